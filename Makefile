@@ -1,0 +1,62 @@
+# `make demo`: from a fresh clone to a served FP8 model. `make test`: every test. `make help`: the rest.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV_VERSION := 0.13.9
+export CYRENE_HOME ?= $(CURDIR)/.cyrene
+# uv links packages from its cache where it can, and copies in silence where it cannot.
+export UV_LINK_MODE ?= hardlink
+unexport VIRTUAL_ENV
+
+.DEFAULT_GOAL := help
+.PHONY: help setup envs demo ui check lint format types test clean
+
+help: ## Show this list
+	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/.installed: pyproject.toml cyrene_assets/locks/orchestrator.txt
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] + ": set PYTHON=python3.12 (or the like)" if sys.version_info < (3, 11) else 0)'
+	@echo "orchestrator: installing into $(VENV)"
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@$(BIN)/uv pip install --quiet --compile-bytecode --no-deps --python $(BIN)/python -r cyrene_assets/locks/orchestrator.txt
+	@$(BIN)/uv pip install --quiet --no-deps --python $(BIN)/python --editable .
+	@touch $@
+
+setup: $(VENV)/.installed ## Make the orchestrator's environment and the project in CYRENE_HOME
+	@$(BIN)/cyrene init
+
+envs: setup ## Make the train and serve toolchains from their lock files
+	@$(BIN)/cyrene toolchain install
+
+demo: envs ## Build `tiny` from the sample corpus up to the scoreboard, and show what it made
+	@$(BIN)/cyrene build --size tiny --to scoreboard
+	@$(BIN)/cyrene artifacts --summary
+	@$(BIN)/cyrene answers --size tiny --language en --language chs --language jp
+	@printf '\nnext:\n'
+	@printf '  make ui                                    the asset graph, checks, plots, runs\n'
+	@printf '  $(BIN)/cyrene build --corpus PATH          your own corpus (README, "Your own corpus")\n'
+	@printf '  $(BIN)/cyrene build --size 4B --plan       what Qwen3.5-4B would cost on this machine\n'
+
+ui: setup ## Open the Dagster UI on loopback
+	@$(BIN)/cyrene ui
+
+lint: $(VENV)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.installed
+	$(BIN)/mypy
+
+format: $(VENV)/.installed ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+check: lint types ## Lint, format, types, fast tests: what one runs while working
+	$(BIN)/pytest -q -m "not slow and not gpu"
+
+test: envs ## Every test but those that need a GPU, the end-to-end build with the real tools included
+	$(BIN)/pytest -q -m "not gpu"
+
+clean: ## Remove the environments and everything in CYRENE_HOME
+	rm -rf $(VENV) $(CYRENE_HOME) .env

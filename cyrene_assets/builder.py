@@ -1,0 +1,131 @@
+"""``cyrene build``: launch what is out of date, in order, through the Dagster instance."""
+
+import os
+import socket
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import dagster as dg
+from filelock import FileLock, Timeout
+
+from cyrene_assets import planner
+from cyrene_assets.artifact_asset import REUSE_TAG
+from cyrene_assets.errors import BuildError
+from cyrene_assets.events import EventTail, Report
+from cyrene_assets.planner import Launch, Step
+from cyrene_assets.project import Project
+from cyrene_assets.store import disk_errors, process_is_alive
+
+_OWNER_TAG = "cyrene/owner"
+_REPOSITORY_TAG = ".dagster/repository"
+_UNFINISHED = [
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+
+
+def build(
+    project: Project,
+    instance: dg.DagsterInstance,
+    definitions: dg.Definitions,
+    target: str,
+    size: str,
+    report: Report,
+) -> int:
+    """Materialize everything out of date up to ``target``; return how many steps ran.
+
+    Each stage is examined after the ones before it: an input that was rebuilt to the same digest
+    rebuilds nothing.
+
+    Raises:
+        UserError, BuildError: a step failed; the message is the step's own.
+    """
+    ran = 0
+    with one_build(project):
+        end_orphans(instance)
+        for group in planner.stages(target):
+            steps = planner.examine(project, instance, group, size)
+            for launch in planner.launches(steps):
+                _run(definitions, instance, launch, report)
+                ran += len(launch.assets)
+    return ran
+
+
+def check_toolchains(project: Project, steps: Sequence[Step]) -> None:
+    """Make sure that every toolchain a plan needs is there, before hours of work depend on it.
+
+    Raises:
+        UserError: one is not installed.
+    """
+    for step in steps:
+        toolchain = planner.find_asset(step.asset).toolchain
+        if step.reason is not None and toolchain is not None:
+            toolchain.python(project.home)
+
+
+@contextmanager
+def one_build(project: Project) -> Iterator[None]:
+    """Hold the project's build lock.
+
+    Raises:
+        BuildError: another process holds it.
+    """
+    with disk_errors(project.work):
+        project.work.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(project.work / "build.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            raise BuildError(
+                f"another `cyrene build` is at work in {project.home}: wait for it to end, "
+                "or watch it with `make ui`"
+            ) from error
+    with lock:
+        yield
+    lock.release()
+
+
+def end_orphans(instance: dg.DagsterInstance) -> int:
+    """Mark as failed the runs whose process on this machine has died; return how many."""
+    orphans = 0
+    for run in instance.get_runs(dg.RunsFilter(statuses=_UNFINISHED)):
+        host, _, process = run.tags.get(_OWNER_TAG, "").partition(":")
+        if host == socket.gethostname() and not process_is_alive(int(process)):
+            instance.report_run_failed(run, "the process that ran this was killed")
+            instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+            orphans += 1
+    return orphans
+
+
+def _run(
+    definitions: dg.Definitions, instance: dg.DagsterInstance, launch: Launch, report: Report
+) -> None:
+    """Run one launch in this process, reporting its events as they reach the event log."""
+    keys = [dg.AssetKey(asset) for asset in launch.assets]
+    job = definitions.resolve_implicit_job_def_def_for_assets(keys)
+    if job is None:
+        raise BuildError(f"no job can run {', '.join(launch.assets)} together")
+    tail = EventTail(instance, str(uuid.uuid4()), launch.partition, report)
+    with tail:
+        try:
+            result = job.execute_in_process(
+                instance=instance,
+                run_id=tail.run_id,
+                partition_key=launch.partition,
+                asset_selection=keys,
+                raise_on_error=False,
+                tags={
+                    REUSE_TAG: "true",
+                    _OWNER_TAG: f"{socket.gethostname()}:{os.getpid()}",
+                    _REPOSITORY_TAG: "__repository__@cyrene_assets",
+                },
+            )
+        except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError) as interrupt:
+            raise BuildError(
+                "interrupted; the next `cyrene build` goes on from here"
+            ) from interrupt
+    if not result.success:
+        raise tail.error or BuildError(f"run {tail.run_id} failed: see it in the UI (`make ui`)")

@@ -1,0 +1,77 @@
+"""Options and contexts that several subcommands share."""
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+from rich.console import Console
+
+from cyrene_assets.models import SIZES
+from cyrene_assets.project import PROJECT_ROOT, Project
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def size_option(default: str | None = "tiny") -> Callable[[Command], Command]:
+    """Return the ``--size`` option."""
+    return click.option(
+        "--size",
+        default=default,
+        show_default=default is not None,
+        metavar="SIZE",
+        help=f"Model size: {', '.join(SIZES)}.",
+    )
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+
+
+@contextmanager
+def opened(project: Project) -> Iterator["dg.DagsterInstance"]:
+    """Prepare and open the project's Dagster instance."""
+    from cyrene_assets.instance import open_instance, prepare
+
+    prepare(project, PROJECT_ROOT)
+    with open_instance(project) as instance:
+        yield instance
+
+
+def definitions() -> "dg.Definitions":
+    """Load the code location, quietly."""
+    logging.getLogger("dagster").setLevel(logging.ERROR)
+    from cyrene_assets.definitions import defs
+
+    return defs()
+
+
+@contextmanager
+def own_terminal(project: Project) -> Iterator[Console]:
+    """Keep the terminal for a console; what tools and Dagster print goes to ``logs/build.log``."""
+    from cyrene_assets.store import disk_errors
+
+    with disk_errors(project.logs):
+        project.logs.mkdir(parents=True, exist_ok=True)
+        log = (project.logs / "build.log").open("ab")
+    sys.stdout.flush()
+    sys.stderr.flush()
+    terminal, errors = os.dup(1), os.dup(2)
+    try:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+        with os.fdopen(os.dup(terminal), "w", encoding="utf-8") as output:
+            yield Console(file=output)
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os.dup2(terminal, 1)
+        os.dup2(errors, 2)
+        os.close(terminal)
+        os.close(errors)
+        log.close()

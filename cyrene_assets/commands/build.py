@@ -1,0 +1,123 @@
+"""``cyrene init`` and ``cyrene build``."""
+
+import json
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+
+from cyrene_assets.commands._common import (
+    definitions,
+    json_option,
+    opened,
+    own_terminal,
+    size_option,
+)
+from cyrene_assets.models import model_size
+from cyrene_assets.project import PROJECT_ROOT, Project
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+    from cyrene_assets.planner import Step
+
+DEFAULT_TARGET = "fp8_model"
+
+
+def _configured(corpus: str | None, recipe: str | None, size: str) -> Project:
+    """Return the project with the flags' corpus and recipe, saved where they change it."""
+    project = Project.load()
+    model_size(size)
+    settings = project.settings
+    if corpus is not None:
+        settings = project.with_corpus(corpus)
+    if recipe is not None:
+        settings = Project(project.home, settings).with_recipe(size, recipe)
+    changed = Project(project.home, settings)
+    # Both are read here so that a mistake in either is one message before anything is written.
+    _ = changed.corpus, changed.recipe(size)
+    return project.save(settings) if settings != project.settings else changed
+
+
+@click.command()
+@click.option("--corpus", help="Corpus: a folder's path, or a name under CYRENE_CORPORA.")
+@click.option("--recipe", help="Recipe for --size: a shipped name, or a YAML file's path.")
+@size_option()
+def init(corpus: str | None, recipe: str | None, size: str) -> None:
+    """Make the project: its folder, project.yaml, the Dagster instance and .env."""
+    from cyrene_assets.instance import prepare
+
+    project = _configured(corpus, recipe, size)
+    project = project.save(project.settings)
+    prepare(project, PROJECT_ROOT)
+    click.echo(f"project: {project.home}  corpus: {project.settings.corpus}")
+
+
+@click.command()
+@size_option()
+@click.option(
+    "--to", "target", default=DEFAULT_TARGET, show_default=True, help="Asset to stop after."
+)
+@click.option("--corpus", help="Use this corpus from now on: a folder's path, or a name.")
+@click.option("--recipe", help="Use this recipe for the size from now on: a name, or a path.")
+@click.option("--plan", "only_plan", is_flag=True, help="Print what would run, and run nothing.")
+@json_option
+def build(
+    size: str,
+    target: str,
+    corpus: str | None,
+    recipe: str | None,
+    only_plan: bool,
+    as_json: bool,
+) -> None:
+    """Materialize everything out of date, up to and including an asset."""
+    project = _configured(corpus, recipe, size)
+    with opened(project) as instance:
+        code_location = definitions()
+        from cyrene_assets import estimate, planner
+
+        steps = planner.plan(project, instance, target, size)
+        if not only_plan:
+            _build(project, instance, code_location, steps, target, size)
+            return
+        estimates = estimate.estimate(project, steps, size)
+        if as_json:
+            click.echo(json.dumps(estimates.as_dict(), indent=2))
+        else:
+            Console().print(estimates.table())
+
+
+def _build(
+    project: Project,
+    instance: "dg.DagsterInstance",
+    code_location: "dg.Definitions",
+    steps: Sequence["Step"],
+    target: str,
+    size: str,
+) -> None:
+    from cyrene_assets import builder
+    from cyrene_assets.console import StepReporter, duration
+
+    waiting = sum(step.reason is not None for step in steps)
+    if waiting == 0:
+        click.echo(
+            f"nothing to do: all {len(steps)} artifacts up to {target} are up to date for {size}"
+        )
+        return
+    builder.check_toolchains(project, steps)
+    started = time.monotonic()
+    with own_terminal(project) as console:
+        console.print(
+            f"building {target} for {size}: {waiting} of {len(steps)} artifacts out of date "
+            f"(corpus {project.corpus.name!r}, recipe {project.recipe(size).name!r})",
+            highlight=False,
+        )
+        with StepReporter(console) as reporter:
+            ran = builder.build(project, instance, code_location, target, size, reporter.report)
+        console.print(
+            f"{target} is up to date for {size}: {ran} steps in "
+            f"{duration(time.monotonic() - started)}",
+            highlight=False,
+        )

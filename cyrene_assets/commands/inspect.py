@@ -1,0 +1,214 @@
+"""``cyrene artifacts``, ``answers``, ``corpus check`` and ``doctor``: only looking."""
+
+import json
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+
+from cyrene_assets.commands._common import definitions, json_option, opened, size_option
+from cyrene_assets.errors import UserError
+from cyrene_assets.models import model_size
+from cyrene_assets.project import Project
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+    from cyrene_assets.lineage import Record
+
+
+@click.command()
+@click.argument("asset", required=False)
+@click.option("--partition", metavar="KEY", help="Only this partition.")
+@click.option("--summary", is_flag=True, help="One row per asset, its partitions counted.")
+@json_option
+def artifacts(asset: str | None, partition: str | None, summary: bool, as_json: bool) -> None:
+    """List the current artifacts: key, partition, path, digest, made when, by which run."""
+    project = Project.load()
+    with opened(project) as instance:
+        definitions()
+        rows = [_row(project, record) for record in _current(instance, asset, partition)]
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+        return
+    if not rows:
+        click.echo("no artifacts yet: `cyrene build` makes them")
+        return
+    if summary:
+        rows = _summary(rows)
+    _print_table(rows)
+
+
+def _current(
+    instance: "dg.DagsterInstance", asset: str | None, partition: str | None
+) -> Iterator["Record"]:
+    from cyrene_assets import lineage, planner
+    from cyrene_assets.artifact_asset import SPECS
+
+    if asset is not None:
+        planner.find_asset(asset)
+    for name, spec in SPECS.items():
+        keys: Sequence[str | None] = (
+            [None] if spec.partitions_def is None else spec.partitions_def.get_partition_keys()
+        )
+        if asset in (None, name) and partition is not None and asset and partition not in keys:
+            shown = ", ".join(str(key) for key in keys)
+            raise UserError(f"{name} has no partition {partition!r}: it has {shown}")
+        for key in keys:
+            if asset in (None, name) and partition in (None, key):
+                record = lineage.latest(instance, name, key)
+                if record is not None:
+                    yield record
+
+
+def _row(project: Project, record: "Record") -> dict[str, Any]:
+    artifact = project.store.locate(record.asset, record.partition, record.digest)
+    created = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="seconds")
+    megabytes = record.metadata["megabytes"].value
+    return {
+        "asset": record.asset,
+        "partition": record.partition,
+        "path": str(artifact.path),
+        "digest": record.digest,
+        "created": created,
+        "run_id": record.run_id,
+        "megabytes": megabytes,
+        "seconds": record.seconds,
+    }
+
+
+def _summary(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    grouped: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        grouped.setdefault(row["asset"], []).append(row)
+    return [
+        members[0] if len(members) == 1 else {
+            **members[-1],
+            "partition": f"{len(members)} partitions",
+            "digest": "",
+            "run_id": "",
+            "path": str(Path(members[0]["path"]).parents[1]),
+            "megabytes": sum(member["megabytes"] for member in members),
+            "seconds": sum(member["seconds"] for member in members),
+        }
+        for members in grouped.values()
+    ]  # fmt: skip
+
+
+def _print_table(rows: Sequence[dict[str, Any]]) -> None:
+    from cyrene_assets import console
+
+    cells = [
+        [
+            row["asset"],
+            row["partition"] or "",
+            row["digest"],
+            row["created"].replace("+00:00", "Z"),
+            row["run_id"][:8],
+            console.size(row["megabytes"] * 1e6),
+            console.duration(row["seconds"]),
+            _short(row["path"]),
+        ]
+        for row in rows
+    ]
+    columns = ["asset", "partition", "digest", "made", "run", "size", "took", "path"]
+    table = console.table(None, columns, cells, right={"size", "took"})
+    terminal = Console()
+    # A table that is piped somewhere is never folded.
+    terminal.print(table) if terminal.is_terminal else Console(width=1000).print(table)
+
+
+def _short(path: str) -> str:
+    try:
+        return str(Path(path).relative_to(Path.cwd()))
+    except ValueError:
+        return path
+
+
+@click.command()
+@size_option()
+@click.option("--language", "languages", multiple=True, help="Only these; again for more.")
+@click.option("--model", default="fp8", show_default=True, help="base, merged or fp8.")
+@json_option
+def answers(size: str, languages: tuple[str, ...], model: str, as_json: bool) -> None:
+    """Show one answer of the model in each language, from its `generations`."""
+    import polars as pl
+
+    model_size(size)
+    project = Project.load()
+    for language in languages:
+        project.corpus.language(language)
+    with opened(project) as instance:
+        definitions()
+        from cyrene_assets import lineage
+
+        record = lineage.latest(instance, "generations", size)
+    if record is None:
+        raise UserError(
+            f"no generations of {size} yet: run `cyrene build --size {size} --to generations`"
+        )
+    artifact = project.store.open("generations", size, record.digest)
+    profile = project.recipe(size).evaluation.served_profile
+    rows = (
+        pl.read_parquet(artifact.path / "generations.parquet")
+        .filter((pl.col("model") == model) & (pl.col("profile") == profile))
+        .unique("language", keep="first", maintain_order=True)
+        .filter(pl.col("language").is_in(languages or list(project.corpus.languages)))
+        .select("language", "model", "profile", "prompt", "user", "text", "reference")
+        .to_dicts()
+    )
+    if as_json:
+        click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        return
+    for row in rows:
+        click.secho(f"\n{row['language']}  {model}, profile {profile}", bold=True)
+        click.echo(f"  asked:     {_line(row['user'])}")
+        click.echo(f"  answered:  {_line(row['text'])}")
+        click.echo(f"  real line: {_line(row['reference'])}")
+
+
+def _line(text: str) -> str:
+    printable = "".join(c if c.isprintable() else " " for c in text)
+    return printable if len(printable) <= 300 else f"{printable[:300]} …"
+
+
+@click.group()
+def corpus() -> None:
+    """Look at a corpus."""
+
+
+@corpus.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@json_option
+@click.pass_context
+def check(ctx: click.Context, path: Path, as_json: bool) -> None:
+    """Lint the corpus folder at PATH: every error and warning, without a build."""
+    from cyrene_assets.corpus.check import lint
+
+    report = lint(path)
+    if as_json:
+        click.echo(json.dumps(report.as_dict(), indent=2, ensure_ascii=False))
+    else:
+        click.echo(report.as_text())
+    ctx.exit(2 if report.errors else 0)
+
+
+@click.command()
+@size_option(None)
+@json_option
+@click.pass_context
+def doctor(ctx: click.Context, size: str | None, as_json: bool) -> None:
+    """Say what this machine can do, and what a size needs of it. Exit 1 when something is amiss."""
+    from cyrene_assets import doctor as doctors
+
+    if size is not None:
+        model_size(size)
+    report = doctors.examine(Project.load(), size)
+    if as_json:
+        click.echo(json.dumps(report.as_dict(), indent=2))
+    else:
+        click.echo(report.as_text())
+    ctx.exit(1 if report.problems else 0)

@@ -1,0 +1,69 @@
+"""``cyrene toolchain``, ``cyrene gc`` and ``cyrene ui``."""
+
+import os
+import sys
+import time
+
+import click
+
+from cyrene_assets.commands._common import opened
+from cyrene_assets.project import PROJECT_ROOT, Project
+
+_NAMES = click.Choice(["train", "serve"])
+
+
+@click.group()
+def toolchain() -> None:
+    """The environments of ms-swift and llm-compressor (train) and of vLLM (serve)."""
+
+
+@toolchain.command()
+@click.argument("names", nargs=-1, type=_NAMES)
+def install(names: tuple[str, ...]) -> None:
+    """Make or renew toolchains from their lock files: all of them, or those named."""
+    from cyrene_assets import toolchains
+
+    project = Project.load()
+    for name in names or toolchains.TOOLCHAINS:
+        started = time.monotonic()
+        python = toolchains.install(toolchains.TOOLCHAINS[name], project.home, click.echo)
+        click.echo(f"{name}: {python}  {time.monotonic() - started:.1f} s")
+
+
+@click.command()
+@click.option("--dry-run", is_flag=True, help="Say what would go, and remove nothing.")
+def gc(dry_run: bool) -> None:
+    """Remove artifacts that no current materialization refers to, and what was left half-made."""
+    from cyrene_assets import console
+    from cyrene_assets.collector import collect
+
+    project = Project.load()
+    with opened(project) as instance:
+        gone = collect(project, instance, dry_run=dry_run)
+    for path, size in gone:
+        click.echo(f"{'would remove' if dry_run else 'removed'} {path}  {console.size(size)}")
+    total = console.size(sum(size for _, size in gone))
+    click.echo(f"{len(gone)} folders, {total}")
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=3000, show_default=True, help="Port to listen on.")
+def ui(host: str, port: int) -> None:
+    """Open the Dagster UI, with its daemon, on this project's instance."""
+    from cyrene_assets.instance import prepare
+
+    project = Project.load()
+    prepare(project, PROJECT_ROOT)
+    environment = {
+        **os.environ,
+        "CYRENE_HOME": str(project.home),
+        "DAGSTER_HOME": str(project.dagster_home),
+        "DAGSTER_DISABLE_TELEMETRY": "1",
+    }
+    arguments = ["-m", "dagster", "dev", "-w", str(PROJECT_ROOT / "workspace.yaml")]
+    arguments += ["-h", host, "-p", str(port)]
+    click.echo(f"http://{host}:{port}  (stop with Ctrl-C)")
+    sys.stdout.flush()
+    os.chdir(PROJECT_ROOT)
+    os.execve(sys.executable, [sys.executable, *arguments], environment)

@@ -1,0 +1,178 @@
+"""corpus.yaml: which languages a corpus has, who speaks in it, and where its text comes from."""
+
+import re
+import unicodedata
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from cyrene_assets.corpus import sources
+from cyrene_assets.errors import UserError
+from cyrene_assets.recipe import Strict, parse_model
+
+CODE = re.compile(r"[A-Za-z0-9_-]+")
+# What Qwen3.5's tokenizer or ms-swift's templates take for more than text.
+CONTROL_MARKUP = r"<\|[^<>|\n]*\|>|</?(?:think|tool_call|tool_response|image|video|audio)>"
+
+
+def _name(value: str) -> str:
+    name = unicodedata.normalize("NFC", value.strip())
+    if not name:
+        raise ValueError("must not be blank")
+    if re.search(r"[<>{}\n]", name):
+        raise ValueError("must not contain < > { } or a line break")
+    return name
+
+
+def _without_control_tokens(value: str) -> str:
+    if found := re.search(CONTROL_MARKUP, value):
+        raise ValueError(f"must not contain the control token {found[0]}")
+    if not value.strip():
+        raise ValueError("must not be blank")
+    return value
+
+
+Name = Annotated[str, AfterValidator(_name)]
+Prompt = Annotated[str, AfterValidator(_without_control_tokens)]
+
+
+class Language(Strict):
+    """Who is who in one language. Names are kept in Unicode's NFC, as the text is.
+
+    The system prompt is used byte for byte.
+    """
+
+    name: Name
+    character: Name
+    speakers: tuple[Name, ...] = Field(
+        min_length=1, description="The names that the character's lines go under"
+    )
+    player: Name
+    system_prompt: Prompt
+
+    @model_validator(mode="after")
+    def _people_differ(self) -> Self:
+        repeated = sorted({name for name in self.speakers if self.speakers.count(name) > 1})
+        if repeated:
+            raise ValueError(f"`speakers` names {', '.join(repeated)} twice: keep one")
+        if self.player in self.speakers:
+            raise ValueError(
+                f"`player` {self.player!r} is among `speakers`: these are the character's names"
+            )
+        return self
+
+
+class Source(BaseModel):
+    """The source adapter and its own options (what else stands under ``source``)."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    adapter: str
+
+    @model_validator(mode="after")
+    def _adapter_takes_options(self) -> Self:
+        try:
+            options = sources.adapter(self.adapter).Options
+        except UserError as error:
+            raise ValueError(str(error)) from error
+        try:
+            options.model_validate(self.model_extra)
+        except ValidationError as error:
+            wrong = (
+                f"`{'.'.join(str(part) for part in problem['loc'])}`: {problem['msg']}"
+                for problem in error.errors(include_url=False)
+            )
+            raise ValueError(f"adapter {self.adapter!r}: {'; '.join(wrong)}") from error
+        return self
+
+
+class Split(Strict):
+    """The share of the scenes that is held out, and the seed of the choice."""
+
+    validation: float = Field(default=0.05, gt=0, le=0.5)
+    seed: int = 42
+
+
+class Corpus(Strict):
+    """A whole corpus.yaml.
+
+    The ``*_params`` methods return what an artifact depends on, as JSON values in a canonical form:
+    comments, the order of keys and settings of no concern to the artifact do not change them.
+    """
+
+    name: Name
+    license: str | None = None
+    source: Source
+    languages: dict[str, Language] = Field(min_length=1)
+    split: Split = Split()
+
+    @field_validator("languages", mode="before")
+    @classmethod
+    def _codes_are_plain(cls, value: Any) -> Any:
+        for code in value if isinstance(value, dict) else ():
+            if not (isinstance(code, str) and CODE.fullmatch(code)):
+                raise ValueError(
+                    f"the language code {code!r} must be text of letters, digits, _ and -: "
+                    "YAML reads a bare no, yes or number otherwise, so quote such a code"
+                )
+        return value
+
+    def language(self, code: str) -> Language:
+        """Return a language by its code.
+
+        Raises:
+            UserError: the corpus does not list it.
+        """
+        if code not in self.languages:
+            raise UserError(
+                f"corpus {self.name!r} has no language {code!r}: "
+                f"its corpus.yaml lists {', '.join(self.languages)}"
+            )
+        return self.languages[code]
+
+    def source_params(self, language: str) -> dict[str, Any]:
+        """Return what the raw rows of ``language`` depend on besides the files."""
+        entry = self.language(language)
+        return {
+            "source": dict(sorted(self.source.model_dump(mode="json").items())),
+            "speakers": sorted(entry.speakers),
+            "player": entry.player,
+        }
+
+    def render_params(self, language: str) -> dict[str, Any]:
+        """Return what the cleaned text of ``language`` depends on: the player's name."""
+        return {"player": self.language(language).player}
+
+    def chat_params(self, language: str) -> dict[str, Any]:
+        """Return what the chats of ``language`` depend on besides the units: the system prompt."""
+        return {"system_prompt": self.language(language).system_prompt}
+
+    def split_params(self) -> dict[str, Any]:
+        """Return what the split depends on besides the units."""
+        return self.split.model_dump(mode="json")
+
+
+def load_corpus(folder: Path) -> Corpus:
+    """Load the corpus.yaml of a corpus folder.
+
+    Raises:
+        UserError: no such folder or file, or a value that does not fit; the message names the file
+            and the key.
+    """
+    path = folder / "corpus.yaml"
+    if not path.is_file():
+        missing = "has no corpus.yaml" if folder.is_dir() else "no such corpus folder"
+        raise UserError(
+            f"{folder}: {missing}; a corpus is a folder with a corpus.yaml and, per language, "
+            "dialog/<language>.jsonl or documents/<language>.jsonl: corpora/sample is one to copy"
+        )
+    return parse_model(Corpus, path)

@@ -1,0 +1,143 @@
+"""Source adapters: what turns a corpus folder's files into canonical rows.
+
+An adapter is a module of this package, known by its file name, with
+
+- ``Options``: a pydantic model of what ``source`` in corpus.yaml says besides ``adapter``;
+- ``files(root, corpus, language) -> list[Path]``: the raw files that the language's rows come from;
+- ``read(root, corpus, language) -> Iterator[Row]``: the rows, dialog in order, then documents;
+  raises ``SourceError`` with everything that is wrong with the files.
+
+Nothing else has to be edited to add one.
+"""
+
+import hashlib
+import importlib
+import pkgutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, cast
+
+from pydantic import BaseModel
+
+from cyrene_assets.errors import UserError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from cyrene_assets.corpus.config import Corpus
+
+Role = Literal["character", "player", "other", "narration", "document"]
+
+
+class Row(NamedTuple):
+    """One row of ``raw_dialog``: a line of dialog, or a whole document.
+
+    ``unit`` aligns languages: the line's id or the document's. ``scene`` is the scene's id or the
+    document's, ``order`` the position in it, ``file`` relative to the corpus root and ``line``
+    counted from 1.
+    """
+
+    unit: str
+    scene: str
+    order: int
+    kind: str
+    speaker: str | None
+    role: Role
+    title: str | None
+    text: str
+    language: str
+    file: str
+    line: int
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something wrong at a place of a corpus, and its remedy; ``line`` 0 means the whole file."""
+
+    file: str
+    line: int
+    message: str
+    remedy: str
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}" if self.line else self.file
+        return f"{place}: {self.message}; {self.remedy}"
+
+
+class SourceError(UserError):
+    """A corpus whose files cannot be used; ``problems`` says why, place by place."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__("\n".join(str(problem) for problem in problems))
+        self.problems = list(problems)
+
+
+class Adapter(Protocol):
+    """What a module of this package provides."""
+
+    Options: type[BaseModel]
+
+    def files(self, root: Path, corpus: "Corpus", language: str) -> list[Path]:
+        """Return the raw files of ``language``, those that exist, in a fixed order."""
+        ...
+
+    def read(self, root: Path, corpus: "Corpus", language: str) -> Iterator[Row]:
+        """Yield the rows of ``language``; raise ``SourceError`` when its files cannot be used."""
+        ...
+
+
+def adapters() -> list[str]:
+    """Return the names of the adapters there are."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+
+
+def adapter(name: str) -> Adapter:
+    """Return the adapter called ``name``.
+
+    Raises:
+        UserError: there is none; the message lists those there are.
+    """
+    if name not in adapters():
+        raise UserError(f"unknown source adapter {name!r}: give one of {', '.join(adapters())}")
+    return cast(Adapter, importlib.import_module(f"{__name__}.{name}"))
+
+
+def read_raw(root: Path, corpus: "Corpus", language: str) -> "pl.DataFrame":
+    """Read a language of the corpus in folder ``root`` into the ``raw_dialog`` table.
+
+    Raises:
+        SourceError: the language's files are missing or wrong.
+        UserError: the corpus lists no such language.
+    """
+    import polars as pl
+
+    corpus.language(language)
+    schema = dict.fromkeys(Row._fields, pl.String()) | {"order": pl.Int32(), "line": pl.Int32()}
+    rows = list(adapter(corpus.source.adapter).read(root, corpus, language))
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def raw_digest(root: Path, corpus: "Corpus", language: str) -> str:
+    """Return the SHA-256 (16 hexadecimal digits) of a language's raw files: names and contents.
+
+    Raises:
+        SourceError: the language has no file, or one cannot be read.
+        UserError: the corpus lists no such language.
+    """
+    corpus.language(language)
+    digest = hashlib.sha256()
+    for path in adapter(corpus.source.adapter).files(root, corpus, language):
+        name = path.relative_to(root).as_posix()
+        try:
+            with path.open("rb") as file:
+                content = hashlib.file_digest(file, "sha256")
+        except OSError as error:
+            raise SourceError([unreadable(name, error)]) from error
+        digest.update(f"{name}\0{content.hexdigest()}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def unreadable(file: str, error: OSError) -> Problem:
+    """Return the problem of a file that the system does not let us read."""
+    return Problem(file, 0, f"cannot be read: {error.strerror}", "make it a readable file")

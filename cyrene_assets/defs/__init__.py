@@ -1,0 +1,1 @@
+"""Dagster definitions: what exists, what it depends on, its checks and its metadata."""

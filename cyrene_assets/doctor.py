@@ -1,0 +1,112 @@
+"""``cyrene doctor``: what this machine can do, and what a size needs of it."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from cyrene_assets import training
+from cyrene_assets.console import size as shown_size
+from cyrene_assets.errors import CyreneError
+from cyrene_assets.hardware import GIB, Hardware
+from cyrene_assets.models import model_size
+from cyrene_assets.project import Project
+from cyrene_assets.toolchains import SERVE, TOOLCHAINS, TRAIN, free_bytes, versions
+from cyrene_assets.training import ModelShape
+
+# Base, CPT checkpoint and merged model at two bytes a parameter, FP8 at 1.4, and while CPT runs
+# two checkpoints of weights (2) and optimizer state (4 in bfloat16).
+DISK_BYTES_PER_PARAMETER = 3 * 2 + 1.4 + 2 * 6
+# Layers and hidden size of the text model, for the activations' share of memory; where a size is
+# not listed, what is said of it is weights, gradients and optimizer alone: a lower bound.
+SHAPES = {"4B": (32, 2560)}
+_KERNELS = {
+    "flash-attn": "flash attention 2, which packing needs",
+    "flash-linear-attention": "linear attention kernels; without them training is 4 to 6 times "
+    "slower",
+    "liger-kernel": "a fused loss that keeps the logits out of memory",
+}
+
+
+@dataclass
+class Examination:
+    """What was found; ``problems`` has a line for each thing amiss, with its remedy."""
+
+    hardware: str = ""
+    toolchains: dict[str, dict[str, str]] = field(default_factory=dict)
+    disk_free: int = 0
+    needs: dict[str, int] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the findings as JSON values; sizes in bytes."""
+        return dict(vars(self))
+
+    def as_text(self) -> str:
+        """Return the findings as lines for a person."""
+        lines = [f"hardware    {self.hardware}", f"disk free   {shown_size(self.disk_free)}"]
+        for name, found in self.toolchains.items():
+            shown = ", ".join(f"{package} {version}" for package, version in found.items())
+            lines.append(f"{name:<11} {shown or 'not installed'}")
+        lines += [f"{f'needs {what}':<24} {shown_size(need)}" for what, need in self.needs.items()]
+        lines += [f"problem: {problem}" for problem in self.problems]
+        return "\n".join(lines if self.problems else [*lines, "no problems found"])
+
+
+def examine(project: Project, size: str | None) -> Examination:
+    """Look at the machine; with a size, also at whether it can be built here."""
+    hardware = Hardware.detect()
+    found = Examination(hardware=hardware.describe(), disk_free=free_bytes(project.home))
+    if hardware.driver:
+        found.hardware += f", driver {hardware.driver}"
+    for toolchain in TOOLCHAINS.values():
+        python = toolchain.find(project.home)
+        found.toolchains[toolchain.name] = {}
+        if python is None:
+            found.problems.append(
+                f"the {toolchain.name} toolchain is not installed: run `cyrene toolchain install "
+                f"{toolchain.name}`, or set {toolchain.variable}"
+            )
+            continue
+        try:
+            found.toolchains[toolchain.name] = versions(python, toolchain.packages)
+        except CyreneError as error:
+            found.problems.append(
+                f"{error}: run `cyrene toolchain install {toolchain.name}` to make it anew"
+            )
+    if hardware.gpus and found.toolchains[TRAIN.name]:
+        for package, brings in _KERNELS.items():
+            if package not in found.toolchains[TRAIN.name]:
+                found.problems.append(
+                    f"the train toolchain has no {package} ({brings}): install it into {TRAIN.name}"
+                    " as the README describes"
+                )
+    if SERVE.name in found.toolchains and size is not None:
+        _size_fits(project, size, hardware, found)
+    return found
+
+
+def _size_fits(project: Project, size: str, hardware: Hardware, found: Examination) -> None:
+    parameters = model_size(size).parameters
+    found.needs["disk"] = round(parameters * DISK_BYTES_PER_PARAMETER)
+    if found.disk_free < found.needs["disk"]:
+        found.problems.append(
+            f"{size} needs {shown_size(found.needs['disk'])} of disk and "
+            f"{shown_size(found.disk_free)} are free: make room (`cyrene gc`), or set CYRENE_HOME "
+            "to another disk"
+        )
+    if size == "tiny":
+        return
+    layers, hidden = SHAPES.get(size, (0, 0))
+    shape = ModelShape(round(parameters), layers, hidden)
+    stage = project.recipe(size).cpt
+    found.needs["GPU memory for CPT"] = training.training_memory(stage, shape, checkpointing=True)
+    if not hardware.gpus:
+        found.problems.append(
+            f"{size} trains on an NVIDIA GPU (Ampere or later) and this machine has none: use a "
+            "machine that has one; `tiny` is the size for CPUs"
+        )
+    elif hardware.memory < found.needs["GPU memory for CPT"]:
+        found.problems.append(
+            f"CPT of {size} needs about {found.needs['GPU memory for CPT'] / GIB:.0f} GiB of GPU "
+            f"memory and the smallest GPU has {hardware.memory / GIB:.0f} GiB: use a larger GPU, a "
+            "smaller size, or a recipe whose cpt tuner is lora"
+        )

@@ -1,0 +1,169 @@
+"""``cyrene build --plan``: what the waiting steps would cost, before anything runs.
+
+An earlier run of the same step on this project is the best estimate there is. Without one, tokens
+come from the corpus's size, hours from the training FLOPs over the rate that was measured for the
+GPU at hand, and bytes from the parameter count.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from cyrene_assets.console import duration
+from cyrene_assets.console import size as shown_size
+from cyrene_assets.console import table as make_table
+from cyrene_assets.hardware import Hardware
+from cyrene_assets.lineage import Record
+from cyrene_assets.models import model_size
+from cyrene_assets.planner import Step
+from cyrene_assets.project import Project
+from cyrene_assets.recipe import Recipe
+from cyrene_assets.toolchains import free_bytes
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+# UTF-8 bytes a token of the Qwen3.5 tokenizer over the 13 languages, to one digit.
+BYTES_PER_TOKEN = 4.0
+# 6 FLOPs per parameter and token (arXiv 2001.08361); 4B trained packed at 11,300 tokens/s on one
+# H200 with the default settings, which is 285 TFLOP/s.
+MEASURED_TRAINING_FLOPS = {"H200": 2.85e14, "H100": 2.85e14}
+# An FP8_BLOCK checkpoint of 4B has 6.1 GB where its BF16 one has 8.5 GB.
+FP8_SHARE = 6.1 / 8.5
+
+
+@dataclass(frozen=True)
+class StepEstimate:
+    """One waiting step; None where nothing is known. ``bytes`` is what it adds to the store."""
+
+    step: str
+    reason: str
+    tokens: int | None
+    seconds: float | None
+    bytes: int | None
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A plan's cost."""
+
+    steps: tuple[StepEstimate, ...]
+    up_to_date: int
+    free_bytes: int
+
+    @property
+    def seconds(self) -> float | None:
+        """The sum over the steps whose time is known, or None when none is."""
+        known = [step.seconds for step in self.steps if step.seconds is not None]
+        return sum(known) if known else None
+
+    @property
+    def unknown(self) -> int:
+        """How many steps have no known time."""
+        return sum(step.seconds is None for step in self.steps)
+
+    @property
+    def bytes(self) -> int:
+        """The sum of the steps' bytes."""
+        return sum(step.bytes or 0 for step in self.steps)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the plan as a JSON value; hours are None where nothing is known."""
+        return {
+            "up_to_date": self.up_to_date,
+            "steps": [asdict(step) for step in self.steps],
+            "hours": None if self.seconds is None else round(self.seconds / 3600, 3),
+            "steps_of_unknown_time": self.unknown,
+            "bytes": self.bytes,
+            "free_bytes": self.free_bytes,
+        }
+
+    def table(self) -> "Table":
+        """Return the plan as a table whose last line is its sum."""
+        rows = [
+            [
+                step.step,
+                step.reason,
+                f"{step.tokens:,}" if step.tokens else "",
+                "?" if step.seconds is None else duration(step.seconds),
+                shown_size(step.bytes) if step.bytes else "",
+            ]
+            for step in self.steps
+        ]
+        time = "?" if self.seconds is None else duration(self.seconds)
+        unknown = f" + {self.unknown} of unknown time" if self.unknown else ""
+        rows.append(
+            [
+                f"{len(self.steps)} to build, {self.up_to_date} up to date",
+                f"{shown_size(self.free_bytes)} free on the disk",
+                "",
+                f"{time}{unknown}",
+                shown_size(self.bytes),
+            ]
+        )
+        columns = ["step", "why", "tokens", "time", "disk"]
+        return make_table(None, columns, rows, right={"tokens", "time", "disk"})
+
+
+def estimate(project: Project, steps: Sequence[Step], size: str) -> Estimate:
+    """Return what the out-of-date steps of a plan would cost on this machine."""
+    waiting = [step for step in steps if step.reason is not None]
+    records = {step.asset: step.record for step in steps if step.record is not None}
+    recipe = project.recipe(size)
+    tokens = {
+        "cpt": _tokens(records.get("packed_cpt"), lambda: _corpus_tokens(project, recipe)),
+        "sft": _tokens(records.get("packed_sft"), lambda: None),
+    }
+    return Estimate(
+        tuple(_step(step, size, tokens) for step in waiting),
+        len(steps) - len(waiting),
+        free_bytes(project.home),
+    )
+
+
+def _step(step: Step, size: str, tokens: dict[str, int | None]) -> StepEstimate:
+    parameters = model_size(size).parameters
+    stage = {"cpt_checkpoint": "cpt", "lora_adapter": "sft"}.get(step.asset)
+    stage_tokens = tokens[stage] if stage else None
+    weights = {
+        "base_model": 2.0,
+        "cpt_checkpoint": 2.0,
+        "merged_model": 2.0,
+        "fp8_model": 2.0 * FP8_SHARE,
+    }.get(step.asset)
+    seconds = step.record.seconds if step.record is not None else None
+    if seconds is None and stage_tokens is not None:
+        seconds = _training_seconds(parameters, stage_tokens)
+    return StepEstimate(
+        step.name,
+        step.reason or "",
+        stage_tokens,
+        seconds,
+        None if weights is None else round(parameters * weights),
+    )
+
+
+def _training_seconds(parameters: float, tokens: int) -> float | None:
+    hardware = Hardware.detect()
+    for name, flops in MEASURED_TRAINING_FLOPS.items():
+        if hardware.gpus and name in hardware.gpus[0].name:
+            return 6 * parameters * tokens / (flops * len(hardware.gpus))
+    return None
+
+
+def _tokens(record: Record | None, otherwise: Callable[[], int | None]) -> int | None:
+    if record is not None and "tokens" in record.metadata:
+        value = record.metadata["tokens"].value
+        return value if isinstance(value, int) else None
+    return otherwise()
+
+
+def _corpus_tokens(project: Project, recipe: Recipe) -> int:
+    from cyrene_assets.corpus.sources import adapter
+
+    source = adapter(project.corpus.source.adapter)
+    total = 0.0
+    for language in project.corpus.languages:
+        size = sum(f.stat().st_size for f in source.files(project.corpus_folder, language))
+        total += size / BYTES_PER_TOKEN * recipe.cpt.passes.of(language, "dialog")
+    return round(total)

@@ -1,0 +1,94 @@
+"""Evaluation prompts: beginnings of held-out conversations, with the character's real next line.
+
+The choice depends on scene ids and turns alone, so every model and, where scenes are translated,
+every language is asked at the same places of the story.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import polars as pl
+
+SCHEMA = pl.Schema(
+    {
+        "prompt": pl.String,
+        "language": pl.String,
+        "scene": pl.String,
+        "messages": pl.String,
+        "reference": pl.String,
+    }
+)
+
+
+def select_prompts(chats: pl.DataFrame, prompts_per_language: int) -> pl.DataFrame:
+    """Choose at most ``prompts_per_language`` prompts per language from the held-out chats.
+
+    Every turn of the character in a chat of the validation split is a candidate: the prompt is
+    the conversation up to and including the user turn before it, the reference is the real turn.
+    Scenes take turns in giving one, in the order of a hash, until there are enough.
+
+    Args:
+        chats: columns ``chat``, ``scene``, ``split``, ``language`` and ``messages`` (a JSON string:
+            system, user, assistant, user, ...). Other columns are ignored.
+        prompts_per_language: an upper limit; a language with fewer candidates gives all it has.
+
+    Returns:
+        Columns ``prompt`` (``<language>/<chat>/<turn>``, turns of the character counted from 1),
+        ``language``, ``scene``, ``messages`` (a JSON string) and ``reference``, sorted by language
+        and within it in the order of choice.
+    """
+    held_out = chats.filter(pl.col("split") == "validation")
+    candidates = [row for chat in held_out.iter_rows(named=True) for row in _candidates(chat)]
+    if not candidates:
+        return SCHEMA.to_frame()
+    return (
+        pl.DataFrame(candidates, orient="row")
+        .sort("language", "scene", "turn_order", "prompt")
+        .with_columns(round=pl.int_range(pl.len()).over("language", "scene"))
+        .sort("language", "round", "scene_order", "scene")
+        .group_by("language", maintain_order=True)
+        .head(prompts_per_language)
+        .select(SCHEMA.names())
+    )
+
+
+def missing_languages(prompts: pl.DataFrame, languages: Iterable[str]) -> list[str]:
+    """Return those of ``languages`` that have no prompt: they have no held-out conversation."""
+    asked = set(prompts["language"].to_list())
+    return [language for language in languages if language not in asked]
+
+
+def write_prompts(prompts: pl.DataFrame, path: Path) -> None:
+    """Write prompts as JSON Lines, ``messages`` as a list of ``{"role", "content"}``."""
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        for row in prompts.iter_rows(named=True):
+            line = {**row, "messages": json.loads(row["messages"])}
+            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+
+def _candidates(chat: dict[str, str]) -> Iterator[dict[str, str]]:
+    messages: list[dict[str, str]] = json.loads(chat["messages"])
+    turn = 0
+    for index, message in enumerate(messages):
+        if message["role"] != "assistant":
+            continue
+        turn += 1
+        before = messages[index - 1] if index else None
+        asked = before is not None and before["role"] == "user" and before["content"].strip()
+        if asked and message["content"].strip():
+            yield {
+                "prompt": f"{chat['language']}/{chat['chat']}/{turn}",
+                "language": chat["language"],
+                "scene": chat["scene"],
+                "messages": json.dumps(messages[:index], ensure_ascii=False),
+                "reference": message["content"],
+                "scene_order": stable_hash(chat["scene"]),
+                "turn_order": stable_hash(chat["scene"], chat["chat"], str(turn)),
+            }
+
+
+def stable_hash(*parts: str) -> str:
+    """Return a key that sorts in an order without meaning, the same in every run and language."""
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()

@@ -1,0 +1,95 @@
+"""What this machine's GPUs are: the only thing about a machine that a command may depend on."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+GIB = 1 << 30
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """One CUDA device: ``memory`` in bytes, ``capability`` as (major, minor)."""
+
+    name: str
+    memory: int
+    capability: tuple[int, int]
+    uuid: str = ""
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """The GPUs that a run may use; none means that it runs on the CPU."""
+
+    gpus: tuple[Gpu, ...] = ()
+    driver: str | None = None
+
+    @property
+    def memory(self) -> int:
+        """Return the memory of the smallest GPU in bytes, 0 without one."""
+        return min((gpu.memory for gpu in self.gpus), default=0)
+
+    @property
+    def capability(self) -> tuple[int, int]:
+        """Return the lowest compute capability among the GPUs, (0, 0) without one."""
+        return min((gpu.capability for gpu in self.gpus), default=(0, 0))
+
+    def describe(self) -> str:
+        """Return one line for a person: the GPUs with their memory, or that there is none."""
+        if not self.gpus:
+            return "no NVIDIA GPU: the CPU"
+        return ", ".join(
+            f"{gpu.name} ({gpu.memory / GIB:.0f} GiB, sm_{gpu.capability[0]}{gpu.capability[1]})"
+            for gpu in self.gpus
+        )
+
+    @classmethod
+    def detect(cls) -> Self:
+        """Ask the NVIDIA driver, ``CUDA_VISIBLE_DEVICES`` respected; no driver means no GPU."""
+        import pynvml
+
+        try:
+            pynvml.nvmlInit()
+        except pynvml.NVMLError:
+            return cls()
+        try:
+            handles = [
+                pynvml.nvmlDeviceGetHandleByIndex(index)
+                for index in range(pynvml.nvmlDeviceGetCount())
+            ]
+            gpus = [
+                Gpu(
+                    name=pynvml.nvmlDeviceGetName(handle),
+                    memory=pynvml.nvmlDeviceGetMemoryInfo(handle).total,
+                    capability=tuple(pynvml.nvmlDeviceGetCudaComputeCapability(handle)),
+                    uuid=pynvml.nvmlDeviceGetUUID(handle),
+                )
+                for handle in handles
+            ]
+            driver = str(pynvml.nvmlSystemGetDriverVersion())
+        except pynvml.NVMLError:
+            return cls()
+        finally:
+            pynvml.nvmlShutdown()
+        return cls(visible(gpus, os.environ.get("CUDA_VISIBLE_DEVICES")), driver)
+
+
+def visible(gpus: Sequence[Gpu], value: str | None) -> tuple[Gpu, ...]:
+    """Return the GPUs that ``CUDA_VISIBLE_DEVICES`` leaves, in its order.
+
+    As CUDA reads it: indices or (abbreviated) UUIDs, and everything from the first entry on that
+    names no device is ignored.
+    """
+    if value is None:
+        return tuple(gpus)
+    chosen: list[Gpu] = []
+    for entry in (part.strip() for part in value.split(",")):
+        if entry.isdigit():
+            matches = [gpus[int(entry)]] if int(entry) < len(gpus) else []
+        else:
+            matches = [gpu for gpu in gpus if entry and gpu.uuid.startswith(entry)]
+        if len(matches) != 1:
+            break
+        chosen += matches
+    return tuple(chosen)

@@ -1,0 +1,83 @@
+"""The Dagster instance of a project: its configuration, and the .env that points tools at it."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import dagster as dg
+
+from cyrene_assets.errors import UserError
+from cyrene_assets.project import Project
+from cyrene_assets.store import disk_errors
+
+_DAGSTER_YAML = """\
+# Written once by `cyrene init`; yours to change.
+telemetry:
+  enabled: false
+
+# One step of the pool "gpu" at a time, whichever run it belongs to; a slot that a run did not give
+# back is free half a minute after the run's end.
+concurrency:
+  pools:
+    default_limit: 1
+    granularity: op
+  runs:
+    max_concurrent_runs: 4
+
+run_monitoring:
+  enabled: true
+  free_slots_after_run_end_seconds: 30
+"""
+
+_DOTENV_NAMES = ("CYRENE_HOME", "DAGSTER_HOME", "DAGSTER_DISABLE_TELEMETRY")
+
+
+def prepare(project: Project, root: Path) -> None:
+    """Make the instance's folder, its ``dagster.yaml``, and the ``.env`` in ``root``.
+
+    Dagster's commands read ``.env`` from the folder they are run in, so that a bare shell uses the
+    same instance as ``cyrene`` and the UI. Only the lines this function owns are replaced.
+
+    Raises:
+        UserError: a folder cannot be written to.
+        BuildError: the disk is full.
+    """
+    home = project.dagster_home
+    with disk_errors(home):
+        home.mkdir(parents=True, exist_ok=True)
+        config = home / "dagster.yaml"
+        if not config.exists():
+            config.write_text(_DAGSTER_YAML, encoding="utf-8")
+    if (root / "workspace.yaml").is_file():
+        _write_dotenv(project, root / ".env")
+
+
+def _write_dotenv(project: Project, file: Path) -> None:
+    ours = dict(
+        zip(_DOTENV_NAMES, (str(project.home), str(project.dagster_home), "1"), strict=True)
+    )
+    old = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    kept = [line for line in old if line.partition("=")[0].strip() not in ours]
+    text = "\n".join([*kept, *(f"{name}={value}" for name, value in ours.items())]) + "\n"
+    with disk_errors(file):
+        partial = file.with_name(f"{file.name}.partial-{os.getpid()}")
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(file)
+
+
+@contextmanager
+def open_instance(project: Project) -> Iterator[dg.DagsterInstance]:
+    """Open the project's instance.
+
+    Raises:
+        UserError: its ``dagster.yaml`` is not valid.
+    """
+    os.environ["DAGSTER_HOME"] = str(project.dagster_home)
+    os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "1")
+    try:
+        instance = dg.DagsterInstance.get()
+    except dg.DagsterInvalidConfigError as error:
+        raise UserError(f"{project.dagster_home / 'dagster.yaml'}: {error}") from error
+    with instance:
+        yield instance

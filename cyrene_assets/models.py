@@ -1,0 +1,45 @@
+"""The model sizes: one row each, from which every size-specific number is derived."""
+
+from dataclasses import dataclass
+
+from cyrene_assets.errors import UserError
+
+
+@dataclass(frozen=True)
+class ModelSize:
+    """A size of the Qwen3.5 family.
+
+    ``repository`` is the hub repository of its base model, or None where the base is made here.
+    ``parameters`` is the text model's nominal count, used for estimates; a base model is accepted
+    when its own count lies within ``fits``. CPT must lower the validation loss by more than the
+    share ``loss_fall``: random weights have far to fall, a pretrained model only has to.
+    """
+
+    name: str
+    repository: str | None
+    parameters: float
+    fits: tuple[float, float]
+    recipe: str
+    loss_fall: float
+
+
+SIZES = {
+    size.name: size
+    for size in (
+        ModelSize("tiny", None, 4e6, (1e6, 2e7), "tiny", 0.25),
+        ModelSize("2B", "Qwen/Qwen3.5-2B-Base", 1.9e9, (1.4e9, 3.0e9), "seed-v2", 0.0),
+        ModelSize("4B", "Qwen/Qwen3.5-4B-Base", 4.2e9, (3.5e9, 6.0e9), "seed-v2", 0.0),
+        ModelSize("9B", "Qwen/Qwen3.5-9B-Base", 9.0e9, (7.5e9, 1.2e10), "seed-v2", 0.0),
+    )
+}
+
+
+def model_size(name: str) -> ModelSize:
+    """Return the size called ``name``.
+
+    Raises:
+        UserError: there is no such size; the message lists those there are.
+    """
+    if name not in SIZES:
+        raise UserError(f"unknown size {name!r}: the sizes are {', '.join(SIZES)}")
+    return SIZES[name]

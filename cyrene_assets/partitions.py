@@ -1,0 +1,16 @@
+"""The three ways in which assets are partitioned. Languages come from the project's corpus."""
+
+import dagster as dg
+
+from cyrene_assets.models import SIZES
+from cyrene_assets.project import Project
+
+languages = dg.StaticPartitionsDefinition(list(Project.load().corpus.languages))
+sizes = dg.StaticPartitionsDefinition(list(SIZES))
+language_by_size = dg.MultiPartitionsDefinition({"language": languages, "size": sizes})
+
+
+def split_key(key: str) -> tuple[str, str]:
+    """Return the language and the size of a ``language|size`` partition key."""
+    language, _, size = key.partition("|")
+    return language, size

@@ -1,0 +1,186 @@
+"""What has to be built, in which order, and why: the difference between what is and what should be.
+
+Dagster's own graph says what depends on what; its event log says what there is. Nothing here runs
+anything.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import dagster as dg
+
+from cyrene_assets import lineage as lineages
+from cyrene_assets.artifact_asset import SPECS, ArtifactSpec, expected_lineage
+from cyrene_assets.errors import UserError
+from cyrene_assets.lineage import Record
+from cyrene_assets.partitions import language_by_size, languages, sizes, split_key
+from cyrene_assets.project import Project
+from cyrene_assets.store import CorruptArtifactError, label
+
+_ORDER: tuple[dg.PartitionsDefinition | None, ...] = (languages, None, sizes, language_by_size)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One artifact to consider: its state, and why it has to be built (None: up to date)."""
+
+    asset: str
+    partition: str | None
+    record: Record | None
+    reason: str | None
+
+    @property
+    def name(self) -> str:
+        """``asset[partition]``."""
+        return label(self.asset, self.partition)
+
+
+@dataclass(frozen=True)
+class Launch:
+    """Steps of one partition that run together: one Dagster run."""
+
+    partition: str | None
+    assets: tuple[str, ...]
+
+
+def find_asset(name: str) -> ArtifactSpec:
+    """Return the spec of the asset called ``name``.
+
+    Raises:
+        UserError: there is no such asset; the message lists those there are.
+    """
+    if name not in SPECS:
+        raise UserError(f"unknown asset {name!r}: the assets are {', '.join(SPECS)}")
+    return SPECS[name]
+
+
+def stages(target: str) -> list[list[str]]:
+    """Return the assets up to ``target`` in build order, grouped so that a group shares partitions.
+
+    Languages come first, then what has no partitions, then sizes; a group grows for as long as an
+    asset with its partitioning is ready.
+    """
+    find_asset(target)
+    waiting = _ancestors(target)
+    done: set[str] = set()
+    groups: list[list[str]] = []
+    while waiting:
+        ready = [name for name in SPECS if name in waiting and _parents(name) <= done]
+        same = [n for n in ready if groups and _partitioning(n) == _partitioning(groups[-1][0])]
+        if same:
+            name = same[0]
+            groups[-1].append(name)
+        else:
+            name = min(ready, key=_partitioning)
+            groups.append([name])
+        waiting.remove(name)
+        done.add(name)
+    return groups
+
+
+def _partitioning(asset: str) -> int:
+    return _ORDER.index(SPECS[asset].partitions_def)
+
+
+def _parents(asset: str) -> set[str]:
+    names = {dep.asset_key.to_user_string() for dep in SPECS[asset].deps}
+    return {name for name in names if name in SPECS}
+
+
+def _ancestors(asset: str) -> set[str]:
+    found = {asset}
+    for parent in _parents(asset):
+        found |= _ancestors(parent)
+    return found
+
+
+def partitions(asset: str, size: str) -> Sequence[str | None]:
+    """Return the partitions of ``asset`` that a build of ``size`` is about."""
+    definition = SPECS[asset].partitions_def
+    if definition is None:
+        return [None]
+    if definition == sizes:
+        return [size]
+    keys = definition.get_partition_keys()
+    return [k for k in keys if split_key(k)[1] == size] if definition == language_by_size else keys
+
+
+def examine(
+    project: Project,
+    instance: dg.DagsterInstance,
+    group: Sequence[str],
+    size: str,
+    pending: Mapping[tuple[str, str | None], str] | None = None,
+) -> list[Step]:
+    """Compare what there is of a group of assets with what should be.
+
+    ``pending`` names artifacts that will be built before (with the reason); whatever depends on
+    one counts as out of date, for its inputs are not known yet.
+    """
+    waiting = dict(pending or {})
+    steps = []
+    for asset in group:
+        for partition in partitions(asset, size):
+            step = _examine(project, instance, SPECS[asset], partition, waiting)
+            steps.append(step)
+            if step.reason is not None:
+                waiting[asset, partition] = step.reason
+    return steps
+
+
+def plan(project: Project, instance: dg.DagsterInstance, target: str, size: str) -> list[Step]:
+    """Return every step of a build of ``target``, in order, up to date or not."""
+    steps: list[Step] = []
+    for group in stages(target):
+        pending = {(s.asset, s.partition): s.reason for s in steps if s.reason is not None}
+        steps += examine(project, instance, group, size, pending)
+    return steps
+
+
+def launches(steps: Sequence[Step]) -> list[Launch]:
+    """Group a stage's steps that have to be built into runs, one per partition."""
+    grouped: dict[str | None, list[str]] = {}
+    for step in steps:
+        if step.reason is not None:
+            grouped.setdefault(step.partition, []).append(step.asset)
+    return [Launch(partition, tuple(assets)) for partition, assets in grouped.items()]
+
+
+def _examine(
+    project: Project,
+    instance: dg.DagsterInstance,
+    spec: ArtifactSpec,
+    partition: str | None,
+    pending: Mapping[tuple[str, str | None], str],
+) -> Step:
+    record = lineages.latest(instance, spec.name, partition)
+    inputs = {}
+    reason = None
+    for key in spec.upstream(partition):
+        upstream = lineages.latest(instance, *key)
+        if key in pending:
+            reason = reason or f"after {label(*key)}"
+        elif upstream is not None:
+            inputs[key] = upstream.digest
+        elif not spec.whatever_exists:
+            reason = reason or f"after {label(*key)}"
+    if record is None:
+        reason = "not built yet"
+    elif reason is None:
+        wanted = expected_lineage(spec, project, partition, inputs)
+        if record.lineage.fingerprint != wanted.fingerprint:
+            reason = record.lineage.difference(wanted)
+        elif record.failed_checks:
+            reason = f"check failed: {', '.join(record.failed_checks)}"
+        else:
+            reason = _damage(project, record)
+    return Step(spec.name, partition, record, reason)
+
+
+def _damage(project: Project, record: Record) -> str | None:
+    """Look for missing and truncated files; contents are verified when they are used."""
+    try:
+        project.store.open(record.asset, record.partition, record.digest, contents=False)
+    except CorruptArtifactError as error:
+        return str(error)
+    return None

@@ -1,0 +1,247 @@
+"""Checkpoint folders: safetensors headers, what may lie in a checkpoint, and rewriting one.
+
+Nothing here imports torch before a tensor is read, so that verifying a folder costs no start-up.
+"""
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cyrene_assets.programs._program import Json, ProgramError
+
+INDEX = "model.safetensors.index.json"
+SINGLE = "model.safetensors"
+DTYPES = {"F32": "float32", "BF16": "bfloat16", "F16": "float16", "F8_E4M3": "float8_e4m3fn"}
+
+_DTYPE_BYTES = {"F64": 8, "I64": 8, "F32": 4, "I32": 4, "BF16": 2, "F16": 2, "I16": 2}
+_HEADER_LIMIT = 100_000_000
+_CODE_AND_PICKLES = {".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".py", ".pyc", ".so", ".h5"}
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """One tensor of a checkpoint as its file's header describes it."""
+
+    name: str
+    file: str
+    dtype: str
+    shape: tuple[int, ...]
+
+    @property
+    def elements(self) -> int:
+        """Return the number of elements."""
+        count = 1
+        for size in self.shape:
+            count *= size
+        return count
+
+
+def read_header(path: Path) -> dict[str, Json]:
+    """Return the header of a safetensors file: name -> {"dtype", "shape", "data_offsets"}.
+
+    Raises:
+        ProgramError: the file is truncated or is no safetensors file.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if not 2 <= length <= min(size - 8, _HEADER_LIMIT):
+            raise ProgramError(f"{path}: not a safetensors file, or cut short; fetch it again")
+        try:
+            header = json.loads(file.read(length))
+        except ValueError as error:
+            raise ProgramError(f"{path}: unreadable safetensors header: {error}") from error
+    header.pop("__metadata__", None)
+    end = max((entry["data_offsets"][1] for entry in header.values()), default=0)
+    if size != 8 + length + end:
+        raise ProgramError(
+            f"{path}: {size} bytes, but its header describes {8 + length + end}; fetch it again"
+        )
+    return dict(header)
+
+
+def tensors(folder: Path) -> dict[str, Tensor]:
+    """Return every tensor of the checkpoint in ``folder``, by name, index and headers compared.
+
+    Raises:
+        ProgramError: no safetensors file, a file or tensor that the index names is missing, or a
+            tensor that the index does not name.
+    """
+    index = folder / INDEX
+    found: dict[str, Tensor] = {}
+    for path in sorted(folder.glob("*.safetensors")):
+        for name, entry in read_header(path).items():
+            if name in found:
+                raise ProgramError(f"{path}: tensor {name} is also in {found[name].file}")
+            found[name] = Tensor(name, path.name, entry["dtype"], tuple(entry["shape"]))
+    if not found:
+        raise ProgramError(f"{folder}: no *.safetensors file with tensors in it")
+    if index.is_file():
+        weight_map = read_json(index).get("weight_map", {})
+        wrong = [name for name, file in weight_map.items() if name not in found]
+        wrong += [name for name in found if weight_map.get(name) != found[name].file]
+        if wrong:
+            raise ProgramError(
+                f"{index}: does not agree with the files beside it on {len(wrong)} tensors, first "
+                f"{wrong[0]}; fetch the checkpoint again"
+            )
+    elif {tensor.file for tensor in found.values()} != {SINGLE}:
+        raise ProgramError(f"{folder}: several safetensors files and no {INDEX}")
+    return found
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the JSON object in ``path``.
+
+    Raises:
+        ProgramError: missing, unreadable, or not an object.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ProgramError(f"{path}: missing") from None
+    except (OSError, ValueError) as error:
+        raise ProgramError(f"{path}: not readable as JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise ProgramError(f"{path}: expected a JSON object")
+    return value
+
+
+def write_json(path: Path, value: Json) -> None:
+    """Write ``value`` as indented JSON with a final newline."""
+    path.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+
+
+def refuse_foreign_files(folder: Path) -> None:
+    """Refuse links, code and pickles anywhere in ``folder``, and configurations that name code.
+
+    Raises:
+        ProgramError: naming the file.
+    """
+    for path in sorted(folder.rglob("*")):
+        if path.is_symlink():
+            raise ProgramError(f"{path}: a link; copy the file itself into the folder")
+        if path.suffix.lower() in _CODE_AND_PICKLES:
+            raise ProgramError(
+                f"{path}: code and pickled weights are not taken in; use a checkpoint of "
+                "safetensors and JSON files, without this file"
+            )
+        if path.suffix == ".json" and path.name != INDEX and _names_code(path):
+            raise ProgramError(
+                f"{path}: has an `auto_map`, which would run code from the checkpoint; use a "
+                "model that the library itself implements"
+            )
+
+
+def _names_code(path: Path) -> bool:
+    text = path.read_text(encoding="utf-8")
+    if "auto_map" not in text:
+        return False
+
+    def search(value: Json) -> bool:
+        if isinstance(value, dict):
+            return "auto_map" in value or any(search(inner) for inner in value.values())
+        return isinstance(value, list) and any(search(inner) for inner in value)
+
+    return search(json.loads(text))
+
+
+def side_files(folder: Path) -> list[Path]:
+    """Return the files beside the weights: configurations, tokenizer, template, processor."""
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.is_file() and path.suffix in {".json", ".jinja", ".txt"} and path.name != INDEX
+    )
+
+
+def copy_side_files(base: Path, out: Path) -> None:
+    """Copy the files beside the weights of ``base`` to ``out``, byte for byte."""
+    for path in side_files(base):
+        shutil.copyfile(path, out / path.name)
+
+
+@dataclass(frozen=True)
+class Rewrite:
+    """What :func:`rewrite_like` did: counts, and names with what was done to them."""
+
+    tensors: int
+    from_base: tuple[str, ...]
+    cast: tuple[str, ...]
+    dropped: tuple[str, ...]
+
+
+def rewrite_like(base: Path, source: Path, out: Path) -> Rewrite:
+    """Write the weights of ``source`` into ``out`` as ``base`` lays them out.
+
+    Every tensor of ``base`` is written, in the file and in the dtype it has there; tensors that
+    ``source`` lacks (``mtp.*``, which transformers drops on save) are copied from ``base``. Side
+    files and the index are the base's own. One shard is in memory at a time.
+
+    Raises:
+        ProgramError: a shape differs, a tensor other than ``mtp.*`` is missing, or ``source`` has
+            tensors that the base has not.
+    """
+    from safetensors import safe_open
+    from safetensors.torch import save_file
+
+    wanted, given = tensors(base), tensors(source)
+    missing = [name for name in wanted if name not in given]
+    lost = [name for name in missing if not name.startswith("mtp.")]
+    if lost:
+        raise ProgramError(f"{source}: {len(lost)} tensors of the base are missing, first {lost[0]}")
+    extra = tuple(name for name in given if name not in wanted)
+    unexpected = [name for name in extra if name != "lm_head.weight" or not _tied(base)]
+    if unexpected:
+        raise ProgramError(
+            f"{source}: {len(unexpected)} tensors that the base has not, first {unexpected[0]}"
+        )
+    for name in wanted.keys() & given.keys():
+        if wanted[name].shape != given[name].shape:
+            raise ProgramError(
+                f"{source}: {name} has shape {given[name].shape}, in the base {wanted[name].shape}"
+            )
+    cast: list[str] = []
+    for file in sorted({tensor.file for tensor in wanted.values()}):
+        shard = {}
+        for name in (n for n, tensor in wanted.items() if tensor.file == file):
+            folder, tensor = (source, given[name]) if name in given else (base, wanted[name])
+            with safe_open(folder / tensor.file, framework="pt") as handle:
+                value = handle.get_tensor(name)
+            if tensor.dtype != wanted[name].dtype:
+                cast.append(name)
+                value = value.to(torch_dtype(wanted[name].dtype))
+            shard[name] = value.contiguous()
+        save_file(shard, out / file, metadata={"format": "pt"})
+    copy_side_files(base, out)
+    if (base / INDEX).is_file():
+        shutil.copyfile(base / INDEX, out / INDEX)
+    return Rewrite(len(wanted), tuple(missing), tuple(cast), extra)
+
+
+def _tied(base: Path) -> bool:
+    config = read_json(base / "config.json")
+    return bool(config.get("tie_word_embeddings"))
+
+
+def torch_dtype(dtype: str) -> Any:
+    """Return the torch dtype of a safetensors dtype name."""
+    import torch
+
+    return getattr(torch, DTYPES[dtype])
+
+
+def differences(base: Path, other: Path) -> list[str]:
+    """Return how the tensors of two checkpoints differ in name, shape or dtype; empty if not."""
+    wanted, given = tensors(base), tensors(other)
+    found = [f"{name}: missing" for name in sorted(wanted.keys() - given.keys())]
+    found += [f"{name}: not in the base" for name in sorted(given.keys() - wanted.keys())]
+    for name in sorted(wanted.keys() & given.keys()):
+        a, b = wanted[name], given[name]
+        if a.shape != b.shape:
+            found.append(f"{name}: shape {b.shape}, in the base {a.shape}")
+        if a.dtype != b.dtype:
+            found.append(f"{name}: {b.dtype}, in the base {a.dtype}")
+    return found

@@ -1,0 +1,348 @@
+"""Run an ms-swift command and follow it: progress, losses, checkpoints, resuming, failures."""
+
+import json
+import math
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cyrene_assets.programs._checkpoint import write_json
+from cyrene_assets.programs._program import Json, Program, ProgramError
+from cyrene_assets.training import RUN_FOLDER
+
+TAIL_LINES = 20
+_POLL_SECONDS = 0.5
+_STATE_FILES = ("optimizer.pt", "optimizer.bin", "scheduler.pt", "scaler.pt")
+_MODULES = {"pt": "swift.cli.pt", "sft": "swift.cli.sft", "export": "swift.cli.export"}
+
+
+@dataclass
+class History:
+    """The log of a training: one row per step, the newest log of a step winning."""
+
+    train: dict[int, dict[str, float]] = field(default_factory=dict)
+    evaluation: dict[int, dict[str, float]] = field(default_factory=dict)
+
+    def add(self, line: str) -> int | None:
+        """Take in one line of ``logging.jsonl``; return its step if it is one of training.
+
+        Raises:
+            ProgramError: the loss or the gradient norm is not a number.
+        """
+        try:
+            row = json.loads(line)
+        except ValueError:
+            return None
+        position = row.get("global_step/max_steps") if isinstance(row, dict) else None
+        if position is None:
+            return None
+        step = int(str(position).partition("/")[0])
+        if "eval_loss" in row:
+            self.evaluation[step] = {"epoch": row["epoch"], "eval_loss": row["eval_loss"]}
+        elif "loss" in row:
+            kept = ("epoch", "loss", "learning_rate", "grad_norm")
+            values = {key: float(row[key]) for key in kept if key in row}
+            if not all(math.isfinite(value) for value in values.values()):
+                raise ProgramError(
+                    f"step {step}: loss {values.get('loss')}, gradient norm "
+                    f"{values.get('grad_norm')}: training has diverged; lower `learning_rate` in "
+                    "the recipe, or `max_grad_norm`"
+                )
+            self.train[step] = values
+            return step
+        return None
+
+    def rows(self) -> list[dict[str, float]]:
+        """Return one row per step, training and evaluation joined, in order."""
+        steps = sorted(self.train.keys() | self.evaluation.keys())
+        return [
+            {"step": step, **self.train.get(step, {}), **self.evaluation.get(step, {})}
+            for step in steps
+        ]
+
+
+def swift_process(command: Sequence[str], environment: Mapping[str, str]) -> list[str]:
+    """Return what ``swift ...`` would run, without the process that only starts another.
+
+    With ``NPROC_PER_NODE`` in the environment training runs under torch's launcher, as ``swift``
+    itself does it.
+    """
+    module = _MODULES[command[1]]
+    launcher: list[str] = []
+    if "NPROC_PER_NODE" in environment:
+        launcher = ["torch.distributed.run", "--nproc_per_node", environment["NPROC_PER_NODE"], "-m"]
+    return [sys.executable, "-m", *launcher, module, *command[2:]]
+
+
+def run_swift(
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    follow: "Follower | None" = None,
+) -> None:
+    """Run a ``swift`` command to its end, its output passed through.
+
+    Raises:
+        ProgramError: it failed; the message has the cause where it is known, and the last lines.
+    """
+    process = subprocess.Popen(
+        swift_process(command, environment),
+        env={**os.environ, **environment},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    )
+    tail: deque[str] = deque(maxlen=TAIL_LINES)
+    reader = threading.Thread(target=_pass_through, args=(process, tail), daemon=True)
+    reader.start()
+    try:
+        while process.poll() is None:
+            if follow is not None:
+                follow.poll()
+            time.sleep(_POLL_SECONDS)
+        reader.join(timeout=5)
+        if follow is not None:
+            follow.poll()
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+    if process.returncode:
+        lines = list(tail)
+        raise ProgramError(
+            f"`{' '.join(command[:2])}` failed with status {process.returncode}: "
+            f"{explain_failure(lines, process.returncode)}\n" + "\n".join(lines)
+        )
+
+
+def _pass_through(process: "subprocess.Popen[str]", tail: deque[str]) -> None:
+    assert process.stdout is not None
+    for line in process.stdout:
+        sys.stdout.write(line)
+        sys.stdout.flush()
+        if line.strip():
+            tail.append(line.rstrip()[:400])
+
+
+def explain_failure(lines: Sequence[str], status: int) -> str:
+    """Return the likely cause of a failed command, with its remedy, from its last lines."""
+    text = "\n".join(lines)
+    if "OutOfMemoryError" in text or "CUDA out of memory" in text:
+        return (
+            "the GPU's memory ran out. Close what else uses it, shorten `sequence_length` in the "
+            "recipe, or train a smaller size; `cyrene doctor` says what fits"
+        )
+    if status in {-9, 137} or "DefaultCPUAllocator" in text:
+        return "memory ran out and the system ended it. Free memory, or train a smaller size"
+    missing = re.search(r"(?:FileNotFoundError|No such file or directory)[^\n]*", text)
+    if missing:
+        return f"a file is missing: {missing[0]}"
+    module = re.search(r"(?:ModuleNotFoundError|ImportError)[^\n]*", text)
+    if module:
+        return f"the train toolchain lacks something ({module[0]}): install it again"
+    if "No space left on device" in text:
+        return "the disk is full. Free space under CYRENE_HOME; the next attempt resumes"
+    errors = [line for line in lines if re.match(r"\w*(Error|Exception)\b", line.strip())]
+    return errors[-1] if errors else "its last lines follow"
+
+
+@dataclass
+class Follower:
+    """Watches a training from outside: reads its log, reports progress, prunes its checkpoints."""
+
+    program: Program
+    label: str
+    run: Path
+    steps: int
+    keep_step: int | None
+    keep_best: bool
+    tokens: int | None = None
+    history: History = field(default_factory=History)
+    _offset: int = 0
+    _started: tuple[float, int] | None = None
+
+    def poll(self) -> None:
+        """Read what is new in the log, report it, and drop checkpoints that are needed no more."""
+        log = self.run / "logging.jsonl"
+        if log.is_file():
+            with log.open("rb") as file:
+                file.seek(self._offset)
+                new = file.read()
+            complete = new[: new.rfind(b"\n") + 1]
+            self._offset += len(complete)
+            for line in complete.decode("utf-8", errors="replace").splitlines():
+                step = self.history.add(line)
+                if step is not None:
+                    self._report(step)
+        self._prune()
+
+    def _report(self, step: int) -> None:
+        now = time.monotonic()
+        if self._started is None:
+            self._started = (now, step)
+        metrics = {
+            key: value for key, value in self.history.train[step].items() if key != "epoch"
+        }
+        since, first = self._started
+        if self.tokens and step > first and now > since:
+            metrics["tokens_per_second"] = (
+                self.tokens / self.steps * (step - first) / (now - since)
+            )
+        self.program.progress(
+            f"{self.label} step {step}/{self.steps}", step=step, total=self.steps, **metrics
+        )
+
+    def best_step(self) -> int | None:
+        """Return the step of the lowest validation loss among the complete checkpoints."""
+        losses = {
+            step: self.history.evaluation[step]["eval_loss"]
+            for step in checkpoints(self.run)
+            if step in self.history.evaluation
+        }
+        return min(losses, key=lambda step: (losses[step], step)) if losses else None
+
+    def _prune(self) -> None:
+        found = checkpoints(self.run)
+        if len(found) < 2:
+            return
+        newest = max(found)
+        kept = {newest, self.keep_step, self.best_step() if self.keep_best else None}
+        for step, folder in found.items():
+            if step not in kept:
+                shutil.rmtree(folder)
+            elif step != newest:
+                for name in (*_STATE_FILES, *(p.name for p in folder.glob("rng_state*.pth"))):
+                    (folder / name).unlink(missing_ok=True)
+
+
+def checkpoints(run: Path) -> dict[int, Path]:
+    """Return the complete checkpoints of a run by step: those whose last file has been written."""
+    found = {}
+    for folder in run.glob("checkpoint-*"):
+        step = folder.name.rpartition("-")[2]
+        if step.isdigit() and not folder.is_symlink():
+            try:
+                json.loads((folder / "trainer_state.json").read_text(encoding="utf-8"))
+            except (OSError, ValueError):
+                continue
+            found[int(step)] = folder
+    return dict(sorted(found.items()))
+
+
+def resumable(run: Path) -> tuple[int, Path] | None:
+    """Return the newest complete checkpoint that has its optimizer's state."""
+    for step, folder in sorted(checkpoints(run).items(), reverse=True):
+        if any((folder / name).is_file() for name in _STATE_FILES[:2]):
+            return step, folder
+    return None
+
+
+def chosen_step(choice: str, steps: int, checkpoint_step: int | None, best: int | None) -> int:
+    """Return the step whose checkpoint the next stage starts from.
+
+    Raises:
+        ProgramError: the choice needs a step that is not known.
+    """
+    if choice == "last":
+        return steps
+    step = best if choice == "best" else checkpoint_step
+    if step is None:
+        raise ProgramError(f"checkpoint {choice!r}: no step is known for it")
+    return step
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished training: the chosen checkpoint, and what is reported of it."""
+
+    checkpoint: Path
+    result: dict[str, Json]
+    rows: list[dict[str, float]]
+
+
+def train(program: Program, label: str) -> Trained:
+    """Run or resume the training that ``program.extras`` describe, and choose its checkpoint.
+
+    Raises:
+        ProgramError: ms-swift failed, training diverged, or the chosen checkpoint is missing.
+    """
+    extras = program.extras
+    run, steps = Path(extras["work"]) / RUN_FOLDER, int(extras["steps"])
+    choice, checkpoint_step = extras["checkpoint"], extras.get("checkpoint_step")
+    follower = Follower(
+        program, label, run, steps, checkpoint_step, choice == "best", extras.get("tokens")
+    )
+    command, resumed = _resume(list(extras["command"]), run)
+    program.progress(f"{label}: starting" if resumed is None else f"{label}: resuming at {resumed}")
+    started = time.monotonic()
+    if resumed is None or max(checkpoints(run)) < steps:
+        run_swift(command, extras.get("environment") or {}, follower)
+    else:
+        follower.poll()
+    seconds = time.monotonic() - started
+    step = chosen_step(choice, steps, checkpoint_step, follower.best_step())
+    found = checkpoints(run)
+    if step not in found:
+        raise ProgramError(
+            f"{run}: no checkpoint of step {step} (checkpoint: {choice}); there are "
+            f"{', '.join(map(str, found)) or 'none'}"
+        )
+    history = follower.history
+    evaluations = [[step, row["eval_loss"]] for step, row in sorted(history.evaluation.items())]
+    done = steps - (resumed or 0)
+    tokens = extras.get("tokens")
+    result: dict[str, Json] = {
+        "steps": steps,
+        "train_loss": [[step, row["loss"]] for step, row in sorted(history.train.items())],
+        "eval_loss": evaluations,
+        "first_eval_loss": evaluations[0][1] if evaluations else None,
+        "last_eval_loss": evaluations[-1][1] if evaluations else None,
+        "seconds": round(seconds, 1),
+        "tokens_per_second": round(tokens * done / steps / seconds, 1) if tokens and done else None,
+        "checkpoint": f"step {step} of {steps} ({choice})",
+        "resumed_from": None if resumed is None else f"step {resumed}",
+        "command": extras["command"],
+    }
+    return Trained(found[step], result, history.rows())
+
+
+def _resume(command: list[str], run: Path) -> tuple[list[str], int | None]:
+    """Return the command with ``--resume_from_checkpoint`` where there is one, and its step."""
+    newest = resumable(run)
+    if newest is None:
+        shutil.rmtree(run, ignore_errors=True)
+        return command, None
+    # The evaluation before training has been made and logged.
+    at = command.index("--eval_on_start")
+    del command[at : at + 2]
+    return [*command, "--resume_from_checkpoint", str(newest[1])], newest[0]
+
+
+def write_records(out: Path, trained: Trained, command: Sequence[str]) -> None:
+    """Write ``training/losses.jsonl`` and ``training/command.json`` into ``out``.
+
+    Both are the same for the same training wherever it ran: no times, no paths.
+    """
+    folder = out / "training"
+    folder.mkdir()
+    with (folder / "losses.jsonl").open("w", encoding="utf-8") as file:
+        for row in trained.rows:
+            file.write(json.dumps(row) + "\n")
+    write_json(folder / "command.json", neutral(command))
+
+
+def neutral(command: Sequence[str]) -> list[str]:
+    """Return the command with every absolute path replaced by the name of its option."""
+    return [
+        f"<{command[i - 1].lstrip('-')}>" if Path(word).is_absolute() else word
+        for i, word in enumerate(command)
+    ]

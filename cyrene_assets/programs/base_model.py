@@ -1,0 +1,129 @@
+"""Make or fetch a base model: a verified checkpoint folder that nothing later has to doubt.
+
+Parameters: ``source`` (``{"kind": "tiny", "seed", "tokenizer_texts"}``, ``{"kind": "local",
+"path"}`` or ``{"kind": "hub", "repo", "revision"}``), ``expect`` (entries of the text
+configuration that must hold, or null), ``out``.
+"""
+
+import re
+import shutil
+from pathlib import Path
+
+from cyrene_assets.programs import _checkpoint
+from cyrene_assets.programs._program import Json, Program, ProgramError, run
+from cyrene_assets.programs._tiny import build_tiny
+
+ALLOWED = ["*.json", "*.jinja", "*.txt", "*.safetensors"]
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+def main(program: Program) -> dict[str, Json]:
+    """Put the base model into ``out``; return its parameters, revision, dtypes and files."""
+    extras = program.extras
+    source, out = extras["source"], Path(extras["out"])
+    revision = None
+    if source["kind"] == "tiny":
+        program.progress("making the embedded base model")
+        build_tiny(source["seed"], [Path(path) for path in source["tokenizer_texts"]], out)
+    elif source["kind"] == "local":
+        program.progress(f"copying {source['path']}")
+        _copy_local(Path(source["path"]).expanduser(), out)
+    elif source["kind"] == "hub":
+        revision = _download(source["repo"], source.get("revision"), out, program)
+    else:
+        raise ProgramError(f"unknown source kind {source['kind']!r}: tiny, local or hub")
+    return verify(out, extras.get("expect")) | {"revision": revision}
+
+
+def verify(folder: Path, expect: dict[str, Json] | None) -> dict[str, Json]:
+    """Check a base checkpoint and describe it.
+
+    Raises:
+        ProgramError: code, pickles or links in it, incomplete weights, not a ``qwen3_5`` model, or
+            a text configuration that is not the expected one.
+    """
+    _checkpoint.refuse_foreign_files(folder)
+    config = _checkpoint.read_json(folder / "config.json")
+    if config.get("model_type") != "qwen3_5":
+        raise ProgramError(
+            f"{folder / 'config.json'}: model_type is {config.get('model_type')!r}; only qwen3_5 "
+            "checkpoints (Qwen3.5) are supported"
+        )
+    text = config.get("text_config", {})
+    for key, value in (expect or {}).items():
+        if text.get(key) != value:
+            raise ProgramError(
+                f"{folder / 'config.json'}: text_config.{key} is {text.get(key)!r}, expected "
+                f"{value!r}; this is a checkpoint of another size"
+            )
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        _checkpoint.read_json(folder / name)
+    found = _checkpoint.tensors(folder)
+    embedding = found.get("model.language_model.embed_tokens.weight")
+    shape = (text.get("vocab_size"), text.get("hidden_size"))
+    if embedding is None or embedding.shape != shape:
+        raise ProgramError(
+            f"{folder}: the embedding has shape {embedding and embedding.shape}, its configuration "
+            f"says {shape}"
+        )
+    layers = {_layer(name) for name in found} - {None}
+    if len(layers) != text.get("num_hidden_layers"):
+        raise ProgramError(
+            f"{folder}: weights of {len(layers)} layers, its configuration says "
+            f"{text.get('num_hidden_layers')}"
+        )
+    dtypes: dict[str, int] = {}
+    for tensor in found.values():
+        dtypes[tensor.dtype] = dtypes.get(tensor.dtype, 0) + tensor.elements
+    return {
+        "parameters": sum(tensor.elements for tensor in found.values()),
+        "dtype": _checkpoint.DTYPES.get(max(dtypes, key=lambda key: dtypes[key])),
+        "vocabulary": text["vocab_size"],
+        "layers": len(layers),
+        "hidden_size": text["hidden_size"],
+        "mtp_tensors": sum(name.startswith("mtp.") for name in found),
+        "files": {
+            path.name: path.stat().st_size for path in sorted(folder.iterdir()) if path.is_file()
+        },
+    }
+
+
+def _layer(name: str) -> str | None:
+    match = re.match(r"model\.language_model\.layers\.(\d+)\.", name)
+    return match and match[1]
+
+
+def _copy_local(path: Path, out: Path) -> None:
+    if not path.is_dir():
+        raise ProgramError(f"{path}: no such folder; give the folder of a checkpoint")
+    _checkpoint.refuse_foreign_files(path)
+    wanted = [*_checkpoint.side_files(path), *sorted(path.glob("*.safetensors"))]
+    wanted += [path / _checkpoint.INDEX] if (path / _checkpoint.INDEX).is_file() else []
+    for file in wanted:
+        shutil.copyfile(file, out / file.name)
+
+
+def _download(repo: str, revision: str | None, out: Path, program: Program) -> str:
+    """Download ``repo`` at ``revision`` into ``out``; return the commit that was fetched."""
+    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
+
+    try:
+        commit = revision
+        if commit is None or not _COMMIT.fullmatch(commit):
+            commit = HfApi().model_info(repo, revision=revision).sha
+        program.progress(f"fetching {repo} at {commit}")
+        snapshot_download(repo, revision=commit, allow_patterns=ALLOWED, local_dir=out)
+    except RepositoryNotFoundError as error:
+        raise ProgramError(f"the hub has no model {repo!r} that may be read: {error}") from error
+    except (OSError, HfHubHTTPError) as error:
+        raise ProgramError(
+            f"{repo} could not be fetched from the hub ({type(error).__name__}: {error}); connect "
+            "this machine, or give a local folder of the checkpoint instead"
+        ) from error
+    shutil.rmtree(out / ".cache", ignore_errors=True)
+    return str(commit)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,166 @@
+"""One CYRENE_HOME is one project: which corpus, which recipe for each size, and where things lie.
+
+``project.yaml`` in that folder says it; without the file the defaults hold. The command line, the
+UI, sensors and literal Dagster commands all read it through :func:`Project.load`.
+"""
+
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
+from pydantic import Field, field_validator
+
+from cyrene_assets.errors import UserError
+from cyrene_assets.models import SIZES, model_size
+from cyrene_assets.recipe import Recipe, Strict, load_recipe, parse_model
+from cyrene_assets.store import Store, disk_errors
+
+if TYPE_CHECKING:
+    from cyrene_assets.corpus.config import Corpus
+
+PROJECT_ROOT = Path(__file__).parent.parent
+SAMPLE_CORPUS = PROJECT_ROOT / "corpora" / "sample"
+_FILE = "project.yaml"
+
+
+class BaseModelSource(Strict):
+    """Where a size's base model comes from, when not from the size's own hub repository."""
+
+    path: str | None = Field(default=None, description="A local folder")
+    repository: str | None = Field(default=None, description="A hub repository")
+    revision: str | None = Field(default=None, description="The commit that is enforced")
+
+
+class ProjectFile(Strict):
+    """The content of ``project.yaml``."""
+
+    corpus: str = "sample"
+    recipes: dict[str, str] = Field(default_factory=dict)
+    base_models: dict[str, BaseModelSource] = Field(default_factory=dict)
+    pins: dict[str, str] = Field(
+        default_factory=dict,
+        description="The commit of each hub repository, recorded at its first fetch and enforced",
+    )
+
+    @field_validator("recipes", "base_models")
+    @classmethod
+    def _keys_are_sizes(cls, value: dict[str, object]) -> dict[str, object]:
+        for size in value:
+            if size not in SIZES:
+                raise ValueError(f"unknown size {size!r}: the sizes are {', '.join(SIZES)}")
+        return value
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project's settings and folders; ``home`` is absolute."""
+
+    home: Path
+    settings: ProjectFile
+
+    @classmethod
+    def load(cls) -> "Project":
+        """Read the project of the environment's CYRENE_HOME (``./.cyrene`` where unset).
+
+        Raises:
+            UserError: ``project.yaml`` does not fit; the message names the key.
+        """
+        home = Path(os.environ.get("CYRENE_HOME") or ".cyrene").expanduser().absolute()
+        file = home / _FILE
+        return cls(home, parse_model(ProjectFile, file) if file.exists() else ProjectFile())
+
+    def save(self, settings: ProjectFile) -> "Project":
+        """Write ``project.yaml`` and return the project with these settings."""
+        text = yaml.safe_dump(
+            settings.model_dump(mode="json", exclude_none=True), sort_keys=False, allow_unicode=True
+        )
+        with disk_errors(self.home):
+            self.home.mkdir(parents=True, exist_ok=True)
+            partial = self.home / f".{_FILE}.partial"
+            partial.write_text(text, encoding="utf-8")
+            partial.replace(self.home / _FILE)
+        return Project(self.home, settings)
+
+    @property
+    def dagster_home(self) -> Path:
+        """The Dagster instance's folder: DAGSTER_HOME where set, else ``<home>/dagster``."""
+        return Path(os.environ.get("DAGSTER_HOME") or self.home / "dagster").absolute()
+
+    @property
+    def work(self) -> Path:
+        """The folder of resume state and locks; nothing in it is an artifact."""
+        return self.home / "work"
+
+    @property
+    def logs(self) -> Path:
+        """The folder of the programs' logs."""
+        return self.home / "logs"
+
+    @cached_property
+    def store(self) -> Store:
+        """The artifact store."""
+        return Store(self.home / "store")
+
+    @property
+    def corpus_folder(self) -> Path:
+        """The corpus's folder: a path where the name is one, else a folder of CYRENE_CORPORA."""
+        name = self.settings.corpus
+        if "/" in name or name.startswith("~"):
+            return Path(name).expanduser().absolute()
+        corpora = os.environ.get("CYRENE_CORPORA") or PROJECT_ROOT / "corpora"
+        return Path(corpora).expanduser().absolute() / name
+
+    @cached_property
+    def corpus(self) -> "Corpus":
+        """The corpus's configuration.
+
+        Raises:
+            UserError: there is no such corpus, or its ``corpus.yaml`` does not fit.
+        """
+        from cyrene_assets.corpus.config import load_corpus
+
+        return load_corpus(self.corpus_folder)
+
+    def recipe(self, size: str) -> Recipe:
+        """Return the recipe that the project uses for ``size``.
+
+        Raises:
+            UserError: unknown size or recipe, or a recipe file that does not fit.
+        """
+        return load_recipe(self.settings.recipes.get(size) or model_size(size).recipe)
+
+    def base_model(self, size: str) -> BaseModelSource:
+        """Return where ``size``'s base model comes from; both fields None for ``tiny``."""
+        source = self.settings.base_models.get(size)
+        return source or BaseModelSource(repository=model_size(size).repository)
+
+    def with_corpus(self, corpus: str) -> ProjectFile:
+        """Return the settings with another corpus: a name, or a folder's path.
+
+        Raises:
+            UserError: there is no such corpus.
+        """
+        folder = Path(corpus).expanduser()
+        name = str(folder.absolute()) if (folder / "corpus.yaml").is_file() else corpus
+        settings = self.settings.model_copy(update={"corpus": name})
+        if not (Project(self.home, settings).corpus_folder / "corpus.yaml").is_file():
+            raise UserError(
+                f"no corpus {corpus!r}: neither {folder.absolute()} nor "
+                f"{Project(self.home, settings).corpus_folder} holds a corpus.yaml"
+            )
+        return settings
+
+    def with_recipe(self, size: str, recipe: str) -> ProjectFile:
+        """Return the settings with another recipe for ``size``: a name, or a file's path.
+
+        Raises:
+            UserError: unknown size or recipe, or a recipe file that does not fit.
+        """
+        model_size(size)
+        load_recipe(recipe)
+        path = Path(recipe).expanduser()
+        name = str(path.absolute()) if path.is_file() else recipe
+        return self.settings.model_copy(update={"recipes": {**self.settings.recipes, size: name}})

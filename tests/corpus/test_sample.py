@@ -1,0 +1,91 @@
+"""What the shipped sample corpus promises (see its README), planted imperfections included."""
+
+import re
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from cyrene_assets.corpus.align import Parallel
+from cyrene_assets.corpus.check import Report, lint
+from cyrene_assets.corpus.config import Corpus
+from cyrene_assets.corpus.render import sft_chats
+from cyrene_assets.corpus.split import leaks
+
+from .miniature import of_language, read_parallel
+
+SAMPLE = Path(__file__).parents[2] / "corpora" / "sample"
+LANGUAGES = {"chs", "cht", "de", "en", "es", "fr", "id", "jp", "kr", "pt", "ru", "th", "vi"}
+
+
+@pytest.fixture(scope="module")
+def report() -> Report:
+    return lint(SAMPLE)
+
+
+@pytest.fixture(scope="module")
+def sample() -> tuple[Corpus, Parallel]:
+    return read_parallel(SAMPLE)
+
+
+def test_size(report: Report) -> None:
+    assert report.errors == []
+    assert set(report.languages) == LANGUAGES
+    for counts in report.languages.values():
+        assert counts.scenes >= 15
+        assert counts.lines >= 120
+        assert counts.documents >= 10
+
+
+def test_cast_and_kinds(sample: tuple[Corpus, Parallel]) -> None:
+    corpus, parallel = sample
+    for code in corpus.languages:
+        units = of_language(parallel, code)
+        speakers = units.group_by("role").agg(pl.col("speaker").drop_nulls().n_unique())
+        roles = dict(speakers.rows())
+        assert roles["character"] == 2
+        assert roles["other"] >= 4
+        assert roles["player"] == 1
+        assert "narration" in roles
+        assert units.filter(pl.col("kind") != "dialog")["kind"].n_unique() >= 4
+    vendor = parallel.units.filter(pl.col("kind") == "vendor")
+    assert vendor["language"].to_list() == ["chs"]
+
+
+def test_the_linter_finds_the_planted_imperfections_and_no_others(report: Report) -> None:
+    found = {
+        (re.split(r"[:{]", w.message)[0], w.file.split("/")[1], *re.findall(r"s\d\d\S*", w.message))
+        for w in report.warnings
+    }
+    assert found == {
+        ("missing translation", "chs.jsonl", "s07-003"),
+        ("untranslated copy", "vi.jsonl", "s09-004"),
+        ("untranslated copy", "pt.jsonl", "s12-002"),
+        ("duplicate", "chs.jsonl", "s19", "s05"),
+        ("unknown placeholder ", "en.jsonl", "s11-005"),
+        ("unknown placeholder ", "de.jsonl", "s11-005"),
+    }
+    [missing] = [w.message for w in report.warnings if w.message.startswith("missing")]
+    assert missing.endswith("not in id")
+    assert all(w.line for w in report.warnings)
+    [duplicate] = [w.message for w in report.warnings if w.message.startswith("duplicate")]
+    assert all(code in duplicate for code in LANGUAGES)
+
+
+def test_the_split_is_clean_and_holds_out_a_chat_in_every_language(
+    sample: tuple[Corpus, Parallel],
+) -> None:
+    corpus, parallel = sample
+    assert leaks(parallel.units).is_empty()
+    splits = parallel.units.group_by("scene").agg(pl.col("split").n_unique())
+    assert splits["split"].max() == 1
+    for code in corpus.languages:
+        chats = sft_chats(of_language(parallel, code), corpus, code)
+        assert chats.filter(split="validation").height >= 1
+        assert chats.filter(split="train").height >= 10
+        assert "s19" not in set(chats["scene"])
+
+
+def test_no_markup_is_left(sample: tuple[Corpus, Parallel]) -> None:
+    marked = sample[1].units.filter(pl.col("text").str.contains(r"[{}<>]"))
+    assert set(marked["unit"]) == {"s11-005"}

@@ -1,0 +1,121 @@
+import polars as pl
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cyrene_assets.corpus.config import Split
+from cyrene_assets.corpus.split import assign_split, leaks, scene_hash
+
+LONG = "A sentence that is long enough to give itself away."
+NO_DUPLICATES = pl.DataFrame(schema={"scene": pl.String, "original": pl.String})
+
+Row = tuple[str, str, str, str]
+
+
+def _units(rows: list[Row]) -> pl.DataFrame:
+    """Scene, kind, role and text, in one language."""
+    frame = pl.DataFrame(rows, schema=["scene", "kind", "role", "text"], orient="row")
+    order = pl.int_range(pl.len()).over("scene")
+    return frame.with_columns(order=order, language=pl.lit("en"))
+
+
+def _scene(name: str, text: str = "Yes.") -> list[Row]:
+    return [(name, "dialog", "player", f"{name}?"), (name, "dialog", "character", text)]
+
+
+def _split(units: pl.DataFrame, share: float = 0.05, seed: int = 42) -> dict[str, str]:
+    split = Split(validation=share, seed=seed)
+    return dict(assign_split(units, NO_DUPLICATES, split).rows())
+
+
+def _held_out(places: dict[str, str]) -> set[str]:
+    return {scene for scene, split in places.items() if split == "validation"}
+
+
+def test_hash_is_pinned() -> None:
+    assert scene_hash(42, "s01") == 0.8738695390020816
+    values = [scene_hash(1, f"s{n}") for n in range(1000)]
+    assert 0 <= min(values) < 0.01
+    assert 0.99 < max(values) < 1
+
+
+def test_share_is_about_what_was_asked_for() -> None:
+    units = _units([row for n in range(400) for row in _scene(f"s{n}")])
+    assert 20 <= len(_held_out(_split(units, 0.1))) <= 60
+
+
+def test_two_scenes_are_enough_to_hold_one_out() -> None:
+    places = _split(_units(_scene("a") + _scene("b")))
+    assert sorted(places.values()) == ["train", "validation"]
+
+
+def test_one_scene_stays_in_training_whatever_its_hash() -> None:
+    for seed in range(20):
+        assert _split(_units(_scene("a")), 0.5, seed) == {"a": "train"}
+        assert "train" in _split(_units(_scene("a") + _scene("b")), 0.5, seed).values()
+
+
+def test_a_scene_in_which_somebody_talks_with_the_character_is_held_out() -> None:
+    rows = [(f"n{n}", "dialog", "narration", "Rain.") for n in range(50)]
+    rows += [("early", "dialog", "character", "Well?"), ("early", "dialog", "player", "Oh.")]
+    units = _units(rows + _scene("talk"))
+    for seed in range(10):
+        assert _split(units, 0.05, seed)["talk"] == "validation"
+
+
+def test_documents_follow_the_share() -> None:
+    units = _units([(f"d{n}", "book", "document", f"{n}") for n in range(300)])
+    assert 5 <= len(_held_out(_split(units))) <= 30
+
+
+def test_scenes_stay_put_when_the_corpus_grows() -> None:
+    small = [row for n in range(100) for row in _scene(f"s{n}")]
+    before = _split(_units(small), 0.1)
+    after = _split(_units([row for n in range(100, 150) for row in _scene(f"s{n}")] + small), 0.1)
+    assert {scene: after[scene] for scene in before} == before
+
+
+def test_shared_text_moves_to_training_together() -> None:
+    names = [f"s{n}" for n in range(40)]
+    drawn = _held_out(_split(_units([r for n in names for r in _scene(n)]), 0.3))
+    stays = next(name for name in names if name not in drawn)
+    moved = sorted(drawn)[0]
+    rows = [r for n in names for r in _scene(n, LONG if n in {stays, moved} else "Yes.")]
+    assert _held_out(_split(_units(rows), 0.3)) == drawn - {moved}
+
+
+def test_a_documents_line_counts_as_text() -> None:
+    for seed in range(20):
+        rows = [*_scene("a", LONG), *_scene("b"), *_scene("c")]
+        rows.append(("d", "book", "document", f"First.\n{LONG}\nLast."))
+        places = _split(_units(rows), 0.5, seed)
+        assert places["a"] == places["d"]
+
+
+def test_leaks_names_scene_and_text() -> None:
+    rows = [*_scene("a", LONG), *_scene("b", LONG), *_scene("c"), *_scene("d")]
+    units = _units(rows).with_columns(
+        split=pl.Series(
+            ["train", "train", *["validation"] * 2, "train", "validation", *["train"] * 2]
+        )
+    )
+    assert leaks(units).to_dicts() == [
+        {"reason": "scene", "text": "", "scenes": ["c"], "languages": ["en"]},
+        {"reason": "text", "text": LONG, "scenes": ["a", "b"], "languages": ["en"]},
+    ]
+    assert leaks(units.with_columns(split=pl.lit("train"))).is_empty()
+
+
+@settings(max_examples=50)
+@given(
+    st.lists(st.tuples(st.integers(0, 12), st.integers(0, 8)), min_size=1, max_size=40),
+    st.integers(0, 100),
+    st.sampled_from([0.05, 0.2, 0.5]),
+)
+def test_no_corpus_leaks(lines: list[tuple[int, int]], seed: int, share: float) -> None:
+    rows = [(f"s{s}", "dialog", "player", f"{t} is what was said, and no less.") for s, t in lines]
+    units = _units(sorted(rows))
+    places = pl.DataFrame(
+        list(_split(units, share, seed).items()), ["scene", "split"], orient="row"
+    )
+    assert leaks(units.join(places, on="scene")).is_empty()
+    assert "train" in places["split"]
