@@ -55,8 +55,13 @@ class CheckOutcome:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a build says of its artifact: metadata for the UI, measurements for the manifest."""
+    """What a build says of its artifact.
 
+    ``summary`` is one line for people, ``metadata`` is for the UI, ``measurements`` are JSON values
+    for the manifest.
+    """
+
+    summary: str
     metadata: Mapping[str, Any] = field(default_factory=dict)
     checks: Sequence[CheckOutcome] = ()
     measurements: Mapping[str, Any] = field(default_factory=dict)
@@ -302,14 +307,14 @@ def _materialize(
     digests = {key: record.digest for key, record in records.items()}
     lineage = expected_lineage(spec, project, partition, digests)
     work = project.work / spec.name / (partition or "_")
-    with _one_writer(work, name, context.run_id):
+    with _one_writer(work, name, context.run.run_id):
         if context.run.tags.get(REUSE_TAG) == "true":
             reused = _reuse(spec, project, context, partition, lineage)
             if reused is not None:
                 return reused
         inputs = {key: _open(project, record) for key, record in records.items()}
         started = time.monotonic()
-        log = project.logs / spec.name / (partition or "_") / f"{context.run_id}.log"
+        log = project.logs / spec.name / (partition or "_") / f"{context.run.run_id}.log"
         state = work / lineage.fingerprint
         with project.store.stage(spec.name) as out, disk_errors(project.home):
             state.mkdir(parents=True, exist_ok=True)
@@ -337,7 +342,7 @@ def _materialize(
                     "fingerprint": lineage.fingerprint,
                     "toolchain": _toolchain_versions(spec, project),
                     "measurements": dict(outcome.measurements),
-                    "run_id": context.run_id,
+                    "run_id": context.run.run_id,
                 },
             )
         shutil.rmtree(state, ignore_errors=True)
@@ -355,6 +360,7 @@ def _result(
     size = sum(file["bytes"] for file in artifact.manifest["files"].values())
     return dg.MaterializeResult(
         metadata={
+            "summary": outcome.summary,
             **outcome.metadata,
             "digest": artifact.digest,
             "path": dg.MetadataValue.path(str(artifact.path)),
@@ -440,13 +446,12 @@ def _one_writer(work: Path, name: str, run_id: str) -> Iterator[None]:
         work.mkdir(parents=True, exist_ok=True)
         lock = FileLock(work / "lock")
         try:
-            lock.acquire(timeout=0)
+            held = lock.acquire(timeout=0)
         except Timeout as error:
             run = owner.read_text(encoding="utf-8") if owner.exists() else "another run"
             raise BuildError(
                 f"{name} is being built by {run} already: wait for it to end, or cancel it"
             ) from error
-    with lock, disk_errors(work):
+    with held, disk_errors(work):
         owner.write_text(f"run {run_id}", encoding="utf-8")
         yield
-    lock.release()

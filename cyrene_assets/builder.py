@@ -77,15 +77,14 @@ def one_build(project: Project) -> Iterator[None]:
         project.work.mkdir(parents=True, exist_ok=True)
         lock = FileLock(project.work / "build.lock")
         try:
-            lock.acquire(timeout=0)
+            held = lock.acquire(timeout=0)
         except Timeout as error:
             raise BuildError(
                 f"another `cyrene build` is at work in {project.home}: wait for it to end, "
                 "or watch it with `make ui`"
             ) from error
-    with lock:
+    with held:
         yield
-    lock.release()
 
 
 def end_orphans(instance: dg.DagsterInstance) -> int:

@@ -69,7 +69,7 @@ class StepReporter:
     def _line(self, event: Event) -> None:
         detail = event.detail or self._last_detail.get(event.step, "")
         if event.kind == "reused":
-            detail = "unchanged: reused"
+            detail = f"unchanged: {detail}"
         self._console.print(
             f"{_MARKS[event.kind]} {escape(event.step):32} {duration(event.seconds):>8}  "
             f"[dim]{escape(detail)}[/]",

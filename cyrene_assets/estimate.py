@@ -28,6 +28,25 @@ BYTES_PER_TOKEN = 4.0
 # 6 FLOPs per parameter and token (arXiv 2001.08361); 4B trained packed at 11,300 tokens/s on one
 # H200 with the default settings, which is 285 TFLOP/s.
 MEASURED_TRAINING_FLOPS = {"H200": 2.85e14, "H100": 2.85e14}
+# Seconds on two CPU cores with the sample corpus.
+LIGHT_SECONDS = {
+    "raw_dialog": 0.5,
+    "parallel_corpus": 2.0,
+    "cpt_documents": 0.5,
+    "sft_chat": 0.5,
+    "eval_report": 0.5,
+    "scoreboard": 3.0,
+}
+TINY_SECONDS = {
+    "base_model": 20.0,
+    "packed_cpt": 3.0,
+    "packed_sft": 3.0,
+    "cpt_checkpoint": 100.0,
+    "lora_adapter": 80.0,
+    "merged_model": 20.0,
+    "fp8_model": 20.0,
+    "generations": 120.0,
+}
 # An FP8_BLOCK checkpoint of 4B has 6.1 GB where its BF16 one has 8.5 GB.
 FP8_SHARE = 6.1 / 8.5
 
@@ -79,30 +98,37 @@ class Estimate:
         }
 
     def table(self) -> "Table":
-        """Return the plan as a table whose last line is its sum."""
+        """Return the plan as a table, one row per asset."""
+        grouped: dict[str, list[StepEstimate]] = {}
+        for step in self.steps:
+            grouped.setdefault(step.step.partition("[")[0], []).append(step)
         rows = [
             [
-                step.step,
-                step.reason,
-                f"{step.tokens:,}" if step.tokens else "",
-                "?" if step.seconds is None else duration(step.seconds),
-                shown_size(step.bytes) if step.bytes else "",
+                members[0].step if len(members) == 1 else f"{asset} x {len(members)}",
+                members[0].reason,
+                _shown_sum([m.tokens for m in members], "{:,}".format),
+                _shown_sum([m.seconds for m in members], duration),
+                _shown_sum([m.bytes for m in members], shown_size),
             ]
-            for step in self.steps
+            for asset, members in grouped.items()
         ]
-        time = "?" if self.seconds is None else duration(self.seconds)
-        unknown = f" + {self.unknown} of unknown time" if self.unknown else ""
-        rows.append(
-            [
-                f"{len(self.steps)} to build, {self.up_to_date} up to date",
-                f"{shown_size(self.free_bytes)} free on the disk",
-                "",
-                f"{time}{unknown}",
-                shown_size(self.bytes),
-            ]
-        )
         columns = ["step", "why", "tokens", "time", "disk"]
         return make_table(None, columns, rows, right={"tokens", "time", "disk"})
+
+    def summary(self) -> str:
+        """Return the plan's sum in one line."""
+        time = "unknown time" if self.seconds is None else duration(self.seconds)
+        if self.unknown and self.seconds is not None:
+            time += f" and {self.unknown} steps of unknown time"
+        return (
+            f"{len(self.steps)} to build, {self.up_to_date} up to date; about {time}; "
+            f"{shown_size(self.bytes)} of disk, {shown_size(self.free_bytes)} free"
+        )
+
+
+def _shown_sum(values: Sequence[float | None], shown: Callable[[float], str]) -> str:
+    known = [value for value in values if value is not None]
+    return shown(sum(known)) if known else ""
 
 
 def estimate(project: Project, steps: Sequence[Step], size: str) -> Estimate:
@@ -131,9 +157,11 @@ def _step(step: Step, size: str, tokens: dict[str, int | None]) -> StepEstimate:
         "merged_model": 2.0,
         "fp8_model": 2.0 * FP8_SHARE,
     }.get(step.asset)
-    seconds = step.record.seconds if step.record is not None else None
+    seconds = step.record.seconds if step.record is not None else LIGHT_SECONDS.get(step.asset)
     if seconds is None and stage_tokens is not None:
         seconds = _training_seconds(parameters, stage_tokens)
+    if seconds is None and size == "tiny":
+        seconds = TINY_SECONDS.get(step.asset)
     return StepEstimate(
         step.name,
         step.reason or "",
@@ -164,6 +192,7 @@ def _corpus_tokens(project: Project, recipe: Recipe) -> int:
     source = adapter(project.corpus.source.adapter)
     total = 0.0
     for language in project.corpus.languages:
-        size = sum(f.stat().st_size for f in source.files(project.corpus_folder, language))
+        files = source.files(project.corpus_folder, project.corpus, language)
+        size = sum(file.stat().st_size for file in files)
         total += size / BYTES_PER_TOKEN * recipe.cpt.passes.of(language, "dialog")
     return round(total)

@@ -45,6 +45,7 @@ class EventTail:
         self._cursor: str | None = None
         self._started: dict[str, float] = {}
         self._reused: set[str] = set()
+        self._summaries: dict[str, str] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="event-tail", daemon=True)
 
@@ -87,15 +88,19 @@ class EventTail:
             detail = event.asset_observation_data.asset_observation.description or ""
             self._report(Event("progress", name, detail, seconds))
         elif kind is dg.DagsterEventType.ASSET_MATERIALIZATION:
-            if (event.step_materialization_data.materialization.tags or {}).get(REUSED_TAG):
+            materialization = event.step_materialization_data.materialization
+            if (materialization.tags or {}).get(REUSED_TAG):
                 self._reused.add(step)
+            if "summary" in materialization.metadata:
+                self._summaries[step] = str(materialization.metadata["summary"].value)
         elif kind is dg.DagsterEventType.ASSET_CHECK_EVALUATION:
             check = event.asset_check_evaluation_data
             if not check.passed:
                 detail = f"{check.check_name}: {check.description or 'failed'}"
                 self._report(Event("warning", name, detail, seconds))
         elif kind is dg.DagsterEventType.STEP_SUCCESS:
-            self._report(Event("reused" if step in self._reused else "done", name, "", seconds))
+            ended: Literal["reused", "done"] = "reused" if step in self._reused else "done"
+            self._report(Event(ended, name, self._summaries.get(step, ""), seconds))
         elif kind is dg.DagsterEventType.STEP_FAILURE:
             self.error = _error(event, name)
             self._report(Event("failed", name, "", seconds))

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
+import yaml
 
 from cyrene_assets.errors import UserError
 from cyrene_assets.project import Project
@@ -14,6 +15,8 @@ from cyrene_assets.store import disk_errors
 _DAGSTER_YAML = """\
 # Written once by `cyrene init`; yours to change.
 telemetry:
+  enabled: false
+nux:
   enabled: false
 
 # One step of the pool "gpu" at a time, whichever run it belongs to; a slot that a run did not give
@@ -33,11 +36,12 @@ run_monitoring:
 _DOTENV_NAMES = ("CYRENE_HOME", "DAGSTER_HOME", "DAGSTER_DISABLE_TELEMETRY")
 
 
-def prepare(project: Project, root: Path) -> None:
+def prepare(project: Project, root: Path, *, repoint: bool = True) -> None:
     """Make the instance's folder, its ``dagster.yaml``, and the ``.env`` in ``root``.
 
     Dagster's commands read ``.env`` from the folder they are run in, so that a bare shell uses the
-    same instance as ``cyrene`` and the UI. Only the lines this function owns are replaced.
+    same instance as ``cyrene`` and the UI. Only the lines this function owns are replaced, and
+    with ``repoint`` false not even those: one that names an instance already is left alone.
 
     Raises:
         UserError: a folder cannot be written to.
@@ -50,15 +54,17 @@ def prepare(project: Project, root: Path) -> None:
         if not config.exists():
             config.write_text(_DAGSTER_YAML, encoding="utf-8")
     if (root / "workspace.yaml").is_file():
-        _write_dotenv(project, root / ".env")
+        _write_dotenv(project, root / ".env", repoint=repoint)
 
 
-def _write_dotenv(project: Project, file: Path) -> None:
+def _write_dotenv(project: Project, file: Path, *, repoint: bool) -> None:
     ours = dict(
         zip(_DOTENV_NAMES, (str(project.home), str(project.dagster_home), "1"), strict=True)
     )
     old = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
     kept = [line for line in old if line.partition("=")[0].strip() not in ours]
+    if not repoint and len(kept) < len(old):
+        return
     text = "\n".join([*kept, *(f"{name}={value}" for name, value in ours.items())]) + "\n"
     with disk_errors(file):
         partial = file.with_name(f"{file.name}.partial-{os.getpid()}")
@@ -73,11 +79,18 @@ def open_instance(project: Project) -> Iterator[dg.DagsterInstance]:
     Raises:
         UserError: its ``dagster.yaml`` is not valid.
     """
+    config = project.dagster_home / "dagster.yaml"
+    try:
+        settings = yaml.safe_load(config.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"{config}: not valid YAML: {error}") from error
+    if not isinstance(settings, dict | None):
+        raise UserError(f"{config}: holds no keys and values: mend it, or remove it to begin anew")
     os.environ["DAGSTER_HOME"] = str(project.dagster_home)
     os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "1")
     try:
         instance = dg.DagsterInstance.get()
     except dg.DagsterInvalidConfigError as error:
-        raise UserError(f"{project.dagster_home / 'dagster.yaml'}: {error}") from error
+        raise UserError(f"{config}: {error}") from error
     with instance:
         yield instance

@@ -157,15 +157,20 @@ class _Messages:
 def _copy(stream: IO[bytes], log: IO[bytes], tail: deque[str]) -> None:
     """Copy a program's output, line by line, to its log and to the run's compute log."""
     for line in stream:
-        log.write(line)
-        log.flush()
+        # The pipe is emptied whatever becomes of the log's disk and of the terminal: a program
+        # whose pipe is full would wait for ever. A full disk is reported when the log is closed.
+        with suppress(OSError):
+            log.write(line)
+            log.flush()
         text = line.decode("utf-8", "replace")
-        sys.stdout.write(text)
+        with suppress(OSError, UnicodeError):
+            sys.stdout.write(text)
         # A progress bar redraws its line with carriage returns; its last state is what counts.
         last = text.rstrip().rpartition("\r")[2].strip()
         if last:
             tail.append(last[:400])
-    sys.stdout.flush()
+    with suppress(OSError):
+        sys.stdout.flush()
 
 
 def _end_group(process: subprocess.Popen[bytes]) -> None:

@@ -78,6 +78,16 @@ def stages(target: str) -> list[list[str]]:
     return groups
 
 
+def build_order() -> list[str]:
+    """Return all assets in the order in which a build of everything makes them."""
+    order = [asset for target in SPECS for group in stages(target) for asset in group]
+    return sorted(SPECS, key=lambda asset: (_depth(asset), order.index(asset)))
+
+
+def _depth(asset: str) -> int:
+    return max((_depth(parent) + 1 for parent in _parents(asset)), default=0)
+
+
 def _partitioning(asset: str) -> int:
     return _ORDER.index(SPECS[asset].partitions_def)
 

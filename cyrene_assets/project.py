@@ -66,11 +66,13 @@ class Project:
         """Read the project of the environment's CYRENE_HOME (``./.cyrene`` where unset).
 
         Raises:
-            UserError: ``project.yaml`` does not fit; the message names the key.
+            UserError: ``project.yaml`` cannot be read or does not fit; the message names the key.
         """
         home = Path(os.environ.get("CYRENE_HOME") or ".cyrene").expanduser().absolute()
         file = home / _FILE
-        return cls(home, parse_model(ProjectFile, file) if file.exists() else ProjectFile())
+        with disk_errors(home):
+            there = file.exists()
+        return cls(home, parse_model(ProjectFile, file) if there else ProjectFile())
 
     def save(self, settings: ProjectFile) -> "Project":
         """Write ``project.yaml`` and return the project with these settings."""

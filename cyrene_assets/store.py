@@ -29,6 +29,7 @@ _STAGING = ".staging"
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.|-]*")
 _FULL = {errno.ENOSPC: "is full", errno.EDQUOT: "has used up its quota"}
 _CLOSED = {errno.EACCES: "denies access", errno.EPERM: "denies access", errno.EROFS: "is read-only"}
+_IN_THE_WAY = frozenset({errno.ENOTDIR, errno.EEXIST})
 
 
 class CorruptArtifactError(BuildError):
@@ -64,6 +65,11 @@ def disk_errors(where: Path) -> Iterator[None]:
             raise UserError(
                 f"{path}: the disk or folder {_CLOSED[error.errno]}: make it writable, or set "
                 "CYRENE_HOME to a folder that is"
+            ) from error
+        if error.errno in _IN_THE_WAY:
+            raise UserError(
+                f"{path}: a file stands where a folder belongs: move it away, or set "
+                "CYRENE_HOME to another folder"
             ) from error
         raise
 
@@ -120,7 +126,10 @@ class Artifact:
             CorruptArtifactError: a file is missing, added, truncated or changed.
         """
         expected = self.manifest["files"]
-        found = dict(_data_files(self.path))
+        try:
+            found = dict(_data_files(self.path))
+        except BuildError as error:
+            raise self.corrupt(str(error)) from error
         for name in sorted(expected.keys() | found.keys()):
             if name not in found:
                 raise self.corrupt(f"{name} is missing")
@@ -260,7 +269,7 @@ def label(asset: str, partition: str | None) -> str:
 
 
 def _maker_is_alive(staged: Path) -> bool:
-    process = staged.name.split("-")[1]
+    process = staged.name.partition("-")[2].partition("-")[0]
     return process.isdigit() and process_is_alive(int(process))
 
 

@@ -86,7 +86,11 @@ TOOLCHAINS = {toolchain.name: toolchain for toolchain in (TRAIN, SERVE)}
 
 @cache
 def versions(python: Path, packages: tuple[str, ...]) -> dict[str, str]:
-    """Return the versions that an interpreter has of ``packages``; those it lacks are left out."""
+    """Return the versions that an interpreter has of ``packages``; those it lacks are left out.
+
+    Raises:
+        BuildError: the interpreter does not run.
+    """
     code = (
         "import importlib.metadata as m, json, platform, sys\n"
         "found = {'python': platform.python_version()}\n"
@@ -97,9 +101,11 @@ def versions(python: Path, packages: tuple[str, ...]) -> dict[str, str]:
         "        continue\n"
         "print(json.dumps(found))"
     )
-    result = subprocess.run(
-        [str(python), "-I", "-c", code, *packages], capture_output=True, text=True, check=False
-    )
+    command = [str(python), "-I", "-c", code, *packages]
+    try:
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise BuildError(f"{python} does not run: {error.strerror}") from error
     if result.returncode != 0:
         raise BuildError(f"{python} does not run: {result.stderr.strip()[-300:]}")
     found: dict[str, str] = json.loads(result.stdout)

@@ -38,7 +38,8 @@ def opened(project: Project) -> Iterator["dg.DagsterInstance"]:
     """Prepare and open the project's Dagster instance."""
     from cyrene_assets.instance import open_instance, prepare
 
-    prepare(project, PROJECT_ROOT)
+    # A command in one CYRENE_HOME does not point a bare shell away from another one.
+    prepare(project, PROJECT_ROOT, repoint=False)
     with open_instance(project) as instance:
         yield instance
 

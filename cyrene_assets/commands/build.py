@@ -86,7 +86,9 @@ def build(
         if as_json:
             click.echo(json.dumps(estimates.as_dict(), indent=2))
         else:
-            Console().print(estimates.table())
+            if estimates.steps:
+                Console().print(estimates.table())
+            click.echo(estimates.summary())
 
 
 def _build(

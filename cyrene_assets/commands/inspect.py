@@ -17,6 +17,7 @@ from cyrene_assets.project import Project
 if TYPE_CHECKING:
     import dagster as dg
 
+    from cyrene_assets.corpus.check import Report
     from cyrene_assets.lineage import Record
 
 
@@ -50,7 +51,8 @@ def _current(
 
     if asset is not None:
         planner.find_asset(asset)
-    for name, spec in SPECS.items():
+    for name in planner.build_order():
+        spec = SPECS[name]
         keys: Sequence[str | None] = (
             [None] if spec.partitions_def is None else spec.partitions_def.get_partition_keys()
         )
@@ -192,8 +194,28 @@ def check(ctx: click.Context, path: Path, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(report.as_dict(), indent=2, ensure_ascii=False))
     else:
-        click.echo(report.as_text())
-    ctx.exit(2 if report.errors else 0)
+        _print_lint(report)
+    ctx.exit(0 if report.ok else 2)
+
+
+def _print_lint(report: "Report") -> None:
+    from cyrene_assets import console
+
+    rows = [
+        [code, *(f"{number:,}" for number in vars(counts).values())]
+        for code, counts in report.languages.items()
+    ]
+    columns = ["language", "lines", "scenes", "documents", "characters", "the character's lines"]
+    if rows:
+        Console().print(console.table(report.corpus, columns, rows, right=set(columns[1:])))
+    for kind, colour, problems in (
+        ("error", "red", report.errors),
+        ("warning", "yellow", report.warnings),
+    ):
+        for problem in problems:
+            click.secho(f"{kind}: ", fg=colour, nl=False)
+            click.echo(str(problem))
+    click.echo(f"{len(report.errors)} errors, {len(report.warnings)} warnings")
 
 
 @click.command()

@@ -61,13 +61,16 @@ def raw_dialog(build: Build) -> Outcome:
 
     rows = read_raw(build.project.corpus_folder, build.project.corpus, build.key)
     shown = write_table(rows, build.out, "raw_dialog.parquet")
+    characters = int(rows["text"].str.len_chars().sum())
+    lines = len(rows.filter(rows["kind"] == "dialog"))
     return Outcome(
+        f"{lines:,} lines, {len(rows) - lines:,} documents, {characters:,} characters",
         metadata={
             **shown,
-            "characters": int(rows["text"].str.len_chars().sum()),
+            "characters": characters,
             "kinds": dg.MetadataValue.md(stats.markdown_table(stats.kind_counts(rows))),
             "preview": dg.MetadataValue.md(stats.scene_preview(rows)),
-        }
+        },
     )
 
 
@@ -113,8 +116,11 @@ def parallel_corpus(build: Build) -> Outcome:
     leaking = leaks(units)
     with_text = set(units.filter(units["text"] != "")["language"])
     empty = [key for key in build.project.corpus.languages if key not in with_text]
+    held_out = units.filter(units["split"] == "validation")["scene"].n_unique()
     low = [row["language"] for row in coverage if row["coverage"] < COVERAGE_TARGET]
     return Outcome(
+        f"{units['unit'].n_unique():,} units in {len(frames)} languages, {held_out} of "
+        f"{units['scene'].n_unique()} scenes and documents held out",
         metadata={
             **shown,
             "coverage": dg.MetadataValue.md(stats.markdown_table(coverage)),
@@ -188,6 +194,7 @@ def cpt_documents(build: Build) -> Outcome:
         render.write_document_jsonl(part, build.out / f"{split}.jsonl")
     train = len(documents.filter(documents["split"] == "train"))
     return Outcome(
+        f"{train:,} documents to train on, {len(documents) - train:,} held out",
         metadata={
             **shown,
             "characters": int(documents["characters"].sum()),
@@ -215,8 +222,8 @@ def sft_chat(build: Build) -> Outcome:
     """Chat conversations with the character in one language.
 
     `train.jsonl` and `validation.jsonl` are in ms-swift's standard format (system, user,
-    assistant); `chats.parquet` is the same with scene, split and turns. The system prompt is the corpus's, byte
-    for byte, and the one that serving sends.
+    assistant); `chats.parquet` is the same with scene, split and turns. The system prompt is the
+    corpus's, byte for byte, and the one that serving sends.
     """
     from cyrene_assets.corpus import render
 
@@ -227,6 +234,7 @@ def sft_chat(build: Build) -> Outcome:
         render.write_chat_jsonl(part, build.out / f"{split}.jsonl")
     train = len(chats.filter(chats["split"] == "train"))
     return Outcome(
+        f"{train:,} chats to train on, {len(chats) - train:,} held out",
         metadata={
             **shown,
             "turns": int(chats["turns"].sum()),

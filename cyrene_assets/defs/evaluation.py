@@ -104,6 +104,8 @@ def generations(build: Build) -> Outcome:
         ["model", "language"], keep="first", maintain_order=True
     )
     return Outcome(
+        f"{len(answers):,} answers of {len(models)} models to {len(prompts)} prompts, "
+        f"{result['tokens_per_second']:.0f} output tokens/s",
         metadata={
             **shown,
             "prompts": len(prompts),
@@ -192,7 +194,10 @@ def eval_report(build: Build) -> Outcome:
     }
     (build.out / IDENTITY).write_text(json.dumps(identity, indent=2) + "\n", encoding="utf-8")
     columns = ["model", "profile", "loss", "gap", "mean_length", "rep4", "distinct_1", "distinct_2"]
-    return Outcome(metadata={**shown, "scores": dg.MetadataValue.md(markdown_table(rows, columns))})
+    return Outcome(
+        f"scores of {', '.join(dict.fromkeys(rows['model']))}",
+        metadata={**shown, "scores": dg.MetadataValue.md(markdown_table(rows, columns))},
+    )
 
 
 def _evaluated(project: Project, _partition: str | None) -> dict[str, Any]:
@@ -250,6 +255,7 @@ def scoreboard(build: Build) -> Outcome:
     (build.out / "scoreboard.png").write_bytes(image)
     overview = table.filter(table["language"] == "(mean)")
     return Outcome(
+        f"{len(overview)} models and profiles side by side",
         metadata={
             **shown,
             "picture": picture(image),
@@ -257,7 +263,7 @@ def scoreboard(build: Build) -> Outcome:
                 report.markdown_table(overview, [c for c in report.OVERVIEW if c in table.columns])
             ),
             "page": dg.MetadataValue.path("scoreboard.html in this artifact's folder"),
-        }
+        },
     )
 
 

@@ -43,6 +43,7 @@ def fp8_model(build: Build) -> Outcome:
         result["bytes_after"],
     )
     return Outcome(
+        f"{modules} modules quantized, {before / 1e6:.1f} MB to {after / 1e6:.1f} MB",
         metadata={
             "scheme": settings.scheme,
             "quantized modules": modules,

@@ -84,6 +84,7 @@ def base_model(build: Build) -> Outcome:
     """
     size = model_size(build.key)
     source = build.project.base_model(size.name)
+    asked: dict[str, Any]
     if source.path is not None:
         asked = {"kind": "local", "path": str(Path(source.path).expanduser())}
     elif source.repository is not None:
@@ -111,6 +112,7 @@ def base_model(build: Build) -> Outcome:
         pins = {**settings.pins, str(asked["repo"]): result["revision"]}
         build.project.save(settings.model_copy(update={"pins": pins}))
     return Outcome(
+        f"{result['parameters']:,} parameters, verified",
         metadata={
             "parameters": result["parameters"],
             "vocabulary": result["vocabulary"],
@@ -134,6 +136,8 @@ def _packed(build: Build, stage_name: str, stage: Stage, source: str, table: str
     counts = pl.read_parquet(build.out / "token_counts.parquet").to_dicts()
     lengths, packs = rows["tokens"].to_list(), rows["pack"].to_list()
     return Outcome(
+        f"{packed.tokens:,} tokens in {packed.rows:,} rows, {packed.packs:,} packs "
+        f"{packed.fill:.1%} full, {packed.validation_rows:,} validation rows",
         metadata={
             **{name: value for name, value in packed.as_dict().items() if name != "fill"},
             "fill": round(packed.fill, 4),
@@ -183,6 +187,10 @@ def packed_sft(build: Build) -> Outcome:
     """
     stage = _recipe(build.project, build.key).sft
     return _packed(build, "sft", stage, "sft_chat", "chats.parquet")
+
+
+def _number(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.3f}"
 
 
 _LOSS_CHECKS = (
@@ -240,6 +248,8 @@ def _trained(
     gap = summary.gap
     title = f"{build.spec.name}[{build.key}], recipe {_recipe(build.project, build.key).name}"
     return Outcome(
+        f"{result['steps']} steps, validation loss {_number(first)} to {_number(last)}, "
+        f"gap {_number(gap)}",
         metadata={
             "losses": picture(losses.loss_curve_png(curve, title, result["chosen_step"])),
             "steps": result["steps"],
@@ -262,14 +272,13 @@ def _trained(
             CheckOutcome(
                 "validation_loss_fell",
                 fall > expected_fall,
-                f"from {first:.3f} to {last:.3f}, by {fall:.1%}; expected: over {expected_fall:.0%}"
-                if first is not None and last is not None
-                else "no validation loss was logged",
+                f"from {_number(first)} to {_number(last)}, by {fall:.1%}; "
+                f"expected: over {expected_fall:.0%}",
             ),
             CheckOutcome(
                 "gap_under_10_percent",
                 gap is not None and gap <= GAP_RED_FLAG,
-                f"{gap:.1%}" if gap is not None else "no losses to compare",
+                f"the gap is {_number(gap)}",
             ),
         ],
         measurements=result,
@@ -350,6 +359,7 @@ def merged_model(build: Build) -> Outcome:
     )
     differences = result["differences"]
     return Outcome(
+        f"{result['tensors']} tensors, as the base has them",
         metadata={"tensors": result["tensors"], "from the base": ", ".join(result["from_base"])},
         checks=[
             CheckOutcome(

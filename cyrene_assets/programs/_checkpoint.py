@@ -4,6 +4,7 @@ Nothing here imports torch before a tensor is read, so that verifying a folder c
 """
 
 import json
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -185,13 +186,14 @@ def rewrite_like(base: Path, source: Path, out: Path) -> Rewrite:
             tensors that the base has not.
     """
     from safetensors import safe_open
-    from safetensors.torch import save_file
 
     wanted, given = tensors(base), tensors(source)
     missing = [name for name in wanted if name not in given]
     lost = [name for name in missing if not name.startswith("mtp.")]
     if lost:
-        raise ProgramError(f"{source}: {len(lost)} tensors of the base are missing, first {lost[0]}")
+        raise ProgramError(
+            f"{source}: {len(lost)} tensors of the base are missing, first {lost[0]}"
+        )
     extra = tuple(name for name in given if name not in wanted)
     unexpected = [name for name in extra if name != "lm_head.weight" or not _tied(base)]
     if unexpected:
@@ -214,11 +216,21 @@ def rewrite_like(base: Path, source: Path, out: Path) -> Rewrite:
                 cast.append(name)
                 value = value.to(torch_dtype(wanted[name].dtype))
             shard[name] = value.contiguous()
-        save_file(shard, out / file, metadata={"format": "pt"})
+        save_shard(shard, out / file)
     copy_side_files(base, out)
     if (base / INDEX).is_file():
         shutil.copyfile(base / INDEX, out / INDEX)
     return Rewrite(len(wanted), tuple(missing), tuple(cast), extra)
+
+
+def save_shard(shard: dict[str, Any], path: Path) -> None:
+    """Write tensors into one safetensors file, readable by whoever may read files made here."""
+    from safetensors.torch import save_file
+
+    save_file(shard, path, metadata={"format": "pt"})
+    mask = os.umask(0)
+    os.umask(mask)
+    path.chmod(0o666 & ~mask)
 
 
 def _tied(base: Path) -> bool:

@@ -1,27 +1,19 @@
-"""Run an ms-swift command and follow it: progress, losses, checkpoints, resuming, failures."""
+"""Follow a training of ms-swift: progress, losses, checkpoints, resuming."""
 
 import json
 import math
-import os
-import re
 import shutil
-import subprocess
-import sys
-import threading
 import time
-from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from cyrene_assets.programs._checkpoint import write_json
 from cyrene_assets.programs._program import Json, Program, ProgramError
+from cyrene_assets.programs._swift import neutral, run_swift
 from cyrene_assets.training import RUN_FOLDER
 
-TAIL_LINES = 20
-_POLL_SECONDS = 0.5
 _STATE_FILES = ("optimizer.pt", "optimizer.bin", "scheduler.pt", "scaler.pt")
-_MODULES = {"pt": "swift.cli.pt", "sft": "swift.cli.sft", "export": "swift.cli.export"}
 
 
 @dataclass
@@ -69,92 +61,6 @@ class History:
         ]
 
 
-def swift_process(command: Sequence[str], environment: Mapping[str, str]) -> list[str]:
-    """Return what ``swift ...`` would run, without the process that only starts another.
-
-    With ``NPROC_PER_NODE`` in the environment training runs under torch's launcher, as ``swift``
-    itself does it.
-    """
-    module = _MODULES[command[1]]
-    launcher: list[str] = []
-    if "NPROC_PER_NODE" in environment:
-        launcher = ["torch.distributed.run", "--nproc_per_node", environment["NPROC_PER_NODE"], "-m"]
-    return [sys.executable, "-m", *launcher, module, *command[2:]]
-
-
-def run_swift(
-    command: Sequence[str],
-    environment: Mapping[str, str],
-    follow: "Follower | None" = None,
-) -> None:
-    """Run a ``swift`` command to its end, its output passed through.
-
-    Raises:
-        ProgramError: it failed; the message has the cause where it is known, and the last lines.
-    """
-    process = subprocess.Popen(
-        swift_process(command, environment),
-        env={**os.environ, **environment},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-    )
-    tail: deque[str] = deque(maxlen=TAIL_LINES)
-    reader = threading.Thread(target=_pass_through, args=(process, tail), daemon=True)
-    reader.start()
-    try:
-        while process.poll() is None:
-            if follow is not None:
-                follow.poll()
-            time.sleep(_POLL_SECONDS)
-        reader.join(timeout=5)
-        if follow is not None:
-            follow.poll()
-    finally:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
-    if process.returncode:
-        lines = list(tail)
-        raise ProgramError(
-            f"`{' '.join(command[:2])}` failed with status {process.returncode}: "
-            f"{explain_failure(lines, process.returncode)}\n" + "\n".join(lines)
-        )
-
-
-def _pass_through(process: "subprocess.Popen[str]", tail: deque[str]) -> None:
-    assert process.stdout is not None
-    for line in process.stdout:
-        sys.stdout.write(line)
-        sys.stdout.flush()
-        if line.strip():
-            tail.append(line.rstrip()[:400])
-
-
-def explain_failure(lines: Sequence[str], status: int) -> str:
-    """Return the likely cause of a failed command, with its remedy, from its last lines."""
-    text = "\n".join(lines)
-    if "OutOfMemoryError" in text or "CUDA out of memory" in text:
-        return (
-            "the GPU's memory ran out. Close what else uses it, shorten `sequence_length` in the "
-            "recipe, or train a smaller size; `cyrene doctor` says what fits"
-        )
-    if status in {-9, 137} or "DefaultCPUAllocator" in text:
-        return "memory ran out and the system ended it. Free memory, or train a smaller size"
-    missing = re.search(r"(?:FileNotFoundError|No such file or directory)[^\n]*", text)
-    if missing:
-        return f"a file is missing: {missing[0]}"
-    module = re.search(r"(?:ModuleNotFoundError|ImportError)[^\n]*", text)
-    if module:
-        return f"the train toolchain lacks something ({module[0]}): install it again"
-    if "No space left on device" in text:
-        return "the disk is full. Free space under CYRENE_HOME; the next attempt resumes"
-    errors = [line for line in lines if re.match(r"\w*(Error|Exception)\b", line.strip())]
-    return errors[-1] if errors else "its last lines follow"
-
-
 @dataclass
 class Follower:
     """Watches a training from outside: reads its log, reports progress, prunes its checkpoints."""
@@ -189,14 +95,10 @@ class Follower:
         now = time.monotonic()
         if self._started is None:
             self._started = (now, step)
-        metrics = {
-            key: value for key, value in self.history.train[step].items() if key != "epoch"
-        }
+        metrics = {key: value for key, value in self.history.train[step].items() if key != "epoch"}
         since, first = self._started
         if self.tokens and step > first and now > since:
-            metrics["tokens_per_second"] = (
-                self.tokens / self.steps * (step - first) / (now - since)
-            )
+            metrics["tokens_per_second"] = self.tokens / self.steps * (step - first) / (now - since)
         self.program.progress(
             f"{self.label} step {step}/{self.steps}", step=step, total=self.steps, **metrics
         )
@@ -285,7 +187,7 @@ def train(program: Program, label: str) -> Trained:
     program.progress(f"{label}: starting" if resumed is None else f"{label}: resuming at {resumed}")
     started = time.monotonic()
     if resumed is None or max(checkpoints(run)) < steps:
-        run_swift(command, extras.get("environment") or {}, follower)
+        run_swift(command, extras.get("environment") or {}, follower.poll)
     else:
         follower.poll()
     seconds = time.monotonic() - started
@@ -308,6 +210,7 @@ def train(program: Program, label: str) -> Trained:
         "last_eval_loss": evaluations[-1][1] if evaluations else None,
         "seconds": round(seconds, 1),
         "tokens_per_second": round(tokens * done / steps / seconds, 1) if tokens and done else None,
+        "chosen_step": step,
         "checkpoint": f"step {step} of {steps} ({choice})",
         "resumed_from": None if resumed is None else f"step {resumed}",
         "command": extras["command"],
@@ -338,11 +241,3 @@ def write_records(out: Path, trained: Trained, command: Sequence[str]) -> None:
         for row in trained.rows:
             file.write(json.dumps(row) + "\n")
     write_json(folder / "command.json", neutral(command))
-
-
-def neutral(command: Sequence[str]) -> list[str]:
-    """Return the command with every absolute path replaced by the name of its option."""
-    return [
-        f"<{command[i - 1].lstrip('-')}>" if Path(word).is_absolute() else word
-        for i, word in enumerate(command)
-    ]

@@ -2,7 +2,7 @@
 
 Parameters: ``source`` (``{"kind": "tiny", "seed", "tokenizer_texts"}``, ``{"kind": "local",
 "path"}`` or ``{"kind": "hub", "repo", "revision"}``), ``expect`` (entries of the text
-configuration that must hold, or null), ``out``.
+configuration that must hold, or null), ``work``, ``out``.
 """
 
 import re
@@ -29,7 +29,9 @@ def main(program: Program) -> dict[str, Json]:
         program.progress(f"copying {source['path']}")
         _copy_local(Path(source["path"]).expanduser(), out)
     elif source["kind"] == "hub":
-        revision = _download(source["repo"], source.get("revision"), out, program)
+        revision = _download(
+            source["repo"], source.get("revision"), Path(extras["work"]), out, program
+        )
     else:
         raise ProgramError(f"unknown source kind {source['kind']!r}: tiny, local or hub")
     return verify(out, extras.get("expect")) | {"revision": revision}
@@ -103,25 +105,36 @@ def _copy_local(path: Path, out: Path) -> None:
         shutil.copyfile(file, out / file.name)
 
 
-def _download(repo: str, revision: str | None, out: Path, program: Program) -> str:
-    """Download ``repo`` at ``revision`` into ``out``; return the commit that was fetched."""
-    from huggingface_hub import HfApi, snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
+def _download(repo: str, revision: str | None, work: Path, out: Path, program: Program) -> str:
+    """Download ``repo`` at ``revision`` into ``out``; return the commit that was fetched.
 
+    An interrupted download goes on from what lies in ``work``.
+    """
+    from httpx import HTTPError
+    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
+
+    partial = work / "snapshot"
     try:
         commit = revision
         if commit is None or not _COMMIT.fullmatch(commit):
             commit = HfApi().model_info(repo, revision=revision).sha
         program.progress(f"fetching {repo} at {commit}")
-        snapshot_download(repo, revision=commit, allow_patterns=ALLOWED, local_dir=out)
-    except RepositoryNotFoundError as error:
-        raise ProgramError(f"the hub has no model {repo!r} that may be read: {error}") from error
-    except (OSError, HfHubHTTPError) as error:
+        snapshot_download(repo, revision=commit, allow_patterns=ALLOWED, local_dir=partial)
+    except (HFValidationError, RepositoryNotFoundError) as error:
+        raise ProgramError(
+            f"the hub has no model {repo!r} that may be read here ({error}); check its name, or "
+            "set HF_TOKEN if it is private or gated"
+        ) from error
+    except (OSError, HTTPError) as error:
         raise ProgramError(
             f"{repo} could not be fetched from the hub ({type(error).__name__}: {error}); connect "
             "this machine, or give a local folder of the checkpoint instead"
         ) from error
-    shutil.rmtree(out / ".cache", ignore_errors=True)
+    shutil.rmtree(partial / ".cache", ignore_errors=True)
+    for path in partial.iterdir():
+        shutil.move(path, out / path.name)
+    partial.rmdir()
     return str(commit)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cyrene_assets.programs._checkpoint import differences, rewrite_like
 from cyrene_assets.programs._program import Json, Program, ProgramError, run
-from cyrene_assets.programs._training import run_swift
+from cyrene_assets.programs._swift import run_swift
 from cyrene_assets.training import RUN_FOLDER
 
 

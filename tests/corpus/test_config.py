@@ -1,4 +1,6 @@
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -106,3 +108,15 @@ def test_params_are_of_one_concern_each(tmp_path: Path) -> None:
     assert one.chat_params("tlh") != two.chat_params("tlh")
     assert one.source_params("tlh") == two.source_params("tlh")
     assert one.render_params("tlh") == two.render_params("tlh") == {"player": "SoH"}
+
+
+def test_import_is_light() -> None:
+    code = (
+        "import sys, cyrene_assets.corpus.config\n"
+        "print(*{'polars', 'numpy', 'tokenizers', 'matplotlib'} & set(sys.modules))"
+    )
+    root = Path(__file__).parents[2]
+    found = subprocess.run(
+        [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True
+    )
+    assert found.stdout.strip() == ""

@@ -1,0 +1,129 @@
+"""vLLM engines in this process, one after another: load, run requests, release."""
+
+import gc
+import os
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from cyrene_assets.programs import _checkpoint
+from cyrene_assets.programs._program import Json, ProgramError
+
+ARCHITECTURE = "Qwen3_5ForConditionalGeneration"
+
+# What vLLM, torch and the system say when memory is short, in lower case.
+_OUT_OF_MEMORY = (
+    "out of memory",
+    "cannot allocate memory",
+    "can't allocate memory",
+    "memory for the cache blocks",
+    "memory on node",
+    "kv cache is needed",
+    "free memory on device",
+    "mamba cache blocks",
+)
+
+
+def load(path: Path, engine: dict[str, Json]) -> Any:
+    """Return a ``vllm.LLM`` that serves the model in ``path``; it never runs code that lies there.
+
+    Raises:
+        ProgramError: the folder is broken, its architecture is not supported, or memory is short.
+    """
+    architectures = _checkpoint.read_json(path / "config.json").get("architectures")
+    if architectures != [ARCHITECTURE]:
+        raise ProgramError(
+            f"{path / 'config.json'}: architectures is {architectures!r}; only Qwen3.5 models "
+            f"([{ARCHITECTURE!r}]) are served"
+        )
+    _checkpoint.tensors(path)
+    _checkpoint.read_json(path / "tokenizer.json")
+    in_process = engine.get("distributed_executor_backend") == "uni"
+    # An engine on a GPU is a process of its own: its end gives all of the GPU's memory back.
+    os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0" if in_process else "1"
+    if in_process:
+        # A few helpers would be compiled at their first call, for seconds and by a C++ compiler.
+        os.environ["TORCHDYNAMO_DISABLE"] = "1"
+    # An earlier engine is held by reference cycles.
+    gc.collect()
+    try:
+        from vllm import LLM
+
+        if in_process:
+            _introduce_architecture()
+            # What the imports left behind stays: looking for garbage in it takes a second a time.
+            gc.freeze()
+        return LLM(model=str(path), trust_remote_code=False, use_tqdm_on_load=False, **engine)
+    except Exception as error:
+        raise _explained(error, path) from error
+
+
+def run_requests(
+    llm: Any,
+    path: Path,
+    prompts: Sequence[Sequence[int]],
+    parameters: Sequence[Any],
+    finished: Callable[[Any], None],
+) -> list[Any]:
+    """Run every request in one batch; return vLLM's outputs in the order of ``prompts``.
+
+    Args:
+        llm: what `load` returned.
+        path: the model's folder, for a message.
+        prompts: token ids of each request.
+        parameters: ``vllm.SamplingParams`` of each request.
+        finished: called with each output as it is done.
+
+    Raises:
+        ProgramError: the engine died.
+    """
+    try:
+        llm.enqueue(
+            [{"prompt_token_ids": list(prompt)} for prompt in prompts],
+            list(parameters),
+            use_tqdm=False,
+        )
+        outputs = []
+        while llm.llm_engine.has_unfinished_requests():
+            for output in llm.llm_engine.step():
+                if output.finished:
+                    outputs.append(output)
+                    finished(output)
+    except Exception as error:
+        raise _explained(error, path) from error
+    # Requests are numbered as they are added.
+    return sorted(outputs, key=lambda output: int(output.request_id))
+
+
+def release(llm: Any) -> None:
+    """End the engine; its memory is free once the caller has dropped ``llm`` too."""
+    llm.llm_engine.engine_core.shutdown()
+
+
+def version() -> str:
+    """Return vLLM's version."""
+    import vllm
+
+    return str(vllm.__version__)
+
+
+def _introduce_architecture() -> None:
+    """Register the model class itself: by its name, vLLM would look at it in another process."""
+    from vllm.model_executor.models import ModelRegistry
+    from vllm.model_executor.models.qwen3_5 import Qwen3_5ForConditionalGeneration
+
+    ModelRegistry.register_model(ARCHITECTURE, Qwen3_5ForConditionalGeneration)
+
+
+def _explained(error: Exception, path: Path) -> ProgramError:
+    """Return the error in one line, with what to do; the log gets all of it."""
+    traceback.print_exception(error)
+    said = " ".join(str(error).split())
+    cause = f"{type(error).__name__}: {said[:400]}"
+    if isinstance(error, MemoryError) or any(text in said.lower() for text in _OUT_OF_MEMORY):
+        return ProgramError(
+            f"not enough memory to serve {path}: end other programs that use it, lower "
+            f"`evaluation.context_length`, or serve a smaller size ({cause})"
+        )
+    return ProgramError(f"vLLM failed on {path} ({cause}); the log has the cause above this line")

@@ -1,0 +1,238 @@
+"""What models say to the evaluation prompts, and how likely they find given texts (vLLM).
+
+Parameters: ``models`` (``[{"role", "path"}]``, served one after another), ``prompts`` (JSON Lines:
+``prompt``, ``language``, ``scene``, ``messages``, ``reference``), ``texts`` (JSON Lines:
+``text_id``, ``text``; may be left out), ``profiles`` (name -> sampling), ``seeds``, ``max_tokens``,
+``engine`` (of `cyrene_assets.serving.engine_settings`), ``out``.
+
+Writes ``generations.jsonl``, a line for every model, prompt, profile and seed in that order, and
+with ``texts`` also ``losses.jsonl``, a line for every model and text.
+"""
+
+import itertools
+import json
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from cyrene_assets.programs import _serving
+from cyrene_assets.programs._program import Json, Program, ProgramError, run
+from cyrene_assets.recipe import Sampling
+from cyrene_assets.serving import sampling_parameters
+
+
+def main(program: Program) -> dict[str, Json]:
+    """Ask every model everything; return counts, seconds and rates, in all and by model."""
+    extras = program.extras
+    out = Path(extras["out"])
+    prompts = _read(extras["prompts"])
+    texts = _read(extras["texts"]) if extras.get("texts") else None
+    cases = list(itertools.product(prompts, extras["profiles"].items(), extras["seeds"]))
+    progress = _Progress(program, len(extras["models"]) * (len(cases) + len(texts or [])))
+    models: dict[str, dict[str, Json]] = {}
+    for model in extras["models"]:
+        role, path = model["role"], Path(model["path"])
+        progress.begin(f"{role}: loading")
+        started = time.monotonic()
+        llm = _serving.load(path, extras["engine"])
+        loaded = time.monotonic()
+        progress.begin(f"{role}: answering")
+        answers, shortened = _answer(llm, path, cases, extras["max_tokens"], progress)
+        answered = time.monotonic()
+        _append(out / "generations.jsonl", ({"model": role, **row} for row in answers))
+        scored = 0
+        if texts is not None:
+            progress.begin(f"{role}: scoring texts")
+            losses = _score(llm, path, texts, progress)
+            scored = sum(row["tokens"] for row in losses)
+            _append(out / "losses.jsonl", ({"model": role, **row} for row in losses))
+        models[role] = {
+            "requests": len(answers),
+            "output_tokens": sum(row["tokens"] for row in answers),
+            "prompts_shortened": shortened,
+            "scored_tokens": scored,
+            "seconds_load": loaded - started,
+            "seconds_generate": answered - loaded,
+            "seconds_score": time.monotonic() - answered,
+        }
+        _serving.release(llm)
+        del llm
+    totals = {
+        key: sum(model[key] for model in models.values()) for key in next(iter(models.values()))
+    }
+    return {
+        **_with_rate(totals),
+        "models": {role: _with_rate(model) for role, model in models.items()},
+        "engine": extras["engine"],
+        "vllm": _serving.version(),
+    }
+
+
+class _Progress:
+    """Counts finished requests over all models, and the tokens of the current batch."""
+
+    def __init__(self, program: Program, total: int) -> None:
+        self._program = program
+        self._total = total
+        self._done = 0
+        self.begin("starting")
+
+    def begin(self, message: str) -> None:
+        """Begin a batch, or something that takes a while."""
+        self._message = message
+        self._tokens = 0
+        self._started = time.monotonic()
+        self._program.progress(message, step=self._done, total=self._total)
+
+    def finished(self, tokens: int) -> None:
+        """Count a finished request that was about so many tokens."""
+        self._done += 1
+        self._tokens += tokens
+        self._program.progress(
+            self._message,
+            step=self._done,
+            total=self._total,
+            tokens_per_second=self._tokens / max(time.monotonic() - self._started, 1e-9),
+        )
+
+
+def _answer(
+    llm: Any,
+    path: Path,
+    cases: Sequence[tuple[dict[str, Json], tuple[str, dict[str, Json]], int]],
+    max_tokens: int,
+    progress: _Progress,
+) -> tuple[list[dict[str, Json]], int]:
+    """Return a row per case, and how many prompts lost turns because the context is too short."""
+    from vllm import SamplingParams
+
+    limit = llm.model_config.max_model_len - max_tokens
+    rendered: dict[str, list[int]] = {}
+    shortened = 0
+    for prompt, _, _ in cases:
+        if prompt["prompt"] not in rendered:
+            tokens, dropped = _render(llm.get_tokenizer(), prompt, path, limit)
+            rendered[prompt["prompt"]] = tokens
+            shortened += dropped > 0
+    outputs = _serving.run_requests(
+        llm,
+        path,
+        [rendered[prompt["prompt"]] for prompt, _, _ in cases],
+        [
+            SamplingParams(**sampling_parameters(Sampling(**sampling), max_tokens, seed))
+            for _, (_, sampling), seed in cases
+        ],
+        lambda output: progress.finished(len(output.outputs[0].token_ids)),
+    )
+    rows = [
+        {
+            "language": prompt["language"],
+            "profile": profile,
+            "seed": seed,
+            "prompt": prompt["prompt"],
+            "scene": prompt["scene"],
+            "text": output.outputs[0].text,
+            "tokens": len(output.outputs[0].token_ids),
+            "finish_reason": output.outputs[0].finish_reason,
+            "reference": prompt["reference"],
+        }
+        for (prompt, (profile, _), seed), output in zip(cases, outputs, strict=True)
+    ]
+    return rows, shortened
+
+
+def _render(
+    tokenizer: Any, prompt: dict[str, Json], path: Path, limit: int
+) -> tuple[list[int], int]:
+    """Return a prompt's tokens by the model's own chat template, and the number of turns dropped.
+
+    As in a chat, a conversation that is too long loses its oldest turns; the system prompt stays,
+    and what remains begins with the user.
+    """
+    messages: list[dict[str, str]] = prompt["messages"]
+    system = [message for message in messages[:1] if message["role"] == "system"]
+    turns = messages[len(system) :]
+    starts = [i for i, turn in enumerate(turns) if turn["role"] == "user"]
+    tokens: list[int] = []
+    for start in [0, *(i for i in starts if i > 0)]:
+        try:
+            tokens = tokenizer.apply_chat_template(
+                system + turns[start:],
+                add_generation_prompt=True,
+                enable_thinking=False,
+                return_dict=False,
+            )
+        except Exception as error:
+            raise ProgramError(
+                f"{path}: its chat template cannot render prompt {prompt['prompt']!r} "
+                f"({type(error).__name__}: {error}); restore the base model's chat_template.jinja"
+            ) from error
+        if len(tokens) <= limit:
+            return tokens, start
+    raise ProgramError(
+        f"prompt {prompt['prompt']!r} has {len(tokens)} tokens even without its earlier turns, and "
+        f"{limit} fit beside the answer: raise `evaluation.context_length` in the recipe"
+    )
+
+
+def _score(
+    llm: Any, path: Path, texts: Sequence[dict[str, Json]], progress: _Progress
+) -> list[dict[str, Json]]:
+    """Return the negative log-likelihood (nats) of each text's tokens after its first.
+
+    A text that is longer than the context is cut there; one of a single token scores none.
+    """
+    from vllm import SamplingParams
+
+    limit = llm.model_config.max_model_len - 1
+    tokenizer = llm.get_tokenizer()
+    tokens = [tokenizer.encode(row["text"], add_special_tokens=False)[:limit] for row in texts]
+    scored = [ids for ids in tokens if len(ids) > 1]
+    parameters = SamplingParams(max_tokens=1, temperature=0, prompt_logprobs=0, detokenize=False)
+    outputs = iter(
+        _serving.run_requests(
+            llm,
+            path,
+            scored,
+            [parameters] * len(scored),
+            lambda output: progress.finished(len(output.prompt_token_ids)),
+        )
+    )
+    for _ in range(len(texts) - len(scored)):
+        progress.finished(0)
+    return [
+        {
+            "text_id": row["text_id"],
+            "tokens": max(len(ids) - 1, 0),
+            "nll": _nll(ids, next(outputs).prompt_logprobs) if len(ids) > 1 else 0.0,
+        }
+        for row, ids in zip(texts, tokens, strict=True)
+    ]
+
+
+def _nll(tokens: Sequence[int], logprobs: Sequence[Any]) -> float:
+    pairs = zip(tokens[1:], logprobs[1:], strict=True)
+    return -sum(float(choices[token].logprob) for token, choices in pairs)
+
+
+def _read(path: str) -> list[dict[str, Json]]:
+    with Path(path).open(encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
+
+
+def _append(path: Path, rows: Iterable[dict[str, Json]]) -> None:
+    with path.open("a", encoding="utf-8", newline="\n") as file:
+        for row in rows:
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def _with_rate(counts: dict[str, Json]) -> dict[str, Json]:
+    """Add the output tokens per second, and round what is measured in seconds."""
+    rate = counts["output_tokens"] / max(counts["seconds_generate"], 1e-9)
+    rounded = {k: round(v, 2) if isinstance(v, float) else v for k, v in counts.items()}
+    return {**rounded, "tokens_per_second": round(rate, 1)}
+
+
+if __name__ == "__main__":
+    run(main)

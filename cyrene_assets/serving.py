@@ -1,0 +1,114 @@
+"""How a model is served with vLLM: engine arguments, environment and sampling parameters.
+
+Pure functions without torch or vLLM, for whatever starts a vLLM process: the evaluation's
+generations and the servers of a person.
+"""
+
+from typing import Any
+
+from cyrene_assets.errors import UserError
+from cyrene_assets.hardware import GIB, Hardware
+from cyrene_assets.recipe import Sampling
+
+MIB = 1 << 20
+
+# vLLM runs on this machine alone: nothing is fetched, reported or listened to from outside.
+SERVE_ENV: dict[str, str] = {
+    "VLLM_NO_USAGE_STATS": "1",
+    "VLLM_DO_NOT_TRACK": "1",
+    "DO_NOT_TRACK": "1",
+    "HF_HUB_OFFLINE": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+    "VLLM_HOST_IP": "127.0.0.1",
+    "GLOO_SOCKET_IFNAME": "lo",
+    "VLLM_LOGGING_LEVEL": "WARNING",
+    # DeepGEMM compiles its kernels for minutes at the first start, and gains nothing at this size.
+    "VLLM_USE_DEEP_GEMM": "0",
+    # OpenMP threads that spin while they wait make a busy CPU several times slower.
+    "OMP_WAIT_POLICY": "PASSIVE",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+
+# What vLLM needs beside weights and caches: its context, activations, captured graphs.
+_OVERHEAD = 3 * GIB // 2
+# One running sequence of Qwen3.5 4B or 9B: 50 MiB of linear-attention state in float32 (24 layers,
+# 32 heads, 128 x 128) and the keys and values of about a thousand tokens.
+_SEQUENCE = 96 * MIB
+# Logits of one prompt token over a vocabulary of 248,320, which prompt log-probabilities need in
+# float32 three times over. They come on top of what vLLM keeps within its share of the memory.
+_PROMPT_TOKEN = 3 * MIB
+_MOST_SEQUENCES = 256
+_SMALL_GPU = 40 * GIB
+
+
+def engine_settings(
+    hardware: Hardware | None, context_length: int, model_bytes: int | None = None
+) -> dict[str, Any]:
+    """Return vLLM engine arguments, as JSON values, for the machine at hand.
+
+    The language model alone is served (no vision tower), in bfloat16: vLLM's gated delta-net
+    kernels refuse float32. Prefix caching is off, so that an answer does not depend on what was
+    asked before. On a CPU nothing is compiled or warmed up, and the key-value cache is as small as
+    the few sequences need; on GPUs that would be tight the batch is smaller.
+
+    Args:
+        hardware: the GPUs; None or an empty one means the CPU. One GPU is used.
+        context_length: tokens of prompt and answer together.
+        model_bytes: of the model's weights; None reckons with half of the GPU's memory.
+
+    Raises:
+        UserError: the weights do not fit on the GPU.
+    """
+    common: dict[str, Any] = {
+        "dtype": "bfloat16",
+        "language_model_only": True,
+        "enable_prefix_caching": False,
+        "max_model_len": context_length,
+    }
+    if hardware is None or not hardware.gpus:
+        return {
+            **common,
+            "enforce_eager": True,
+            "distributed_executor_backend": "uni",
+            "kv_cache_memory_bytes": max(256 * MIB, (model_bytes or 0) // 4),
+            "max_num_seqs": 64,
+            # A prompt that is read in parts takes back a number drawn for its request's seed, which
+            # vLLM 0.32 can do on a GPU only ("CPU Generator does not use offset").
+            "enable_chunked_prefill": False,
+            "max_num_batched_tokens": max(4096, context_length),
+        }
+    small = hardware.memory < _SMALL_GPU
+    share = 0.85 if small else 0.9
+    weights = hardware.memory // 2 if model_bytes is None else model_bytes
+    room = int(share * hardware.memory) - weights - _OVERHEAD
+    if model_bytes is not None and room < _SEQUENCE:
+        raise UserError(
+            f"a model of {weights / GIB:.1f} GiB does not fit beside vLLM's own "
+            f"{_OVERHEAD / GIB:.1f} GiB in {share:.0%} of {hardware.memory / GIB:.1f} GiB of GPU "
+            "memory: serve its FP8 model or a smaller size, or use a larger GPU"
+        )
+    outside = int((1 - share) * hardware.memory)
+    return {
+        **common,
+        "enforce_eager": small,
+        "gpu_memory_utilization": share,
+        "max_num_seqs": _power_of_two(room // _SEQUENCE, 1, _MOST_SEQUENCES),
+        "max_num_batched_tokens": _power_of_two(outside // _PROMPT_TOKEN, 512, 8192),
+    }
+
+
+def sampling_parameters(sampling: Sampling, max_tokens: int, seed: int) -> dict[str, Any]:
+    """Return the arguments of vLLM's ``SamplingParams`` for one request.
+
+    Args:
+        sampling: the profile; temperature 0 is greedy decoding, ``top_k`` 0 means all tokens.
+        max_tokens: of the answer.
+        seed: of this request alone: its random numbers do not depend on what runs beside it.
+    """
+    return {**sampling.model_dump(), "max_tokens": max_tokens, "seed": seed}
+
+
+def _power_of_two(value: int, least: int, most: int) -> int:
+    """Return the largest power of two up to ``value``, within the bounds."""
+    return min(max(1 << (max(value, 1).bit_length() - 1), least), most)

@@ -1,0 +1,172 @@
+"""Fixtures that several test modules share.
+
+The code location reads its languages when it is imported, from the project of CYRENE_HOME: the
+miniature project is in place before any test module is.
+"""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from mini_corpus import write_corpus, write_project
+
+if TYPE_CHECKING:
+    from helpers import Command, Sandbox
+
+ROOT = Path(__file__).parent.parent
+_INHERITED = {
+    name: os.environ.pop(name)
+    for name in tuple(os.environ)
+    if name.startswith(("CYRENE_", "DAGSTER_")) and name != "CYRENE_UPDATE_SNAPSHOT"
+}
+_SESSION = Path(tempfile.mkdtemp(prefix="cyrene-tests-"))
+write_project(_SESSION / "home", write_corpus(_SESSION / "corpus"))
+os.environ["CYRENE_HOME"] = str(_SESSION / "home")
+os.environ["DAGSTER_DISABLE_TELEMETRY"] = "1"
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(_SESSION, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def toolchain_environment() -> dict[str, str]:
+    """Environment variables that name the installed toolchains' interpreters."""
+    from cyrene_assets.toolchains import TOOLCHAINS
+
+    home = Path(_INHERITED.get("CYRENE_HOME", ROOT / ".cyrene")).absolute()
+    found = {
+        toolchain.variable: _INHERITED.get(
+            toolchain.variable, str(toolchain.folder(home) / "bin" / "python")
+        )
+        for toolchain in TOOLCHAINS.values()
+    }
+    missing = [path for path in found.values() if not Path(path).is_file()]
+    if missing:
+        pytest.fail(f"no {' and no '.join(missing)}: run `make envs` first")
+    return found
+
+
+@pytest.fixture
+def quick_path() -> Iterator[Path]:
+    """An empty folder like ``tmp_path``, in memory where the system has a place for that.
+
+    Dagster's databases wait for the disk at every step of a run; a busy disk makes that minutes.
+    """
+    with _quick_folder() as folder:
+        yield folder
+
+
+@contextmanager
+def _quick_folder() -> Iterator[Path]:
+    memory = Path("/dev/shm")
+    roomy = memory.is_dir() and shutil.disk_usage(memory).free > 500_000_000
+    with tempfile.TemporaryDirectory(prefix="cyrene-", dir=memory if roomy else None) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture(scope="session")
+def blank() -> Iterator[Path]:
+    """A folder with the miniature corpus and a home with a new instance: copying one is faster."""
+    with _quick_folder() as folder:
+        write_corpus(folder / "corpus")
+        with pytest.MonkeyPatch.context() as patch, _opened(folder, patch):
+            pass
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def built(blank: Path) -> Iterator[Path]:
+    """A folder with the miniature corpus and a home in which the corpus assets are built."""
+    with _quick_folder() as folder:
+        shutil.copytree(blank, folder, dirs_exist_ok=True)
+        with pytest.MonkeyPatch.context() as patch, _opened(folder, patch) as sandbox:
+            sandbox.build("cpt_documents")
+            sandbox.build("sft_chat")
+        yield folder
+
+
+@pytest.fixture
+def sandbox(
+    built: Path, quick_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator["Sandbox"]:
+    """A project of its own in which the corpus assets are built."""
+    shutil.copytree(built, quick_path, dirs_exist_ok=True)
+    with _opened(quick_path, monkeypatch) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def empty(
+    blank: Path, quick_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator["Sandbox"]:
+    """A project of its own in which nothing is built."""
+    shutil.copytree(blank, quick_path, dirs_exist_ok=True)
+    with _opened(quick_path, monkeypatch) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def cyrene(quick_path: Path) -> "Command":
+    """The command, on a project of its own in which nothing is built."""
+    from helpers import command, linked_root
+
+    corpus = write_corpus(quick_path / "corpus")
+    return command(linked_root(quick_path / "root"), quick_path / "home", corpus)
+
+
+@pytest.fixture
+def mounted(tmp_path: Path) -> Callable[..., "subprocess.CompletedProcess[str]"]:
+    """Return a function that runs a command beside a small disk of its own, ``{mount}`` in it."""
+    mount = tmp_path / "mount"
+    mount.mkdir()
+
+    def run(options: str, command: list[str], **changes: str) -> "subprocess.CompletedProcess[str]":
+        inner = ["sh", "-c", f'mount -t tmpfs -o {options} tmpfs "{mount}" && exec "$@"', "sh"]
+        return subprocess.run(
+            ["unshare", "-rm", *inner, *(part.replace("{mount}", str(mount)) for part in command)],
+            env={**os.environ, **changes},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+
+    if shutil.which("unshare") is None or run("size=64k", ["true"]).returncode != 0:
+        pytest.skip("this system lets no user mount a disk of their own (unshare -rm)")
+    return run
+
+
+@pytest.fixture
+def specs() -> Iterator[None]:
+    """Forget the assets that a test defines."""
+    from cyrene_assets.artifact_asset import SPECS
+
+    before = dict(SPECS)
+    yield
+    SPECS.clear()
+    SPECS.update(before)
+
+
+@contextmanager
+def _opened(folder: Path, patch: pytest.MonkeyPatch) -> Iterator["Sandbox"]:
+    """Open the project in a folder: its settings, its environment, its instance."""
+    from helpers import Sandbox
+
+    from cyrene_assets.instance import open_instance, prepare
+    from cyrene_assets.project import Project
+
+    home = folder / "home"
+    write_project(home, folder / "corpus")
+    patch.setenv("CYRENE_HOME", str(home))
+    patch.setenv("DAGSTER_HOME", str(home / "dagster"))
+    project = Project.load()
+    prepare(project, folder)
+    with open_instance(project) as instance:
+        yield Sandbox(home, folder / "corpus", instance)

@@ -1,0 +1,260 @@
+"""The real programs, run once on a few rows each; every slow test looks at what they left."""
+
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cyrene_assets import training
+from cyrene_assets.hardware import Hardware
+from cyrene_assets.recipe import Stage, load_recipe
+
+ROOT = Path(__file__).parents[2]
+SAMPLE = ROOT / "corpora" / "sample"
+CPU = Hardware()
+SHAPE = training.ModelShape(6_000_000, 4, 256)
+CPT_ROWS, SFT_ROWS, VALIDATION_ROWS = 12, 8, 2
+IGNORE = ["lm_head", "re:.*visual.*", "re:.*linear_attn.*"]
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A program's end: its result or its error, its progress messages, and what it wrote."""
+
+    result: dict[str, Any]
+    error: str | None
+    progress: list[str]
+    out: Path
+    work: Path
+
+
+RunProgram = Callable[..., Ran]
+
+
+@pytest.fixture(scope="session")
+def start_program(toolchain_environment: dict[str, str]) -> Callable[..., "subprocess.Popen[str]"]:
+    """Return a function that starts a program by hand in the train toolchain."""
+
+    def start(name: str, folder: Path, extras: dict[str, Any]) -> "subprocess.Popen[str]":
+        given = folder / "extras.json"
+        given.write_text(json.dumps(extras))
+        python = toolchain_environment["CYRENE_TRAIN_PYTHON"]
+        return subprocess.Popen(
+            [python, "-m", f"cyrene_assets.programs.{name}", str(given)],
+            env={
+                **{k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"},
+                **training.OFFLINE_ENV,
+                **training.CPU_ENV,
+                **{"PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": ""},
+            },
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def run_program(
+    start_program: Callable[..., "subprocess.Popen[str]"], tmp_path_factory: pytest.TempPathFactory
+) -> RunProgram:
+    """Return a function that runs a program to its end."""
+
+    def run(name: str, *, expect_error: bool = False, **extras: Any) -> Ran:
+        folder = tmp_path_factory.mktemp(name)
+        out, work = folder / "out", Path(extras.pop("work", folder / "work"))
+        out.mkdir()
+        work.mkdir(exist_ok=True)
+        process = start_program(name, folder, {**extras, "out": str(out), "work": str(work)})
+        output, _ = process.communicate()
+        assert (process.returncode != 0) == expect_error, output[-5000:]
+        messages = [
+            json.loads(line)
+            for line in output.splitlines()
+            if line.startswith(('{"progress"', '{"result"', '{"error"'))
+        ]
+        return Ran(
+            result=next((m["result"] for m in messages if "result" in m), {}),
+            error=next((m["error"] for m in messages if "error" in m), None),
+            progress=[m["progress"] for m in messages if "progress" in m],
+            out=out,
+            work=work,
+        )
+
+    return run
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def _write(path: Path, conversations: list[list[dict[str, str]]]) -> Path:
+    text = "".join(
+        json.dumps({"messages": messages}, ensure_ascii=False) + "\n" for messages in conversations
+    )
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def _data(folder: Path, conversations: list[list[dict[str, str]]]) -> training.Data:
+    cut = len(conversations) - VALIDATION_ROWS
+    return training.Data(
+        _write(folder / "train.jsonl", conversations[:cut]),
+        _write(folder / "validation.jsonl", conversations[cut:]),
+        cut,
+    )
+
+
+@pytest.fixture(scope="session")
+def cpt_data(tmp_path_factory: pytest.TempPathFactory) -> training.Data:
+    """Return a few documents of the sample corpus."""
+    rows = _rows(SAMPLE / "documents" / "en.jsonl") + _rows(SAMPLE / "documents" / "chs.jsonl")
+    texts = [row["text"][:200] for row in rows[: CPT_ROWS + VALIDATION_ROWS]]
+    return _data(
+        tmp_path_factory.mktemp("cpt"), [[{"role": "assistant", "content": text}] for text in texts]
+    )
+
+
+@pytest.fixture(scope="session")
+def chats() -> list[list[dict[str, str]]]:
+    """Return a few conversations of two turns, made of the sample corpus's lines."""
+    lines = [row["text"] for row in _rows(SAMPLE / "dialog" / "en.jsonl")]
+    roles = ("user", "assistant", "user", "assistant")
+    return [
+        [{"role": "system", "content": "You are Ovelle."}]
+        + [
+            {"role": role, "content": lines[4 * chat + turn].strip()}
+            for turn, role in enumerate(roles)
+        ]
+        for chat in range(SFT_ROWS + VALIDATION_ROWS)
+    ]
+
+
+@pytest.fixture(scope="session")
+def sft_data(
+    tmp_path_factory: pytest.TempPathFactory, chats: list[list[dict[str, str]]]
+) -> training.Data:
+    """Return the conversations as files."""
+    return _data(tmp_path_factory.mktemp("sft"), chats)
+
+
+def stage(name: str, **changes: Any) -> Stage:
+    """Return a stage of the tiny recipe with other values."""
+    recipe = load_recipe("tiny")
+    return (recipe.cpt if name == "cpt" else recipe.sft).model_copy(update=changes)
+
+
+def tokenizer_texts() -> list[str]:
+    """Return the texts that the embedded model's tokenizer is trained on in tests."""
+    return [str(path) for path in sorted(SAMPLE.glob("d*/en.jsonl"))]
+
+
+@pytest.fixture(scope="session")
+def base(run_program: RunProgram) -> Ran:
+    """Return the embedded base model."""
+    source = {"kind": "tiny", "seed": 7, "tokenizer_texts": tokenizer_texts()}
+    return run_program("base_model", source=source, expect=None)
+
+
+@pytest.fixture(scope="session")
+def pretrain_extras(base: Ran, cpt_data: training.Data) -> Callable[..., dict[str, Any]]:
+    """Return a function that gives the parameters of a CPT of three steps."""
+
+    def extras(work: Path, *, keep_step: int | None = None, **changes: Any) -> dict[str, Any]:
+        chosen = stage("cpt", batch_size=4, evaluations=3, **changes)
+        command = training.pretrain_command(
+            chosen,
+            CPU,
+            model=base.out,
+            data=cpt_data,
+            work=work,
+            shape=SHAPE,
+            keep_step=keep_step,
+        )
+        return {
+            "command": command,
+            "environment": training.training_environment(CPU, chosen.batch_size, keep_step),
+            "base": str(base.out),
+            "steps": training.optimizer_steps(cpt_data.sequences, chosen.batch_size),
+            "checkpoint": chosen.checkpoint,
+            "checkpoint_step": keep_step,
+            "tokens": 1000,
+            "work": str(work),
+        }
+
+    return extras
+
+
+@pytest.fixture(scope="session")
+def cpt(
+    run_program: RunProgram,
+    pretrain_extras: Callable[..., dict[str, Any]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Ran:
+    """Return a finished CPT."""
+    return run_program("pretrain", **pretrain_extras(tmp_path_factory.mktemp("work")))
+
+
+@pytest.fixture(scope="session")
+def adapter(
+    run_program: RunProgram,
+    cpt: Ran,
+    base: Ran,
+    sft_data: training.Data,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Ran:
+    """Return a finished SFT, its NEFTune noise on and its middle step chosen."""
+    work = tmp_path_factory.mktemp("work")
+    chosen = stage("sft", batch_size=4, evaluations=1, neftune_alpha=5.0, checkpoint="epoch:1")
+    return run_program(
+        "finetune",
+        command=training.finetune_command(
+            chosen,
+            CPU,
+            model=cpt.out,
+            data=sft_data,
+            work=work,
+            shape=SHAPE,
+            keep_step=1,
+        ),
+        environment=training.training_environment(CPU, 4, 1),
+        base=str(base.out),
+        steps=training.optimizer_steps(sft_data.sequences, 4),
+        checkpoint=chosen.checkpoint,
+        checkpoint_step=1,
+        tokens=None,
+        work=work,
+    )
+
+
+@pytest.fixture(scope="session")
+def merged(
+    run_program: RunProgram,
+    base: Ran,
+    cpt: Ran,
+    adapter: Ran,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Ran:
+    """Return the merged model."""
+    work = tmp_path_factory.mktemp("work")
+    return run_program(
+        "merge",
+        command=training.merge_command(CPU, model=cpt.out, adapter=adapter.out, work=work),
+        environment=training.CPU_ENV,
+        base=str(base.out),
+        work=work,
+    )
+
+
+@pytest.fixture(scope="session")
+def fp8(run_program: RunProgram, merged: Ran) -> Ran:
+    """Return the quantized model."""
+    return run_program("quantize", model=str(merged.out), scheme="FP8_BLOCK", ignore=IGNORE)

@@ -1,0 +1,139 @@
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from filelock import FileLock
+from helpers import Sandbox
+
+from cyrene_assets import builder
+from cyrene_assets.errors import BuildError, UserError
+
+_HOLD = (
+    "import sys, time, filelock\n"
+    "with filelock.FileLock(sys.argv[1]):\n"
+    "    print('held', flush=True)\n"
+    "    time.sleep(60)"
+)
+
+
+def test_runs_show_in_the_instance_with_their_owner(sandbox: Sandbox) -> None:
+    sandbox.edit("corpus.yaml", lambda text: text.replace("Ad'a nu ta.", "Ad'a nu."))
+    before = sandbox.instance.get_runs_count()
+    assert sandbox.build("sft_chat")[0] == ["sft_chat[xq7]"]
+    assert sandbox.instance.get_runs_count() == before + 1
+    (run,) = sandbox.instance.get_runs(limit=1)
+    assert run.status is dg.DagsterRunStatus.SUCCESS
+    assert run.tags["dagster/partition"] == "xq7"
+    assert run.tags["cyrene/owner"] == f"{socket.gethostname()}:{os.getpid()}"
+    assert run.asset_selection == {dg.AssetKey("sft_chat")}
+
+
+def test_the_first_failure_ends_the_build_with_the_steps_own_words(empty: Sandbox) -> None:
+    empty.edit("dialog/en.jsonl", lambda text: text.replace('"line": "s0-1"', '"line": "s0-0"'))
+    with pytest.raises(UserError) as caught:
+        empty.build("cpt_documents")
+    assert str(caught.value).startswith("raw_dialog[en]: dialog/en.jsonl:2: `line` 's0-0' is")
+    assert caught.value.exit_status == 2
+    assert empty.digests() == {}
+    # Mended, the next build goes on.
+    empty.edit("dialog/en.jsonl", lambda text: text.replace('"line": "s0-0"', '"line": "s0-1"', 2))
+    empty.edit("dialog/en.jsonl", lambda text: text.replace('"line": "s0-1"', '"line": "s0-0"', 1))
+    assert empty.build("raw_dialog")[0] == ["raw_dialog[en]", "raw_dialog[xq7]"]
+
+
+def test_what_was_done_before_a_failure_is_not_done_again(empty: Sandbox) -> None:
+    good = (empty.corpus / "dialog/xq7.jsonl").read_text(encoding="utf-8")
+    empty.edit("dialog/xq7.jsonl", lambda text: "{}\n" + text)
+    with pytest.raises(UserError, match=r"dialog/xq7\.jsonl:1"):
+        empty.build("raw_dialog")
+    (empty.corpus / "dialog/xq7.jsonl").write_text(good, encoding="utf-8")
+    assert empty.build("raw_dialog")[0] == ["raw_dialog[xq7]"]
+
+
+def test_one_build_at_a_time(sandbox: Sandbox) -> None:
+    (sandbox.home / "work").mkdir(exist_ok=True)
+    holder = subprocess.Popen(
+        [sys.executable, "-c", _HOLD, str(sandbox.home / "work" / "build.lock")],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(BuildError, match="another `cyrene build` is at work in") as caught:
+            sandbox.build("cpt_documents")
+        assert "wait for it to end" in str(caught.value)
+    finally:
+        holder.kill()
+        holder.wait()
+    assert sandbox.build("cpt_documents")[0] == []
+
+
+def test_a_build_that_failed_lets_go_of_the_lock(sandbox: Sandbox) -> None:
+    error = None
+    try:
+        with builder.one_build(sandbox.project):
+            raise ValueError("kept, and with it every frame that it passed")
+    except ValueError as caught:
+        error = caught
+    with FileLock(sandbox.home / "work" / "build.lock", timeout=0):
+        assert error is not None
+
+
+def test_a_work_folder_that_cannot_be_made(sandbox: Sandbox) -> None:
+    work = sandbox.project.work
+    if work.exists():
+        work.rename(sandbox.home / "old work")
+    work.write_text("in the way", encoding="utf-8")
+    with pytest.raises(UserError, match="a file stands where a folder belongs"):
+        sandbox.build("cpt_documents")
+
+
+def add_run(instance: dg.DagsterInstance, owner: str | None) -> str:
+    job = dg.job(name="toy")(lambda: None)
+    tags = {} if owner is None else {"cyrene/owner": owner}
+    run = instance.create_run_for_job(job, tags=tags, status=dg.DagsterRunStatus.STARTED)
+    return run.run_id
+
+
+def test_runs_whose_process_died_are_ended(empty: Sandbox) -> None:
+    dead = subprocess.Popen([sys.executable, "-S", "-c", ""])
+    dead.wait()
+    host = socket.gethostname()
+    orphan = add_run(empty.instance, f"{host}:{dead.pid}")
+    alive = add_run(empty.instance, f"{host}:{os.getpid()}")
+    elsewhere = add_run(empty.instance, f"not-{host}:{dead.pid}")
+    foreign = add_run(empty.instance, None)
+    assert builder.end_orphans(empty.instance) == 1
+    statuses = {
+        run_id: run.status
+        for run_id in (orphan, alive, elsewhere, foreign)
+        if (run := empty.instance.get_run_by_id(run_id)) is not None
+    }
+    assert statuses == {
+        orphan: dg.DagsterRunStatus.FAILURE,
+        **dict.fromkeys((alive, elsewhere, foreign), dg.DagsterRunStatus.STARTED),
+    }
+    assert builder.end_orphans(empty.instance) == 0
+
+
+def test_missing_toolchains_are_found_before_anything_runs(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    project = sandbox.project
+    builder.check_toolchains(project, sandbox.steps("sft_chat"))
+    with pytest.raises(UserError, match="the 'train' toolchain is not installed") as caught:
+        builder.check_toolchains(project, sandbox.steps("fp8_model"))
+    assert "cyrene toolchain install train" in str(caught.value)
+    assert "CYRENE_TRAIN_PYTHON" in str(caught.value)
+    monkeypatch.setenv("CYRENE_TRAIN_PYTHON", sys.executable)
+    builder.check_toolchains(project, sandbox.steps("fp8_model"))
+    with pytest.raises(UserError, match="the 'serve' toolchain is not installed"):
+        builder.check_toolchains(project, sandbox.steps("scoreboard"))
+    monkeypatch.setenv("CYRENE_SERVE_PYTHON", str(tmp_path / "no" / "python"))
+    with pytest.raises(UserError, match="CYRENE_SERVE_PYTHON=.*/no/python has no interpreter"):
+        builder.check_toolchains(project, sandbox.steps("scoreboard"))

@@ -1,0 +1,405 @@
+"""The command as a process of its own: what it prints, how it ends, what it leaves behind."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from helpers import CYRENE, ROOT, Command, folders
+from mini_corpus import LANGUAGES, dialog, write_corpus, write_jsonl, write_project
+
+Done = subprocess.CompletedProcess[str]
+
+
+def assert_ends_with(done: Done, status: int, *words: str) -> None:
+    """The command ended with one message that holds ``words``, and without a traceback."""
+    everything = done.stdout + done.stderr
+    assert done.returncode == status, everything
+    assert "Traceback" not in everything
+    assert done.stderr.startswith("error: "), everything
+    for word in words:
+        assert word in done.stderr, everything
+
+
+def assert_nothing_made(home: Path) -> None:
+    assert folders(home / "store") == []
+
+
+@pytest.fixture
+def bad_file(cyrene: Command) -> Path:
+    return cyrene.home.parent / "corpus" / "dialog" / "en.jsonl"
+
+
+def test_help_and_version_are_quick(cyrene: Command) -> None:
+    done = cyrene.run("--help")
+    assert done.returncode == 0
+    for name in ("init", "build", "artifacts", "corpus", "doctor", "toolchain", "gc", "ui"):
+        assert f"  {name}" in done.stdout
+    assert cyrene.run("--version").stdout.startswith("cyrene")
+    assert not (cyrene.home / "dagster").exists()
+
+
+def test_init_makes_the_project(cyrene: Command) -> None:
+    (cyrene.home / "project.yaml").unlink()
+    corpus = str(cyrene.home.parent / "corpus")
+    done = cyrene.run("init", "--corpus", corpus, "--recipe", "tiny")
+    assert done.returncode == 0, done.stderr
+    assert str(cyrene.home) in done.stdout
+    text = (cyrene.home / "project.yaml").read_text()
+    assert corpus in text
+    assert "tiny: tiny" in text
+    assert (cyrene.home / "dagster" / "dagster.yaml").is_file()
+    assert f"CYRENE_HOME={cyrene.home}" in (cyrene.root / ".env").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["build", "--size", "5B"], ["unknown size '5B'", "tiny, 2B, 4B, 9B"]),
+        (["build", "--recipe", "seed-v9"], ["unknown recipe 'seed-v9'", "tiny"]),
+        (["build", "--corpus", "nowhere"], ["no corpus 'nowhere'", "corpus.yaml"]),
+        (["build", "--to", "fp9_model"], ["unknown asset 'fp9_model'", "fp8_model"]),
+        (["build", "--plan", "--to", "fp9_model"], ["unknown asset 'fp9_model'"]),
+        (["artifacts", "fp9_model"], ["unknown asset 'fp9_model'", "fp8_model"]),
+        (["artifacts", "raw_dialog", "--partition", "de"], ["no partition 'de'", "en, xq7"]),
+        (["artifacts", "--partition", "de"], ["no partition 'de'"]),
+        (["answers", "--language", "de"], ["no language 'de'", "en, xq7"]),
+        (["answers", "--size", "5B"], ["unknown size '5B'"]),
+        (["answers"], ["no generations of tiny yet", "cyrene build"]),
+        (["doctor", "--size", "5B"], ["unknown size '5B'"]),
+        (["init", "--size", "5B"], ["unknown size '5B'"]),
+    ],
+)
+def test_what_is_not_known_is_named(cyrene: Command, arguments: list[str], words: list[str]) -> None:
+    before = (cyrene.home / "project.yaml").read_text()
+    assert_ends_with(cyrene.run(*arguments), 2, *words)
+    assert (cyrene.home / "project.yaml").read_text() == before
+    assert_nothing_made(cyrene.home)
+
+
+def test_usage_errors_are_bad_input(cyrene: Command) -> None:
+    for arguments in (["bild"], ["build", "--sise", "tiny"], ["toolchain", "install", "nope"]):
+        done = cyrene.run(*arguments)
+        assert done.returncode == 2
+        assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", [["build"], ["build", "--plan"], ["artifacts"], ["gc"]])
+def test_a_corpus_that_is_gone(cyrene: Command, command: list[str]) -> None:
+    corpus = cyrene.home.parent / "corpus"
+    shutil.rmtree(corpus)
+    assert_ends_with(cyrene.run(*command), 2, f"{corpus}: no such corpus folder", "corpora/sample")
+
+
+def test_an_invalid_corpus_yaml_names_the_key(cyrene: Command) -> None:
+    file = cyrene.home.parent / "corpus" / "corpus.yaml"
+    text = file.read_text()
+    for broken, words in (
+        (text.replace("character: Ada", "charakter: Ada"), ["languages.en.charakter", "character"]),
+        (text.replace("adapter: dialog", "adapter: dialogue"), ["dialogue", "adapter"]),
+        (text + "\n  bad: [", ["not valid YAML"]),
+    ):
+        file.write_text(broken)
+        assert_ends_with(cyrene.run("build", "--to", "raw_dialog"), 2, str(file), *words)
+    assert_nothing_made(cyrene.home)
+
+
+def test_bad_lines_are_named_by_file_and_number(cyrene: Command, bad_file: Path) -> None:
+    lines = bad_file.read_text().splitlines()
+    for number, line, words in (
+        (4, lines[3][:-2], "dialog/en.jsonl:4: not valid JSON"),
+        (7, lines[2], "dialog/en.jsonl:7: `line` 's0-2' is already on line 3"),
+        (2, '{"scene": "s0"}', "dialog/en.jsonl:2: `line` is missing"),
+    ):
+        broken = [*lines[: number - 1], line, *lines[number:]]
+        bad_file.write_text("\n".join(broken) + "\n")
+        done = cyrene.run("build", "--to", "parallel_corpus")
+        assert_ends_with(done, 2, "raw_dialog[en]: ", words)
+        assert_nothing_made(cyrene.home)
+    bad_file.write_text("\n".join(lines) + "\n")
+    assert cyrene.run("build", "--to", "raw_dialog").returncode == 0
+
+
+def test_a_language_without_files(cyrene: Command) -> None:
+    corpus = cyrene.home.parent / "corpus"
+    for folder in ("dialog", "documents"):
+        (corpus / folder / "xq7.jsonl").unlink()
+    done = cyrene.run("build", "--to", "raw_dialog")
+    assert_ends_with(done, 2, "lists language 'xq7'", "dialog/xq7.jsonl", "documents/xq7.jsonl")
+    assert_nothing_made(cyrene.home)
+
+
+def test_a_toolchain_that_is_not_installed_is_known_before_the_work(cyrene: Command) -> None:
+    done = cyrene.run("build")
+    assert_ends_with(done, 2, "the 'train' toolchain is not installed", "cyrene toolchain install")
+    assert_nothing_made(cyrene.home)
+    done = cyrene.run("build", CYRENE_TRAIN_PYTHON="/not/there/python")
+    assert_ends_with(done, 2, "CYRENE_TRAIN_PYTHON=/not/there/python has no interpreter")
+
+
+@pytest.mark.parametrize("command", [["init"], ["build", "--to", "raw_dialog"], ["artifacts"]])
+def test_a_home_that_cannot_be_written(cyrene: Command, command: list[str]) -> None:
+    in_the_way = cyrene.home.parent / "a file"
+    in_the_way.touch()
+    corpora = {"CYRENE_CORPORA": str(cyrene.home.parent)}
+    for home in (in_the_way, in_the_way / "home", Path("/sys/cyrene")):
+        done = cyrene.run(*command, CYRENE_HOME=str(home), **corpora)
+        assert_ends_with(done, 2, str(home.parent if home.parent == in_the_way else home))
+        assert "CYRENE_HOME" in done.stderr
+
+
+def test_a_store_that_cannot_be_written(cyrene: Command) -> None:
+    (cyrene.home / "store").touch()
+    done = cyrene.run("build", "--to", "raw_dialog")
+    assert_ends_with(done, 2, "a file stands where a folder belongs", str(cyrene.home / "store"))
+
+
+@pytest.mark.parametrize("options", ["size=1200k", "size=300k", "size=64k", "size=1k"])
+def test_a_full_disk(
+    cyrene: Command, mounted: Callable[..., Done], options: str, tmp_path: Path
+) -> None:
+    corpus = {"CYRENE_CORPORA": str(tmp_path / "corpora")}
+    write_corpus(tmp_path / "corpora" / "sample")
+    changes = {**cyrene.environment, "CYRENE_HOME": str(tmp_path / "mount" / "home"), **corpus}
+    done = mounted(options, [str(CYRENE), "build", "--to", "sft_chat"], **changes)
+    assert_ends_with(done, 1, "full", "make room", "CYRENE_HOME")
+
+
+def test_a_read_only_disk(cyrene: Command, mounted: Callable[..., Done], tmp_path: Path) -> None:
+    changes = {**cyrene.environment, "CYRENE_HOME": str(tmp_path / "mount" / "home")}
+    done = mounted("ro", [str(CYRENE), "build", "--to", "raw_dialog"], **changes)
+    assert_ends_with(done, 2, "is read-only", "CYRENE_HOME")
+
+
+def test_a_broken_dagster_yaml(cyrene: Command) -> None:
+    assert cyrene.run("init").returncode == 0
+    (cyrene.home / "dagster" / "dagster.yaml").write_text("telemetry: [\n")
+    assert_ends_with(cyrene.run("artifacts"), 2, "dagster.yaml: not valid YAML")
+
+
+def test_a_build_then_nothing_to_do(cyrene: Command) -> None:
+    done = cyrene.run("build", "--to", "cpt_documents")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("building cpt_documents for tiny: 5 of 5 artifacts out of date")
+    assert [line.split()[:2] for line in lines[1:-1]] == [
+        ["✓", "raw_dialog[en]"],
+        ["✓", "raw_dialog[xq7]"],
+        ["✓", "parallel_corpus"],
+        ["✓", "cpt_documents[en]"],
+        ["✓", "cpt_documents[xq7]"],
+    ]
+    assert lines[-1].startswith("cpt_documents is up to date for tiny: 5 steps in ")
+    assert done.stderr == ""
+    again = cyrene.run("build", "--to", "cpt_documents")
+    assert again.returncode == 0
+    assert again.stdout.startswith("nothing to do: all 5 artifacts up to cpt_documents are up to")
+
+    plan = json.loads(cyrene.run("build", "--to", "cpt_documents", "--plan", "--json").stdout)
+    assert (plan["up_to_date"], plan["steps"]) == (5, [])
+    rows = json.loads(cyrene.run("artifacts", "--json").stdout)
+    assert [row["asset"] for row in rows] == [
+        *("raw_dialog", "raw_dialog", "parallel_corpus", "cpt_documents", "cpt_documents"),
+    ]
+    for row in rows:
+        assert row.keys() == {
+            *("asset", "partition", "path", "digest"),
+            *("created", "run_id", "megabytes", "seconds"),
+        }
+        manifest = json.loads((Path(row["path"]) / "manifest.json").read_text())
+        assert manifest["digest"] == row["digest"]
+        assert manifest["run_id"] == row["run_id"]
+    (row,) = json.loads(cyrene.run("artifacts", "raw_dialog", "--partition", "en", "--json").stdout)
+    assert row == rows[0]
+    table = cyrene.run("artifacts").stdout
+    for row in rows:
+        assert row["digest"] in table
+    assert "2 partitions" in cyrene.run("artifacts", "--summary").stdout
+    gone = cyrene.run("gc", "--dry-run")
+    assert gone.stdout == "0 folders, 0 B\n"
+
+
+def test_a_plan_runs_nothing(cyrene: Command) -> None:
+    done = cyrene.run("build", "--to", "scoreboard", "--plan")
+    assert done.returncode == 0, done.stderr
+    assert "raw_dialog x 2" in done.stdout
+    assert "18 to build, 0 up to date" in done.stdout
+    plan = json.loads(cyrene.run("build", "--to", "scoreboard", "--plan", "--json").stdout)
+    assert len(plan["steps"]) == 18
+    assert plan["steps"][0]["step"] == "raw_dialog[en]"
+    assert not (cyrene.home / "store").exists()
+    assert cyrene.run("artifacts").stdout == "no artifacts yet: `cyrene build` makes them\n"
+    assert cyrene.run("artifacts", "--json").stdout == "[]\n"
+
+
+def test_a_flag_is_remembered(cyrene: Command) -> None:
+    other = write_corpus(cyrene.home.parent / "other")
+    done = cyrene.run("build", "--corpus", str(other), "--to", "raw_dialog")
+    assert done.returncode == 0, done.stderr
+    assert str(other) in (cyrene.home / "project.yaml").read_text()
+    assert cyrene.run("build", "--to", "raw_dialog").stdout.startswith("nothing to do")
+
+
+def test_commands_do_not_point_a_bare_shell_elsewhere(cyrene: Command) -> None:
+    assert cyrene.run("init").returncode == 0
+    before = (cyrene.root / ".env").read_text()
+    elsewhere = cyrene.home.parent / "elsewhere"
+    write_project(elsewhere, cyrene.home.parent / "corpus")
+    assert cyrene.run("artifacts", CYRENE_HOME=str(elsewhere)).returncode == 0
+    assert (cyrene.root / ".env").read_text() == before
+    assert cyrene.run("init", CYRENE_HOME=str(elsewhere)).returncode == 0
+    assert f"CYRENE_HOME={elsewhere}" in (cyrene.root / ".env").read_text()
+
+
+def test_corpus_check_lints_without_a_build(cyrene: Command, bad_file: Path) -> None:
+    corpus = str(cyrene.home.parent / "corpus")
+    done = cyrene.run("corpus", "check", corpus)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "0 errors" in done.stdout
+    report = json.loads(cyrene.run("corpus", "check", corpus, "--json").stdout)
+    assert report["ok"]
+    assert report["languages"]["xq7"]["lines"] == 15
+    bad_file.write_text("{}\n" + bad_file.read_text())
+    done = cyrene.run("corpus", "check", corpus)
+    assert done.returncode == 2
+    assert "dialog/en.jsonl:1" in done.stdout
+    assert not json.loads(cyrene.run("corpus", "check", corpus, "--json").stdout)["ok"]
+    nowhere = cyrene.run("corpus", "check", "/not/there")
+    assert nowhere.returncode == 2
+    assert "no such corpus folder" in nowhere.stdout + nowhere.stderr
+    assert "Traceback" not in nowhere.stderr
+    assert not (cyrene.home / "dagster").exists()
+
+
+def test_doctor_says_what_is_amiss(cyrene: Command) -> None:
+    done = cyrene.run("doctor", "--size", "tiny")
+    assert done.returncode == 1
+    problems = [line for line in done.stdout.splitlines() if line.startswith("problem: ")]
+    assert any("the train toolchain is not installed" in line for line in problems)
+    found = json.loads(cyrene.run("doctor", "--json").stdout)
+    assert len(found["problems"]) >= 2
+    both = {f"CYRENE_{name}_PYTHON": sys.executable for name in ("TRAIN", "SERVE")}
+    done = cyrene.run("doctor", "--size", "tiny", CUDA_VISIBLE_DEVICES="", **both)
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.endswith("no problems found\n")
+
+
+def large_corpus(folder: Path, scenes: int) -> None:
+    """Make every language a book of ``scenes`` scenes, so that a build takes seconds."""
+    for language in LANGUAGES:
+        lines = [
+            {**line, "scene": f"x{n}", "line": f"x{n}-{i}", "text": f"{line['text']} {n} {i}"}
+            for n in range(scenes)
+            for i, line in enumerate(dialog(language))
+        ]
+        write_jsonl(folder / "dialog" / f"{language}.jsonl", lines)
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it never came to that"
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_an_interrupted_build_goes_on(cyrene: Command, sent: signal.Signals) -> None:
+    large_corpus(cyrene.home.parent / "corpus", 1500)
+    process = cyrene.start("build", "--to", "sft_chat")
+    staging = cyrene.home / "store" / ".staging"
+    wait_for(lambda: any(staging.glob("parallel_corpus-*")))
+    process.send_signal(sent)
+    output, errors = process.communicate(timeout=60)
+    assert "Traceback" not in output + errors
+    if sent is not signal.SIGKILL:
+        assert process.returncode == 1, output + errors
+        assert errors == "error: interrupted; the next `cyrene build` goes on from here\n"
+        assert not list(staging.iterdir())
+    assert [name.split("/")[0] for name in folders(cyrene.home / "store") if name[0] != "."] == [
+        *("raw_dialog", "raw_dialog"),
+    ]
+    done = cyrene.run("build", "--to", "sft_chat")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "3 of 5 artifacts out of date" in done.stdout
+    # What a killed process left is cleared away, and its run is not shown as running for ever.
+    assert cyrene.run("gc").returncode == 0
+    assert not list(staging.iterdir())
+
+
+def test_two_builds_at_once(cyrene: Command) -> None:
+    large_corpus(cyrene.home.parent / "corpus", 1500)
+    first = cyrene.start("build", "--to", "sft_chat")
+    wait_for(lambda: any((cyrene.home / "store" / ".staging").glob("*")))
+    second = cyrene.run("build", "--to", "sft_chat")
+    assert_ends_with(second, 1, "another `cyrene build` is at work", str(cyrene.home))
+    gc = cyrene.run("gc")
+    output, errors = first.communicate(timeout=120)
+    assert first.returncode == 0, output + errors
+    assert gc.returncode == 1 or "sft_chat" not in gc.stdout
+
+
+def bare(command: Command) -> dict[str, str]:
+    """The environment of a bare shell."""
+    del command
+    return {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "HOME": os.environ["HOME"]}
+
+
+def shell(root: Path, line: str) -> Done:
+    return subprocess.run(
+        ["sh", "-c", line],
+        cwd=root,
+        env={"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "HOME": os.environ["HOME"]},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "line",
+    [
+        "dagster asset materialize -m cyrene_assets.definitions --select raw_dialog --partition en",
+        "dg launch --assets raw_dialog --partition en",
+    ],
+)
+def test_literal_commands_use_the_same_instance(cyrene: Command, line: str) -> None:
+    assert cyrene.run("init").returncode == 0
+    done = shell(cyrene.root, line)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (row,) = json.loads(cyrene.run("artifacts", "--json").stdout)
+    assert (row["asset"], row["partition"]) == ("raw_dialog", "en")
+    assert Path(row["path"]).is_relative_to(cyrene.home / "store")
+    assert row["run_id"] in done.stdout + done.stderr
+    assert {path.name for path in cyrene.root.iterdir()} == {
+        *("workspace.yaml", "pyproject.toml", ".env", "cyrene_assets", "corpora"),
+    }
+    # The command goes on from what the shell made.
+    built = cyrene.run("build", "--to", "raw_dialog")
+    assert "1 of 2 artifacts out of date" in built.stdout
+    assert "raw_dialog[en]" not in built.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "line",
+    ["dg check defs", "dagster definitions validate", "dg list defs", "dg check yaml || true"],
+)
+def test_the_definitions_are_valid(cyrene: Command, line: str) -> None:
+    assert cyrene.run("init").returncode == 0
+    done = shell(cyrene.root, line)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_real_root_is_left_alone(cyrene: Command) -> None:
+    file = ROOT / ".env"
+    before = file.read_bytes() if file.exists() else None
+    assert cyrene.run("artifacts").returncode == 0
+    assert (file.read_bytes() if file.exists() else None) == before

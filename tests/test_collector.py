@@ -1,0 +1,111 @@
+import subprocess
+import sys
+
+import pytest
+from helpers import Sandbox
+
+from cyrene_assets.collector import collect
+from cyrene_assets.errors import BuildError
+
+
+def paths(sandbox: Sandbox) -> set[str]:
+    return {
+        f"{a.name}/{a.digest}" for a in sandbox.project.store.artifacts() if a.path.is_dir()
+    }
+
+
+def test_what_is_current_is_kept(sandbox: Sandbox) -> None:
+    before = paths(sandbox)
+    assert collect(sandbox.project, sandbox.instance, dry_run=False) == []
+    assert paths(sandbox) == before
+
+
+def test_what_nothing_refers_to_goes(sandbox: Sandbox) -> None:
+    old = sandbox.digests()
+    sandbox.edit("dialog/en.jsonl", lambda text: text.replace("room 2", "room two"))
+    sandbox.build("cpt_documents")
+    new = sandbox.digests()
+    replaced = {f"{name}/{old[name]}" for name in old if old[name] != new[name]}
+    # The chats still are of the old table: what they were made from stays.
+    kept = {f"parallel_corpus/{old['parallel_corpus']}", f"raw_dialog[en]/{old['raw_dialog[en]']}"}
+    everything = paths(sandbox)
+    would = collect(sandbox.project, sandbox.instance, dry_run=True)
+    assert paths(sandbox) == everything
+    gone = collect(sandbox.project, sandbox.instance, dry_run=False)
+    assert gone == would
+    assert everything - paths(sandbox) == replaced - kept == {f"cpt_documents[en]/{old['cpt_documents[en]']}"}
+    assert all(size > 0 for _, size in gone)
+    sandbox.build("sft_chat")
+    collect(sandbox.project, sandbox.instance, dry_run=False)
+    # The other language's chats came out as they were: their manifest names the first table still,
+    # and with it they can be traced.
+    current = {f"{name}/{digest}" for name, digest in sandbox.digests().items()}
+    assert paths(sandbox) == current | kept
+    assert set(sandbox.plan("cpt_documents").values()) == {None}
+    assert set(sandbox.plan("sft_chat").values()) == {None}
+
+
+def test_what_was_evaluated_is_kept_with_all_that_it_was_made_from(sandbox: Sandbox) -> None:
+    """An old evaluation stays comparable on the scoreboard: its model must stay, too."""
+    store = sandbox.project.store
+
+    def publish(asset: str, partition: str, content: str, inputs: dict[str, str]) -> str:
+        with store.stage(asset) as out:
+            (out / "x").write_text(content)
+            return store.publish(out, asset, partition, {"inputs": inputs}).digest
+
+    before = paths(sandbox)
+    model = publish("fp8_model", "tiny", "old model", {})
+    unused = publish("fp8_model", "tiny", "a model that was never evaluated", {})
+    generations = publish("generations", "tiny", "said", {"fp8_model[tiny]": model})
+    report = publish("eval_report", "en|tiny", "scores", {"generations[tiny]": generations})
+    collect(sandbox.project, sandbox.instance, dry_run=False)
+    assert paths(sandbox) == before | {
+        f"fp8_model[tiny]/{model}",
+        f"generations[tiny]/{generations}",
+        f"eval_report[en|tiny]/{report}",
+    }
+    assert f"fp8_model[tiny]/{unused}" not in paths(sandbox)
+
+
+def test_what_was_set_aside_goes(sandbox: Sandbox) -> None:
+    store = sandbox.project.store
+    artifact = next(store.artifacts("sft_chat"))
+    aside = store.set_aside(artifact)
+    sandbox.build("sft_chat")
+    assert [path for path, _ in collect(sandbox.project, sandbox.instance, dry_run=False)] == [aside]
+
+
+def test_an_unreadable_manifest_does_not_take_what_others_need(sandbox: Sandbox) -> None:
+    digests = sandbox.digests()
+    manifest = sandbox.artifact("cpt_documents", "en") / "manifest.json"
+    manifest.write_text("{")
+    try:
+        collect(sandbox.project, sandbox.instance, dry_run=False)
+    except BuildError as error:
+        assert "cpt_documents[en]" in str(error)
+    sandbox.build("cpt_documents")
+    assert sandbox.digests() == digests
+
+
+def test_not_while_a_build_is_at_work(sandbox: Sandbox) -> None:
+    (sandbox.home / "work").mkdir(exist_ok=True)
+    code = (
+        "import sys, time, filelock\n"
+        "with filelock.FileLock(sys.argv[1]):\n"
+        "    print('held', flush=True)\n"
+        "    time.sleep(60)"
+    )
+    holder = subprocess.Popen(
+        [sys.executable, "-c", code, str(sandbox.home / "work" / "build.lock")],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        with pytest.raises(BuildError, match="another `cyrene build` is at work"):
+            collect(sandbox.project, sandbox.instance, dry_run=False)
+    finally:
+        holder.kill()
+        holder.wait()

@@ -1,0 +1,111 @@
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from cyrene_assets import doctor
+from cyrene_assets.errors import UserError
+from cyrene_assets.hardware import GIB, Gpu, Hardware
+from cyrene_assets.project import PROJECT_ROOT, Project
+
+H200 = Gpu("NVIDIA H200", 140 * GIB, (9, 0))
+LITTLE = Gpu("NVIDIA RTX", 8 * GIB, (8, 6))
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    monkeypatch.setenv("CYRENE_HOME", str(tmp_path / "home"))
+    for name in ("TRAIN", "SERVE"):
+        monkeypatch.setenv(f"CYRENE_{name}_PYTHON", sys.executable)
+    have(monkeypatch)
+    recipe = str(PROJECT_ROOT / "cyrene_assets" / "recipes" / "tiny.yaml")
+    (tmp_path / "home").mkdir()
+    settings = {"recipes": {size: recipe for size in ("2B", "4B", "9B")}}
+    (tmp_path / "home" / "project.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
+    return Project.load()
+
+
+def have(monkeypatch: pytest.MonkeyPatch, *gpus: Gpu) -> None:
+    hardware = Hardware(gpus, "580.1" if gpus else None)
+    monkeypatch.setattr(Hardware, "detect", lambda: hardware)
+
+
+def test_a_machine_that_can_do_tiny(project: Project) -> None:
+    found = doctor.examine(project, "tiny")
+    assert found.problems == []
+    assert found.hardware == "no NVIDIA GPU: the CPU"
+    assert found.toolchains["train"]["python"] == sys.version.split()[0]
+    assert found.needs["disk"] < found.disk_free
+    assert "GPU memory for CPT" not in found.needs
+    assert found.as_text().splitlines()[-1] == "no problems found"
+    assert json.loads(json.dumps(found.as_dict()))["problems"] == []
+
+
+def test_a_missing_toolchain_is_a_line_with_its_remedy(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CYRENE_SERVE_PYTHON")
+    found = doctor.examine(project, None)
+    (problem,) = found.problems
+    assert "the serve toolchain is not installed" in problem
+    assert "run `cyrene toolchain install serve`, or set CYRENE_SERVE_PYTHON" in problem
+    lines = found.as_text().splitlines()
+    assert f"problem: {problem}" == lines[-1]
+    assert any(line.split() == ["serve", "not", "installed"] for line in lines)
+
+
+def test_a_broken_toolchain_is_a_line_with_its_remedy(
+    project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    broken = tmp_path / "python"
+    broken.write_text("#!/bin/sh\necho broken >&2\nexit 1\n", encoding="utf-8")
+    broken.chmod(0o755)
+    monkeypatch.setenv("CYRENE_TRAIN_PYTHON", str(broken))
+    (problem,) = doctor.examine(project, "tiny").problems
+    assert "does not run: broken: run `cyrene toolchain install train`" in problem
+
+
+def test_a_large_size_needs_a_gpu(project: Project) -> None:
+    found = doctor.examine(project, "4B")
+    assert found.needs["GPU memory for CPT"] > 8e9
+    assert any("4B trains on an NVIDIA GPU" in problem for problem in found.problems)
+
+
+def test_a_gpu_without_kernels_is_told_what_it_misses(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    have(monkeypatch, H200)
+    found = doctor.examine(project, "tiny")
+    assert "NVIDIA H200 (140 GiB, sm_90), driver 580.1" in found.hardware
+    for package in ("flash-attn", "flash-linear-attention", "liger-kernel"):
+        assert sum(f"has no {package} (" in problem for problem in found.problems) == 1
+
+
+def test_memory_is_compared_with_the_smallest_gpu(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    have(monkeypatch, H200)
+    assert not any("GPU" in problem for problem in memory_problems(project, "4B"))
+    have(monkeypatch, H200, LITTLE)
+    (problem,) = memory_problems(project, "9B")
+    assert "the smallest GPU has 8 GiB" in problem
+    assert "use a larger GPU, a smaller size, or a recipe whose cpt tuner is lora" in problem
+
+
+def memory_problems(project: Project, size: str) -> list[str]:
+    problems = doctor.examine(project, size).problems
+    return [problem for problem in problems if "GPU memory" in problem or "smallest" in problem]
+
+
+def test_a_disk_that_is_too_small(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "free_bytes", lambda _: 1_000_000_000)
+    assert doctor.examine(project, "tiny").problems == []
+    (problem,) = [p for p in doctor.examine(project, "9B").problems if "disk" in p]
+    assert "and 1.0 GB are free: make room (`cyrene gc`), or set CYRENE_HOME" in problem
+
+
+def test_an_unknown_size(project: Project) -> None:
+    with pytest.raises(UserError, match="unknown size '5B'"):
+        doctor.examine(project, "5B")

@@ -1,0 +1,217 @@
+"""`tiny`, from the sample corpus to the scoreboard, with the real tools, in an empty CYRENE_HOME.
+
+The `built` project is made once by the command itself; the tests look at what it left.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parent.parent
+LANGUAGES = ["en", "chs", "cht", "de", "es", "fr", "id", "jp", "kr", "pt", "ru", "th", "vi"]
+CYRENE = Path(sys.executable).with_name("cyrene")
+
+
+class Built:
+    """A built project, and the command that talks to it."""
+
+    def __init__(self, home: Path, output: str) -> None:
+        self.home = home
+        self.output = output
+
+    def environment(self) -> dict[str, str]:
+        """This process's environment with the project's homes."""
+        return {
+            **os.environ,
+            "CYRENE_HOME": str(self.home),
+            "DAGSTER_HOME": str(self.home / "dagster"),
+        }
+
+    def cyrene(self, *arguments: str, status: int = 0) -> str:
+        """Run a command and return what it printed."""
+        done = subprocess.run(
+            [str(CYRENE), *arguments],
+            env=self.environment(),
+            cwd=self.home,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == status, done.stdout + done.stderr
+        return done.stdout
+
+    def artifact(self, asset: str, partition: str | None = "tiny") -> Path:
+        """Return the folder of a current artifact."""
+        rows = json.loads(self.cyrene("artifacts", asset, "--json"))
+        return Path(next(row["path"] for row in rows if row["partition"] == partition))
+
+    def manifest(self, asset: str, partition: str | None = "tiny") -> dict:  # type: ignore[type-arg]
+        """Return the manifest of a current artifact."""
+        text = (self.artifact(asset, partition) / "manifest.json").read_text(encoding="utf-8")
+        return json.loads(text)  # type: ignore[no-any-return]
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory, toolchain_environment: dict[str, str]) -> Built:
+    home = tmp_path_factory.mktemp("project") / "home"
+    done = subprocess.run(
+        [str(CYRENE), "build", "--size", "tiny", "--to", "scoreboard"],
+        env={
+            **os.environ,
+            **toolchain_environment,
+            "CYRENE_HOME": str(home),
+            "DAGSTER_HOME": str(home / "dagster"),
+        },
+        cwd=home.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    logs = "\n".join(p.read_text(errors="replace")[-3000:] for p in home.glob("logs/*/*/*.log"))
+    assert done.returncode == 0, f"{done.stdout}{done.stderr}\n{logs}"
+    return Built(home, done.stdout)
+
+
+def test_every_asset_is_there(built: Built) -> None:
+    rows = json.loads(built.cyrene("artifacts", "--json"))
+    found = {(row["asset"], row["partition"]) for row in rows}
+    by_language = {
+        (asset, key)
+        for asset in ("raw_dialog", "cpt_documents", "sft_chat")
+        for key in LANGUAGES
+    }
+    by_size = {
+        (asset, "tiny")
+        for asset in (
+            *("base_model", "packed_cpt", "packed_sft", "cpt_checkpoint", "lora_adapter"),
+            *("merged_model", "fp8_model", "generations"),
+        )
+    }
+    reports = {("eval_report", f"{key}|tiny") for key in LANGUAGES}
+    alone: set[tuple[str, str | None]] = {("parallel_corpus", None), ("scoreboard", None)}
+    assert found == by_language | by_size | reports | alone
+    for row in rows:
+        manifest = json.loads((Path(row["path"]) / "manifest.json").read_text(encoding="utf-8"))
+        assert manifest["digest"] == row["digest"] == Path(row["path"]).name
+        assert manifest["run_id"]
+
+
+def test_each_step_was_shown_with_its_time(built: Built) -> None:
+    for step in ("raw_dialog[chs]", "cpt_checkpoint[tiny]", "fp8_model[tiny]", "scoreboard"):
+        assert re.search(rf"✓ {re.escape(step)}\s+[\d:.]+", built.output), built.output
+
+
+def test_a_second_build_has_nothing_to_do(built: Built) -> None:
+    assert "nothing to do" in built.cyrene("build", "--size", "tiny", "--to", "scoreboard")
+
+
+def test_cpt_lowers_the_validation_loss_by_a_quarter(built: Built) -> None:
+    measured = built.manifest("cpt_checkpoint")["measurements"]
+    first, last = measured["first_eval_loss"], measured["last_eval_loss"]
+    assert last < 0.75 * first
+    assert measured["command"][:2] == ["swift", "pt"]
+
+
+def test_training_ran_the_packed_set_once_in_its_order(built: Built) -> None:
+    command = built.manifest("cpt_checkpoint")["measurements"]["command"]
+    options = dict(zip(command[2::2], command[3::2], strict=True))
+    assert options["--dataset"] == str(built.artifact("packed_cpt") / "train.jsonl")
+    assert options["--num_train_epochs"] == "1"
+    assert options["--train_dataloader_shuffle"] == "false"
+
+
+def test_models_hold_safetensors_and_no_code(built: Built) -> None:
+    for asset in ("base_model", "cpt_checkpoint", "merged_model", "fp8_model", "lora_adapter"):
+        suffixes = {path.suffix for path in built.artifact(asset).rglob("*") if path.is_file()}
+        assert ".safetensors" in suffixes
+        assert suffixes <= {".safetensors", ".json", ".jinja", ".txt", ".jsonl"}, asset
+
+
+def test_the_fp8_model_is_quantized_where_it_should_be(built: Built) -> None:
+    modules = built.manifest("fp8_model")["measurements"]["quantized_modules"]
+    assert modules
+    assert not [m for m in modules if re.search("visual|linear_attn|lm_head|mtp", m)]
+    config = json.loads((built.artifact("fp8_model") / "config.json").read_text(encoding="utf-8"))
+    assert config["quantization_config"]["quant_method"] == "compressed-tensors"
+
+
+def test_every_model_answered_in_every_language_and_profile(built: Built) -> None:
+    answers = pl.read_parquet(built.artifact("generations") / "generations.parquet")
+    assert set(answers["language"]) == set(LANGUAGES)
+    assert set(answers["profile"]) == {"official", "legacy", "adopted"}
+    assert set(answers["model"]) == {"base", "merged", "fp8"}
+    assert answers.filter(pl.col("model") == "fp8")["text"].str.strip_chars().str.len_chars().sum()
+
+
+def test_cpt_taught_the_models_their_language(built: Built) -> None:
+    """The served models find held-out text of each language likelier than the base model does."""
+    losses = pl.read_parquet(built.artifact("generations") / "losses.parquet")
+    held_out = losses.filter(pl.col("split") == "validation")
+    mean = held_out.group_by("model", "language").agg(
+        loss=pl.col("nll").sum() / pl.col("tokens").sum()
+    )
+    wide = mean.pivot("model", index="language", values="loss")
+    assert wide.height == len(LANGUAGES)
+    assert (wide["fp8"] < wide["base"]).all(), wide
+
+
+def test_the_scoreboard_sets_models_beside_the_references(built: Built) -> None:
+    folder = built.artifact("scoreboard", None)
+    table = pl.read_parquet(folder / "scoreboard.parquet")
+    assert {"real lines", "base", "merged", "fp8"} <= set(table["model"])
+    page = (folder / "scoreboard.html").read_text(encoding="utf-8")
+    assert "http" not in re.sub(r"data:image/png;base64,[A-Za-z0-9+/=]+", "", page).lower()
+    assert (folder / "scoreboard.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_answers_are_shown(built: Built) -> None:
+    shown = built.cyrene("answers", "--language", "en", "--language", "jp", "--json")
+    assert [row["language"] for row in json.loads(shown)] == ["en", "jp"]
+
+
+def test_the_literal_command_reaches_the_same_instance(
+    built: Built, toolchain_environment: dict[str, str]
+) -> None:
+    """`dagster asset materialize` of the FP8 model: equal content, so the same digest again."""
+    before = json.loads(built.cyrene("artifacts", "fp8_model", "--json"))[0]
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "dagster", "asset", "materialize"),
+            *("-m", "cyrene_assets.definitions"),
+            *("--select", "fp8_model", "--partition", "tiny"),
+        ],
+        env={**built.environment(), **toolchain_environment},
+        cwd=built.home,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    after = json.loads(built.cyrene("artifacts", "fp8_model", "--json"))[0]
+    assert after["run_id"] != before["run_id"]
+    assert after["digest"] == before["digest"]
+
+
+def test_a_corrupt_artifact_is_found_and_rebuilt(
+    built: Built, toolchain_environment: dict[str, str]
+) -> None:
+    adapter = built.artifact("lora_adapter")
+    weights = adapter / "adapter_config.json"
+    weights.write_bytes(weights.read_bytes()[:-3])
+    plan = json.loads(built.cyrene("build", "--to", "lora_adapter", "--plan", "--json"))
+    assert [step["step"] for step in plan["steps"]] == ["lora_adapter[tiny]"]
+    assert "adapter_config.json has" in plan["steps"][0]["reason"]
+    environment = {**built.environment(), **toolchain_environment}
+    subprocess.run(
+        [str(CYRENE), "build", "--to", "lora_adapter"], env=environment, cwd=built.home, check=True
+    )
+    assert built.artifact("lora_adapter").name == adapter.name
+    assert list(adapter.parent.glob(f"{adapter.name}.corrupt-*"))

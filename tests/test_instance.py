@@ -1,0 +1,119 @@
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+
+from cyrene_assets.errors import UserError
+from cyrene_assets.instance import open_instance, prepare
+from cyrene_assets.project import Project
+
+
+@pytest.fixture
+def project(quick_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    monkeypatch.setenv("CYRENE_HOME", str(quick_path / "home"))
+    # Set first so that what opening an instance does to it is undone.
+    monkeypatch.setenv("DAGSTER_HOME", "")
+    return Project.load()
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "workspace.yaml").touch()
+    return tmp_path
+
+
+def values(root: Path) -> dict[str, str]:
+    lines = (root / ".env").read_text(encoding="utf-8").splitlines()
+    return dict(line.split("=", 1) for line in lines if not line.startswith("#"))
+
+
+def test_makes_the_configuration_once(project: Project, root: Path) -> None:
+    prepare(project, root)
+    file = project.dagster_home / "dagster.yaml"
+    settings = yaml.safe_load(file.read_text(encoding="utf-8"))
+    assert settings["telemetry"] == {"enabled": False}
+    assert settings["concurrency"]["pools"]["default_limit"] == 1
+    assert settings["run_monitoring"]["free_slots_after_run_end_seconds"] == 30
+    file.write_text("telemetry: {enabled: false}  # mine\n", encoding="utf-8")
+    prepare(project, root)
+    assert "# mine" in file.read_text(encoding="utf-8")
+
+
+def test_env_names_absolute_folders(project: Project, root: Path) -> None:
+    prepare(project, root)
+    assert values(root) == {
+        "CYRENE_HOME": str(project.home),
+        "DAGSTER_HOME": str(project.dagster_home),
+        "DAGSTER_DISABLE_TELEMETRY": "1",
+    }
+    assert project.dagster_home.is_absolute()
+    assert {path.name for path in root.iterdir()} == {"workspace.yaml", ".env"}
+
+
+def test_what_else_is_in_env_stays(project: Project, root: Path) -> None:
+    (root / ".env").write_text(
+        "# my token\nHF_TOKEN=a=b\nDAGSTER_HOME = /elsewhere\nLAST=1", encoding="utf-8"
+    )
+    prepare(project, root)
+    text = (root / ".env").read_text(encoding="utf-8")
+    assert text.startswith("# my token\nHF_TOKEN=a=b\nLAST=1\n")
+    assert "/elsewhere" not in text
+    before = text
+    prepare(project, root)
+    assert (root / ".env").read_text(encoding="utf-8") == before
+
+
+def test_a_passing_command_does_not_point_env_elsewhere(project: Project, root: Path) -> None:
+    prepare(project, root, repoint=False)
+    assert values(root)["CYRENE_HOME"] == str(project.home)
+    other = Project(project.home.with_name("other"), project.settings)
+    prepare(other, root, repoint=False)
+    assert values(root)["CYRENE_HOME"] == str(project.home)
+    prepare(other, root)
+    assert values(root)["CYRENE_HOME"] == str(other.home)
+
+
+def test_env_is_the_project_roots_alone(project: Project, tmp_path: Path) -> None:
+    prepare(project, tmp_path)
+    assert not (tmp_path / ".env").exists()
+
+
+def test_opens_the_projects_own_instance(project: Project, root: Path) -> None:
+    prepare(project, root)
+    with open_instance(project) as instance:
+        assert Path(instance.root_directory) == project.dagster_home
+        assert not instance.telemetry_enabled
+        assert not instance.is_ephemeral
+        assert instance.get_concurrency_config().pool_config.default_pool_limit == 1
+    assert os.environ["DAGSTER_HOME"] == str(project.dagster_home)
+
+
+def test_the_gpu_pool_takes_one_step_at_a_time(project: Project, root: Path) -> None:
+    prepare(project, root)
+    with open_instance(project) as instance:
+        storage = instance.event_log_storage
+        assert storage.supports_global_concurrency_limits
+        storage.initialize_concurrency_limit_to_default("gpu")
+        assert storage.get_concurrency_info("gpu").slot_count == 1
+
+
+@pytest.mark.parametrize(
+    "text", ["telemetry: {enabled: maybe}\n", "nonsense: 1\n", "telemetry: [\n", "- a\n"]
+)
+def test_a_configuration_that_is_not_valid_is_named(
+    project: Project, root: Path, text: str
+) -> None:
+    prepare(project, root)
+    (project.dagster_home / "dagster.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(UserError) as caught, open_instance(project):
+        pass
+    assert str(project.dagster_home / "dagster.yaml") in str(caught.value)
+
+
+def test_a_folder_that_cannot_be_made(project: Project, root: Path) -> None:
+    project.home.parent.mkdir(exist_ok=True)
+    project.home.write_text("in the way", encoding="utf-8")
+    with pytest.raises(UserError, match="a file stands where a folder belongs"):
+        prepare(project, root)
+

@@ -1,0 +1,165 @@
+import os
+from pathlib import Path
+
+import pytest
+from mini_corpus import write_corpus
+
+from cyrene_assets.errors import UserError
+from cyrene_assets.project import PROJECT_ROOT, BaseModelSource, Project, ProjectFile
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("CYRENE_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    monkeypatch.delenv("CYRENE_CORPORA", raising=False)
+    return tmp_path / "home"
+
+
+def test_without_a_file_the_defaults_hold(home: Path) -> None:
+    project = Project.load()
+    assert project.home == home
+    assert project.settings == ProjectFile()
+    assert project.dagster_home == home / "dagster"
+    assert project.store.root == home / "store"
+    assert project.corpus_folder == PROJECT_ROOT / "corpora" / "sample"
+    assert project.corpus.name == "The Long Candle"
+    assert project.recipe("tiny").name == "tiny"
+    assert not home.exists()
+
+
+def test_the_home_is_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for value in ("somewhere", None, ""):
+        if value is None:
+            monkeypatch.delenv("CYRENE_HOME")
+        else:
+            monkeypatch.setenv("CYRENE_HOME", value)
+        assert Project.load().home == tmp_path / (value or ".cyrene")
+    monkeypatch.setenv("CYRENE_HOME", "~/project")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert Project.load().home == tmp_path / "project"
+
+
+def test_dagster_home_is_the_environments(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(home.parent / "instance"))
+    assert Project.load().dagster_home == home.parent / "instance"
+
+
+def test_what_is_saved_is_read(home: Path) -> None:
+    settings = ProjectFile(
+        corpus="sample",
+        recipes={"tiny": "tiny"},
+        base_models={"4B": BaseModelSource(path="/models/四")},
+        pins={"Qwen/Qwen3.5-4B-Base": "a" * 40},
+    )
+    assert Project.load().save(settings).settings == settings
+    assert Project.load().settings == settings
+    assert [path.name for path in home.iterdir()] == ["project.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("corpse: sample\n", ["corpse", "sample"]),
+        ("recipes: {5B: tiny}\n", ["recipes", "unknown size '5B'", "tiny, 2B, 4B, 9B"]),
+        ("base_models: {huge: {path: x}}\n", ["base_models", "unknown size 'huge'"]),
+        ("corpus: [sample]\n", ["corpus", '["sample"]']),
+        ("corpus: {\n", ["not valid YAML"]),
+        ("- corpus\n", ["(the whole file)"]),
+    ],
+)
+def test_a_mistake_is_named_with_its_file_and_key(home: Path, text: str, words: list[str]) -> None:
+    home.mkdir()
+    (home / "project.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(UserError) as caught:
+        Project.load()
+    assert str(home / "project.yaml") in str(caught.value)
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_a_file_that_cannot_be_read(home: Path) -> None:
+    (home / "project.yaml").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"project\.yaml: cannot be read"):
+        Project.load()
+    (home / "project.yaml").rmdir()
+    (home / "project.yaml").write_bytes(b"corpus: \xff\n")
+    with pytest.raises(UserError, match=r"project\.yaml: not UTF-8 at byte 8"):
+        Project.load()
+
+
+def test_a_home_that_cannot_be_written(home: Path) -> None:
+    home.write_text("a file in the way", encoding="utf-8")
+    with pytest.raises(UserError, match="a file stands where a folder belongs"):
+        Project.load().save(ProjectFile())
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_a_home_that_denies_access(home: Path) -> None:
+    home.mkdir(mode=0o700)
+    home.parent.chmod(0o700)
+    os.seteuid(65534)
+    try:
+        with pytest.raises(UserError, match="denies access"):
+            Project.load()
+        with pytest.raises(UserError, match="denies access"):
+            Project(home, ProjectFile()).save(ProjectFile())
+    finally:
+        os.seteuid(0)
+
+
+def test_a_corpus_is_a_name_or_a_path(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    corpora = home.parent / "corpora"
+    mini = write_corpus(corpora / "mini")
+    project = Project.load()
+    by_path = Project(home, project.with_corpus(str(mini)))
+    assert by_path.settings.corpus == str(mini)
+    assert by_path.corpus.name == "Mini"
+    monkeypatch.chdir(corpora)
+    assert project.with_corpus("mini").corpus == str(mini)
+    assert project.with_corpus("./mini").corpus == str(mini)
+    monkeypatch.chdir(home.parent)
+    with pytest.raises(UserError, match="no corpus 'mini'"):
+        project.with_corpus("mini")
+    monkeypatch.setenv("CYRENE_CORPORA", str(corpora))
+    by_name = Project(home, project.with_corpus("mini"))
+    assert by_name.settings.corpus == "mini"
+    assert by_name.corpus_folder == mini
+
+
+def test_a_missing_corpus_names_both_places(home: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError) as caught:
+        Project.load().with_corpus("nowhere")
+    assert str(PROJECT_ROOT / "corpora" / "nowhere") in str(caught.value)
+    assert str(Path("nowhere").absolute()) in str(caught.value)
+    gone = Project(home, ProjectFile(corpus=str(tmp_path / "gone")))
+    with pytest.raises(UserError, match=r"gone: no such corpus folder; a corpus is a folder with"):
+        _ = gone.corpus
+
+
+def test_a_recipe_is_a_name_or_a_path(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = Project.load()
+    assert project.with_recipe("tiny", "tiny").recipes == {"tiny": "tiny"}
+    own = home.parent / "own.yaml"
+    own.write_text((PROJECT_ROOT / "cyrene_assets/recipes/tiny.yaml").read_text("utf-8"), "utf-8")
+    monkeypatch.chdir(home.parent)
+    assert project.with_recipe("4B", "own.yaml").recipes == {"4B": str(own)}
+    both = Project(home, project.with_recipe("4B", "own.yaml")).with_recipe("tiny", "tiny")
+    assert both.recipes == {"4B": str(own), "tiny": "tiny"}
+    with pytest.raises(UserError, match="unknown size '3B'"):
+        project.with_recipe("3B", "tiny")
+    with pytest.raises(UserError, match="unknown recipe 'seed-v9': give one of"):
+        project.with_recipe("4B", "seed-v9")
+    with pytest.raises(UserError, match="unknown size '3B'"):
+        project.recipe("3B")
+
+
+def test_where_base_models_come_from(home: Path) -> None:
+    project = Project.load()
+    assert project.base_model("tiny") == BaseModelSource()
+    assert project.base_model("4B").repository == "Qwen/Qwen3.5-4B-Base"
+    local = Project(home, ProjectFile(base_models={"4B": BaseModelSource(path="/m")}))
+    assert local.base_model("4B") == BaseModelSource(path="/m")
+    with pytest.raises(UserError, match="unknown size"):
+        project.base_model("5B")

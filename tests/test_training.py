@@ -1,0 +1,247 @@
+from pathlib import Path
+
+import pytest
+
+from cyrene_assets.errors import BuildError
+from cyrene_assets.hardware import GIB, Gpu, Hardware
+from cyrene_assets.recipe import Stage, load_recipe
+from cyrene_assets.training import (
+    KEEP_STEP,
+    OFFLINE_ENV,
+    PLUGIN,
+    Data,
+    ModelShape,
+    evaluation_interval,
+    finetune_command,
+    gpus_used,
+    merge_command,
+    needs_checkpointing,
+    optimizer_steps,
+    packs_on,
+    pretrain_command,
+    training_environment,
+    training_memory,
+)
+
+CPU = Hardware()
+H200 = Hardware((Gpu("NVIDIA H200", 141 * GIB, (9, 0), "GPU-0"),))
+RTX_5090 = Hardware((Gpu("NVIDIA GeForce RTX 5090", 32 * GIB, (12, 0), "GPU-0"),))
+RTX_PRO_6000 = Hardware((Gpu("NVIDIA RTX PRO 6000", 96 * GIB, (12, 0), "GPU-0"),))
+RTX_4070 = Hardware((Gpu("NVIDIA GeForce RTX 4070", 12 * GIB, (8, 9), "GPU-0"),))
+TURING = Hardware((Gpu("NVIDIA GeForce RTX 2080 Ti", 11 * GIB, (7, 5), "GPU-0"),))
+TWO = Hardware(tuple(Gpu("NVIDIA H200", 141 * GIB, (9, 0), f"GPU-{i}") for i in range(2)))
+
+QWEN_4B = ModelShape(4_205_000_000, 32, 2560)
+TINY = ModelShape(4_400_000, 4, 256)
+SEED = load_recipe("seed-v2")
+DATA = Data(Path("/data/train.jsonl"), Path("/data/validation.jsonl"), 10944)
+
+
+def options(command: list[str]) -> dict[str, str]:
+    """Return the options of a command; every option has one value and stands once."""
+    names, values = command[2::2], command[3::2]
+    assert len(names) == len(values) == len(set(names))
+    assert all(name.startswith("--") for name in names)
+    return {name.removeprefix("--"): value for name, value in zip(names, values, strict=True)}
+
+
+def cpt(hardware: Hardware, stage: Stage = SEED.cpt, shape: ModelShape = QWEN_4B) -> dict[str, str]:
+    command = pretrain_command(
+        stage, hardware, model=Path("/m"), data=DATA, work=Path("/w"), shape=shape
+    )
+    assert command[:2] == ["swift", "pt"]
+    return options(command)
+
+
+def sft(hardware: Hardware, stage: Stage = SEED.sft) -> dict[str, str]:
+    command = finetune_command(
+        stage, hardware, model=Path("/m"), data=DATA, work=Path("/w"), shape=QWEN_4B
+    )
+    assert command[:2] == ["swift", "sft"]
+    return options(command)
+
+
+@pytest.mark.parametrize("hardware", [CPU, H200, RTX_5090, RTX_PRO_6000, RTX_4070, TWO])
+@pytest.mark.parametrize("name", ["seed-v1", "seed-v2", "tiny"])
+def test_the_batch_of_the_recipe_is_kept_everywhere(hardware: Hardware, name: str) -> None:
+    for stage in (load_recipe(name).cpt, load_recipe(name).sft):
+        given = cpt(hardware, stage)
+        devices = int(training_environment(hardware, stage.batch_size).get("NPROC_PER_NODE", 1))
+        size = int(given["per_device_train_batch_size"]) * int(given["gradient_accumulation_steps"])
+        assert size * devices == stage.batch_size
+
+
+@pytest.mark.parametrize("hardware", [CPU, H200, TWO])
+def test_numbers_of_the_recipe_reach_the_command(hardware: Hardware) -> None:
+    given = cpt(hardware)
+    assert given["tuner_type"] == "full"
+    assert float(given["learning_rate"]) == 2e-5
+    assert given["lr_scheduler_type"] == "cosine_with_min_lr"
+    assert given["lr_scheduler_kwargs"] == '{"min_lr": 2e-06}'
+    assert float(given["warmup_ratio"]) == 0.1
+    assert float(given["weight_decay"]) == 0.1
+    assert float(given["adam_beta2"]) == 0.95
+    assert float(given["max_grad_norm"]) == 1.0
+    assert given["max_length"] == "5120"
+    assert given["seed"] == given["data_seed"] == "42"
+    assert "neftune_noise_alpha" not in given
+
+
+@pytest.mark.parametrize("hardware", [CPU, H200])
+def test_one_epoch_in_the_order_of_the_file_and_nothing_split_off(hardware: Hardware) -> None:
+    given = cpt(hardware)
+    assert given["num_train_epochs"] == "1"
+    assert given["dataset_shuffle"] == given["train_dataloader_shuffle"] == "false"
+    assert given["split_dataset_ratio"] == "0"
+    assert given["dataset"] == "/data/train.jsonl"
+    assert given["val_dataset"] == "/data/validation.jsonl"
+    assert given["load_from_cache_file"] == "false"
+
+
+def test_evaluations_are_evenly_spaced_and_begin_before_training() -> None:
+    given = cpt(H200)
+    assert optimizer_steps(10944, 24) == 456
+    assert given["eval_on_start"] == "true"
+    assert given["eval_steps"] == given["save_steps"] == "51"
+    assert given["logging_steps"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("steps", "evaluations", "interval"), [(456, 9, 51), (60, 4, 15), (7, 4, 2), (1, 9, 1)]
+)
+def test_evaluation_interval(steps: int, evaluations: int, interval: int) -> None:
+    assert evaluation_interval(steps, evaluations) == interval
+
+
+def test_cpu_trains_unpacked_in_float32() -> None:
+    given = cpt(CPU)
+    assert given["torch_dtype"] == "float32"
+    assert given["bf16"] == given["fp16"] == "false"
+    assert given["attn_impl"] == "sdpa"
+    assert given["dataloader_num_workers"] == "0"
+    assert "packing" not in given
+    assert "use_liger_kernel" not in given
+    assert not packs_on(CPU)
+
+
+@pytest.mark.parametrize("hardware", [H200, RTX_5090, RTX_PRO_6000, RTX_4070, TWO])
+def test_gpus_pack_in_bfloat16_with_flash_attention_2(hardware: Hardware) -> None:
+    given = cpt(hardware)
+    assert given["torch_dtype"] == "bfloat16"
+    assert given["bf16"] == "true"
+    assert given["attn_impl"] == "flash_attention_2"
+    assert given["packing"] == given["padding_free"] == "true"
+    assert given["packing_length"] == "5120"
+    assert given["packing_strategy"] == "sequential"
+    assert given["packing_num_proc"] == "1"
+    assert given["use_liger_kernel"] == "true"
+    assert packs_on(hardware)
+
+
+def test_gpus_before_ampere_are_refused() -> None:
+    with pytest.raises(BuildError, match=r"RTX 2080 Ti.*8\.0"):
+        cpt(TURING)
+
+
+@pytest.mark.parametrize(
+    ("hardware", "checkpointing"),
+    [(H200, False), (TWO, False), (RTX_PRO_6000, True), (RTX_5090, True), (RTX_4070, True)],
+)
+def test_activations_are_recomputed_unless_memory_is_ample(
+    hardware: Hardware, checkpointing: bool
+) -> None:
+    assert cpt(hardware)["gradient_checkpointing"] == str(checkpointing).lower()
+
+
+def test_a_small_model_needs_no_checkpointing_on_a_small_gpu() -> None:
+    assert not needs_checkpointing(load_recipe("tiny").cpt, RTX_4070, TINY)
+
+
+def test_memory_estimate_matches_what_was_measured() -> None:
+    """Peak memory of Qwen3.5-4B on one H200: 43 GiB with checkpointing, 125 GiB without."""
+    with_it = training_memory(SEED.cpt, QWEN_4B, checkpointing=True) / GIB
+    without = training_memory(SEED.cpt, QWEN_4B, checkpointing=False) / GIB
+    assert with_it == pytest.approx(43, rel=0.1)
+    assert without == pytest.approx(125, rel=0.1)
+
+
+def test_lora_needs_a_fraction_of_the_memory() -> None:
+    assert training_memory(SEED.sft, QWEN_4B, checkpointing=True) < 24 * GIB
+
+
+def test_lora_command() -> None:
+    given = sft(RTX_5090)
+    assert given["tuner_type"] == "lora"
+    assert (given["lora_rank"], given["lora_alpha"], given["lora_dropout"]) == ("16", "32", "0.01")
+    assert given["target_modules"] == "all-linear"
+    assert "neftune_noise_alpha" not in given
+    assert sft(RTX_5090, load_recipe("seed-v1").sft)["neftune_noise_alpha"] == "5.0"
+
+
+@pytest.mark.parametrize("given", [cpt(CPU), sft(CPU), cpt(H200), sft(H200)])
+def test_vision_is_frozen_and_text_is_not(given: dict[str, str]) -> None:
+    assert given["freeze_llm"] == "false"
+    assert given["freeze_vit"] == given["freeze_aligner"] == "true"
+
+
+def test_fine_tuning_renders_as_serving_does() -> None:
+    given = sft(H200)
+    assert given["enable_thinking"] == given["preserve_thinking"] == "false"
+    assert given["add_non_thinking_prefix"] == "true"
+
+
+@pytest.mark.parametrize("given", [cpt(CPU), sft(H200)])
+def test_no_code_from_models_and_nothing_sent_anywhere(given: dict[str, str]) -> None:
+    assert Path(given["external_plugins"]) == PLUGIN
+    assert PLUGIN.is_file()
+    assert given["report_to"] == "none"
+    assert given["check_model"] == "false"
+    assert OFFLINE_ENV["HF_HUB_OFFLINE"] == OFFLINE_ENV["DO_NOT_TRACK"] == "1"
+
+
+def test_output_goes_to_the_work_folder_without_a_version() -> None:
+    given = cpt(CPU)
+    assert given["output_dir"] == "/w/run"
+    assert given["add_version"] == "false"
+
+
+def test_a_step_can_be_kept() -> None:
+    command = pretrain_command(
+        SEED.cpt, H200, model=Path("/m"), data=DATA, work=Path("/w"), shape=QWEN_4B, keep_step=304
+    )
+    assert options(command)["callbacks"] == "keep_step"
+    assert training_environment(H200, 24, keep_step=304)[KEEP_STEP] == "304"
+    assert KEEP_STEP not in training_environment(H200, 24)
+    assert "callbacks" not in cpt(H200)
+
+
+@pytest.mark.parametrize(
+    ("count", "batch", "used"),
+    [(0, 24, 0), (1, 3, 1), (2, 24, 2), (2, 3, 1), (3, 4, 2), (8, 12, 6)],
+)
+def test_as_many_gpus_as_divide_the_batch(count: int, batch: int, used: int) -> None:
+    hardware = Hardware(tuple(Gpu("g", GIB, (9, 0), f"GPU-{i}") for i in range(count)))
+    assert gpus_used(hardware, batch) == used
+
+
+def test_environment_of_several_gpus() -> None:
+    environment = training_environment(TWO, 24)
+    assert environment["NPROC_PER_NODE"] == "2"
+    assert environment["CUDA_VISIBLE_DEVICES"] == "GPU-0,GPU-1"
+    assert "NPROC_PER_NODE" not in training_environment(TWO, 3)
+    assert training_environment(TWO, 3)["CUDA_VISIBLE_DEVICES"] == "GPU-0"
+
+
+def test_environment_of_the_cpu_has_no_spinning_threads() -> None:
+    assert training_environment(CPU, 24) == {"OMP_WAIT_POLICY": "passive"}
+
+
+def test_merge_command() -> None:
+    command = merge_command(H200, model=Path("/m"), adapter=Path("/a"), work=Path("/w"))
+    assert command[:2] == ["swift", "export"]
+    given = options(command)
+    assert (given["model"], given["adapters"], given["merge_lora"]) == ("/m", "/a", "true")
+    assert given["output_dir"] == "/w/run"
+    assert given["device_map"] == "auto"
+    cpu = options(merge_command(CPU, model=Path("/m"), adapter=Path("/a"), work=Path("/w")))
+    assert cpu["device_map"] == "cpu"
