@@ -6,6 +6,7 @@ one writer at a time, equal work is reused where the run allows it, the folder i
 atomically, and Dagster is told the digest and the lineage.
 """
 
+import inspect
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -221,7 +222,7 @@ def artifact_asset(
 
         @dg.asset(
             name=name,
-            description=function.__doc__,
+            description=inspect.getdoc(function),
             group_name=group_name,
             kinds=kinds,
             code_version=code_version,
@@ -249,7 +250,7 @@ def artifact_asset(
                     str(error),
                     metadata={"exit_status": error.exit_status},
                     allow_retries=not isinstance(error, UserError),
-                ) from error
+                ) from None
 
         return materialize
 

@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 from cyrene_assets import planner
 from cyrene_assets.artifact_asset import REUSE_TAG
 from cyrene_assets.errors import BuildError
-from cyrene_assets.events import EventTail, Report
+from cyrene_assets.events import INTERRUPTED, EventTail, Report
 from cyrene_assets.planner import Launch, Step
 from cyrene_assets.project import Project
 from cyrene_assets.store import disk_errors, process_is_alive
@@ -123,8 +123,6 @@ def _run(
                 },
             )
         except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError) as interrupt:
-            raise BuildError(
-                "interrupted; the next `cyrene build` goes on from here"
-            ) from interrupt
+            raise BuildError(INTERRUPTED) from interrupt
     if not result.success:
         raise tail.error or BuildError(f"run {tail.run_id} failed: see it in the UI (`make ui`)")

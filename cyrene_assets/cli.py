@@ -19,8 +19,8 @@ class _Group(click.Group):
             click.echo(str(error), err=True)
             ctx.exit(error.exit_status)
         except KeyboardInterrupt:
-            click.echo("interrupted", err=True)
-            ctx.exit(130)
+            click.echo("interrupted; the same command goes on from what was done", err=True)
+            ctx.exit(1)
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})

@@ -5,16 +5,20 @@ The event log is what the UI reads, too, so a terminal and the UI show the same 
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, Self
 
 import dagster as dg
+from sqlalchemy.exc import OperationalError
 
 from cyrene_assets.artifact_asset import REUSED_TAG
 from cyrene_assets.errors import BuildError, CyreneError, UserError
 from cyrene_assets.store import label
 
+INTERRUPTED = "interrupted; the next `cyrene build` goes on from here"
+_INTERRUPTS = ("KeyboardInterrupt", "DagsterExecutionInterruptedError")
 _POLL_SECONDS = 0.4
 
 
@@ -65,7 +69,10 @@ class EventTail:
 
     def _follow(self) -> None:
         while not self._stop.wait(_POLL_SECONDS):
-            self._read()
+            # A database that is busy, or whose disk is full, is asked again: the run itself says
+            # what is wrong with it.
+            with suppress(OperationalError):
+                self._read()
 
     def _read(self) -> None:
         if not self._instance.has_run(self.run_id):
@@ -117,5 +124,7 @@ def _error(event: dg.DagsterEvent, name: str) -> CyreneError:
     cause = failure.error
     while cause is not None and cause.cause is not None:
         cause = cause.cause
+    if cause is not None and cause.cls_name in _INTERRUPTS:
+        return BuildError(f"{name}: {INTERRUPTED}")
     message = cause.message.strip() if cause is not None else "failed"
     return BuildError(f"{name}: {message}\n  the traceback is in the run's log (`make ui`)")

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import dagster as dg
 import yaml
+from sqlalchemy.exc import OperationalError
 
-from cyrene_assets.errors import UserError
+from cyrene_assets.errors import BuildError, UserError
 from cyrene_assets.project import Project
 from cyrene_assets.store import disk_errors
+from cyrene_assets.toolchains import free_bytes
 
 _DAGSTER_YAML = """\
 # Written once by `cyrene init`; yours to change.
@@ -77,7 +79,8 @@ def open_instance(project: Project) -> Iterator[dg.DagsterInstance]:
     """Open the project's instance.
 
     Raises:
-        UserError: its ``dagster.yaml`` is not valid.
+        UserError: its ``dagster.yaml`` is not valid, or its database cannot be written to.
+        BuildError: its database failed while the instance was open, as on a full disk.
     """
     config = project.dagster_home / "dagster.yaml"
     try:
@@ -88,9 +91,29 @@ def open_instance(project: Project) -> Iterator[dg.DagsterInstance]:
         raise UserError(f"{config}: holds no keys and values: mend it, or remove it to begin anew")
     os.environ["DAGSTER_HOME"] = str(project.dagster_home)
     os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "1")
+    with _database_errors(project.dagster_home):
+        try:
+            instance = dg.DagsterInstance.get()
+        except dg.DagsterInvalidConfigError as error:
+            raise UserError(f"{config}: {error}") from error
+        with instance:
+            yield instance
+
+
+@contextmanager
+def _database_errors(home: Path) -> Iterator[None]:
+    """Turn what SQLite says of its disk into an error that says what to do."""
     try:
-        instance = dg.DagsterInstance.get()
-    except dg.DagsterInvalidConfigError as error:
-        raise UserError(f"{config}: {error}") from error
-    with instance:
-        yield instance
+        yield
+    except OperationalError as error:
+        said = str(error.orig)
+        if "readonly" in said:
+            raise UserError(
+                f"{home}: Dagster's database cannot be written to ({said}): make the folder "
+                "writable, or set CYRENE_HOME to one that is"
+            ) from error
+        raise BuildError(
+            f"{home}: Dagster's database failed ({said}; {free_bytes(home) / 1e9:.1f} GB free): "
+            "make room (`cyrene gc` removes what nothing refers to) or set CYRENE_HOME to another "
+            "disk, and run the same command again"
+        ) from error

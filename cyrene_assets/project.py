@@ -148,10 +148,12 @@ class Project:
         folder = Path(corpus).expanduser()
         name = str(folder.absolute()) if (folder / "corpus.yaml").is_file() else corpus
         settings = self.settings.model_copy(update={"corpus": name})
-        if not (Project(self.home, settings).corpus_folder / "corpus.yaml").is_file():
+        found = Project(self.home, settings).corpus_folder
+        if not (found / "corpus.yaml").is_file():
+            looked = dict.fromkeys(str(path) for path in (folder.absolute(), found))
             raise UserError(
-                f"no corpus {corpus!r}: neither {folder.absolute()} nor "
-                f"{Project(self.home, settings).corpus_folder} holds a corpus.yaml"
+                f"no corpus {corpus!r}: no corpus.yaml in {' or in '.join(looked)}; "
+                "give the folder that holds it"
             )
         return settings
 

@@ -1,7 +1,11 @@
-"""The command as a process of its own: what it prints, how it ends, what it leaves behind."""
+"""The command: what it prints, how it ends, what it leaves behind.
+
+Most tests call it in this process, which has Dagster loaded; ``slow`` ones start it as a process.
+"""
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -11,10 +15,56 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from helpers import CYRENE, ROOT, Command, folders
+from helpers import CYRENE, ROOT, Command, Sandbox, folders, linked_root
 from mini_corpus import LANGUAGES, dialog, write_corpus, write_jsonl, write_project
 
+from cyrene_assets.cli import main
+from cyrene_assets.commands import _common as common
+from cyrene_assets.commands import build as build_commands
+from cyrene_assets.commands import manage as manage_commands
+
 Done = subprocess.CompletedProcess[str]
+# A line of Dagster's log; a process of its own has them in ``logs/build.log``.
+_LOG_LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+]\d{4} - dagster")
+
+
+class Inside:
+    """The command called in this process, on the project of a sandbox."""
+
+    def __init__(
+        self, home: Path, root: Path, patch: pytest.MonkeyPatch, capture: pytest.CaptureFixture[str]
+    ) -> None:
+        self.home = home
+        self.root = root
+        self._patch = patch
+        self._capture = capture
+
+    def run(self, *arguments: str, **changes: str) -> Done:
+        self._capture.readouterr()
+        status: object = 0
+        with self._patch.context() as patch:
+            for name, value in changes.items():
+                patch.setenv(name, value)
+            # Opening an instance sets it; every command of a shell begins without.
+            patch.setenv("DAGSTER_HOME", "")
+            for module in (common, build_commands, manage_commands):
+                patch.setattr(module, "PROJECT_ROOT", self.root)
+            with pytest.raises(SystemExit) as caught:
+                main(list(arguments))
+            status = caught.value.code
+        output, errors = self._capture.readouterr()
+        kept = errors[errors.rindex("error: ") :] if _LOG_LINE.search(errors) else errors
+        return Done(list(arguments), status if isinstance(status, int) else 0, output, kept)
+
+
+@pytest.fixture
+def inside(
+    empty: Sandbox,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> Inside:
+    return Inside(empty.home, linked_root(tmp_path / "root"), monkeypatch, capfd)
 
 
 def assert_ends_with(done: Done, status: int, *words: str) -> None:
@@ -31,11 +81,6 @@ def assert_nothing_made(home: Path) -> None:
     assert folders(home / "store") == []
 
 
-@pytest.fixture
-def bad_file(cyrene: Command) -> Path:
-    return cyrene.home.parent / "corpus" / "dialog" / "en.jsonl"
-
-
 def test_help_and_version_are_quick(cyrene: Command) -> None:
     done = cyrene.run("--help")
     assert done.returncode == 0
@@ -45,17 +90,17 @@ def test_help_and_version_are_quick(cyrene: Command) -> None:
     assert not (cyrene.home / "dagster").exists()
 
 
-def test_init_makes_the_project(cyrene: Command) -> None:
-    (cyrene.home / "project.yaml").unlink()
-    corpus = str(cyrene.home.parent / "corpus")
-    done = cyrene.run("init", "--corpus", corpus, "--recipe", "tiny")
+def test_init_makes_the_project(inside: Inside) -> None:
+    (inside.home / "project.yaml").unlink()
+    corpus = str(inside.home.parent / "corpus")
+    done = inside.run("init", "--corpus", corpus, "--recipe", "tiny")
     assert done.returncode == 0, done.stderr
-    assert str(cyrene.home) in done.stdout
-    text = (cyrene.home / "project.yaml").read_text()
+    assert str(inside.home) in done.stdout
+    text = (inside.home / "project.yaml").read_text()
     assert corpus in text
     assert "tiny: tiny" in text
-    assert (cyrene.home / "dagster" / "dagster.yaml").is_file()
-    assert f"CYRENE_HOME={cyrene.home}" in (cyrene.root / ".env").read_text()
+    assert (inside.home / "dagster" / "dagster.yaml").is_file()
+    assert f"CYRENE_HOME={inside.home}" in (inside.root / ".env").read_text()
 
 
 @pytest.mark.parametrize(
@@ -76,20 +121,21 @@ def test_init_makes_the_project(cyrene: Command) -> None:
         (["init", "--size", "5B"], ["unknown size '5B'"]),
     ],
 )
-def test_what_is_not_known_is_named(cyrene: Command, arguments: list[str], words: list[str]) -> None:
-    before = (cyrene.home / "project.yaml").read_text()
-    assert_ends_with(cyrene.run(*arguments), 2, *words)
-    assert (cyrene.home / "project.yaml").read_text() == before
-    assert_nothing_made(cyrene.home)
+def test_what_is_not_known_is_named(inside: Inside, arguments: list[str], words: list[str]) -> None:
+    before = (inside.home / "project.yaml").read_text()
+    assert_ends_with(inside.run(*arguments), 2, *words)
+    assert (inside.home / "project.yaml").read_text() == before
+    assert_nothing_made(inside.home)
 
 
-def test_usage_errors_are_bad_input(cyrene: Command) -> None:
+def test_usage_errors_are_bad_input(inside: Inside) -> None:
     for arguments in (["bild"], ["build", "--sise", "tiny"], ["toolchain", "install", "nope"]):
-        done = cyrene.run(*arguments)
+        done = inside.run(*arguments)
         assert done.returncode == 2
         assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", [["build"], ["build", "--plan"], ["artifacts"], ["gc"]])
 def test_a_corpus_that_is_gone(cyrene: Command, command: list[str]) -> None:
     corpus = cyrene.home.parent / "corpus"
@@ -97,8 +143,8 @@ def test_a_corpus_that_is_gone(cyrene: Command, command: list[str]) -> None:
     assert_ends_with(cyrene.run(*command), 2, f"{corpus}: no such corpus folder", "corpora/sample")
 
 
-def test_an_invalid_corpus_yaml_names_the_key(cyrene: Command) -> None:
-    file = cyrene.home.parent / "corpus" / "corpus.yaml"
+def test_an_invalid_corpus_yaml_names_the_key(inside: Inside) -> None:
+    file = inside.home.parent / "corpus" / "corpus.yaml"
     text = file.read_text()
     for broken, words in (
         (text.replace("character: Ada", "charakter: Ada"), ["languages.en.charakter", "character"]),
@@ -106,11 +152,11 @@ def test_an_invalid_corpus_yaml_names_the_key(cyrene: Command) -> None:
         (text + "\n  bad: [", ["not valid YAML"]),
     ):
         file.write_text(broken)
-        assert_ends_with(cyrene.run("build", "--to", "raw_dialog"), 2, str(file), *words)
-    assert_nothing_made(cyrene.home)
+        assert_ends_with(inside.run("build", "--to", "raw_dialog"), 2, str(file), *words)
+    assert_nothing_made(inside.home)
 
 
-def test_bad_lines_are_named_by_file_and_number(cyrene: Command, bad_file: Path) -> None:
+def test_bad_lines_are_named_by_file_and_number(inside: Inside, bad_file: Path) -> None:
     lines = bad_file.read_text().splitlines()
     for number, line, words in (
         (4, lines[3][:-2], "dialog/en.jsonl:4: not valid JSON"),
@@ -119,47 +165,48 @@ def test_bad_lines_are_named_by_file_and_number(cyrene: Command, bad_file: Path)
     ):
         broken = [*lines[: number - 1], line, *lines[number:]]
         bad_file.write_text("\n".join(broken) + "\n")
-        done = cyrene.run("build", "--to", "parallel_corpus")
+        done = inside.run("build", "--to", "parallel_corpus")
         assert_ends_with(done, 2, "raw_dialog[en]: ", words)
-        assert_nothing_made(cyrene.home)
+        assert_nothing_made(inside.home)
     bad_file.write_text("\n".join(lines) + "\n")
-    assert cyrene.run("build", "--to", "raw_dialog").returncode == 0
+    assert inside.run("build", "--to", "raw_dialog").returncode == 0
 
 
-def test_a_language_without_files(cyrene: Command) -> None:
-    corpus = cyrene.home.parent / "corpus"
+def test_a_language_without_files(inside: Inside) -> None:
+    corpus = inside.home.parent / "corpus"
     for folder in ("dialog", "documents"):
         (corpus / folder / "xq7.jsonl").unlink()
-    done = cyrene.run("build", "--to", "raw_dialog")
+    done = inside.run("build", "--to", "raw_dialog")
     assert_ends_with(done, 2, "lists language 'xq7'", "dialog/xq7.jsonl", "documents/xq7.jsonl")
-    assert_nothing_made(cyrene.home)
+    assert_nothing_made(inside.home)
 
 
-def test_a_toolchain_that_is_not_installed_is_known_before_the_work(cyrene: Command) -> None:
-    done = cyrene.run("build")
+def test_a_toolchain_that_is_not_installed_is_known_before_the_work(inside: Inside) -> None:
+    done = inside.run("build")
     assert_ends_with(done, 2, "the 'train' toolchain is not installed", "cyrene toolchain install")
-    assert_nothing_made(cyrene.home)
-    done = cyrene.run("build", CYRENE_TRAIN_PYTHON="/not/there/python")
+    assert_nothing_made(inside.home)
+    done = inside.run("build", CYRENE_TRAIN_PYTHON="/not/there/python")
     assert_ends_with(done, 2, "CYRENE_TRAIN_PYTHON=/not/there/python has no interpreter")
 
 
 @pytest.mark.parametrize("command", [["init"], ["build", "--to", "raw_dialog"], ["artifacts"]])
-def test_a_home_that_cannot_be_written(cyrene: Command, command: list[str]) -> None:
-    in_the_way = cyrene.home.parent / "a file"
+def test_a_home_that_cannot_be_written(inside: Inside, command: list[str]) -> None:
+    in_the_way = inside.home.parent / "a file"
     in_the_way.touch()
-    corpora = {"CYRENE_CORPORA": str(cyrene.home.parent)}
+    corpora = {"CYRENE_CORPORA": str(inside.home.parent)}
     for home in (in_the_way, in_the_way / "home", Path("/sys/cyrene")):
-        done = cyrene.run(*command, CYRENE_HOME=str(home), **corpora)
+        done = inside.run(*command, CYRENE_HOME=str(home), **corpora)
         assert_ends_with(done, 2, str(home.parent if home.parent == in_the_way else home))
         assert "CYRENE_HOME" in done.stderr
 
 
-def test_a_store_that_cannot_be_written(cyrene: Command) -> None:
-    (cyrene.home / "store").touch()
-    done = cyrene.run("build", "--to", "raw_dialog")
-    assert_ends_with(done, 2, "a file stands where a folder belongs", str(cyrene.home / "store"))
+def test_a_store_that_cannot_be_written(inside: Inside) -> None:
+    (inside.home / "store").touch()
+    done = inside.run("build", "--to", "raw_dialog")
+    assert_ends_with(done, 2, "a file stands where a folder belongs", str(inside.home / "store"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", ["size=1200k", "size=300k", "size=64k", "size=1k"])
 def test_a_full_disk(
     cyrene: Command, mounted: Callable[..., Done], options: str, tmp_path: Path
@@ -171,20 +218,21 @@ def test_a_full_disk(
     assert_ends_with(done, 1, "full", "make room", "CYRENE_HOME")
 
 
+@pytest.mark.slow
 def test_a_read_only_disk(cyrene: Command, mounted: Callable[..., Done], tmp_path: Path) -> None:
     changes = {**cyrene.environment, "CYRENE_HOME": str(tmp_path / "mount" / "home")}
     done = mounted("ro", [str(CYRENE), "build", "--to", "raw_dialog"], **changes)
     assert_ends_with(done, 2, "is read-only", "CYRENE_HOME")
 
 
-def test_a_broken_dagster_yaml(cyrene: Command) -> None:
-    assert cyrene.run("init").returncode == 0
-    (cyrene.home / "dagster" / "dagster.yaml").write_text("telemetry: [\n")
-    assert_ends_with(cyrene.run("artifacts"), 2, "dagster.yaml: not valid YAML")
+def test_a_broken_dagster_yaml(inside: Inside) -> None:
+    assert inside.run("init").returncode == 0
+    (inside.home / "dagster" / "dagster.yaml").write_text("telemetry: [\n")
+    assert_ends_with(inside.run("artifacts"), 2, "dagster.yaml: not valid YAML")
 
 
-def test_a_build_then_nothing_to_do(cyrene: Command) -> None:
-    done = cyrene.run("build", "--to", "cpt_documents")
+def test_a_build_then_nothing_to_do(inside: Inside) -> None:
+    done = inside.run("build", "--to", "cpt_documents")
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[0].startswith("building cpt_documents for tiny: 5 of 5 artifacts out of date")
@@ -197,13 +245,13 @@ def test_a_build_then_nothing_to_do(cyrene: Command) -> None:
     ]
     assert lines[-1].startswith("cpt_documents is up to date for tiny: 5 steps in ")
     assert done.stderr == ""
-    again = cyrene.run("build", "--to", "cpt_documents")
+    again = inside.run("build", "--to", "cpt_documents")
     assert again.returncode == 0
     assert again.stdout.startswith("nothing to do: all 5 artifacts up to cpt_documents are up to")
 
-    plan = json.loads(cyrene.run("build", "--to", "cpt_documents", "--plan", "--json").stdout)
+    plan = json.loads(inside.run("build", "--to", "cpt_documents", "--plan", "--json").stdout)
     assert (plan["up_to_date"], plan["steps"]) == (5, [])
-    rows = json.loads(cyrene.run("artifacts", "--json").stdout)
+    rows = json.loads(inside.run("artifacts", "--json").stdout)
     assert [row["asset"] for row in rows] == [
         *("raw_dialog", "raw_dialog", "parallel_corpus", "cpt_documents", "cpt_documents"),
     ]
@@ -215,77 +263,77 @@ def test_a_build_then_nothing_to_do(cyrene: Command) -> None:
         manifest = json.loads((Path(row["path"]) / "manifest.json").read_text())
         assert manifest["digest"] == row["digest"]
         assert manifest["run_id"] == row["run_id"]
-    (row,) = json.loads(cyrene.run("artifacts", "raw_dialog", "--partition", "en", "--json").stdout)
+    (row,) = json.loads(inside.run("artifacts", "raw_dialog", "--partition", "en", "--json").stdout)
     assert row == rows[0]
-    table = cyrene.run("artifacts").stdout
+    table = inside.run("artifacts").stdout
     for row in rows:
         assert row["digest"] in table
-    assert "2 partitions" in cyrene.run("artifacts", "--summary").stdout
-    gone = cyrene.run("gc", "--dry-run")
+    assert "2 partitions" in inside.run("artifacts", "--summary").stdout
+    gone = inside.run("gc", "--dry-run")
     assert gone.stdout == "0 folders, 0 B\n"
 
 
-def test_a_plan_runs_nothing(cyrene: Command) -> None:
-    done = cyrene.run("build", "--to", "scoreboard", "--plan")
+def test_a_plan_runs_nothing(inside: Inside) -> None:
+    done = inside.run("build", "--to", "scoreboard", "--plan")
     assert done.returncode == 0, done.stderr
     assert "raw_dialog x 2" in done.stdout
     assert "18 to build, 0 up to date" in done.stdout
-    plan = json.loads(cyrene.run("build", "--to", "scoreboard", "--plan", "--json").stdout)
+    plan = json.loads(inside.run("build", "--to", "scoreboard", "--plan", "--json").stdout)
     assert len(plan["steps"]) == 18
     assert plan["steps"][0]["step"] == "raw_dialog[en]"
-    assert not (cyrene.home / "store").exists()
-    assert cyrene.run("artifacts").stdout == "no artifacts yet: `cyrene build` makes them\n"
-    assert cyrene.run("artifacts", "--json").stdout == "[]\n"
+    assert not (inside.home / "store").exists()
+    assert inside.run("artifacts").stdout == "no artifacts yet: `cyrene build` makes them\n"
+    assert inside.run("artifacts", "--json").stdout == "[]\n"
 
 
-def test_a_flag_is_remembered(cyrene: Command) -> None:
-    other = write_corpus(cyrene.home.parent / "other")
-    done = cyrene.run("build", "--corpus", str(other), "--to", "raw_dialog")
+def test_a_flag_is_remembered(inside: Inside) -> None:
+    other = write_corpus(inside.home.parent / "other")
+    done = inside.run("build", "--corpus", str(other), "--to", "raw_dialog")
     assert done.returncode == 0, done.stderr
-    assert str(other) in (cyrene.home / "project.yaml").read_text()
-    assert cyrene.run("build", "--to", "raw_dialog").stdout.startswith("nothing to do")
+    assert str(other) in (inside.home / "project.yaml").read_text()
+    assert inside.run("build", "--to", "raw_dialog").stdout.startswith("nothing to do")
 
 
-def test_commands_do_not_point_a_bare_shell_elsewhere(cyrene: Command) -> None:
-    assert cyrene.run("init").returncode == 0
-    before = (cyrene.root / ".env").read_text()
-    elsewhere = cyrene.home.parent / "elsewhere"
-    write_project(elsewhere, cyrene.home.parent / "corpus")
-    assert cyrene.run("artifacts", CYRENE_HOME=str(elsewhere)).returncode == 0
-    assert (cyrene.root / ".env").read_text() == before
-    assert cyrene.run("init", CYRENE_HOME=str(elsewhere)).returncode == 0
-    assert f"CYRENE_HOME={elsewhere}" in (cyrene.root / ".env").read_text()
+def test_commands_do_not_point_a_bare_shell_elsewhere(inside: Inside) -> None:
+    assert inside.run("init").returncode == 0
+    before = (inside.root / ".env").read_text()
+    elsewhere = inside.home.parent / "elsewhere"
+    write_project(elsewhere, inside.home.parent / "corpus")
+    assert inside.run("artifacts", CYRENE_HOME=str(elsewhere)).returncode == 0
+    assert (inside.root / ".env").read_text() == before
+    assert inside.run("init", CYRENE_HOME=str(elsewhere)).returncode == 0
+    assert f"CYRENE_HOME={elsewhere}" in (inside.root / ".env").read_text()
 
 
-def test_corpus_check_lints_without_a_build(cyrene: Command, bad_file: Path) -> None:
-    corpus = str(cyrene.home.parent / "corpus")
-    done = cyrene.run("corpus", "check", corpus)
+def test_corpus_check_lints_without_a_build(inside: Inside, bad_file: Path) -> None:
+    corpus = str(inside.home.parent / "corpus")
+    done = inside.run("corpus", "check", corpus)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "0 errors" in done.stdout
-    report = json.loads(cyrene.run("corpus", "check", corpus, "--json").stdout)
+    report = json.loads(inside.run("corpus", "check", corpus, "--json").stdout)
     assert report["ok"]
     assert report["languages"]["xq7"]["lines"] == 15
     bad_file.write_text("{}\n" + bad_file.read_text())
-    done = cyrene.run("corpus", "check", corpus)
+    done = inside.run("corpus", "check", corpus)
     assert done.returncode == 2
     assert "dialog/en.jsonl:1" in done.stdout
-    assert not json.loads(cyrene.run("corpus", "check", corpus, "--json").stdout)["ok"]
-    nowhere = cyrene.run("corpus", "check", "/not/there")
+    assert not json.loads(inside.run("corpus", "check", corpus, "--json").stdout)["ok"]
+    nowhere = inside.run("corpus", "check", "/not/there")
     assert nowhere.returncode == 2
     assert "no such corpus folder" in nowhere.stdout + nowhere.stderr
     assert "Traceback" not in nowhere.stderr
-    assert not (cyrene.home / "dagster").exists()
+    assert not (inside.home / "dagster").exists()
 
 
-def test_doctor_says_what_is_amiss(cyrene: Command) -> None:
-    done = cyrene.run("doctor", "--size", "tiny")
+def test_doctor_says_what_is_amiss(inside: Inside) -> None:
+    done = inside.run("doctor", "--size", "tiny")
     assert done.returncode == 1
     problems = [line for line in done.stdout.splitlines() if line.startswith("problem: ")]
     assert any("the train toolchain is not installed" in line for line in problems)
-    found = json.loads(cyrene.run("doctor", "--json").stdout)
+    found = json.loads(inside.run("doctor", "--json").stdout)
     assert len(found["problems"]) >= 2
     both = {f"CYRENE_{name}_PYTHON": sys.executable for name in ("TRAIN", "SERVE")}
-    done = cyrene.run("doctor", "--size", "tiny", CUDA_VISIBLE_DEVICES="", **both)
+    done = inside.run("doctor", "--size", "tiny", CUDA_VISIBLE_DEVICES="", **both)
     assert done.returncode == 0, done.stdout
     assert done.stdout.endswith("no problems found\n")
 
@@ -308,6 +356,7 @@ def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_an_interrupted_build_goes_on(cyrene: Command, sent: signal.Signals) -> None:
     large_corpus(cyrene.home.parent / "corpus", 1500)
@@ -332,6 +381,7 @@ def test_an_interrupted_build_goes_on(cyrene: Command, sent: signal.Signals) -> 
     assert not list(staging.iterdir())
 
 
+@pytest.mark.slow
 def test_two_builds_at_once(cyrene: Command) -> None:
     large_corpus(cyrene.home.parent / "corpus", 1500)
     first = cyrene.start("build", "--to", "sft_chat")
@@ -398,6 +448,7 @@ def test_the_definitions_are_valid(cyrene: Command, line: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_the_real_root_is_left_alone(cyrene: Command) -> None:
     file = ROOT / ".env"
     before = file.read_bytes() if file.exists() else None

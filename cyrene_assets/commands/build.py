@@ -115,6 +115,7 @@ def _build(
             f"building {target} for {size}: {waiting} of {len(steps)} artifacts out of date "
             f"(corpus {project.corpus.name!r}, recipe {project.recipe(size).name!r})",
             highlight=False,
+            soft_wrap=True,
         )
         with StepReporter(console) as reporter:
             ran = builder.build(project, instance, code_location, target, size, reporter.report)
@@ -122,4 +123,5 @@ def _build(
             f"{target} is up to date for {size}: {ran} steps in "
             f"{duration(time.monotonic() - started)}",
             highlight=False,
+            soft_wrap=True,
         )

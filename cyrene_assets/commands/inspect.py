@@ -51,16 +51,18 @@ def _current(
 
     if asset is not None:
         planner.find_asset(asset)
+    partitions: dict[str, Sequence[str | None]] = {}
     for name in planner.build_order():
-        spec = SPECS[name]
-        keys: Sequence[str | None] = (
-            [None] if spec.partitions_def is None else spec.partitions_def.get_partition_keys()
-        )
-        if asset in (None, name) and partition is not None and asset and partition not in keys:
-            shown = ", ".join(str(key) for key in keys)
-            raise UserError(f"{name} has no partition {partition!r}: it has {shown}")
+        definition = SPECS[name].partitions_def
+        if asset in (None, name):
+            partitions[name] = [None] if definition is None else definition.get_partition_keys()
+    if partition is not None and not any(partition in keys for keys in partitions.values()):
+        known = dict.fromkeys(str(key) for keys in partitions.values() for key in keys if key)
+        shown = f"it has {', '.join(known)}" if known else "it has none"
+        raise UserError(f"{asset or 'the project'} has no partition {partition!r}: {shown}")
+    for name, keys in partitions.items():
         for key in keys:
-            if asset in (None, name) and partition in (None, key):
+            if partition in (None, key):
                 record = lineage.latest(instance, name, key)
                 if record is not None:
                     yield record

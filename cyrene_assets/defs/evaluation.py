@@ -7,6 +7,7 @@ import dagster as dg
 
 from cyrene_assets.artifact_asset import Build, Check, CheckOutcome, Outcome, artifact_asset
 from cyrene_assets.defs._shared import picture, read_by_language, read_table, write_table
+from cyrene_assets.errors import UserError
 from cyrene_assets.hardware import Hardware
 from cyrene_assets.partitions import language_by_size, sizes, split_key
 from cyrene_assets.project import Project
@@ -72,6 +73,11 @@ def generations(build: Build) -> Outcome:
     chats = _by_language(build.inputs_of("sft_chat"), "chats.parquet")
     documents = _by_language(build.inputs_of("cpt_documents"), "documents.parquet")
     prompts = prompting.select_prompts(chats, settings.prompts_per_language)
+    if prompts.is_empty():
+        raise UserError(
+            "no chat with the character is held out, so there is nothing to ask the models: raise "
+            "`split.validation` in corpus.yaml, or add scenes in which she is spoken to"
+        )
     prompts.write_parquet(build.out / "prompts.parquet", statistics=False)
     prompting.write_prompts(prompts, build.work / "prompts.jsonl")
     texts = text_losses.select_texts(
@@ -82,6 +88,7 @@ def generations(build: Build) -> Outcome:
         {"role": role, "path": str(build.input(MODEL_ASSETS[role]).path)}
         for role in settings.models
     ]
+    weights = max(_weight_bytes(build.input(MODEL_ASSETS[role])) for role in settings.models)
     result = build.run_program(
         "generate",
         {
@@ -91,7 +98,7 @@ def generations(build: Build) -> Outcome:
             "profiles": {name: p.model_dump() for name, p in settings.profiles.items()},
             "seeds": list(settings.seeds),
             "max_tokens": settings.max_tokens,
-            "engine": serving.engine_settings(Hardware.detect(), settings.context_length),
+            "engine": serving.engine_settings(Hardware.detect(), settings.context_length, weights),
         },
         environment=serving.SERVE_ENV,
     )
@@ -129,6 +136,11 @@ def generations(build: Build) -> Outcome:
         ],
         measurements=result,
     )
+
+
+def _weight_bytes(model: Artifact) -> int:
+    files = model.manifest["files"]
+    return sum(file["bytes"] for name, file in files.items() if name.endswith(".safetensors"))
 
 
 def _collect(

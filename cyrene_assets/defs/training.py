@@ -1,6 +1,7 @@
 """The training assets: base model, packed sets, CPT checkpoint, LoRA adapter, merged model."""
 
 import hashlib
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -189,6 +190,10 @@ def packed_sft(build: Build) -> Outcome:
     return _packed(build, "sft", stage, "sft_chat", "chats.parquet")
 
 
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
+
+
 def _number(value: float | None) -> str:
     return "unknown" if value is None else f"{value:.3f}"
 
@@ -253,15 +258,15 @@ def _trained(
         metadata={
             "losses": picture(losses.loss_curve_png(curve, title, result["chosen_step"])),
             "steps": result["steps"],
-            "training loss": summary.train_loss,
-            "validation loss before": first,
-            "validation loss": last,
-            "gap": gap,
+            "training loss": _rounded(summary.train_loss),
+            "validation loss before": _rounded(first),
+            "validation loss": _rounded(last),
+            "gap": _rounded(gap),
             "checkpoint": result["checkpoint"],
             "tokens per second": result["tokens_per_second"],
             "hardware": hardware.describe(),
             "resumed from": result["resumed_from"] or "the beginning",
-            "command": " ".join(result["command"]),
+            "command": shlex.join(result["command"]),
         },
         checks=[
             CheckOutcome(

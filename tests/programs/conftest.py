@@ -213,7 +213,14 @@ def adapter(
 ) -> Ran:
     """Return a finished SFT, its NEFTune noise on and its middle step chosen."""
     work = tmp_path_factory.mktemp("work")
-    chosen = stage("sft", batch_size=4, evaluations=1, neftune_alpha=5.0, checkpoint="epoch:1")
+    chosen = stage(
+        "sft",
+        batch_size=4,
+        evaluations=1,
+        neftune_alpha=5.0,
+        checkpoint="epoch:1",
+        warmup_ratio=0.0,
+    )
     return run_program(
         "finetune",
         command=training.finetune_command(

@@ -1,4 +1,5 @@
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import jinja2
@@ -87,7 +88,7 @@ def test_same_texts_give_the_same_files(texts: Path, tmp_path: Path) -> None:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
 
-def render(messages: list[dict[str, object]], **options: object) -> str:
+def render(messages: Sequence[Mapping[str, object]], **options: object) -> str:
     """Render as transformers does."""
 
     def refuse(message: str) -> None:
@@ -121,7 +122,7 @@ def test_thinking_is_closed_when_off_and_open_when_not() -> None:
 
 
 def test_the_last_answer_keeps_its_think_block_and_earlier_ones_lose_it() -> None:
-    done = [*CHAT, {"role": "assistant", "content": "Yes?"}]
+    done: list[dict[str, object]] = [*CHAT, {"role": "assistant", "content": "Yes?"}]
     expected = HISTORY + "<|im_start|>assistant\n<think>\n\n</think>\n\nYes?<|im_end|>\n"
     assert render(done) == expected
 

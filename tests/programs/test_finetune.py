@@ -84,7 +84,7 @@ def test_training_reads_what_serving_renders(
     rows = [json.loads(x[4:]) for x in done.stdout.splitlines() if x.startswith("ROW ")]
     assert len(rows) == len(chats)
     for messages, (text, trained) in zip(chats, rows, strict=True):
-        prompt = render(list(messages[:-1]), add_generation_prompt=True, enable_thinking=False)  # type: ignore[arg-type]
+        prompt = render(messages[:-1], add_generation_prompt=True, enable_thinking=False)
         answer = messages[-1]["content"] + "<|im_end|>\n"
         assert text == prompt + answer
         assert trained == messages[2]["content"] + "<|im_end|>\n" + answer
