@@ -3,14 +3,13 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from cyrene_assets import training
 from cyrene_assets.console import size as shown_size
 from cyrene_assets.errors import CyreneError
 from cyrene_assets.hardware import GIB, Hardware
+from cyrene_assets.memory import ModelShape, training_memory
 from cyrene_assets.models import model_size
 from cyrene_assets.project import Project
 from cyrene_assets.toolchains import SERVE, TOOLCHAINS, TRAIN, free_bytes, versions
-from cyrene_assets.training import ModelShape
 
 # Base, CPT checkpoint and merged model at two bytes a parameter, FP8 at 1.4, and while CPT runs
 # two checkpoints of weights (2) and optimizer state (4 in bfloat16).
@@ -98,7 +97,7 @@ def _size_fits(project: Project, size: str, hardware: Hardware, found: Examinati
     layers, hidden = SHAPES.get(size, (0, 0))
     shape = ModelShape(round(parameters), layers, hidden)
     stage = project.recipe(size).cpt
-    found.needs["GPU memory for CPT"] = training.training_memory(stage, shape, checkpointing=True)
+    found.needs["GPU memory for CPT"] = training_memory(stage, shape, checkpointing=True)
     if not hardware.gpus:
         found.problems.append(
             f"{size} trains on an NVIDIA GPU (Ampere or later) and this machine has none: use a "

@@ -19,7 +19,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from cyrene_assets.errors import BuildError, UserError
+from cyrene_assets.errors import BuildError, CyreneError, UserError
 
 MANIFEST = "manifest.json"
 LOG = "log.txt"
@@ -55,12 +55,7 @@ def disk_errors(where: Path) -> Iterator[None]:
     except OSError as error:
         path = error.filename or where
         if error.errno in _FULL:
-            free = shutil.disk_usage(_existing(where)).free
-            raise BuildError(
-                f"{path}: the disk {_FULL[error.errno]} ({free / 1e9:.1f} GB free): make room "
-                "(`cyrene gc` removes what nothing refers to) or set CYRENE_HOME to another disk, "
-                "and run the same command again"
-            ) from error
+            raise _full(path, _FULL[error.errno], where) from error
         if error.errno in _CLOSED:
             raise UserError(
                 f"{path}: the disk or folder {_CLOSED[error.errno]}: make it writable, or set "
@@ -72,6 +67,19 @@ def disk_errors(where: Path) -> Iterator[None]:
                 "CYRENE_HOME to another folder"
             ) from error
         raise
+    except Exception as error:
+        # Polars, like other native libraries, tells of a full disk in words only.
+        if isinstance(error, CyreneError) or os.strerror(errno.ENOSPC) not in str(error):
+            raise
+        raise _full(where, _FULL[errno.ENOSPC], where) from error
+
+
+def _full(path: Path | str, what: str, where: Path) -> BuildError:
+    free = shutil.disk_usage(_existing(where)).free
+    return BuildError(
+        f"{path}: the disk {what} ({free / 1e9:.1f} GB free): make room (`cyrene gc` removes what "
+        "nothing refers to) or set CYRENE_HOME to another disk, and run the same command again"
+    )
 
 
 def _existing(path: Path) -> Path:

@@ -68,7 +68,7 @@ TRAIN = Toolchain(
     "train",
     "CYRENE_TRAIN_PYTHON",
     "train.txt",
-    "train.txt",
+    "train-cuda.txt",
     (
         *("ms-swift", "llmcompressor", "torch", "transformers", "peft", "compressed-tensors"),
         *("flash-attn", "flash-linear-attention", "causal-conv1d", "liger-kernel", "triton"),

@@ -20,6 +20,13 @@ if TYPE_CHECKING:
     from helpers import Command, Sandbox
 
 ROOT = Path(__file__).parent.parent
+# One database for all runs, Dagster's own for tests, instead of one for each: a third faster.
+_ONE_DATABASE = """
+event_log_storage:
+  module: dagster._core.storage.event_log
+  class: ConsolidatedSqliteEventLogStorage
+  config: {{base_dir: {}}}
+"""
 _INHERITED = {
     name: os.environ.pop(name)
     for name in tuple(os.environ)
@@ -93,9 +100,7 @@ def built(blank: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def sandbox(
-    built: Path, quick_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator["Sandbox"]:
+def sandbox(built: Path, quick_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator["Sandbox"]:
     """A project of its own in which the corpus assets are built."""
     shutil.copytree(built, quick_path, dirs_exist_ok=True)
     with _opened(quick_path, monkeypatch) as sandbox:
@@ -103,9 +108,7 @@ def sandbox(
 
 
 @pytest.fixture
-def empty(
-    blank: Path, quick_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator["Sandbox"]:
+def empty(blank: Path, quick_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator["Sandbox"]:
     """A project of its own in which nothing is built."""
     shutil.copytree(blank, quick_path, dirs_exist_ok=True)
     with _opened(quick_path, monkeypatch) as sandbox:
@@ -167,6 +170,10 @@ def _opened(folder: Path, patch: pytest.MonkeyPatch) -> Iterator["Sandbox"]:
     patch.setenv("CYRENE_HOME", str(home))
     patch.setenv("DAGSTER_HOME", str(home / "dagster"))
     project = Project.load()
+    config = project.dagster_home / "dagster.yaml"
+    config.unlink(missing_ok=True)
     prepare(project, folder)
+    with config.open("a", encoding="utf-8") as file:
+        file.write(_ONE_DATABASE.format(project.dagster_home / "one"))
     with open_instance(project) as instance:
         yield Sandbox(home, folder / "corpus", instance)

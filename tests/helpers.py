@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from mini_corpus import write_project
 
 from cyrene_assets import builder, lineage, planner
 from cyrene_assets.artifact_asset import SPECS
@@ -18,13 +19,13 @@ from cyrene_assets.events import Event
 from cyrene_assets.planner import Step
 from cyrene_assets.project import Project
 from cyrene_assets.store import label
-from mini_corpus import write_project
 
 ROOT = Path(__file__).parent.parent
 CYRENE = Path(sys.executable).with_name("cyrene")
 
+
 def linked_root(folder: Path) -> Path:
-    """Make a project root of its own around this package, so that no test writes to the real one."""
+    """Make a project root around this package, so that no test writes to the real one."""
     folder.mkdir(parents=True)
     for name in ("workspace.yaml", "pyproject.toml"):
         (folder / name).write_bytes((ROOT / name).read_bytes())

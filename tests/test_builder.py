@@ -135,5 +135,5 @@ def test_missing_toolchains_are_found_before_anything_runs(
     with pytest.raises(UserError, match="the 'serve' toolchain is not installed"):
         builder.check_toolchains(project, sandbox.steps("scoreboard"))
     monkeypatch.setenv("CYRENE_SERVE_PYTHON", str(tmp_path / "no" / "python"))
-    with pytest.raises(UserError, match="CYRENE_SERVE_PYTHON=.*/no/python has no interpreter"):
+    with pytest.raises(UserError, match=r"CYRENE_SERVE_PYTHON=.*/no/python has no interpreter"):
         builder.check_toolchains(project, sandbox.steps("scoreboard"))

@@ -58,14 +58,14 @@ def test_a_line_for_each_step_that_ends() -> None:
         Event("warning", "cpt_checkpoint[tiny]", "gap: 12%", 65.0),
         Event("done", "cpt_checkpoint[tiny]", "", 66.0),
         Event("start", "fp8_model[tiny]"),
-        Event("reused", "fp8_model[tiny]", "", 0.2),
+        Event("reused", "fp8_model[tiny]", "87 modules", 0.2),
         Event("failed", "generations[tiny]", "", 1.0),
     ).splitlines()
     assert [line.split() for line in lines] == [
         ["✓", "raw_dialog[en]", "0.4", "s"],
         ["!", "cpt_checkpoint[tiny]", "1:05", "gap:", "12%"],
         ["✓", "cpt_checkpoint[tiny]", "1:06", "step", "3", "of", "7,", "loss", "2.5"],
-        ["=", "fp8_model[tiny]", "0.2", "s", "unchanged:", "reused"],
+        ["=", "fp8_model[tiny]", "0.2", "s", "unchanged:", "87", "modules"],
         ["✗", "generations[tiny]", "1.0", "s"],
     ]
 

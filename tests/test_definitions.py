@@ -60,7 +60,9 @@ def test_the_graph_is_the_one_agreed_on() -> None:
 
 
 def test_every_asset_of_the_design_exists() -> None:
-    assert {key.to_user_string() for key in code_location().resolve_asset_graph().get_all_asset_keys()} == {
+    assert {
+        key.to_user_string() for key in code_location().resolve_asset_graph().get_all_asset_keys()
+    } == {
         *("raw_corpus", "raw_dialog", "parallel_corpus", "cpt_documents", "sft_chat"),
         *("base_model", "packed_cpt", "packed_sft", "cpt_checkpoint", "lora_adapter"),
         *("merged_model", "fp8_model", "generations", "eval_report", "scoreboard"),
@@ -112,9 +114,13 @@ def test_the_planner_agrees_with_dagsters_own_graph() -> None:
             assert set(found) == parents, (name, partition)
             assert len(found) == len(parents)
             compared += 1
-    assert compared == 3 * len(languages.get_partition_keys()) + 8 * len(
-        sizes.get_partition_keys()
-    ) + len(language_by_size.get_partition_keys()) + 2
+    assert (
+        compared
+        == 3 * len(languages.get_partition_keys())
+        + 8 * len(sizes.get_partition_keys())
+        + len(language_by_size.get_partition_keys())
+        + 2
+    )
 
 
 def test_multi_partition_keys_are_language_then_size() -> None:
@@ -183,9 +189,10 @@ def test_only_programs_import_the_heavy_tools() -> None:
         if path.parent.name == "programs":
             continue
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            if isinstance(node, ast.ImportFrom):
-                names = [node.module or ""]
-            if {name.partition(".")[0] for name in names} & heavy:
-                found.append(f"{path}:{node.lineno}")
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                names = [alias.name for alias in node.names]
+                if isinstance(node, ast.ImportFrom):
+                    names = [node.module or ""]
+                if {name.partition(".")[0] for name in names} & heavy:
+                    found.append(f"{path}:{node.lineno}")
     assert found == []

@@ -22,7 +22,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     have(monkeypatch)
     recipe = str(PROJECT_ROOT / "cyrene_assets" / "recipes" / "tiny.yaml")
     (tmp_path / "home").mkdir()
-    settings = {"recipes": {size: recipe for size in ("2B", "4B", "9B")}}
+    settings = {"recipes": dict.fromkeys(("2B", "4B", "9B"), recipe)}
     (tmp_path / "home" / "project.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
     return Project.load()
 

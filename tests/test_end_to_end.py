@@ -84,9 +84,7 @@ def test_every_asset_is_there(built: Built) -> None:
     rows = json.loads(built.cyrene("artifacts", "--json"))
     found = {(row["asset"], row["partition"]) for row in rows}
     by_language = {
-        (asset, key)
-        for asset in ("raw_dialog", "cpt_documents", "sft_chat")
-        for key in LANGUAGES
+        (asset, key) for asset in ("raw_dialog", "cpt_documents", "sft_chat") for key in LANGUAGES
     }
     by_size = {
         (asset, "tiny")

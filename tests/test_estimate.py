@@ -3,6 +3,7 @@ import json
 
 import pytest
 from helpers import Sandbox
+from mini_corpus import LANGUAGES
 from rich.console import Console
 
 from cyrene_assets import estimate as module
@@ -54,14 +55,13 @@ def test_tiny_is_known_through_and_through(empty: Sandbox) -> None:
 
 def test_tokens_come_from_the_corpus_and_the_recipes_passes(empty: Sandbox) -> None:
     found = by_step(estimate(empty.project, empty.steps("fp8_model"), "tiny"))
-    files = [
-        empty.corpus / folder / f"{language}.jsonl"
-        for folder in ("dialog", "documents")
-        for language in ("en", "xq7")
-    ]
-    characters = sum(path.stat().st_size for path in files)
-    passes = empty.project.recipe("tiny").cpt.passes.default
-    assert found["cpt_checkpoint[tiny]"].tokens == round(characters / 4 * passes)
+    passes = empty.project.recipe("tiny").cpt.passes
+    tokens = 0.0
+    for language in LANGUAGES:
+        for folder in ("dialog", "documents"):
+            size = (empty.corpus / folder / f"{language}.jsonl").stat().st_size
+            tokens += size / 4 * passes.of(language, "dialog")
+    assert found["cpt_checkpoint[tiny]"].tokens == round(tokens)
     assert found["lora_adapter[tiny]"].tokens is None
     assert found["fp8_model[tiny]"].bytes == round(4e6 * 2 * 6.1 / 8.5)
 

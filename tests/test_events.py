@@ -17,7 +17,9 @@ def follow(
 ) -> tuple[list[Event], CyreneError | None]:
     events: list[Event] = []
     run_id = str(uuid.uuid4())
-    job = dg.Definitions(assets, executor=dg.in_process_executor).resolve_implicit_global_asset_job_def()
+    job = dg.Definitions(
+        assets, executor=dg.in_process_executor
+    ).resolve_implicit_global_asset_job_def()
     with EventTail(instance, run_id, None, events.append) as tail:
         job.execute_in_process(instance=instance, run_id=run_id, raise_on_error=False)
     return events, tail.error
@@ -47,7 +49,7 @@ def test_start_progress_warning_and_end_in_order(empty: Sandbox) -> None:
         (build.out / "x").touch()
         build.context.log_event(dg.AssetObservation("toy", description="step 3 of 7, loss 2.5"))
         checks = [CheckOutcome("good", True, "yes"), CheckOutcome("nice", False, "2 are not")]
-        return Outcome(checks=checks)
+        return Outcome("7 steps", checks=checks)
 
     events, error = follow(empty.instance, [toy])
     assert error is None
@@ -55,7 +57,7 @@ def test_start_progress_warning_and_end_in_order(empty: Sandbox) -> None:
         ("start", "toy", ""),
         ("progress", "toy", "step 3 of 7, loss 2.5"),
         ("warning", "toy", "nice: 2 are not"),
-        ("done", "toy", ""),
+        ("done", "toy", "7 steps"),
     ]
     seconds = [event.seconds for event in events]
     assert seconds == sorted(seconds)
@@ -84,7 +86,7 @@ def test_a_crash_says_its_last_line_and_where_the_traceback_is(empty: Sandbox) -
     assert "ZeroDivisionError: a tally of nothing" in str(error)
     assert "the traceback is in the run's log" in str(error)
     assert "Traceback" not in str(error)
-    assert "File \"" not in str(error)
+    assert 'File "' not in str(error)
 
 
 def test_a_full_disk_under_a_step_is_the_steps_failure(empty: Sandbox) -> None:

@@ -116,4 +116,3 @@ def test_a_folder_that_cannot_be_made(project: Project, root: Path) -> None:
     project.home.write_text("in the way", encoding="utf-8")
     with pytest.raises(UserError, match="a file stands where a folder belongs"):
         prepare(project, root)
-

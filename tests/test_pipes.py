@@ -184,8 +184,8 @@ def test_a_killed_program_says_by_what(program: Runner) -> None:
     assert "toy was killed by SIGKILL (the system kills what takes more memory" in str(
         program.error
     )
-    program("    os.kill(os.getpid(), signal.SIGSEGV)")
-    assert "toy was killed by SIGSEGV; its last lines" in str(program.error)
+    program("    os.kill(os.getpid(), signal.SIGSEGV)", name="other")
+    assert "other was killed by SIGSEGV; its last lines" in str(program.error)
 
 
 @pytest.mark.parametrize("ending", ["os._exit(0)", "sys.exit(0)"])

@@ -110,9 +110,7 @@ def test_sizes_do_not_wait_for_each_other(sandbox: Sandbox) -> None:
 
 
 def test_a_hand_reported_materialization_counts_as_none(sandbox: Sandbox) -> None:
-    sandbox.instance.report_runless_asset_event(
-        dg.AssetMaterialization("sft_chat", partition="en")
-    )
+    sandbox.instance.report_runless_asset_event(dg.AssetMaterialization("sft_chat", partition="en"))
     assert sandbox.plan("sft_chat")["sft_chat[en]"] == "not built yet"
     _, events = sandbox.build("sft_chat")
     assert [(event.step, event.kind) for event in events] == [

@@ -211,10 +211,11 @@ def test_only_plain_files_and_at_least_one_are_published(store: Store, tmp_path:
         publish(store, {})
     with pytest.raises(BuildError, match="left no files"):
         publish(store, {LOG: b"only a log"})
-    with store.stage("thing") as out, pytest.raises(BuildError, match="no links"):
+    with store.stage("thing") as out:
         (out / "data.txt").write_bytes(b"data")
         (out / "link").symlink_to(tmp_path)
-        store.publish(out, "thing", "en", {})
+        with pytest.raises(BuildError, match="no links"):
+            store.publish(out, "thing", "en", {})
     assert not list(store.artifacts())
     assert not staged(store)
 
@@ -304,6 +305,16 @@ def test_disk_errors_say_what_to_do(
         for word in words:
             assert word in str(caught.value)
         assert caught.value.exit_status == (2 if kind is UserError else 1)
+
+
+def test_a_full_disk_that_a_library_tells_of_in_words(tmp_path: Path) -> None:
+    said = "parquet: underlying IO error: No space left on device (os error 28)"
+    with pytest.raises(BuildError, match="the disk is full"), disk_errors(tmp_path):
+        raise ValueError(said)
+    with pytest.raises(UserError, match="parquet"), disk_errors(tmp_path):
+        raise UserError(said)
+    with pytest.raises(ValueError, match="anything else"), disk_errors(tmp_path):
+        raise ValueError("anything else")
 
 
 def test_other_errors_of_the_system_stay_what_they_are(tmp_path: Path) -> None:

@@ -4,23 +4,21 @@ import pytest
 
 from cyrene_assets.errors import BuildError
 from cyrene_assets.hardware import GIB, Gpu, Hardware
+from cyrene_assets.memory import ModelShape
 from cyrene_assets.recipe import Stage, load_recipe
 from cyrene_assets.training import (
     KEEP_STEP,
     OFFLINE_ENV,
     PLUGIN,
     Data,
-    ModelShape,
     evaluation_interval,
     finetune_command,
     gpus_used,
     merge_command,
-    needs_checkpointing,
     optimizer_steps,
     packs_on,
     pretrain_command,
     training_environment,
-    training_memory,
 )
 
 CPU = Hardware()
@@ -151,22 +149,6 @@ def test_activations_are_recomputed_unless_memory_is_ample(
     hardware: Hardware, checkpointing: bool
 ) -> None:
     assert cpt(hardware)["gradient_checkpointing"] == str(checkpointing).lower()
-
-
-def test_a_small_model_needs_no_checkpointing_on_a_small_gpu() -> None:
-    assert not needs_checkpointing(load_recipe("tiny").cpt, RTX_4070, TINY)
-
-
-def test_memory_estimate_matches_what_was_measured() -> None:
-    """Peak memory of Qwen3.5-4B on one H200: 43 GiB with checkpointing, 125 GiB without."""
-    with_it = training_memory(SEED.cpt, QWEN_4B, checkpointing=True) / GIB
-    without = training_memory(SEED.cpt, QWEN_4B, checkpointing=False) / GIB
-    assert with_it == pytest.approx(43, rel=0.1)
-    assert without == pytest.approx(125, rel=0.1)
-
-
-def test_lora_needs_a_fraction_of_the_memory() -> None:
-    assert training_memory(SEED.sft, QWEN_4B, checkpointing=True) < 24 * GIB
 
 
 def test_lora_command() -> None:

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 # ms-swift ends a pretraining document with the end token.
 END_TOKENS = 1
-# ms-swift's `qwen3_5` template puts this before every assistant turn in training.
+# The `qwen3_5` template puts this before the answer in progress when thinking is off, in training
+# (with the arguments of `cyrene_assets.training.finetune_command`) as in serving.
 NO_THOUGHT = "<think>\n\n</think>\n\n"
 
 
@@ -53,13 +54,13 @@ def chat_text(messages: str) -> str:
     r"""Return the text that a conversation (JSON list of messages) is trained on.
 
     That is ``<|im_start|>role\ncontent<|im_end|>\n`` per message, with the empty think block before
-    the content of every assistant turn, as ms-swift's ``qwen3_5`` template renders training data
-    without thoughts. (A served prompt has the block in the last turn only and is shorter.)
+    the content of the last one: what serving renders as the prompt, and the answer to it.
     """
+    turns = json.loads(messages)
     return "".join(
-        f"<|im_start|>{message['role']}\n"
-        f"{NO_THOUGHT if message['role'] == 'assistant' else ''}{message['content']}<|im_end|>\n"
-        for message in json.loads(messages)
+        f"<|im_start|>{turn['role']}\n"
+        f"{NO_THOUGHT if number == len(turns) else ''}{turn['content']}<|im_end|>\n"
+        for number, turn in enumerate(turns, 1)
     )
 
 

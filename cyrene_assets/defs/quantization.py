@@ -35,7 +35,7 @@ def fp8_model(build: Build) -> Outcome:
             "scheme": settings.scheme,
             "ignore": list(settings.ignore),
         },
-        environment=training.OFFLINE_ENV,
+        environment=training.OFFLINE_ENV | training.CPU_ENV,
     )
     modules, before, after = (
         len(result["quantized_modules"]),

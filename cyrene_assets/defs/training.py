@@ -12,13 +12,14 @@ from cyrene_assets.artifact_asset import Build, Check, CheckOutcome, Outcome, ar
 from cyrene_assets.defs._shared import picture, read_by_language, read_table
 from cyrene_assets.errors import UserError
 from cyrene_assets.hardware import Hardware
+from cyrene_assets.memory import ModelShape
 from cyrene_assets.models import model_size
 from cyrene_assets.partitions import sizes
 from cyrene_assets.project import SAMPLE_CORPUS, Project
 from cyrene_assets.recipe import Recipe, Stage
 from cyrene_assets.store import fingerprint
 from cyrene_assets.toolchains import TRAIN
-from cyrene_assets.training import Data, ModelShape
+from cyrene_assets.training import Data
 
 GROUP = "training"
 TINY_SEED = 7
@@ -98,7 +99,7 @@ def base_model(build: Build) -> Outcome:
     result = build.run_program(
         "base_model",
         {"source": asked, "expect": None},
-        environment={} if from_hub else training.OFFLINE_ENV,
+        environment=training.CPU_ENV | ({} if from_hub else training.OFFLINE_ENV),
         secrets=("HF_TOKEN",) if from_hub else (),
     )
     low, high = size.fits
@@ -359,7 +360,11 @@ def merged_model(build: Build) -> Outcome:
     )
     result = build.run_program(
         "merge",
-        {"command": command, "environment": {}, "base": str(build.input("base_model").path)},
+        {
+            "command": command,
+            "environment": training.CPU_ENV,
+            "base": str(build.input("base_model").path),
+        },
         environment=training.OFFLINE_ENV,
     )
     differences = result["differences"]

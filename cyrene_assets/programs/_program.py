@@ -69,7 +69,7 @@ def run(main: Callable[[Program], dict[str, Json]]) -> None:
 
 
 def _sender(pipes: PipesContext) -> Callable[[dict[str, Json]], None]:
-    return lambda message: pipes.report_custom_message(message)
+    return pipes.report_custom_message
 
 
 def _guarded(main: Callable[[Program], dict[str, Json]], program: Program) -> None:

@@ -133,7 +133,8 @@ def test_fill_is_the_mean_share() -> None:
 
 
 def _stage(**changes: Any) -> Stage:
-    return load_recipe("tiny").cpt.model_copy(update={"sequence_length": 96, **changes})
+    fixed = {"sequence_length": 96, "passes": Passes(default=3)}
+    return load_recipe("tiny").cpt.model_copy(update={**fixed, **changes})
 
 
 def _pack(folder: Path, name: Literal["cpt", "sft"], stage: Stage, **config: Any) -> Packed:

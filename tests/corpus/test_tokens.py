@@ -56,11 +56,13 @@ def test_no_tokenizer(tmp_path: Path) -> None:
 def test_chats_are_counted_as_the_template_renders_them_in_training() -> None:
     messages = (
         '[{"role": "system", "content": "S"}, {"role": "user", "content": "U"},'
-        ' {"role": "assistant", "content": "A"}]'
+        ' {"role": "assistant", "content": "A"}, {"role": "user", "content": "V"},'
+        ' {"role": "assistant", "content": "B"}]'
     )
     assert chat_text(messages) == (
         "<|im_start|>system\nS<|im_end|>\n<|im_start|>user\nU<|im_end|>\n"
-        "<|im_start|>assistant\n<think>\n\n</think>\n\nA<|im_end|>\n"
+        "<|im_start|>assistant\nA<|im_end|>\n<|im_start|>user\nV<|im_end|>\n"
+        "<|im_start|>assistant\n<think>\n\n</think>\n\nB<|im_end|>\n"
     )
 
 

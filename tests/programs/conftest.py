@@ -12,12 +12,13 @@ import pytest
 
 from cyrene_assets import training
 from cyrene_assets.hardware import Hardware
+from cyrene_assets.memory import ModelShape
 from cyrene_assets.recipe import Stage, load_recipe
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "corpora" / "sample"
 CPU = Hardware()
-SHAPE = training.ModelShape(6_000_000, 4, 256)
+SHAPE = ModelShape(6_000_000, 4, 256)
 CPT_ROWS, SFT_ROWS, VALIDATION_ROWS = 12, 8, 2
 IGNORE = ["lm_head", "re:.*visual.*", "re:.*linear_attn.*"]
 

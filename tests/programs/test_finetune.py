@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from cyrene_assets.corpus.tokens import chat_text
 from cyrene_assets.programs._tiny_tokenizer import CHAT_TEMPLATE
 from cyrene_assets.training import OFFLINE_ENV
 
@@ -86,5 +87,5 @@ def test_training_reads_what_serving_renders(
     for messages, (text, trained) in zip(chats, rows, strict=True):
         prompt = render(messages[:-1], add_generation_prompt=True, enable_thinking=False)
         answer = messages[-1]["content"] + "<|im_end|>\n"
-        assert text == prompt + answer
+        assert text == prompt + answer == chat_text(json.dumps(messages))
         assert trained == messages[2]["content"] + "<|im_end|>\n" + answer
