@@ -25,7 +25,9 @@ from cyrene_assets.toolchains import Toolchain, linked_package
 TERMINATION_SECONDS = 5.0
 _POLL_SECONDS = 0.2
 _TAIL_LINES = 12
-_SECRET_ENDINGS = ("_TOKEN", "_API_KEY", "_SECRET", "_PASSWORD", "_ACCESS_KEY")
+_SECRET_WORDS = frozenset(
+    {"TOKEN", "KEY", "APIKEY", "SECRET", "PASSWORD", "PASSWD", "PAT", "CREDENTIALS"}
+)
 
 
 @dataclass
@@ -91,7 +93,7 @@ class ProgramRun:
         inherited = {
             name: value
             for name, value in os.environ.items()
-            if name in self.secrets or not name.upper().endswith(_SECRET_ENDINGS)
+            if name in self.secrets or not _SECRET_WORDS.intersection(name.upper().split("_"))
         }
         # Bytecode makes the heavy imports twice as fast; a parent may have switched it off.
         inherited.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -107,6 +109,8 @@ class ProgramRun:
         if status == 0:
             end = "ended without a result"
         lines = "".join(f"\n  | {line}" for line in tail)
+        if any("No space left on device" in line for line in tail):
+            end += " because the disk is full (make room: `cyrene gc`, or another CYRENE_HOME)"
         return f"{self.program} {end}; its last lines:{lines}\n  log: {self.log}"
 
 

@@ -22,6 +22,8 @@ from cyrene_assets.cli import main
 from cyrene_assets.commands import _common as common
 from cyrene_assets.commands import build as build_commands
 from cyrene_assets.commands import manage as manage_commands
+from cyrene_assets.instance import open_instance, prepare
+from cyrene_assets.project import Project, ProjectFile
 
 Done = subprocess.CompletedProcess[str]
 # A line of Dagster's log; a process of its own has them in ``logs/build.log``.
@@ -58,15 +60,30 @@ class Inside:
         return Done(list(arguments), status if isinstance(status, int) else 0, output, errors)
 
 
+@pytest.fixture(scope="module")
+def instance_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a new instance: making one takes longer than copying it."""
+    home = tmp_path_factory.mktemp("instance")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DAGSTER_HOME", "")
+        project = Project(home, ProjectFile())
+        prepare(project, home)
+        with open_instance(project):
+            pass
+    return home / "dagster"
+
+
 @pytest.fixture
 def inside(
     empty: Sandbox,
+    instance_folder: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> Inside:
-    # The command makes its own instance, as it is made for people.
+    # An instance as the command makes it for people.
     shutil.rmtree(empty.home / "dagster")
+    shutil.copytree(instance_folder, empty.home / "dagster")
     return Inside(empty.home, linked_root(tmp_path / "root"), monkeypatch, capfd)
 
 
@@ -336,6 +353,7 @@ def test_commands_do_not_point_a_bare_shell_elsewhere(inside: Inside) -> None:
 def test_corpus_check_lints_without_a_build(inside: Inside) -> None:
     corpus = str(inside.home.parent / "corpus")
     bad_file = inside.home.parent / "corpus" / "dialog" / "en.jsonl"
+    shutil.rmtree(inside.home / "dagster")
     done = inside.run("corpus", "check", corpus)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "0 errors" in done.stdout

@@ -336,7 +336,9 @@ dg.materialize([toy], instance=dg.DagsterInstance.ephemeral())
 """
 
 
-@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "sent", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
 def test_killing_the_parent_ends_the_whole_group(tmp_path: Path, sent: signal.Signals) -> None:
     home, pids = tmp_path / "home", tmp_path / "pids"
     write_program(home, "toy", FAMILY)

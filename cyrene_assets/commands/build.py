@@ -15,6 +15,7 @@ from cyrene_assets.commands._common import (
     own_terminal,
     size_option,
 )
+from cyrene_assets.errors import UserError
 from cyrene_assets.models import model_size
 from cyrene_assets.project import PROJECT_ROOT, Project
 
@@ -73,6 +74,8 @@ def build(
     as_json: bool,
 ) -> None:
     """Materialize everything out of date, up to and including an asset."""
+    if as_json and not only_plan:
+        raise UserError("--json goes with --plan: `cyrene artifacts --json` lists what was built")
     project = _configured(corpus, recipe, size)
     with opened(project) as instance:
         code_location = definitions()

@@ -12,7 +12,7 @@ from cyrene_assets.corpus.split import assign_split
 
 FLAGS = ("untranslated_copy", "duplicate", "unknown_placeholder", "empty", "control_tokens")
 # A unit of these kinds belongs to one language: it is not missing in the others.
-ONE_LANGUAGE_KINDS = ("vendor",)
+ONE_LANGUAGE_KINDS = ("vendor", "instruction")
 # Shorter texts ("Ha ha ha!", a name) are the same in many languages with good reason. UTF-8 bytes
 # of letters: four Han characters say about as much as a dozen Latin letters.
 COPY_LETTER_BYTES = 12

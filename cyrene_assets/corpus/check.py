@@ -11,7 +11,7 @@ import polars as pl
 from cyrene_assets.corpus.align import ONE_LANGUAGE_KINDS, Parallel, parallel_corpus
 from cyrene_assets.corpus.clean import UNKNOWN_PLACEHOLDER
 from cyrene_assets.corpus.config import CONTROL_MARKUP, Corpus, load_corpus
-from cyrene_assets.corpus.sources import Problem, SourceError, read_raw
+from cyrene_assets.corpus.sources import Problem, SourceError, read_listed
 from cyrene_assets.errors import UserError
 
 # A language with fewer units than this share of the largest one's is thinly translated.
@@ -66,7 +66,8 @@ def lint(folder: Path) -> Report:
     frames = {}
     for language in corpus.languages:
         try:
-            frames[language] = read_raw(folder, corpus, language)
+            frames[language], left_out = read_listed(folder, corpus, language)
+            report.warnings += [problem for problem in left_out if problem not in report.warnings]
         except SourceError as error:
             report.errors += error.problems
     if not frames:

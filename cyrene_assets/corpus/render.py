@@ -8,16 +8,16 @@ Untranslated copies stay: a copy is a flaw of the translation, not of the scene 
 import json
 import re
 from collections.abc import Iterable, Iterator
-from itertools import groupby
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from cyrene_assets.corpus.clean import UNKNOWN_PLACEHOLDER
+from cyrene_assets.corpus.clean import PLAIN_KINDS, UNKNOWN_PLACEHOLDER
 from cyrene_assets.corpus.config import Corpus
 
-FULL_WIDTH_COLON = frozenset({"chs", "cht", "jp"})
+FULL_WIDTH_COLON = frozenset({"chs", "cht"})
 FULL_WIDTH_PARENTHESES = frozenset({"chs", "cht"})
 CONTEXT_LINES = 10
 LEFT_OUT = ("duplicate", "unknown_placeholder", "empty")
@@ -49,9 +49,9 @@ Message = dict[str, str]
 def cpt_documents(units: pl.DataFrame, corpus: Corpus, language: str) -> pl.DataFrame:
     """Render one language's units into documents (``DOCUMENT_SCHEMA``), in the order of the units.
 
-    A scene becomes a document of lines ``name: text`` (full-width colon in chs, cht and jp),
-    narration without a name; another document becomes its title and its lines. ``characters``
-    counts the text's.
+    A scene, or the voice lines of somebody, becomes a document of lines ``name: text`` (full-width
+    colon in chs, cht and jp), narration without a name; another document becomes its title and its
+    lines. ``characters`` counts the text's.
 
     Raises:
         UserError: the corpus lists no such language.
@@ -61,7 +61,7 @@ def cpt_documents(units: pl.DataFrame, corpus: Corpus, language: str) -> pl.Data
     documents = []
     for rows in _scenes(units):
         first = rows[0]
-        if first["kind"] == "dialog":
+        if first["kind"] == "dialog" or first["speaker"]:
             lines = [
                 f"{row['speaker']}{colon}{row['text']}" if row["speaker"] else row["text"]
                 for row in _kept(rows)
@@ -78,11 +78,14 @@ def cpt_documents(units: pl.DataFrame, corpus: Corpus, language: str) -> pl.Data
 def sft_chats(units: pl.DataFrame, corpus: Corpus, language: str) -> pl.DataFrame:
     """Render one language's units into chats (``CHAT_SCHEMA``): one per scene and name of hers.
 
+    Each of her voice lines (rows of other kinds that have a speaker) is a chat of its own, with
+    what stands before it.
+
     ``messages`` is a JSON list: the corpus's system prompt byte for byte, then user and assistant
     in turn; ``turns`` counts the pairs. Her consecutive lines are an assistant turn, a line each;
-    the lines in between (the last 10) the user turn. A line of anybody but the player is in
-    parentheses there, narration too (full-width ones in chs and cht), after losing its own.
-    Where she has several names in a scene, a line under another of them is somebody else's.
+    the lines in between (the last 10) the user turn. A line of anybody but the player and her is
+    in parentheses there, narration too (full-width ones in chs and cht), after losing its own.
+    Where she has several names in a scene, a line under another of them belongs to the user turn.
 
     A chat starts at the first user turn and ends with her last line; a scene in which nobody speaks
     before she does gives none.
@@ -93,23 +96,25 @@ def sft_chats(units: pl.DataFrame, corpus: Corpus, language: str) -> pl.DataFram
     system = {"role": "system", "content": corpus.language(language).system_prompt}
     parentheses = ("\uff08", "\uff09") if language in FULL_WIDTH_PARENTHESES else ("(", ")")
     chats = []
-    for rows in _scenes(units.filter(pl.col("kind") == "dialog")):
-        kept = _kept(rows)
-        names = dict.fromkeys(row["speaker"] for row in kept if row["role"] == "character")
-        for name in names:
-            messages = _messages(kept, name, parentheses)
-            if messages:
-                first = rows[0]
-                chats.append(
-                    (
-                        f"{first['scene']}/{name}",
-                        first["scene"],
-                        name,
-                        first["split"],
-                        len(messages) // 2,
-                        json.dumps([system, *messages], ensure_ascii=False),
+    spoken = (pl.col("kind") == "dialog") | pl.col("speaker").is_not_null()
+    hers = (pl.col("role") == "character").any().over("scene")
+    for rows in _scenes(units.filter(spoken & hers)):
+        for chat, kept in _conversations(rows):
+            names = dict.fromkeys(row["speaker"] for row in kept if row["role"] == "character")
+            for name in names:
+                messages = _messages(kept, name, parentheses)
+                if messages:
+                    first = rows[0]
+                    chats.append(
+                        (
+                            f"{chat}/{name}",
+                            first["scene"],
+                            name,
+                            first["split"],
+                            len(messages) // 2,
+                            json.dumps([system, *messages], ensure_ascii=False),
+                        )
                     )
-                )
     return pl.DataFrame(chats, schema=CHAT_SCHEMA, orient="row")
 
 
@@ -146,20 +151,36 @@ def _kept(rows: list[Record]) -> list[Record]:
     return [row for row in rows if not set(LEFT_OUT).intersection(row["flags"])]
 
 
+def _conversations(rows: list[Record]) -> Iterator[tuple[str, list[Record]]]:
+    """Yield id and lines of what makes a chat: a scene, or one voice line and what leads to it."""
+    if rows[0]["kind"] == "dialog":
+        yield rows[0]["scene"], _kept(rows)
+        return
+    for title, voice in pairwise(rows):
+        if title["role"] == "player" and len(_kept([title, voice])) == 2:
+            yield voice["unit"], [title, voice]
+
+
 def _document_lines(row: Record) -> list[str]:
     if {"duplicate", "empty"}.intersection(row["flags"]):
         return []
+    if row["kind"] in PLAIN_KINDS:
+        return [row["text"]]
     lines = [row["title"] or "", *row["text"].split("\n")]
     return [line for line in lines if line and not re.search(UNKNOWN_PLACEHOLDER, line)]
 
 
 def _messages(rows: list[Record], name: str, parentheses: tuple[str, str]) -> list[Message]:
     """Return user and assistant messages in turn, from the first user turn to her last line."""
-    last = max(i for i, row in enumerate(rows) if row["speaker"] == name)
+
+    def is_hers(row: Record) -> bool:
+        return bool(row["role"] == "character" and row["speaker"] == name)
+
+    last = max(i for i, row in enumerate(rows) if is_hers(row))
     if not any(row["role"] in {"player", "other"} for row in rows[:last]):
         return []
     messages: list[Message] = []
-    for hers, group in groupby(rows[: last + 1], key=lambda row: bool(row["speaker"] == name)):
+    for hers, group in groupby(rows[: last + 1], key=is_hers):
         turn = list(group)
         if hers:
             lines = [_without_parentheses(row["text"], parentheses) for row in turn]
@@ -173,7 +194,8 @@ def _messages(rows: list[Record], name: str, parentheses: tuple[str, str]) -> li
 
 def _said(row: Record, parentheses: tuple[str, str]) -> str:
     text = _without_parentheses(row["text"], parentheses)
-    return text if row["role"] == "player" else f"{parentheses[0]}{text}{parentheses[1]}"
+    spoken = row["role"] in {"player", "character"}
+    return text if spoken else f"{parentheses[0]}{text}{parentheses[1]}"
 
 
 def _without_parentheses(text: str, parentheses: tuple[str, str]) -> str:

@@ -57,9 +57,9 @@ def raw_dialog(build: Build) -> Outcome:
     the file and line each came from. Aligned with the other languages by `parallel_corpus`.
     """
     from cyrene_assets.corpus import stats
-    from cyrene_assets.corpus.sources import read_raw
+    from cyrene_assets.corpus.sources import read_listed
 
-    rows = read_raw(build.project.corpus_folder, build.project.corpus, build.key)
+    rows, left_out = read_listed(build.project.corpus_folder, build.project.corpus, build.key)
     shown = write_table(rows, build.out, "raw_dialog.parquet")
     characters = int(rows["text"].str.len_chars().sum())
     lines = len(rows.filter(rows["kind"] == "dialog"))
@@ -68,6 +68,11 @@ def raw_dialog(build: Build) -> Outcome:
         metadata={
             **shown,
             "characters": characters,
+            "left out": len(left_out),
+            "left out first": dg.MetadataValue.md(
+                "\n".join(f"- {stats.escape_markdown(str(problem))}" for problem in left_out[:20])
+                or "(nothing)"
+            ),
             "kinds": dg.MetadataValue.md(stats.markdown_table(stats.kind_counts(rows))),
             "preview": dg.MetadataValue.md(stats.scene_preview(rows)),
         },

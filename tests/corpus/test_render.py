@@ -81,7 +81,7 @@ def test_documents_of_the_miniature(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("language", "line"),
-    [("chs", "Ada\uff1ahm"), ("cht", "Ada\uff1ahm"), ("jp", "Ada\uff1ahm"), ("tlh", "Ada: hm")],
+    [("chs", "Ada\uff1ahm"), ("cht", "Ada\uff1ahm"), ("jp", "Ada: hm"), ("tlh", "Ada: hm")],
 )
 def test_the_colon_is_the_languages(language: str, line: str) -> None:
     assert _text(_scene(("Ada", "hm")), language) == [line]
@@ -177,7 +177,7 @@ def test_each_of_her_names_has_a_chat_of_its_own() -> None:
     chats = sft_chats(units, _corpus(), "en")
     assert chats["chat"].to_list() == ["s/The Stranger", "s/Ada"]
     assert chats["turns"].to_list() == [1, 1]
-    assert _chats(units)[1] == [("user", "Who?\n(I.)\nYou?"), ("assistant", "Ada.")]
+    assert _chats(units)[1] == [("user", "Who?\nI.\nYou?"), ("assistant", "Ada.")]
 
 
 def test_flagged_lines_are_not_in_chats() -> None:

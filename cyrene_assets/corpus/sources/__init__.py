@@ -4,10 +4,11 @@ An adapter is a module of this package, known by its file name, with
 
 - ``Options``: a pydantic model of what ``source`` in corpus.yaml says besides ``adapter``;
 - ``files(root, corpus, language) -> list[Path]``: the raw files that the language's rows come from;
-- ``read(root, corpus, language) -> Iterator[Row]``: the rows, dialog in order, then documents;
-  raises ``SourceError`` with everything that is wrong with the files.
+- ``read(root, corpus, language) -> Iterator[Row | DataFrame | Problem]``: the rows, dialog in
+  order, then documents, singly or many in a table; and a ``Problem`` for what it leaves out. Raises
+  ``SourceError`` with everything that is wrong with the files.
 
-Nothing else has to be edited to add one.
+Nothing else has to be edited to add one. A module with a leading underscore is no adapter.
 """
 
 import hashlib
@@ -16,7 +17,7 @@ import pkgutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias, cast
 
 from pydantic import BaseModel
 
@@ -34,8 +35,9 @@ class Row(NamedTuple):
     """One row of ``raw_dialog``: a line of dialog, or a whole document.
 
     ``unit`` aligns languages: the line's id or the document's. ``scene`` is the scene's id or the
-    document's, ``order`` the position in it, ``file`` relative to the corpus root and ``line``
-    counted from 1.
+    document's, ``order`` the position in it, ``file`` relative to the corpus root (or to the folder
+    that the adapter reads) and ``line`` counted from 1. ``speaker_id`` is the source's own id of
+    the speaker, the same in all languages, where it has one.
     """
 
     unit: str
@@ -49,6 +51,7 @@ class Row(NamedTuple):
     language: str
     file: str
     line: int
+    speaker_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,9 @@ class SourceError(UserError):
         self.problems = list(problems)
 
 
+Batch: TypeAlias = "Row | pl.DataFrame | Problem"
+
+
 class Adapter(Protocol):
     """What a module of this package provides."""
 
@@ -82,14 +88,19 @@ class Adapter(Protocol):
         """Return the raw files of ``language``, those that exist, in a fixed order."""
         ...
 
-    def read(self, root: Path, corpus: "Corpus", language: str) -> Iterator[Row]:
-        """Yield the rows of ``language``; raise ``SourceError`` when its files cannot be used."""
+    def read(self, root: Path, corpus: "Corpus", language: str) -> "Iterator[Batch]":
+        """Yield the rows of ``language``, and a problem for what is left out of them.
+
+        Raises:
+            SourceError: its files cannot be used.
+        """
         ...
 
 
 def adapters() -> list[str]:
     """Return the names of the adapters there are."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+    names = (module.name for module in pkgutil.iter_modules(__path__))
+    return sorted(name for name in names if not name.startswith("_"))
 
 
 def adapter(name: str) -> Adapter:
@@ -110,12 +121,39 @@ def read_raw(root: Path, corpus: "Corpus", language: str) -> "pl.DataFrame":
         SourceError: the language's files are missing or wrong.
         UserError: the corpus lists no such language.
     """
+    return read_listed(root, corpus, language)[0]
+
+
+def read_listed(
+    root: Path, corpus: "Corpus", language: str
+) -> tuple["pl.DataFrame", list[Problem]]:
+    """Return the ``raw_dialog`` table of a language, and what the adapter left out of it.
+
+    Raises:
+        SourceError: the language's files are missing or wrong.
+        UserError: the corpus lists no such language.
+    """
     import polars as pl
 
     corpus.language(language)
     schema = dict.fromkeys(Row._fields, pl.String()) | {"order": pl.Int32(), "line": pl.Int32()}
-    rows = list(adapter(corpus.source.adapter).read(root, corpus, language))
-    return pl.DataFrame(rows, schema=schema, orient="row")
+    tables: list[pl.DataFrame] = []
+    rows: list[Row] = []
+    left_out: list[Problem] = []
+
+    def singly_read() -> pl.DataFrame:
+        columns = zip(*rows, strict=True) if rows else [()] * len(schema)
+        return pl.DataFrame(dict(zip(schema, columns, strict=True)), schema=schema)
+
+    for item in adapter(corpus.source.adapter).read(root, corpus, language):
+        if isinstance(item, Problem):
+            left_out.append(item)
+        elif isinstance(item, pl.DataFrame):
+            tables += [singly_read(), item]
+            rows.clear()
+        else:
+            rows.append(item)
+    return pl.concat([*tables, singly_read()]), left_out
 
 
 def raw_digest(root: Path, corpus: "Corpus", language: str) -> str:
@@ -128,7 +166,7 @@ def raw_digest(root: Path, corpus: "Corpus", language: str) -> str:
     corpus.language(language)
     digest = hashlib.sha256()
     for path in adapter(corpus.source.adapter).files(root, corpus, language):
-        name = path.relative_to(root).as_posix()
+        name = file_name(path, root)
         try:
             with path.open("rb") as file:
                 content = hashlib.file_digest(file, "sha256")
@@ -136,6 +174,16 @@ def raw_digest(root: Path, corpus: "Corpus", language: str) -> str:
             raise SourceError([unreadable(name, error)]) from error
         digest.update(f"{name}\0{content.hexdigest()}\n".encode())
     return digest.hexdigest()[:16]
+
+
+def file_name(path: Path, folder: Path) -> str:
+    """Return a file's name below ``folder``, or with its own folder's where it is elsewhere.
+
+    Where the folder itself lies is not in it: a digest is the same after a move.
+    """
+    if path.is_relative_to(folder):
+        return path.relative_to(folder).as_posix()
+    return "/".join(path.parts[-2:])
 
 
 def unreadable(file: str, error: OSError) -> Problem:

@@ -43,6 +43,7 @@ def test_rows_are_canonical(tmp_path: Path) -> None:
         "language": "tlh",
         "file": "dialog/tlh.jsonl",
         "line": 1,
+        "speaker_id": None,
     }
     assert [row["role"] for row in rows[1:6]] == [
         "other",

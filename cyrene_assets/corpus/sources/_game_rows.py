@@ -1,0 +1,181 @@
+"""From a game's lines, voices and documents to canonical rows of one language."""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from cyrene_assets.corpus.sources import Role, Row
+from cyrene_assets.corpus.sources._game_documents import Document, Spoken
+from cyrene_assets.corpus.sources._game_files import Skipped
+from cyrene_assets.corpus.sources._game_tables import ABSENT, Hash, Table, Talk
+from cyrene_assets.corpus.sources._game_texts import Texts
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from cyrene_assets.corpus.config import Language
+
+
+class Rows:
+    """Makes rows of one language; ``character`` and ``player`` are the hashes of their names."""
+
+    def __init__(
+        self,
+        people: "Language",
+        language: str,
+        character: Collection[int],
+        player: Collection[int],
+    ) -> None:
+        self._people = people
+        self._language = language
+        self._character = frozenset(character)
+        self._player = frozenset(player)
+        self._units: Counter[str] = Counter()
+
+    def dialog(
+        self,
+        table: Table[Talk],
+        texts: Texts,
+        speakers: Collection[int] | None,
+        fine_scenes: Collection[int],
+        skipped: Skipped,
+    ) -> "pl.DataFrame":
+        """Return the lines that have a text, by id, of the scenes in which any of them speaks."""
+        import polars as pl
+
+        people = _Index(_number(line.textmap_talk_sentence_name) for line in table.entries)
+        lines = pl.DataFrame(
+            {
+                "id": pl.Series([line.talk_sentence_id for line in table.entries], dtype=pl.Int64),
+                "name": pl.Series(people.indices, dtype=pl.UInt32),
+                "text": pl.Series(
+                    [texts.get(line.talk_sentence_text) for line in table.entries], dtype=pl.String
+                ),
+            }
+        ).with_row_index("line", offset=1)
+
+        def without(mask: pl.Expr, reason: str) -> pl.DataFrame:
+            for entry in lines.filter(mask)["line"]:
+                skipped.add(table.file, entry, reason, "complete the folder, or leave it at that")
+            return lines.filter(~mask)
+
+        lines = without(pl.col("id") == ABSENT, "a line without a TalkSentenceID")
+        group = pl.col("id") // 1000
+        fine = pl.format("talk:{}:{}", group, pl.col("id") // 100 - group * 10)
+        lines = lines.sort("id", "line").with_columns(
+            scene=pl.when(group.is_in(list(fine_scenes)))
+            .then(fine)
+            .otherwise(pl.format("talk:{}", group))
+        )
+        if speakers is not None:
+            wanted = people.of(speakers)
+            spoken = pl.col("text").is_not_null() & pl.col("name").is_in(wanted)
+            lines = lines.join(lines.filter(spoken), on="scene", how="semi", maintain_order="left")
+        lines = without(pl.col("text").is_null(), "a line without a text in this language")
+        again = ~pl.col("id").is_first_distinct()
+        lines = without(again, "a second line under a TalkSentenceID")
+        speaker = pl.DataFrame(
+            [(index, *self._speaker(name, texts)) for name, index in people.items()],
+            schema={
+                "name": pl.UInt32,
+                "speaker": pl.String,
+                "role": pl.String,
+                "speaker_id": pl.String,
+            },
+            orient="row",
+        )
+        return lines.join(speaker, on="name", maintain_order="left").select(
+            unit=pl.col("id").cast(pl.String),
+            scene="scene",
+            order=pl.int_range(pl.len(), dtype=pl.Int32).over("scene"),
+            kind=pl.lit("dialog"),
+            speaker="speaker",
+            role="role",
+            title=pl.lit(None, pl.String),
+            text="text",
+            language=pl.lit(self._language),
+            file=pl.lit(table.file),
+            line=pl.col("line").cast(pl.Int32),
+            speaker_id="speaker_id",
+        )
+
+    def voices(self, voices: Iterable[Spoken], own: Collection[int]) -> Iterator[Row]:
+        """Yield two rows per voice line, a scene per avatar; ``own`` are the character's avatars.
+
+        The first row is the title, which the player says.
+        """
+        order: Counter[str] = Counter()
+        for voice in voices:
+            unit = self._unit(f"voice:{voice.id}")
+            scene = f"voice:{voice.avatar}"
+            said: tuple[tuple[str, str, Role, str], ...] = (
+                (f"{unit}:title", self._people.player, "player", voice.title),
+                (unit, voice.name, "character" if voice.avatar in own else "other", voice.text),
+            )
+            for part, speaker, role, text in said:
+                yield Row(
+                    unit=part,
+                    scene=scene,
+                    order=order[scene],
+                    kind="voice",
+                    speaker=speaker,
+                    role=role,
+                    title=None,
+                    text=text,
+                    language=self._language,
+                    file=voice.file,
+                    line=voice.entry,
+                )
+                order[scene] += 1
+
+    def documents(self, documents: Iterable[Document], skipped: Skipped) -> Iterator[Row]:
+        """Yield a row per document; those with nothing but titles are left out."""
+        for document in documents:
+            unit = self._unit(f"{document.kind}:{document.id}")
+            if not any(text.strip() for text in document.content):
+                reason = "a document of nothing but titles"
+                skipped.add(document.file, document.entry, reason, "give it a text, or leave it")
+                continue
+            yield Row(
+                unit=unit,
+                scene=unit,
+                order=0,
+                kind=document.kind,
+                speaker=None,
+                role="document",
+                title=document.title or None,
+                text="\n".join(text for text in (*document.lead, *document.content) if text),
+                language=self._language,
+                file=document.file,
+                line=document.entry,
+            )
+
+    def _unit(self, name: str) -> str:
+        """Return the name itself, with a number where it stands for several."""
+        self._units[name] += 1
+        return name if self._units[name] == 1 else f"{name}#{self._units[name]}"
+
+    def _speaker(self, name: int | None, texts: Texts) -> tuple[str, Role, str | None]:
+        """Return a speaker's name, role and id; a name that the language lacks is the player's."""
+        text = texts.get(Hash(name)) if name else None
+        speaker_id = None if name is None else str(name)
+        if name in self._character:
+            return text or self._people.character, "character", speaker_id
+        role: Role = "player" if name is None or name in self._player else "other"
+        return text or self._people.player, role, speaker_id
+
+
+class _Index(dict[int | None, int]):
+    """Numbers the names of speakers, in the order in which they come up."""
+
+    def __init__(self, names: Iterable[int | None]) -> None:
+        super().__init__()
+        self.indices = [self.setdefault(name, len(self)) for name in names]
+
+    def of(self, names: Iterable[int]) -> list[int]:
+        """Return the numbers of those names that there are."""
+        return [self[name] for name in names if name in self]
+
+
+def _number(name: Hash | None) -> int | None:
+    return None if name is None else name.hash

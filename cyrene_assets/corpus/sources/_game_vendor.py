@@ -1,0 +1,95 @@
+"""Text beside a game's own: pages (Markdown or plain text) and instructions (JSON Lines)."""
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from cyrene_assets.corpus.sources import Problem, SourceError, file_name
+from cyrene_assets.corpus.sources._game_documents import Document
+from cyrene_assets.corpus.sources._game_files import Skipped, decode, exists, read_bytes
+
+PAGES = (".md", ".txt")
+INSTRUCTIONS = ".jsonl"
+ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "f": "\f", "b": "\b", "'": "'", '"': '"', "\\": "\\"}
+
+
+class Instruction(msgspec.Struct):
+    """A line of instructions: what is asked, the example, the answer."""
+
+    instruction: str = ""
+    input: str = ""
+    output: str = ""
+
+
+def vendor_paths(folder: Path, names: Iterable[str]) -> tuple[list[Path], list[Problem]]:
+    """Return the files that ``names`` (files and folders) stand for, and a problem per absent one.
+
+    Raises:
+        SourceError: a folder cannot be read.
+    """
+    paths: dict[Path, None] = {}
+    absent = []
+    for name in names:
+        path = folder / name
+        if path.is_dir():
+            try:
+                inside = sorted(path.iterdir())
+            except OSError as error:
+                message = f"cannot be read: {error.strerror}"
+                raise SourceError([Problem(name, 0, message, "make it readable")]) from error
+            wanted = [file for file in inside if file.suffix in (*PAGES, INSTRUCTIONS)]
+            paths |= dict.fromkeys(file for file in wanted if file.is_file())
+        elif exists(path):
+            paths[path] = None
+        else:
+            message = f"skipped: source.vendor names {name}, and there is no such file or folder"
+            absent.append(Problem("corpus.yaml", 0, message, f"put it into {folder}, or remove it"))
+    return list(paths), absent
+
+
+def vendor_documents(paths: Iterable[Path], folder: Path, skipped: Skipped) -> Iterator[Document]:
+    """Yield a document per page (kind ``vendor``) and per instruction (kind ``instruction``).
+
+    Pages with NUL characters are left out and noted.
+
+    Raises:
+        SourceError: a file cannot be read, is not UTF-8, or has a line that is no instruction.
+    """
+    for path in paths:
+        file = file_name(path, folder)
+        data = read_bytes(path, file)
+        if path.suffix == INSTRUCTIONS:
+            yield from _instructions(data, file, path.stem)
+            continue
+        try:
+            text = data.decode()
+        except UnicodeDecodeError as error:
+            message = f"not UTF-8 at byte {error.start}"
+            raise SourceError([Problem(file, 0, message, "save it as UTF-8")]) from error
+        if "\0" in text:
+            skipped.whole(file, "skipped: a page with NUL characters", "remove them")
+        else:
+            yield Document("vendor", path.stem, None, [], [text], file, 1)
+
+
+def _instructions(data: bytes, file: str, name: str) -> Iterator[Document]:
+    decoder = msgspec.json.Decoder(Instruction)
+    for number, line in enumerate(data.split(b"\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            record = decode(line, file, decoder)
+        except SourceError as error:
+            wrong = error.problems[0]
+            raise SourceError([Problem(file, number, wrong.message, wrong.remedy)]) from error
+        content = [record.instruction, _unescaped(record.input), _unescaped(record.output)]
+        text = "\n".join(part for part in content if part)
+        digest = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+        yield Document("instruction", f"{name}:{digest}", None, [], [text], file, number)
+
+
+def _unescaped(text: str) -> str:
+    return re.sub(r"\\([ntrfb'\"\\])", lambda match: ESCAPES[match[1]], text)

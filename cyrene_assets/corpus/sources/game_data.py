@@ -1,0 +1,176 @@
+"""The ``game_data`` adapter: the folder of game tables that the seeds' author builds corpora from.
+
+``ExcelOutput/*.json`` are lists of entries that name texts by hash, ``TextMap/TextMap<LANG>.json``
+(or parts ``_0``, ``_1`` and so on) one language's texts, LANG the language's code in capitals.
+Units and scenes are named after the game's own ids and hashes, which all languages share; a row's
+``line`` is the number of its (first) entry in its file, counted from 1. ``source`` in corpus.yaml
+says where the folder is and what of it to take: see ``Options``.
+
+What is wrong with a file as a whole is an error: a table or text map that is missing, empty, not
+readable, not UTF-8, not valid JSON, not of this layout (the entry is named). What is wrong with
+single entries is left out, counted and listed, one problem for each file and reason: an entry
+without a field that it needs (a line without an id is in no scene); a text that the language does
+not have, and what is left with nothing but titles; a second line under an id, the earlier text of
+a hash that has two, texts with NUL characters; a reference to what is not there (series, sentence,
+change, avatar's name); a speaker, avatar, world or quest asked for that nothing belongs to.
+"""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
+
+from cyrene_assets.corpus.sources import Batch, Problem, SourceError
+from cyrene_assets.corpus.sources import _game_tables as game_tables
+from cyrene_assets.corpus.sources._game_documents import Document, Documents
+from cyrene_assets.corpus.sources._game_files import Skipped, some
+from cyrene_assets.corpus.sources._game_rows import Rows
+from cyrene_assets.corpus.sources._game_texts import load_texts, text_map_paths
+from cyrene_assets.corpus.sources._game_vendor import vendor_documents, vendor_paths
+from cyrene_assets.recipe import Strict
+
+if TYPE_CHECKING:
+    from cyrene_assets.corpus.config import Corpus
+
+Hash = Annotated[int, Field(ge=-(1 << 63), lt=1 << 64)]
+VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
+
+
+class Character(Strict):
+    """Who the character is: the hashes of her names, and her avatars."""
+
+    names: tuple[Hash, ...] = Field(min_length=1)
+    avatars: tuple[int, ...] = ()
+
+
+class Selection(Strict):
+    """What belongs to the corpus; everything where a list is left out, nothing where it is empty.
+
+    ``speakers``: the scenes in which any of these name hashes speaks. ``avatars``: their stories
+    and voices. ``worlds``: their books. ``quests``: those whose id // 10000 is one of these.
+    """
+
+    speakers: tuple[Hash, ...] | None = None
+    avatars: tuple[int, ...] | None = None
+    worlds: tuple[int, ...] | None = None
+    quests: tuple[int, ...] | None = None
+
+
+class Options(Strict):
+    """What ``source`` says.
+
+    ``folder`` may name environment variables (``$NAME`` or ``${NAME}``) and is relative to the
+    corpus folder. ``player`` are the hashes under which the player's lines go besides none.
+    A scene is id // 1000; those listed in ``fine_scenes`` are cut up by id // 100. ``kinds`` are
+    the kinds of text to take. ``vendor`` lists, by language, files or folders of pages (.md, .txt)
+    and instructions (.jsonl), relative to ``folder``.
+    """
+
+    folder: str = Field(min_length=1)
+    character: Character
+    player: tuple[Hash, ...] = ()
+    select: Selection = Selection()
+    kinds: tuple[game_tables.Kind, ...] = tuple(game_tables.KIND_TABLES)
+    fine_scenes: tuple[int, ...] = (504119, 841050, 434081, 401320, 146789)
+    vendor: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+
+
+def files(root: Path, corpus: "Corpus", language: str) -> list[Path]:
+    """Return the tables, the language's texts and its vendor files.
+
+    Raises:
+        SourceError: the folder, a table or the texts are missing.
+    """
+    options = _options(corpus)
+    folder = game_folder(root, options)
+    game_tables.refuse_missing_tables(folder, options.kinds)
+    vendor, _ = vendor_paths(folder, options.vendor.get(language, ()))
+    tables = game_tables.table_paths(folder, options.kinds)
+    return [*tables, *text_map_paths(folder, language), *vendor]
+
+
+def read(root: Path, corpus: "Corpus", language: str) -> "Iterator[Batch]":
+    """Yield the language's rows: dialog by id, voices, documents; then what was left out.
+
+    Raises:
+        SourceError: the folder or a file cannot be used.
+    """
+    options = _options(corpus)
+    folder = game_folder(root, options)
+    skipped = Skipped()
+    tables = game_tables.load_tables(folder, options.kinds)
+    texts = load_texts(folder, language, tables, skipped)
+    documents = Documents(tables, texts, language, skipped)
+    vendor, absent = vendor_paths(folder, options.vendor.get(language, ()))
+    rows = Rows(corpus.language(language), language, options.character.names, options.player)
+    select, avatars = options.select, options.character.avatars
+    own_names = dict.fromkeys(avatars, corpus.language(language).character)
+    yield rows.dialog(tables.talk, texts, select.speakers, options.fine_scenes, skipped)
+    yield from rows.voices(documents.voices(select.avatars, own_names), avatars)
+    yield from rows.documents(_documents(options, documents), skipped)
+    yield from rows.documents(vendor_documents(vendor, folder, skipped), skipped)
+    yield from absent
+    yield from skipped.problems()
+    yield from _unmatched(options, tables)
+
+
+def game_folder(root: Path, options: Options) -> Path:
+    """Return the game-data folder.
+
+    Raises:
+        SourceError: it is not there, or an environment variable in its name is not set.
+    """
+    unset = [a or b for a, b in VARIABLE.findall(options.folder) if not os.environ.get(a or b)]
+    if unset:
+        message = f"source.folder: the environment variable {unset[0]} is not set"
+        remedy = "set it to the game-data folder (the one with TextMap and ExcelOutput)"
+        raise SourceError([Problem("corpus.yaml", 0, message, remedy)])
+    named = VARIABLE.sub(lambda match: os.environ[match[1] or match[2]], options.folder)
+    folder = root / named
+    if not folder.is_dir():
+        message = f"source.folder: {options.folder} is no folder ({folder})"
+        remedy = "give the game-data folder (the one with TextMap and ExcelOutput)"
+        raise SourceError([Problem("corpus.yaml", 0, message, remedy)])
+    return folder
+
+
+def _options(corpus: "Corpus") -> Options:
+    return Options.model_validate(corpus.source.model_extra)
+
+
+def _documents(options: Options, documents: Documents) -> Iterator[Document]:
+    """Yield the documents of the kinds asked for; the tables of the others were not read."""
+    yield from documents.books(options.select.worlds)
+    yield from documents.stories(options.select.avatars)
+    yield from documents.terms()
+    yield from documents.quests(options.select.quests)
+    yield from documents.mails()
+    yield from documents.chronicles()
+    yield from documents.wiki()
+
+
+def _unmatched(options: Options, tables: game_tables.Tables) -> Iterator[Problem]:
+    """Yield what the options ask for and nothing belongs to."""
+    kinds, select = set(options.kinds), options.select
+    speaking = {line.textmap_talk_sentence_name for line in tables.talk.entries}
+    speakers = {name.hash for name in speaking if name}
+    avatars = {story.avatar_id for story in tables.stories.entries}
+    avatars |= {voice.avatar_id for voice in tables.voices.entries}
+    worlds = {series.book_series_world for series in tables.book_series.entries}
+    quests = {quest.mission_id // 10000 for quest in tables.conclusions.entries}
+    for key, needs, wanted, found in (
+        ("character.names", {"dialog"}, options.character.names, speakers),
+        ("player", {"dialog"}, options.player, speakers),
+        ("select.speakers", {"dialog"}, select.speakers, speakers),
+        ("character.avatars", {"story", "voice"}, options.character.avatars, avatars),
+        ("select.avatars", {"story", "voice"}, select.avatars, avatars),
+        ("select.worlds", {"book"}, select.worlds, worlds),
+        ("select.quests", {"quest"}, select.quests, quests),
+    ):
+        alone = [value for value in wanted or () if value not in found]
+        if alone and needs & kinds:
+            message = f"source.{key}: nothing belongs to {some(alone)}"
+            yield Problem("corpus.yaml", 0, message, "correct the number, or remove it")
