@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
+FAST_TESTS = $(BIN)/pytest -q -n auto -m "not slow and not gpu"
 export CYRENE_HOME ?= $(CURDIR)/.cyrene
 # uv links packages from its cache where it can, and copies in silence where it cannot.
 export UV_LINK_MODE ?= hardlink
@@ -53,10 +54,11 @@ format: $(VENV)/.installed ## Format the code
 	$(BIN)/ruff format .
 
 check: lint types ## Lint, format, types, fast tests: what one runs while working
-	$(BIN)/pytest -q -m "not slow and not gpu"
+	$(FAST_TESTS)
 
 test: envs ## Every test but those that need a GPU, the end-to-end build with the real tools included
-	$(BIN)/pytest -q -m "not gpu"
+	$(FAST_TESTS)
+	$(BIN)/pytest -q -m "slow and not gpu"
 
 clean: ## Remove the environments and everything in CYRENE_HOME
 	rm -rf $(VENV) $(CYRENE_HOME) .env
