@@ -60,5 +60,5 @@ test: envs ## Every test but those that need a GPU, the end-to-end build with th
 	$(FAST_TESTS)
 	$(BIN)/pytest -q -m "slow and not gpu"
 
-clean: ## Remove the environments and everything in CYRENE_HOME
-	rm -rf $(VENV) $(CYRENE_HOME) .env
+clean: ## Remove .venv, .env and ./.cyrene with all it holds (another CYRENE_HOME stays)
+	rm -rf $(VENV) .cyrene .env

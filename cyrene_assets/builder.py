@@ -15,11 +15,11 @@ from cyrene_assets.errors import BuildError
 from cyrene_assets.events import INTERRUPTED, EventTail, Report
 from cyrene_assets.planner import Launch, Step
 from cyrene_assets.project import Project
-from cyrene_assets.store import disk_errors, process_is_alive
+from cyrene_assets.store import disk_errors, label, process_is_alive
 
 _OWNER_TAG = "cyrene/owner"
 _REPOSITORY_TAG = ".dagster/repository"
-_UNFINISHED = [
+UNFINISHED = [
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTING,
     dg.DagsterRunStatus.STARTED,
@@ -48,10 +48,31 @@ def build(
         end_orphans(instance)
         for group in planner.stages(target):
             steps = planner.examine(project, instance, group, size)
+            _observe(project, instance, steps)
             for launch in planner.launches(steps):
                 _run(definitions, instance, launch, report)
                 ran += len(launch.assets)
     return ran
+
+
+def _observe(project: Project, instance: dg.DagsterInstance, steps: Sequence[Step]) -> None:
+    """Tell Dagster the version of the raw files that out-of-date steps are about to read.
+
+    It is recorded before the run, so that the materialization names it as its input's version.
+    """
+    for step in steps:
+        spec = planner.find_asset(step.asset)
+        read = spec.external_inputs(project, step.partition) if step.reason is not None else {}
+        for dep in spec.deps:
+            digest = read.get(label(dep.asset_key.to_user_string(), step.partition))
+            if digest is not None:
+                instance.report_runless_asset_event(
+                    dg.AssetObservation(
+                        dep.asset_key,
+                        partition=step.partition,
+                        tags={"dagster/data_version": digest},
+                    )
+                )
 
 
 def check_toolchains(project: Project, steps: Sequence[Step]) -> None:
@@ -90,7 +111,7 @@ def one_build(project: Project) -> Iterator[None]:
 def end_orphans(instance: dg.DagsterInstance) -> int:
     """Mark as failed the runs whose process on this machine has died; return how many."""
     orphans = 0
-    for run in instance.get_runs(dg.RunsFilter(statuses=_UNFINISHED)):
+    for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)):
         host, _, process = run.tags.get(_OWNER_TAG, "").partition(":")
         if host == socket.gethostname() and not process_is_alive(int(process)):
             instance.report_run_failed(run, "the process that ran this was killed")

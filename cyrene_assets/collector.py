@@ -5,10 +5,11 @@ from pathlib import Path
 import dagster as dg
 
 from cyrene_assets import lineage as lineages
-from cyrene_assets.artifact_asset import SPECS
-from cyrene_assets.builder import one_build
+from cyrene_assets.artifact_asset import SPECS, current_inputs, expected_lineage
+from cyrene_assets.builder import UNFINISHED, end_orphans, one_build
+from cyrene_assets.errors import BuildError, CyreneError
 from cyrene_assets.project import Project
-from cyrene_assets.store import Artifact
+from cyrene_assets.store import Artifact, CorruptArtifactError
 
 
 def collect(
@@ -17,9 +18,18 @@ def collect(
     """Remove every artifact that nothing refers to; return the folders with their bytes.
 
     Kept are the current artifact of every partition, whatever the scoreboard compares, and all
-    that these were made from.
+    that these were made from; and the resume state of what the next build would make.
+
+    Raises:
+        BuildError: a build or another run is at work.
     """
     with one_build(project):
+        end_orphans(instance)
+        for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED), limit=1):
+            raise BuildError(
+                f"run {run.run_id} is at work and may need what would go: wait for it to end, or "
+                "cancel it in the UI"
+            )
         return _collect(project, instance, dry_run=dry_run)
 
 
@@ -44,9 +54,34 @@ def _collect(
         if artifact.path not in kept:
             kept.add(artifact.path)
             waiting += _inputs(artifact, by_name)
-    return store.sweep(kept, dry_run=dry_run)
+    return store.sweep(kept, _abandoned(project, instance), dry_run=dry_run)
+
+
+def _abandoned(project: Project, instance: dg.DagsterInstance) -> list[Path]:
+    """Return the folders of resume state that no coming build would go on from."""
+    found = []
+    for state in sorted(project.work.glob("*/*/*/")):
+        asset, partition = state.parts[-3], state.parts[-2]
+        if asset in SPECS and state.name != _wanted(project, instance, asset, partition):
+            found.append(state)
+    return found
+
+
+def _wanted(
+    project: Project, instance: dg.DagsterInstance, asset: str, partition: str
+) -> str | None:
+    spec, key = SPECS[asset], None if partition == "_" else partition
+    try:
+        records = current_inputs(spec, instance, key)
+        inputs = {name: record.digest for name, record in records.items()}
+        return expected_lineage(spec, project, key, inputs).fingerprint
+    except CyreneError:
+        return None
 
 
 def _inputs(artifact: Artifact, by_name: dict[tuple[str, str], Artifact]) -> list[Artifact]:
-    inputs = artifact.manifest.get("inputs", {})
+    try:
+        inputs = artifact.manifest.get("inputs", {})
+    except CorruptArtifactError:
+        return []
     return [by_name[item] for item in inputs.items() if item in by_name]

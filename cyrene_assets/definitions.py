@@ -4,8 +4,15 @@ from pathlib import Path
 
 import dagster as dg
 
+from cyrene_assets.instance import refuse_other_home
+
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    """Return every definition under ``defs/``."""
+    """Return every definition under ``defs/``.
+
+    Raises:
+        UserError: ``.env`` and the shell name different projects.
+    """
+    refuse_other_home()
     return dg.load_from_defs_folder(path_within_project=Path(__file__).parent)

@@ -14,10 +14,8 @@ from cyrene_assets.toolchains import SERVE, TOOLCHAINS, TRAIN, free_bytes, versi
 # Base, CPT checkpoint and merged model at two bytes a parameter, FP8 at 1.4, and while CPT runs
 # two checkpoints of weights (2) and optimizer state (4 in bfloat16).
 DISK_BYTES_PER_PARAMETER = 3 * 2 + 1.4 + 2 * 6
-# Layers and hidden size of the text model, for the activations' share of memory; where a size is
-# not listed, what is said of it is weights, gradients and optimizer alone: a lower bound.
-SHAPES = {"4B": (32, 2560)}
 _KERNELS = {
+    "causal-conv1d": "the convolution of linear attention; used where training does not pack",
     "flash-attn": "flash attention 2, which packing needs",
     "flash-linear-attention": "linear attention kernels; without them training is 4 to 6 times "
     "slower",
@@ -94,7 +92,8 @@ def _size_fits(project: Project, size: str, hardware: Hardware, found: Examinati
         )
     if size == "tiny":
         return
-    layers, hidden = SHAPES.get(size, (0, 0))
+    # Without a known shape this is weights, gradients and optimizer alone: a lower bound.
+    layers, hidden = model_size(size).shape or (0, 0)
     shape = ModelShape(round(parameters), layers, hidden)
     stage = project.recipe(size).cpt
     found.needs["GPU memory for CPT"] = training_memory(stage, shape, checkpointing=True)
@@ -106,6 +105,6 @@ def _size_fits(project: Project, size: str, hardware: Hardware, found: Examinati
     elif hardware.memory < found.needs["GPU memory for CPT"]:
         found.problems.append(
             f"CPT of {size} needs about {found.needs['GPU memory for CPT'] / GIB:.0f} GiB of GPU "
-            f"memory and the smallest GPU has {hardware.memory / GIB:.0f} GiB: use a larger GPU, a "
-            "smaller size, or a recipe whose cpt tuner is lora"
+            f"memory and the smallest GPU has {hardware.memory / GIB:.0f} GiB: use a larger "
+            "GPU, or a smaller size"
         )

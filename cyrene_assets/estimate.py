@@ -153,7 +153,8 @@ def _step(step: Step, size: str, tokens: dict[str, int | None]) -> StepEstimate:
     stage_tokens = tokens[stage] if stage else None
     weights = {
         "base_model": 2.0,
-        "cpt_checkpoint": 2.0,
+        # The checkpoint, and while it trains two more of weights and optimizer state.
+        "cpt_checkpoint": 2.0 + 2 * 6.0,
         "merged_model": 2.0,
         "fp8_model": 2.0 * FP8_SHARE,
     }.get(step.asset)

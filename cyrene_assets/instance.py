@@ -74,6 +74,31 @@ def _write_dotenv(project: Project, file: Path, *, repoint: bool) -> None:
         partial.replace(file)
 
 
+def refuse_other_home() -> None:
+    """Refuse to load for another home than the one the shell names.
+
+    Dagster's commands let ``.env`` override the shell's own variables. Where the system tells what
+    the process was started with, a contradiction is an error instead of a build in the wrong place.
+
+    Raises:
+        UserError: the shell's CYRENE_HOME is not the one in ``.env``.
+    """
+    started_with, dotenv = Path("/proc/self/environ"), Path(".env")
+    loaded = os.environ.get("CYRENE_HOME", "")
+    if not (started_with.is_file() and dotenv.is_file()):
+        return
+    if f"CYRENE_HOME={loaded}" not in dotenv.read_text(encoding="utf-8").splitlines():
+        return
+    entries = started_with.read_bytes().split(b"\0")
+    shell = dict(entry.partition(b"=")[::2] for entry in entries)
+    named = os.fsdecode(shell.get(b"CYRENE_HOME", b""))
+    if named and Path(named).absolute() != Path(loaded).absolute():
+        raise UserError(
+            f"CYRENE_HOME is {named} in the shell, but {loaded} by the .env of this folder, which "
+            "Dagster's commands obey: run `cyrene init` to point .env at the shell's, or unset it"
+        )
+
+
 @contextmanager
 def open_instance(project: Project) -> Iterator[dg.DagsterInstance]:
     """Open the project's instance.

@@ -11,8 +11,9 @@ class ModelSize:
 
     ``repository`` is the hub repository of its base model, or None where the base is made here.
     ``parameters`` is the text model's nominal count, used for estimates; a base model is accepted
-    when its own count lies within ``fits``. CPT must lower the validation loss by more than the
-    share ``loss_fall``: random weights have far to fall, a pretrained model only has to.
+    when its own count lies within ``fits``. CPT must lower the validation loss by at least the
+    share ``loss_fall``: random weights have far to fall, a pretrained model only has to. ``shape``
+    is the text model's layers and hidden size, where known: the base model must have it.
     """
 
     name: str
@@ -21,6 +22,14 @@ class ModelSize:
     fits: tuple[float, float]
     recipe: str
     loss_fall: float
+    shape: tuple[int, int] | None = None
+
+    @property
+    def expected(self) -> dict[str, int] | None:
+        """What the base model's text configuration must say, or None where nothing is known."""
+        if self.shape is None:
+            return None
+        return {"num_hidden_layers": self.shape[0], "hidden_size": self.shape[1]}
 
 
 SIZES = {
@@ -28,7 +37,7 @@ SIZES = {
     for size in (
         ModelSize("tiny", None, 4e6, (1e6, 2e7), "tiny", 0.25),
         ModelSize("2B", "Qwen/Qwen3.5-2B-Base", 1.9e9, (1.4e9, 3.0e9), "seed-v2", 0.0),
-        ModelSize("4B", "Qwen/Qwen3.5-4B-Base", 4.2e9, (3.5e9, 6.0e9), "seed-v2", 0.0),
+        ModelSize("4B", "Qwen/Qwen3.5-4B-Base", 4.2e9, (3.5e9, 6.0e9), "seed-v2", 0.0, (32, 2560)),
         ModelSize("9B", "Qwen/Qwen3.5-9B-Base", 9.0e9, (7.5e9, 1.2e10), "seed-v2", 0.0),
     )
 }

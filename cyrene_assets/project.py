@@ -8,10 +8,10 @@ import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import yaml
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from cyrene_assets.errors import UserError
 from cyrene_assets.models import SIZES, model_size
@@ -31,7 +31,15 @@ class BaseModelSource(Strict):
 
     path: str | None = Field(default=None, description="A local folder")
     repository: str | None = Field(default=None, description="A hub repository")
-    revision: str | None = Field(default=None, description="The commit that is enforced")
+    revision: str | None = Field(
+        default=None, pattern=r"^[0-9a-f]{40}$", description="The commit that is enforced"
+    )
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if self.path is not None and (self.repository or self.revision):
+            raise ValueError("`path` stands alone: a local folder has no repository or revision")
+        return self
 
 
 class ProjectFile(Strict):
@@ -135,9 +143,11 @@ class Project:
         return load_recipe(self.settings.recipes.get(size) or model_size(size).recipe)
 
     def base_model(self, size: str) -> BaseModelSource:
-        """Return where ``size``'s base model comes from; both fields None for ``tiny``."""
-        source = self.settings.base_models.get(size)
-        return source or BaseModelSource(repository=model_size(size).repository)
+        """Return where ``size``'s base model comes from; ``tiny`` has no path and no repository."""
+        source = self.settings.base_models.get(size, BaseModelSource())
+        if source.path is None and source.repository is None:
+            return source.model_copy(update={"repository": model_size(size).repository})
+        return source
 
     def with_corpus(self, corpus: str) -> ProjectFile:
         """Return the settings with another corpus: a name, or a folder's path.

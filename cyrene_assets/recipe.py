@@ -133,6 +133,14 @@ class Recipe(Strict):
     sources: dict[str, str] = {}
 
     @model_validator(mode="after")
+    def _tuners_are_those_there_are(self) -> Self:
+        if (self.cpt.tuner, self.sft.tuner) != ("full", "lora"):
+            raise ValueError(
+                "`cpt.tuner` must be full and `sft.tuner` lora: others cannot be built"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _sources_name_keys(self) -> Self:
         known = {key for key, _ in self.numbers()}
         unknown = [

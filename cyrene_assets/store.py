@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -255,14 +255,17 @@ class Store:
                     folder,
                 )
 
-    def sweep(self, keep: set[Path], *, dry_run: bool) -> list[tuple[Path, int]]:
+    def sweep(
+        self, keep: set[Path], others: Iterable[Path] = (), *, dry_run: bool
+    ) -> list[tuple[Path, int]]:
         """Remove every folder but those in ``keep``; return what went, with its size in bytes.
 
-        A folder being made goes only when the process that made it is gone.
+        A folder being made goes only when the process that made it is gone; ``others`` are folders
+        elsewhere that go as well.
         """
         gone = []
         staged = [f for f in (self.root / _STAGING).glob("*") if not _maker_is_alive(f)]
-        for folder in sorted([*self.root.glob("[!.]*/*/*"), *staged]):
+        for folder in sorted([*self.root.glob("[!.]*/*/*"), *staged, *others]):
             if folder in keep or not folder.is_dir():
                 continue
             gone.append((folder, sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())))

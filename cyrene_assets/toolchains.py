@@ -19,6 +19,7 @@ from cyrene_assets.hardware import Hardware
 from cyrene_assets.store import disk_errors
 
 LOCKS = Path(__file__).parent / "locks"
+STAMP = "cyrene.lock"
 PYTHON_VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
@@ -33,8 +34,11 @@ class Toolchain:
     packages: tuple[str, ...]
 
     def lock(self) -> Path:
-        """Return the lock file for this machine: with an NVIDIA driver, or without one."""
-        return LOCKS / (self.lock_on_gpu if Hardware.detect().gpus else self.lock_on_cpu)
+        """Return the lock file for this machine: with an NVIDIA driver, or without one.
+
+        A GPU that is only hidden (``CUDA_VISIBLE_DEVICES``) does not change the environment.
+        """
+        return LOCKS / (self.lock_on_gpu if Hardware.detect().driver else self.lock_on_cpu)
 
     def folder(self, home: Path) -> Path:
         """Return the environment's folder under CYRENE_HOME."""
@@ -44,7 +48,9 @@ class Toolchain:
         """Return the interpreter: the environment variable's, else this home's, else None."""
         named = os.environ.get(self.variable)
         path = Path(named) if named else self.folder(home) / "bin" / "python"
-        return path if path.is_file() and os.access(path, os.X_OK) else None
+        # The stamp is written last: without it the installation was interrupted.
+        whole = bool(named) or (self.folder(home) / STAMP).is_file()
+        return path if whole and path.is_file() and os.access(path, os.X_OK) else None
 
     def python(self, home: Path) -> Path:
         """Return the interpreter.
@@ -121,7 +127,7 @@ def install(toolchain: Toolchain, home: Path, report: Callable[[str], None]) -> 
         BuildError: uv could not make it; the message ends with uv's own words.
     """
     folder = toolchain.folder(home)
-    stamp = folder / "cyrene.lock"
+    stamp = folder / STAMP
     lock = toolchain.lock()
     wanted = lock.read_text(encoding="utf-8")
     python = folder / "bin" / "python"

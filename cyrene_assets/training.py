@@ -30,18 +30,20 @@ KEEP_STEP = "CYRENE_KEEP_STEP"
 # step 20 times slower.
 CPU_ENV = {"OMP_WAIT_POLICY": "passive"}
 
+NO_TELEMETRY_ENV = {"HF_HUB_DISABLE_TELEMETRY": "1", "DO_NOT_TRACK": "1", "WANDB_MODE": "disabled"}
+
 # For programs that need no hub. ms-swift, datasets and transformers otherwise ask a hub for what
 # is on disk already, and retry for seconds without a network.
 OFFLINE_ENV = {
+    **NO_TELEMETRY_ENV,
     "HF_HUB_OFFLINE": "1",
     "HF_DATASETS_OFFLINE": "1",
     "TRANSFORMERS_OFFLINE": "1",
-    "HF_HUB_DISABLE_TELEMETRY": "1",
     "HF_HUB_DISABLE_IMPLICIT_TOKEN": "1",
-    "DO_NOT_TRACK": "1",
     "USE_HF": "1",
-    "WANDB_MODE": "disabled",
     "TOKENIZERS_PARALLELISM": "false",
+    # PEFT walks a set of module names when it draws the adapter's first weights.
+    "PYTHONHASHSEED": "0",
 }
 
 # Small micro-batches waste little on padding; a larger one is no faster on a few cores.

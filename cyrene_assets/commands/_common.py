@@ -4,7 +4,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -69,8 +69,11 @@ def own_terminal(project: Project) -> Iterator[Console]:
         with os.fdopen(os.dup(terminal), "w", encoding="utf-8") as output:
             yield Console(file=output)
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        # What a full disk did not take must not keep the terminal from being given back.
+        with suppress(OSError):
+            sys.stdout.flush()
+        with suppress(OSError):
+            sys.stderr.flush()
         os.dup2(terminal, 1)
         os.dup2(errors, 2)
         os.close(terminal)

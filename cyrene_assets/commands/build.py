@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 DEFAULT_TARGET = "fp8_model"
 
 
-def _configured(corpus: str | None, recipe: str | None, size: str) -> Project:
-    """Return the project with the flags' corpus and recipe, saved where they change it."""
+def _configured(corpus: str | None, recipe: str | None, size: str, *, save: bool) -> Project:
+    """Return the project with the flags' corpus and recipe; ``save`` writes what they change."""
     project = Project.load()
     model_size(size)
     settings = project.settings
@@ -39,7 +39,7 @@ def _configured(corpus: str | None, recipe: str | None, size: str) -> Project:
     changed = Project(project.home, settings)
     # Both are read here so that a mistake in either is one message before anything is written.
     _ = changed.corpus, changed.recipe(size)
-    return project.save(settings) if settings != project.settings else changed
+    return project.save(settings) if save and settings != project.settings else changed
 
 
 @click.command()
@@ -50,7 +50,7 @@ def init(corpus: str | None, recipe: str | None, size: str) -> None:
     """Make the project: its folder, project.yaml, the Dagster instance and .env."""
     from cyrene_assets.instance import prepare
 
-    project = _configured(corpus, recipe, size)
+    project = _configured(corpus, recipe, size, save=False)
     project = project.save(project.settings)
     prepare(project, PROJECT_ROOT)
     click.echo(f"project: {project.home}  corpus: {project.settings.corpus}")
@@ -76,7 +76,12 @@ def build(
     """Materialize everything out of date, up to and including an asset."""
     if as_json and not only_plan:
         raise UserError("--json goes with --plan: `cyrene artifacts --json` lists what was built")
-    project = _configured(corpus, recipe, size)
+    if only_plan and corpus is not None:
+        raise UserError(
+            "--corpus changes the project's languages, so it cannot be planned without being set: "
+            "run `cyrene init --corpus ...` first"
+        )
+    project = _configured(corpus, recipe, size, save=not only_plan)
     with opened(project) as instance:
         code_location = definitions()
         from cyrene_assets import estimate, planner

@@ -135,7 +135,9 @@ def _short(path: str) -> str:
 @click.command()
 @size_option()
 @click.option("--language", "languages", multiple=True, help="Only these; again for more.")
-@click.option("--model", default="fp8", show_default=True, help="base, merged or fp8.")
+@click.option(
+    "--model", default="fp8", show_default=True, type=click.Choice(["base", "merged", "fp8"])
+)
 @json_option
 def answers(size: str, languages: tuple[str, ...], model: str, as_json: bool) -> None:
     """Show one answer of the model in each language, from its `generations`."""
@@ -164,6 +166,11 @@ def answers(size: str, languages: tuple[str, ...], model: str, as_json: bool) ->
         .select("language", "model", "profile", "prompt", "user", "text", "reference")
         .to_dicts()
     )
+    if not rows:
+        raise UserError(
+            f"the generations of {size} have no answer of model {model!r} with profile {profile!r} "
+            "in these languages: see `evaluation` in the recipe, and build them again"
+        )
     if as_json:
         click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
         return

@@ -69,7 +69,8 @@ def lint(folder: Path) -> Report:
             frames[language], left_out = read_listed(folder, corpus, language)
             report.warnings += [problem for problem in left_out if problem not in report.warnings]
         except SourceError as error:
-            report.errors += error.problems
+            # What is wrong with the source as a whole is found again with each language.
+            report.errors += [p for p in error.problems if p not in report.errors]
     if not frames:
         return report
     readable = {code: corpus.languages[code] for code in frames}

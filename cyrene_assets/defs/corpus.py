@@ -27,6 +27,7 @@ def raw_corpus_digest(project: Project, language: str) -> str:
 @dg.observable_source_asset(
     partitions_def=languages,
     group_name=GROUP,
+    tags={"dagster/kind/jsonl": "", "dagster/kind/file": ""},
     description="The raw files of one language under `corpora/`: their digest, and nothing new.",
 )
 def raw_corpus(context: dg.AssetExecutionContext) -> dg.DataVersionsByPartition:

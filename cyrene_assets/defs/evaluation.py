@@ -12,7 +12,7 @@ from cyrene_assets.hardware import Hardware
 from cyrene_assets.partitions import language_by_size, sizes, split_key
 from cyrene_assets.project import Project
 from cyrene_assets.recipe import Recipe
-from cyrene_assets.store import Artifact
+from cyrene_assets.store import Artifact, CorruptArtifactError
 from cyrene_assets.toolchains import SERVE
 
 if TYPE_CHECKING:
@@ -241,7 +241,12 @@ def scoreboard(build: Build) -> Outcome:
 
     rows, answers, prompts, profile = [], {}, [], ""
     for artifact in _reports(build.project):
-        artifact.verify(contents=True)
+        try:
+            artifact.verify(contents=True)
+        except CorruptArtifactError as error:
+            build.context.log.warning(f"left out: {error}")
+            build.project.store.set_aside(artifact)
+            continue
         identity = json.loads((artifact.path / IDENTITY).read_text(encoding="utf-8"))
         shown_identity = {name: identity[name] for name in ("size", "recipe")}
         for row in read_table(artifact, "scores.parquet").to_dicts():

@@ -24,9 +24,9 @@ from cyrene_assets.training import Data
 GROUP = "training"
 TINY_SEED = 7
 GAP_RED_FLAG = 0.10
-# Below this a configuration or index file is hashed whole; weights are told apart by their sizes
-# until the copy in the store is hashed.
-_SMALL_FILE = 50_000_000
+# A file is told apart by its size and by its first and last megabyte: a checkpoint of 18 GB cannot
+# be read whole each time something is planned. The copy in the store is hashed whole.
+_SAMPLED = 1 << 20
 _ALL_LANGUAGES = dg.AllPartitionMapping()
 
 
@@ -58,15 +58,16 @@ def _listing(folder: Path) -> str:
         raise UserError(
             f"{folder}: no such folder; `base_models` in project.yaml names it as a base model"
         )
-    return fingerprint(
-        {
-            path.name: hashlib.sha256(path.read_bytes()).hexdigest()
-            if path.stat().st_size < _SMALL_FILE
-            else path.stat().st_size
-            for path in folder.iterdir()
-            if path.is_file()
-        }
-    )
+    return fingerprint({p.name: _sampled(p) for p in folder.iterdir() if p.is_file()})
+
+
+def _sampled(path: Path) -> list[Any]:
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(_SAMPLED)
+        file.seek(max(0, size - _SAMPLED))
+        tail = file.read(_SAMPLED)
+    return [size, hashlib.sha256(head).hexdigest(), hashlib.sha256(tail).hexdigest()]
 
 
 @artifact_asset(
@@ -98,8 +99,9 @@ def base_model(build: Build) -> Outcome:
     from_hub = asked["kind"] == "hub"
     result = build.run_program(
         "base_model",
-        {"source": asked, "expect": None},
-        environment=training.CPU_ENV | ({} if from_hub else training.OFFLINE_ENV),
+        {"source": asked, "expect": size.expected},
+        environment=training.CPU_ENV
+        | (training.NO_TELEMETRY_ENV if from_hub else training.OFFLINE_ENV),
         secrets=("HF_TOKEN",) if from_hub else (),
     )
     low, high = size.fits
@@ -277,9 +279,9 @@ def _trained(
             ),
             CheckOutcome(
                 "validation_loss_fell",
-                fall > expected_fall,
+                fall >= expected_fall,
                 f"from {_number(first)} to {_number(last)}, by {fall:.1%}; "
-                f"expected: over {expected_fall:.0%}",
+                f"expected: at least {expected_fall:.0%}",
             ),
             CheckOutcome(
                 "gap_under_10_percent",

@@ -18,7 +18,7 @@ DTYPES = {"F32": "float32", "BF16": "bfloat16", "F16": "float16", "F8_E4M3": "fl
 
 _DTYPE_BYTES = {"F64": 8, "I64": 8, "F32": 4, "I32": 4, "BF16": 2, "F16": 2, "I16": 2}
 _HEADER_LIMIT = 100_000_000
-_CODE_AND_PICKLES = {".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".py", ".pyc", ".so", ".h5"}
+CODE_AND_PICKLES = {".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".py", ".pyc", ".so", ".h5"}
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def refuse_foreign_files(folder: Path) -> None:
     for path in sorted(folder.rglob("*")):
         if path.is_symlink():
             raise ProgramError(f"{path}: a link; copy the file itself into the folder")
-        if path.suffix.lower() in _CODE_AND_PICKLES:
+        if path.suffix.lower() in CODE_AND_PICKLES:
             raise ProgramError(
                 f"{path}: code and pickled weights are not taken in; use a checkpoint of "
                 "safetensors and JSON files, without this file"

@@ -22,6 +22,7 @@ class History:
 
     train: dict[int, dict[str, float]] = field(default_factory=dict)
     evaluation: dict[int, dict[str, float]] = field(default_factory=dict)
+    steps: int | None = None
 
     def add(self, line: str) -> int | None:
         """Take in one line of ``logging.jsonl``; return its step if it is one of training.
@@ -36,7 +37,9 @@ class History:
         position = row.get("global_step/max_steps") if isinstance(row, dict) else None
         if position is None:
             return None
-        step = int(str(position).partition("/")[0])
+        done, _, total = str(position).partition("/")
+        step = int(done)
+        self.steps = int(total) if total.isdigit() else self.steps
         if "eval_loss" in row:
             self.evaluation[step] = {"epoch": row["epoch"], "eval_loss": row["eval_loss"]}
         elif "loss" in row:
@@ -97,10 +100,11 @@ class Follower:
             self._started = (now, step)
         metrics = {key: value for key, value in self.history.train[step].items() if key != "epoch"}
         since, first = self._started
+        total = self.history.steps or self.steps
         if self.tokens and step > first and now > since:
-            metrics["tokens_per_second"] = self.tokens / self.steps * (step - first) / (now - since)
+            metrics["tokens_per_second"] = self.tokens / total * (step - first) / (now - since)
         self.program.progress(
-            f"{self.label} step {step}/{self.steps}", step=step, total=self.steps, **metrics
+            f"{self.label} step {step}/{total}", step=step, total=total, **metrics
         )
 
     def best_step(self) -> int | None:
@@ -148,6 +152,19 @@ def resumable(run: Path) -> tuple[int, Path] | None:
     return None
 
 
+def finished(run: Path) -> int | None:
+    """Return the number of steps of a training that has made all of them, else None.
+
+    ms-swift decides on it; what was expected before is an estimate.
+    """
+    found = checkpoints(run)
+    if not found:
+        return None
+    newest = max(found)
+    state = json.loads((found[newest] / "trainer_state.json").read_text(encoding="utf-8"))
+    return newest if state.get("max_steps") == newest else None
+
+
 def chosen_step(choice: str, steps: int, checkpoint_step: int | None, best: int | None) -> int:
     """Return the step whose checkpoint the next stage starts from.
 
@@ -186,11 +203,18 @@ def train(program: Program, label: str) -> Trained:
     command, resumed = _resume(list(extras["command"]), run)
     program.progress(f"{label}: starting" if resumed is None else f"{label}: resuming at {resumed}")
     started = time.monotonic()
-    if resumed is None or max(checkpoints(run)) < steps:
+    if finished(run) is None:
         run_swift(command, extras.get("environment") or {}, follower.poll)
     else:
         follower.poll()
     seconds = time.monotonic() - started
+    made = finished(run)
+    if made is None:
+        raise ProgramError(
+            f"{run}: the training ended before its last step; its checkpoints are of steps "
+            f"{', '.join(map(str, checkpoints(run))) or '(none)'}: run the same command again"
+        )
+    steps = made
     step = chosen_step(choice, steps, checkpoint_step, follower.best_step())
     found = checkpoints(run)
     if step not in found:
@@ -225,9 +249,25 @@ def _resume(command: list[str], run: Path) -> tuple[list[str], int | None]:
         shutil.rmtree(run, ignore_errors=True)
         return command, None
     # The evaluation before training has been made and logged.
+    _cut_log(run / "logging.jsonl", newest[0])
     at = command.index("--eval_on_start")
     del command[at : at + 2]
     return [*command, "--resume_from_checkpoint", str(newest[1])], newest[0]
+
+
+def _cut_log(log: Path, step: int) -> None:
+    """Drop what was logged after ``step``: those steps are made again."""
+    if not log.is_file():
+        return
+    kept = []
+    for line in log.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True):
+        try:
+            position = json.loads(line).get("global_step/max_steps")
+        except (ValueError, AttributeError):
+            continue
+        if position is None or int(str(position).partition("/")[0]) <= step:
+            kept.append(line)
+    log.write_text("".join(kept), encoding="utf-8")
 
 
 def write_records(out: Path, trained: Trained, command: Sequence[str]) -> None:

@@ -5,8 +5,10 @@ Parameters: ``source`` (``{"kind": "tiny", "seed", "tokenizer_texts"}``, ``{"kin
 configuration that must hold, or null), ``work``, ``out``.
 """
 
+import hashlib
 import re
 import shutil
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from cyrene_assets.programs import _checkpoint
@@ -116,11 +118,16 @@ def _download(repo: str, revision: str | None, work: Path, out: Path, program: P
 
     partial = work / "snapshot"
     try:
-        commit = revision
-        if commit is None or not _COMMIT.fullmatch(commit):
-            commit = HfApi().model_info(repo, revision=revision).sha
+        info = HfApi().model_info(repo, revision=revision, files_metadata=True)
+        commit, files = str(info.sha), info.siblings or []
+        if revision is not None and _COMMIT.fullmatch(revision) and commit != revision:
+            raise ProgramError(f"{repo}: the hub answered for {revision} with {commit}; try again")
+        refuse_published(repo, [file.rfilename for file in files])
         program.progress(f"fetching {repo} at {commit}")
         snapshot_download(repo, revision=commit, allow_patterns=ALLOWED, local_dir=partial)
+        compare_published(
+            partial, {file.rfilename: file.lfs.sha256 for file in files if file.lfs is not None}
+        )
     except (HFValidationError, RepositoryNotFoundError) as error:
         raise ProgramError(
             f"the hub has no model {repo!r} that may be read here ({error}); check its name, or "
@@ -135,7 +142,40 @@ def _download(repo: str, revision: str | None, work: Path, out: Path, program: P
     for path in partial.iterdir():
         shutil.move(path, out / path.name)
     partial.rmdir()
-    return str(commit)
+    return commit
+
+
+def refuse_published(repo: str, names: Iterable[str]) -> None:
+    """Refuse a hub repository that holds code or pickles.
+
+    Raises:
+        ProgramError: naming the repository and the file.
+    """
+    for name in names:
+        if Path(name).suffix.lower() in _checkpoint.CODE_AND_PICKLES:
+            raise ProgramError(
+                f"{repo} holds {name}: code and pickled weights are not taken in; name a "
+                "repository of safetensors and JSON files, or a local folder without this file"
+            )
+
+
+def compare_published(folder: Path, published: Mapping[str, str]) -> None:
+    """Compare the SHA-256 of downloaded files with what the hub publishes for them.
+
+    Raises:
+        ProgramError: a file is not what the hub says; it is removed, so that a retry fetches it.
+    """
+    for name, expected in published.items():
+        path = folder / name
+        if path.is_file():
+            with path.open("rb") as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+            if found != expected:
+                path.unlink()
+                raise ProgramError(
+                    f"{name}: SHA-256 {found}, the hub publishes {expected}: the download was "
+                    "damaged; run the same command again"
+                )
 
 
 if __name__ == "__main__":

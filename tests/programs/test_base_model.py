@@ -1,3 +1,4 @@
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -6,7 +7,12 @@ import pytest
 
 from cyrene_assets.programs._program import Program, ProgramError
 from cyrene_assets.programs._tiny_tokenizer import ADDED_TOKENS
-from cyrene_assets.programs.base_model import main, verify
+from cyrene_assets.programs.base_model import (
+    compare_published,
+    main,
+    refuse_published,
+    verify,
+)
 
 from .checkpoints import HIDDEN, VOCABULARY, base_shapes, write_checkpoint
 from .conftest import Ran, RunProgram, tokenizer_texts
@@ -122,3 +128,18 @@ def test_unreachable_hub_names_the_repository_and_the_way_out(run_program: RunPr
     assert failed.error is not None
     assert "nobody/nothing could not be fetched" in failed.error
     assert "local folder" in failed.error
+
+
+def test_a_hub_repository_with_code_is_refused() -> None:
+    refuse_published("a/b", ["config.json", "model.safetensors", "README.md"])
+    with pytest.raises(ProgramError, match=r"a/b holds modeling_x\.py"):
+        refuse_published("a/b", ["config.json", "modeling_x.py"])
+
+
+def test_a_damaged_download_is_found_and_removed(tmp_path: Path) -> None:
+    weights = tmp_path / "model.safetensors"
+    weights.write_bytes(b"weights")
+    compare_published(tmp_path, {weights.name: hashlib.sha256(b"weights").hexdigest()})
+    with pytest.raises(ProgramError, match=r"model\.safetensors: SHA-256 .* damaged"):
+        compare_published(tmp_path, {weights.name: "0" * 64})
+    assert not weights.exists()
