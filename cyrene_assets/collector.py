@@ -9,7 +9,7 @@ from cyrene_assets.artifact_asset import SPECS, current_inputs, expected_lineage
 from cyrene_assets.builder import UNFINISHED, end_orphans, one_build
 from cyrene_assets.errors import BuildError, CyreneError
 from cyrene_assets.project import Project
-from cyrene_assets.store import Artifact, CorruptArtifactError
+from cyrene_assets.store import Artifact
 
 
 def collect(
@@ -80,8 +80,5 @@ def _wanted(
 
 
 def _inputs(artifact: Artifact, by_name: dict[tuple[str, str], Artifact]) -> list[Artifact]:
-    try:
-        inputs = artifact.manifest.get("inputs", {})
-    except CorruptArtifactError:
-        return []
+    inputs = artifact.manifest.get("inputs", {})
     return [by_name[item] for item in inputs.items() if item in by_name]

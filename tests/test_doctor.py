@@ -91,7 +91,7 @@ def test_memory_is_compared_with_the_smallest_gpu(
     have(monkeypatch, H200, LITTLE)
     (problem,) = memory_problems(project, "9B")
     assert "the smallest GPU has 8 GiB" in problem
-    assert "use a larger GPU, a smaller size, or a recipe whose cpt tuner is lora" in problem
+    assert "use a larger GPU, or a smaller size" in problem
 
 
 def memory_problems(project: Project, size: str) -> list[str]:

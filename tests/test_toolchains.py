@@ -5,10 +5,11 @@ import pytest
 
 from cyrene_assets import toolchains
 from cyrene_assets.errors import BuildError, UserError
-from cyrene_assets.hardware import Gpu, Hardware
+from cyrene_assets.hardware import Hardware
 from cyrene_assets.toolchains import (
     LOCKS,
     SERVE,
+    STAMP,
     TOOLCHAINS,
     TRAIN,
     Toolchain,
@@ -29,7 +30,16 @@ def interpreter(folder: Path) -> Path:
     python = folder / "bin" / "python"
     python.parent.mkdir(parents=True)
     python.symlink_to(sys.executable)
+    (folder / STAMP).write_text("")
     return python
+
+
+def test_an_interrupted_installation_is_none(tmp_path: Path) -> None:
+    own = interpreter(tmp_path / "envs" / "train")
+    assert TRAIN.find(tmp_path) == own
+    (tmp_path / "envs" / "train" / STAMP).unlink()
+    with pytest.raises(UserError, match="`cyrene toolchain install train`"):
+        TRAIN.python(tmp_path)
 
 
 def test_a_variable_goes_before_the_homes_own(
@@ -64,7 +74,7 @@ def test_a_toolchain_that_is_not_there_says_what_to_do(
 def test_a_gpu_decides_on_the_lock(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Hardware, "detect", Hardware)
     assert [t.lock() for t in (TRAIN, SERVE)] == [LOCKS / "train.txt", LOCKS / "serve-cpu.txt"]
-    monkeypatch.setattr(Hardware, "detect", lambda: Hardware((Gpu("H200", 1 << 37, (9, 0)),)))
+    monkeypatch.setattr(Hardware, "detect", lambda: Hardware((), "580.1"))
     assert [t.lock() for t in (TRAIN, SERVE)] == [
         LOCKS / "train-cuda.txt",
         LOCKS / "serve-cuda.txt",

@@ -8,8 +8,10 @@ from cyrene_assets.programs._program import Program, ProgramError
 from cyrene_assets.programs._training import (
     Follower,
     History,
+    _resume,
     checkpoints,
     chosen_step,
+    finished,
     resumable,
     train,
     write_records,
@@ -55,6 +57,9 @@ def test_divergence_is_an_error_with_a_remedy(values: dict[str, float]) -> None:
         History().add(line(3, **values))
 
 
+MAX_STEPS = 10
+
+
 def checkpoint(run: Path, step: int, *, complete: bool = True, state: bool = True) -> Path:
     folder = run / f"checkpoint-{step}"
     folder.mkdir(parents=True)
@@ -62,7 +67,7 @@ def checkpoint(run: Path, step: int, *, complete: bool = True, state: bool = Tru
     for name in ("optimizer.pt", "scheduler.pt", "rng_state.pth") if state else ():
         (folder / name).write_bytes(b"")
     if complete:
-        (folder / "trainer_state.json").write_text("{}")
+        (folder / "trainer_state.json").write_text(json.dumps({"max_steps": MAX_STEPS}))
     return folder
 
 
@@ -132,6 +137,24 @@ def test_choice_of_the_checkpoint() -> None:
         chosen_step("epoch:2", 10, None, 3)
 
 
+def test_ms_swift_decides_when_a_run_is_finished(tmp_path: Path) -> None:
+    assert finished(tmp_path) is None
+    checkpoint(tmp_path, MAX_STEPS - 1)
+    assert finished(tmp_path) is None
+    checkpoint(tmp_path, MAX_STEPS)
+    assert finished(tmp_path) == MAX_STEPS
+
+
+def test_a_resumed_run_forgets_what_it_makes_again(tmp_path: Path) -> None:
+    checkpoint(tmp_path, 4)
+    rows = [line(0, eval_loss=3.0), training(4), line(6, loss=float("nan"))]
+    (tmp_path / "logging.jsonl").write_text("\n".join(rows) + "\n")
+    command, step = _resume(["swift", "pt", "--eval_on_start", "true"], tmp_path)
+    assert step == 4
+    assert command[-2] == "--resume_from_checkpoint"
+    assert (tmp_path / "logging.jsonl").read_text() == "\n".join(rows[:2]) + "\n"
+
+
 def test_a_finished_run_is_not_run_again(tmp_path: Path) -> None:
     run = tmp_path / "work" / "run"
     checkpoint(run, 10)
@@ -139,7 +162,8 @@ def test_a_finished_run_is_not_run_again(tmp_path: Path) -> None:
     (run / "logging.jsonl").write_text("\n".join(rows) + "\n")
     extras = {
         "command": ["swift", "pt", "--model", "/m", "--eval_on_start", "true"],
-        **{"steps": 10, "checkpoint": "last", "work": str(tmp_path / "work")},
+        # An estimate, and off by one.
+        **{"steps": 11, "checkpoint": "last", "work": str(tmp_path / "work")},
     }
     trained = train(Program(extras, lambda _: None), "CPT")
     assert trained.checkpoint == run / "checkpoint-10"
