@@ -60,8 +60,7 @@ def run(main: Callable[[Program], dict[str, Json]]) -> None:
     """Run ``main`` under Dagster Pipes, or by hand when a parameter file is the only argument."""
     if len(sys.argv) > 1:
         extras = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
-        program = Program(extras, lambda message: print(json.dumps(message), flush=True))
-        _guarded(main, program)
+        _guarded(main, Program(extras, _print))
         return
     _end_with_parent()
     with open_dagster_pipes() as pipes:
@@ -70,6 +69,12 @@ def run(main: Callable[[Program], dict[str, Json]]) -> None:
 
 def _sender(pipes: PipesContext) -> Callable[[dict[str, Json]], None]:
     return pipes.report_custom_message
+
+
+def _print(message: dict[str, Json]) -> None:
+    """Print a message on a line of its own, in one write: a tool's output comes from a thread."""
+    sys.stdout.write(f"\n{json.dumps(message)}\n")
+    sys.stdout.flush()
 
 
 def _guarded(main: Callable[[Program], dict[str, Json]], program: Program) -> None:
