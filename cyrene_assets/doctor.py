@@ -9,7 +9,7 @@ from cyrene_assets.hardware import GIB, Hardware
 from cyrene_assets.memory import ModelShape, training_memory
 from cyrene_assets.models import model_size
 from cyrene_assets.project import Project
-from cyrene_assets.toolchains import SERVE, TOOLCHAINS, TRAIN, free_bytes, versions
+from cyrene_assets.toolchains import TOOLCHAINS, TRAIN, free_bytes, versions
 
 # Base, CPT checkpoint and merged model at two bytes a parameter, FP8 at 1.4, and while CPT runs
 # two checkpoints of weights (2) and optimizer state (4 in bfloat16).
@@ -76,7 +76,7 @@ def examine(project: Project, size: str | None) -> Examination:
                     f"the train toolchain has no {package} ({brings}): install it into {TRAIN.name}"
                     " as the README describes"
                 )
-    if SERVE.name in found.toolchains and size is not None:
+    if size is not None:
         _size_fits(project, size, hardware, found)
     return found
 

@@ -34,12 +34,11 @@ class History:
             row = json.loads(line)
         except ValueError:
             return None
-        position = row.get("global_step/max_steps") if isinstance(row, dict) else None
+        position = _position(row)
         if position is None:
             return None
-        done, _, total = str(position).partition("/")
-        step = int(done)
-        self.steps = int(total) if total.isdigit() else self.steps
+        step, total = position
+        self.steps = total or self.steps
         if "eval_loss" in row:
             self.evaluation[step] = {"epoch": row["epoch"], "eval_loss": row["eval_loss"]}
         elif "loss" in row:
@@ -255,6 +254,15 @@ def _resume(command: list[str], run: Path) -> tuple[list[str], int | None]:
     return [*command, "--resume_from_checkpoint", str(newest[1])], newest[0]
 
 
+def _position(row: Json) -> tuple[int, int | None] | None:
+    """Return the step that a row of ``logging.jsonl`` is of, and how many there are in all."""
+    position = row.get("global_step/max_steps") if isinstance(row, dict) else None
+    if position is None:
+        return None
+    done, _, total = str(position).partition("/")
+    return int(done), int(total) if total.isdigit() else None
+
+
 def _cut_log(log: Path, step: int) -> None:
     """Drop what was logged after ``step``: those steps are made again."""
     if not log.is_file():
@@ -262,10 +270,10 @@ def _cut_log(log: Path, step: int) -> None:
     kept = []
     for line in log.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True):
         try:
-            position = json.loads(line).get("global_step/max_steps")
-        except (ValueError, AttributeError):
+            position = _position(json.loads(line))
+        except ValueError:
             continue
-        if position is None or int(str(position).partition("/")[0]) <= step:
+        if position is None or position[0] <= step:
             kept.append(line)
     log.write_text("".join(kept), encoding="utf-8")
 
