@@ -50,7 +50,7 @@ def find_asset(name: str) -> ArtifactSpec:
         UserError: there is no such asset; the message lists those there are.
     """
     if name not in SPECS:
-        raise UserError(f"unknown asset {name!r}: the assets are {', '.join(SPECS)}")
+        raise UserError(f"unknown asset {name!r}: the assets are {', '.join(build_order())}")
     return SPECS[name]
 
 
@@ -58,14 +58,15 @@ def stages(target: str) -> list[list[str]]:
     """Return the assets up to ``target`` in build order, grouped so that a group shares partitions.
 
     Languages come first, then what has no partitions, then sizes; a group grows for as long as an
-    asset with its partitioning is ready.
+    asset with its partitioning is ready. What is near the raw files comes before what is far: data
+    that cannot be packed is found before the first training.
     """
     find_asset(target)
     waiting = _ancestors(target)
     done: set[str] = set()
     groups: list[list[str]] = []
     while waiting:
-        ready = [name for name in SPECS if name in waiting and _parents(name) <= done]
+        ready = sorted((name for name in waiting if _parents(name) <= done), key=_place)
         same = [n for n in ready if groups and _partitioning(n) == _partitioning(groups[-1][0])]
         if same:
             name = same[0]
@@ -80,8 +81,12 @@ def stages(target: str) -> list[list[str]]:
 
 def build_order() -> list[str]:
     """Return all assets in the order in which a build of everything makes them."""
-    order = [asset for target in SPECS for group in stages(target) for asset in group]
-    return sorted(SPECS, key=lambda asset: (_depth(asset), order.index(asset)))
+    return sorted(SPECS, key=_place)
+
+
+def _place(asset: str) -> tuple[int, int, int]:
+    """Return how far an asset is from what has no inputs, and its place among those as far."""
+    return _depth(asset), _partitioning(asset), list(SPECS).index(asset)
 
 
 def _depth(asset: str) -> int:

@@ -171,12 +171,12 @@ def test_a_run_of_the_ui_makes_what_it_is_asked_for(sandbox: Sandbox) -> None:
 def test_a_corrupt_input_is_named_set_aside_and_rebuilt(sandbox: Sandbox) -> None:
     before = sandbox.digests()
     folder = sandbox.artifact("parallel_corpus", None)
-    content = (folder / "units.parquet").read_bytes()
-    (folder / "units.parquet").write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    content = (folder / "units/en.parquet").read_bytes()
+    (folder / "units/en.parquet").write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     # The size is the same: it is found out when it is used.
     assert sandbox.plan("cpt_documents")["parallel_corpus"] is None
     said = sandbox.failure(["cpt_documents"], "en")
-    assert f"parallel_corpus {folder.name} is corrupt: the content of units.parquet" in said
+    assert f"parallel_corpus {folder.name} is corrupt: the content of units/en.parquet" in said
     assert "run `cyrene build` again" in said
     assert [f.name.partition("-")[0] for f in folder.parent.iterdir()] == [f"{folder.name}.corrupt"]
     plan = sandbox.plan("cpt_documents")
@@ -244,7 +244,7 @@ def test_a_failed_check_that_blocks_nothing_is_a_warning(sandbox: Sandbox) -> No
     _, events = sandbox.build("cpt_documents")
     warnings = [event.detail for event in events if event.kind == "warning"]
     assert len(warnings) == 1
-    assert warnings[0].startswith("no_unknown_placeholders: 1 units flagged unknown_placeholder")
+    assert warnings[0].startswith("unknown_placeholders: 1 units flagged unknown_placeholder")
     assert stale(sandbox) == {"sft_chat[en]", "sft_chat[xq7]"}
 
 

@@ -98,7 +98,10 @@ def test_reads_what_a_real_build_recorded(sandbox: Sandbox) -> None:
     assert units is not None
     assert record.lineage.inputs == {"parallel_corpus": units.digest}
     assert record.lineage.params == {"language": "en"}
-    assert [check["name"] for check in record.checks] == ["has_training_documents"]
+    assert [check["name"] for check in record.checks] == [
+        "has_training_documents",
+        "no_control_tokens",
+    ]
     manifest = sandbox.project.store.open("cpt_documents", "en", record.digest).manifest
     assert manifest["fingerprint"] == record.lineage.fingerprint
     assert manifest["run_id"] == record.run_id

@@ -1,165 +1,188 @@
 """The parallel corpus: all languages' units side by side, cleaned, flagged and split."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import polars as pl
 
 from cyrene_assets.corpus.clean import clean_units
+from cyrene_assets.corpus.comparison import Comparison
 from cyrene_assets.corpus.config import Corpus
-from cyrene_assets.corpus.sources import Problem, SourceError
-from cyrene_assets.corpus.split import assign_split
+from cyrene_assets.corpus.split import Scenes, assign_split, sharing_scenes
+from cyrene_assets.corpus.survey import Register, Survey, survey
 
-FLAGS = ("untranslated_copy", "duplicate", "unknown_placeholder", "empty", "control_tokens")
 # A unit of these kinds belongs to one language: it is not missing in the others.
 ONE_LANGUAGE_KINDS = ("vendor", "instruction")
-# Shorter texts ("Ha ha ha!", a name) are the same in many languages with good reason. UTF-8 bytes
-# of letters: four Han characters say about as much as a dozen Latin letters.
-COPY_LETTER_BYTES = 12
-# A copy's words are at home in its own language and mostly foreign to the one it stands in.
-COPY_AT_HOME = 0.85
-WORD = r"\p{Han}|\p{Hiragana}|\p{Katakana}|\p{Thai}|[\p{L}\p{M}]+"
-REPORTED_PROBLEMS = 20
+UNITS = "units"
 
 
 @dataclass(frozen=True)
 class Parallel:
-    """The tables of the parallel corpus.
+    """The parallel corpus in a folder.
 
-    ``units`` has every row of every language, with split and flags; ``coverage`` has unit, kind and
-    ``languages_missing`` (list of strings) of each unit that some language lacks. A unit is there
-    when cleaning leaves some of its text; vendor documents belong to one language. ``duplicates``
-    has language, scene and ``original`` of each scene that repeats an earlier one.
+    ``units/<language>.parquet`` has every row of a language: the raw columns (``text`` cleaned;
+    ``raw_text`` what it was, null where cleaning changed nothing), ``split`` and ``flags``.
+    ``coverage`` has unit, kind and ``languages_missing`` (list of strings) of each unit that some
+    language lacks. A unit is there when cleaning leaves some of its text; vendor documents belong
+    to one language. ``duplicates`` has language, scene, ``original`` and ``similarity`` of each
+    scene or document that repeats an earlier one: 1 where word for word (``exact``), else the
+    Jaccard similarity of ``similar``. ``copies`` has language, unit and ``original`` (a language)
+    of the units flagged ``untranslated_copy``.
     """
 
-    units: pl.DataFrame
+    folder: Path
+    languages: tuple[str, ...]
     coverage: pl.DataFrame
     duplicates: pl.DataFrame
+    copies: pl.DataFrame
+
+    def units(self, language: str) -> pl.DataFrame:
+        """Read the units of a language."""
+        return read_units(self.folder, language)
+
+    def each(self) -> Iterator[tuple[str, pl.DataFrame]]:
+        """Yield each language and its units."""
+        for language in self.languages:
+            yield language, self.units(language)
 
 
-def parallel_corpus(frames: Mapping[str, pl.DataFrame], corpus: Corpus) -> Parallel:
-    """Align the ``raw_dialog`` tables of all of the corpus's languages.
+def read_units(folder: Path, language: str) -> pl.DataFrame:
+    """Read a language's units from the folder of a parallel corpus."""
+    return pl.read_parquet(folder / UNITS / f"{language}.parquet")
 
-    ``units`` has the raw columns (``text`` cleaned, ``raw_text`` as it was), ``split`` and
-    ``flags``; languages in the order of their codes, each one's rows in their own order. Flags:
-    ``untranslated_copy`` (the text is another language's), ``duplicate`` (the scene or document
-    says, word for word, what an earlier one of its language says), ``unknown_placeholder``,
-    ``empty`` (nothing is left after cleaning), ``control_tokens`` (some were removed).
+
+def parallel_corpus(read: Callable[[str], pl.DataFrame], corpus: Corpus, folder: Path) -> Parallel:
+    """Align all of the corpus's languages, whose ``raw_dialog`` tables ``read`` returns.
+
+    Rows keep their order; for their flags see ``comparison``.
+    One language is in memory at a time, and of the others the numbers of ``Survey``.
 
     Raises:
         SourceError: a unit lies in another scene, or a scene is of another kind, in another
             language; each place with file and line.
     """
-    languages = sorted(corpus.languages)
-    units = pl.concat(
-        [clean_units(frames[code], corpus.languages[code].player) for code in languages]
+    languages = tuple(sorted(corpus.languages))
+    (folder / UNITS).mkdir()
+    with TemporaryDirectory(dir=folder) as cleaned:
+        register = Register()
+        surveys = []
+        for language in languages:
+            player = corpus.languages[language].player
+            units = clean_units(read(language), player)
+            units.write_ipc(Path(cleaned) / language)
+            surveys.append(survey(units, register.number(units), player))
+        register.refuse_misaligned()
+
+        def column(language: int, name: str) -> pl.Series:
+            path = Path(cleaned) / languages[language]
+            return pl.read_ipc(path, columns=[name])[name]
+
+        comparison = Comparison(surveys, column)
+        split = assign_split(_scenes(register, surveys), corpus.split)
+        for index, language in enumerate(languages):
+            units = pl.read_ipc(Path(cleaned) / language)
+            units.drop("placeholders", "control_tokens").with_columns(
+                flags=comparison.flags(index, units),
+                split=split.gather(surveys[index].rows["scene"]),
+            ).write_parquet(folder / UNITS / f"{language}.parquet", statistics=False)
+    return Parallel(
+        folder,
+        languages,
+        _coverage(surveys, register, languages),
+        _duplicates(surveys, register, languages),
+        _copies(comparison, surveys, register, languages),
     )
-    _refuse_misaligned(units)
-    originals = _originals(units)
-    flagged = units.join(
-        originals, on=["language", "scene"], how="left", maintain_order="left"
-    ).with_columns(
-        duplicate=pl.col("original").is_not_null() & (pl.col("original") != pl.col("scene")),
-        unknown_placeholder=pl.col("placeholders").list.len() > 0,
-        empty=pl.col("text") == "",
-        control_tokens=pl.col("control_tokens") > 0,
-        untranslated_copy=_untranslated(units),
-    )
-    names = pl.concat_list(
-        [pl.when(pl.col(flag)).then(pl.lit(flag)) for flag in FLAGS]
-    ).list.drop_nulls()
-    duplicates = originals.filter(pl.col("original") != pl.col("scene"))
-    split = assign_split(units, duplicates, corpus.split)
-    units = (
-        flagged.with_columns(flags=names)
-        .drop("placeholders", "original", *FLAGS)
-        .join(split, on="scene", how="left", maintain_order="left")
-    )
-    return Parallel(units, _coverage(units, languages), duplicates)
 
 
-def _refuse_misaligned(units: pl.DataFrame) -> None:
-    """Languages must agree on what scene a unit is in, and on what a scene is."""
-    problems = []
-    for key, value in (("unit", "scene"), ("scene", "kind")):
-        first = [pl.col(c).first().over(key).alias(f"{c}_first") for c in (value, "file", "line")]
-        for row in (
-            units.with_columns(first)
-            .filter(pl.col(value) != pl.col(f"{value}_first"))
-            .rows(named=True)
-        ):
-            problems.append(
-                Problem(
-                    row["file"],
-                    row["line"],
-                    f"{key} {row[key]!r} is of {value} {row[value]!r} here and of "
-                    f"{row[f'{value}_first']!r} in {row['file_first']}:{row['line_first']}",
-                    "give it the same in all languages, or an id of its own",
-                )
+def _scenes(register: Register, surveys: list[Survey]) -> Scenes:
+    chats = pl.concat([found.chats for found in surveys]).value_counts()
+    similar = pl.concat([found.similar for found in surveys])
+    return Scenes(
+        names=register.scenes["scene"],
+        kinds=register.scenes["kind"],
+        duplicates=pl.concat([found.duplicates for found in surveys]).unique().sort("scene").rows(),
+        joined=similar.select("first", "second").unique().sort("first", "second").rows()
+        + sharing_scenes(pl.concat([found.texts for found in surveys])),
+        chats=dict(chats.rows()),
+    )
+
+
+def _copies(
+    comparison: Comparison,
+    surveys: list[Survey],
+    register: Register,
+    languages: tuple[str, ...],
+) -> pl.DataFrame:
+    """Return language, unit and original of the untranslated copies, by name."""
+    tables = []
+    for index, own in enumerate(surveys):
+        copies = comparison.copies.filter(pl.col("language") == index)
+        units = own.rows["unit"].gather(copies["row"])
+        tables.append(
+            pl.DataFrame(
+                {
+                    "language": pl.repeat(languages[index], len(copies), eager=True),
+                    "unit": register.units["unit"].gather(units),
+                    "original": pl.Series(languages).gather(copies["original"]),
+                },
+                schema=dict.fromkeys(("language", "unit", "original"), pl.String()),
             )
-    if problems:
-        raise SourceError(problems[:REPORTED_PROBLEMS])
-
-
-def _originals(units: pl.DataFrame) -> pl.DataFrame:
-    """Return per language and scene the first scene (``original``) with the very same texts."""
-    content = pl.concat_str([pl.col("title").fill_null(""), pl.col("text")], separator="\x1f")
-    return (
-        units.filter(pl.col("text") != "")
-        .group_by("language", "scene", maintain_order=True)
-        .agg(content.str.join("\x1e").alias("content"))
-        .select(
-            "language",
-            "scene",
-            pl.col("scene").first().over("language", "content").alias("original"),
         )
+    return pl.concat(tables)
+
+
+def _coverage(
+    surveys: list[Survey], register: Register, languages: tuple[str, ...]
+) -> pl.DataFrame:
+    kind_of = register.units.select("number", "unit").with_columns(
+        kind=register.units.join(
+            register.scenes.select("scene", "kind"), on="scene", how="left", maintain_order="left"
+        )["kind"]
     )
-
-
-def _untranslated(units: pl.DataFrame) -> pl.Series:
-    """Say for each row whether its text is a copy of another language's.
-
-    Of the languages in which a unit reads the same, the original is the one in which most of its
-    words are found in other units; in another it is a copy unless most of the words are at home
-    there too, as in languages that share words and a script. Where no word is found anywhere else
-    (a very small corpus), the first language by code counts as the original.
-    """
-    words = pl.col("text").str.to_lowercase().str.extract_all(WORD).list.unique()
-    letters = pl.col("text").str.replace_all(r"[^\p{L}\p{M}]", "").str.len_bytes()
-    rows = units.with_row_index("row").select(
-        "row",
-        "unit",
-        "language",
-        pl.col("raw_text").str.normalize("NFC").str.strip_chars().alias("same"),
-        words.alias("word"),
-        (letters >= COPY_LETTER_BYTES).alias("long"),
-    )
-    shared = pl.col("language").n_unique().over("unit", "same") > 1
-    suspects = rows.filter(shared & pl.col("long"))
-    if suspects.is_empty():
-        return pl.repeat(False, len(units), eager=True)
-    vocabulary = rows.filter(~shared).select("language", "word").explode("word").unique()
-    at_home = (
-        suspects.explode("word")
-        .join(vocabulary.with_columns(known=1), on=["language", "word"], how="left")
-        .group_by("row", "unit", "same", "language")
-        .agg(pl.col("known").count().alias("known"))
-        .sort("known", "language", descending=[True, False])
-    )
-    best = pl.col("known").first().over("unit", "same")
-    original = pl.col("language").first().over("unit", "same")
-    copies = at_home.filter(
-        (pl.col("language") != original) & ((best == 0) | (pl.col("known") < COPY_AT_HOME * best))
-    )
-    return rows["row"].is_in(copies["row"].implode())
-
-
-def _coverage(units: pl.DataFrame, languages: list[str]) -> pl.DataFrame:
-    present = units.filter((pl.col("text") != "") & ~pl.col("kind").is_in(ONE_LANGUAGE_KINDS))
-    missing = pl.lit(pl.Series([languages])).list.set_difference("languages").list.sort()
+    present = pl.concat(
+        [
+            found.rows.filter(pl.col("characters") > 0).select(
+                "unit", pl.lit(languages[index]).alias("language")
+            )
+            for index, found in enumerate(surveys)
+        ]
+    ).filter(pl.len().over("unit") < len(languages))
+    every = pl.DataFrame({"every": [list(languages)]})
+    missing = pl.col("every").list.set_difference("language").list.sort()
     return (
-        present.group_by("unit", "kind", maintain_order=True)
-        .agg(pl.col("language").unique().alias("languages"))
-        .select("unit", "kind", missing.alias("languages_missing"))
-        .filter(pl.col("languages_missing").list.len() > 0)
+        present.group_by("unit")
+        .agg(pl.col("language").unique())
+        .join(kind_of.rename({"unit": "name", "number": "unit"}), on="unit")
+        .filter(~pl.col("kind").is_in(ONE_LANGUAGE_KINDS))
+        .join(every, how="cross")
+        .sort("unit")
+        .select(pl.col("name").alias("unit"), "kind", missing.alias("languages_missing"))
     )
+
+
+def _duplicates(
+    surveys: list[Survey], register: Register, languages: tuple[str, ...]
+) -> pl.DataFrame:
+    names = register.scenes["scene"]
+    tables = []
+    for language, found in zip(languages, surveys, strict=True):
+        exact = found.duplicates.select(
+            "scene", "original", similarity=pl.lit(1.0), exact=pl.lit(True)
+        )
+        near = found.similar.select(
+            scene="second", original="first", similarity="similarity", exact=pl.lit(False)
+        ).join(exact, on="scene", how="anti")
+        tables.append(
+            pl.concat([exact, near])
+            .sort("scene", "original")
+            .select(
+                pl.lit(language).alias("language"),
+                pl.lit(names).gather("scene").alias("scene"),
+                pl.lit(names).gather("original").alias("original"),
+                "similarity",
+                "exact",
+            )
+        )
+    return pl.concat(tables)

@@ -1,33 +1,36 @@
 """The linter behind ``cyrene corpus check``: everything that is wrong with a corpus, at once."""
 
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import polars as pl
 
 from cyrene_assets.corpus.align import ONE_LANGUAGE_KINDS, Parallel, parallel_corpus
-from cyrene_assets.corpus.clean import UNKNOWN_PLACEHOLDER
-from cyrene_assets.corpus.config import CONTROL_MARKUP, Corpus, load_corpus
+from cyrene_assets.corpus.config import Corpus, load_corpus
+from cyrene_assets.corpus.findings import SHOWN, findings
 from cyrene_assets.corpus.sources import Problem, SourceError, read_listed
 from cyrene_assets.errors import UserError
 
 # A language with fewer units than this share of the largest one's is thinly translated.
 COVERAGE = 0.95
-MISSING_SHOWN = 20
 
 
 @dataclass(frozen=True)
 class Counts:
-    """What a language has; ``characters`` are those of the cleaned text."""
+    """What a language has; ``characters`` are those of the cleaned text.
+
+    ``translatable`` are the units with text that other languages should have as well.
+    """
 
     lines: int
     scenes: int
     documents: int
     characters: int
     character_lines: int
+    translatable: int
 
 
 @dataclass
@@ -63,46 +66,79 @@ def lint(folder: Path) -> Report:
         remedy = "mend corpus.yaml, then check again"
         return Report(folder.name, errors=[Problem("corpus.yaml", 0, str(error), remedy)])
     report = Report(corpus.name)
-    frames = {}
-    for language in corpus.languages:
-        try:
-            frames[language], left_out = read_listed(folder, corpus, language)
+    readable = {}
+    with TemporaryDirectory() as scratch:
+        for language, entry in corpus.languages.items():
+            try:
+                rows, left_out = read_listed(folder, corpus, language)
+            except SourceError as error:
+                # What is wrong with the source as a whole is found again with each language.
+                report.errors += [p for p in error.problems if p not in report.errors]
+                continue
             report.warnings += [problem for problem in left_out if problem not in report.warnings]
+            rows.write_parquet(Path(scratch) / f"{language}.parquet")
+            readable[language] = entry
+        if not readable:
+            return report
+        corpus = corpus.model_copy(update={"languages": readable})
+        (Path(scratch) / "parallel").mkdir()
+        try:
+            parallel = parallel_corpus(
+                lambda language: pl.read_parquet(Path(scratch) / f"{language}.parquet"),
+                corpus,
+                Path(scratch) / "parallel",
+            )
         except SourceError as error:
-            # What is wrong with the source as a whole is found again with each language.
-            report.errors += [p for p in error.problems if p not in report.errors]
-    if not frames:
-        return report
-    readable = {code: corpus.languages[code] for code in frames}
-    corpus = corpus.model_copy(update={"languages": readable})
-    try:
-        parallel = parallel_corpus(frames, corpus)
-    except SourceError as error:
-        report.errors += error.problems
-        return report
-    report.languages = {code: _counts(parallel.units, code) for code in corpus.languages}
-    report.warnings += _silent_people(parallel.units, corpus)
-    report.warnings += _thin_languages(parallel.units, corpus)
-    report.warnings += _missing(parallel)
-    report.warnings += _duplicates(parallel)
-    report.warnings += _flagged(parallel.units)
+            report.errors += error.problems
+            return report
+        _look_at(parallel, corpus, report)
     return report
 
 
-def _counts(units: pl.DataFrame, language: str) -> Counts:
-    own = units.filter(pl.col("language") == language)
-    dialog = own.filter(pl.col("kind") == "dialog")
+def _look_at(parallel: Parallel, corpus: Corpus, report: Report) -> None:
+    """Add counts and warnings, one language in memory at a time."""
+    counts = {}
+    heard: set[tuple[str, str, str]] = set()
+    flagged = []
+    places = pl.DataFrame(schema={"unit": pl.String, "file": pl.String, "line": pl.Int32})
+    firsts = []
+    missing = parallel.coverage["unit"]
+    for language, units in parallel.each():
+        counts[language] = _counts(units)
+        heard.update(units.select("language", "role", "speaker").unique().rows())
+        flagged += findings(units, parallel.copies)
+        with_text = units.filter(pl.col("text") != "").select(places.columns)
+        places = pl.concat(
+            [places, with_text.filter(pl.col("unit").is_in(missing.implode()))]
+        ).unique(["unit"], keep="first", maintain_order=True)
+        firsts.append(
+            units.select("language", "scene", "file", "line").unique(
+                ["scene"], keep="first", maintain_order=True
+            )
+        )
+    report.languages = {code: counts[code] for code in corpus.languages}
+    report.warnings += _silent_people(heard, corpus)
+    report.warnings += _thin_languages(report.languages)
+    report.warnings += _missing(parallel.coverage, places)
+    report.warnings += _duplicates(parallel.duplicates, pl.concat(firsts))
+    report.warnings += flagged
+
+
+def _counts(units: pl.DataFrame) -> Counts:
+    dialog = units.filter(pl.col("kind") == "dialog")
     return Counts(
         lines=len(dialog),
         scenes=dialog["scene"].n_unique(),
-        documents=len(own) - len(dialog),
-        characters=int(own["text"].str.len_chars().sum()),
-        character_lines=len(own.filter(pl.col("role") == "character")),
+        documents=len(units) - len(dialog),
+        characters=int(units["text"].str.len_chars().sum()),
+        character_lines=len(units.filter(pl.col("role") == "character")),
+        translatable=len(
+            units.filter((pl.col("text") != "") & ~pl.col("kind").is_in(ONE_LANGUAGE_KINDS))
+        ),
     )
 
 
-def _silent_people(units: pl.DataFrame, corpus: Corpus) -> Iterator[Problem]:
-    heard = set(units.select("language", "role", "speaker").unique().rows())
+def _silent_people(heard: set[tuple[str, str, str]], corpus: Corpus) -> Iterator[Problem]:
     for code, entry in corpus.languages.items():
         for key, role, names in (
             ("speakers", "character", entry.speakers),
@@ -118,90 +154,59 @@ def _silent_people(units: pl.DataFrame, corpus: Corpus) -> Iterator[Problem]:
                     )
 
 
-def _thin_languages(units: pl.DataFrame, corpus: Corpus) -> Iterator[Problem]:
-    shared = units.filter((pl.col("text") != "") & ~pl.col("kind").is_in(ONE_LANGUAGE_KINDS))
-    sizes = {code: len(shared.filter(pl.col("language") == code)) for code in corpus.languages}
-    largest = max(sizes, key=lambda code: sizes[code])
-    for code, size in sizes.items():
-        if size < COVERAGE * sizes[largest]:
+def _thin_languages(languages: Mapping[str, Counts]) -> Iterator[Problem]:
+    largest = max(languages, key=lambda code: languages[code].translatable)
+    most = languages[largest].translatable
+    for code, counts in languages.items():
+        if counts.translatable < COVERAGE * most:
             yield Problem(
                 "corpus.yaml",
                 0,
-                f"{code} has {size} units, {size / sizes[largest]:.0%} of {largest}'s",
+                f"{code} has {counts.translatable} units, "
+                f"{counts.translatable / most:.0%} of {largest}'s",
                 "translate the missing ones",
             )
 
 
-def _missing(parallel: Parallel) -> Iterator[Problem]:
-    places = parallel.units.filter(pl.col("text") != "").unique(
-        ["unit"], keep="first", maintain_order=True
-    )
+def _missing(coverage: pl.DataFrame, places: pl.DataFrame) -> Iterator[Problem]:
     missing = (
-        parallel.coverage.explode("languages_missing")
-        .join(places.select("unit", "file", "line"), on="unit", maintain_order="left")
+        coverage.explode("languages_missing")
+        .join(places, on="unit", maintain_order="left")
         .select("languages_missing", "unit", "file", "line")
     )
     for (language,), rows in missing.group_by("languages_missing", maintain_order=True):
-        for _, unit, file, line in rows.head(MISSING_SHOWN).rows():
+        for _, unit, file, line in rows.head(SHOWN).rows():
             message = f"missing translation: {unit} is not in {language}"
             yield Problem(file, line, message, f"translate it into {language}")
-        if len(rows) > MISSING_SHOWN:
-            more = len(rows) - MISSING_SHOWN
+        if len(rows) > SHOWN:
+            more = len(rows) - SHOWN
             yield Problem(
                 "corpus.yaml", 0, f"{more} more units are not in {language}", "translate them"
             )
 
 
-def _duplicates(parallel: Parallel) -> Iterator[Problem]:
-    first = parallel.units.unique(["language", "scene"], keep="first", maintain_order=True)
+def _duplicates(duplicates: pl.DataFrame, firsts: pl.DataFrame) -> Iterator[Problem]:
+    """Yield the scenes that repeat others, all languages of one together."""
     found = (
-        parallel.duplicates.join(first, on=["language", "scene"], maintain_order="left")
-        .group_by("scene", "original", maintain_order=True)
-        .agg(pl.col("language"), pl.col("file").first(), pl.col("line").first())
+        duplicates.join(firsts, on=["language", "scene"], maintain_order="left")
+        .group_by("scene", "original", "exact", maintain_order=True)
+        .agg(pl.col("language", "similarity"), pl.col("file", "line").first())
     )
-    for row in found.rows(named=True):
-        yield Problem(
-            row["file"],
-            row["line"],
-            f"duplicate: {row['scene']} repeats {row['original']} word for word "
-            f"in {', '.join(row['language'])}",
-            "remove one of them, or leave it: only the first is trained on",
-        )
-
-
-def _flagged(units: pl.DataFrame) -> Iterator[Problem]:
-    copied = pl.col("flags").list.contains("untranslated_copy")
-    originals = {
-        (unit, text): language
-        for unit, text, language in units.filter(
-            ~copied & pl.col("unit").is_in(units.filter(copied)["unit"].implode())
-        )
-        .select("unit", "raw_text", "language")
-        .rows()
-    }
-    for row in units.filter(pl.col("flags").list.len() > 0).rows(named=True):
-        flags, place = row["flags"], (row["file"], row["line"])
-        if "untranslated_copy" in flags:
-            original = originals.get((row["unit"], row["raw_text"]), "another language")
+    for (exact,), rows in found.group_by("exact", maintain_order=True):
+        for row in rows.head(SHOWN).rows(named=True):
+            where = f"in {', '.join(row['language'])}"
+            alike = f"{max(row['similarity']):.0%}"
             yield Problem(
-                *place,
-                f"untranslated copy: {row['unit']} reads as in {original}",
-                f"translate it into {row['language']}",
+                row["file"],
+                row["line"],
+                f"duplicate: {row['scene']} repeats {row['original']} word for word {where}"
+                if exact
+                else f"near-duplicate: {row['scene']} is {alike} like {row['original']} {where}",
+                "remove one of them, or leave it: only the first is trained on"
+                if exact
+                else "remove one of them, or leave it: both are on one side of the split",
             )
-        if "unknown_placeholder" in flags:
-            text = "\n".join(row[name] or "" for name in ("speaker", "title", "text"))
-            found = ", ".join(dict.fromkeys(re.findall(UNKNOWN_PLACEHOLDER, text)))
-            yield Problem(
-                *place,
-                f"unknown placeholder {found} in {row['unit']}",
-                "write what it stands for; until then the line is not trained on",
-            )
-        if "control_tokens" in flags:
-            found = ", ".join(dict.fromkeys(re.findall(CONTROL_MARKUP, row["raw_text"])))
-            yield Problem(
-                *place,
-                f"control tokens in {row['unit']}: {found or 'assembled by cleaning'}",
-                "remove them from the text, as cleaning does",
-            )
-        if "empty" in flags:
-            yield Problem(*place, f"no text is left in {row['unit']}", "write it, or remove it")
+        if len(rows) > SHOWN:
+            kind = "duplicates" if exact else "near-duplicates"
+            message = f"{len(rows) - SHOWN} more scenes or documents are {kind}"
+            yield Problem("corpus.yaml", 0, message, "look at the first ones")

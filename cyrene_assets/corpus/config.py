@@ -17,11 +17,21 @@ from pydantic import (
 
 from cyrene_assets.corpus import sources
 from cyrene_assets.errors import UserError
-from cyrene_assets.recipe import Strict, parse_model
+from cyrene_assets.yaml_models import Strict, parse_model
 
 CODE = re.compile(r"[A-Za-z0-9_-]+")
-# What Qwen3.5's tokenizer or ms-swift's templates take for more than text.
-CONTROL_MARKUP = r"<\|[^<>|\n]*\|>|</?(?:think|tool_call|tool_response|image|video|audio)>"
+# What Qwen3.5's tokenizer (its added tokens) or ms-swift's templates take for more than text, and
+# what is written like it: ``<|name|>`` is any tokenizer's. No alternative holds white space or a
+# backslash, so none comes about where lines are joined, and none is hidden by JSON's escapes.
+# ms-swift reads ``<img>path</img>`` even in data without images, and replaces ``{{QUERY}}`` and its
+# kin in prompts. Full-width letters or invisible characters inside make a token plain text.
+CONTROL_MARKUP = (
+    r"<\|[!-;=?-\[\]-{}~]+\|>"
+    r"|</?(?:think|tool_call|tool_response|image|video|audio|img)>"
+    r"|<(?:tts_pad|tts_text_bos|tts_text_bos_single|tts_text_eod)>"
+    r"|<(?:bbox|ref-object|cot-process|start-image)>"
+    r"|\{\{(?:SYSTEM|QUERY|RESPONSE|ROUND0|ROUND1)\}\}"
+)
 
 
 def _name(value: str) -> str:

@@ -1,13 +1,30 @@
 """Reading the JSON Lines files of a corpus, with every problem named by file and line."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from cyrene_assets.corpus.sources import Problem, unreadable
+import msgspec
+
+from cyrene_assets.corpus.sources import (
+    LONGEST_LINE,
+    Problem,
+    SourceError,
+    too_long,
+    unreadable,
+)
+from cyrene_assets.corpus.sources._raw_files import checked
+
+if TYPE_CHECKING:
+    import polars as pl
 
 REPORTED_PROBLEMS = 20
+NULLABLE = "speaker"
+BOM = b"\xef\xbb\xbf"
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+# Lines are put into a table so many at a time.
+CHUNK = 100_000
 
 
 class JsonLines:
@@ -15,6 +32,7 @@ class JsonLines:
 
     def __init__(self, root: Path, path: Path) -> None:
         self.name = path.relative_to(root).as_posix()
+        self._root = root
         self._path = path
         self._problems: list[Problem] = []
 
@@ -23,39 +41,89 @@ class JsonLines:
         self._problems.append(Problem(self.name, line, message, remedy))
 
     def reported(self) -> list[Problem]:
-        """Return the first 20 problems, and how many more there are."""
-        left_out = len(self._problems) - REPORTED_PROBLEMS
+        """Return the first 20 problems by line, and how many more there are."""
+        problems = sorted(self._problems, key=lambda problem: problem.line)
+        left_out = len(problems) - REPORTED_PROBLEMS
         if left_out <= 0:
-            return self._problems
+            return problems
         more = Problem(self.name, 0, f"{left_out} more problems", "mend the first ones, look again")
-        return [*self._problems[:REPORTED_PROBLEMS], more]
+        return [*problems[:REPORTED_PROBLEMS], more]
 
-    def has_ids(self, line: int, record: dict[str, Any], keys: tuple[str, ...]) -> bool:
-        """Return whether the record's ``keys`` are filled in; note those that are not."""
-        blank = [key for key in keys if not record[key].strip()]
-        for key in blank:
-            self.wrong(line, f"`{key}` is empty", "fill it in")
-        return not blank
+    def table(self, keys: tuple[str, ...]) -> "pl.DataFrame":
+        """Return the ``keys`` of each line that has them, of the right type, and no other.
 
-    def records(self, keys: tuple[str, ...]) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Yield number and object of each line that has ``keys``, of the right type, and no other.
-
-        ``speaker`` may be null.
+        They are strings (``speaker`` may be null); ``number`` is the line's. What is wrong with the
+        other lines is noted.
         """
+        import polars as pl
+
+        schema = {"number": pl.Int32(), **dict.fromkeys(keys, pl.String())}
+        chunks = [pl.DataFrame(schema=schema)]
+        rows: list[tuple[Any, ...]] = []
+
+        def put() -> None:
+            columns = zip(*rows, strict=True) if rows else [()] * len(schema)
+            chunks.append(pl.DataFrame(dict(zip(schema, columns, strict=True)), schema=schema))
+            rows.clear()
+
+        for row in self._rows(keys):
+            rows.append(row)
+            if len(rows) == CHUNK:
+                put()
+        put()
+        return self._without_long_texts(pl.concat(chunks))
+
+    def _rows(self, keys: tuple[str, ...]) -> Iterator[tuple[Any, ...]]:
+        """Yield number and values of the lines that are as they should be; the others are noted.
+
+        A line without a backslash, and with no more quotes than its keys and values need, has no
+        key twice and nothing escaped: it is right if it can be decoded. Others are looked at.
+        """
+        types = [(key, str | None if key == NULLABLE else str) for key in keys]
+        line_type = msgspec.defstruct("Line", types, forbid_unknown_fields=True, gc=False)
+        decode = msgspec.json.Decoder(line_type).decode
+        values = msgspec.structs.astuple
+        for number, offset, line in self._lines():
+            if b"\\" not in line:
+                try:
+                    found = values(decode(line))
+                except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                    pass  # Below it is said what is wrong.
+                else:
+                    if line.count(b'"') == 4 * len(keys) - 2 * found.count(None):
+                        yield number, *found
+                        continue
+            record = self._record(number, line, offset, keys)
+            if record is not None:
+                yield number, *(record[key] for key in keys)
+
+    def _lines(self) -> Iterator[tuple[int, int, bytes]]:
+        """Yield number, offset and bytes of each line; blank ones at the end of the file are none.
+
+        A byte order mark is not part of the first.
+        """
+        blank: list[tuple[int, int, bytes]] = []
+        offset = 0
         try:
-            data = self._path.read_bytes()
+            checked(self._path, self.name, self._root)
+            with self._path.open("rb") as file:
+                for number, line in enumerate(file, start=1):
+                    if number == 1 and line.startswith(UTF_16):
+                        self.wrong(0, "not UTF-8 but UTF-16", "save it as UTF-8")
+                        return
+                    text = line.removeprefix(BOM) if number == 1 else line
+                    start = offset + len(line) - len(text)
+                    offset += len(line)
+                    if not text.strip():
+                        blank.append((number, start, text))
+                        continue
+                    yield from blank
+                    blank.clear()
+                    yield number, start, text.removesuffix(b"\n")
+        except SourceError as error:
+            self._problems += error.problems
         except OSError as error:
             self._problems.append(unreadable(self.name, error))
-            return
-        lines = data.removeprefix(b"\xef\xbb\xbf").split(b"\n")
-        while lines and not lines[-1].strip():
-            lines.pop()
-        offset = len(data) - len(data.removeprefix(b"\xef\xbb\xbf"))
-        for number, line in enumerate(lines, start=1):
-            record = self._record(number, line, offset, keys)
-            offset += len(line) + 1
-            if record is not None:
-                yield number, record
 
     def _record(
         self, number: int, line: bytes, offset: int, keys: tuple[str, ...]
@@ -84,6 +152,40 @@ class JsonLines:
             return None
         return record if _fits(record, keys, wrong) else None
 
+    def without(self, table: "pl.DataFrame", where: "pl.Expr", *said: str) -> "pl.DataFrame":
+        """Return the table without some rows, and note what is wrong with them.
+
+        ``said`` are message and remedy, in which ``{key}`` stands for the row's value of a column.
+        """
+        for row in table.filter(where).rows(named=True):
+            self.wrong(row["number"], *(text.format_map(_Quoted(row)) for text in said))
+        return table.remove(where)
+
+    def with_ids(self, table: "pl.DataFrame", keys: Iterable[str]) -> "pl.DataFrame":
+        """Return the rows of which all of ``keys`` are filled in; note the others."""
+        import polars as pl
+
+        blank = {key: pl.col(key).str.strip_chars() == "" for key in keys}
+        for key, where in blank.items():
+            self.without(table, where, f"`{key}` is empty", "fill it in")
+        return table.remove(pl.any_horizontal(*blank.values()))
+
+    def _without_long_texts(self, table: "pl.DataFrame") -> "pl.DataFrame":
+        import polars as pl
+
+        long = table.filter(pl.col("text").str.len_bytes() > LONGEST_LINE)
+        lines = [row["number"] for row in long.rows(named=True) if too_long(row["text"])]
+        message = f"`text` has a line over {LONGEST_LINE:,} characters"
+        return self.without(table, pl.col("number").is_in(lines), message, "cut it up")
+
+
+class _Quoted(dict[str, Any]):
+    """A row's values as they are quoted in a message."""
+
+    def __getitem__(self, key: str) -> str:
+        value = super().__getitem__(key)
+        return repr(value) if isinstance(value, str) else str(value)
+
 
 def _fits(record: dict[str, Any], keys: tuple[str, ...], wrong: Callable[[str, str], None]) -> bool:
     fits = True
@@ -91,7 +193,7 @@ def _fits(record: dict[str, Any], keys: tuple[str, ...], wrong: Callable[[str, s
         value = record.get(key)
         if key not in record:
             wrong(f"`{key}` is missing", f"give the line {_quoted(keys)}")
-        elif value is None and key == "speaker":
+        elif value is None and key == NULLABLE:
             continue
         elif not isinstance(value, str):
             wrong(f"`{key}` is {_type(value)} ({json.dumps(value)[:60]})", "write a string")

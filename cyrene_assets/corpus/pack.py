@@ -1,24 +1,20 @@
-"""The training sequence: every document as often as the recipe says, in reading order, in packs.
+"""A stage's training and validation sets: measured, repeated, ordered, packed and written."""
 
-ms-swift packs rows next-fit in the order of the file (``--packing_strategy sequential``) and knows
-nothing of copies. So the order is made such that next-fit alone puts no two copies of a document in
-one pack; the packs written here are those that training will see.
-"""
-
-import json
-import random
-from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
 
+from cyrene_assets.corpus.binpack import fill, next_fit, packing_order
+from cyrene_assets.corpus.cached_dataset import write_cached_dataset
+from cyrene_assets.corpus.cut import cut_documents
 from cyrene_assets.corpus.render import document_messages, write_messages_jsonl
-from cyrene_assets.corpus.tokens import chat_text, count_tokens, cut_documents
+from cyrene_assets.corpus.sequence import Ints, copies_of, training_sequence
+from cyrene_assets.corpus.tokens import TokenCounter, chat_text
 from cyrene_assets.errors import UserError
-from cyrene_assets.recipe import Passes, Stage
+from cyrene_assets.recipe import Stage
 
 
 @dataclass(frozen=True)
@@ -26,13 +22,17 @@ class Packed:
     """What was packed: rows and tokens of the training sequence, its packs and how full they are.
 
     ``cut`` documents were longer than the sequence length, ``dropped`` conversations were and are
-    in no file. ``fill`` is the mean share of a pack that holds tokens.
+    in no file. ``fill`` is the mean share of a pack that holds tokens. ``copies_together`` counts
+    the rows in packs that hold the same document already, ``translations_together`` those in packs
+    that hold the same in another language: 0, but for a corpus of a few packs.
     """
 
     rows: int
     tokens: int
     packs: int
     fill: float
+    copies_together: int
+    translations_together: int
     validation_rows: int
     cut: int
     dropped: int
@@ -51,209 +51,180 @@ def pack_corpus(
 ) -> Packed:
     """Write a stage's training and validation sets into the folder ``out``.
 
-    ``frames`` are the documents (cpt) or chats (sft) by language. Written are ``train.jsonl`` (the
-    whole sequence), ``rows.parquet`` (its rows: row, document, language, kind, pass, tokens, pack),
-    ``validation.jsonl`` and ``validation/<language>.jsonl`` (each document once; for a language
-    without any the file is empty), ``token_counts.parquet`` (language, kind, split, documents,
-    tokens; each document counted once, whatever its passes). Documents that are too long are cut,
-    conversations dropped. ``tokens`` count what is trained on: see ``tokens.END_TOKENS`` and
-    ``tokens.chat_text``.
+    ``frames`` are the documents (cpt) or chats (sft) by language; each is asked for once. Written
+    are
+
+    - ``train.jsonl``: the whole training sequence, and ``rows.parquet``: its rows (row, document,
+      scene, language, kind, pass, tokens, pack), where ``pack`` is what ms-swift's sequential
+      packing makes of them;
+    - ``validation.jsonl`` and ``validation/<language>.jsonl``: each document once, unpacked (for a
+      language without any the file is empty), and ``validation_rows.parquet``: their rows
+      (document, scene, language, kind, tokens);
+    - ``cached/train``, ``cached/validation`` and ``cached/validation/<language>`` (of those that
+      have any): the same for ``--cached_dataset``;
+    - ``token_counts.parquet`` (language, kind, split, documents, tokens): each document counted
+      once, whatever its passes.
+
+    Documents that are too long are cut, conversations dropped. ``tokens`` count what is trained on:
+    see ``tokens.END_TOKENS`` and ``tokens.chat_text``. A pack holds a unit once (see
+    ``binpack.packing_order``): no copies of it, no translations, and no two pieces of it.
 
     Raises:
         UserError: nothing to train on or to validate with, or no tokenizer in the file.
     """
-    measure = _documents if stage_name == "cpt" else _chats
-    pieces = measure(frames, tokenizer_json, stage.sequence_length)
-    fitting = pieces.filter(pl.col("tokens") <= stage.sequence_length)
-    train = training_sequence(fitting.filter(pl.col("split") == "train"), stage.passes, stage.seed)
-    validation = fitting.filter(pl.col("split") == "validation")
-    dropped = len(pieces) - len(fitting)
-    _refuse_empty(stage_name, train, validation, f"{dropped} of {len(pieces)}", stage)
+    counter = TokenCounter(tokenizer_json)
+    parts = [
+        _measured(stage_name, frames[code], code, counter, stage.sequence_length)
+        for code in sorted(frames)
+    ]
+    # In one piece: rows repeat, and only then do repeated strings share their memory.
+    train = pl.concat([part.train for part in parts], rechunk=True)
+    validation = pl.concat([part.validation for part in parts])
+    dropped = sum(part.dropped for part in parts)
+    copies = copies_of(train, stage.passes)
+    _refuse_empty(stage_name, int(copies.sum()), len(validation), dropped, stage)
 
-    train = train[separate_copies(*_lengths_and_documents(train), stage.sequence_length)]
-    lengths, documents = _lengths_and_documents(train)
-    packs = pack_sequential(lengths, documents, stage.sequence_length)
-    rows = train.with_row_index("row").with_columns(pl.Series("pack", packs, dtype=pl.UInt32))
-    write_messages_jsonl(rows["messages"], out / "train.jsonl")
-    rows.select(
-        pl.col("row", "pack").cast(pl.Int32), "document", "language", "kind", "pass", "tokens"
-    ).select("row", "document", "language", "kind", "pass", "tokens", "pack").write_parquet(
-        out / "rows.parquet"
-    )
-    write_messages_jsonl(validation["messages"], out / "validation.jsonl")
-    (out / "validation").mkdir()
-    for language in sorted(frames):
-        of_language = validation.filter(pl.col("language") == language)
-        write_messages_jsonl(of_language["messages"], out / "validation" / f"{language}.jsonl")
-    _token_counts(fitting).write_parquet(out / "token_counts.parquet")
+    numbers, passes = training_sequence(copies, stage.passes.default, stage.seed)
+    lengths = train["tokens"].cast(pl.Int64).to_numpy()
+    units = train["unit"].rank("dense").cast(pl.Int64).to_numpy()
+    order = packing_order(lengths[numbers], units[numbers], passes, stage.sequence_length)
+    numbers, passes = numbers[order], passes[order]
+    packs = next_fit(lengths[numbers], stage.sequence_length)
+    _rows(train, numbers, passes, packs).write_parquet(out / "rows.parquet")
+    write_messages_jsonl(train["messages"].gather(numbers), out / "train.jsonl")
+    write_cached_dataset(train, out / "cached" / "train", numbers)
+    _write_validation(validation, sorted(frames), out)
+    pl.concat([part.counts for part in parts]).write_parquet(out / "token_counts.parquet")
+    languages = train["language"].rank("dense").cast(pl.Int64).to_numpy()
+    copies_together, translations_together = _together(numbers, packs, units, languages)
     return Packed(
-        rows=len(train),
-        tokens=sum(lengths),
-        packs=packs[-1] + 1,
-        fill=fill(lengths, packs, stage.sequence_length),
+        rows=len(numbers),
+        tokens=int(lengths[numbers].sum()),
+        packs=int(packs[-1]) + 1,
+        fill=fill(lengths[numbers], packs, stage.sequence_length),
+        copies_together=copies_together,
+        translations_together=translations_together,
         validation_rows=len(validation),
-        cut=pieces.filter(pl.col("document") != pl.col("source"))
-        .select("language", "source")
-        .n_unique(),
+        cut=sum(part.cut for part in parts),
         dropped=dropped,
     )
 
 
-def training_sequence(rows: pl.DataFrame, passes: Passes, seed: int) -> pl.DataFrame:
-    """Repeat and order rows (``language``, ``kind``, ``document``, others) for training.
+def scenes_on_both_sides(train: pl.DataFrame, validation: pl.DataFrame) -> list[str]:
+    """Return the scenes that stand in training and in validation, in whatever language.
 
-    The sequence has ``passes.default`` passes, each shuffled by the seed, and column ``pass``
-    counts them from 1. A document that is seen as often as that is in each pass once. Further
-    copies go to passes evenly spaced, so that all passes grow alike, and so do the copies of a
-    document seen less often; copies in one pass stand equal distances apart.
+    Given are the rows of ``rows.parquet`` and ``validation_rows.parquet``. A document counts by its
+    scene, which its pieces, its translations and the chats made of it share; and should documents
+    of one name have different scenes, by its name as well.
     """
-    ordered = rows.sort("language", "document")
-    copies = [
-        passes.of(language, kind) for language, kind in ordered.select("language", "kind").rows()
+    both = [
+        train.filter(pl.col(name).is_in(validation[name].unique().implode()))["scene"]
+        for name in ("scene", "document")
     ]
-    in_pass = _copies_in_passes(copies, passes.default, seed)
-    indices: list[int] = []
-    numbers: list[int] = []
-    for number in range(passes.default):
-        shuffle = random.Random(f"{seed}:{number + 1}")  # noqa: S311 (an order, not a secret)
-        places: list[tuple[float, int]] = []
-        for index, counts in enumerate(in_pass):
-            start = shuffle.random()
-            places += [((copy + start) / counts[number], index) for copy in range(counts[number])]
-        indices += [index for _, index in sorted(places)]
-        numbers += [number + 1] * len(places)
-    return ordered[indices].with_columns(pl.Series("pass", numbers, dtype=pl.Int32))
+    return pl.concat(both).unique().sort().to_list()
 
 
-def separate_copies(lengths: Sequence[int], documents: Sequence[str], capacity: int) -> list[int]:
-    """Return the order of rows in which next-fit packing puts no two copies into one pack.
+@dataclass(frozen=True)
+class _Measured:
+    """What a language has to give, its tokens counted."""
 
-    Rows keep their order, but one whose document is already in the open pack waits for the next
-    pack. Where nothing else is left (the whole rest repeats the open pack), copies end up side by
-    side, and ``pack_sequential`` closes the pack early.
-    """
-    order: list[int] = []
-    stream = deque(range(len(lengths)))
-    waiting: list[int] = []
-    pack: set[str] = set()
-    size = 0
-    while stream or waiting:
-        row = next((row for row in waiting if documents[row] not in pack), None)
-        if row is not None:
-            waiting.remove(row)
-        elif stream:
-            row = stream.popleft()
-            if documents[row] in pack:
-                waiting.append(row)
-                continue
-        else:
-            row = waiting.pop(0)
-            pack, size = set(), 0
-        if size + lengths[row] > capacity:
-            pack, size = set(), 0
-        pack.add(documents[row])
-        size += lengths[row]
-        order.append(row)
-    return order
+    train: pl.DataFrame
+    validation: pl.DataFrame
+    counts: pl.DataFrame
+    cut: int
+    dropped: int
 
 
-def pack_sequential(lengths: Sequence[int], documents: Sequence[str], capacity: int) -> list[int]:
-    """Return each row's pack, counted from 0: next-fit in the order given.
-
-    A row opens a new pack when it does not fit the open one, or when its document is in it already.
-    """
-    packs: list[int] = []
-    pack, size = 0, 0
-    inside: set[str] = set()
-    for length, document in zip(lengths, documents, strict=True):
-        if inside and (size + length > capacity or document in inside):
-            pack, size, inside = pack + 1, 0, set()
-        packs.append(pack)
-        inside.add(document)
-        size += length
-    return packs
-
-
-def fill(lengths: Sequence[int], packs: Sequence[int], capacity: int) -> float:
-    """Return the mean share of a pack's capacity that its rows take (0 without packs)."""
-    return sum(lengths) / (capacity * len(set(packs))) if packs else 0.0
-
-
-def _copies_in_passes(copies: Sequence[int], passes: int, seed: int) -> list[list[int]]:
-    """Return for each row how many of its copies go to each of the passes."""
-    counts = [[number // passes] * passes for number in copies]
-    for extra in range(1, passes):
-        rows = [row for row, number in enumerate(copies) if number % passes == extra]
-        random.Random(f"{seed}:extra:{extra}").shuffle(rows)  # noqa: S311 (an order, not a secret)
-        for rank, row in enumerate(rows):
-            for copy in range(extra):
-                # Start of the row's grid: spread over the rows, so that no pass gets more of them.
-                start = (rank + 0.5) / len(rows)
-                counts[row][int(passes * (copy + start) / extra)] += 1
-    return counts
-
-
-def _documents(
-    frames: Mapping[str, pl.DataFrame], tokenizer_json: Path, sequence_length: int
-) -> pl.DataFrame:
-    documents = _all(frames).select("document", "language", "kind", "split", "text")
-    pieces = cut_documents(documents, tokenizer_json, sequence_length)
-    messages = pl.Series("messages", map(document_messages, pieces["text"]), dtype=pl.String)
-    return pieces.with_columns(messages).drop("text")
-
-
-def _chats(
-    frames: Mapping[str, pl.DataFrame],
-    tokenizer_json: Path,
-    sequence_length: int,  # noqa: ARG001 (conversations are not cut)
-) -> pl.DataFrame:
-    chats = _all(frames).select(
-        pl.col("chat").alias("document"),
-        "language",
-        pl.lit("dialog").alias("kind"),
-        "split",
-        pl.col("chat").alias("source"),
-        "messages",
+def _measured(
+    stage_name: str, frame: pl.DataFrame, language: str, counter: TokenCounter, limit: int
+) -> _Measured:
+    pieces = _documents(frame, counter, limit) if stage_name == "cpt" else _chats(frame, counter)
+    pieces = pieces.with_columns(pl.lit(language).alias("language"))
+    fitting = pieces.filter(pl.col("tokens") <= limit)
+    columns = ["document", "scene", "language", "kind", "tokens", "unit", "messages"]
+    train, validation = (
+        fitting.filter(pl.col("split") == split).select(columns)
+        for split in ("train", "validation")
     )
-    tokens = count_tokens([chat_text(messages) for messages in chats["messages"]], tokenizer_json)
-    return chats.with_columns(pl.Series("tokens", tokens, dtype=pl.Int32))
-
-
-def _all(frames: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
-    return pl.concat(
-        [frames[code].with_columns(pl.lit(code).alias("language")) for code in sorted(frames)]
-    )
-
-
-def _lengths_and_documents(rows: pl.DataFrame) -> tuple[list[int], list[str]]:
-    """Return tokens and identity of each row; translations of a document are not copies of it."""
-    identity = [json.dumps(key) for key in rows.select("language", "document").rows()]
-    return rows["tokens"].to_list(), identity
-
-
-def _refuse_empty(
-    stage_name: str, train: pl.DataFrame, validation: pl.DataFrame, dropped: str, stage: Stage
-) -> None:
-    what, need = {
-        "cpt": ("documents", "two scenes of dialog"),
-        "sft": ("conversations", "two scenes in which somebody speaks to the character"),
-    }[stage_name]
-    for name, rows in (("train on", train), ("validate with", validation)):
-        if rows.is_empty():
-            raise UserError(
-                f"there are no {what} to {name}: the corpus needs {need} at least (see "
-                "`speakers` and `player` in corpus.yaml), and the recipe one pass over them; "
-                f"{dropped} were dropped for being over its `sequence_length` of "
-                f"{stage.sequence_length} tokens: raise that where these are missing"
-            )
-
-
-def _token_counts(pieces: pl.DataFrame) -> pl.DataFrame:
-    return (
-        pieces.group_by("language", "kind", "split")
+    counts = (
+        fitting.group_by("language", "kind", "split")
         .agg(
             pl.col("source").n_unique().cast(pl.Int32).alias("documents"),
             pl.col("tokens").cast(pl.Int64).sum(),
         )
         .sort("language", "kind", "split")
     )
+    cut = pieces.filter(pl.col("document") != pl.col("source"))["source"].n_unique()
+    return _Measured(train, validation, counts, cut, len(pieces) - len(fitting))
+
+
+def _documents(frame: pl.DataFrame, counter: TokenCounter, limit: int) -> pl.DataFrame:
+    documents = frame.select("document", "scene", "kind", "split", "text")
+    pieces = cut_documents(documents, counter, limit)
+    messages = pl.Series("messages", map(document_messages, pieces["text"]), dtype=pl.String)
+    return pieces.with_columns(pl.col("scene").alias("unit"), messages).drop("text")
+
+
+def _chats(frame: pl.DataFrame, counter: TokenCounter) -> pl.DataFrame:
+    texts = frame["messages"].map_elements(chat_text, return_dtype=pl.String)
+    name = pl.concat_str(pl.lit("/"), "speaker")
+    return frame.select(
+        pl.col("chat").alias("document"),
+        "scene",
+        pl.lit("dialog").alias("kind"),
+        "split",
+        pl.col("chat").alias("source"),
+        pl.Series("tokens", counter.count(texts), dtype=pl.Int32),
+        # Chats are named after the speaker, whose name is another in each language.
+        pl.col("chat").str.strip_suffix(name).alias("unit"),
+        "messages",
+    )
+
+
+def _rows(train: pl.DataFrame, numbers: Ints, passes: Ints, packs: Ints) -> pl.DataFrame:
+    return train.select("document", "scene", "language", "kind", "tokens")[numbers].select(
+        pl.int_range(pl.len(), dtype=pl.Int32).alias("row"),
+        *("document", "scene", "language", "kind"),
+        pl.Series("pass", passes, dtype=pl.Int32),
+        "tokens",
+        pl.Series("pack", packs, dtype=pl.Int32),
+    )
+
+
+def _write_validation(validation: pl.DataFrame, languages: list[str], out: Path) -> None:
+    validation.select("document", "scene", "language", "kind", "tokens").write_parquet(
+        out / "validation_rows.parquet"
+    )
+    write_messages_jsonl(validation["messages"], out / "validation.jsonl")
+    cached = out / "cached" / "validation"
+    write_cached_dataset(validation, cached)
+    (out / "validation").mkdir()
+    for language in languages:
+        of_language = validation.filter(pl.col("language") == language)
+        write_messages_jsonl(of_language["messages"], out / "validation" / f"{language}.jsonl")
+        if len(of_language):
+            write_cached_dataset(of_language, cached / language)
+
+
+def _together(numbers: Ints, packs: Ints, units: Ints, languages: Ints) -> tuple[int, int]:
+    """Count the rows beside a copy and those beside a translation in their pack."""
+    unit = packs * (units.max() + 1) + units[numbers]
+    in_language = unit * (languages.max() + 1) + languages[numbers]
+    document = packs * (numbers.max() + 1) + numbers
+    different = [pl.Series(keys).n_unique() for keys in (document, in_language, unit)]
+    return len(numbers) - different[0], different[1] - different[2]
+
+
+def _refuse_empty(stage_name: str, train: int, validation: int, dropped: int, stage: Stage) -> None:
+    what, need = {
+        "cpt": ("documents", "two scenes of dialog"),
+        "sft": ("conversations", "two scenes in which somebody speaks to the character"),
+    }[stage_name]
+    for name, rows in (("train on", train), ("validate with", validation)):
+        if not rows:
+            raise UserError(
+                f"there are no {what} to {name}: the corpus needs {need} at least (see "
+                "`speakers` and `player` in corpus.yaml), and the recipe one pass over them; "
+                f"{dropped:,} were dropped for being over its `sequence_length` of "
+                f"{stage.sequence_length} tokens: raise that where these are missing"
+            )

@@ -1,26 +1,23 @@
-"""Rendering: documents for continual pretraining, and chats with the character for SFT.
+r"""Rendering: documents for continual pretraining, and chats with the character for SFT.
 
 Left out of both are dialog lines that are empty, that have an unknown placeholder, or that repeat
 an earlier scene; of documents, the lines or the title that have an unknown placeholder.
 Untranslated copies stay: a copy is a flaw of the translation, not of the scene it stands in.
+
+What is written is JSON as ``json.dumps(..., ensure_ascii=False)`` makes it, byte for byte.
 """
 
 import json
-import re
-from collections.abc import Iterable, Iterator
-from itertools import groupby, pairwise
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
-from cyrene_assets.corpus.clean import PLAIN_KINDS, UNKNOWN_PLACEHOLDER
 from cyrene_assets.corpus.config import Corpus
+from cyrene_assets.corpus.lines import chat_lines, document_lines
 
 FULL_WIDTH_COLON = frozenset({"chs", "cht"})
 FULL_WIDTH_PARENTHESES = frozenset({"chs", "cht"})
 CONTEXT_LINES = 10
-LEFT_OUT = ("duplicate", "unknown_placeholder", "empty")
 DOCUMENT_SCHEMA = pl.Schema(
     {
         "document": pl.String,
@@ -41,16 +38,16 @@ CHAT_SCHEMA = pl.Schema(
         "messages": pl.String,
     }
 )
-
-Record = dict[str, Any]
-Message = dict[str, str]
+# Parentheses within parentheses are counted to this depth.
+NESTING = 8
+ROWS_WRITTEN_AT_ONCE = 4096
 
 
 def cpt_documents(units: pl.DataFrame, corpus: Corpus, language: str) -> pl.DataFrame:
     """Render one language's units into documents (``DOCUMENT_SCHEMA``), in the order of the units.
 
     A scene, or the voice lines of somebody, becomes a document of lines ``name: text`` (full-width
-    colon in chs, cht and jp), narration without a name; another document becomes its title and its
+    colon in chs and cht), narration without a name; another document becomes its title and its
     lines. ``characters`` counts the text's.
 
     Raises:
@@ -58,21 +55,17 @@ def cpt_documents(units: pl.DataFrame, corpus: Corpus, language: str) -> pl.Data
     """
     corpus.language(language)
     colon = "\uff1a" if language in FULL_WIDTH_COLON else ": "
-    documents = []
-    for rows in _scenes(units):
-        first = rows[0]
-        if first["kind"] == "dialog" or first["speaker"]:
-            lines = [
-                f"{row['speaker']}{colon}{row['text']}" if row["speaker"] else row["text"]
-                for row in _kept(rows)
-            ]
-        else:
-            lines = _document_lines(first)
-        if lines:
-            text = "\n".join(lines)
-            scene = first["scene"]
-            documents.append((scene, scene, first["kind"], first["split"], text, len(text)))
-    return pl.DataFrame(documents, schema=DOCUMENT_SCHEMA, orient="row")
+    return (
+        document_lines(units, colon)
+        .group_by("scene", maintain_order=True)
+        .agg(pl.col("row", "kind", "split").first(), pl.col("text").str.join("\n"))
+        .sort("row")
+        .with_columns(
+            pl.col("scene").alias("document"), pl.col("text").str.len_chars().alias("characters")
+        )
+        .select(DOCUMENT_SCHEMA.names())
+        .cast(DOCUMENT_SCHEMA)
+    )
 
 
 def sft_chats(units: pl.DataFrame, corpus: Corpus, language: str) -> pl.DataFrame:
@@ -93,29 +86,46 @@ def sft_chats(units: pl.DataFrame, corpus: Corpus, language: str) -> pl.DataFram
     Raises:
         UserError: the corpus lists no such language.
     """
-    system = {"role": "system", "content": corpus.language(language).system_prompt}
-    parentheses = ("\uff08", "\uff09") if language in FULL_WIDTH_PARENTHESES else ("(", ")")
-    chats = []
-    spoken = (pl.col("kind") == "dialog") | pl.col("speaker").is_not_null()
-    hers = (pl.col("role") == "character").any().over("scene")
-    for rows in _scenes(units.filter(spoken & hers)):
-        for chat, kept in _conversations(rows):
-            names = dict.fromkeys(row["speaker"] for row in kept if row["role"] == "character")
-            for name in names:
-                messages = _messages(kept, name, parentheses)
-                if messages:
-                    first = rows[0]
-                    chats.append(
-                        (
-                            f"{chat}/{name}",
-                            first["scene"],
-                            name,
-                            first["split"],
-                            len(messages) // 2,
-                            json.dumps([system, *messages], ensure_ascii=False),
-                        )
-                    )
-    return pl.DataFrame(chats, schema=CHAT_SCHEMA, orient="row")
+    system = corpus.language(language).system_prompt
+    opening, closing = "\uff08\uff09" if language in FULL_WIDTH_PARENTHESES else "()"
+    role = pl.col("role")
+    text = _without_parentheses(pl.col("text"), opening, closing)
+    in_parentheses = ~pl.col("hers") & ~role.is_in(["player", "character"])
+    turns = (
+        chat_lines(units)
+        .with_columns(hers=(role == "character") & (pl.col("speaker") == pl.col("name")))
+        .filter(pl.col("row") <= pl.col("row").filter("hers").max().over("number"))
+        .filter(
+            role.is_in(["player", "other"]).any().over("number"),
+            (~pl.col("hers")).cum_max().over("number"),
+        )
+        .with_columns(
+            pl.when(in_parentheses).then(opening + text + closing).otherwise(text).alias("text"),
+            turn=pl.struct("number", "hers").rle_id(),
+        )
+        .filter(pl.col("hers") | (pl.int_range(pl.len(), 0, -1).over("turn") <= CONTEXT_LINES))
+        .group_by("turn", maintain_order=True)
+        .agg(
+            pl.col("number", "chat", "scene", "name", "split", "hers").first(),
+            pl.col("text").str.join("\n"),
+        )
+    )
+    user_or_her = pl.when("hers").then(pl.lit("assistant")).otherwise(pl.lit("user"))
+    head = pl.lit("["), _message(pl.lit("system"), pl.lit(system)), pl.lit(", ")
+    return (
+        turns.with_columns(messages=_message(user_or_her, pl.col("text")))
+        .group_by("number", maintain_order=True)
+        .agg(
+            pl.concat_str(pl.col("chat").first(), pl.lit("/"), pl.col("name").first()),
+            pl.col("scene", "split").first(),
+            pl.col("name").first().alias("speaker"),
+            (pl.len() // 2).alias("turns"),
+            pl.col("messages").str.join(", "),
+        )
+        .with_columns(messages=pl.concat_str(*head, "messages", pl.lit("]")))
+        .select(CHAT_SCHEMA.names())
+        .cast(CHAT_SCHEMA)
+    )
 
 
 def document_messages(text: str) -> str:
@@ -125,7 +135,9 @@ def document_messages(text: str) -> str:
 
 def write_document_jsonl(documents: pl.DataFrame, path: Path) -> None:
     """Write the ``text`` of each row as a line of ms-swift's standard CPT format."""
-    write_messages_jsonl(map(document_messages, documents["text"]), path)
+    message = _message(pl.lit("assistant"), pl.col("text"))
+    messages = pl.concat_str(pl.lit("["), message, pl.lit("]"))
+    _write_jsonl(documents.select("text"), messages, path)
 
 
 def write_chat_jsonl(chats: pl.DataFrame, path: Path) -> None:
@@ -133,80 +145,38 @@ def write_chat_jsonl(chats: pl.DataFrame, path: Path) -> None:
     write_messages_jsonl(chats["messages"], path)
 
 
-def write_messages_jsonl(messages: Iterable[str], path: Path) -> None:
+def write_messages_jsonl(messages: pl.Series, path: Path) -> None:
     """Write lists of messages, each already JSON, as JSON Lines."""
+    _write_jsonl(messages.to_frame("messages"), pl.col("messages"), path)
+
+
+def _write_jsonl(rows: pl.DataFrame, messages: pl.Expr, path: Path) -> None:
+    line = pl.concat_str(pl.lit('{"messages": '), messages, pl.lit("}\n"))
     with path.open("w", encoding="utf-8", newline="\n") as file:
-        file.writelines(f'{{"messages": {one}}}\n' for one in messages)
+        for part in rows.iter_slices(ROWS_WRITTEN_AT_ONCE):
+            file.write(part.select(line.str.join("")).item())
 
 
-def _scenes(units: pl.DataFrame) -> Iterator[list[Record]]:
-    """Yield the rows of each scene, in order; scenes in the order in which they begin."""
-    begins = pl.col("begins").min().over("scene")
-    rows = units.with_row_index("begins").sort(begins, "order").drop("begins")
-    for _, scene in groupby(rows.iter_rows(named=True), key=lambda row: row["scene"]):
-        yield list(scene)
+def _message(role: pl.Expr, text: pl.Expr) -> pl.Expr:
+    return pl.concat_str(
+        pl.lit('{"role": "'), role, pl.lit('", "content": '), _json_string(text), pl.lit("}")
+    )
 
 
-def _kept(rows: list[Record]) -> list[Record]:
-    return [row for row in rows if not set(LEFT_OUT).intersection(row["flags"])]
+def _json_string(text: pl.Expr) -> pl.Expr:
+    encoded = pl.struct(text.alias("")).struct.json_encode()
+    return encoded.str.strip_prefix('{"":').str.strip_suffix("}")
 
 
-def _conversations(rows: list[Record]) -> Iterator[tuple[str, list[Record]]]:
-    """Yield id and lines of what makes a chat: a scene, or one voice line and what leads to it."""
-    if rows[0]["kind"] == "dialog":
-        yield rows[0]["scene"], _kept(rows)
-        return
-    for title, voice in pairwise(rows):
-        if title["role"] == "player" and len(_kept([title, voice])) == 2:
-            yield voice["unit"], [title, voice]
+def _without_parentheses(text: pl.Expr, opening: str, closing: str) -> pl.Expr:
+    """Return texts without the parentheses around the whole of them, if there are.
 
-
-def _document_lines(row: Record) -> list[str]:
-    if {"duplicate", "empty"}.intersection(row["flags"]):
-        return []
-    if row["kind"] in PLAIN_KINDS:
-        return [row["text"]]
-    lines = [row["title"] or "", *row["text"].split("\n")]
-    return [line for line in lines if line and not re.search(UNKNOWN_PLACEHOLDER, line)]
-
-
-def _messages(rows: list[Record], name: str, parentheses: tuple[str, str]) -> list[Message]:
-    """Return user and assistant messages in turn, from the first user turn to her last line."""
-
-    def is_hers(row: Record) -> bool:
-        return bool(row["role"] == "character" and row["speaker"] == name)
-
-    last = max(i for i, row in enumerate(rows) if is_hers(row))
-    if not any(row["role"] in {"player", "other"} for row in rows[:last]):
-        return []
-    messages: list[Message] = []
-    for hers, group in groupby(rows[: last + 1], key=is_hers):
-        turn = list(group)
-        if hers:
-            lines = [_without_parentheses(row["text"], parentheses) for row in turn]
-            if messages:
-                messages.append({"role": "assistant", "content": "\n".join(lines)})
-        else:
-            lines = [_said(row, parentheses) for row in turn[-CONTEXT_LINES:]]
-            messages.append({"role": "user", "content": "\n".join(lines)})
-    return messages
-
-
-def _said(row: Record, parentheses: tuple[str, str]) -> str:
-    text = _without_parentheses(row["text"], parentheses)
-    spoken = row["role"] in {"player", "character"}
-    return text if spoken else f"{parentheses[0]}{text}{parentheses[1]}"
-
-
-def _without_parentheses(text: str, parentheses: tuple[str, str]) -> str:
-    """Return the text without the parentheses around the whole of it, if there are."""
-    opening, closing = parentheses
-    if not (text.startswith(opening) and text.endswith(closing)):
-        return text
-    depth = 0
-    for match in re.finditer(f"[{re.escape(opening + closing)}]", text):
-        depth += 1 if match[0] == opening else -1
-        if depth == 0 and match.end() < len(text):
-            return text
-    inner = text[1:-1].strip()
-    return inner if inner and depth == 0 else text
+    Those around the whole close only at the end; around nothing they stay. A text with parentheses
+    ``NESTING`` deep within them keeps all.
+    """
+    others, (start, end) = f"[^{opening}{closing}]", (f"[{opening}]", f"[{closing}]")
+    inside = f"{others}*"
+    for _ in range(NESTING):
+        inside = f"(?:{others}|{start}{inside}{end})*"
+    inner = text.str.extract(f"^{start}({inside}){end}$").str.strip_chars()
+    return pl.when(inner != "").then(inner).otherwise(text)

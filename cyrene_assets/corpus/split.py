@@ -1,13 +1,15 @@
 """Training and validation: one split by scene for all languages and both training stages.
 
 A scene's place comes from a seeded hash of its id, so that it stays put when the corpus grows.
-Scenes that share a long text are moved to training together unless all of them were drawn for
-validation: what is held out has not been seen in training under another id.
+Scenes that share a long text, or say nearly the same, are moved to training together unless all of
+them were drawn for validation: what is held out has not been seen in training under another id.
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 
+import numpy as np
 import polars as pl
 
 from cyrene_assets.corpus.config import Split
@@ -22,135 +24,177 @@ def scene_hash(seed: int, scene: str) -> float:
     return float(int.from_bytes(digest, "big") >> 11) / (1 << 53)
 
 
-def assign_split(units: pl.DataFrame, duplicates: pl.DataFrame, split: Split) -> pl.DataFrame:
-    """Return ``scene`` and ``split`` ("train" or "validation") for every scene and document.
+@dataclass(frozen=True)
+class Scenes:
+    """All scenes and documents: what the split depends on, by the scenes' numbers.
 
-    ``duplicates`` names for some scenes the ``original`` that they repeat: both get the original's
-    place. A scene is drawn for validation when its hash is below the share. Of the dialog at least
-    one scene is: where there are two independent ones or more and the hash draws none, the one with
-    the smallest hash, and among the scenes in which somebody talks with the character likewise;
-    those that are chats in most languages come first. One dialog scene always stays in training.
+    ``names`` and ``kinds`` have a value per scene. ``duplicates`` are pairs of a scene and the one
+    it repeats, ``joined`` pairs that must not be parted. ``chats`` has for the scenes in which
+    somebody talks with the character in how many languages they do.
     """
-    scenes = units["scene"].unique(maintain_order=True).to_list()
-    originals = _Groups(scenes)
-    for scene, original in duplicates.select("scene", "original").rows():
-        originals.join([original, scene])
-    groups = _Groups(scenes)
-    for members in originals.groups():
-        groups.join(members)
-    for members in _sharing_scenes(units):
-        groups.join(members)
 
-    dialog = set(units.filter(pl.col("kind") == "dialog")["scene"])
-    chats = _chat_languages(units)
+    names: pl.Series
+    kinds: pl.Series
+    duplicates: Iterable[tuple[int, int]]
+    joined: Iterable[tuple[int, int]]
+    chats: Mapping[int, int]
+
+
+def assign_split(scenes: Scenes, split: Split) -> pl.Series:
+    """Return the place ("train" or "validation") of every scene and document.
+
+    A scene is drawn for validation when its hash is below the share; duplicates get the original's
+    place. What must not be parted is drawn only as a whole. Of each kind that has enough scenes for
+    one to be expected at least one is held out: if the hash draws none, the one with the smallest
+    hash. So is one dialog scene wherever there are two, and among those in which somebody talks
+    with the character one likewise; those that are chats in most languages come first. One dialog
+    scene always stays in training.
+    """
+    originals = _Groups(len(scenes.names))
+    for one, other in scenes.duplicates:
+        originals.join(one, other)
+    groups = _Groups(len(scenes.names))
+    for pairs in (scenes.duplicates, scenes.joined):
+        for one, other in pairs:
+            groups.join(one, other)
+
+    drawn = [scene_hash(split.seed, name) for name in scenes.names]
+    members = groups.members()
     value = {
-        members[0]: max(scene_hash(split.seed, originals.first(scene)) for scene in members)
-        for members in groups.groups()
+        first: max(drawn[originals.first(scene)] for scene in scenes_of)
+        for first, scenes_of in members.items()
     }
-    talk = [members for members in groups.groups() if dialog.intersection(members)]
-    talk.sort(
-        key=lambda members: (-max(chats.get(scene, 0) for scene in members), value[members[0]])
-    )
+    chats = {
+        first: max(scenes.chats.get(scene, 0) for scene in own) for first, own in members.items()
+    }
     held_out = {first for first, hashed in value.items() if hashed < split.validation}
+    of_kind: dict[str, dict[int, None]] = {}
+    for scene, kind in enumerate(scenes.kinds):
+        of_kind.setdefault(kind, {})[groups.first(scene)] = None
+    talk = sorted(of_kind.pop("dialog", {}), key=lambda first: (-chats[first], value[first]))
     if len(talk) > 1:
-        with_chat = [members for members in talk if any(scene in chats for scene in members)]
-        for wanted in (with_chat, talk):
-            if wanted and not any(members[0] in held_out for members in wanted):
-                held_out.add(wanted[0][0])
-    if talk and all(members[0] in held_out for members in talk):
-        held_out.remove(max((members[0] for members in talk), key=lambda first: value[first]))
-    places = ["validation" if groups.first(scene) in held_out else "train" for scene in scenes]
-    return pl.DataFrame(
-        {"scene": scenes, "split": places}, schema={"scene": pl.String, "split": pl.String}
-    )
+        for wanted in ([first for first in talk if chats[first]], talk):
+            if wanted and held_out.isdisjoint(wanted):
+                held_out.add(wanted[0])
+    for firsts in of_kind.values():
+        if len(firsts) * split.validation >= 1 and held_out.isdisjoint(firsts):
+            held_out.add(min(firsts, key=lambda first: value[first]))
+    if talk and held_out.issuperset(talk):
+        held_out.remove(max(talk, key=lambda first: value[first]))
+    places = ["validation" if groups.first(s) in held_out else "train" for s in range(len(drawn))]
+    return pl.Series("split", places, dtype=pl.String)
 
 
-def leaks(units: pl.DataFrame) -> pl.DataFrame:
-    """Return what stands on both sides of the split; no row when the split is clean.
-
-    ``reason`` is "scene" (a scene with units on both sides, ``text`` empty) or "text" (a text, or a
-    line of a document, of 20 cleaned characters or more), ``scenes`` and ``languages`` say where.
-    """
-    both = pl.col("split").n_unique() > 1
-    where = [pl.col(name).unique().sort().alias(f"{name}s") for name in ("scene", "language")]
-    by_scene = (
-        units.group_by("scene", maintain_order=True)
-        .agg(
-            both.alias("both"),
-            *(
-                expression.alias(a)
-                for expression, a in zip(where, ("scenes", "languages"), strict=True)
-            ),
-        )
-        .filter("both")
-        .select(pl.lit("scene").alias("reason"), pl.lit("").alias("text"), "scenes", "languages")
-    )
-    by_text = (
-        _long_texts(units)
-        .group_by("text", maintain_order=True)
-        .agg(both.alias("both"), *where)
-        .filter("both")
-        .select(pl.lit("text").alias("reason"), "text", "scenes", "languages")
-    )
-    return pl.concat([by_scene, by_text])
-
-
-def _long_texts(units: pl.DataFrame) -> pl.DataFrame:
-    columns = [name for name in ("scene", "language", "split") if name in units.columns]
-    texts = units.select(*columns, "kind", "text")
-    lines = texts.filter(pl.col("kind") != "dialog").with_columns(pl.col("text").str.split("\n"))
-    return pl.concat([texts.filter(pl.col("kind") == "dialog"), lines.explode("text")]).filter(
+def long_texts(units: pl.DataFrame) -> pl.DataFrame:
+    """Return the texts (a document's lines singly) of 20 characters or more, with their columns."""
+    whole = pl.col("kind") == "dialog"
+    lines = units.filter(~whole).with_columns(pl.col("text").str.split("\n")).explode("text")
+    return pl.concat([units.filter(whole), lines]).filter(
         pl.col("text").str.len_chars() >= SHARED_TEXT_LENGTH
     )
 
 
-def _sharing_scenes(units: pl.DataFrame) -> Iterable[list[str]]:
-    return (
-        _long_texts(units)
-        .group_by("text", maintain_order=True)
-        .agg(pl.col("scene").unique(maintain_order=True))
-        .filter(pl.col("scene").list.len() > 1)["scene"]
-        .to_list()
-    )
+def sharing_scenes(texts: pl.DataFrame) -> list[tuple[int, int]]:
+    """Return pairs of scenes that connect all scenes with a text in common.
+
+    ``texts`` has scene (u32) and text (u64, a hash) of all languages' long texts.
+    """
+    ordered = texts.sort("text", "scene")
+    text, scene = ordered["text"].to_numpy(), ordered["scene"].to_numpy()
+    both = np.flatnonzero((text[1:] == text[:-1]) & (scene[1:] != scene[:-1]))
+    pairs = pl.DataFrame({"one": scene[both], "other": scene[both + 1]})
+    return pairs.unique(maintain_order=True).rows()
 
 
-def _chat_languages(units: pl.DataFrame) -> dict[str, int]:
-    """Return, for the scenes in which somebody talks to the character, in how many languages."""
+def chat_scenes(units: pl.DataFrame) -> pl.Series:
+    """Return the scenes of one language in which somebody says something before the character."""
     order, role = pl.col("order"), pl.col("role")
-    chats = (
+    return (
         units.filter((pl.col("kind") == "dialog") & (pl.col("text") != ""))
-        .group_by("scene", "language")
+        .group_by("scene")
         .agg(
             order.filter(role.is_in(["player", "other"])).min().alias("first"),
             order.filter(role == "character").max().alias("last"),
         )
-        .filter(pl.col("first") < pl.col("last"))
-        .group_by("scene")
-        .len()
+        .filter(pl.col("first") < pl.col("last"))["scene"]
     )
-    return dict(chats.rows())
 
 
 class _Groups:
-    """Disjoint groups of scenes; a group's first member is the first in the order given."""
+    """Disjoint groups of numbers; a group is known by its smallest one."""
 
-    def __init__(self, scenes: Sequence[str]) -> None:
-        self._rank = {scene: rank for rank, scene in enumerate(scenes)}
-        self._parent = {scene: scene for scene in scenes}
+    def __init__(self, number: int) -> None:
+        self._parent = list(range(number))
 
-    def first(self, scene: str) -> str:
-        while self._parent[scene] != scene:
-            self._parent[scene] = self._parent[self._parent[scene]]
-            scene = self._parent[scene]
-        return scene
+    def first(self, one: int) -> int:
+        while self._parent[one] != one:
+            self._parent[one] = self._parent[self._parent[one]]
+            one = self._parent[one]
+        return one
 
-    def join(self, members: Sequence[str]) -> None:
-        firsts = sorted({self.first(scene) for scene in members}, key=self._rank.__getitem__)
-        for other in firsts[1:]:
-            self._parent[other] = firsts[0]
+    def join(self, one: int, other: int) -> None:
+        low, high = sorted((self.first(one), self.first(other)))
+        self._parent[high] = low
 
-    def groups(self) -> list[list[str]]:
-        members: dict[str, list[str]] = {}
-        for scene in self._rank:
-            members.setdefault(self.first(scene), []).append(scene)
-        return list(members.values())
+    def members(self) -> dict[int, list[int]]:
+        found: dict[int, list[int]] = {}
+        for one in range(len(self._parent)):
+            found.setdefault(self.first(one), []).append(one)
+        return found
+
+
+def leaks(
+    languages: Iterable[str], read: Callable[[str], pl.DataFrame], similar: pl.DataFrame
+) -> pl.DataFrame:
+    """Return what stands on both sides of the split; no row when the split is clean.
+
+    ``read`` returns a language's units (scene, kind, text, split), ``similar`` has pairs of scenes
+    (scene, original) that are nearly the same. ``reason`` is "scene" (a scene with units on both
+    sides), "text" (a text, or a line of a document, of 20 cleaned characters or more) or "similar";
+    ``text`` says which text, ``scenes`` and ``languages`` where.
+    """
+    texts, scenes = [], []
+    for language in languages:
+        units = read(language).select("scene", "kind", "text", "split")
+        own = pl.lit(language).alias("language")
+        scenes.append(units.select("scene", "split", own).unique(maintain_order=True))
+        texts.append(long_texts(units).select("split", pl.col("text").hash()).unique())
+    places = pl.concat(scenes)
+    split_scenes = _on_both_sides(places, "scene").select(
+        pl.lit("scene").alias("reason"), pl.lit("").alias("text"), "scenes", "languages"
+    )
+    both_sides = pl.concat(texts).unique().filter(pl.len().over("text") > 1)["text"].unique()
+    found = [
+        long_texts(read(language)).filter(pl.col("text").hash().is_in(both_sides.implode()))
+        for language in (languages if len(both_sides) else ())
+    ]
+    columns = ("scene", "split", "language", "text")
+    shared = pl.concat([units.select(columns) for units in found]) if found else None
+    split_texts = (
+        split_scenes.clear()
+        if shared is None
+        else _on_both_sides(shared, "text").select(
+            pl.lit("text").alias("reason"), "text", "scenes", "languages"
+        )
+    )
+    of_scene = dict(places.select("scene", "split").rows())
+    parted = [
+        ("similar", "", sorted((scene, original)), [language])
+        for language, scene, original in similar.select("language", "scene", "original").rows()
+        if of_scene.get(scene) != of_scene.get(original)
+    ]
+    split_similar = pl.DataFrame(parted, schema=split_scenes.schema, orient="row")
+    return pl.concat([split_scenes, split_texts, split_similar])
+
+
+def _on_both_sides(rows: pl.DataFrame, key: str) -> pl.DataFrame:
+    return (
+        rows.group_by(key, maintain_order=True)
+        .agg(
+            pl.col("split").n_unique().alias("sides"),
+            pl.col("language").unique().sort().alias("languages"),
+            *([] if key == "scene" else [pl.col("scene").unique().sort().alias("scenes")]),
+        )
+        .filter(pl.col("sides") > 1)
+        .with_columns(*([pl.concat_list("scene").alias("scenes")] if key == "scene" else []))
+    )

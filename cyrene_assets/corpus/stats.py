@@ -8,13 +8,12 @@ from typing import Any
 
 import polars as pl
 
-from cyrene_assets.corpus.align import FLAGS, ONE_LANGUAGE_KINDS
-
 Table = list[dict[str, Any]]
 
 PREVIEW_LINES = 12
 PREVIEW_CHARACTERS = 200
-WORST_UNITS = 20
+# Bars and steps that a picture shows.
+GROUPS = 400
 
 
 def escape_markdown(text: str) -> str:
@@ -25,68 +24,6 @@ def escape_markdown(text: str) -> str:
     line = re.sub(r"&\\#", "&#", line)
     line = line.replace("://", "&#58;//").replace("@", "&#64;")
     return re.sub(r"(?i)\b(www)\.", r"\1&#46;", line)
-
-
-def kind_counts(units: pl.DataFrame) -> Table:
-    """Return language, kind, units, scenes and characters, a row per language and kind."""
-    return (
-        units.group_by("language", "kind")
-        .agg(
-            pl.len().alias("units"),
-            pl.col("scene").n_unique().alias("scenes"),
-            pl.col("text").str.len_chars().sum().alias("characters"),
-        )
-        .sort("language", "kind")
-        .to_dicts()
-    )
-
-
-def split_counts(units: pl.DataFrame) -> Table:
-    """Return kind, split and scenes (the same in all languages), a row per kind and split."""
-    return (
-        units.group_by("kind", "split")
-        .agg(pl.col("scene").n_unique().alias("scenes"))
-        .sort("kind", "split")
-        .to_dicts()
-    )
-
-
-def coverage_table(units: pl.DataFrame, coverage: pl.DataFrame) -> Table:
-    """Return a row per language: units, those missing, the share there, and each flag's units.
-
-    ``coverage`` is the share of the corpus's units (vendor documents aside) that it has.
-    """
-    missing = dict(coverage.explode("languages_missing").group_by("languages_missing").len().rows())
-    present = units.filter((pl.col("text") != "") & ~pl.col("kind").is_in(ONE_LANGUAGE_KINDS))
-    total = present["unit"].n_unique()
-    rows = []
-    for (language,), own in units.group_by("language", maintain_order=True):
-        lacking = int(missing.get(language, 0))
-        flags = {flag: int(own["flags"].list.contains(flag).sum()) for flag in FLAGS}
-        share = round(1 - lacking / total, 4) if total else 1.0
-        rows.append(
-            {"language": language, "units": len(own), "missing": lacking, "coverage": share} | flags
-        )
-    return rows
-
-
-def worst_units(units: pl.DataFrame, number: int = WORST_UNITS) -> Table:
-    """Return the units with the most flags: language, unit, place, flags, text (Markdown-safe)."""
-    worst = (
-        units.filter(pl.col("flags").list.len() > 0)
-        .sort(pl.col("flags").list.len(), descending=True, maintain_order=True)
-        .head(number)
-    )
-    return [
-        {
-            "language": row["language"],
-            "unit": escape_markdown(row["unit"]),
-            "place": escape_markdown(f"{row['file']}:{row['line']}"),
-            "flags": ", ".join(row["flags"]),
-            "text": escape_markdown(row["raw_text"][:PREVIEW_CHARACTERS]),
-        }
-        for row in worst.rows(named=True)
-    ]
 
 
 def markdown_table(rows: Table) -> str:
@@ -131,33 +68,75 @@ def document_preview(text: str) -> str:
     return "\n".join([*shown, *more])
 
 
-def length_histogram_png(lengths: Sequence[int], limit: int | None = None) -> bytes:
-    """Return a histogram of documents' lengths in tokens as a PNG, ``limit`` drawn as a line."""
+def length_histogram_png(
+    lengths: Sequence[int],
+    limit: int | None = None,
+    *,
+    what: str = "documents",
+    unit: str = "tokens",
+) -> bytes:
+    """Return a histogram of documents' lengths as a PNG, ``limit`` drawn as a line.
+
+    The longest hundredth is drawn as one bar at the end, so that the others can be told apart.
+    """
+    import numpy as np
     from matplotlib.figure import Figure
 
+    shown = np.asarray(lengths)
+    end = float(np.quantile(shown, 0.99)) if len(shown) else 1.0
     figure = Figure(figsize=(7, 3), layout="constrained")
     axes = figure.subplots()
-    axes.hist(lengths, bins=40, color="#4c72b0")
-    if limit is not None:
+    axes.hist(np.minimum(shown, end), bins=40, color="#4c72b0")
+    if limit is not None and limit <= 2 * end:
         axes.axvline(limit, color="#c44e52", linestyle="--", label=f"limit: {limit:,}")
         axes.legend(frameon=False)
-    axes.set(xlabel="tokens", ylabel="documents", title=f"{len(lengths):,} documents")
+    axes.set(xlabel=unit, ylabel=what, title=f"{len(shown):,} {what}")
     return _png(figure)
 
 
-def pack_fill_png(lengths: Sequence[int], packs: Sequence[int], capacity: int) -> bytes:
-    """Return how full the packs are, in reading order, as a PNG."""
+def coverage_png(languages: Table) -> bytes:
+    """Return what share of the corpus's units each language lacks, as a PNG.
+
+    ``languages`` is that of an ``Overview``.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 0.8 + 0.25 * len(languages)), layout="constrained")
+    axes = figure.subplots()
+    missing = [100 * (1 - row["coverage"]) for row in languages]
+    bars = axes.barh([row["language"] for row in languages], missing, color="#4c72b0")
+    axes.bar_label(bars, fmt="%.1f%%", padding=3)
+    axes.axvline(5, color="#c44e52", linestyle="--")
+    axes.invert_yaxis()
+    axes.set(xlabel="% of the corpus's units missing", xlim=(0, max(6.0, 1.15 * max(missing))))
+    return _png(figure)
+
+
+def pack_fill_png(
+    lengths: Sequence[int] | pl.Series, packs: Sequence[int] | pl.Series, capacity: int
+) -> bytes:
+    """Return how full the packs are, in reading order, as a PNG.
+
+    Many packs are drawn in groups: their mean, and the least full one of each.
+    """
     from matplotlib.figure import Figure
 
     filled = (
-        pl.DataFrame({"pack": list(packs), "tokens": list(lengths)})
+        pl.DataFrame({"pack": packs, "tokens": lengths})
         .group_by("pack")
         .agg(pl.col("tokens").sum() / capacity)
         .sort("pack")
     )
+    together = -(-max(len(filled), 1) // GROUPS)
+    groups = filled.group_by(pl.col("pack") // together * together, maintain_order=True).agg(
+        pl.col("tokens").mean().alias("mean"), pl.col("tokens").min().alias("least")
+    )
     figure = Figure(figsize=(7, 3), layout="constrained")
     axes = figure.subplots()
-    axes.fill_between(filled["pack"], filled["tokens"], step="mid", color="#55a868")
+    axes.fill_between(groups["pack"], groups["mean"], step="mid", color="#55a868", label="mean")
+    if together > 1:
+        axes.step(groups["pack"], groups["least"], where="mid", color="#2f5c3a", label="least full")
+        axes.legend(frameon=False, loc="lower left")
     axes.set(xlabel="pack", ylabel="fill", ylim=(0, 1.02), title=f"{len(filled):,} packs")
     return _png(figure)
 

@@ -1,24 +1,51 @@
-"""Counting tokens as ms-swift's training will, and cutting documents that are too long."""
+r"""Counting tokens as ms-swift's training will encode them.
+
+Documents of one language repeat their words, so the fast way counts distinct words once. It follows
+the tokenizer's own steps, each of which works on its own piece of the text:
+
+1. Added tokens are cut out of the text; each is one token.
+2. What is between them is normalized (NFC) and split into pre-tokens by a regular expression.
+3. The model (BPE) turns each pre-token into tokens, whatever stands around it.
+
+Polars does the second step. Its regular expressions have no look-ahead, so the usual last
+alternatives ``\s+(?!\S)|\s+`` become ``\s+``: that gives other pre-tokens only where two blanks
+stand before something else. Texts with such a place are counted by the tokenizer itself, and so are
+texts with a character that the two regular expression libraries take for something different
+(:meth:`TokenCounter.count` asks both about every character it meets). The counts are the
+tokenizer's own, and where its configuration is of another kind it does all of the work.
+"""
 
 import json
-from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from cyrene_assets.errors import UserError
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+Counts = NDArray[np.int64]
+
 # ms-swift ends a pretraining document with the end token.
 END_TOKENS = 1
 # The `qwen3_5` template puts this before the answer in progress when thinking is off, in training
 # (with the arguments of `cyrene_assets.training.finetune_command`) as in serving.
 NO_THOUGHT = "<think>\n\n</think>\n\n"
+# What Python's ``str.strip`` removes, which is what ms-swift applies to every content.
+WHITESPACE = "".join(chr(code) for code in range(0x3001) if chr(code).isspace())
+
+_CHUNK_BYTES = 12 << 20
+_PLAIN_BATCH = 500
+_LAST_ALTERNATIVES = r"|\s*[\r\n]+|\s+(?!\S)|\s+"
+_TWO_BLANKS = r"[^\S\r\n]{2}\S"
+_PROBES = ("b{}b", "!{}!", "1{}1", "'{}b", " {}", "b {}{}", "{}\n")
 
 
 def load_tokenizer(tokenizer_json: Path) -> "Tokenizer":
@@ -41,107 +68,184 @@ def load_tokenizer(tokenizer_json: Path) -> "Tokenizer":
     return tokenizer
 
 
-def count_tokens(texts: Sequence[str], tokenizer_json: Path) -> list[int]:
-    """Count each text's tokens, none added; special tokens written in a text count as one.
-
-    Raises:
-        UserError: the file is missing or is no tokenizer.
-    """
-    return _counts(texts, load_tokenizer(tokenizer_json))
-
-
 def chat_text(messages: str) -> str:
     r"""Return the text that a conversation (JSON list of messages) is trained on.
 
     That is ``<|im_start|>role\ncontent<|im_end|>\n`` per message, with the empty think block before
-    the content of the last one: what serving renders as the prompt, and the answer to it.
+    the content of the last one: what serving renders as the prompt, and the answer to it. Contents
+    lose outer white space, and an empty system prompt is left out, as the template has it.
     """
     turns = json.loads(messages)
     return "".join(
         f"<|im_start|>{turn['role']}\n"
-        f"{NO_THOUGHT if number == len(turns) else ''}{turn['content']}<|im_end|>\n"
+        f"{NO_THOUGHT if number == len(turns) else ''}{content}<|im_end|>\n"
         for number, turn in enumerate(turns, 1)
+        if (content := turn["content"].strip()) or turn["role"] != "system"
     )
 
 
-def cut_documents(
-    documents: pl.DataFrame, tokenizer_json: Path, sequence_length: int
-) -> pl.DataFrame:
-    """Cut documents (``document``, ``text``, any other columns) to the sequence length.
-
-    A document of more than ``sequence_length`` tokens, its end token included, becomes several,
-    named ``<document>#1`` and so on: cut between lines (the line break goes), and within a line at
-    a token's boundary only where the line alone is too long. Column ``source`` keeps the name of
-    the whole document, ``tokens`` (i32) counts each piece's tokens with its end token.
+class TokenCounter:
+    """Counts tokens with one tokenizer.
 
     Raises:
         UserError: the file is missing or is no tokenizer.
     """
-    tokenizer = load_tokenizer(tokenizer_json)
-    limit = sequence_length - END_TOKENS
-    texts: list[list[str]] = []
-    counts: list[list[int]] = []
-    whole = _counts(documents["text"].to_list(), tokenizer)
-    for text, count in zip(documents["text"], whole, strict=True):
-        pieces = [(text, count)] if count <= limit else list(_cut(text, tokenizer, limit))
-        texts.append([piece for piece, _ in pieces])
-        counts.append([tokens + END_TOKENS for _, tokens in pieces])
-    pieces_of = documents.with_columns(
-        pl.col("document").alias("source"),
-        pl.Series("text", texts, dtype=pl.List(pl.String)),
-        pl.Series("tokens", counts, dtype=pl.List(pl.Int32)),
-        pl.Series("piece", [list(range(1, len(c) + 1)) for c in counts], dtype=pl.List(pl.Int32)),
-        pl.Series("pieces", [len(c) for c in counts], dtype=pl.Int32),
-    ).explode("text", "tokens", "piece")
-    numbered = pl.format("{}#{}", "document", "piece")
-    return pieces_of.with_columns(
-        pl.when(pl.col("pieces") > 1).then(numbered).otherwise("document").alias("document")
-    ).drop("piece", "pieces")
+
+    def __init__(self, tokenizer_json: Path) -> None:
+        self.tokenizer = load_tokenizer(tokenizer_json)
+        parts = json.loads(tokenizer_json.read_text(encoding="utf-8"))
+        self._words = _word_pattern(parts)
+        added = [token["content"] for token in parts.get("added_tokens", [])]
+        self._added = "|".join(map(_escaped, sorted(added, key=len, reverse=True)))
+        # Characters that Polars and the tokenizer split in the same way, and those they do not.
+        self._alike: set[str] = set()
+        self._unlike: set[str] = set()
+
+    def count(self, texts: pl.Series) -> Counts:
+        """Count each text's tokens; none are added, tokens written out in a text count as one."""
+        sizes = texts.str.len_bytes().to_numpy()
+        chunk = np.cumsum(sizes, dtype=np.int64) // _CHUNK_BYTES
+        bounds = np.flatnonzero(np.diff(chunk, prepend=-1, append=-2)).tolist()
+        chunks = [texts[a:b] for a, b in pairwise(bounds)]
+        # Polars works on one chunk while Python works on another.
+        with ThreadPoolExecutor(2) as pool:
+            counts = list(pool.map(self._chunk if self._words else self._plain, chunks))
+        return np.concatenate([np.zeros(0, dtype=np.int64), *counts])
+
+    def _plain(self, texts: pl.Series) -> Counts:
+        counts: list[int] = []
+        for batch in texts.to_frame().iter_slices(_PLAIN_BATCH):
+            encodings = self.tokenizer.encode_batch_fast(
+                batch.to_series().to_list(), add_special_tokens=False
+            )
+            counts += [len(encoding) for encoding in encodings]
+        return np.array(counts, dtype=np.int64)
+
+    def _chunk(self, texts: pl.Series) -> Counts:
+        unusual = (texts.str.normalize("NFC") != texts) | texts.str.contains("\0", literal=True)
+        pieces = pl.DataFrame({"text": np.arange(len(texts)), "piece": texts})
+        counts = np.zeros(len(texts), dtype=np.int64)
+        if self._added and (found := texts.str.count_matches(self._added)).sum():
+            counts += found.to_numpy()
+            pieces = pieces.with_columns(
+                pl.col("piece").str.replace_all(self._added, "\0").str.split("\0")
+            ).explode("piece")
+        blanks = pieces.filter(pl.col("piece").str.contains(_TWO_BLANKS))["text"].unique()
+        plain = unusual.to_numpy().copy()
+        plain[blanks.to_numpy()] = True
+        words = (
+            pieces.filter(~pl.Series(plain).gather(pieces["text"]))
+            .select("text", pl.col("piece").str.extract_all(self._words or "").alias("word"))
+            .explode("word")
+            .drop_nulls()
+        )
+        distinct = words["word"].unique()
+        unlike = self._unlike_characters(distinct)
+        if unlike:
+            odd = pl.col("word").str.contains_any(sorted(unlike))
+            plain[words.filter(odd)["text"].unique().to_numpy()] = True
+        known = pl.DataFrame({"word": distinct, "tokens": self._of_words(distinct.to_list())})
+        of_text = (
+            words.join(known.with_columns(bytes=distinct.str.len_bytes()), on="word", how="left")
+            .group_by("text")
+            .agg(pl.sum("tokens", "bytes"))
+        )
+        counts[of_text["text"].to_numpy()] += of_text["tokens"].to_numpy()
+        # What the expression passes over is a pre-token too.
+        missing = np.bincount(pieces["text"], pieces["piece"].str.len_bytes(), len(texts))
+        missing[of_text["text"].to_numpy()] -= of_text["bytes"].to_numpy()
+        plain[missing > 0] = True
+        if plain.any():
+            counts[plain] = self._plain(texts.filter(pl.Series(plain)))
+        return counts
+
+    def _of_words(self, words: list[str]) -> Counts:
+        """Count the tokens of single pre-tokens."""
+        if not words:
+            return np.zeros(0, dtype=np.int64)
+        # The model works on bytes written as printable characters.
+        written = "\0".join(words).encode().decode("latin-1").translate(_BYTE_CHARACTERS)
+        tokenize = self.tokenizer.model.tokenize
+        counts = [len(tokenize(word)) for word in written.split(chr(_BYTE_CHARACTERS[0]))]
+        return np.array(counts, dtype=np.int64)
+
+    def _unlike_characters(self, words: pl.Series) -> set[str]:
+        """Return the characters of these pre-tokens of which Polars makes something else."""
+        characters = set("".join(words.to_list()))
+        new = sorted(characters - self._alike - self._unlike)
+        probes = [probe.replace("{}", character) for character in new for probe in _PROBES]
+        split = self.tokenizer.pre_tokenizer.pre_tokenize_str
+        polars = pl.Series(probes, dtype=pl.String).str.extract_all(self._words or "").to_list()
+        for index, (probe, found) in enumerate(zip(probes, polars, strict=True)):
+            ends = [end for _, (_, end) in split(probe)]
+            if np.cumsum([len(word) for word in found]).tolist() != ends:
+                self._unlike.add(new[index // len(_PROBES)])
+        self._alike.update(characters - self._unlike)
+        return characters & self._unlike
 
 
-def _counts(texts: Sequence[str], tokenizer: "Tokenizer") -> list[int]:
-    encodings = tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
-    return [len(encoding.ids) for encoding in encodings]
+def count_tokens(texts: Sequence[str], tokenizer_json: Path) -> list[int]:
+    """Count each text's tokens; see :class:`TokenCounter`.
 
-
-def _cut(text: str, tokenizer: "Tokenizer", limit: int) -> Iterator[tuple[str, int]]:
-    """Yield pieces of a text, each with its number of tokens, at most ``limit``."""
-    [count] = _counts([text], tokenizer)
-    if count <= limit:
-        yield text, count
-        return
-    for part in _by_lines(text, tokenizer, limit) or _by_tokens(text, tokenizer, limit):
-        yield from _cut(part, tokenizer, limit)
-
-
-def _by_lines(text: str, tokenizer: "Tokenizer", limit: int) -> list[str]:
-    """Group the lines into parts of about ``limit`` tokens; nothing for a single line.
-
-    Lines are measured one by one with their line break. Joined they may come to another count,
-    which the caller looks at; parts are at least two, so that cutting ends.
+    Raises:
+        UserError: the file is missing or is no tokenizer.
     """
-    lines = text.split("\n")
-    if len(lines) == 1:
-        return []
-    counts = _counts([f"{line}\n" for line in lines], tokenizer)
-    starts, size = [0], 0
-    for index, count in enumerate(counts):
-        if size and size + count > limit:
-            starts.append(index)
-            size = 0
-        size += count
-    if len(starts) == 1:
-        starts.append(len(lines) // 2)
-    parts = ["\n".join(lines[a:b]) for a, b in pairwise([*starts, len(lines)])]
-    return [part for part in parts if part]
+    counts: list[int] = (
+        TokenCounter(tokenizer_json).count(pl.Series(texts, dtype=pl.String)).tolist()
+    )
+    return counts
 
 
-def _by_tokens(line: str, tokenizer: "Tokenizer", limit: int) -> list[str]:
-    """Cut a line after every ``limit`` tokens, at the last boundary between whole characters."""
-    offsets = tokenizer.encode(line, add_special_tokens=False).offsets
-    boundaries = [0, *(end for (_, end), (start, _) in pairwise(offsets) if start >= end)]
-    wanted = (offsets[index - 1][1] for index in range(limit, len(offsets), limit))
-    cuts = {boundaries[bisect_right(boundaries, end) - 1] for end in wanted} - {0, len(line)}
-    if not cuts:
-        cuts = {len(line) // 2}
-    return [line[a:b] for a, b in pairwise([0, *sorted(cuts), len(line)])]
+def _word_pattern(parts: dict[str, Any]) -> str | None:
+    r"""Return Polars' regular expression for pre-tokens; None if the tokenizer is of another kind.
+
+    Known are byte-level BPE tokenizers whose expression ends in
+    ``|\s*[\r\n]+|\s+(?!\S)|\s+`` and looks around nowhere else: Qwen's and many others.
+    """
+    match parts:
+        case {
+            "model": {"type": "BPE", "dropout": None},
+            "normalizer": None | {"type": "NFC"},
+            "pre_tokenizer": {
+                "type": "Sequence",
+                "pretokenizers": [
+                    {
+                        "type": "Split",
+                        "pattern": {"Regex": str(pattern)},
+                        "behavior": "Isolated",
+                        "invert": False,
+                    },
+                    {"type": "ByteLevel", "add_prefix_space": False, "use_regex": False},
+                ],
+            },
+        } if pattern.endswith(_LAST_ALTERNATIVES):
+            pass
+        case _:
+            return None
+    head = pattern.removesuffix(_LAST_ALTERNATIVES)
+    strange = ("lstrip", "rstrip", "single_word", "normalized")
+    if any(token[name] for token in parts.get("added_tokens", []) for name in strange):
+        return None
+    if any(mark in head for mark in ("(?=", "(?!", "(?<", "(?>", "++", "*+", "?+")):
+        return None
+    words = rf"{head}|\s*[\r\n]+|\s+"
+    try:
+        pl.Series(["a"]).str.extract_all(words)
+    except pl.exceptions.ComputeError:
+        return None
+    return words
+
+
+def _escaped(text: str) -> str:
+    """Return a pattern for just this text, as Rust's regular expressions want it."""
+    return "".join(rf"\x{{{ord(character):x}}}" for character in text)
+
+
+def _byte_characters() -> dict[int, int]:
+    """Return the printable character that stands for each byte in byte-level BPE (as GPT-2's)."""
+    printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
+    others = (byte for byte in range(256) if byte not in printable)
+    return {byte: byte for byte in printable} | {b: 256 + n for n, b in enumerate(others)}
+
+
+_BYTE_CHARACTERS = _byte_characters()

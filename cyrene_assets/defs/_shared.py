@@ -1,11 +1,13 @@
 """What several definition modules use: tables in and out, pictures, loss summaries."""
 
 import base64
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from cyrene_assets.artifact_asset import CheckOutcome
 from cyrene_assets.store import Artifact
 
 if TYPE_CHECKING:
@@ -19,9 +21,31 @@ def read_table(artifact: Artifact, name: str) -> "pl.DataFrame":
     return pl.read_parquet(artifact.path / name)
 
 
-def read_by_language(artifacts: dict[str, Artifact], name: str) -> "dict[str, pl.DataFrame]":
-    """Read the same Parquet file of each language's artifact."""
-    return {language: read_table(artifact, name) for language, artifact in artifacts.items()}
+class TablesByLanguage(Mapping[str, "pl.DataFrame"]):
+    """The same Parquet file of each language's artifact, read when it is asked for."""
+
+    def __init__(
+        self,
+        artifacts: Mapping[str, Artifact],
+        name: str,
+        change: "Callable[[pl.DataFrame], pl.DataFrame]" = lambda table: table,
+    ) -> None:
+        self._artifacts = artifacts
+        self._name = name
+        self._change = change
+
+    def map(self, change: "Callable[[pl.DataFrame], pl.DataFrame]") -> "TablesByLanguage":
+        """Return the tables with a change made to each."""
+        return TablesByLanguage(self._artifacts, self._name, change)
+
+    def __getitem__(self, language: str) -> "pl.DataFrame":
+        return self._change(read_table(self._artifacts[language], self._name))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._artifacts)
+
+    def __len__(self) -> int:
+        return len(self._artifacts)
 
 
 def write_table(
@@ -39,3 +63,14 @@ def write_table(
 def picture(png: bytes) -> dg.MarkdownMetadataValue:
     """Return a PNG as metadata that the UI shows in place."""
     return dg.MetadataValue.md(f"![](data:image/png;base64,{base64.b64encode(png).decode()})")
+
+
+def none_of(
+    name: str, found: Sequence[str], what: str, metadata: Mapping[str, Any] | None = None
+) -> CheckOutcome:
+    """Return a check's outcome: passed when nothing was found, else what and where."""
+    if not found:
+        return CheckOutcome(name, True, f"no {what}", metadata or {})
+    more = f" and {len(found) - 5:,} more" if len(found) > 5 else ""
+    detail = f"{len(found):,} {what}: {', '.join(found[:5])}{more}"
+    return CheckOutcome(name, False, detail, metadata or {})

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from cyrene_assets.artifact_asset import Build, Check, CheckOutcome, Outcome, artifact_asset
-from cyrene_assets.defs._shared import picture, read_by_language, read_table, write_table
+from cyrene_assets.defs._shared import TablesByLanguage, picture, read_table, write_table
 from cyrene_assets.errors import UserError
 from cyrene_assets.hardware import Hardware
 from cyrene_assets.partitions import language_by_size, sizes, split_key
@@ -32,7 +32,7 @@ def _recipe(project: Project, size: str | None) -> Recipe:
 def _by_language(artifacts: dict[str, Artifact], name: str) -> "pl.DataFrame":
     import polars as pl
 
-    frames = read_by_language(artifacts, name)
+    frames = TablesByLanguage(artifacts, name)
     return pl.concat([f.with_columns(language=pl.lit(key)) for key, f in frames.items()])
 
 

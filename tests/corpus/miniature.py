@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import polars as pl
@@ -13,6 +14,7 @@ from cyrene_assets.corpus.config import Corpus, load_corpus
 from cyrene_assets.corpus.sources import read_raw
 
 Record = dict[str, Any]
+SCRATCH: list[TemporaryDirectory[str]] = []
 
 PEOPLE: dict[str, Record] = {
     "en": {
@@ -105,13 +107,20 @@ def write_corpus(root: Path, config: Record | None = None) -> Path:
 
 
 def read_parallel(root: Path) -> tuple[Corpus, Parallel]:
+    """Read the corpus, and make its parallel corpus in a folder that goes with the process."""
     corpus = load_corpus(root)
-    frames = {code: read_raw(root, corpus, code) for code in corpus.languages}
-    return corpus, parallel_corpus(frames, corpus)
+    scratch = TemporaryDirectory(prefix="parallel-")
+    SCRATCH.append(scratch)
+    out = Path(scratch.name)
+    return corpus, parallel_corpus(lambda code: read_raw(root, corpus, code), corpus, out)
+
+
+def all_units(parallel: Parallel) -> pl.DataFrame:
+    return pl.concat([units for _, units in parallel.each()])
 
 
 def of_language(parallel: Parallel, code: str) -> pl.DataFrame:
-    return parallel.units.filter(pl.col("language") == code)
+    return parallel.units(code)
 
 
 def byte_tokenizer(path: Path, texts: list[str] | None = None, vocabulary: int = 300) -> Path:

@@ -8,6 +8,7 @@ from cyrene_assets.corpus.sources import Row, SourceError
 
 from .miniature import (
     Record,
+    all_units,
     dialog,
     documents,
     of_language,
@@ -27,13 +28,13 @@ def _with(root: Path, code: str, lines: list[Record]) -> Parallel:
 
 
 def _flags(parallel: Parallel) -> dict[tuple[str, str], list[str]]:
-    flagged = parallel.units.filter(pl.col("flags").list.len() > 0)
+    flagged = all_units(parallel).filter(pl.col("flags").list.len() > 0)
     return {(row["language"], row["unit"]): row["flags"] for row in flagged.to_dicts()}
 
 
 def test_units_hold_all_languages_cleaned(tmp_path: Path) -> None:
     _, parallel = read_parallel(write_corpus(tmp_path))
-    units = parallel.units
+    units = all_units(parallel)
     assert units.columns == COLUMNS
     assert units["language"].unique(maintain_order=True).to_list() == ["en", "tlh"]
     row = of_language(parallel, "en").filter(pl.col("unit") == "s1-4").row(0, named=True)
@@ -48,7 +49,7 @@ def test_the_order_of_languages_in_the_file_does_not_matter(tmp_path: Path) -> N
     config["languages"] = dict(reversed(config["languages"].items()))
     _, one = read_parallel(write_corpus(tmp_path / "one"))
     _, two = read_parallel(write_corpus(tmp_path / "two", config))
-    assert one.units.equals(two.units)
+    assert all_units(one).equals(all_units(two))
 
 
 def test_missing_and_emptied_units_are_in_the_coverage(tmp_path: Path) -> None:
@@ -138,8 +139,8 @@ def test_duplicate_scenes_share_the_originals_split(tmp_path: Path) -> None:
             write_jsonl(root / "dialog" / f"{code}.jsonl", lines + again)
         parallel = read_parallel(root)[1]
         assert set(_flags(parallel)) == {("en", f"s9-{n}") for n in range(5)}
-        assert parallel.duplicates.rows() == [("en", "s9", "s2")]
-        split = dict(parallel.units.select("scene", "split").unique().rows())
+        assert parallel.duplicates.filter("exact").rows() == [("en", "s9", "s2", 1.0, True)]
+        split = dict(all_units(parallel).select("scene", "split").unique().rows())
         assert split["s9"] == split["s2"]
 
 

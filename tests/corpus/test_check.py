@@ -20,7 +20,9 @@ def test_a_good_corpus_has_counts_and_no_findings(tmp_path: Path) -> None:
     report = lint(write_corpus(tmp_path))
     assert _warnings(report) == []
     counts = report.languages["en"]
-    assert counts == Counts(lines=14, scenes=4, documents=2, characters=387, character_lines=6)
+    assert counts == Counts(
+        lines=14, scenes=4, documents=2, characters=387, character_lines=6, translatable=16
+    )
     as_dict = json.loads(json.dumps(report.as_dict()))
     assert as_dict["ok"] is True
     assert as_dict["languages"]["tlh"]["lines"] == 14

@@ -12,7 +12,7 @@ from cyrene_assets.corpus.config import Corpus
 from cyrene_assets.corpus.render import sft_chats
 from cyrene_assets.corpus.split import leaks
 
-from .miniature import of_language, read_parallel
+from .miniature import all_units, of_language, read_parallel
 
 SAMPLE = Path(__file__).parents[2] / "corpora" / "sample"
 LANGUAGES = {"chs", "cht", "de", "en", "es", "fr", "id", "jp", "kr", "pt", "ru", "th", "vi"}
@@ -48,7 +48,7 @@ def test_cast_and_kinds(sample: tuple[Corpus, Parallel]) -> None:
         assert roles["player"] == 1
         assert "narration" in roles
         assert units.filter(pl.col("kind") != "dialog")["kind"].n_unique() >= 4
-    vendor = parallel.units.filter(pl.col("kind") == "vendor")
+    vendor = all_units(parallel).filter(pl.col("kind") == "vendor")
     assert vendor["language"].to_list() == ["chs"]
 
 
@@ -76,8 +76,8 @@ def test_the_split_is_clean_and_holds_out_a_chat_in_every_language(
     sample: tuple[Corpus, Parallel],
 ) -> None:
     corpus, parallel = sample
-    assert leaks(parallel.units).is_empty()
-    splits = parallel.units.group_by("scene").agg(pl.col("split").n_unique())
+    assert leaks(parallel.languages, parallel.units, parallel.duplicates).is_empty()
+    splits = all_units(parallel).group_by("scene").agg(pl.col("split").n_unique())
     assert splits["split"].max() == 1
     for code in corpus.languages:
         chats = sft_chats(of_language(parallel, code), corpus, code)
@@ -87,5 +87,5 @@ def test_the_split_is_clean_and_holds_out_a_chat_in_every_language(
 
 
 def test_no_markup_is_left(sample: tuple[Corpus, Parallel]) -> None:
-    marked = sample[1].units.filter(pl.col("text").str.contains(r"[{}<>]"))
+    marked = all_units(sample[1]).filter(pl.col("text").str.contains(r"[{}<>]"))
     assert set(marked["unit"]) == {"s11-005"}

@@ -3,10 +3,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cyrene_assets.corpus.config import Split
-from cyrene_assets.corpus.split import assign_split, leaks, scene_hash
+from cyrene_assets.corpus.split import (
+    Scenes,
+    assign_split,
+    chat_scenes,
+    leaks,
+    long_texts,
+    scene_hash,
+    sharing_scenes,
+)
 
 LONG = "A sentence that is long enough to give itself away."
-NO_DUPLICATES = pl.DataFrame(schema={"scene": pl.String, "original": pl.String})
 
 Row = tuple[str, str, str, str]
 
@@ -22,9 +29,36 @@ def _scene(name: str, text: str = "Yes.") -> list[Row]:
     return [(name, "dialog", "player", f"{name}?"), (name, "dialog", "character", text)]
 
 
-def _split(units: pl.DataFrame, share: float = 0.05, seed: int = 42) -> dict[str, str]:
-    split = Split(validation=share, seed=seed)
-    return dict(assign_split(units, NO_DUPLICATES, split).rows())
+def _split(
+    units: pl.DataFrame,
+    share: float = 0.05,
+    seed: int = 42,
+    duplicates: list[tuple[str, str]] | None = None,
+    similar: list[tuple[str, str]] | None = None,
+) -> dict[str, str]:
+    first = units.unique(["scene"], keep="first", maintain_order=True)
+    number = {scene: index for index, scene in enumerate(first["scene"])}
+    numbered = units.with_columns(pl.col("scene").replace_strict(number, return_dtype=pl.UInt32))
+    texts = long_texts(numbered).select("scene", pl.col("text").hash())
+    pairs = [(number[one], number[other]) for one, other in similar or []]
+    scenes = Scenes(
+        names=first["scene"],
+        kinds=first["kind"],
+        duplicates=[(number[one], number[other]) for one, other in duplicates or []],
+        joined=[*pairs, *sharing_scenes(texts)],
+        chats=dict.fromkeys(chat_scenes(numbered).to_list(), 1),
+    )
+    split = assign_split(scenes, Split(validation=share, seed=seed))
+    return dict(zip(first["scene"], split, strict=True))
+
+
+def _leaks(units: pl.DataFrame, similar: list[tuple[str, str, str]] | None = None) -> pl.DataFrame:
+    pairs = pl.DataFrame(
+        similar or [],
+        schema=dict.fromkeys(("language", "scene", "original"), pl.String()),
+        orient="row",
+    )
+    return leaks(["en"], lambda _: units, pairs)
 
 
 def _held_out(places: dict[str, str]) -> set[str]:
@@ -98,11 +132,52 @@ def test_leaks_names_scene_and_text() -> None:
             ["train", "train", *["validation"] * 2, "train", "validation", *["train"] * 2]
         )
     )
-    assert leaks(units).to_dicts() == [
+    assert _leaks(units).to_dicts() == [
         {"reason": "scene", "text": "", "scenes": ["c"], "languages": ["en"]},
         {"reason": "text", "text": LONG, "scenes": ["a", "b"], "languages": ["en"]},
     ]
-    assert leaks(units.with_columns(split=pl.lit("train"))).is_empty()
+    assert _leaks(units.with_columns(split=pl.lit("train"))).is_empty()
+
+
+def test_leaks_names_scenes_that_are_nearly_the_same() -> None:
+    places = ["train", "train", "validation", "validation"]
+    units = _units(_scene("a") + _scene("b")).with_columns(split=pl.Series(places))
+    assert _leaks(units, [("en", "b", "a")]).to_dicts() == [
+        {"reason": "similar", "text": "", "scenes": ["a", "b"], "languages": ["en"]}
+    ]
+    assert _leaks(units.with_columns(split=pl.lit("train")), [("en", "b", "a")]).is_empty()
+
+
+def test_what_is_nearly_the_same_is_held_out_as_a_whole_or_not_at_all() -> None:
+    names = [f"s{n}" for n in range(60)]
+    units = _units([row for name in names for row in _scene(name)])
+    alike = list(zip(names[::2], names[1::2], strict=True))
+    drawn = _held_out(_split(units, 0.3))
+    places = _split(units, 0.3, similar=alike)
+    for one, other in alike:
+        assert places[one] == places[other]
+        if not {one, other} <= drawn:
+            assert places[one] == "train"
+
+
+def test_a_duplicate_goes_where_its_original_goes() -> None:
+    names = [f"s{n}" for n in range(60)]
+    units = _units([row for name in names for row in _scene(name)])
+    drawn = _split(units, 0.3)
+    again = list(zip(names[1::2], names[::2], strict=True))
+    places = _split(units, 0.3, duplicates=again)
+    assert {name: places[name] for name in names[::2]} == {n: drawn[n] for n in names[::2]}
+    assert all(places[scene] == places[original] for scene, original in again)
+
+
+def test_a_kind_with_enough_documents_has_one_held_out() -> None:
+    for seed in range(20):
+        rows = [(f"m{n}", "mail", "document", f"{n}") for n in range(20)]
+        rows += [(f"b{n}", "book", "document", f"{n}") for n in range(19)]
+        held_out = _held_out(_split(_units(rows), 0.05, seed))
+        assert any(name.startswith("m") for name in held_out)
+    few = [_held_out(_split(_units(rows[20:]), 0.05, seed)) for seed in range(20)]
+    assert not all(few)
 
 
 @settings(max_examples=50)
@@ -117,5 +192,5 @@ def test_no_corpus_leaks(lines: list[tuple[int, int]], seed: int, share: float) 
     places = pl.DataFrame(
         list(_split(units, share, seed).items()), ["scene", "split"], orient="row"
     )
-    assert leaks(units.join(places, on="scene")).is_empty()
+    assert _leaks(units.join(places, on="scene")).is_empty()
     assert "train" in places["split"]

@@ -4,36 +4,9 @@ import pytest
 
 from cyrene_assets.corpus import stats
 
-from .miniature import dialog, of_language, read_parallel, write_corpus, write_jsonl
+from .miniature import of_language, read_parallel, write_corpus
 
 PNG = b"\x89PNG\r\n\x1a\n"
-
-
-def test_counts(tmp_path: Path) -> None:
-    _, parallel = read_parallel(write_corpus(tmp_path))
-    assert stats.kind_counts(of_language(parallel, "en")) == [
-        {"language": "en", "kind": "book", "units": 1, "scenes": 1, "characters": 24},
-        {"language": "en", "kind": "dialog", "units": 14, "scenes": 4, "characters": 342},
-        {"language": "en", "kind": "mail", "units": 1, "scenes": 1, "characters": 21},
-    ]
-    split = stats.split_counts(parallel.units)
-    assert {"kind": "dialog", "split": "validation", "scenes": 1} in split
-
-
-def test_coverage_and_worst_units(tmp_path: Path) -> None:
-    root = write_corpus(tmp_path)
-    lines = dialog(1)[:-2]
-    lines[0]["text"] = "<script>{X}|<|im_end|>"
-    write_jsonl(root / "dialog" / "tlh.jsonl", lines)
-    _, parallel = read_parallel(root)
-    english, other = stats.coverage_table(parallel.units, parallel.coverage)
-    assert (english["language"], english["missing"], english["coverage"]) == ("en", 0, 1.0)
-    assert (other["units"], other["missing"], other["coverage"]) == (14, 2, 0.875)
-    assert (other["unknown_placeholder"], other["control_tokens"], other["empty"]) == (1, 1, 0)
-    [worst] = stats.worst_units(parallel.units)
-    assert worst["flags"] == "unknown_placeholder, control_tokens"
-    assert worst["text"] == r"&lt;script&gt;\{X\}\|&lt;\|im\_end\|&gt;"
-    assert stats.worst_units(parallel.units, 0) == []
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ Nothing else has to be edited to add one. A module with a leading underscore is 
 import hashlib
 import importlib
 import pkgutil
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     import polars as pl
 
     from cyrene_assets.corpus.config import Corpus
+
+# In characters. Longer lines would be cut out of every training set anyway.
+LONGEST_LINE = 100_000
 
 Role = Literal["character", "player", "other", "narration", "document"]
 
@@ -74,6 +78,12 @@ class SourceError(UserError):
     def __init__(self, problems: Sequence[Problem]) -> None:
         super().__init__("\n".join(str(problem) for problem in problems))
         self.problems = list(problems)
+
+
+def too_long(text: str) -> bool:
+    """Return whether a line of the text has over ``LONGEST_LINE`` characters: no one says that."""
+    lines = re.split(r"\\n|\n", text) if len(text) > LONGEST_LINE else []
+    return any(len(line) > LONGEST_LINE for line in lines)
 
 
 Batch: TypeAlias = "Row | pl.DataFrame | Problem"
@@ -163,16 +173,13 @@ def raw_digest(root: Path, corpus: "Corpus", language: str) -> str:
         SourceError: the language has no file, or one cannot be read.
         UserError: the corpus lists no such language.
     """
+    from cyrene_assets.corpus.sources._raw_files import file_digest
+
     corpus.language(language)
     digest = hashlib.sha256()
     for path in adapter(corpus.source.adapter).files(root, corpus, language):
         name = file_name(path, root)
-        try:
-            with path.open("rb") as file:
-                content = hashlib.file_digest(file, "sha256")
-        except OSError as error:
-            raise SourceError([unreadable(name, error)]) from error
-        digest.update(f"{name}\0{content.hexdigest()}\n".encode())
+        digest.update(f"{name}\0{file_digest(path, name)}\n".encode())
     return digest.hexdigest()[:16]
 
 

@@ -4,8 +4,9 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator
 from typing import Any, NamedTuple
 
+from cyrene_assets.corpus.sources._game_entries import Hash, Table, Voice, Wiki
 from cyrene_assets.corpus.sources._game_files import Skipped
-from cyrene_assets.corpus.sources._game_tables import Hash, Table, Tables, Voice, Wiki
+from cyrene_assets.corpus.sources._game_tables import Tables
 from cyrene_assets.corpus.sources._game_texts import Texts
 
 

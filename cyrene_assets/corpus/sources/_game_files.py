@@ -1,12 +1,15 @@
 """Decoding the JSON files of a game-data folder, and the list of what is left out of them."""
 
+import json
 import re
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
-from cyrene_assets.corpus.sources import Problem, SourceError, unreadable
+from cyrene_assets.corpus.sources import Problem, SourceError
+from cyrene_assets.corpus.sources._raw_files import read_file
 
 NAMED = 5
 BOM = b"\xef\xbb\xbf"
@@ -48,35 +51,25 @@ def some(numbers: list[int]) -> str:
     return ", ".join(map(str, numbers[:NAMED])) + more
 
 
-def exists(path: Path) -> bool:
-    """Return whether there is such a file, as far as the system lets us see."""
-    try:
-        path.stat()
-    except OSError:
-        return False
-    return True
-
-
-def read_bytes(path: Path, file: str) -> bytes:
-    """Return what is in a file.
+def read_bytes(path: Path, file: str, folder: Path) -> bytes:
+    """Return what is in a file, without a byte order mark.
 
     Raises:
-        SourceError: the system does not let us read it.
+        SourceError: as ``read_file``.
     """
-    try:
-        return path.read_bytes().removeprefix(BOM)
-    except OSError as error:
-        raise SourceError([unreadable(file, error)]) from error
+    return read_file(path, file, folder).removeprefix(BOM)
 
 
 def decode(data: bytes, file: str, decoder: "msgspec.json.Decoder[T]") -> T:
-    """Decode a JSON file.
+    """Decode a JSON file; what the decoder passes over must be UTF-8 as well.
 
     Raises:
         SourceError: it is not valid JSON in UTF-8, or not of the decoder's type; the problem's line
             is the entry's number where it is the entry of a list.
     """
     try:
+        if not data.isascii():
+            data.decode()
         return decoder.decode(data)
     except msgspec.ValidationError as error:
         found = re.search(r"\$\[(\d+)\](\S*)`$", str(error))
@@ -85,6 +78,38 @@ def decode(data: bytes, file: str, decoder: "msgspec.json.Decoder[T]") -> T:
         raise SourceError([Problem(file, line, f"{_reason(error)}", remedy)]) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise SourceError([_undecodable(data, file, error)]) from error
+
+
+def refuse_repeated_keys(entries: Iterable[bytes], file: str) -> None:
+    """Refuse an object in which a key stands twice, at any depth; the decoder takes the last one.
+
+    Raises:
+        SourceError: there is one; the problem's line is the entry's number.
+    """
+    for number, entry in enumerate(entries, start=1):
+        try:
+            json.loads(bytes(entry), object_pairs_hook=_unrepeated, parse_int=float, strict=False)
+        except _RepeatedKeyError as error:
+            message = f"`{error}` stands twice in one entry"
+            raise SourceError([Problem(file, number, message, "keep one of them")]) from error
+        except RecursionError as error:
+            problem = Problem(file, number, "nested too deep", "complete the folder")
+            raise SourceError([problem]) from error
+        except ValueError as error:  # in what the decoder passed over
+            problem = Problem(file, number, f"not valid JSON ({error})", "fetch the file again")
+            raise SourceError([problem]) from error
+
+
+class _RepeatedKeyError(Exception):
+    """A key that stands twice."""
+
+
+def _unrepeated(pairs: list[tuple[str, Any]]) -> None:
+    keys: set[str] = set()
+    for key, _ in pairs:
+        if key in keys:
+            raise _RepeatedKeyError(key[:40])
+        keys.add(key)
 
 
 def _undecodable(data: bytes, file: str, error: Exception) -> Problem:

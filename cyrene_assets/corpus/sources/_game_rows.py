@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from cyrene_assets.corpus.sources import Role, Row
 from cyrene_assets.corpus.sources._game_documents import Document, Spoken
+from cyrene_assets.corpus.sources._game_entries import ABSENT, Hash
 from cyrene_assets.corpus.sources._game_files import Skipped
-from cyrene_assets.corpus.sources._game_tables import ABSENT, Hash, Table, Talk
+from cyrene_assets.corpus.sources._game_talk import TalkLines
 from cyrene_assets.corpus.sources._game_texts import Texts
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class Rows:
 
     def dialog(
         self,
-        table: Table[Talk],
+        talk: TalkLines,
         texts: Texts,
         speakers: Collection[int] | None,
         fine_scenes: Collection[int],
@@ -43,20 +44,12 @@ class Rows:
         """Return the lines that have a text, by id, of the scenes in which any of them speaks."""
         import polars as pl
 
-        people = _Index(_number(line.textmap_talk_sentence_name) for line in table.entries)
-        lines = pl.DataFrame(
-            {
-                "id": pl.Series([line.talk_sentence_id for line in table.entries], dtype=pl.Int64),
-                "name": pl.Series(people.indices, dtype=pl.UInt32),
-                "text": pl.Series(
-                    [texts.get(line.talk_sentence_text) for line in table.entries], dtype=pl.String
-                ),
-            }
-        ).with_row_index("line", offset=1)
+        columns = {"id": talk.ids, "name": talk.speakers, "text": texts.column(talk.texts)}
+        lines = pl.DataFrame(columns).with_row_index("line", offset=1)
 
         def without(mask: pl.Expr, reason: str) -> pl.DataFrame:
             for entry in lines.filter(mask)["line"]:
-                skipped.add(table.file, entry, reason, "complete the folder, or leave it at that")
+                skipped.add(talk.file, entry, reason, "complete the folder, or leave it at that")
             return lines.filter(~mask)
 
         lines = without(pl.col("id") == ABSENT, "a line without a TalkSentenceID")
@@ -68,14 +61,18 @@ class Rows:
             .otherwise(pl.format("talk:{}", group))
         )
         if speakers is not None:
-            wanted = people.of(speakers)
+            wanted = talk.numbers(speakers)
             spoken = pl.col("text").is_not_null() & pl.col("name").is_in(wanted)
             lines = lines.join(lines.filter(spoken), on="scene", how="semi", maintain_order="left")
         lines = without(pl.col("text").is_null(), "a line without a text in this language")
         again = ~pl.col("id").is_first_distinct()
         lines = without(again, "a second line under a TalkSentenceID")
+        unknown = [index for name, index in talk.names.items() if self._is_unknown(name, texts)]
+        for entry in lines.filter(pl.col("name").is_in(unknown))["line"]:
+            reason = "a speaker whose name this language does not have (the player's is put there)"
+            skipped.add(talk.file, entry, reason, "complete the folder, or leave it at that")
         speaker = pl.DataFrame(
-            [(index, *self._speaker(name, texts)) for name, index in people.items()],
+            [(index, *self._speaker(name, texts)) for name, index in talk.names.items()],
             schema={
                 "name": pl.UInt32,
                 "speaker": pl.String,
@@ -94,7 +91,7 @@ class Rows:
             title=pl.lit(None, pl.String),
             text="text",
             language=pl.lit(self._language),
-            file=pl.lit(table.file),
+            file=pl.lit(talk.file),
             line=pl.col("line").cast(pl.Int32),
             speaker_id="speaker_id",
         )
@@ -155,6 +152,11 @@ class Rows:
         self._units[name] += 1
         return name if self._units[name] == 1 else f"{name}#{self._units[name]}"
 
+    def _is_unknown(self, name: int | None, texts: Texts) -> bool:
+        """Return whether a name is given that is nobody's we know and that the language lacks."""
+        known = name is None or name in self._character or name in self._player
+        return not known and not texts.get(Hash(name))
+
     def _speaker(self, name: int | None, texts: Texts) -> tuple[str, Role, str | None]:
         """Return a speaker's name, role and id; a name that the language lacks is the player's."""
         text = texts.get(Hash(name)) if name else None
@@ -163,19 +165,3 @@ class Rows:
             return text or self._people.character, "character", speaker_id
         role: Role = "player" if name is None or name in self._player else "other"
         return text or self._people.player, role, speaker_id
-
-
-class _Index(dict[int | None, int]):
-    """Numbers the names of speakers, in the order in which they come up."""
-
-    def __init__(self, names: Iterable[int | None]) -> None:
-        super().__init__()
-        self.indices = [self.setdefault(name, len(self)) for name in names]
-
-    def of(self, names: Iterable[int]) -> list[int]:
-        """Return the numbers of those names that there are."""
-        return [self[name] for name in names if name in self]
-
-
-def _number(name: Hash | None) -> int | None:
-    return None if name is None else name.hash

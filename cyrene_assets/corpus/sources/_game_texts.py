@@ -2,13 +2,22 @@
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 
-from cyrene_assets.corpus.sources import Problem, SourceError
-from cyrene_assets.corpus.sources._game_files import Skipped, decode, exists, read_bytes, some
-from cyrene_assets.corpus.sources._game_tables import Hash, Tables
+from cyrene_assets.corpus.sources import LONGEST_LINE, Problem, SourceError, too_long
+from cyrene_assets.corpus.sources._game_entries import Hash
+from cyrene_assets.corpus.sources._game_files import Skipped, decode, read_bytes, some
+from cyrene_assets.corpus.sources._game_tables import Tables
+from cyrene_assets.corpus.sources._raw_files import exists
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import polars as pl
+
+JOIN = "{TEXTJOIN#"
 TEXT_JOIN = re.compile(r"\{TEXTJOIN#(\d+)\}")
 # In valid JSON a string with a colon behind it is a key: within a text, quotes have a backslash.
 KEY = re.compile(rb'"(-?\d+)"\s*:')
@@ -38,9 +47,21 @@ class Texts:
         stays for cleaning to report.
         """
         text = None if name is None or name.hash is None else self._texts.get(name.hash)
-        if text is not None and "{TEXTJOIN#" in text:
-            return TEXT_JOIN.sub(lambda match: self._joins.get(int(match[1]), match[0]), text)
-        return text
+        return text if text is None else self._joined(text)
+
+    def column(self, names: list[int | None]) -> "pl.Series":
+        """Return the texts of these hashes, as ``get``."""
+        import polars as pl
+
+        get = cast("Callable[[int | None], str | None]", self._texts.get)
+        texts = pl.Series(list(map(get, names)), dtype=pl.String)
+        joining = texts.str.contains(JOIN, literal=True).arg_true()
+        return texts.scatter(joining, [self._joined(text) for text in texts.gather(joining)])
+
+    def _joined(self, text: str) -> str:
+        if JOIN not in text:
+            return text
+        return TEXT_JOIN.sub(lambda match: self._joins.get(int(match[1]), match[0]), text)
 
 
 def text_map_paths(folder: Path, language: str) -> list[Path]:
@@ -81,7 +102,7 @@ def load_texts(folder: Path, language: str, tables: Tables, skipped: Skipped) ->
     paths = text_map_paths(folder, language)
     for path in paths:
         file = f"TextMap/{path.name}"
-        data = read_bytes(path, file)
+        data = read_bytes(path, file, folder)
         part = _decode(data, file)
         twice = _repeated(data, len(part))
         twice += sorted(name for name in part.keys() & texts.keys() if part[name] != texts[name])
@@ -89,11 +110,7 @@ def load_texts(folder: Path, language: str, tables: Tables, skipped: Skipped) ->
             message = f"skipped: the earlier text of a hash that has two ({some(twice)})"
             skipped.whole(file, message, "keep one of them")
         texts |= part
-        nul = [name for name, text in part.items() if "\0" in text]
-        if nul:
-            message = f"skipped: texts with a NUL character (of hash {some(nul)})"
-            skipped.whole(file, message, "remove the character")
-        for name in nul:
+        for name in _left_out(part, data, file, skipped):
             del texts[name]
     if not texts:
         file = f"TextMap/{paths[0].name}"
@@ -126,9 +143,31 @@ def _is_hash(key: str) -> bool:
     return re.fullmatch(r"0|-?[1-9][0-9]*", key) is not None
 
 
+def _left_out(texts: dict[int, str], data: bytes, file: str, skipped: Skipped) -> list[int]:
+    """Return the hashes of texts that are none, and note them."""
+    nul = [name for name, text in texts.items() if "\0" in text] if rb"\u0000" in data else []
+    if nul:
+        message = f"skipped: texts with a NUL character (of hash {some(nul)})"
+        skipped.whole(file, message, "remove the character")
+    longest = max(map(len, texts.values()), default=0)
+    long = (
+        [name for name, text in texts.items() if too_long(text)] if longest > LONGEST_LINE else []
+    )
+    if long:
+        message = (
+            f"skipped: texts with a line over {LONGEST_LINE:,} characters (of hash {some(long)})"
+        )
+        skipped.whole(file, message, "cut it up")
+    return [*nul, *(name for name in long if name not in nul)]
+
+
 def _repeated(data: bytes, number: int) -> list[int]:
-    """Return the hashes that stand twice in a file of ``number`` different hashes."""
-    if sum(1 for _ in KEY.finditer(data)) == number:
+    """Return the hashes that stand twice in a file of ``number`` different hashes.
+
+    There are none where the quotes that JSON needs, four for each text, are no more than that.
+    """
+    quotes = data.count(b'"') - data.count(b'\\"')
+    if quotes == 4 * number and b'\\\\"' not in data:
         return []
     seen: set[int] = set()
     twice: dict[int, None] = {}

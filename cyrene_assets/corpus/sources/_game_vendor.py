@@ -7,12 +7,19 @@ from pathlib import Path
 
 import msgspec
 
-from cyrene_assets.corpus.sources import Problem, SourceError, file_name
+from cyrene_assets.corpus.sources import LONGEST_LINE, Problem, SourceError, file_name, too_long
 from cyrene_assets.corpus.sources._game_documents import Document
-from cyrene_assets.corpus.sources._game_files import Skipped, decode, exists, read_bytes
+from cyrene_assets.corpus.sources._game_files import (
+    Skipped,
+    decode,
+    read_bytes,
+    refuse_repeated_keys,
+)
+from cyrene_assets.corpus.sources._raw_files import checked, exists, is_folder
 
 PAGES = (".md", ".txt")
 INSTRUCTIONS = ".jsonl"
+LONG = f"a line over {LONGEST_LINE:,} characters"
 ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "f": "\f", "b": "\b", "'": "'", '"': '"', "\\": "\\"}
 
 
@@ -28,20 +35,22 @@ def vendor_paths(folder: Path, names: Iterable[str]) -> tuple[list[Path], list[P
     """Return the files that ``names`` (files and folders) stand for, and a problem per absent one.
 
     Raises:
-        SourceError: a folder cannot be read.
+        SourceError: a folder cannot be read, or has a link out of it in a file's place.
     """
     paths: dict[Path, None] = {}
     absent = []
     for name in names:
         path = folder / name
-        if path.is_dir():
+        if is_folder(path):
             try:
                 inside = sorted(path.iterdir())
             except OSError as error:
                 message = f"cannot be read: {error.strerror}"
                 raise SourceError([Problem(name, 0, message, "make it readable")]) from error
             wanted = [file for file in inside if file.suffix in (*PAGES, INSTRUCTIONS)]
-            paths |= dict.fromkeys(file for file in wanted if file.is_file())
+            for file in wanted:
+                checked(file, file_name(file, folder), path)
+            paths |= dict.fromkeys(wanted)
         elif exists(path):
             paths[path] = None
         else:
@@ -53,16 +62,16 @@ def vendor_paths(folder: Path, names: Iterable[str]) -> tuple[list[Path], list[P
 def vendor_documents(paths: Iterable[Path], folder: Path, skipped: Skipped) -> Iterator[Document]:
     """Yield a document per page (kind ``vendor``) and per instruction (kind ``instruction``).
 
-    Pages with NUL characters are left out and noted.
+    Pages and instructions with NUL characters or a line over the limit are left out and noted.
 
     Raises:
         SourceError: a file cannot be read, is not UTF-8, or has a line that is no instruction.
     """
     for path in paths:
         file = file_name(path, folder)
-        data = read_bytes(path, file)
+        data = read_bytes(path, file, path.parent)
         if path.suffix == INSTRUCTIONS:
-            yield from _instructions(data, file, path.stem)
+            yield from _instructions(data, file, path.stem, skipped)
             continue
         try:
             text = data.decode()
@@ -71,22 +80,31 @@ def vendor_documents(paths: Iterable[Path], folder: Path, skipped: Skipped) -> I
             raise SourceError([Problem(file, 0, message, "save it as UTF-8")]) from error
         if "\0" in text:
             skipped.whole(file, "skipped: a page with NUL characters", "remove them")
+        elif too_long(text):
+            skipped.whole(file, f"skipped: a page with {LONG}", "cut it up")
         else:
             yield Document("vendor", path.stem, None, [], [text], file, 1)
 
 
-def _instructions(data: bytes, file: str, name: str) -> Iterator[Document]:
+def _instructions(data: bytes, file: str, name: str, skipped: Skipped) -> Iterator[Document]:
     decoder = msgspec.json.Decoder(Instruction)
     for number, line in enumerate(data.split(b"\n"), start=1):
         if not line.strip():
             continue
         try:
             record = decode(line, file, decoder)
+            refuse_repeated_keys([line], file)
         except SourceError as error:
             wrong = error.problems[0]
             raise SourceError([Problem(file, number, wrong.message, wrong.remedy)]) from error
         content = [record.instruction, _unescaped(record.input), _unescaped(record.output)]
         text = "\n".join(part for part in content if part)
+        if "\0" in text:
+            skipped.add(file, number, "an instruction with NUL characters", "remove them")
+            continue
+        if too_long(text):
+            skipped.add(file, number, f"an instruction with {LONG}", "cut it up")
+            continue
         digest = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
         yield Document("instruction", f"{name}:{digest}", None, [], [text], file, number)
 

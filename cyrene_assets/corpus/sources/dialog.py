@@ -11,19 +11,28 @@ scene may be left and taken up again later in the file: its lines then go on whe
     {"document": "b01", "kind": "book", "title": "On Tides", "text": "..."}
 
 Either file may be missing for a language, not both.
+
+Nothing is left out: whatever is wrong is an error that names file and line, and so for all lines at
+once. That is a file that is no plain file of the corpus folder's own (a directory, a pipe, a link
+out of it); text that is not UTF-8; a line that is not a JSON object of these keys and no other,
+each once (only ``speaker`` may be null); a blank line but at the end; an id or kind that is blank;
+a ``line`` or ``document`` that stands twice; NUL characters and halves of surrogate pairs; a text
+with a line of over 100,000 characters. A speaker whom corpus.yaml does not know is one of the
+others; `cyrene corpus check` names names of the character and of the player that never occur.
 """
 
-import unicodedata
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cyrene_assets.corpus.jsonl import JsonLines
-from cyrene_assets.corpus.sources import Problem, Role, Row, SourceError
-from cyrene_assets.recipe import Strict
+from cyrene_assets.corpus.sources import Problem, SourceError
+from cyrene_assets.corpus.sources._raw_files import exists, refuse_odd_files
+from cyrene_assets.yaml_models import Strict
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from cyrene_assets.corpus.config import Corpus, Language
 
 DIALOG_KEYS = ("scene", "line", "speaker", "text")
@@ -38,10 +47,11 @@ def files(root: Path, corpus: "Corpus", language: str) -> list[Path]:  # noqa: A
     """Return the language's dialog and document file, those that exist.
 
     Raises:
-        SourceError: neither exists.
+        SourceError: neither exists, or one is no plain file of the folder's own.
     """
     paths = [root / folder / f"{language}.jsonl" for folder in ("dialog", "documents")]
-    found = [path for path in paths if path.exists()]
+    found = [path for path in paths if exists(path)]
+    refuse_odd_files(found, root)
     if not found:
         names = " and ".join(path.relative_to(root).as_posix() for path in paths)
         raise SourceError(
@@ -57,7 +67,7 @@ def files(root: Path, corpus: "Corpus", language: str) -> list[Path]:  # noqa: A
     return found
 
 
-def read(root: Path, corpus: "Corpus", language: str) -> Iterator[Row]:
+def read(root: Path, corpus: "Corpus", language: str) -> "Iterator[pl.DataFrame]":
     """Yield the language's rows: dialog in file order, then documents in file order.
 
     Raises:
@@ -65,109 +75,96 @@ def read(root: Path, corpus: "Corpus", language: str) -> Iterator[Row]:
             with file, line and remedy.
     """
     problems: list[Problem] = []
-    rows: list[Row] = []
-    dialog_ids: set[str] = set()
+    tables: list[pl.DataFrame] = []
     for path in files(root, corpus, language):
         file = JsonLines(root, path)
         if path.parent.name == "dialog":
-            rows += _dialog_rows(file, language, corpus.language(language))
-            dialog_ids = {row.unit for row in rows} | {row.scene for row in rows}
+            tables.append(_dialog_rows(file, language, corpus.language(language)))
         else:
-            rows += _document_rows(file, language, dialog_ids)
+            tables.append(_document_rows(file, language, tables))
         problems += file.reported()
     if problems:
         raise SourceError(problems)
-    yield from rows
+    yield from tables
 
 
-def _dialog_rows(file: JsonLines, language: str, people: "Language") -> list[Row]:
-    rows: list[Row] = []
-    seen: dict[str, int] = {}
-    position: Counter[str] = Counter()
-    for number, record in file.records(DIALOG_KEYS):
-        speaker = record["speaker"]
-        if speaker is not None:
-            speaker = unicodedata.normalize("NFC", speaker.strip())
-            if not speaker:
-                file.wrong(number, "`speaker` is blank", "name the speaker, or null for narration")
-        if not file.has_ids(number, record, ("scene", "line")):
-            continue
-        scene, unit = record["scene"], record["line"]
-        if unit in seen:
-            file.wrong(
-                number,
-                f"`line` {unit!r} is already on line {seen[unit]}",
-                "give each line an id of its own, the same in all languages",
-            )
-            continue
-        seen[unit] = number
-        rows.append(
-            Row(
-                unit=unit,
-                scene=scene,
-                order=position[scene],
-                kind="dialog",
-                speaker=speaker,
-                role=_role(speaker, people),
-                title=None,
-                text=record["text"],
-                language=language,
-                file=file.name,
-                line=number,
-            )
+def _dialog_rows(file: JsonLines, language: str, people: "Language") -> "pl.DataFrame":
+    import polars as pl
+
+    speaker = pl.col("speaker").str.strip_chars().str.normalize("NFC")
+    lines = file.table(DIALOG_KEYS).with_columns(speaker)
+    remedy = "name the speaker, or null for narration"
+    file.without(lines, pl.col("speaker") == "", "`speaker` is blank", remedy)
+    lines = _once(file, file.with_ids(lines, ("scene", "line")), "line")
+    role = (
+        pl.when(pl.col("speaker").is_null())
+        .then(pl.lit("narration"))
+        .when(pl.col("speaker").is_in(people.speakers))
+        .then(pl.lit("character"))
+        .when(pl.col("speaker") == people.player)
+        .then(pl.lit("player"))
+        .otherwise(pl.lit("other"))
+    )
+    return lines.select(
+        unit="line",
+        scene="scene",
+        order=pl.int_range(pl.len(), dtype=pl.Int32).over("scene"),
+        kind=pl.lit("dialog"),
+        speaker="speaker",
+        role=role,
+        title=pl.lit(None, pl.String),
+        text="text",
+        language=pl.lit(language),
+        file=pl.lit(file.name),
+        line="number",
+        speaker_id=pl.lit(None, pl.String),
+    )
+
+
+def _document_rows(file: JsonLines, language: str, dialog: "list[pl.DataFrame]") -> "pl.DataFrame":
+    import polars as pl
+
+    documents = _once(
+        file, file.with_ids(file.table(DOCUMENT_KEYS), ("document", "kind")), "document"
+    )
+    for rows in dialog:
+        taken = pl.concat([rows["unit"], rows["scene"]]).unique()
+        file.without(
+            documents,
+            pl.col("document").is_in(taken.implode()),
+            "`document` {document} is also the id of a scene or line of the dialog",
+            "give the document an id of its own",
         )
-        position[scene] += 1
-    return rows
+    file.without(
+        documents,
+        pl.col("kind") == "dialog",
+        "`kind` is 'dialog'",
+        f"put dialog into dialog/{language}.jsonl, or give the document another kind",
+    )
+    return documents.select(
+        unit="document",
+        scene="document",
+        order=pl.lit(0, pl.Int32),
+        kind="kind",
+        speaker=pl.lit(None, pl.String),
+        role=pl.lit("document"),
+        title="title",
+        text="text",
+        language=pl.lit(language),
+        file=pl.lit(file.name),
+        line="number",
+        speaker_id=pl.lit(None, pl.String),
+    )
 
 
-def _document_rows(file: JsonLines, language: str, dialog_ids: set[str]) -> list[Row]:
-    rows: list[Row] = []
-    seen: dict[str, int] = {}
-    for number, record in file.records(DOCUMENT_KEYS):
-        if not file.has_ids(number, record, ("document", "kind")):
-            continue
-        document, kind = record["document"], record["kind"]
-        if document in seen:
-            file.wrong(
-                number,
-                f"`document` {document!r} is already on line {seen[document]}",
-                "give each document an id of its own, the same in all languages",
-            )
-            continue
-        seen[document] = number
-        if document in dialog_ids:
-            file.wrong(
-                number,
-                f"`document` {document!r} is also the id of a scene or line of the dialog",
-                "give the document an id of its own",
-            )
-        if kind == "dialog":
-            file.wrong(
-                number,
-                "`kind` is 'dialog'",
-                f"put dialog into dialog/{language}.jsonl, or give the document another kind",
-            )
-        rows.append(
-            Row(
-                unit=document,
-                scene=document,
-                order=0,
-                kind=kind,
-                speaker=None,
-                role="document",
-                title=record["title"],
-                text=record["text"],
-                language=language,
-                file=file.name,
-                line=number,
-            )
-        )
-    return rows
+def _once(file: JsonLines, table: "pl.DataFrame", key: str) -> "pl.DataFrame":
+    """Return the first row with each value of ``key``; note the others."""
+    import polars as pl
 
-
-def _role(speaker: str | None, people: "Language") -> Role:
-    if speaker is None:
-        return "narration"
-    if speaker in people.speakers:
-        return "character"
-    return "player" if speaker == people.player else "other"
+    first = table.with_columns(first=pl.col("number").first().over(key))
+    return file.without(
+        first,
+        pl.col("number") != pl.col("first"),
+        f"`{key}` {{{key}}} is already on line {{first}}",
+        f"give each {key} an id of its own, the same in all languages",
+    )

@@ -7,12 +7,15 @@ Units and scenes are named after the game's own ids and hashes, which all langua
 says where the folder is and what of it to take: see ``Options``.
 
 What is wrong with a file as a whole is an error: a table or text map that is missing, empty, not
-readable, not UTF-8, not valid JSON, not of this layout (the entry is named). What is wrong with
-single entries is left out, counted and listed, one problem for each file and reason: an entry
-without a field that it needs (a line without an id is in no scene); a text that the language does
-not have, and what is left with nothing but titles; a second line under an id, the earlier text of
-a hash that has two, texts with NUL characters; a reference to what is not there (series, sentence,
-change, avatar's name); a speaker, avatar, world or quest asked for that nothing belongs to.
+readable, no plain file of the folder's own (a directory, a pipe, a link out of it), not UTF-8, not
+valid JSON, not of this layout, or that has a field twice in an entry (the entry is named). What is
+wrong with single entries is left out, counted and listed, one problem for each file and reason: an
+entry without a field that it needs (a line without an id is in no scene); a text that the language
+does not have, and what is left with nothing but titles; a second line under an id, the earlier text
+of a hash that has two; texts with NUL characters, or with a line of over 100,000 characters; a
+reference to what is not there (series, sentence, change, avatar's name); the name of a speaker that
+the language does not have (the player's is put there); a speaker, avatar, world or quest asked for
+that nothing belongs to.
 """
 
 import os
@@ -30,7 +33,8 @@ from cyrene_assets.corpus.sources._game_files import Skipped, some
 from cyrene_assets.corpus.sources._game_rows import Rows
 from cyrene_assets.corpus.sources._game_texts import load_texts, text_map_paths
 from cyrene_assets.corpus.sources._game_vendor import vendor_documents, vendor_paths
-from cyrene_assets.recipe import Strict
+from cyrene_assets.corpus.sources._raw_files import is_folder, refuse_odd_files
+from cyrene_assets.yaml_models import Strict
 
 if TYPE_CHECKING:
     from cyrene_assets.corpus.config import Corpus
@@ -89,7 +93,9 @@ def files(root: Path, corpus: "Corpus", language: str) -> list[Path]:
     game_tables.refuse_missing_tables(folder, options.kinds)
     vendor, _ = vendor_paths(folder, options.vendor.get(language, ()))
     tables = game_tables.table_paths(folder, options.kinds)
-    return [*tables, *text_map_paths(folder, language), *vendor]
+    own = [*tables, *text_map_paths(folder, language)]
+    refuse_odd_files(own, folder)
+    return [*own, *vendor]
 
 
 def read(root: Path, corpus: "Corpus", language: str) -> "Iterator[Batch]":
@@ -130,7 +136,7 @@ def game_folder(root: Path, options: Options) -> Path:
         raise SourceError([Problem("corpus.yaml", 0, message, remedy)])
     named = VARIABLE.sub(lambda match: os.environ[match[1] or match[2]], options.folder)
     folder = root / named
-    if not folder.is_dir():
+    if not is_folder(folder):
         message = f"source.folder: {options.folder} is no folder ({folder})"
         remedy = "give the game-data folder (the one with TextMap and ExcelOutput)"
         raise SourceError([Problem("corpus.yaml", 0, message, remedy)])
@@ -155,8 +161,7 @@ def _documents(options: Options, documents: Documents) -> Iterator[Document]:
 def _unmatched(options: Options, tables: game_tables.Tables) -> Iterator[Problem]:
     """Yield what the options ask for and nothing belongs to."""
     kinds, select = set(options.kinds), options.select
-    speaking = {line.textmap_talk_sentence_name for line in tables.talk.entries}
-    speakers = {name.hash for name in speaking if name}
+    speakers = tables.talk.names.keys()
     avatars = {story.avatar_id for story in tables.stories.entries}
     avatars |= {voice.avatar_id for voice in tables.voices.entries}
     worlds = {series.book_series_world for series in tables.book_series.entries}

@@ -1,4 +1,8 @@
+import errno
+import hashlib
 import json
+import os
+from io import BufferedReader
 from pathlib import Path
 
 import pytest
@@ -111,6 +115,8 @@ def test_byte_order_mark_windows_line_ends_and_blank_end_are_fine(tmp_path: Path
         ({**GOOD, "line": "x", "speaker": True}, "`speaker` is true or false (true)"),
         ({**GOOD, "line": " "}, "`line` is empty; fill it in"),
         ({**GOOD, "line": "x", "scene": ""}, "`scene` is empty; fill it in"),
+        ({**GOOD, "line": "x", "text": "water " * 900_000}, "`text` has a line over 100,000 char"),
+        (b'{"scene": "a", "line": "x", "speaker": null, "text": "b", "text": "c"}', "stands twice"),
         ({**GOOD, "line": "x", "speaker": " \t"}, "`speaker` is blank; name the speaker, or null"),
         (GOOD, "`line` 's1-0' is already on line 1; give each line an id of its own"),
     ],
@@ -179,6 +185,84 @@ def test_a_folder_in_a_files_place(tmp_path: Path) -> None:
     assert problem.startswith("dialog/en.jsonl: cannot be read: ")
     with pytest.raises(UserError, match="cannot be read"):
         raw_digest(tmp_path, load_corpus(tmp_path), "en")
+
+
+def test_what_is_no_file_of_the_folders_own_is_refused(tmp_path: Path) -> None:
+    root = write_corpus(tmp_path / "corpus")
+    path = root / "dialog" / "en.jsonl"
+    path.rename(tmp_path / "en.jsonl")
+    path.symlink_to(tmp_path / "en.jsonl")
+    message = "dialog/en.jsonl: cannot be read: it is a link out of the folder; put the file"
+    assert _problems(root)[0].startswith(message)
+    path.unlink()
+    path.symlink_to(root / "dialog" / "tlh.jsonl")
+    assert _read(root)
+    path.unlink()
+    os.mkfifo(path)
+    [problem] = _problems(root)
+    assert "it is a pipe, socket or device, not a file" in problem
+    with pytest.raises(UserError, match="it is a pipe"):
+        raw_digest(root, load_corpus(root), "en")
+
+
+def test_what_the_system_does_not_show_us_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = write_corpus(tmp_path)
+    corpus = load_corpus(root)
+    shown = Path.stat
+
+    def stat(path: Path, **options: bool) -> os.stat_result:
+        if path.parent.name == "dialog":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return shown(path, **options)
+
+    monkeypatch.setattr(Path, "stat", stat)
+    with pytest.raises(SourceError, match=r"dialog/en.jsonl: cannot be read: Permission denied"):
+        read_raw(root, corpus, "en")
+
+
+def test_utf_16_is_said_once(tmp_path: Path) -> None:
+    root = _dialog(tmp_path, GOOD, GOOD | {"line": "z"})
+    path = root / "dialog" / "en.jsonl"
+    path.write_bytes(path.read_text(encoding="utf-8").encode("utf-16"))
+    assert _problems(root) == ["dialog/en.jsonl: not UTF-8 but UTF-16; save it as UTF-8"]
+
+
+def test_many_lines_of_one_scene_are_read_in_pieces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cyrene_assets.corpus.jsonl.CHUNK", 2)
+    lines = [GOOD | {"line": str(n), "text": f'"{n}"' if n % 2 else str(n)} for n in range(5)]
+    rows = [row for row in _read(_dialog(tmp_path, *lines)) if row["kind"] == "dialog"]
+    assert [(row["order"], row["line"], row["text"]) for row in rows] == [
+        (n, n + 1, line["text"]) for n, line in enumerate(lines)
+    ]
+
+
+def test_a_file_is_hashed_once_for_each_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = write_corpus(tmp_path)
+    corpus = load_corpus(root)
+    path = root / "dialog" / "en.jsonl"
+    hashed: list[str] = []
+    digest = hashlib.file_digest
+
+    def counted(file: BufferedReader, name: str) -> object:
+        hashed.append(Path(file.name).name)
+        return digest(file, name)
+
+    monkeypatch.setattr(hashlib, "file_digest", counted)
+    first = raw_digest(root, corpus, "en")
+    assert raw_digest(root, corpus, "en") == first
+    assert len(hashed) == 4  # Files that have just changed may change again unseen.
+    monkeypatch.setattr("cyrene_assets.corpus.sources._raw_files.SETTLED_NS", 0)
+    assert raw_digest(root, corpus, "en") == raw_digest(root, corpus, "en") == first
+    assert len(hashed) == 6
+    path.write_bytes(path.read_bytes().replace(b"Rain", b"Snow"))
+    assert raw_digest(root, corpus, "en") != first
+    assert len(hashed) == 7
 
 
 def test_unlisted_language(tmp_path: Path) -> None:

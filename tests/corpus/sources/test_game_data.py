@@ -3,7 +3,9 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from cyrene_assets.corpus.align import parallel_corpus
 from cyrene_assets.corpus.check import lint
 from cyrene_assets.corpus.config import Corpus, load_corpus
 from cyrene_assets.corpus.render import cpt_documents, sft_chats
-from cyrene_assets.corpus.sources import SourceError, raw_digest, read_listed
+from cyrene_assets.corpus.sources import SourceError, raw_digest, read_listed, read_raw
 from cyrene_assets.corpus.sources.game_data import files
 
 from .game_miniature import (
@@ -414,6 +416,55 @@ def test_problems_of_all_tables_at_once(corpus: Corpus, made: Callable[..., Path
     ]
 
 
+def test_a_field_that_stands_twice_is_refused(corpus: Corpus, made: Callable[..., Path]) -> None:
+    path = made() / "ExcelOutput" / "NounAtlas.json"
+    entries = path.read_text(encoding="utf-8")
+    path.write_text(entries.replace('"NounDesc": ', '"NounDesc": {"Hash": 1}, "NounDesc": ', 1))
+    assert _problems(corpus) == [
+        "ExcelOutput/NounAtlas.json:1: `NounDesc` stands twice in one entry; keep one of them"
+    ]
+    # A field whose name is said more often for another reason is none.
+    path.write_text(entries.replace('"NounDesc": {', '"Note": "\\"NounDesc\\"", "NounDesc": {', 1))
+    assert _rows(corpus, "en", "term")
+
+
+def test_what_is_no_file_of_the_folders_own_is_refused(
+    corpus: Corpus, made: Callable[..., Path], tmp_path: Path
+) -> None:
+    root = made()
+    (root / "TextMap" / "TextMapEN.json").rename(tmp_path / "elsewhere.json")
+    (root / "TextMap" / "TextMapEN.json").symlink_to(tmp_path / "elsewhere.json")
+    message = "TextMap/TextMapEN.json: cannot be read: it is a link out of the folder; put the file"
+    assert _problems(corpus)[0].startswith(message)
+    with pytest.raises(SourceError, match="a link out of the folder"):
+        raw_digest(SHIPPED, corpus, "en")
+    (root / "ExcelOutput" / "NounAtlas.json").unlink()
+    os.mkfifo(root / "ExcelOutput" / "NounAtlas.json")
+    [problem] = _problems(corpus, "de")
+    assert "NounAtlas.json: cannot be read: it is a pipe, socket or device, not a file" in problem
+    (root / "ExcelOutput").rename(tmp_path / "game-tables")
+    (tmp_path / "linked").symlink_to(root)
+    with pytest.raises(SourceError, match="no such file"):
+        read_listed(SHIPPED, _changed(folder=str(tmp_path / "linked")), "de")
+
+
+def test_a_folder_may_be_a_link(corpus: Corpus, made: Callable[..., Path], tmp_path: Path) -> None:
+    made()
+    (tmp_path / "linked").symlink_to(tmp_path / "game")
+    linked = _changed(folder=str(tmp_path / "linked"))
+    assert _rows(linked) == _rows(corpus)
+    assert raw_digest(SHIPPED, linked, "en") == raw_digest(SHIPPED, corpus, "en")
+
+
+def test_speakers_whose_name_the_language_lacks_are_listed(corpus: Corpus) -> None:
+    said = "a speaker whose name this language does not have (the player's is put there)"
+    [line] = [line for line in _skipped(corpus) if said in line]
+    rows = {row["unit"]: row["line"] for row in _rows(corpus)}
+    assert f"skipped in an entry ({rows['100008005']}): {said}; complete" in line
+    [line] = [line for line in _skipped(corpus, "de") if said in line]
+    assert "skipped in 4 entries" in line  # The tailor has no name in German.
+
+
 def test_a_byte_order_mark_is_no_matter(corpus: Corpus, made: Callable[..., Path]) -> None:
     path = made() / "TextMap" / "TextMapEN.json"
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
@@ -458,13 +509,17 @@ def test_texts_with_nul_characters_are_left_out(corpus: Corpus, made: Callable[.
     assert {row["speaker"] for row in _rows(corpus) if row["unit"] == "100001007"} == {"FelysNeko"}
 
 
-def test_a_text_of_5_mb_is_a_text(corpus: Corpus, made: Callable[..., Path]) -> None:
+def test_a_text_with_a_line_of_5_mb_is_left_out(corpus: Corpus, made: Callable[..., Path]) -> None:
     def change(game: Game) -> None:
-        game.texts["en"][9] = "water " * 900_000
-        game.scene(100015001, (CYRENE, {"Hash": 9}))
+        game.texts["en"] |= {9: "water " * 900_000, 10: "water\\n" * 900_000}
+        game.scene(100015001, (CYRENE, {"Hash": 9}), (CYRENE, {"Hash": 10}))
 
     made(change)
-    assert max(len(row["text"]) for row in _rows(corpus)) == 5_400_000
+    rows, left_out = read_listed(SHIPPED, corpus, "en")
+    assert rows["text"].str.len_chars().max() == 6_300_000
+    line = "TextMap/TextMapEN.json: skipped: texts with a line over 100,000 characters (of hash 9)"
+    assert any(str(listed).startswith(line) for listed in left_out)
+    assert "100015001" not in set(rows["unit"])
 
 
 def test_the_folder_is_the_environments(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -561,7 +616,9 @@ def test_pages_and_instructions_of_a_vendor(made: Callable[..., Path]) -> None:
 
 def _parallel(corpus: Corpus, language: str) -> pl.DataFrame:
     alone = corpus.model_copy(update={"languages": {language: corpus.languages[language]}})
-    return parallel_corpus({language: read_listed(SHIPPED, corpus, language)[0]}, alone).units
+    with tempfile.TemporaryDirectory() as folder:
+        read = partial(read_raw, SHIPPED, corpus)
+        return parallel_corpus(read, alone, Path(folder)).units(language)
 
 
 @pytest.mark.parametrize(("language", "colon"), [("en", ": "), ("chs", "\uff1a")])

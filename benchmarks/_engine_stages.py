@@ -1,0 +1,138 @@
+"""The corpus engine stage by stage, all languages, in one process, as `cyrene build` runs it.
+
+`python -m benchmarks._engine_stages CORPUS OUT [TOKENIZER]` prints a JSON object: what each stage
+cost, and how much there was of what. With a tokenizer, all documents and chats are counted too.
+"""
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+import polars as pl  # noqa: TID253  (loading it is not what is measured)
+
+from benchmarks._measured import Cost, measured
+from cyrene_assets.corpus import render
+from cyrene_assets.corpus.align import parallel_corpus, read_units
+from cyrene_assets.corpus.clean import clean_units
+from cyrene_assets.corpus.config import load_corpus
+from cyrene_assets.corpus.sources import read_raw
+from cyrene_assets.corpus.tokens import load_tokenizer
+
+BATCH = 500
+
+
+class Engine:
+    """Runs the stages over a corpus, each language's tables written and read again."""
+
+    def __init__(self, folder: Path, out: Path) -> None:
+        self.folder = folder
+        self.out = out
+        self.corpus = load_corpus(folder)
+        self.costs: dict[str, Cost] = {}
+        self.amounts = dict.fromkeys(("rows", "characters", "documents", "chats", "tokens"), 0)
+
+    def stage(self, name: str, work: Callable[[], None]) -> None:
+        """Run a stage and keep what it cost."""
+        with measured() as cost:
+            work()
+        self.costs[name] = cost
+
+    def each(self, work: Callable[[str], None]) -> Callable[[], None]:
+        """Return what does the work for every language."""
+
+        def all_languages() -> None:
+            for language in self.corpus.languages:
+                work(language)
+
+        return all_languages
+
+    def read(self, language: str) -> None:
+        """`raw_dialog`."""
+        rows = read_raw(self.folder, self.corpus, language)
+        self.amounts["rows"] += len(rows)
+        self.amounts["characters"] += int(rows["text"].str.len_chars().sum())
+        self._write(rows, "raw_dialog", language)
+
+    def align(self) -> None:
+        """`parallel_corpus`."""
+        folder = self.out / "parallel_corpus"
+        folder.mkdir()
+        parallel_corpus(lambda key: self._table("raw_dialog", key), self.corpus, folder)
+
+    def documents(self, language: str) -> None:
+        """`cpt_documents`."""
+        units = read_units(self.out / "parallel_corpus", language)
+        documents = render.cpt_documents(units, self.corpus, language)
+        self.amounts["documents"] += len(documents)
+        self._write(documents, "cpt_documents", language)
+        self._write_jsonl(documents, "cpt_documents", language, render.write_document_jsonl)
+
+    def chats(self, language: str) -> None:
+        """`sft_chat`."""
+        units = read_units(self.out / "parallel_corpus", language)
+        chats = render.sft_chats(units, self.corpus, language)
+        self.amounts["chats"] += len(chats)
+        self._write(chats, "sft_chat", language)
+        self._write_jsonl(chats, "sft_chat", language, render.write_chat_jsonl)
+
+    def count(self, tokenizer_json: Path) -> None:
+        """Count the tokens of all documents and chats, on all cores."""
+        tokenizer = load_tokenizer(tokenizer_json)
+        for language in self.corpus.languages:
+            for asset, column in (("cpt_documents", "text"), ("sft_chat", "messages")):
+                for texts in self._table(asset, language)[column].to_frame().iter_slices(BATCH):
+                    found = tokenizer.encode_batch_fast(texts[column].to_list())
+                    self.amounts["tokens"] += sum(map(len, found))
+
+    def render_alone(self, language: str) -> None:
+        """Do what a builder without alignment does: read, clean, render and write."""
+        rows = read_raw(self.folder, self.corpus, language)
+        player = self.corpus.languages[language].player
+        unknown = pl.col("placeholders").list.len() > 0
+        flags = pl.when(unknown).then(pl.lit(["unknown_placeholder"])).otherwise(pl.lit([""]))
+        units = clean_units(rows, player).with_columns(split=pl.lit("train"), flags=flags)
+        documents = render.cpt_documents(units, self.corpus, language)
+        self._write_jsonl(documents, "alone", language, render.write_document_jsonl)
+        chats = render.sft_chats(units, self.corpus, language)
+        self._write_jsonl(chats, "alone_chats", language, render.write_chat_jsonl)
+
+    def _table(self, asset: str, language: str) -> pl.DataFrame:
+        return pl.read_parquet(self.out / asset / f"{language}.parquet")
+
+    def _write(self, table: pl.DataFrame, asset: str, language: str) -> None:
+        folder = self.out / asset
+        folder.mkdir(exist_ok=True)
+        table.write_parquet(folder / f"{language}.parquet", compression="zstd", statistics=False)
+
+    def _write_jsonl(
+        self,
+        table: pl.DataFrame,
+        asset: str,
+        language: str,
+        write: Callable[[pl.DataFrame, Path], None],
+    ) -> None:
+        folder = self.out / asset
+        folder.mkdir(exist_ok=True)
+        for split in ("train", "validation"):
+            write(table.filter(pl.col("split") == split), folder / f"{language}-{split}.jsonl")
+
+
+def main() -> None:
+    corpus, out, *tokenizer = map(Path, sys.argv[1:])
+    engine = Engine(corpus, out)
+    engine.stage("raw_dialog", engine.each(engine.read))
+    engine.stage("parallel_corpus", engine.align)
+    engine.stage("cpt_documents", engine.each(engine.documents))
+    engine.stage("sft_chat", engine.each(engine.chats))
+    for path in tokenizer:
+        engine.stage("counting", partial(engine.count, path))
+    engine.stage("rendering alone", engine.each(engine.render_alone))
+    costs = {name: asdict(cost) for name, cost in engine.costs.items()}
+    print(json.dumps({"costs": costs, "amounts": engine.amounts}))
+
+
+if __name__ == "__main__":
+    main()

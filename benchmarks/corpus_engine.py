@@ -1,0 +1,183 @@
+"""What the corpus engine costs, stage by stage, and how that grows: 13 languages, invented text.
+
+Run from the project's root: `.venv/bin/python -m benchmarks.corpus_engine`. For each of `--scales`
+a game-data folder is written (see `game_folder`; 1 is about 400,000 lines of dialog in each of 13
+languages) and read without a selection. All stages run in one process, one language after the
+other, each writing its Parquet and JSON Lines; the peak of memory is the kernel's, reset for each
+stage. `cyrene build` is measured as a whole, from an empty project.
+
+`--beside` runs the public builder of the layout's author, a checkout with `--beside-python`, on the
+same folder: everything for pretraining and the character's chats, as many processes as cores. It
+reads, cleans, renders, cuts by tokens and writes; it does not align languages, flag, find
+duplicates or split. So two of our figures stand beside its own: all stages (`everything`), and
+reading, cleaning, rendering and writing alone (`rendering alone`). It counts tokens line by line
+while it builds: figures without counting are with its tokenizer library replaced; those with
+counting add to ours a count of all documents and chats, by the same byte-level BPE.
+"""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from benchmarks._beside import prepared, run_beside, write_tokenizer
+from benchmarks._invented import LANGUAGES
+from benchmarks._machine import CYRENE, environment, machine
+from benchmarks._measured import Cost, run_measured
+from benchmarks.game_folder import write_folder
+
+RESULTS = Path(__file__).parent / "results"
+STAGES = ("raw_dialog", "parallel_corpus", "cpt_documents", "sft_chat")
+CONFIGURATIONS = ("everything", "character")
+
+Result = dict[str, Any]
+
+
+def stages(corpus: Path, out: Path, tokenizer: list[Path]) -> Result:
+    """Run all stages in a process of their own."""
+    command = [sys.executable, "-m", "benchmarks._engine_stages", str(corpus), str(out)]
+    output, _ = run_measured([*command, *map(str, tokenizer)], dict(os.environ), Path.cwd())
+    result: Result = json.loads(output.splitlines()[-1])
+    costs = result["costs"]
+    together = [costs[stage] for stage in STAGES]
+    total = {key: sum(cost[key] for cost in together) for key in ("wall", "cpu")}
+    costs["everything"] = {**total, "peak": max(cost["peak"] for cost in together)}
+    return result
+
+
+def build(corpus: Path, home: Path) -> Cost:
+    """Run `cyrene build` up to the chats, and as far as the documents, from nothing."""
+    total = Cost()
+    for asset in ("sft_chat", "cpt_documents"):
+        command = [str(CYRENE), "build", "--size", "tiny", "--corpus", str(corpus), "--to", asset]
+        _, cost = run_measured(command, environment(home), Path.cwd())
+        total = Cost(total.wall + cost.wall, total.cpu + cost.cpu, max(total.peak, cost.peak))
+    return total
+
+
+def at_scale(folder: Path, scale: float, given: argparse.Namespace) -> Result:
+    """Measure all that is asked for at one scale."""
+    game = given.folder / str(scale) if given.folder else folder / "game"
+    if not (game / "truth.json").is_file():
+        write_folder(game, scale, 42, given.languages)
+    beside = given.beside and scale in (given.beside_scales or given.scales)
+    copy, tokenizer = None, []
+    if beside:
+        copy = prepared(given.beside, folder)
+        tokenizer = [folder / "tokenizer.json"]
+        write_tokenizer(copy, tokenizer[0])
+    out = folder / "out"
+    out.mkdir()
+    size = sum(path.stat().st_size for path in (game / "game" / "TextMap").iterdir())
+    print(f"scale {scale}: {size / 1e6:,.0f} MB of text maps", file=sys.stderr, flush=True)
+    result = stages(game / given.corpus, out, tokenizer)
+    result |= {"scale": scale, "text_map_bytes": size}
+    if given.build:
+        result["costs"]["cyrene build"] = asdict(build(game / given.corpus, folder / "home"))
+    if copy:
+        processes = len(os.sched_getaffinity(0))
+        for counting in (False, True):
+            cost, tokens = run_beside(
+                copy,
+                given.beside_python,
+                game / "game",
+                folder / f"beside-{counting}",
+                processes,
+                counting=counting,
+            )
+            name = "beside, counting" if counting else "beside"
+            result["costs"][name] = asdict(cost)
+            print(f"{name}: {cost}", file=sys.stderr, flush=True)
+            result["amounts"]["tokens beside"] = tokens
+    return result
+
+
+def table(result: Result) -> str:
+    """Return one scale's costs as a Markdown table."""
+    amounts = ", ".join(f"{number:,} {name}" for name, number in result["amounts"].items())
+    lines = [
+        f"Scale {result['scale']}: {result['text_map_bytes'] / 1e6:,.0f} MB of texts, {amounts}",
+        "",
+        "| stage | wall, s | CPU, s | peak, MB |",
+        "|---|---:|---:|---:|",
+    ]
+    for name, cost in result["costs"].items():
+        lines.append(f"| {name} | {cost['wall']:.1f} | {cost['cpu']:.1f} | {cost['peak']:,.0f} |")
+    return "\n".join([*lines, "", *ratios(result["costs"])])
+
+
+def ratios(costs: dict[str, dict[str, float]]) -> list[str]:
+    """Return what the builder beside costs in proportion to ours, like against like."""
+    lines = []
+    for beside, counting in (("beside", False), ("beside, counting", True)):
+        for ours in ("everything", "rendering alone"):
+            if beside not in costs:
+                continue
+            parts = [costs[ours], costs["counting"]] if counting else [costs[ours]]
+            wall, cpu = (sum(part[key] for part in parts) for key in ("wall", "cpu"))
+            peak = max(part["peak"] for part in parts)
+            theirs = costs[beside]
+            lines.append(
+                f"- {beside}, in proportion to our {ours}{' and counting' * counting}: "
+                f"wall {theirs['wall'] / wall:.1f}, CPU {theirs['cpu'] / cpu:.1f}, "
+                f"peak memory {theirs['peak'] / peak:.1f} times"
+            )
+    return lines
+
+
+def draw(results: list[Result], path: Path) -> None:
+    """Draw how wall time and peak memory grow with the size."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    time_axes, memory_axes = figure.subplots(1, 2)
+    sizes = [result["text_map_bytes"] / 1e6 for result in results]
+    for stage in (*STAGES, "everything"):
+        style = {"marker": "o", "linewidth": 2.5 if stage == "everything" else 1.2}
+        for axes, key, unit in ((time_axes, "wall", 1), (memory_axes, "peak", 1000)):
+            values = [result["costs"][stage][key] / unit for result in results]
+            axes.plot(sizes, values, label=stage, **style)
+    for axes, title in ((time_axes, "wall time, s"), (memory_axes, "peak memory, GB")):
+        axes.set(
+            title=title, xlabel="text maps of 13 languages, MB", ylim=(0, None), xlim=(0, None)
+        )
+        axes.grid(alpha=0.3)
+    time_axes.legend(frameon=False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=150)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--scales", type=float, nargs="+", default=[0.1, 0.33, 1.0])
+    add("--corpus", choices=CONFIGURATIONS, default="everything", help="which selection of texts")
+    add("--languages", nargs="+", choices=sorted(LANGUAGES), default=sorted(LANGUAGES))
+    add("--folder", type=Path, help="keep the game-data folders here, each under its scale")
+    add("--no-build", dest="build", action="store_false", help="leave `cyrene build` out")
+    add("--beside", type=Path, help="a checkout of the builder to run on the same folders")
+    add("--beside-python", type=Path, help="the interpreter that has what it needs")
+    add("--beside-scales", type=float, nargs="+", help="the scales at which (all)")
+    add("--out", type=Path, default=RESULTS, help="where the results go")
+    given = parser.parse_args()
+    if given.beside and not given.beside_python:
+        parser.error("--beside needs --beside-python")
+    results = []
+    for scale in sorted(given.scales):
+        with tempfile.TemporaryDirectory() as folder:
+            results.append(at_scale(Path(folder), scale, given))
+        print(table(results[-1]), end="\n\n", flush=True)
+    given.out.mkdir(parents=True, exist_ok=True)
+    content = {"machine": machine(), "corpus": given.corpus, "scales": results}
+    (given.out / "corpus-engine.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
+    draw(results, given.out / "corpus-engine.png")
+
+
+if __name__ == "__main__":
+    main()

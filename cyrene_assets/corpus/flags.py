@@ -1,0 +1,211 @@
+"""Quality flags: what a look at one unit, beside its translations, says is odd about it.
+
+Nothing is known of a language beforehand: what is usual is found in the corpus itself, so that a
+language with a code of its own is judged like any other.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+
+from cyrene_assets.corpus.words import UNSEEN, Flags, Vocabulary, Words, places, sample, words_of
+
+SCRIPTS = (
+    *("Latin", "Greek", "Cyrillic", "Armenian", "Georgian", "Hebrew", "Arabic", "Ethiopic"),
+    *("Devanagari", "Bengali", "Gurmukhi", "Gujarati", "Tamil", "Telugu", "Kannada", "Malayalam"),
+    *("Sinhala", "Thai", "Lao", "Khmer", "Myanmar", "Tibetan", "Mongolian"),
+    *("Hangul", "Han", "Hiragana", "Katakana"),
+)
+# A script with this share of a language's letters is one that the language is written in.
+MAIN_SCRIPT = 0.02
+FEWEST_LETTERS = 4
+# A word that is the same in another language tells nothing; four that are not tell enough.
+FEWEST_WORDS = 4
+# A thousand to one in all, and e to one for each word.
+LOG_ODDS = math.log(1000)
+# Shorter texts ("Ha ha ha!", a name) are the same in many languages with good reason. UTF-8 bytes
+# of letters: four Han characters say about as much as a dozen Latin letters.
+COPY_LETTER_BYTES = 12
+# A copy's words are at home in its own language and mostly foreign to the one it stands in.
+COPY_AT_HOME = 0.85
+# Gale and Church's measure is roughly normal; game text has wider tails.
+LENGTH_DEVIATIONS = 6.0
+LENGTH_RATIO = 2.0
+SHORTEST_EXPECTED = 8.0
+# Placeholders that stand for something, as those for typography and for the player's sex do not.
+MEANT = r"\{[ -z|~]*\}"
+NOT_MEANT = r"\{(?:RUBY_|LAYOUT_|SPACE|[FM]#)[^{}]*\}"
+KNOWN = r"^(?:\{(?:NICKNAME|MCV#8015162#OldValue_1|Img[# ][^{}]*)\})*$"
+
+
+def main_scripts(texts: pl.Series) -> tuple[str, ...]:
+    """Return the scripts that a language's texts are written in."""
+    letters = pl.Series([sample(texts).str.join("").item()])
+    counts = {name: int(letters.str.count_matches(rf"\p{{{name}}}").item()) for name in SCRIPTS}
+    total = sum(counts.values())
+    return tuple(name for name, count in counts.items() if total and count / total >= MAIN_SCRIPT)
+
+
+def wrong_script(texts: pl.Series, scripts: Sequence[str], name: str = "") -> pl.Series:
+    """Say of which texts most letters, four at least, are of none of the language's scripts.
+
+    ``name`` may stand in any text and does not count.
+    """
+    if not scripts:
+        return pl.repeat(False, len(texts), eager=True)
+    known = "".join(rf"\p{{{name}}}" for name in (*scripts, "Common", "Inherited"))
+    foreign_letter = rf"[\p{{L}}--[{known}]]"
+    some = texts.str.contains(foreign_letter).fill_null(False).arg_true()
+    without = texts.gather(some)
+    if name:
+        without = without.str.replace_all(name, "", literal=True)
+    foreign = without.str.count_matches(foreign_letter)
+    letters = without.str.count_matches(r"\p{L}")
+    wrong = some.filter((foreign >= FEWEST_LETTERS) & (foreign * 2 > letters))
+    return pl.repeat(False, len(texts), eager=True).scatter(wrong, True)
+
+
+def wrong_language(
+    words: Words, number: int, own: Vocabulary, others: Sequence[Vocabulary]
+) -> Flags:
+    """Say which of the ``number`` texts are far likelier in another language than in their own.
+
+    Naive Bayes over words, a text itself not counted among its language's. ``others`` are the
+    vocabularies of the languages that are written alike: see ``written_alike``.
+    """
+    wrong = np.zeros(number, dtype=bool)
+    if not others or not len(words.text):
+        return wrong
+    starts = np.flatnonzero(np.diff(words.text, prepend=np.uint32(2**32 - 1)))
+    lengths = np.diff(starts, append=len(words.text))
+    place = places(words)
+    without_itself = np.log((np.maximum(own.counts[place], 1) - 1.0 + UNSEEN) / own.total)
+    best = np.full(len(starts), -np.inf)
+    for other in others:
+        score = np.add.reduceat(other.log_probability[place], starts, dtype=np.float64)
+        np.maximum(best, score, out=best)
+    odds = best - np.add.reduceat(without_itself, starts)
+    found = (lengths >= FEWEST_WORDS) & (odds > np.maximum(LOG_ODDS, lengths))
+    wrong[words.text[starts[found]]] = True
+    return wrong
+
+
+def written_alike(own: Vocabulary, other: Vocabulary) -> bool:
+    """Return whether the words of two languages can be compared: one kind of words, one script."""
+    return own.characters == other.characters and bool(set(own.scripts) & set(other.scripts))
+
+
+def placeholders(raw_texts: pl.Series) -> pl.Series:
+    """Return the placeholders of each text that stand for something, sorted, in one string."""
+    return raw_texts.str.replace_all(NOT_MEANT, "").str.extract_all(MEANT).list.sort().list.join("")
+
+
+def placeholder_mismatch(found: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows (``language``, ``row``) whose placeholders are not those of the unit.
+
+    ``found`` has language, row, unit and ``placeholders`` for all rows of the units that have some.
+    The unit's are those that most of its languages have; where that is undecided, known ones rather
+    than unknown, and more rather than fewer.
+    """
+    usual = (
+        found.group_by("unit", "placeholders")
+        .agg(pl.len().alias("languages"))
+        .sort(
+            "unit",
+            "languages",
+            pl.col("placeholders").str.contains(KNOWN),
+            pl.col("placeholders").str.len_bytes(),
+            "placeholders",
+            descending=[False, True, True, True, False],
+        )
+        .group_by("unit", maintain_order=True)
+        .agg(pl.col("placeholders").first().alias("usual"))
+    )
+    return (
+        found.join(usual, on="unit")
+        .filter(pl.col("placeholders") != pl.col("usual"))
+        .select("language", "row")
+    )
+
+
+def length_ratio(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows (``language``, ``row``) that are far longer or shorter than to be expected.
+
+    ``rows`` has language, row, unit and ``characters`` (1 or more) of units that several languages
+    have. Each language has its own usual length; a unit's is the median of what its languages say.
+    What is far is told by Gale and Church (1993): the deviation's square grows with the length; and
+    the length has to be twice or half of what was expected at least.
+    """
+    log = pl.col("characters").cast(pl.Float64).log()
+    rows = rows.with_columns(log=log).join(
+        rows.group_by("unit").agg(log.median().alias("center")), on="unit", maintain_order="left"
+    )
+    usual = rows.group_by("language").agg(usual=(pl.col("log") - pl.col("center")).median())
+    rows = rows.join(usual, on="language", maintain_order="left").with_columns(
+        meant=pl.col("log") - pl.col("usual")
+    )
+    rows = (
+        rows.drop("log", "center")
+        .join(rows.group_by("unit").agg(pl.col("meant").median()), on="unit", suffix="_by_most")
+        .with_columns(expected=(pl.col("meant_by_most") + pl.col("usual")).exp())
+        .with_columns(
+            deviation=(pl.col("characters") - pl.col("expected")) / pl.col("expected").sqrt()
+        )
+    )
+    # The median of the absolute values of a normal variable is 0.6745 standard deviations.
+    spread = rows.group_by("language").agg(spread=pl.col("deviation").abs().median() / 0.6745)
+    ratio = pl.col("characters") / pl.col("expected")
+    return (
+        rows.join(spread, on="language")
+        .filter(
+            (pl.col("deviation").abs() > LENGTH_DEVIATIONS * pl.col("spread").clip(1.0))
+            & (pl.max_horizontal(ratio, 1 / ratio) >= LENGTH_RATIO)
+            & (pl.max_horizontal("expected", "characters") >= SHORTEST_EXPECTED)
+        )
+        .select("language", "row")
+    )
+
+
+def untranslated_copies(
+    same: pl.DataFrame, texts: dict[int, pl.Series], vocabularies: Sequence[Vocabulary]
+) -> pl.DataFrame:
+    """Return the rows (``language``, ``row``) whose text is a copy of another's, the ``original``.
+
+    ``same`` has language (index), row and ``same`` (a key that the copies of one text have in
+    common), ``texts`` each language's texts in the order of its rows there. Of the languages in
+    which a unit reads the same, the original is the one in which most of its words are found in
+    other units; in another it is a copy unless most of the words are at home there too, as in
+    languages that share words and a script. Where no word is found anywhere else (a very small
+    corpus), the first language counts as the original.
+    """
+    tables = []
+    for (language,), rows in same.group_by("language", maintain_order=True):
+        own = texts[int(language)]
+        vocabulary = vocabularies[int(language)]
+        words = words_of(own, characters=vocabulary.characters)
+        place = places(words)
+        here, which = np.unique(place, return_inverse=True)
+        elsewhere = vocabulary.counts[here] > np.bincount(which, minlength=len(here))
+        known = np.bincount(words.text, weights=elsewhere[which], minlength=len(own))
+        number = np.maximum(np.bincount(words.text, minlength=len(own)), 1)
+        letters = own.str.replace_all(r"[^\p{L}\p{M}]", "").str.len_bytes()
+        tables.append(
+            rows.with_columns(at_home=pl.Series(known / number), letters=letters).filter(
+                pl.col("letters") >= COPY_LETTER_BYTES
+            )
+        )
+    if not tables:
+        return same.select("language", "row", original="language").clear()
+    ranked = pl.concat(tables).sort("same", "at_home", "language", descending=[False, True, False])
+    first = [pl.col(name).first().over("same") for name in ("at_home", "language")]
+    best, original = pl.col("best"), pl.col("original")
+    return (
+        ranked.with_columns(first[0].alias("best"), first[1].alias("original"))
+        .filter(
+            (pl.col("language") != original)
+            & ((best == 0) | (pl.col("at_home") < COPY_AT_HOME * best))
+        )
+        .select("language", "row", "original")
+    )

@@ -1,0 +1,123 @@
+"""What a parallel corpus has and lacks, in tables for people and for checks."""
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from cyrene_assets.corpus.align import ONE_LANGUAGE_KINDS, Parallel
+from cyrene_assets.corpus.comparison import FLAGS
+from cyrene_assets.corpus.stats import PREVIEW_CHARACTERS, Table, escape_markdown
+
+WORST_UNITS = 20
+EXAMPLES = 5
+
+
+@dataclass(frozen=True)
+class Overview:
+    """Tables of a parallel corpus; texts in them are safe in Markdown.
+
+    ``kinds``: language, kind, units, scenes, characters. ``languages``: a row per language with its
+    units, those missing, ``coverage`` (the share of the corpus's units, vendor documents aside,
+    that it has), the share of near-duplicate scenes, and the number of units with each flag.
+    ``split``: kind, split, scenes; ``scenes`` counts all of them, ``held_out`` those in validation.
+    ``worst``: the 20 units with the most flags. ``examples``: by flag, the first places.
+    """
+
+    kinds: Table
+    languages: Table
+    split: Table
+    worst: Table
+    examples: dict[str, list[str]]
+
+    @property
+    def scenes(self) -> int:
+        """The number of scenes and documents."""
+        return int(sum(row["scenes"] for row in self.split))
+
+    @property
+    def held_out(self) -> int:
+        """The number of scenes and documents in validation."""
+        return int(sum(row["scenes"] for row in self.split if row["split"] == "validation"))
+
+    def share(self, flag: str) -> dict[str, float]:
+        """Return by language the share of units that have the flag."""
+        return {row["language"]: row[flag] / max(row["units"], 1) for row in self.languages}
+
+    def count(self, flag: str) -> int:
+        """Return how many units have the flag."""
+        return int(sum(row[flag] for row in self.languages))
+
+
+def overview(parallel: Parallel, worst: int = WORST_UNITS) -> Overview:
+    """Look at all languages, one at a time."""
+    missing = dict(
+        parallel.coverage.explode("languages_missing").group_by("languages_missing").len().rows()
+    )
+    near = dict(parallel.duplicates.filter(~pl.col("exact")).group_by("language").len().rows())
+    kinds: Table = []
+    languages: Table = []
+    flagged = []
+    scenes = pl.DataFrame(schema=dict.fromkeys(("scene", "kind", "split"), pl.String()))
+    for language, units in parallel.each():
+        kinds += kind_counts(units)
+        scenes = pl.concat([scenes, units.select(scenes.columns)]).unique()
+        odd = units.filter(pl.col("flags").list.len() > 0)
+        flagged.append(odd)
+        found = dict(odd["flags"].explode(empty_as_null=False).value_counts().rows())
+        present = units.filter((pl.col("text") != "") & ~pl.col("kind").is_in(ONE_LANGUAGE_KINDS))
+        lacking = int(missing.get(language, 0))
+        total = len(present) + lacking
+        languages.append(
+            {
+                "language": language,
+                "units": len(units),
+                "missing": lacking,
+                "coverage": round(len(present) / total, 4) if total else 1.0,
+                "similar scenes": int(near.get(language, 0)),
+                **{flag: int(found.get(flag, 0)) for flag in FLAGS},
+            }
+        )
+    odd = pl.concat(flagged)
+    split = scenes.group_by("kind", "split").agg(pl.len().alias("scenes")).sort("kind", "split")
+    examples = {
+        flag: [
+            f"{language}/{unit}"
+            for language, unit in odd.filter(pl.col("flags").list.contains(flag))
+            .head(EXAMPLES)
+            .select("language", "unit")
+            .rows()
+        ]
+        for flag in FLAGS
+    }
+    return Overview(kinds, languages, split.to_dicts(), _worst(odd, worst), examples)
+
+
+def kind_counts(units: pl.DataFrame) -> Table:
+    """Return language, kind, units, scenes and characters, a row per language and kind."""
+    return (
+        units.group_by("language", "kind")
+        .agg(
+            pl.len().alias("units"),
+            pl.col("scene").n_unique().alias("scenes"),
+            pl.col("text").str.len_chars().sum().alias("characters"),
+        )
+        .sort("language", "kind")
+        .to_dicts()
+    )
+
+
+def _worst(flagged: pl.DataFrame, number: int) -> Table:
+    """Return the units with the most flags: language, unit, place, flags and raw text."""
+    worst = flagged.sort(pl.col("flags").list.len(), descending=True, maintain_order=True).head(
+        number
+    )
+    return [
+        {
+            "language": row["language"],
+            "unit": escape_markdown(row["unit"]),
+            "place": escape_markdown(f"{row['file']}:{row['line']}"),
+            "flags": ", ".join(row["flags"]),
+            "text": escape_markdown((row["raw_text"] or row["text"])[:PREVIEW_CHARACTERS]),
+        }
+        for row in worst.rows(named=True)
+    ]

@@ -1,0 +1,149 @@
+"""What has to be known of each language before its units can be compared with other languages'."""
+
+from dataclasses import dataclass, replace
+
+import polars as pl
+
+from cyrene_assets.corpus import flags
+from cyrene_assets.corpus.similar import near_duplicates
+from cyrene_assets.corpus.sources import Problem, SourceError
+from cyrene_assets.corpus.split import chat_scenes, long_texts
+from cyrene_assets.corpus.words import Vocabulary, words_of
+
+REPORTED_PROBLEMS = 20
+PLACE = ("file", "line")
+
+
+class Register:
+    """Numbers the units and scenes of all languages, in the order in which they come up.
+
+    ``units`` (unit, number, scene, file, line) and ``scenes`` (scene, number, kind, file, line)
+    say where each was found first.
+    """
+
+    def __init__(self) -> None:
+        self.units = _empty("unit", "scene")
+        self.scenes = _empty("scene", "kind")
+        self._problems: list[Problem] = []
+
+    def number(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Return the numbers ``unit`` and ``scene`` (u32) of one language's ``raw_dialog`` rows."""
+        self.units, units = self._numbers(self.units, rows, "unit", "scene")
+        self.scenes, scenes = self._numbers(self.scenes, rows, "scene", "kind")
+        return pl.DataFrame({"unit": units, "scene": scenes})
+
+    def refuse_misaligned(self) -> None:
+        """Languages must agree on what scene a unit is in, and on what a scene is.
+
+        Raises:
+            SourceError: they do not; each place with file and line.
+        """
+        if self._problems:
+            raise SourceError(self._problems[:REPORTED_PROBLEMS])
+
+    def _numbers(
+        self, known: pl.DataFrame, rows: pl.DataFrame, key: str, value: str
+    ) -> tuple[pl.DataFrame, pl.Series]:
+        first = rows.select(key, value, *PLACE).unique([key], keep="first", maintain_order=True)
+        new = first.join(known, on=key, how="anti", maintain_order="left")
+        known = pl.concat(
+            [known, new.with_row_index("number", offset=len(known)).select(known.columns)]
+        )
+        found = rows.select(key, value, *PLACE).join(
+            known, on=key, suffix="_first", how="left", maintain_order="left"
+        )
+        for row in found.filter(pl.col(value) != pl.col(f"{value}_first")).rows(named=True):
+            self._problems.append(
+                Problem(
+                    row["file"],
+                    row["line"],
+                    f"{key} {row[key]!r} is of {value} {row[value]!r} here and of "
+                    f"{row[f'{value}_first']!r} in {row['file_first']}:{row['line_first']}",
+                    "give it the same in all languages, or an id of its own",
+                )
+            )
+        return known, found["number"]
+
+
+def _empty(key: str, value: str) -> pl.DataFrame:
+    return pl.DataFrame(
+        schema={
+            key: pl.String,
+            "number": pl.UInt32,
+            value: pl.String,
+            "file": pl.String,
+            "line": pl.Int32,
+        }
+    )
+
+
+@dataclass(frozen=True)
+class Survey:
+    """One language's units, by numbers.
+
+    ``rows`` has a row per unit: unit, scene, characters (u32), ``same`` (u64, equal where a unit's
+    raw text is, null without text), wrong_script. ``duplicates`` has scene and original of scenes
+    that say, word for word, what an earlier one says; ``similar`` first, second and similarity of
+    scenes that are nearly the same. ``texts`` has scene and text (u64) of the texts that must not
+    stand on both sides of the split, ``chats`` the scenes in which somebody talks with the
+    character, ``placeholders`` row, unit and placeholders of the rows that have any.
+    """
+
+    rows: pl.DataFrame
+    duplicates: pl.DataFrame
+    similar: pl.DataFrame
+    texts: pl.DataFrame
+    chats: pl.Series
+    placeholders: pl.DataFrame
+    vocabulary: Vocabulary
+
+
+def survey(cleaned: pl.DataFrame, numbers: pl.DataFrame, player: str) -> Survey:
+    """Look at the cleaned units of one language (``clean_units``), numbered by a ``Register``.
+
+    ``player`` is the player's name, which may well be in another script.
+    """
+    units = cleaned.with_columns(numbers, raw=pl.coalesce("raw_text", "text"))
+    scripts = flags.main_scripts(units["text"])
+    # What cleaning left as it was is normalized already.
+    raw = pl.coalesce(pl.col("raw_text").str.normalize("NFC").str.strip_chars(), "text")
+    same = pl.struct("unit", raw).hash()
+    rows = units.select(
+        "unit",
+        "scene",
+        pl.col("text").str.len_chars().alias("characters"),
+        same=pl.when(pl.col("text") != "").then(same),
+        wrong_script=flags.wrong_script(units["text"], scripts, player),
+    )
+    in_scenes = units.filter(pl.col("text") != "").sort("scene", "order", maintain_order=True)
+    # As in a rendered document: what is trained on must not be more alike than what was looked at.
+    content = pl.concat_str("title", "speaker", "text", separator=" ", ignore_nulls=True)
+    words = words_of(in_scenes.select(content)["title"])
+    of_scenes = replace(words, text=in_scenes["scene"].to_numpy()[words.text])
+    return Survey(
+        rows,
+        _duplicates(in_scenes),
+        near_duplicates(of_scenes),
+        long_texts(units).select("scene", pl.col("text").hash()),
+        chat_scenes(units),
+        _placeholders(units),
+        Vocabulary.of(words, scripts),
+    )
+
+
+def _duplicates(in_scenes: pl.DataFrame) -> pl.DataFrame:
+    """Return each scene with the texts, titles included, of an earlier one, and that one."""
+    content = pl.concat_str([pl.col("title").fill_null(""), pl.col("text")], separator="\x1f")
+    return (
+        in_scenes.group_by("scene", maintain_order=True)
+        .agg(content.str.join("\x1e").alias("content"))
+        .select("scene", original=pl.col("scene").first().over("content"))
+        .filter(pl.col("scene") != pl.col("original"))
+    )
+
+
+def _placeholders(units: pl.DataFrame) -> pl.DataFrame:
+    some = units.with_row_index("row").filter(pl.col("raw").str.contains("{", literal=True))
+    return some.select("row", "unit", placeholders=flags.placeholders(some["raw"])).filter(
+        pl.col("placeholders") != ""
+    )

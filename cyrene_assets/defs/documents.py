@@ -1,0 +1,142 @@
+"""What models learn from: the documents of continual pretraining, and the chats of fine-tuning."""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from cyrene_assets.artifact_asset import Build, Check, CheckOutcome, Outcome, artifact_asset
+from cyrene_assets.defs._shared import none_of, picture, write_table
+from cyrene_assets.partitions import languages
+
+if TYPE_CHECKING:
+    import polars as pl
+
+GROUP = "corpus"
+NO_CONTROL_TOKENS = Check(
+    "no_control_tokens",
+    "Nothing in the text is more than text to the tokenizer or the chat template.",
+    blocking=True,
+)
+
+
+def _no_control_tokens(names: "pl.Series", texts: "pl.Series") -> CheckOutcome:
+    from cyrene_assets.corpus.clean import control_tokens_left
+
+    left = names.filter(control_tokens_left(texts)).to_list()
+    return none_of("no_control_tokens", left, "texts with control tokens")
+
+
+def _by_kind(documents: "pl.DataFrame") -> list[dict[str, Any]]:
+    import polars as pl
+
+    return (
+        documents.group_by("kind", "split")
+        .agg(pl.len().alias("documents"), pl.col("characters").sum())
+        .sort("kind", "split")
+        .to_dicts()
+    )
+
+
+def _units_of(build: Build) -> "pl.DataFrame":
+    from cyrene_assets.corpus.align import read_units
+
+    return read_units(build.input("parallel_corpus").path, build.key)
+
+
+@artifact_asset(
+    group_name=GROUP,
+    kinds={"polars", "jsonl"},
+    code_version="2",
+    partitions_def=languages,
+    deps=["parallel_corpus"],
+    params=lambda _project, language: {"language": language},
+    checks=[
+        Check("has_training_documents", "There is something to train on.", blocking=True),
+        NO_CONTROL_TOKENS,
+    ],
+)
+def cpt_documents(build: Build) -> Outcome:
+    """Continual-pretraining documents of one language, rendered and cleaned.
+
+    `train.jsonl` and `validation.jsonl` are in ms-swift's standard format, `documents.parquet` is
+    the same with scene, kind and split. Token limits come later, in `packed_cpt`.
+    """
+    from cyrene_assets.corpus import render, stats
+
+    documents = render.cpt_documents(_units_of(build), build.project.corpus, build.key)
+    shown = write_table(documents, build.out, "documents.parquet")
+    for split in ("train", "validation"):
+        part = documents.filter(documents["split"] == split)
+        render.write_document_jsonl(part, build.out / f"{split}.jsonl")
+    train = len(documents.filter(documents["split"] == "train"))
+    return Outcome(
+        f"{train:,} documents to train on, {len(documents) - train:,} held out",
+        metadata={
+            **shown,
+            "characters": int(documents["characters"].sum()),
+            "kinds": dg.MetadataValue.md(stats.markdown_table(_by_kind(documents))),
+            "lengths": picture(
+                stats.length_histogram_png(documents["characters"].to_list(), unit="characters")
+            ),
+            "preview": dg.MetadataValue.md(stats.document_preview(documents["text"][0])),
+        },
+        checks=[
+            CheckOutcome("has_training_documents", train > 0, f"{train} training documents"),
+            _no_control_tokens(documents["document"], documents["text"]),
+        ],
+    )
+
+
+@artifact_asset(
+    group_name=GROUP,
+    kinds={"polars", "jsonl"},
+    code_version="2",
+    partitions_def=languages,
+    deps=["parallel_corpus"],
+    params=lambda project, language: project.corpus.chat_params(language or ""),
+    checks=[
+        Check("has_training_chats", "The character is spoken to in the training split."),
+        NO_CONTROL_TOKENS,
+    ],
+)
+def sft_chat(build: Build) -> Outcome:
+    """Chat conversations with the character in one language.
+
+    `train.jsonl` and `validation.jsonl` are in ms-swift's standard format (system, user,
+    assistant); `chats.parquet` is the same with scene, split and turns. The system prompt is the
+    corpus's, byte for byte, and the one that serving sends.
+    """
+    from cyrene_assets.corpus import render, stats
+
+    chats = render.sft_chats(_units_of(build), build.project.corpus, build.key)
+    shown = write_table(chats, build.out, "chats.parquet")
+    for split in ("train", "validation"):
+        part = chats.filter(chats["split"] == split)
+        render.write_chat_jsonl(part, build.out / f"{split}.jsonl")
+    train = len(chats.filter(chats["split"] == "train"))
+    return Outcome(
+        f"{train:,} chats to train on, {len(chats) - train:,} held out",
+        metadata={
+            **shown,
+            "turns": int(chats["turns"].sum()),
+            "turns of a chat": picture(
+                stats.length_histogram_png(chats["turns"].to_list(), what="chats", unit="turns")
+            ),
+            "system prompt": build.params["system_prompt"],
+            "preview": dg.MetadataValue.md(_chat_preview(chats)),
+        },
+        checks=[
+            CheckOutcome("has_training_chats", train > 0, f"{train} training chats"),
+            _no_control_tokens(chats["chat"], chats["messages"]),
+        ],
+    )
+
+
+def _chat_preview(chats: "pl.DataFrame") -> str:
+    from cyrene_assets.corpus import stats
+
+    if chats.is_empty():
+        return "(none)"
+    said = json.loads(chats["messages"][0])[1:]
+    return stats.document_preview("\n".join(f"{m['role']}: {m['content']}" for m in said))

@@ -1,0 +1,149 @@
+"""The training sets: measured with a size's tokenizer, repeated, ordered and packed."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+import dagster as dg
+
+from cyrene_assets.artifact_asset import Build, Check, CheckOutcome, Outcome, artifact_asset
+from cyrene_assets.defs._shared import TablesByLanguage, none_of, picture
+from cyrene_assets.partitions import sizes
+from cyrene_assets.project import Project
+from cyrene_assets.recipe import Recipe, Stage
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from cyrene_assets.corpus.pack import Packed
+
+GROUP = "training"
+SHOWN = 20
+_ALL_LANGUAGES = dg.AllPartitionMapping()
+_CHECKS = (
+    Check("no_leak", "Nothing that is trained on was held out, or nearly is.", blocking=True),
+    Check("packs_hold_a_unit_once", "No pack holds copies or translations of one document."),
+)
+
+
+def _recipe(project: Project, size: str | None) -> Recipe:
+    return project.recipe(size or "")
+
+
+def _packed(
+    build: Build,
+    stage_name: Literal["cpt", "sft"],
+    stage: Stage,
+    frames: "Mapping[str, pl.DataFrame]",
+    texts: "Mapping[str, pl.DataFrame]",
+) -> Outcome:
+    import polars as pl
+
+    from cyrene_assets.corpus import stats
+    from cyrene_assets.corpus.leaks import leaked
+    from cyrene_assets.corpus.pack import pack_corpus, scenes_on_both_sides
+
+    tokenizer = build.input("base_model").path / "tokenizer.json"
+    packed = pack_corpus(stage_name, frames, tokenizer, stage, build.out)
+    rows = pl.read_parquet(build.out / "rows.parquet")
+    validation = pl.read_parquet(build.out / "validation_rows.parquet")
+    counts = pl.read_parquet(build.out / "token_counts.parquet").to_dicts()
+    leaks = leaked(texts)
+    scenes = scenes_on_both_sides(rows, validation)
+    return Outcome(
+        f"{packed.tokens:,} tokens in {packed.rows:,} rows, {packed.packs:,} packs "
+        f"{packed.fill:.1%} full, {packed.validation_rows:,} validation rows",
+        metadata={
+            **{name: value for name, value in packed.as_dict().items() if name != "fill"},
+            "fill": round(packed.fill, 4),
+            "dagster/partition_row_count": packed.rows,
+            "tokens by language and kind": dg.MetadataValue.md(stats.markdown_table(counts)),
+            "pack fill": picture(
+                stats.pack_fill_png(rows["tokens"], rows["pack"], stage.sequence_length)
+            ),
+            "row lengths": picture(
+                stats.length_histogram_png(rows["tokens"].to_list(), stage.sequence_length)
+            ),
+        },
+        checks=[
+            none_of(
+                "no_leak",
+                [*scenes, *leaks["trained"].to_list()],
+                "scenes or texts on both sides of the split",
+                {"leaks": dg.MetadataValue.md(stats.markdown_table(_shown(leaks)))},
+            ),
+            _once(packed),
+        ],
+        measurements=packed.as_dict(),
+    )
+
+
+def _shown(leaks: "pl.DataFrame") -> list[dict[str, Any]]:
+    from cyrene_assets.corpus.stats import escape_markdown
+
+    return [
+        {
+            name: escape_markdown(value) if isinstance(value, str) else round(value, 3)
+            for name, value in row.items()
+        }
+        for row in leaks.head(SHOWN).to_dicts()
+    ]
+
+
+def _once(packed: "Packed") -> CheckOutcome:
+    together = packed.copies_together + packed.translations_together
+    return CheckOutcome(
+        "packs_hold_a_unit_once",
+        together == 0,
+        f"{packed.copies_together:,} rows share a pack with a copy of themselves, "
+        f"{packed.translations_together:,} with a translation",
+    )
+
+
+def _packing_params(stage: Stage) -> dict[str, Any]:
+    return stage.model_dump(mode="json", include={"sequence_length", "passes", "seed"})
+
+
+@artifact_asset(
+    group_name=GROUP,
+    kinds={"polars", "jsonl"},
+    code_version="2",
+    partitions_def=sizes,
+    deps=["base_model", dg.AssetDep("cpt_documents", partition_mapping=_ALL_LANGUAGES)],
+    params=lambda project, size: _packing_params(_recipe(project, size).cpt),
+    checks=_CHECKS,
+)
+def packed_cpt(build: Build) -> Outcome:
+    """The CPT training and validation sets, measured with this size's tokenizer and packed.
+
+    `train.jsonl` is the whole training sequence in reading order, every pass of the recipe
+    included; `rows.parquet` says which pack each row falls into; `cached/` is the same in the form
+    that ms-swift's `--cached_dataset` reads.
+    """
+    documents = TablesByLanguage(build.inputs_of("cpt_documents"), "documents.parquet")
+    texts = documents.map(lambda rows: rows.rename({"document": "name"}))
+    return _packed(build, "cpt", _recipe(build.project, build.key).cpt, documents, texts)
+
+
+@artifact_asset(
+    group_name=GROUP,
+    kinds={"polars", "jsonl"},
+    code_version="2",
+    partitions_def=sizes,
+    deps=["base_model", dg.AssetDep("sft_chat", partition_mapping=_ALL_LANGUAGES)],
+    params=lambda project, size: _packing_params(_recipe(project, size).sft),
+    checks=_CHECKS,
+)
+def packed_sft(build: Build) -> Outcome:
+    """The SFT training and validation sets, measured with this size's tokenizer and packed.
+
+    As `packed_cpt`, of the chats. A conversation longer than the sequence length is dropped.
+    """
+    chats = TablesByLanguage(build.inputs_of("sft_chat"), "chats.parquet")
+    texts = chats.map(_said)
+    return _packed(build, "sft", _recipe(build.project, build.key).sft, chats, texts)
+
+
+def _said(chats: "pl.DataFrame") -> "pl.DataFrame":
+    from cyrene_assets.corpus.leaks import chat_texts
+
+    return chats.rename({"chat": "name"}).with_columns(text=chat_texts(chats["messages"]))
