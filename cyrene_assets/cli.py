@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from cyrene_assets.commands import build, inspect, manage
+from cyrene_assets.commands import build, inspect, manage, recipe
 from cyrene_assets.errors import CyreneError
 
 
@@ -40,6 +40,7 @@ for _command in (
     inspect.answers,
     inspect.corpus,
     inspect.doctor,
+    recipe.recipe,
     manage.toolchain,
     manage.gc,
     manage.ui,

@@ -8,15 +8,16 @@ import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 import yaml
 from pydantic import Field, field_validator, model_validator
 
 from cyrene_assets.errors import UserError
 from cyrene_assets.models import SIZES, model_size
-from cyrene_assets.recipe import Recipe, Strict, load_recipe, parse_model
+from cyrene_assets.recipe import Recipe, load_recipe
 from cyrene_assets.store import Store, disk_errors
+from cyrene_assets.yaml_models import Strict, parse_model
 
 if TYPE_CHECKING:
     from cyrene_assets.corpus.config import Corpus
@@ -51,6 +52,11 @@ class ProjectFile(Strict):
     pins: dict[str, str] = Field(
         default_factory=dict,
         description="The commit of each hub repository, recorded at its first fetch and enforced",
+    )
+    report_to: tuple[Literal["wandb", "swanlab"], ...] = Field(
+        default=(),
+        description="Services that trainings report to, by a key in the environment; no artifact "
+        "depends on it",
     )
 
     @field_validator("recipes", "base_models")
@@ -143,11 +149,27 @@ class Project:
         return load_recipe(self.settings.recipes.get(size) or model_size(size).recipe)
 
     def base_model(self, size: str) -> BaseModelSource:
-        """Return where ``size``'s base model comes from; ``tiny`` has no path and no repository."""
+        """Return where the model that ``size`` starts from comes from.
+
+        What ``base_models`` names, else the size's base or instruct model, as its recipe has it.
+        ``tiny`` has no path and no repository.
+
+        Raises:
+            UserError: unknown size, or a recipe that starts from an instruct model there is not.
+        """
         source = self.settings.base_models.get(size, BaseModelSource())
-        if source.path is None and source.repository is None:
-            return source.model_copy(update={"repository": model_size(size).repository})
-        return source
+        if source.path is not None or source.repository is not None:
+            return source
+        of_size, recipe = model_size(size), self.recipe(size)
+        if recipe.starts_from == "base":
+            return source.model_copy(update={"repository": of_size.repository})
+        if of_size.instruct is None:
+            raise UserError(
+                f"recipe {recipe.name} starts from the instruct model, and {size} has none: give "
+                f"`starts_from: base`, or name a model for {size} under `base_models` in "
+                f"{self.home / _FILE}"
+            )
+        return source.model_copy(update={"repository": of_size.instruct})
 
     def with_corpus(self, corpus: str) -> ProjectFile:
         """Return the settings with another corpus: a name, or a folder's path.

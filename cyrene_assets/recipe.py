@@ -9,30 +9,26 @@ import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from cyrene_assets.errors import UserError
+from cyrene_assets.yaml_models import Strict, parse_model
 
 SHIPPED = Path(__file__).parent / "recipes"
-
-Model = TypeVar("Model", bound=BaseModel)
-
-
-class Strict(BaseModel):
-    """A frozen model that refuses keys it does not know."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Passes(Strict):
     """How often each document is seen: by kind where named, else by language, else ``default``."""
 
-    default: int = Field(ge=1)
-    languages: dict[str, Annotated[int, Field(ge=0)]] = {}
-    kinds: dict[str, Annotated[int, Field(ge=0)]] = {}
+    default: int = Field(ge=1, description="Passes over what is named neither below nor by kind")
+    languages: dict[str, Annotated[int, Field(ge=0)]] = Field(
+        default={}, description="Passes over a language's documents; 0 leaves the language out"
+    )
+    kinds: dict[str, Annotated[int, Field(ge=0)]] = Field(
+        default={}, description="Passes over a kind of document, in every language"
+    )
 
     def of(self, language: str, kind: str) -> int:
         """Return the number of passes over documents of ``kind`` in ``language``."""
@@ -42,36 +38,52 @@ class Passes(Strict):
 class Lora(Strict):
     """A low-rank adapter's shape; the update is scaled by ``alpha / rank`` (arXiv 2106.09685)."""
 
-    rank: int = Field(ge=1)
-    alpha: int = Field(ge=1)
-    dropout: float = Field(ge=0, lt=1)
+    rank: int = Field(ge=1, description="Rank of the update of each matrix")
+    alpha: int = Field(ge=1, description="The update is scaled by alpha / rank")
+    dropout: float = Field(ge=0, lt=1, description="Dropout on the adapter's input")
+    target_modules: Literal["all-linear"] = Field(
+        default="all-linear", description="The layers that get an adapter: all of the text model's"
+    )
 
 
 class Stage(Strict):
     """One training stage: CPT or SFT."""
 
-    tuner: Literal["full", "lora"]
-    lora: Lora | None = None
-    learning_rate: float = Field(gt=0)
+    tuner: Literal["full", "lora"] = Field(
+        description="Train all text weights, or an adapter that is merged afterwards"
+    )
+    lora: Lora | None = Field(default=None, description="The adapter, where the tuner is lora")
+    learning_rate: float = Field(gt=0, description="Peak learning rate, after warm-up")
     batch_size: int = Field(
         ge=1, description="Sequences (packs where packed) per optimizer step, all devices together"
     )
     sequence_length: int = Field(ge=64, description="Tokens; the length of a pack")
-    passes: Passes
-    neftune_alpha: float = Field(ge=0)
-    warmup_ratio: float = Field(ge=0, lt=1)
-    lr_scheduler: Literal["cosine_with_min_lr", "cosine", "linear", "constant_with_warmup"]
-    lr_scheduler_kwargs: dict[str, float] = {}
-    weight_decay: float = Field(ge=0)
-    adam_beta2: float = Field(gt=0, lt=1)
-    max_grad_norm: float = Field(gt=0)
+    passes: Passes = Field(description="How often each document is seen; the epochs of the seeds")
+    neftune_alpha: float = Field(
+        ge=0, description="NEFTune noise on the embeddings (arXiv 2310.05914); 0 for none"
+    )
+    warmup_ratio: float = Field(
+        ge=0, lt=1, description="Share of the steps in which the learning rate rises from 0"
+    )
+    lr_scheduler: Literal["cosine_with_min_lr", "cosine", "linear", "constant_with_warmup"] = Field(
+        description="How the learning rate goes on after warm-up"
+    )
+    lr_scheduler_kwargs: dict[str, float] = Field(
+        default={}, description="The scheduler's own settings, such as min_lr"
+    )
+    weight_decay: float = Field(ge=0, description="AdamW's decoupled weight decay")
+    adam_beta1: float = Field(gt=0, lt=1, description="AdamW's decay of the first moment")
+    adam_beta2: float = Field(gt=0, lt=1, description="AdamW's decay of the second moment")
+    adam_epsilon: float = Field(gt=0, description="Added to AdamW's denominator")
+    max_grad_norm: float = Field(gt=0, description="Gradients are clipped to this norm")
     evaluations: int = Field(ge=1, description="Evenly spaced evaluations after the first one")
     checkpoint: str = Field(
         default="last",
         pattern=r"^(last|best|epoch:[1-9][0-9]*)$",
-        description="Which checkpoint the next stage starts from",
+        description="Which checkpoint goes on: last, best (lowest validation loss), or epoch:N, "
+        "the one at the end of pass N",
     )
-    seed: int = 42
+    seed: int = Field(default=42, description="Seed of the order, dropout and noise")
 
     @model_validator(mode="after")
     def _lora_matches_tuner(self) -> Self:
@@ -83,33 +95,41 @@ class Stage(Strict):
 class Quantization(Strict):
     """How llm-compressor quantizes: the scheme, and the modules that keep their dtype."""
 
-    scheme: Literal["FP8_BLOCK"]
-    ignore: tuple[str, ...]
+    scheme: Literal["FP8_BLOCK"] = Field(description="llm-compressor's name of the scheme")
+    ignore: tuple[str, ...] = Field(
+        description="Modules left alone: names, or regular expressions after re:"
+    )
 
 
 class Sampling(Strict):
-    """vLLM sampling parameters; ``temperature`` 0 is greedy."""
+    """vLLM sampling parameters."""
 
-    temperature: float = Field(ge=0)
-    top_p: float = Field(gt=0, le=1)
-    top_k: int = Field(ge=0)
-    presence_penalty: float = Field(ge=-2, le=2)
+    temperature: float = Field(ge=0, description="Divides the logits; 0 is greedy")
+    top_p: float = Field(gt=0, le=1, description="Probability mass that is sampled from")
+    top_k: int = Field(ge=0, description="Tokens that are sampled from; 0 for all")
+    presence_penalty: float = Field(
+        ge=-2, le=2, description="Taken from the logits of tokens that were said already"
+    )
 
 
 class Evaluation(Strict):
     """What the model is asked, and with which sampling profiles."""
 
-    prompts_per_language: int = Field(ge=1)
-    seeds: tuple[int, ...] = Field(min_length=1)
+    prompts_per_language: int = Field(ge=1, description="Held-out prompts asked in each language")
+    seeds: tuple[int, ...] = Field(
+        min_length=1, description="Sampling seeds; every prompt is answered once with each"
+    )
     max_tokens: int = Field(ge=1, description="Tokens an answer may have at most")
     context_length: int = Field(ge=64, description="Tokens of prompt and answer together")
     texts_per_language: int = Field(
         ge=1, description="Held-out documents whose loss is measured, and as many trained ones"
     )
     text_characters: int = Field(ge=1, description="Longer texts are cut for that, at a line end")
-    models: tuple[Literal["base", "merged", "fp8"], ...] = Field(min_length=1)
-    profiles: dict[str, Sampling] = Field(min_length=1)
-    served_profile: str
+    models: tuple[Literal["base", "merged", "fp8"], ...] = Field(
+        min_length=1, description="The models that are served and compared"
+    )
+    profiles: dict[str, Sampling] = Field(min_length=1, description="Sampling settings by name")
+    served_profile: str = Field(description="The profile that the model is served with")
 
     @model_validator(mode="after")
     def _served_profile_exists(self) -> Self:
@@ -122,34 +142,42 @@ class Evaluation(Strict):
 
 
 class Recipe(Strict):
-    """A whole recipe. ``sources`` names where each number was read, by dotted key."""
+    """A whole recipe."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9._-]+$")
-    description: str
-    cpt: Stage
-    sft: Stage
-    quantization: Quantization
-    evaluation: Evaluation
-    sources: dict[str, str] = {}
+    name: str = Field(pattern=r"^[A-Za-z0-9._-]+$", description="How the scoreboard calls it")
+    description: str = Field(description="What it is for")
+    starts_from: Literal["base", "instruct"] = Field(
+        default="base",
+        description="The checkpoint that CPT starts from: closer to the character from the base "
+        "model, a better chat from the instruct model",
+    )
+    cpt: Stage = Field(description="Continual pretraining on the whole corpus")
+    sft: Stage = Field(description="Supervised fine-tuning on the character's conversations")
+    quantization: Quantization = Field(description="How the served model is made smaller")
+    evaluation: Evaluation = Field(description="How models are compared")
+    sources: dict[str, str] = Field(
+        default={}, description="Where each value was read, by dotted key; a section's holds below"
+    )
 
     @model_validator(mode="after")
-    def _tuners_are_those_there_are(self) -> Self:
-        if (self.cpt.tuner, self.sft.tuner) != ("full", "lora"):
+    def _sft_is_an_adapter(self) -> Self:
+        if self.sft.tuner != "lora":
             raise ValueError(
-                "`cpt.tuner` must be full and `sft.tuner` lora: others cannot be built"
+                "`sft.tuner` must be lora: `lora_adapter` is the adapter that `merged_model` "
+                "merges. To move all weights with conversations too, raise `sft.lora.rank`"
             )
         return self
 
     @model_validator(mode="after")
     def _sources_name_keys(self) -> Self:
-        known = {key for key, _ in self.numbers()}
+        known = set(self.values())
         unknown = [
             key
             for key in self.sources
             if not any(k == key or k.startswith(key + ".") for k in known)
         ]
         if unknown:
-            raise ValueError(f"`sources` names keys that hold no number: {', '.join(unknown)}")
+            raise ValueError(f"`sources` names keys that there are not: {', '.join(unknown)}")
         return self
 
     @property
@@ -158,12 +186,19 @@ class Recipe(Strict):
         values = self.model_dump(mode="json", exclude={"name", "description", "sources"})
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
 
+    def values(self) -> dict[str, Any]:
+        """Return every setting of the recipe by its dotted key."""
+        settings = self.model_dump(mode="json", exclude={"name", "description", "sources"})
+        return dict(_leaves("", settings))
+
     def numbers(self) -> Iterator[tuple[str, float]]:
         """Yield every number of the recipe with its dotted key."""
-        yield from _numbers("", self.model_dump(mode="json", exclude={"sources"}))
+        for key, value in self.values().items():
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                yield key, value
 
     def source_of(self, key: str) -> str | None:
-        """Return where the number at dotted ``key`` comes from: its own entry, or its section's."""
+        """Return where the value at dotted ``key`` comes from: its own entry, or its section's."""
         while key:
             if key in self.sources:
                 return self.sources[key]
@@ -171,15 +206,17 @@ class Recipe(Strict):
         return None
 
 
-def _numbers(prefix: str, value: Any) -> Iterator[tuple[str, float]]:
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            yield from _numbers(f"{prefix}.{key}" if prefix else str(key), inner)
-    elif isinstance(value, list):
-        for index, inner in enumerate(value):
-            yield from _numbers(f"{prefix}.{index}", inner)
-    elif isinstance(value, int | float) and not isinstance(value, bool):
+def _leaves(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
+    inner: dict[str, Any]
+    if isinstance(value, dict) and value:
+        inner = value
+    elif isinstance(value, list) and value:
+        inner = {str(index): element for index, element in enumerate(value)}
+    else:
         yield prefix, value
+        return
+    for key, element in inner.items():
+        yield from _leaves(f"{prefix}.{key}" if prefix else key, element)
 
 
 def shipped_recipes() -> list[str]:
@@ -203,34 +240,3 @@ def load_recipe(name_or_path: str) -> Recipe:
                 "or the path of a YAML file"
             )
     return parse_model(Recipe, path)
-
-
-def parse_model(model: type[Model], path: Path) -> Model:
-    """Read a YAML file into ``model``.
-
-    Raises:
-        UserError: the file cannot be read, is not YAML, or does not fit the model; the message
-            names the file and every key that is wrong, with its value.
-    """
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8") from error
-    except yaml.YAMLError as error:
-        raise UserError(f"{path}: not valid YAML: {error}") from error
-    try:
-        return model.model_validate(data)
-    except ValidationError as error:
-        raise UserError(f"{path}:\n{_explain(error)}") from error
-
-
-def _explain(error: ValidationError) -> str:
-    lines = []
-    for problem in error.errors(include_url=False):
-        key = ".".join(str(part) for part in problem["loc"]) or "(the whole file)"
-        value = json.dumps(problem["input"], ensure_ascii=False, default=str)
-        given = "" if problem["type"] == "missing" else f", got {value[:120]}"
-        lines.append(f"  {key}: {problem['msg']}{given}")
-    return "\n".join(lines)

@@ -1,30 +1,36 @@
 """From a recipe's stage and a machine to the arguments of ms-swift: pure functions, no torch.
 
-The recipe says what is trained; the machine decides only how: micro-batches, precision, kernels,
-packing. ``swift pt`` and ``swift sft`` see one epoch of the packed set in its own order, because
-the passes of a recipe are already in it.
+The recipe says what is trained; the machine decides only how (:mod:`cyrene_assets.machine`).
+``swift pt`` and ``swift sft`` see one epoch of the packed set in its own order, because the passes
+of a recipe are already in it.
 
 The vision tower and its projection are frozen and get no adapters: ms-swift's default for
 multimodal models, spelled out in every command. Everything else is trained.
 """
 
 import json
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
-from cyrene_assets.errors import BuildError
 from cyrene_assets.hardware import Hardware
-from cyrene_assets.memory import ModelShape, needs_checkpointing
+from cyrene_assets.machine import gpus_used, machine_arguments
+from cyrene_assets.memory import ModelShape
+from cyrene_assets.reporting import report_options
 
 if TYPE_CHECKING:
     from cyrene_assets.recipe import Stage
 
 PLUGIN = Path(__file__).parent / "programs" / "_swift_plugin.py"
 RUN_FOLDER = "run"
+# Of a CPT that trains an adapter: the chosen one, and the model that it is merged into.
+ADAPTER_FOLDER, MERGED_FOLDER = "adapter", "merged"
+# What the plugin found of the prompts, in the run's folder.
+PROMPTS = "prompts.json"
+# What the plugin is told: the step at which a pass ends, and the folder of ``<language>.jsonl``.
 KEEP_STEP = "CYRENE_KEEP_STEP"
+VALIDATION = "CYRENE_VALIDATION"
 
 # Threads that wait must not spin: on cores that something else uses too, spinning made a training
 # step 20 times slower.
@@ -46,21 +52,28 @@ OFFLINE_ENV = {
     "PYTHONHASHSEED": "0",
 }
 
-# Small micro-batches waste little on padding; a larger one is no faster on a few cores.
-_CPU_MICRO_BATCH = 2
-_CPU_EVALUATION_BATCH = 4
-_GPU_WORKERS = 4
-# Flash attention 2 and bfloat16 both begin with Ampere.
-_OLDEST_CAPABILITY = (8, 0)
+
+# A share of the steps must be under 1; at this one the only evaluation is that of the last step.
+_LARGEST_SHARE = 0.9999999
 
 
 @dataclass(frozen=True)
 class Data:
-    """A stage's data: training and validation files, and its sequences (packs where packed)."""
+    """A stage's data, as the packed sets have them.
+
+    ``train`` and ``validation`` are folders that ``--cached_dataset`` reads, ``languages`` that of
+    the validation rows by language, ``<language>.jsonl``.
+    """
 
     train: Path
     validation: Path
-    sequences: int
+    languages: Path
+
+    @classmethod
+    def of(cls, packed: Path) -> Self:
+        """Return the data of a packed set's folder."""
+        cached = packed / "cached"
+        return cls(cached / "train", cached / "validation", packed / "validation")
 
 
 def pretrain_command(
@@ -71,18 +84,14 @@ def pretrain_command(
     data: Data,
     work: Path,
     shape: ModelShape,
-    keep_step: int | None = None,
+    report_to: Sequence[str] = (),
 ) -> list[str]:
-    """Return the ``swift pt`` command of a CPT stage.
-
-    ``data.sequences`` counts packs on a GPU and rows on the CPU (:func:`packs_on`); ``keep_step``
-    is a step after which a checkpoint is kept whatever the interval. Output goes to
-    ``work / RUN_FOLDER``.
+    """Return the ``swift pt`` command of a CPT stage; output goes to ``work / RUN_FOLDER``.
 
     Raises:
         BuildError: a GPU too old for bfloat16 and flash attention.
     """
-    return ["swift", "pt", *_arguments(stage, hardware, model, data, work, shape, keep_step)]
+    return ["swift", "pt", *_arguments(stage, hardware, model, data, work, shape, report_to)]
 
 
 def finetune_command(
@@ -93,7 +102,7 @@ def finetune_command(
     data: Data,
     work: Path,
     shape: ModelShape,
-    keep_step: int | None = None,
+    report_to: Sequence[str] = (),
 ) -> list[str]:
     """Return the ``swift sft`` command of an SFT stage; parameters as for CPT.
 
@@ -106,7 +115,7 @@ def finetune_command(
     """
     return [
         *("swift", "sft"),
-        *_arguments(stage, hardware, model, data, work, shape, keep_step),
+        *_arguments(stage, hardware, model, data, work, shape, report_to),
         *("--enable_thinking", "false"),
         *("--add_non_thinking_prefix", "true"),
         *("--preserve_thinking", "false"),
@@ -114,7 +123,7 @@ def finetune_command(
     ]
 
 
-def merge_command(hardware: Hardware, *, model: Path, adapter: Path, work: Path) -> list[str]:
+def merge_command(hardware: Hardware, *, model: Path, adapter: Path, out: Path) -> list[str]:
     """Return the ``swift export`` command that merges ``adapter`` into ``model``."""
     return [
         *("swift", "export"),
@@ -128,15 +137,20 @@ def merge_command(hardware: Hardware, *, model: Path, adapter: Path, work: Path)
         *("--load_args", "false"),
         *("--external_plugins", str(PLUGIN)),
         *("--exist_ok", "true"),
-        *("--output_dir", str(work / RUN_FOLDER)),
+        *("--output_dir", str(out)),
     ]
 
 
 def training_environment(
-    hardware: Hardware, batch_size: int, keep_step: int | None = None
+    hardware: Hardware, batch_size: int, data: Data, keep_step: int | None = None
 ) -> dict[str, str]:
-    """Return the environment variables that belong to a training command on this machine."""
-    environment = {} if hardware.gpus else dict(CPU_ENV)
+    """Return the environment variables that belong to a training command on this machine.
+
+    ``keep_step`` is a step after which a checkpoint is kept whatever the interval.
+    """
+    environment = {VALIDATION: str(data.languages)}
+    if not hardware.gpus:
+        environment |= CPU_ENV
     if keep_step is not None:
         environment[KEEP_STEP] = str(keep_step)
     used = gpus_used(hardware, batch_size)
@@ -148,24 +162,17 @@ def training_environment(
     return environment
 
 
-def packs_on(hardware: Hardware) -> bool:
-    """Return whether training packs: on a GPU. Flash attention, which it needs, has no CPU form."""
-    return bool(hardware.gpus)
+def program_environment(report_to: Sequence[str]) -> Mapping[str, str]:
+    """Return the environment of a training program: no hub, and no report but what is asked for."""
+    return {k: v for k, v in OFFLINE_ENV.items() if k != "WANDB_MODE" or "wandb" not in report_to}
 
 
-def gpus_used(hardware: Hardware, batch_size: int) -> int:
-    """Return how many GPUs train: as many as divide the batch, so that no step differs in size."""
-    return max((n for n in range(1, len(hardware.gpus) + 1) if batch_size % n == 0), default=0)
+def evaluation_share(evaluations: int) -> float:
+    """Return the interval of so many evaluations, as a share of the steps.
 
-
-def optimizer_steps(sequences: int, batch_size: int) -> int:
-    """Return the number of optimizer steps of one epoch; the last may be smaller."""
-    return math.ceil(sequences / batch_size)
-
-
-def evaluation_interval(steps: int, evaluations: int) -> int:
-    """Return the steps between two evaluations; the last step is always evaluated as well."""
-    return max(1, math.ceil(steps / evaluations))
+    Steps in between are ``ceil(steps * share)``; the last step is always evaluated as well.
+    """
+    return min(1 / evaluations, _LARGEST_SHARE)
 
 
 _MODEL = ("--model_type", "qwen3_5", "--template", "qwen3_5", "--use_hf", "true")
@@ -178,17 +185,15 @@ def _arguments(
     data: Data,
     work: Path,
     shape: ModelShape,
-    keep_step: int | None,
+    report_to: Sequence[str],
 ) -> list[str]:
-    interval = str(
-        evaluation_interval(optimizer_steps(data.sequences, stage.batch_size), stage.evaluations)
-    )
+    share = repr(evaluation_share(stage.evaluations))
     return [
         *("--model", str(model)),
         *_MODEL,
         *_tuner(stage),
-        *("--dataset", str(data.train)),
-        *("--val_dataset", str(data.validation)),
+        *("--cached_dataset", str(data.train)),
+        *("--cached_val_dataset", str(data.validation)),
         *("--split_dataset_ratio", "0"),
         *("--load_from_cache_file", "false"),
         *("--strict", "true"),
@@ -197,7 +202,7 @@ def _arguments(
         *("--max_length", str(stage.sequence_length)),
         *("--truncation_strategy", "right"),
         *("--num_train_epochs", "1"),
-        *_machine(stage, hardware, shape),
+        *machine_arguments(stage, hardware, shape),
         *("--learning_rate", repr(stage.learning_rate)),
         *("--lr_scheduler_type", stage.lr_scheduler),
         *(
@@ -208,21 +213,23 @@ def _arguments(
         *("--warmup_ratio", repr(stage.warmup_ratio)),
         *("--optim", "adamw_torch_fused"),
         *("--weight_decay", repr(stage.weight_decay)),
+        *("--adam_beta1", repr(stage.adam_beta1)),
         *("--adam_beta2", repr(stage.adam_beta2)),
+        *("--adam_epsilon", repr(stage.adam_epsilon)),
         *("--max_grad_norm", repr(stage.max_grad_norm)),
         *(("--neftune_noise_alpha", repr(stage.neftune_alpha)) if stage.neftune_alpha else ()),
         *("--seed", str(stage.seed)),
         *("--data_seed", str(stage.seed)),
         *("--eval_on_start", "true"),
-        *("--eval_strategy", "steps", "--eval_steps", interval),
-        *("--save_strategy", "steps", "--save_steps", interval),
+        *("--eval_strategy", "steps", "--eval_steps", share),
+        *("--save_strategy", "steps", "--save_steps", share),
         *("--logging_steps", "1"),
         *("--disable_tqdm", "true"),
-        *("--report_to", "none"),
+        *report_options(report_to, work),
         *("--check_model", "false"),
         *("--add_version", "false"),
         *("--external_plugins", str(PLUGIN)),
-        *(("--callbacks", "keep_step") if keep_step is not None else ()),
+        *("--callbacks", "cyrene"),
         *("--output_dir", str(work / RUN_FOLDER)),
     ]
 
@@ -236,47 +243,6 @@ def _tuner(stage: "Stage") -> Sequence[str]:
         *("--lora_rank", str(stage.lora.rank)),
         *("--lora_alpha", str(stage.lora.alpha)),
         *("--lora_dropout", repr(stage.lora.dropout)),
-        *("--target_modules", "all-linear"),
+        *("--target_modules", stage.lora.target_modules),
         *frozen,
-    )
-
-
-def _machine(stage: "Stage", hardware: Hardware, shape: ModelShape) -> Sequence[str]:
-    """Return the arguments that this machine decides."""
-    if not hardware.gpus:
-        micro = max(n for n in range(1, _CPU_MICRO_BATCH + 1) if stage.batch_size % n == 0)
-        return (
-            *("--torch_dtype", "float32", "--bf16", "false", "--fp16", "false"),
-            *("--attn_impl", "sdpa"),
-            *("--use_cpu", "true"),
-            *("--per_device_train_batch_size", str(micro)),
-            *("--gradient_accumulation_steps", str(stage.batch_size // micro)),
-            *("--per_device_eval_batch_size", str(_CPU_EVALUATION_BATCH)),
-            *("--gradient_checkpointing", "false"),
-            *("--dataloader_num_workers", "0"),
-        )
-    if hardware.capability < _OLDEST_CAPABILITY:
-        raise BuildError(
-            f"{hardware.describe()}: bfloat16 and flash attention need compute capability 8.0 "
-            "(Ampere) or later; train on another GPU, or hide this one with CUDA_VISIBLE_DEVICES="
-        )
-    checkpointing = needs_checkpointing(stage, hardware, shape)
-    return (
-        *("--torch_dtype", "bfloat16", "--bf16", "true", "--fp16", "false"),
-        *("--attn_impl", "flash_attention_2"),
-        *("--packing", "true"),
-        *("--padding_free", "true"),
-        *("--packing_length", str(stage.sequence_length)),
-        *("--packing_strategy", "sequential"),
-        *("--packing_num_proc", "1"),
-        *("--use_liger_kernel", "true"),
-        *("--per_device_train_batch_size", "1"),
-        *(
-            "--gradient_accumulation_steps",
-            str(stage.batch_size // gpus_used(hardware, stage.batch_size)),
-        ),
-        *("--per_device_eval_batch_size", "1"),
-        *("--gradient_checkpointing", str(checkpointing).lower()),
-        *("--dataloader_num_workers", str(_GPU_WORKERS)),
-        *("--dataset_num_proc", str(_GPU_WORKERS)),
     )

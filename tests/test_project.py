@@ -163,3 +163,26 @@ def test_where_base_models_come_from(home: Path) -> None:
     assert local.base_model("4B") == BaseModelSource(path="/m")
     with pytest.raises(UserError, match="unknown size"):
         project.base_model("5B")
+
+
+def test_a_recipe_may_start_from_the_instruct_model(home: Path) -> None:
+    own = home.parent / "own.yaml"
+    text = (PROJECT_ROOT / "cyrene_assets/recipes/tiny.yaml").read_text("utf-8")
+    own.write_text(text.replace("starts_from: base", "starts_from: instruct"), "utf-8")
+    recipes = {"4B": str(own), "tiny": str(own)}
+    project = Project(home, ProjectFile(recipes=recipes))
+    assert project.base_model("4B").repository == "Qwen/Qwen3.5-4B"
+    with pytest.raises(UserError, match=r"tiny has none: give `starts_from: base`"):
+        project.base_model("tiny")
+    named = {"tiny": BaseModelSource(path="/m")}
+    local = Project(home, ProjectFile(recipes=recipes, base_models=named))
+    assert local.base_model("tiny") == BaseModelSource(path="/m")
+
+
+def test_services_to_report_to(home: Path) -> None:
+    assert Project.load().settings.report_to == ()
+    Project.load().save(ProjectFile(report_to=("wandb", "swanlab")))
+    assert Project.load().settings.report_to == ("wandb", "swanlab")
+    (home / "project.yaml").write_text("report_to: [carrier-pigeon]\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"report_to\.0.*'wandb' or 'swanlab'.*carrier-pigeon"):
+        Project.load()

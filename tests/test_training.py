@@ -1,23 +1,25 @@
+import math
 from pathlib import Path
 
 import pytest
 
 from cyrene_assets.errors import BuildError
 from cyrene_assets.hardware import GIB, Gpu, Hardware
+from cyrene_assets.machine import batch_on, optimizer_steps, packs_on
 from cyrene_assets.memory import ModelShape
 from cyrene_assets.recipe import Stage, load_recipe
+from cyrene_assets.reporting import report_environment
 from cyrene_assets.training import (
     KEEP_STEP,
     OFFLINE_ENV,
     PLUGIN,
+    VALIDATION,
     Data,
-    evaluation_interval,
+    evaluation_share,
     finetune_command,
-    gpus_used,
     merge_command,
-    optimizer_steps,
-    packs_on,
     pretrain_command,
+    program_environment,
     training_environment,
 )
 
@@ -32,7 +34,7 @@ TWO = Hardware(tuple(Gpu("NVIDIA H200", 141 * GIB, (9, 0), f"GPU-{i}") for i in 
 QWEN_4B = ModelShape(4_205_000_000, 32, 2560)
 TINY = ModelShape(4_400_000, 4, 256)
 SEED = load_recipe("seed-v2")
-DATA = Data(Path("/data/train.jsonl"), Path("/data/validation.jsonl"), 10944)
+DATA = Data.of(Path("/data"))
 
 
 def options(command: list[str]) -> dict[str, str]:
@@ -59,16 +61,6 @@ def sft(hardware: Hardware, stage: Stage = SEED.sft) -> dict[str, str]:
     return options(command)
 
 
-@pytest.mark.parametrize("hardware", [CPU, H200, RTX_5090, RTX_PRO_6000, RTX_4070, TWO])
-@pytest.mark.parametrize("name", ["seed-v1", "seed-v2", "tiny"])
-def test_the_batch_of_the_recipe_is_kept_everywhere(hardware: Hardware, name: str) -> None:
-    for stage in (load_recipe(name).cpt, load_recipe(name).sft):
-        given = cpt(hardware, stage)
-        devices = int(training_environment(hardware, stage.batch_size).get("NPROC_PER_NODE", 1))
-        size = int(given["per_device_train_batch_size"]) * int(given["gradient_accumulation_steps"])
-        assert size * devices == stage.batch_size
-
-
 @pytest.mark.parametrize("hardware", [CPU, H200, TWO])
 def test_numbers_of_the_recipe_reach_the_command(hardware: Hardware) -> None:
     given = cpt(hardware)
@@ -78,7 +70,9 @@ def test_numbers_of_the_recipe_reach_the_command(hardware: Hardware) -> None:
     assert given["lr_scheduler_kwargs"] == '{"min_lr": 2e-06}'
     assert float(given["warmup_ratio"]) == 0.1
     assert float(given["weight_decay"]) == 0.1
+    assert float(given["adam_beta1"]) == 0.9
     assert float(given["adam_beta2"]) == 0.95
+    assert float(given["adam_epsilon"]) == 1e-8
     assert float(given["max_grad_norm"]) == 1.0
     assert given["max_length"] == "5120"
     assert given["seed"] == given["data_seed"] == "42"
@@ -91,24 +85,30 @@ def test_one_epoch_in_the_order_of_the_file_and_nothing_split_off(hardware: Hard
     assert given["num_train_epochs"] == "1"
     assert given["dataset_shuffle"] == given["train_dataloader_shuffle"] == "false"
     assert given["split_dataset_ratio"] == "0"
-    assert given["dataset"] == "/data/train.jsonl"
-    assert given["val_dataset"] == "/data/validation.jsonl"
+    assert given["cached_dataset"] == "/data/cached/train"
+    assert given["cached_val_dataset"] == "/data/cached/validation"
+    assert not {"dataset", "val_dataset"} & given.keys()
     assert given["load_from_cache_file"] == "false"
 
 
 def test_evaluations_are_evenly_spaced_and_begin_before_training() -> None:
     given = cpt(H200)
-    assert optimizer_steps(10944, 24) == 456
     assert given["eval_on_start"] == "true"
-    assert given["eval_steps"] == given["save_steps"] == "51"
+    assert given["eval_steps"] == given["save_steps"] == repr(1 / 9)
     assert given["logging_steps"] == "1"
+    assert optimizer_steps(10944, batch_on(H200, 24)) == 456
+    # As transformers turns a share of the steps into an interval.
+    assert math.ceil(456 * float(given["eval_steps"])) == 51
 
 
-@pytest.mark.parametrize(
-    ("steps", "evaluations", "interval"), [(456, 9, 51), (60, 4, 15), (7, 4, 2), (1, 9, 1)]
-)
-def test_evaluation_interval(steps: int, evaluations: int, interval: int) -> None:
-    assert evaluation_interval(steps, evaluations) == interval
+@pytest.mark.parametrize("evaluations", [1, 2, 3, 5, 9, 10])
+def test_there_are_as_many_evaluations_as_the_recipe_says(evaluations: int) -> None:
+    share = evaluation_share(evaluations)
+    assert 0 < share < 1
+    for steps in range(evaluations, 3000):
+        interval = math.ceil(steps * share)
+        assert math.ceil(steps / interval) <= evaluations
+        assert abs(interval - steps / evaluations) <= 1
 
 
 def test_cpu_trains_unpacked_in_float32() -> None:
@@ -151,6 +151,13 @@ def test_activations_are_recomputed_unless_memory_is_ample(
     assert cpt(hardware)["gradient_checkpointing"] == str(checkpointing).lower()
 
 
+def test_cpt_may_train_an_adapter() -> None:
+    lora = SEED.sft.lora
+    given = cpt(H200, SEED.cpt.model_copy(update={"tuner": "lora", "lora": lora}))
+    assert (given["tuner_type"], given["lora_rank"]) == ("lora", "16")
+    assert given["max_length"] == "5120"
+
+
 def test_lora_command() -> None:
     given = sft(RTX_5090)
     assert given["tuner_type"] == "lora"
@@ -187,43 +194,58 @@ def test_output_goes_to_the_work_folder_without_a_version() -> None:
     assert given["add_version"] == "false"
 
 
-def test_a_step_can_be_kept() -> None:
-    command = pretrain_command(
-        SEED.cpt, H200, model=Path("/m"), data=DATA, work=Path("/w"), shape=QWEN_4B, keep_step=304
-    )
-    assert options(command)["callbacks"] == "keep_step"
-    assert training_environment(H200, 24, keep_step=304)[KEEP_STEP] == "304"
-    assert KEEP_STEP not in training_environment(H200, 24)
-    assert "callbacks" not in cpt(H200)
-
-
-@pytest.mark.parametrize(
-    ("count", "batch", "used"),
-    [(0, 24, 0), (1, 3, 1), (2, 24, 2), (2, 3, 1), (3, 4, 2), (8, 12, 6)],
-)
-def test_as_many_gpus_as_divide_the_batch(count: int, batch: int, used: int) -> None:
-    hardware = Hardware(tuple(Gpu("g", GIB, (9, 0), f"GPU-{i}") for i in range(count)))
-    assert gpus_used(hardware, batch) == used
+def test_what_the_plugin_is_told() -> None:
+    environment = training_environment(H200, 24, DATA, keep_step=304)
+    assert environment[KEEP_STEP] == "304"
+    assert environment[VALIDATION] == "/data/validation"
+    assert KEEP_STEP not in training_environment(H200, 24, DATA)
+    assert cpt(H200)["callbacks"] == "cyrene"
 
 
 def test_environment_of_several_gpus() -> None:
-    environment = training_environment(TWO, 24)
+    environment = training_environment(TWO, 24, DATA)
     assert environment["NPROC_PER_NODE"] == "2"
     assert environment["CUDA_VISIBLE_DEVICES"] == "GPU-0,GPU-1"
-    assert "NPROC_PER_NODE" not in training_environment(TWO, 3)
-    assert training_environment(TWO, 3)["CUDA_VISIBLE_DEVICES"] == "GPU-0"
+    assert "NPROC_PER_NODE" not in training_environment(TWO, 3, DATA)
+    assert training_environment(TWO, 3, DATA)["CUDA_VISIBLE_DEVICES"] == "GPU-0"
 
 
 def test_environment_of_the_cpu_has_no_spinning_threads() -> None:
-    assert training_environment(CPU, 24) == {"OMP_WAIT_POLICY": "passive"}
+    assert training_environment(CPU, 24, DATA)["OMP_WAIT_POLICY"] == "passive"
+
+
+def test_reports_go_where_the_project_says_and_nowhere_else() -> None:
+    command = pretrain_command(
+        SEED.cpt,
+        H200,
+        model=Path("/m"),
+        data=DATA,
+        work=Path("/home/work/cpt_checkpoint/4B/f1"),
+        shape=QWEN_4B,
+        report_to=("wandb", "swanlab"),
+    )
+    at = command.index("--report_to")
+    name = "cpt_checkpoint/4B/f1"
+    assert command[at + 1 : at + 9] == [
+        *("wandb", "swanlab", "--run_name", name),
+        *("--swanlab_project", "cyrene", "--swanlab_exp_name", name),
+    ]
+    assert "run_name" not in cpt(H200)
+    told = report_environment(("wandb",), Path("/w"))
+    assert (told["WANDB_DIR"], told["SWANLAB_LOG_DIR"]) == ("/w", "/w/swanlog")
+    assert report_environment((), Path("/w")) == {}
+    assert program_environment(()) == OFFLINE_ENV
+    assert program_environment(("swanlab",))["WANDB_MODE"] == "disabled"
+    assert "WANDB_MODE" not in program_environment(("wandb",))
+    assert program_environment(("wandb",))["HF_HUB_OFFLINE"] == "1"
 
 
 def test_merge_command() -> None:
-    command = merge_command(H200, model=Path("/m"), adapter=Path("/a"), work=Path("/w"))
+    command = merge_command(H200, model=Path("/m"), adapter=Path("/a"), out=Path("/w/run"))
     assert command[:2] == ["swift", "export"]
     given = options(command)
     assert (given["model"], given["adapters"], given["merge_lora"]) == ("/m", "/a", "true")
     assert given["output_dir"] == "/w/run"
     assert given["device_map"] == "auto"
-    cpu = options(merge_command(CPU, model=Path("/m"), adapter=Path("/a"), work=Path("/w")))
+    cpu = options(merge_command(CPU, model=Path("/m"), adapter=Path("/a"), out=Path("/w")))
     assert cpu["device_map"] == "cpu"

@@ -10,6 +10,23 @@ from cyrene_assets.corpus.stats import PREVIEW_CHARACTERS, Table, escape_markdow
 
 WORST_UNITS = 20
 EXAMPLES = 5
+# What a person should look at first.
+GRAVITY = {
+    flag: rank
+    for rank, flag in enumerate(
+        (
+            "wrong_language",
+            "untranslated_copy",
+            "wrong_script",
+            "unknown_placeholder",
+            "placeholder_mismatch",
+            "length_ratio",
+            "control_tokens",
+            "empty",
+            "duplicate",
+        )
+    )
+}
 
 
 @dataclass(frozen=True)
@@ -20,7 +37,7 @@ class Overview:
     units, those missing, ``coverage`` (the share of the corpus's units, vendor documents aside,
     that it has), the share of near-duplicate scenes, and the number of units with each flag.
     ``split``: kind, split, scenes; ``scenes`` counts all of them, ``held_out`` those in validation.
-    ``worst``: the 20 units with the most flags. ``examples``: by flag, the first places.
+    ``worst``: 20 units to look at first. ``examples``: by flag, the first places.
     """
 
     kinds: Table
@@ -28,6 +45,20 @@ class Overview:
     split: Table
     worst: Table
     examples: dict[str, list[str]]
+
+    @property
+    def coverage(self) -> Table:
+        """``languages`` without the flags."""
+        return [{k: v for k, v in row.items() if k not in FLAGS} for row in self.languages]
+
+    @property
+    def flags(self) -> Table:
+        """A row per language with the number of units under each flag that there is."""
+        there = [flag for flag in FLAGS if self.count(flag)]
+        return [
+            {"language": row["language"], **{flag: row[flag] for flag in there}}
+            for row in self.languages
+        ]
 
     @property
     def scenes(self) -> int:
@@ -107,9 +138,24 @@ def kind_counts(units: pl.DataFrame) -> Table:
 
 
 def _worst(flagged: pl.DataFrame, number: int) -> Table:
-    """Return the units with the most flags: language, unit, place, flags and raw text."""
-    worst = flagged.sort(pl.col("flags").list.len(), descending=True, maintain_order=True).head(
-        number
+    """Return units with many flags: language, unit, place, flags and raw text.
+
+    Among those with as many, each flag and each language gets its turn, the gravest flag first. A
+    scene that repeats another is one finding.
+    """
+    grave = pl.col("flags").list.eval(pl.element().replace_strict(GRAVITY)).list.min()
+    turn = pl.int_range(pl.len())
+    worst = (
+        flagged.with_columns(gravest=grave, many=pl.col("flags").list.len())
+        .filter(
+            (pl.col("gravest") != GRAVITY["duplicate"])
+            | turn.over("language", "scene", "gravest").eq(0)
+        )
+        .with_columns(in_language=turn.over("many", "gravest", "language"))
+        .sort("many", "in_language", descending=[True, False], maintain_order=True)
+        .with_columns(of_flag=turn.over("many", "gravest"))
+        .sort("many", "of_flag", "gravest", descending=[True, False, False], maintain_order=True)
+        .head(number)
     )
     return [
         {

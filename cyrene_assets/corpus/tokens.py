@@ -41,7 +41,7 @@ NO_THOUGHT = "<think>\n\n</think>\n\n"
 # What Python's ``str.strip`` removes, which is what ms-swift applies to every content.
 WHITESPACE = "".join(chr(code) for code in range(0x3001) if chr(code).isspace())
 
-_CHUNK_BYTES = 12 << 20
+_CHUNK_BYTES = 8 << 20
 _PLAIN_BATCH = 500
 _LAST_ALTERNATIVES = r"|\s*[\r\n]+|\s+(?!\S)|\s+"
 _TWO_BLANKS = r"[^\S\r\n]{2}\S"

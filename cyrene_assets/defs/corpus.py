@@ -140,7 +140,8 @@ def parallel_corpus(build: Build) -> Outcome:
         "and documents held out",
         metadata={
             "dagster/row_count": rows,
-            "languages": dg.MetadataValue.md(stats.markdown_table(found.languages)),
+            "languages": dg.MetadataValue.md(stats.markdown_table(found.coverage)),
+            "flags": dg.MetadataValue.md(stats.markdown_table(found.flags)),
             "kinds": dg.MetadataValue.md(stats.markdown_table(found.kinds)),
             "split": dg.MetadataValue.md(stats.markdown_table(found.split)),
             "coverage": picture(stats.coverage_png(found.languages)),

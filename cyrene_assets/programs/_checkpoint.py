@@ -243,17 +243,3 @@ def torch_dtype(dtype: str) -> Any:
     import torch
 
     return getattr(torch, DTYPES[dtype])
-
-
-def differences(base: Path, other: Path) -> list[str]:
-    """Return how the tensors of two checkpoints differ in name, shape or dtype; empty if not."""
-    wanted, given = tensors(base), tensors(other)
-    found = [f"{name}: missing" for name in sorted(wanted.keys() - given.keys())]
-    found += [f"{name}: not in the base" for name in sorted(given.keys() - wanted.keys())]
-    for name in sorted(wanted.keys() & given.keys()):
-        a, b = wanted[name], given[name]
-        if a.shape != b.shape:
-            found.append(f"{name}: shape {b.shape}, in the base {a.shape}")
-        if a.dtype != b.dtype:
-            found.append(f"{name}: {b.dtype}, in the base {a.dtype}")
-    return found

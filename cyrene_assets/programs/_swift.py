@@ -11,24 +11,57 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from cyrene_assets.programs._program import ProgramError
+from cyrene_assets.programs._worker import PARENT
+from cyrene_assets.reporting import KEYS, OPTIONS
 
 TAIL_LINES = 20
+# How far back a cause is looked for: torch's launcher says much after it.
+_CAUSE_LINES = 400
 _POLL_SECONDS = 0.5
 _MODULES = {"pt": "swift.cli.pt", "sft": "swift.cli.sft", "export": "swift.cli.export"}
+_WORKER = "cyrene_assets.programs._worker"
+# What a tool says, and what that means with its remedy: {0} is what it said, {1} its first group.
+_CAUSES = (
+    (
+        r"OutOfMemoryError|CUDA out of memory",
+        "the GPU's memory ran out. Close what else uses it, lower `sequence_length` in the recipe, "
+        "give its stage `tuner: lora`, or train a smaller size; `cyrene doctor` says what fits. "
+        "The next attempt goes on from the last checkpoint",
+    ),
+    (
+        r"DefaultCPUAllocator",
+        "memory ran out and the system ended it. Free memory, or train a smaller size",
+    ),
+    (r"(?:FileNotFoundError|No such file or directory)[^\n]*", "a file is missing: {0}"),
+    (
+        r"pip install (wandb|swanlab)",
+        "the train toolchain has no {1}, which `report_to` in project.yaml asks for: install it "
+        "there, or take it out of `report_to`",
+    ),
+    (
+        r"(?:ModuleNotFoundError|ImportError)[^\n]*",
+        "the train toolchain lacks something ({0}): install it again",
+    ),
+    (
+        r"No space left on device",
+        "the disk is full. Free space under CYRENE_HOME; the next attempt resumes",
+    ),
+)
 
 
 def swift_process(command: Sequence[str], environment: Mapping[str, str]) -> list[str]:
     """Return what ``swift ...`` would run, without the process that only starts another.
 
     With ``NPROC_PER_NODE`` in the environment training runs under torch's launcher, as ``swift``
-    itself does it.
+    itself does it, on a free port. Each process ends with the one that started it.
     """
     module = _MODULES[command[1]]
     launcher: list[str] = []
     processes = environment.get("NPROC_PER_NODE")
     if processes is not None:
-        launcher = ["torch.distributed.run", "--nproc_per_node", processes, "-m"]
-    return [sys.executable, "-m", *launcher, module, *command[2:]]
+        launcher = ["torch.distributed.run", "--standalone", "--nproc_per_node", processes]
+        launcher += ["-m", _WORKER]
+    return [sys.executable, "-m", _WORKER, *launcher, module, *command[2:]]
 
 
 def run_swift(
@@ -45,15 +78,16 @@ def run_swift(
     """
     process = subprocess.Popen(
         swift_process(command, environment),
-        env={**os.environ, **environment},
+        env={**os.environ, **environment, PARENT: str(os.getpid())},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
     )
-    tail: deque[str] = deque(maxlen=TAIL_LINES)
-    reader = threading.Thread(target=_pass_through, args=(process, tail), daemon=True)
+    tail: deque[str] = deque(maxlen=_CAUSE_LINES)
+    keys = [value for name in KEYS.values() if (value := os.environ.get(name))]
+    reader = threading.Thread(target=_pass_through, args=(process, tail, keys), daemon=True)
     reader.start()
     try:
         while process.poll() is None:
@@ -68,47 +102,56 @@ def run_swift(
             process.kill()
             process.wait()
     if process.returncode:
-        lines = list(tail)
+        lines = workers_lines(list(tail))
         raise ProgramError(
             f"`{' '.join(command[:2])}` failed with status {process.returncode}: "
-            f"{explain_failure(lines, process.returncode)}\n" + "\n".join(lines)
+            f"{explain_failure(lines, process.returncode)}\n" + "\n".join(lines[-TAIL_LINES:])
         )
 
 
-def _pass_through(process: "subprocess.Popen[str]", tail: deque[str]) -> None:
+def _pass_through(
+    process: "subprocess.Popen[str]", tail: deque[str], secrets: Sequence[str]
+) -> None:
     assert process.stdout is not None
     for line in process.stdout:
+        for secret in secrets:
+            line = line.replace(secret, "***")  # noqa: PLW2901  # what is not passed on
         sys.stdout.write(line)
         sys.stdout.flush()
         if line.strip():
             tail.append(line.rstrip()[:400])
 
 
+def workers_lines(lines: Sequence[str]) -> list[str]:
+    """Return the lines without torch's launcher: what it says of failed workers, and its marks."""
+    if any("ChildFailedError" in line for line in lines):
+        starts = [n for n, line in enumerate(lines) if line.startswith("Traceback ")]
+        lines = lines[: starts[-1]] if starts else lines
+    return [re.sub(r"^\[rank\d+\]: ?", "", line) for line in lines]
+
+
 def explain_failure(lines: Sequence[str], status: int) -> str:
     """Return the likely cause of a failed command, with its remedy, from its last lines."""
     text = "\n".join(lines)
-    if "OutOfMemoryError" in text or "CUDA out of memory" in text:
-        return (
-            "the GPU's memory ran out. Close what else uses it, shorten `sequence_length` in the "
-            "recipe, or train a smaller size; `cyrene doctor` says what fits"
-        )
-    if status in {-9, 137} or "DefaultCPUAllocator" in text:
-        return "memory ran out and the system ended it. Free memory, or train a smaller size"
-    missing = re.search(r"(?:FileNotFoundError|No such file or directory)[^\n]*", text)
-    if missing:
-        return f"a file is missing: {missing[0]}"
-    module = re.search(r"(?:ModuleNotFoundError|ImportError)[^\n]*", text)
-    if module:
-        return f"the train toolchain lacks something ({module[0]}): install it again"
-    if "No space left on device" in text:
-        return "the disk is full. Free space under CYRENE_HOME; the next attempt resumes"
+    if status in {-9, 137}:
+        text += "\nDefaultCPUAllocator"
+    for pattern, cause in _CAUSES:
+        found = re.search(pattern, text)
+        if found:
+            return cause.format(found[0], *found.groups())
     errors = [line for line in lines if re.match(r"\w*(Error|Exception)\b", line.strip())]
     return errors[-1] if errors else "its last lines follow"
 
 
 def neutral(command: Sequence[str]) -> list[str]:
-    """Return the command with every absolute path replaced by the name of its option."""
-    return [
-        f"<{command[i - 1].lstrip('-')}>" if Path(word).is_absolute() else word
-        for i, word in enumerate(command)
-    ]
+    """Return the command without what differs between machines that train the same.
+
+    Every absolute path is replaced by the name of its option, and what it reports to is left out.
+    """
+    words: list[str] = []
+    option = ""
+    for word in command:
+        option = word if word.startswith("--") else option
+        if option not in OPTIONS:
+            words.append(f"<{option.lstrip('-')}>" if Path(word).is_absolute() else word)
+    return words

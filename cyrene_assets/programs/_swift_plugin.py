@@ -5,6 +5,8 @@ models are checked for code before they are taken in; here loading code from one
 """
 
 import os
+from itertools import chain
+from pathlib import Path
 from typing import Any, NoReturn
 
 import transformers.dynamic_module_utils
@@ -12,19 +14,39 @@ from swift.callbacks import callbacks_map
 from swift.callbacks.base import TrainerCallback
 from swift.model.register import ModelLoader
 
-KEEP_STEP = "CYRENE_KEEP_STEP"
+from cyrene_assets.programs._checkpoint import write_json
+from cyrene_assets.programs._served_prompts import ROWS_PER_LANGUAGE, compare_prompts
+from cyrene_assets.programs._validation import LanguageLosses
+from cyrene_assets.programs._validation_rows import read_languages
+from cyrene_assets.training import KEEP_STEP, PROMPTS, VALIDATION
 
 
 def _refuse(*_: Any, **__: Any) -> NoReturn:
     raise RuntimeError("this checkpoint asks to run code of its own, which is refused")
 
 
-class KeepStep(TrainerCallback):  # type: ignore[misc]
-    """Save a checkpoint after the step that ``CYRENE_KEEP_STEP`` names: where a pass ends."""
+class Cyrene(TrainerCallback):  # type: ignore[misc]
+    """Compares prompts before training, evaluates by language, saves where a pass ends."""
+
+    def on_train_begin(self, args: Any, state: Any, *_: Any, **__: Any) -> None:
+        """Take over evaluation; where there are chats, compare their prompts with the served.
+
+        A command that is run by hand, without the folder of the languages, is ms-swift's own.
+        """
+        if VALIDATION not in os.environ:
+            return
+        folder = Path(os.environ[VALIDATION])
+        template = self.trainer.template
+        if template.use_chat_template:
+            rows = (rows[:ROWS_PER_LANGUAGE] for rows in read_languages(folder).values())
+            found = compare_prompts(template, chain.from_iterable(rows))
+            if state.is_world_process_zero:
+                write_json(Path(args.output_dir) / PROMPTS, found)
+        self.trainer.evaluate = LanguageLosses(self.trainer, folder)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Ask for a checkpoint and an evaluation after that step."""
-        if state.global_step == int(os.environ[KEEP_STEP]):
+        """Ask for a checkpoint and an evaluation after the step that ends a pass."""
+        if state.global_step == int(os.environ.get(KEEP_STEP, "0")):
             control.should_evaluate = args.eval_strategy != "no"
             control.should_save = True
 
@@ -32,4 +54,4 @@ class KeepStep(TrainerCallback):  # type: ignore[misc]
 ModelLoader.default_trust_remote_code = False
 transformers.dynamic_module_utils.get_class_in_module = _refuse
 transformers.dynamic_module_utils.get_cached_module_file = _refuse
-callbacks_map["keep_step"] = KeepStep
+callbacks_map["cyrene"] = Cyrene

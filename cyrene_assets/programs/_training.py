@@ -2,65 +2,23 @@
 
 import json
 import math
-import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from cyrene_assets.programs._checkpoint import write_json
+from cyrene_assets.programs._checkpoint import read_json, write_json
+from cyrene_assets.programs._history import History, cut_log
 from cyrene_assets.programs._program import Json, Program, ProgramError
+from cyrene_assets.programs._run_folder import begin, checkpoints, finished, prune
 from cyrene_assets.programs._swift import neutral, run_swift
-from cyrene_assets.training import RUN_FOLDER
+from cyrene_assets.programs._tensorboard import EventFile, write_events
+from cyrene_assets.training import PROMPTS, RUN_FOLDER
 
-_STATE_FILES = ("optimizer.pt", "optimizer.bin", "scheduler.pt", "scaler.pt")
-
-
-@dataclass
-class History:
-    """The log of a training: one row per step, the newest log of a step winning."""
-
-    train: dict[int, dict[str, float]] = field(default_factory=dict)
-    evaluation: dict[int, dict[str, float]] = field(default_factory=dict)
-    steps: int | None = None
-
-    def add(self, line: str) -> int | None:
-        """Take in one line of ``logging.jsonl``; return its step if it is one of training.
-
-        Raises:
-            ProgramError: the loss or the gradient norm is not a number.
-        """
-        try:
-            row = json.loads(line)
-        except ValueError:
-            return None
-        position = _position(row)
-        if position is None:
-            return None
-        step, total = position
-        self.steps = total or self.steps
-        if "eval_loss" in row:
-            self.evaluation[step] = {"epoch": row["epoch"], "eval_loss": row["eval_loss"]}
-        elif "loss" in row:
-            kept = ("epoch", "loss", "learning_rate", "grad_norm")
-            values = {key: float(row[key]) for key in kept if key in row}
-            if not all(math.isfinite(value) for value in values.values()):
-                raise ProgramError(
-                    f"step {step}: loss {values.get('loss')}, gradient norm "
-                    f"{values.get('grad_norm')}: training has diverged; lower `learning_rate` in "
-                    "the recipe, or `max_grad_norm`"
-                )
-            self.train[step] = values
-            return step
-        return None
-
-    def rows(self) -> list[dict[str, float]]:
-        """Return one row per step, training and evaluation joined, in order."""
-        steps = sorted(self.train.keys() | self.evaluation.keys())
-        return [
-            {"step": step, **self.train.get(step, {}), **self.evaluation.get(step, {})}
-            for step in steps
-        ]
+LOG = "logging.jsonl"
+# Where TensorBoard reads a training that runs.
+LIVE = "tensorboard"
 
 
 @dataclass
@@ -77,34 +35,67 @@ class Follower:
     history: History = field(default_factory=History)
     _offset: int = 0
     _started: tuple[float, int] | None = None
+    _events: EventFile | None = None
+    _shown: int = -1
+
+    def catch_up(self) -> None:
+        """Read what an earlier attempt logged; what it did is not progress of this one."""
+        self._read()
 
     def poll(self) -> None:
         """Read what is new in the log, report it, and drop checkpoints that are needed no more."""
-        log = self.run / "logging.jsonl"
-        if log.is_file():
-            with log.open("rb") as file:
-                file.seek(self._offset)
-                new = file.read()
-            complete = new[: new.rfind(b"\n") + 1]
-            self._offset += len(complete)
-            for line in complete.decode("utf-8", errors="replace").splitlines():
-                step = self.history.add(line)
-                if step is not None:
-                    self._report(step)
-        self._prune()
+        for step in self._read():
+            self._report(step)
+        prune(self.run, {self.keep_step, self.best_step() if self.keep_best else None})
+
+    def _read(self) -> list[int]:
+        log = self.run / LOG
+        if not log.is_file():
+            return []
+        with log.open("rb") as file:
+            file.seek(self._offset)
+            new = file.read()
+        complete = new[: new.rfind(b"\n") + 1]
+        self._offset += len(complete)
+        found = [
+            self.history.add(line)
+            for line in complete.decode("utf-8", errors="replace").splitlines()
+        ]
+        if complete:
+            self._draw()
+        return [step for step in found if step is not None]
 
     def _report(self, step: int) -> None:
         now = time.monotonic()
         if self._started is None:
             self._started = (now, step)
         metrics = {key: value for key, value in self.history.train[step].items() if key != "epoch"}
+        evaluated = self.history.evaluation
+        if evaluated:
+            metrics["eval_loss"] = evaluated[max(evaluated)]["eval_loss"]
+        if self.history.memory is not None:
+            metrics["memory_gib"] = self.history.memory
         since, first = self._started
         total = self.history.steps or self.steps
-        if self.tokens and step > first and now > since:
-            metrics["tokens_per_second"] = self.tokens / total * (step - first) / (now - since)
-        self.program.progress(
-            f"{self.label} step {step}/{total}", step=step, total=total, **metrics
-        )
+        message = f"{self.label} step {step}/{total}"
+        if step > first and now > since:
+            speed = (step - first) / (now - since)
+            if self.tokens:
+                metrics["tokens_per_second"] = self.tokens / total * speed
+            if step < total:
+                message += f", {time_left((total - step) / speed)} left"
+        self.program.progress(message, step=step, total=total, **metrics)
+
+    def _draw(self) -> None:
+        """Pass the steps on to TensorBoard; the newest may be evaluated yet, and waits."""
+        if self._events is None:
+            self._events = EventFile(self.run / LIVE, live=True)
+        rows = self.history.rows()
+        newest = max((row["step"] for row in rows), default=0)
+        for row in rows:
+            if self._shown < row["step"] < newest:
+                self._events.add(row)
+        self._shown = newest - 1
 
     def best_step(self) -> int | None:
         """Return the step of the lowest validation loss among the complete checkpoints."""
@@ -113,55 +104,16 @@ class Follower:
             for step in checkpoints(self.run)
             if step in self.history.evaluation
         }
-        return min(losses, key=lambda step: (losses[step], step)) if losses else None
-
-    def _prune(self) -> None:
-        found = checkpoints(self.run)
-        if len(found) < 2:
-            return
-        newest = max(found)
-        kept = {newest, self.keep_step, self.best_step() if self.keep_best else None}
-        for step, folder in found.items():
-            if step not in kept:
-                shutil.rmtree(folder)
-            elif step != newest:
-                for name in (*_STATE_FILES, *(p.name for p in folder.glob("rng_state*.pth"))):
-                    (folder / name).unlink(missing_ok=True)
+        finite = {step: loss for step, loss in losses.items() if math.isfinite(loss)}
+        return min(finite, key=lambda step: (finite[step], step)) if finite else None
 
 
-def checkpoints(run: Path) -> dict[int, Path]:
-    """Return the complete checkpoints of a run by step: those whose last file has been written."""
-    found = {}
-    for folder in run.glob("checkpoint-*"):
-        step = folder.name.rpartition("-")[2]
-        if step.isdigit() and not folder.is_symlink():
-            try:
-                json.loads((folder / "trainer_state.json").read_text(encoding="utf-8"))
-            except (OSError, ValueError):
-                continue
-            found[int(step)] = folder
-    return dict(sorted(found.items()))
-
-
-def resumable(run: Path) -> tuple[int, Path] | None:
-    """Return the newest complete checkpoint that has its optimizer's state."""
-    for step, folder in sorted(checkpoints(run).items(), reverse=True):
-        if any((folder / name).is_file() for name in _STATE_FILES[:2]):
-            return step, folder
-    return None
-
-
-def finished(run: Path) -> int | None:
-    """Return the number of steps of a training that has made all of them, else None.
-
-    ms-swift decides on it; what was expected before is an estimate.
-    """
-    found = checkpoints(run)
-    if not found:
-        return None
-    newest = max(found)
-    state = json.loads((found[newest] / "trainer_state.json").read_text(encoding="utf-8"))
-    return newest if state.get("max_steps") == newest else None
+def time_left(seconds: float) -> str:
+    """Return a time for a person, to the minute or, within the last two, to ten seconds."""
+    if seconds < 120:
+        return f"about {max(10, math.ceil(seconds / 10) * 10)} s"
+    minutes = math.ceil(seconds / 60)
+    return f"about {minutes} min" if minutes < 120 else f"about {minutes / 60:.1f} h"
 
 
 def chosen_step(choice: str, steps: int, checkpoint_step: int | None, best: int | None) -> int:
@@ -184,7 +136,7 @@ class Trained:
 
     checkpoint: Path
     result: dict[str, Json]
-    rows: list[dict[str, float]]
+    rows: list[dict[str, Any]]
 
 
 def train(program: Program, label: str) -> Trained:
@@ -199,8 +151,17 @@ def train(program: Program, label: str) -> Trained:
     follower = Follower(
         program, label, run, steps, checkpoint_step, choice == "best", extras.get("tokens")
     )
-    command, resumed = _resume(list(extras["command"]), run)
-    program.progress(f"{label}: starting" if resumed is None else f"{label}: resuming at {resumed}")
+    start = begin(run, extras["command"])
+    program.progress(f"{label}: from {start.words}")
+    print(f"{label}: from {start.words}", flush=True)
+    command = list(extras["command"])
+    if start.step is not None:
+        cut_log(run / LOG, start.step)
+        # The evaluation before training has been made and logged.
+        at = command.index("--eval_on_start")
+        del command[at : at + 2]
+        command += ["--resume_from_checkpoint", str(start.checkpoint)]
+        follower.catch_up()
     started = time.monotonic()
     if finished(run) is None:
         run_swift(command, extras.get("environment") or {}, follower.poll)
@@ -213,8 +174,7 @@ def train(program: Program, label: str) -> Trained:
             f"{run}: the training ended before its last step; its checkpoints are of steps "
             f"{', '.join(map(str, checkpoints(run))) or '(none)'}: run the same command again"
         )
-    steps = made
-    step = chosen_step(choice, steps, checkpoint_step, follower.best_step())
+    step = chosen_step(choice, made, checkpoint_step, follower.best_step())
     found = checkpoints(run)
     if step not in found:
         raise ProgramError(
@@ -222,66 +182,31 @@ def train(program: Program, label: str) -> Trained:
             f"{', '.join(map(str, found)) or 'none'}"
         )
     history = follower.history
-    evaluations = [[step, row["eval_loss"]] for step, row in sorted(history.evaluation.items())]
-    done = steps - (resumed or 0)
-    tokens = extras.get("tokens")
+    evaluations = [[s, row["eval_loss"]] for s, row in sorted(history.evaluation.items())]
+    done, tokens = made - (start.step or 0), extras.get("tokens")
     result: dict[str, Json] = {
-        "steps": steps,
-        "train_loss": [[step, row["loss"]] for step, row in sorted(history.train.items())],
+        "steps": made,
+        "train_loss": [[s, row["loss"]] for s, row in sorted(history.train.items())],
         "eval_loss": evaluations,
         "first_eval_loss": evaluations[0][1] if evaluations else None,
         "last_eval_loss": evaluations[-1][1] if evaluations else None,
         "seconds": round(seconds, 1),
-        "tokens_per_second": round(tokens * done / steps / seconds, 1) if tokens and done else None,
+        "tokens_per_second": round(tokens * done / made / seconds, 1) if tokens and done else None,
+        "memory_gib": history.memory,
         "chosen_step": step,
-        "checkpoint": f"step {step} of {steps} ({choice})",
-        "resumed_from": None if resumed is None else f"step {resumed}",
+        "checkpoint": f"step {step} of {made} ({choice})",
+        "resumed_from": None if start.step is None else f"step {start.step}",
+        "started_from": start.words,
+        "prompts": read_json(run / PROMPTS) if (run / PROMPTS).is_file() else None,
         "command": extras["command"],
     }
     return Trained(found[step], result, history.rows())
 
 
-def _resume(command: list[str], run: Path) -> tuple[list[str], int | None]:
-    """Return the command with ``--resume_from_checkpoint`` where there is one, and its step."""
-    newest = resumable(run)
-    if newest is None:
-        shutil.rmtree(run, ignore_errors=True)
-        return command, None
-    # The evaluation before training has been made and logged.
-    _cut_log(run / "logging.jsonl", newest[0])
-    at = command.index("--eval_on_start")
-    del command[at : at + 2]
-    return [*command, "--resume_from_checkpoint", str(newest[1])], newest[0]
-
-
-def _position(row: Json) -> tuple[int, int | None] | None:
-    """Return the step that a row of ``logging.jsonl`` is of, and how many there are in all."""
-    position = row.get("global_step/max_steps") if isinstance(row, dict) else None
-    if position is None:
-        return None
-    done, _, total = str(position).partition("/")
-    return int(done), int(total) if total.isdigit() else None
-
-
-def _cut_log(log: Path, step: int) -> None:
-    """Drop what was logged after ``step``: those steps are made again."""
-    if not log.is_file():
-        return
-    kept = []
-    for line in log.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True):
-        try:
-            position = _position(json.loads(line))
-        except ValueError:
-            continue
-        if position is None or position[0] <= step:
-            kept.append(line)
-    log.write_text("".join(kept), encoding="utf-8")
-
-
 def write_records(out: Path, trained: Trained, command: Sequence[str]) -> None:
-    """Write ``training/losses.jsonl`` and ``training/command.json`` into ``out``.
+    """Write losses, command and TensorBoard's events into ``out / "training"``.
 
-    Both are the same for the same training wherever it ran: no times, no paths.
+    All are the same for the same training wherever it ran: no times, no paths.
     """
     folder = out / "training"
     folder.mkdir()
@@ -289,3 +214,4 @@ def write_records(out: Path, trained: Trained, command: Sequence[str]) -> None:
         for row in trained.rows:
             file.write(json.dumps(row) + "\n")
     write_json(folder / "command.json", neutral(command))
+    write_events(trained.rows, folder / "tensorboard")

@@ -1,21 +1,24 @@
 """Merge the LoRA adapter into the CPT checkpoint with ms-swift.
 
-Parameters: ``command`` (from :func:`cyrene_assets.training.merge_command`), ``environment``,
-``base`` (the base model's folder), ``work``, ``out``. The merged weights get the base's tensor
-names, files and dtypes; ``mtp.*`` tensors and the files beside the weights are the base's own.
+Parameters: ``command`` (from :func:`cyrene_assets.training.merge_command`, its output in
+``work / RUN_FOLDER``), ``environment``, ``base`` (the base model's folder), ``work``, ``out``. The
+merged weights get the base's tensor names, files and dtypes; ``mtp.*`` tensors and the files beside
+the weights are the base's own, but for the end tokens that generation stops at.
 """
 
 import shutil
 from pathlib import Path
 
-from cyrene_assets.programs._checkpoint import differences, rewrite_like
-from cyrene_assets.programs._program import Json, Program, ProgramError, run
+from cyrene_assets.programs._checkpoint import rewrite_like
+from cyrene_assets.programs._compare import compare
+from cyrene_assets.programs._end_tokens import list_end_tokens, stops_at
+from cyrene_assets.programs._program import Json, Program, run
 from cyrene_assets.programs._swift import run_swift
 from cyrene_assets.training import RUN_FOLDER
 
 
 def main(program: Program) -> dict[str, Json]:
-    """Merge; return the number of tensors and how they differ from the base's (not at all)."""
+    """Merge; return how the result differs from the base, and whether it stops talking."""
     extras = program.extras
     base, out, merged = Path(extras["base"]), Path(extras["out"]), Path(extras["work"]) / RUN_FOLDER
     shutil.rmtree(merged, ignore_errors=True)
@@ -24,14 +27,14 @@ def main(program: Program) -> dict[str, Json]:
     program.progress("writing the merged model")
     rewrite = rewrite_like(base, merged, out)
     shutil.rmtree(merged)
-    found = differences(base, out)
-    if found:
-        raise ProgramError(f"the merged model differs from the base: {'; '.join(found[:5])}")
+    program.progress("generating up to the end tokens")
+    ends = list_end_tokens(out)
     return {
         "tensors": rewrite.tensors,
-        "differences": found,
         "from_base": list(rewrite.from_base),
         "cast": list(rewrite.cast),
+        **compare(base, out),
+        "stops": stops_at(out, ends),
     }
 
 

@@ -3,25 +3,53 @@
 Parameters: ``command`` (from :func:`cyrene_assets.training.pretrain_command`), ``environment``,
 ``base`` (the model's folder), ``steps``, ``checkpoint`` (last, best or epoch:N),
 ``checkpoint_step`` (the step at which that pass ends, or null), ``tokens`` (of the whole training,
-or null), ``work``, ``out``.
+or null), ``merge`` (null for full training; for an adapter the command that merges it, from
+:func:`cyrene_assets.training.merge_command`, with the adapter in ``work / ADAPTER_FOLDER`` and its
+output in ``work / MERGED_FOLDER``), ``work``, ``out``.
 """
 
+import shutil
 from pathlib import Path
 
 from cyrene_assets.programs._checkpoint import rewrite_like
+from cyrene_assets.programs._compare import compare
 from cyrene_assets.programs._program import Json, Program, run
+from cyrene_assets.programs._swift import run_swift
 from cyrene_assets.programs._training import train, write_records
+from cyrene_assets.training import ADAPTER_FOLDER, MERGED_FOLDER
 
 
 def main(program: Program) -> dict[str, Json]:
     """Train, and write the chosen checkpoint as the base lays it out; return losses and times."""
     extras = program.extras
-    out = Path(extras["out"])
+    base, out = Path(extras["base"]), Path(extras["out"])
     trained = train(program, "CPT")
+    weights = trained.checkpoint
+    if extras.get("merge"):
+        program.progress("merging the adapter")
+        weights = _merged(extras, trained.checkpoint)
     program.progress("writing the checkpoint")
-    rewrite = rewrite_like(Path(extras["base"]), trained.checkpoint, out)
+    rewrite = rewrite_like(base, weights, out)
     write_records(out, trained, extras["command"])
-    return trained.result | {"tensors": rewrite.tensors, "from_base": list(rewrite.from_base)}
+    return {
+        **trained.result,
+        "tensors": rewrite.tensors,
+        "from_base": list(rewrite.from_base),
+        **compare(base, out),
+    }
+
+
+def _merged(extras: dict[str, Json], checkpoint: Path) -> Path:
+    """Return the folder of the base model with the chosen adapter merged into it."""
+    adapter = Path(extras["work"]) / ADAPTER_FOLDER
+    merged = Path(extras["work"]) / MERGED_FOLDER
+    for folder in (adapter, merged):
+        shutil.rmtree(folder, ignore_errors=True)
+    adapter.mkdir()
+    for path in checkpoint.glob("adapter_*"):
+        shutil.copyfile(path, adapter / path.name)
+    run_swift(extras["merge"], extras.get("environment") or {})
+    return merged
 
 
 if __name__ == "__main__":

@@ -35,3 +35,33 @@ def test_coverage_and_worst_units(tmp_path: Path) -> None:
     assert found.count("control_tokens") == 1
     assert found.share("control_tokens") == {"en": 0.0, "tlh": 1 / 14}
     assert overview(parallel, worst=0).worst == []
+
+
+def test_every_flag_and_language_gets_its_turn(tmp_path: Path) -> None:
+    root = write_corpus(tmp_path)
+    for column, code in enumerate(("en", "tlh")):
+        lines = dialog(column)
+        again = [x | {"scene": "s9", "line": f"s9-{n}"} for n, x in enumerate(lines[6:11])]
+        for number in (0, 1, 2):
+            lines[number]["text"] = "<|im_end|>Rain."
+        lines[3]["text"] = "{X}"
+        write_jsonl(root / "dialog" / f"{code}.jsonl", lines + again)
+    found = overview(read_parallel(root)[1], worst=6)
+    assert [(row["language"], row["flags"]) for row in found.worst] == [
+        ("en", "unknown_placeholder"),
+        ("en", "control_tokens"),
+        ("en", "duplicate"),
+        ("tlh", "unknown_placeholder"),
+        ("tlh", "control_tokens"),
+        ("tlh", "duplicate"),
+    ]
+    assert found.flags == [
+        {
+            "language": language,
+            "duplicate": 5,
+            "unknown_placeholder": 1,
+            "control_tokens": 3,
+        }
+        for language in ("en", "tlh")
+    ]
+    assert list(found.coverage[0]) == ["language", "units", "missing", "coverage", "similar scenes"]

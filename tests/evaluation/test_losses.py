@@ -1,13 +1,11 @@
-import io
 import json
 import math
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 from cyrene_assets.errors import UserError
-from cyrene_assets.evaluation.losses import loss_curve_png, read_losses, summary
+from cyrene_assets.evaluation.losses import read_language_losses, read_losses, summary
 
 
 def write(path: Path, *rows: object) -> Path:
@@ -74,12 +72,24 @@ def test_a_line_that_is_no_row_is_named(tmp_path: Path, line: str) -> None:
         read_losses(path)
 
 
-@pytest.mark.parametrize("checkpoint", [None, 4, 3])
-def test_the_curve_is_a_picture(tmp_path: Path, checkpoint: int | None) -> None:
-    png = loss_curve_png(read_losses(run(tmp_path)), "CPT $tiny$", checkpoint)
-    assert Image.open(io.BytesIO(png)).size == (1600, 800)
+def test_what_the_validation_loss_has_come_to(tmp_path: Path) -> None:
+    result = summary(read_losses(run(tmp_path)))
+    assert result.fall == pytest.approx((4.0 - 2.5) / 4.0)
+    assert result.rise == pytest.approx((2.5 - 2.0) / 2.0)
+    nothing = summary(read_losses(write(tmp_path / "l")))
+    assert nothing.fall is nothing.rise is None
 
 
-def test_the_curve_of_nothing_is_a_picture(tmp_path: Path) -> None:
-    png = loss_curve_png(read_losses(write(tmp_path / "l")), "CPT")
-    assert Image.open(io.BytesIO(png)).size == (1600, 800)
+def test_languages_are_read_apart(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "l",
+        {"step": 0, "eval_loss": 4.0},
+        {"step": 0, "language": "en", "eval_loss": 9.0},
+        {"step": 2, "loss": 3.0, "eval_loss": 2.0},
+        {"step": 2, "language": "en", "eval_loss": 1.5},
+        {"step": 2, "language": "chs", "eval_loss": 2.5},
+        {"step": 0, "language": "en", "eval_loss": 3.5},
+    )
+    assert read_losses(path)["eval_loss"].to_list() == [4.0, 2.0]
+    assert read_language_losses(path).rows() == [("chs", 2, 2.5), ("en", 0, 3.5), ("en", 2, 1.5)]
+    assert read_language_losses(write(tmp_path / "none", {"step": 0})).is_empty()

@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 from cyrene_assets import training
+from cyrene_assets.corpus.cached_dataset import write_cached_dataset
 from cyrene_assets.hardware import Hardware
+from cyrene_assets.machine import batch_on, optimizer_steps
 from cyrene_assets.memory import ModelShape
 from cyrene_assets.recipe import Stage, load_recipe
 
@@ -19,7 +22,9 @@ ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "corpora" / "sample"
 CPU = Hardware()
 SHAPE = ModelShape(6_000_000, 4, 256)
-CPT_ROWS, SFT_ROWS, VALIDATION_ROWS = 12, 8, 2
+CPT_ROWS, SFT_ROWS = 12, 8
+LANGUAGES = ("en", "xq7")
+VALIDATION_ROWS = len(LANGUAGES)
 IGNORE = ["lm_head", "re:.*visual.*", "re:.*linear_attn.*"]
 
 
@@ -107,11 +112,15 @@ def _write(path: Path, conversations: list[list[dict[str, str]]]) -> Path:
 
 def _data(folder: Path, conversations: list[list[dict[str, str]]]) -> training.Data:
     cut = len(conversations) - VALIDATION_ROWS
-    return training.Data(
-        _write(folder / "train.jsonl", conversations[:cut]),
-        _write(folder / "validation.jsonl", conversations[cut:]),
-        cut,
-    )
+    held_out = conversations[cut:]
+    data = training.Data.of(folder)
+    data.languages.mkdir()
+    for language, conversation in zip(LANGUAGES, held_out, strict=True):
+        _write(data.languages / f"{language}.jsonl", [conversation])
+    for rows, cached in ((conversations[:cut], data.train), (held_out, data.validation)):
+        columns = {"messages": [json.dumps(row) for row in rows], "language": "en", "tokens": 100}
+        write_cached_dataset(pl.DataFrame(columns), cached)
+    return data
 
 
 @pytest.fixture(scope="session")
@@ -167,24 +176,27 @@ def base(run_program: RunProgram) -> Ran:
 
 @pytest.fixture(scope="session")
 def pretrain_extras(base: Ran, cpt_data: training.Data) -> Callable[..., dict[str, Any]]:
-    """Return a function that gives the parameters of a CPT of three steps."""
+    """Return a function that gives the parameters of a CPT of six steps."""
 
     def extras(work: Path, *, keep_step: int | None = None, **changes: Any) -> dict[str, Any]:
-        chosen = stage("cpt", batch_size=4, evaluations=3, **changes)
+        chosen = stage("cpt", **{"batch_size": 2, "evaluations": 3, **changes})
         command = training.pretrain_command(
-            chosen,
+            chosen, CPU, model=base.out, data=cpt_data, work=work, shape=SHAPE
+        )
+        merge = training.merge_command(
             CPU,
             model=base.out,
-            data=cpt_data,
-            work=work,
-            shape=SHAPE,
-            keep_step=keep_step,
+            adapter=work / training.ADAPTER_FOLDER,
+            out=work / training.MERGED_FOLDER,
         )
         return {
             "command": command,
-            "environment": training.training_environment(CPU, chosen.batch_size, keep_step),
+            "environment": training.training_environment(
+                CPU, chosen.batch_size, cpt_data, keep_step
+            ),
             "base": str(base.out),
-            "steps": training.optimizer_steps(cpt_data.sequences, chosen.batch_size),
+            "merge": merge if chosen.tuner == "lora" else None,
+            "steps": optimizer_steps(CPT_ROWS, batch_on(CPU, chosen.batch_size)),
             "checkpoint": chosen.checkpoint,
             "checkpoint_step": keep_step,
             "tokens": 1000,
@@ -231,11 +243,10 @@ def adapter(
             data=sft_data,
             work=work,
             shape=SHAPE,
-            keep_step=1,
         ),
-        environment=training.training_environment(CPU, 4, 1),
+        environment=training.training_environment(CPU, 4, sft_data, 1),
         base=str(base.out),
-        steps=training.optimizer_steps(sft_data.sequences, 4),
+        steps=2,
         checkpoint=chosen.checkpoint,
         checkpoint_step=1,
         tokens=None,
@@ -255,7 +266,9 @@ def merged(
     work = tmp_path_factory.mktemp("work")
     return run_program(
         "merge",
-        command=training.merge_command(CPU, model=cpt.out, adapter=adapter.out, work=work),
+        command=training.merge_command(
+            CPU, model=cpt.out, adapter=adapter.out, out=work / training.RUN_FOLDER
+        ),
         environment=training.CPU_ENV,
         base=str(base.out),
         work=work,

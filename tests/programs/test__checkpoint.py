@@ -6,7 +6,6 @@ import pytest
 from cyrene_assets.programs._checkpoint import (
     INDEX,
     copy_side_files,
-    differences,
     read_header,
     read_json,
     refuse_foreign_files,
@@ -127,23 +126,6 @@ def test_side_files_are_copied_byte_for_byte_without_index_and_weights(tmp_path:
     assert [path.name for path in side_files(base)] == names
     assert sorted(path.name for path in out.iterdir()) == names
     assert all((out / name).read_bytes() == (base / name).read_bytes() for name in names)
-
-
-def test_differences_name_what_is_not_the_base_s(tmp_path: Path) -> None:
-    base = write_checkpoint(tmp_path / "base")
-    shapes = base_shapes()
-    del shapes["mtp.fc.weight"]
-    shapes["extra"] = ("BF16", (1,))
-    shapes["model.language_model.layers.0.linear_attn.A_log"] = ("BF16", (2,))
-    shapes["model.language_model.layers.1.mlp.up_proj.weight"] = ("BF16", (9, 4))
-    found = differences(base, write_checkpoint(tmp_path / "other", shapes))
-    assert found == [
-        "mtp.fc.weight: missing",
-        "extra: not in the base",
-        "model.language_model.layers.0.linear_attn.A_log: BF16, in the base F32",
-        "model.language_model.layers.1.mlp.up_proj.weight: shape (9, 4), in the base (8, 4)",
-    ]
-    assert differences(base, base) == []
 
 
 @pytest.mark.parametrize("content", [None, "[1]", "{"])

@@ -3,21 +3,41 @@ import sys
 import pytest
 
 from cyrene_assets.programs._program import ProgramError
-from cyrene_assets.programs._swift import explain_failure, neutral, run_swift, swift_process
+from cyrene_assets.programs._swift import (
+    explain_failure,
+    neutral,
+    run_swift,
+    swift_process,
+    workers_lines,
+)
+
+WORKER = "cyrene_assets.programs._worker"
 
 
 def test_swift_is_started_without_its_launcher() -> None:
     assert swift_process(["swift", "sft", "--model", "/m"], {}) == [
-        *(sys.executable, "-m", "swift.cli.sft", "--model", "/m")
+        *(sys.executable, "-m", WORKER, "swift.cli.sft", "--model", "/m")
     ]
 
 
-def test_several_gpus_train_under_torch_s_launcher() -> None:
+def test_several_gpus_train_under_torch_s_launcher_on_a_free_port() -> None:
     words = swift_process(["swift", "pt", "--seed", "1"], {"NPROC_PER_NODE": "2"})
     assert words[1:] == [
-        *("-m", "torch.distributed.run", "--nproc_per_node", "2", "-m", "swift.cli.pt"),
-        *("--seed", "1"),
+        *("-m", WORKER, "torch.distributed.run", "--standalone", "--nproc_per_node", "2"),
+        *("-m", WORKER, "swift.cli.pt", "--seed", "1"),
     ]
+
+
+def test_keys_are_kept_out_of_the_log(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WANDB_API_KEY", "k3y-of-wandb")
+    said = [sys.executable, "-c", "import os; print('key', os.environ['WANDB_API_KEY']); 1 / 0"]
+    monkeypatch.setattr("cyrene_assets.programs._swift.swift_process", lambda *_: said)
+    with pytest.raises(ProgramError) as caught:
+        run_swift(["swift", "pt"], {})
+    assert "k3y-of-wandb" not in capsys.readouterr().out + str(caught.value)
+    assert "key ***" in str(caught.value)
 
 
 def test_failure_has_status_cause_and_last_lines() -> None:
@@ -36,6 +56,7 @@ def test_failure_has_status_cause_and_last_lines() -> None:
     ("lines", "status", "words"),
     [
         (["torch.OutOfMemoryError: CUDA out of memory. Tried"], 1, "`sequence_length`"),
+        (["RuntimeError: WandbCallback requires it. Run `pip install wandb`."], 1, "`report_to`"),
         ([], -9, "memory ran out"),
         (["[enforce fail] DefaultCPUAllocator: can't allocate memory"], 1, "memory ran out"),
         (["FileNotFoundError: [Errno 2] No such file: '/x'"], 1, "a file is missing"),
@@ -47,6 +68,22 @@ def test_failure_has_status_cause_and_last_lines() -> None:
 )
 def test_causes_are_named_with_a_remedy(lines: list[str], status: int, words: str) -> None:
     assert words in explain_failure(lines, status)
+
+
+def test_the_worker_s_own_words_are_found_behind_the_launcher_s() -> None:
+    lines = [
+        "[rank1]: Traceback (most recent call last):",
+        "[rank1]: torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 9 GiB",
+        *["W1122 torch/distributed: sending SIGTERM"] * 3,
+        "Traceback (most recent call last):",
+        "torch.distributed.elastic.multiprocessing.errors.ChildFailedError: ",
+        *["-----", "Root Cause (first observed failure):", "  exitcode : 1"] * 10,
+    ]
+    found = workers_lines(lines)
+    assert found[1].startswith("torch.OutOfMemoryError")
+    assert len(found) == 5
+    assert "`sequence_length`" in explain_failure(found, 1)
+    assert workers_lines(["Traceback ", "ValueError: x"]) == ["Traceback ", "ValueError: x"]
 
 
 def test_recorded_command_names_no_path() -> None:

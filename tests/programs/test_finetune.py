@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from cyrene_assets.corpus.tokens import chat_text
+from cyrene_assets.programs._tensorboard import FILE
 from cyrene_assets.programs._tiny_tokenizer import CHAT_TEMPLATE
 from cyrene_assets.training import OFFLINE_ENV
 
@@ -18,7 +19,7 @@ def test_adapter_has_its_two_files_and_the_records_only(adapter: Ran) -> None:
     names = {p.relative_to(adapter.out).as_posix() for p in adapter.out.rglob("*") if p.is_file()}
     assert names == {
         *("adapter_model.safetensors", "adapter_config.json"),
-        *("training/losses.jsonl", "training/command.json"),
+        *("training/losses.jsonl", "training/command.json", f"training/tensorboard/{FILE}"),
     }
 
 
@@ -36,6 +37,10 @@ def test_the_checkpoint_at_the_end_of_a_pass_is_the_chosen_one(adapter: Ran) -> 
     assert adapter.result["chosen_step"] == 1
     assert adapter.result["checkpoint"] == "step 1 of 2 (epoch:1)"
     assert [step for step, _ in adapter.result["eval_loss"]] == [0, 1, 2]
+
+
+def test_prompts_were_compared_before_training(adapter: Ran) -> None:
+    assert adapter.result["prompts"] == {"rows": 2, "same_tokens": 2}
 
 
 ENCODE = """

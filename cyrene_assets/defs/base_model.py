@@ -1,0 +1,113 @@
+"""The base model: where every training starts."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from cyrene_assets import training
+from cyrene_assets.artifact_asset import Build, Outcome, artifact_asset
+from cyrene_assets.errors import UserError
+from cyrene_assets.models import model_size
+from cyrene_assets.partitions import sizes
+from cyrene_assets.project import SAMPLE_CORPUS, Project
+from cyrene_assets.store import fingerprint
+from cyrene_assets.toolchains import TRAIN
+
+GROUP = "training"
+TINY_SEED = 7
+# A file is told apart by its size and by its first and last megabyte: a checkpoint of 18 GB cannot
+# be read whole each time something is planned. The copy in the store is hashed whole.
+_SAMPLED = 1 << 20
+
+
+def _sample_texts() -> list[Path]:
+    return [
+        f for folder in ("dialog", "documents") for f in (SAMPLE_CORPUS / folder).glob("*.jsonl")
+    ]
+
+
+def _base_model_params(project: Project, size: str | None) -> dict[str, Any]:
+    source = project.base_model(size or "")
+    if source.path is not None:
+        return {"kind": "local", "listing": _listing(Path(source.path).expanduser())}
+    if source.repository is not None:
+        return {"kind": "hub", "repository": source.repository, "revision": source.revision}
+    texts = {
+        path.relative_to(SAMPLE_CORPUS).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in _sample_texts()
+    }
+    return {"kind": "tiny", "seed": TINY_SEED, "tokenizer_texts": fingerprint(texts)}
+
+
+def _listing(folder: Path) -> str:
+    if not folder.is_dir():
+        raise UserError(
+            f"{folder}: no such folder; `base_models` in project.yaml names it as a base model"
+        )
+    return fingerprint({p.name: _sampled(p) for p in folder.iterdir() if p.is_file()})
+
+
+def _sampled(path: Path) -> list[Any]:
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(_SAMPLED)
+        file.seek(max(0, size - _SAMPLED))
+        tail = file.read(_SAMPLED)
+    return [size, hashlib.sha256(head).hexdigest(), hashlib.sha256(tail).hexdigest()]
+
+
+@artifact_asset(
+    group_name=GROUP,
+    kinds={"huggingface", "safetensors"},
+    code_version="1",
+    partitions_def=sizes,
+    params=_base_model_params,
+    toolchain=TRAIN,
+)
+def base_model(build: Build) -> Outcome:
+    """A local, verified snapshot of the base checkpoint and tokenizer.
+
+    From a hub repository at one commit (recorded at the first fetch, then enforced), or a local
+    folder; `tiny` is made here, from a fixed seed. Safetensors only: a folder with pickles, Python
+    files or a configuration that names code is refused.
+    """
+    size = model_size(build.key)
+    source = build.project.base_model(size.name)
+    asked: dict[str, Any]
+    if source.path is not None:
+        asked = {"kind": "local", "path": str(Path(source.path).expanduser())}
+    elif source.repository is not None:
+        revision = source.revision or build.project.settings.pins.get(source.repository)
+        asked = {"kind": "hub", "repo": source.repository, "revision": revision}
+    else:
+        texts = [str(path) for path in sorted(_sample_texts())]
+        asked = {"kind": "tiny", "seed": TINY_SEED, "tokenizer_texts": texts}
+    from_hub = asked["kind"] == "hub"
+    result = build.run_program(
+        "base_model",
+        {"source": asked, "expect": size.expected},
+        environment=training.CPU_ENV
+        | (training.NO_TELEMETRY_ENV if from_hub else training.OFFLINE_ENV),
+        secrets=("HF_TOKEN",) if from_hub else (),
+    )
+    low, high = size.fits
+    if not low <= result["parameters"] <= high:
+        raise UserError(
+            f"the base model has {result['parameters'] / 1e9:.3g}B parameters, and {size.name} has "
+            f"{low / 1e9:.3g}B to {high / 1e9:.3g}B: name another base model for {size.name} under "
+            "`base_models` in project.yaml"
+        )
+    if from_hub:
+        settings = Project.load().settings
+        pins = {**settings.pins, str(asked["repo"]): result["revision"]}
+        build.project.save(settings.model_copy(update={"pins": pins}))
+    return Outcome(
+        f"{result['parameters']:,} parameters, verified",
+        metadata={
+            "parameters": result["parameters"],
+            "vocabulary": result["vocabulary"],
+            "dtype": result["dtype"],
+            "revision": result["revision"] or "none (not from a hub)",
+        },
+        measurements=result,
+    )

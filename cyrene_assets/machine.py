@@ -1,0 +1,127 @@
+"""What a machine decides of a training: devices, micro-batches, precision, kernels, packing.
+
+Pure functions of a recipe's stage and the GPUs at hand. The recipe's effective batch and sequence
+length are the same on every machine.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cyrene_assets.errors import BuildError
+from cyrene_assets.hardware import Hardware
+from cyrene_assets.memory import ModelShape, needs_checkpointing
+
+if TYPE_CHECKING:
+    from cyrene_assets.recipe import Stage
+
+# Small micro-batches waste little on padding; a larger one is no faster on a few cores.
+_CPU_MICRO_BATCH = 2
+_CPU_EVALUATION_BATCH = 4
+_GPU_WORKERS = 4
+# Flash attention 2 and bfloat16 both begin with Ampere.
+_OLDEST_CAPABILITY = (8, 0)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """How a step's batch is made up: sequences at a time, times accumulation, times devices."""
+
+    micro: int
+    accumulation: int
+    devices: int
+
+    @property
+    def effective(self) -> int:
+        """The sequences of one optimizer step."""
+        return self.micro * self.accumulation * self.devices
+
+    def describe(self) -> str:
+        """Return one line for a person."""
+        return (
+            f"{self.effective} = micro-batch {self.micro} x accumulation {self.accumulation} x "
+            f"{self.devices} {'device' if self.devices == 1 else 'devices'}"
+        )
+
+
+def packs_on(hardware: Hardware) -> bool:
+    """Return whether training packs: on a GPU. Flash attention, which it needs, has no CPU form."""
+    return bool(hardware.gpus)
+
+
+def gpus_used(hardware: Hardware, batch_size: int) -> int:
+    """Return how many GPUs train: as many as divide the batch, so that no step differs in size."""
+    return max((n for n in range(1, len(hardware.gpus) + 1) if batch_size % n == 0), default=0)
+
+
+def batch_on(hardware: Hardware, batch_size: int) -> Batch:
+    """Return how a stage's batch is made up on this machine."""
+    if not hardware.gpus:
+        micro = max(n for n in range(1, _CPU_MICRO_BATCH + 1) if batch_size % n == 0)
+        return Batch(micro, batch_size // micro, 1)
+    devices = gpus_used(hardware, batch_size)
+    return Batch(1, batch_size // devices, devices)
+
+
+def describe_devices(hardware: Hardware, batch_size: int) -> str:
+    """Return what a stage trains on, and why on no more GPUs than that."""
+    used, there = gpus_used(hardware, batch_size), len(hardware.gpus)
+    if used == there:
+        return hardware.describe()
+    return (
+        f"{used} of {there} GPUs, since a batch of {batch_size} divides by {used} and by no more "
+        f"of them: {Hardware(hardware.gpus[:used]).describe()}"
+    )
+
+
+def optimizer_steps(sequences: int, batch: Batch) -> int:
+    """Return the number of optimizer steps of one epoch; the last may be smaller.
+
+    Several devices get equally many sequences, and ms-swift leaves out what remains.
+    """
+    return math.ceil(sequences // batch.devices / (batch.effective // batch.devices))
+
+
+def machine_arguments(stage: "Stage", hardware: Hardware, shape: ModelShape) -> Sequence[str]:
+    """Return the arguments of ms-swift that this machine decides.
+
+    Raises:
+        BuildError: a GPU too old for bfloat16 and flash attention.
+    """
+    batch = batch_on(hardware, stage.batch_size)
+    sizes = (
+        *("--per_device_train_batch_size", str(batch.micro)),
+        *("--gradient_accumulation_steps", str(batch.accumulation)),
+    )
+    if not hardware.gpus:
+        return (
+            *("--torch_dtype", "float32", "--bf16", "false", "--fp16", "false"),
+            *("--attn_impl", "sdpa"),
+            *("--use_cpu", "true"),
+            *sizes,
+            *("--per_device_eval_batch_size", str(_CPU_EVALUATION_BATCH)),
+            *("--gradient_checkpointing", "false"),
+            *("--dataloader_num_workers", "0"),
+        )
+    if hardware.capability < _OLDEST_CAPABILITY:
+        raise BuildError(
+            f"{hardware.describe()}: bfloat16 and flash attention need compute capability 8.0 "
+            "(Ampere) or later; train on another GPU, or hide this one with CUDA_VISIBLE_DEVICES="
+        )
+    checkpointing = needs_checkpointing(stage, hardware, shape)
+    return (
+        *("--torch_dtype", "bfloat16", "--bf16", "true", "--fp16", "false"),
+        *("--attn_impl", "flash_attention_2"),
+        *("--packing", "true"),
+        *("--padding_free", "true"),
+        *("--packing_length", str(stage.sequence_length)),
+        *("--packing_strategy", "sequential"),
+        *("--packing_num_proc", "1"),
+        *("--use_liger_kernel", "true"),
+        *sizes,
+        *("--per_device_eval_batch_size", "1"),
+        *("--gradient_checkpointing", str(checkpointing).lower()),
+        *("--dataloader_num_workers", str(_GPU_WORKERS)),
+        *("--dataset_num_proc", str(_GPU_WORKERS)),
+    )

@@ -1,0 +1,200 @@
+"""The folder that a training leaves its checkpoints in: what can be resumed, and what may go.
+
+ms-swift writes a checkpoint file by file and ``trainer_state.json`` last. A process that is killed
+leaves that file out; a machine that loses power may have it and yet lack what came before. So a
+checkpoint counts when its last file is there and every other file is as long as it says itself.
+"""
+
+import os
+import shutil
+import zipfile
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cyrene_assets.programs._checkpoint import read_header, read_json, write_json
+from cyrene_assets.programs._program import ProgramError
+from cyrene_assets.reporting import OPTIONS
+
+_STATE = "trainer_state.json"
+_OPTIMIZER = "optimizer.pt"
+_ATTEMPT = "attempt.json"
+# What a machine decides, or where it lies: a training that differs in these goes on all the same.
+_MACHINE = {
+    *("--model", "--cached_dataset", "--cached_val_dataset", "--external_plugins", "--output_dir"),
+    *("--attn_impl", "--use_liger_kernel", "--gradient_checkpointing", "--use_cpu"),
+    *("--per_device_train_batch_size", "--gradient_accumulation_steps"),
+    *("--per_device_eval_batch_size", "--dataloader_num_workers", "--dataset_num_proc"),
+    *OPTIONS,
+}
+
+
+def checkpoints(run: Path) -> dict[int, Path]:
+    """Return the complete checkpoints of a run by step: those whose last file has been written."""
+    found = {}
+    for folder in run.glob("checkpoint-*"):
+        step = folder.name.rpartition("-")[2]
+        if step.isdigit() and not folder.is_symlink() and _state(folder) is not None:
+            found[int(step)] = folder
+    return dict(sorted(found.items()))
+
+
+def _state(folder: Path) -> dict[str, object] | None:
+    try:
+        return read_json(folder / _STATE)
+    except ProgramError:
+        return None
+
+
+def resumable(run: Path) -> tuple[int, Path] | None:
+    """Return the newest whole checkpoint that has its optimizer's state."""
+    for step, folder in sorted(checkpoints(run).items(), reverse=True):
+        if (folder / _OPTIMIZER).is_file() and _whole(folder):
+            return step, folder
+    return None
+
+
+def _whole(folder: Path) -> bool:
+    """Return whether the files of a checkpoint are as long as they say themselves.
+
+    Weights are safetensors, whose header says it; what torch pickles is a zip archive, whose
+    directory stands at the end.
+    """
+    weights = sorted(folder.glob("*.safetensors"))
+    try:
+        for path in weights:
+            read_header(path)
+    except ProgramError:
+        return False
+    return bool(weights) and all(zipfile.is_zipfile(path) for path in _pickles(folder))
+
+
+def finished(run: Path) -> int | None:
+    """Return the number of steps of a training that has made all of them, else None.
+
+    ms-swift decides on it; what was expected before is an estimate.
+    """
+    found = checkpoints(run)
+    if not found:
+        return None
+    newest = max(found)
+    if not _whole(found[newest]):
+        return None
+    state = _state(found[newest]) or {}
+    return newest if state.get("max_steps") == newest else None
+
+
+def prune(run: Path, keep: Collection[int | None]) -> None:
+    """Drop the checkpoints that are neither the newest nor in ``keep``, and all state but its own.
+
+    The newest is whole, and on the disk, not only in memory, before anything older goes.
+    """
+    found = checkpoints(run)
+    if len(found) < 2:
+        return
+    newest = found.pop(max(found))
+    waste = [folder for step, folder in found.items() if step not in keep]
+    state = [
+        path for step, folder in found.items() if step in keep for path in _pickles(folder)
+    ]  # fmt: skip
+    if not (waste or state) or not _whole(newest):
+        return
+    _flush(newest)
+    for path in state:
+        path.unlink()
+    for folder in waste:
+        shutil.rmtree(folder)
+
+
+def _pickles(folder: Path) -> list[Path]:
+    return [*folder.glob("*.pt"), *folder.glob("*.pth")]
+
+
+def _flush(folder: Path) -> None:
+    for path in (*folder.rglob("*"), folder):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where an attempt begins: the checkpoint that it goes on from, if any, and that in words."""
+
+    step: int | None
+    checkpoint: Path | None
+    words: str
+
+
+def begin(run: Path, command: Sequence[str]) -> Start:
+    """Prepare an attempt at the training of ``command``, and find where it goes on from.
+
+    What cannot be gone on from is removed, and the words say why.
+    """
+    settings = _settings(command)
+    start = Start(None, None, "the beginning")
+    if run.is_dir():
+        start = _after(run, settings)
+        if start.step is None:
+            shutil.rmtree(run)
+    run.mkdir(parents=True, exist_ok=True)
+    write_json(run / _ATTEMPT, settings)
+    return start
+
+
+def _after(run: Path, settings: Mapping[str, list[str]]) -> Start:
+    """Return where to go on after the attempt that ``run`` is of; remove its half checkpoints."""
+    reason = _changed(run, settings)
+    newest = None if reason else resumable(run)
+    if newest is None:
+        return Start(None, None, f"the beginning: {reason or _nothing_whole(run)}")
+    step, checkpoint = newest
+    halves = [
+        folder for folder in sorted(run.glob("checkpoint-*"))
+        if not folder.is_symlink() and _step(folder) > step
+    ]  # fmt: skip
+    for folder in halves:
+        shutil.rmtree(folder)
+    cut = ", ".join(folder.name for folder in halves)
+    return Start(step, checkpoint, f"step {step}" + (f" ({cut} was cut off)" if cut else ""))
+
+
+def _settings(command: Sequence[str]) -> dict[str, list[str]]:
+    settings: dict[str, list[str]] = {}
+    for word in command:
+        if word.startswith("--"):
+            settings[word] = []
+        elif settings:
+            settings[list(settings)[-1]].append(word)
+    return {name: values for name, values in settings.items() if name not in _MACHINE}
+
+
+def _changed(run: Path, settings: Mapping[str, list[str]]) -> str | None:
+    """Return why the attempt before was another training, or None where it was the same."""
+    try:
+        before = read_json(run / _ATTEMPT)
+    except ProgramError:
+        return "of the attempt before it is not known what it trained"
+    changes = [
+        f"{name} was {' '.join(before.get(name, ['unset']))} and is "
+        f"{' '.join(settings.get(name, ['unset']))}"
+        for name in sorted(before.keys() | settings.keys())
+        if before.get(name) != settings.get(name)
+    ]
+    if not changes:
+        return None
+    return f"the attempt before was another training ({'; '.join(changes[:3])})"
+
+
+def _nothing_whole(run: Path) -> str:
+    found = sorted(folder.name for folder in run.glob("checkpoint-*"))
+    if not found:
+        return "the attempt before ended ahead of its first checkpoint"
+    return f"of the attempt before there is no whole checkpoint ({', '.join(found)})"
+
+
+def _step(folder: Path) -> int:
+    step = folder.name.rpartition("-")[2]
+    return int(step) if step.isdigit() else -1

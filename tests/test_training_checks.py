@@ -1,0 +1,89 @@
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from cyrene_assets.defs import _training_checks as checks
+from cyrene_assets.defs.training import report_keys
+from cyrene_assets.errors import UserError
+from cyrene_assets.evaluation.losses import SCHEMA, LossSummary, summary
+from cyrene_assets.project import Project, ProjectFile
+
+
+def outcomes(evaluations: list[float], train: float = 1.9, fall: float = 0.0) -> dict[str, bool]:
+    rows = [(step, None, train, loss, None) for step, loss in enumerate(evaluations)]
+    result = summary(pl.DataFrame(rows, schema=SCHEMA, orient="row"))
+    found = checks.loss_outcomes(result, fall)
+    assert {outcome.name for outcome in found} == {check.name for check in checks.LOSS_CHECKS}
+    return {outcome.name: outcome.passed for outcome in found}
+
+
+def failed(evaluations: list[float], **options: Any) -> list[str]:
+    return [name for name, passed in outcomes(evaluations, **options).items() if not passed]
+
+
+@pytest.mark.parametrize(
+    ("evaluations", "options", "expected"),
+    [
+        ([3.0, 2.0], {}, []),
+        ([3.0, 2.0, 2.09], {"train": 2.0}, []),
+        ([3.0, 2.0, 2.11], {"train": 2.0}, ["validation_loss_recovered"]),
+        ([3.0, 2.0], {"train": 1.79}, ["gap_under_10_percent"]),
+        ([2.0, 2.0], {}, ["validation_loss_fell"]),
+        ([3.0, 2.0], {"fall": 0.5}, ["validation_loss_fell"]),
+        ([3.0, 2.0, float("nan")], {}, ["losses_are_finite"]),
+    ],
+)
+def test_losses_are_judged(
+    evaluations: list[float], options: dict[str, Any], expected: list[str]
+) -> None:
+    assert failed(evaluations, **options) == expected
+
+
+def test_only_what_is_not_a_number_stops_what_is_downstream() -> None:
+    blocking = [check.name for check in checks.LOSS_CHECKS if check.blocking]
+    assert blocking == ["losses_are_finite"]
+
+
+def test_nothing_logged_passes_nothing_but_finiteness() -> None:
+    nothing = LossSummary(None, None, None, None, None, None, 0)
+    found = [c for c in checks.loss_outcomes(nothing, 0.0) if c.passed]
+    assert [outcome.name for outcome in found] == ["losses_are_finite"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, []),
+        ({"differences": ["a: missing"]}, ["tensors_match_base"]),
+        ({"altered": ["model.visual.x"]}, ["untrained_tensors_are_the_bases"]),
+        ({"mtp": 0}, ["untrained_tensors_are_the_bases"]),
+    ],
+)
+def test_tensors_are_judged(changes: dict[str, Any], expected: list[str]) -> None:
+    result = {"tensors": 91, "differences": [], "untouched": 36, "altered": [], "mtp": 15}
+    found = checks.tensor_outcomes({**result, **changes})
+    assert [outcome.name for outcome in found if not outcome.passed] == expected
+    assert all(check.blocking for check in checks.TENSOR_CHECKS)
+
+
+def test_prompts_and_ends_are_judged() -> None:
+    assert checks.prompt_outcome({"prompts": {"rows": 8, "same_tokens": 8}}).passed
+    assert not checks.prompt_outcome({"prompts": None}).passed
+    assert checks.stop_outcome({"stops": {"<|im_end|>": True, "<|endoftext|>": True}}).passed
+    wrong = checks.stop_outcome({"stops": {"<|im_end|>": False, "<|endoftext|>": True}})
+    assert (wrong.passed, wrong.detail) == (False, "goes on after <|im_end|>")
+
+
+def test_a_service_without_its_key_is_refused_before_anything_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = Project(tmp_path, ProjectFile(report_to=("wandb", "swanlab")))
+    monkeypatch.setenv("WANDB_API_KEY", "key")
+    monkeypatch.delenv("SWANLAB_API_KEY", raising=False)
+    with pytest.raises(UserError, match=r"report_to.*SWANLAB_API_KEY"):
+        report_keys(project)
+    monkeypatch.setenv("SWANLAB_API_KEY", "key")
+    assert report_keys(project) == ["WANDB_API_KEY", "SWANLAB_API_KEY"]
+    assert report_keys(Project(tmp_path, ProjectFile())) == []
