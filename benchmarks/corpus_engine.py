@@ -7,12 +7,13 @@ other, each writing its Parquet and JSON Lines; the peak of memory is the kernel
 stage. `cyrene build` is measured as a whole, from an empty project.
 
 `--beside` runs the public builder of the layout's author, a checkout with `--beside-python`, on the
-same folder: everything for pretraining and the character's chats, as many processes as cores. It
-reads, cleans, renders, cuts by tokens and writes; it does not align languages, flag, find
-duplicates or split. So two of our figures stand beside its own: all stages (`everything`), and
-reading, cleaning, rendering and writing alone (`rendering alone`). It counts tokens line by line
-while it builds: figures without counting are with its tokenizer library replaced; those with
-counting add to ours a count of all documents and chats, by the same byte-level BPE.
+same folder: everything for pretraining and the character's chats, with a process per language (its
+README's `--num-proc 13`) or as many as `--beside-processes` says. It reads, cleans, renders, cuts
+by tokens and writes; it does not align languages, flag, find duplicates or split. So two of our
+figures stand beside its own: all stages (`everything`), and reading, cleaning, rendering and
+writing alone (`rendering alone`). It counts tokens line by line while it builds: figures without
+counting are with its tokenizer library replaced; those with counting add to ours a count of all
+documents and chats, by the same byte-level BPE.
 """
 
 import argparse
@@ -79,7 +80,7 @@ def at_scale(folder: Path, scale: float, given: argparse.Namespace) -> Result:
     if given.build:
         result["costs"]["cyrene build"] = asdict(build(game / given.corpus, folder / "home"))
     if copy:
-        processes = len(os.sched_getaffinity(0))
+        processes = given.beside_processes or len(given.languages)
         for counting in (False, True):
             cost, tokens = run_beside(
                 copy,
@@ -163,6 +164,7 @@ def main() -> None:
     add("--no-build", dest="build", action="store_false", help="leave `cyrene build` out")
     add("--beside", type=Path, help="a checkout of the builder to run on the same folders")
     add("--beside-python", type=Path, help="the interpreter that has what it needs")
+    add("--beside-processes", type=int, help="how many processes it runs (one per language)")
     add("--beside-scales", type=float, nargs="+", help="the scales at which (all)")
     add("--out", type=Path, default=RESULTS, help="where the results go")
     given = parser.parse_args()

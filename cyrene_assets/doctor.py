@@ -1,12 +1,14 @@
 """``cyrene doctor``: what this machine can do, and what a size needs of it."""
 
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any
 
 from cyrene_assets.console import size as shown_size
 from cyrene_assets.errors import CyreneError
-from cyrene_assets.hardware import GIB, Hardware
-from cyrene_assets.memory import ModelShape, training_memory
+from cyrene_assets.hardware import Hardware
+from cyrene_assets.machine import gpus_used
+from cyrene_assets.memory import ModelShape, fit, fits, shown, training_memory
 from cyrene_assets.models import model_size
 from cyrene_assets.project import Project
 from cyrene_assets.toolchains import TOOLCHAINS, TRAIN, free_bytes, versions
@@ -14,23 +16,36 @@ from cyrene_assets.toolchains import TOOLCHAINS, TRAIN, free_bytes, versions
 # Base, CPT checkpoint and merged model at two bytes a parameter, FP8 at 1.4, and while CPT runs
 # two checkpoints of weights (2) and optimizer state (4 in bfloat16).
 DISK_BYTES_PER_PARAMETER = 3 * 2 + 1.4 + 2 * 6
+# What a GPU cannot train without, or only slowly.
 _KERNELS = {
-    "causal-conv1d": "the convolution of linear attention; used where training does not pack",
     "flash-attn": "flash attention 2, which packing needs",
-    "flash-linear-attention": "linear attention kernels; without them training is 4 to 6 times "
-    "slower",
-    "liger-kernel": "a fused loss that keeps the logits out of memory",
+    "flash-linear-attention": "linear attention that keeps packed documents apart; without it "
+    "training is 4 to 6 times slower",
+    "liger-kernel": "a fused loss: 13 GB less memory for a pack of 5,120 tokens",
 }
+# What it may do without.
+_EXTRAS = {
+    "causal-conv1d": "nothing where training packs, as it does on a GPU: flash-linear-attention's "
+    "own convolution is used then",
+}
+# The gradients of the gated delta rule are wrong there (flash-linear-attention#640), and
+# flash-linear-attention refuses to compute them.
+_WRONG_TRITON = ((3, 4), (3, 7, 1))
+_HOPPER = 9
 
 
 @dataclass
 class Examination:
-    """What was found; ``problems`` has a line for each thing amiss, with its remedy."""
+    """What was found.
+
+    ``problems`` has a line for each thing amiss, with its remedy; ``notes`` are for information.
+    """
 
     hardware: str = ""
     toolchains: dict[str, dict[str, str]] = field(default_factory=dict)
     disk_free: int = 0
     needs: dict[str, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
@@ -44,6 +59,7 @@ class Examination:
             shown = ", ".join(f"{package} {version}" for package, version in found.items())
             lines.append(f"{name:<11} {shown or 'not installed'}")
         lines += [f"{f'needs {what}':<24} {shown_size(need)}" for what, need in self.needs.items()]
+        lines += [f"note: {note}" for note in self.notes]
         lines += [f"problem: {problem}" for problem in self.problems]
         return "\n".join(lines if self.problems else [*lines, "no problems found"])
 
@@ -70,15 +86,43 @@ def examine(project: Project, size: str | None) -> Examination:
                 f"{error}: run `cyrene toolchain install {toolchain.name}` to make it anew"
             )
     if hardware.gpus and found.toolchains[TRAIN.name]:
-        for package, brings in _KERNELS.items():
-            if package not in found.toolchains[TRAIN.name]:
-                found.problems.append(
-                    f"the train toolchain has no {package} ({brings}): install it into {TRAIN.name}"
-                    " as the README describes"
-                )
+        _kernels(hardware, found)
     if size is not None:
         _size_fits(project, size, hardware, found)
     return found
+
+
+def _kernels(hardware: Hardware, found: Examination) -> None:
+    """Look at the train toolchain's kernels: what is missing, and what computes wrongly."""
+    there = found.toolchains[TRAIN.name]
+    for package, brings in _KERNELS.items():
+        if package not in there:
+            found.problems.append(
+                f"the train toolchain has no {package} ({brings}): install it into {TRAIN.name} "
+                "as the README describes"
+            )
+    for package, brings in _EXTRAS.items():
+        if package not in there:
+            found.notes.append(f"the train toolchain has no {package}; it would bring {brings}")
+    triton = there.get("triton", "")
+    least, repaired = _WRONG_TRITON
+    if hardware.capability[0] == _HOPPER and triton and least <= _release(triton) < repaired:
+        found.problems.append(
+            f"Triton {triton} computes wrong gradients of linear attention on Hopper GPUs, and "
+            "flash-linear-attention refuses it: install Triton 3.7.1 or later into "
+            f"{TRAIN.name} (`cyrene toolchain install {TRAIN.name}` brings it)"
+        )
+
+
+def _release(version: str) -> tuple[int, ...]:
+    """Return the numbers of a version; what follows them is left out."""
+    numbers = []
+    for part in version.split("."):
+        digits = "".join(takewhile(str.isdigit, part))
+        if not digits:
+            break
+        numbers.append(int(digits))
+    return tuple(numbers)
 
 
 def _size_fits(project: Project, size: str, hardware: Hardware, found: Examination) -> None:
@@ -102,9 +146,20 @@ def _size_fits(project: Project, size: str, hardware: Hardware, found: Examinati
             f"{size} trains on an NVIDIA GPU (Ampere or later) and this machine has none: use a "
             "machine that has one; `tiny` is the size for CPUs"
         )
-    elif hardware.memory < found.needs["GPU memory for CPT"]:
+    elif not fits(found.needs["GPU memory for CPT"], hardware):
         found.problems.append(
-            f"CPT of {size} needs about {found.needs['GPU memory for CPT'] / GIB:.0f} GiB of GPU "
-            f"memory and the smallest GPU has {hardware.memory / GIB:.0f} GiB: use a larger "
-            "GPU, or a smaller size"
+            f"CPT of {size} needs about {shown(found.needs['GPU memory for CPT'])} of GPU memory "
+            f"and the smallest GPU has {shown(hardware.memory)}, not all of it free for it: use a "
+            "larger GPU, or a smaller size"
+        )
+    elif layers:
+        devices = gpus_used(hardware, stage.batch_size)
+        chosen = fit(stage, hardware, shape, stage.batch_size // devices)
+        needed = training_memory(
+            stage, shape, checkpointing=chosen.checkpointing, micro_batch=chosen.micro_batch
+        )
+        found.notes.append(
+            f"CPT of {size} takes {chosen.micro_batch} of the recipe's {stage.batch_size} packs at "
+            f"a time, gradient checkpointing {'on' if chosen.checkpointing else 'off'}: about "
+            f"{shown(needed)} of the {shown(hardware.memory)} of a GPU"
         )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from cyrene_assets.errors import BuildError
 from cyrene_assets.hardware import Hardware
-from cyrene_assets.memory import ModelShape, needs_checkpointing
+from cyrene_assets.memory import Fit, ModelShape, fit
 
 if TYPE_CHECKING:
     from cyrene_assets.recipe import Stage
@@ -55,13 +55,23 @@ def gpus_used(hardware: Hardware, batch_size: int) -> int:
     return max((n for n in range(1, len(hardware.gpus) + 1) if batch_size % n == 0), default=0)
 
 
-def batch_on(hardware: Hardware, batch_size: int) -> Batch:
-    """Return how a stage's batch is made up on this machine."""
+def batch_on(hardware: Hardware, batch_size: int, micro: int = 1) -> Batch:
+    """Return how a batch is made up on this machine; ``micro`` sequences at a time on a GPU."""
     if not hardware.gpus:
         micro = max(n for n in range(1, _CPU_MICRO_BATCH + 1) if batch_size % n == 0)
         return Batch(micro, batch_size // micro, 1)
     devices = gpus_used(hardware, batch_size)
-    return Batch(1, batch_size // devices, devices)
+    return Batch(micro, batch_size // devices // micro, devices)
+
+
+def fit_on(stage: "Stage", hardware: Hardware, shape: ModelShape) -> tuple[Batch, Fit]:
+    """Return how a stage's batch is made up on this machine, and how it fits a GPU's memory."""
+    if not hardware.gpus:
+        batch = batch_on(hardware, stage.batch_size)
+        return batch, Fit(batch.micro, checkpointing=False)
+    share = stage.batch_size // gpus_used(hardware, stage.batch_size)
+    chosen = fit(stage, hardware, shape, share)
+    return batch_on(hardware, stage.batch_size, chosen.micro_batch), chosen
 
 
 def describe_devices(hardware: Hardware, batch_size: int) -> str:
@@ -89,7 +99,7 @@ def machine_arguments(stage: "Stage", hardware: Hardware, shape: ModelShape) -> 
     Raises:
         BuildError: a GPU too old for bfloat16 and flash attention.
     """
-    batch = batch_on(hardware, stage.batch_size)
+    batch, chosen = fit_on(stage, hardware, shape)
     sizes = (
         *("--per_device_train_batch_size", str(batch.micro)),
         *("--gradient_accumulation_steps", str(batch.accumulation)),
@@ -109,7 +119,6 @@ def machine_arguments(stage: "Stage", hardware: Hardware, shape: ModelShape) -> 
             f"{hardware.describe()}: bfloat16 and flash attention need compute capability 8.0 "
             "(Ampere) or later; train on another GPU, or hide this one with CUDA_VISIBLE_DEVICES="
         )
-    checkpointing = needs_checkpointing(stage, hardware, shape)
     return (
         *("--torch_dtype", "bfloat16", "--bf16", "true", "--fp16", "false"),
         *("--attn_impl", "flash_attention_2"),
@@ -121,7 +130,7 @@ def machine_arguments(stage: "Stage", hardware: Hardware, shape: ModelShape) -> 
         *("--use_liger_kernel", "true"),
         *sizes,
         *("--per_device_eval_batch_size", "1"),
-        *("--gradient_checkpointing", str(checkpointing).lower()),
+        *("--gradient_checkpointing", str(chosen.checkpointing).lower()),
         *("--dataloader_num_workers", str(_GPU_WORKERS)),
         *("--dataset_num_proc", str(_GPU_WORKERS)),
     )

@@ -1,5 +1,13 @@
-"""How much GPU memory a training takes: the estimate that decides on gradient checkpointing."""
+"""How much GPU memory a training takes, and what fits a GPU: pure functions, no torch.
 
+The peak is at the loss: weights, gradients, both moments, every activation that is kept, liger's
+gradient of the embedding and one chunk of logits. Evaluation keeps no logits
+(``programs._kernels``) and stays below. Constants were fitted to four trainings of Qwen3.5-4B on
+an NVIDIA H200 (``benchmarks/gpu/results``): 1, 2 and 4 packs of 5,120 tokens at a time without
+gradient checkpointing, and one with it.
+"""
+
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -8,38 +16,94 @@ from cyrene_assets.hardware import GIB, Hardware
 if TYPE_CHECKING:
     from cyrene_assets.recipe import Stage
 
-# Bytes of activations per token, layer and hidden unit without gradient checkpointing, and with it
-# (one layer's worth is recomputed at a time). Fitted to packs of 5,120 tokens of Qwen3.5-4B on one
-# H200 with liger: 125 GiB without and 43 GiB with it, 34 GB of either weights, gradients, moments.
-_ACTIVATION_BYTES = 235
-_CHECKPOINT_BYTES = 20
-_OVERHEAD = 2 * GIB
-_USABLE = 0.92
+# Bytes of kept activations per token, layer and hidden unit: all of them, or a layer's input alone.
+_ACTIVATION_BYTES = 53.6
+_CHECKPOINT_BYTES = 2.4
+# Weights, gradients and two moments in bfloat16; with float32 masters all of them in float32, and
+# the bfloat16 copies that autocast keeps of the weights. Of a frozen model the weights alone.
+_BYTES_FULL, _BYTES_MASTERS, _BYTES_FROZEN = 8, 18, 2
+_LOGIT_BYTES = 2
+# liger's fused loss: chunks of about tokens * LOSS_CHUNK * hidden / vocabulary tokens. Its default
+# of 1 makes 64-token chunks of a pack, which cost a third of the step.
+LOSS_CHUNK = 32
+# The frozen vision tower, in bfloat16.
+_OVERHEAD = 700_000_000
+# Of a GPU's memory; the rest is CUDA's own, the allocator's gaps, and a display.
+_USABLE = 0.9
+# More tokens at a time than this were no faster.
+_LARGEST_MICRO_TOKENS = 4 * 8192
 
 
 @dataclass(frozen=True)
 class ModelShape:
-    """What memory depends on: parameters, and the text model's layers and hidden size."""
+    """What memory depends on: parameters, and the text model's layers, hidden size, vocabulary."""
 
     parameters: int
     layers: int
     hidden_size: int
+    vocabulary: int = 248_320
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How a stage fits a GPU: sequences at a time, and whether activations are recomputed."""
+
+    micro_batch: int
+    checkpointing: bool
+
+
+def loss_chunk(tokens: int, shape: ModelShape) -> int:
+    """Return how many tokens' logits liger's fused loss has in memory at a time."""
+    if not shape.hidden_size:
+        return 0
+    chunks = math.ceil(shape.vocabulary / (LOSS_CHUNK * shape.hidden_size))
+    return int(min(tokens, 2 ** math.ceil(math.log2(math.ceil(tokens / chunks)))))
 
 
 def training_memory(
-    stage: "Stage", shape: ModelShape, *, checkpointing: bool, micro_batch: int = 1
+    stage: "Stage",
+    shape: ModelShape,
+    *,
+    checkpointing: bool,
+    micro_batch: int = 1,
+    masters: bool = False,
 ) -> int:
     """Return the estimated peak memory of training on one GPU in bytes.
 
-    Weights, gradients and two moments in bfloat16 for full fine-tuning (8 bytes a parameter), the
-    weights alone for LoRA, and activations in proportion to tokens, layers and hidden size.
+    ``masters`` is full fine-tuning with float32 weights, gradients and moments. A shape without
+    layers and hidden size gives weights, gradients and optimizer alone: a lower bound.
     """
-    weights = shape.parameters * (8 if stage.tuner == "full" else 2)
+    full = stage.tuner == "full"
+    states = (_BYTES_MASTERS if masters else _BYTES_FULL) if full else _BYTES_FROZEN
     tokens = stage.sequence_length * micro_batch
-    factor = _CHECKPOINT_BYTES if checkpointing else _ACTIVATION_BYTES
-    return weights + tokens * shape.layers * shape.hidden_size * factor + _OVERHEAD
+    kept = _CHECKPOINT_BYTES if checkpointing else _ACTIVATION_BYTES
+    embedding = shape.vocabulary * shape.hidden_size * _LOGIT_BYTES if full else 0
+    logits = loss_chunk(tokens, shape) * shape.vocabulary * _LOGIT_BYTES
+    activations = tokens * shape.layers * shape.hidden_size * kept
+    return round(shape.parameters * states + embedding + logits + activations) + _OVERHEAD
 
 
-def needs_checkpointing(stage: "Stage", hardware: Hardware, shape: ModelShape) -> bool:
-    """Return whether activations must be recomputed for training to fit the smallest GPU."""
-    return training_memory(stage, shape, checkpointing=False) > hardware.memory * _USABLE
+def fit(stage: "Stage", hardware: Hardware, shape: ModelShape, share: int) -> Fit:
+    """Return the fastest way of training that fits the smallest GPU.
+
+    ``share`` is a GPU's part of the effective batch: the micro-batch divides it, so that the batch
+    of the recipe is kept. Without checkpointing and with the most sequences at a time where they
+    fit, else one at a time with checkpointing.
+    """
+    usable = hardware.memory * _USABLE
+    most = max(1, _LARGEST_MICRO_TOKENS // stage.sequence_length)
+    for micro in range(min(share, most, 4), 0, -1):
+        needed = training_memory(stage, shape, checkpointing=False, micro_batch=micro)
+        if share % micro == 0 and needed <= usable:
+            return Fit(micro, checkpointing=False)
+    return Fit(1, checkpointing=True)
+
+
+def fits(needed: int, hardware: Hardware) -> bool:
+    """Return whether so many bytes fit the smallest GPU, what is not ours left alone."""
+    return needed <= hardware.memory * _USABLE
+
+
+def shown(needed: int) -> str:
+    """Return bytes in GiB, as GPUs are sold."""
+    return f"{needed / GIB:.0f} GiB"

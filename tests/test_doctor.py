@@ -81,6 +81,33 @@ def test_a_gpu_without_kernels_is_told_what_it_misses(
     assert "NVIDIA H200 (140 GiB, sm_90), driver 580.1" in found.hardware
     for package in ("flash-attn", "flash-linear-attention", "liger-kernel"):
         assert sum(f"has no {package} (" in problem for problem in found.problems) == 1
+    (note,) = found.notes
+    assert "has no causal-conv1d; it would bring nothing where training packs" in note
+    assert f"note: {note}" in found.as_text().splitlines()
+
+
+@pytest.mark.parametrize(
+    ("triton", "gpu", "wrong"),
+    [
+        ("3.6.0", H200, True),
+        ("3.7.0", H200, True),
+        ("3.4.0+git1", H200, True),
+        ("3.7.1", H200, False),
+        ("3.8.0", H200, False),
+        ("3.3.1", H200, False),
+        ("3.6.0", LITTLE, False),
+    ],
+)
+def test_a_triton_that_computes_wrong_gradients(
+    project: Project, monkeypatch: pytest.MonkeyPatch, triton: str, gpu: Gpu, wrong: bool
+) -> None:
+    have(monkeypatch, gpu)
+    monkeypatch.setattr(doctor, "versions", lambda *_: {"triton": triton})
+    problems = [p for p in doctor.examine(project, None).problems if "wrong gradients" in p]
+    assert len(problems) == wrong
+    for problem in problems:
+        assert f"Triton {triton} " in problem
+        assert "install Triton 3.7.1 or later" in problem
 
 
 def test_memory_is_compared_with_the_smallest_gpu(
@@ -90,8 +117,15 @@ def test_memory_is_compared_with_the_smallest_gpu(
     assert not any("GPU" in problem for problem in memory_problems(project, "4B"))
     have(monkeypatch, H200, LITTLE)
     (problem,) = memory_problems(project, "9B")
-    assert "the smallest GPU has 8 GiB" in problem
+    assert "needs about 68 GiB of GPU memory and the smallest GPU has 8 GiB" in problem
     assert "use a larger GPU, or a smaller size" in problem
+
+
+def test_it_says_how_a_size_trains_here(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    have(monkeypatch, H200)
+    (note,) = [note for note in doctor.examine(project, "4B").notes if note.startswith("CPT")]
+    assert "gradient checkpointing off: about " in note
+    assert note.endswith(" of the 140 GiB of a GPU")
 
 
 def memory_problems(project: Project, size: str) -> list[str]:

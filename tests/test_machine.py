@@ -5,6 +5,7 @@ from cyrene_assets.machine import (
     Batch,
     batch_on,
     describe_devices,
+    fit_on,
     gpus_used,
     machine_arguments,
     optimizer_steps,
@@ -24,7 +25,7 @@ def machine(count: int, memory: int = 96) -> Hardware:
 def test_the_batch_of_the_recipe_is_kept_everywhere(count: int, name: str) -> None:
     hardware = machine(count)
     for stage in (load_recipe(name).cpt, load_recipe(name).sft):
-        batch = batch_on(hardware, stage.batch_size)
+        batch, _ = fit_on(stage, hardware, QWEN_4B)
         assert batch.effective == stage.batch_size
         words = list(machine_arguments(stage, hardware, QWEN_4B))
         given = dict(zip(words[::2], words[1::2], strict=True))
@@ -39,6 +40,14 @@ def test_the_batch_of_the_recipe_is_kept_everywhere(count: int, name: str) -> No
 def test_as_many_gpus_as_divide_the_batch(count: int, batch: int, used: int) -> None:
     assert gpus_used(machine(count), batch) == used
     assert batch_on(machine(count), batch).devices == max(1, used)
+
+
+@pytest.mark.parametrize(
+    ("count", "memory", "batch"),
+    [(1, 140, Batch(4, 6, 1)), (1, 96, Batch(2, 12, 1)), (2, 96, Batch(2, 6, 2))],
+)
+def test_as_many_packs_at_a_time_as_fit(count: int, memory: int, batch: Batch) -> None:
+    assert fit_on(load_recipe("seed-v2").cpt, machine(count, memory), QWEN_4B)[0] == batch
 
 
 def test_it_says_how_many_gpus_train_and_why_not_more() -> None:

@@ -1,26 +1,98 @@
 import pytest
 
 from cyrene_assets.hardware import GIB, Gpu, Hardware
-from cyrene_assets.memory import ModelShape, needs_checkpointing, training_memory
+from cyrene_assets.memory import (
+    Fit,
+    ModelShape,
+    fit,
+    fits,
+    loss_chunk,
+    shown,
+    training_memory,
+)
 from cyrene_assets.recipe import load_recipe
 
 SEED = load_recipe("seed-v2")
-QWEN_4B = ModelShape(4_205_000_000, 32, 2560)
+QWEN_4B = ModelShape(4_205_751_296, 32, 2560)
+QWEN_2B = ModelShape(1_881_825_088, 24, 2048)
 TINY = ModelShape(4_400_000, 4, 256)
-RTX_4070 = Hardware((Gpu("NVIDIA GeForce RTX 4070", 12 * GIB, (8, 9)),))
+
+
+def gpu(gib: float, capability: tuple[int, int] = (9, 0)) -> Hardware:
+    return Hardware((Gpu("G", round(gib * GIB), capability),))
+
+
+RTX_4070, RTX_5090, RTX_PRO_6000, H200 = gpu(12), gpu(31.8, (12, 0)), gpu(95.6, (12, 0)), gpu(140.4)
 
 
 def test_a_small_model_needs_no_checkpointing_on_a_small_gpu() -> None:
-    assert not needs_checkpointing(load_recipe("tiny").cpt, RTX_4070, TINY)
+    tiny = load_recipe("tiny").cpt
+    assert not fit(tiny, RTX_4070, TINY, tiny.batch_size).checkpointing
 
 
-def test_memory_estimate_matches_what_was_measured() -> None:
-    """Peak memory of Qwen3.5-4B on one H200: 43 GiB with checkpointing, 125 GiB without."""
-    with_it = training_memory(SEED.cpt, QWEN_4B, checkpointing=True) / GIB
-    without = training_memory(SEED.cpt, QWEN_4B, checkpointing=False) / GIB
-    assert with_it == pytest.approx(43, rel=0.1)
-    assert without == pytest.approx(125, rel=0.1)
+@pytest.mark.parametrize(
+    ("micro", "checkpointing", "peak"),
+    [
+        (1, True, 37_615_757_312),
+        (1, False, 59_101_123_072),
+        (2, False, 82_547_870_720),
+        (4, False, 129_441_339_392),
+    ],
+)
+def test_the_estimate_is_what_was_measured_on_an_h200(
+    micro: int, checkpointing: bool, peak: int
+) -> None:
+    """Peaks of ``benchmarks/gpu/results``; the issue asks for 15%, the formula is nearer."""
+    needed = training_memory(SEED.cpt, QWEN_4B, checkpointing=checkpointing, micro_batch=micro)
+    assert needed == pytest.approx(peak, rel=0.02)
 
 
 def test_lora_needs_a_fraction_of_the_memory() -> None:
     assert training_memory(SEED.sft, QWEN_4B, checkpointing=True) < 24 * GIB
+
+
+def test_float32_masters_cost_ten_bytes_more_a_parameter() -> None:
+    plain = training_memory(SEED.cpt, QWEN_4B, checkpointing=True)
+    masters = training_memory(SEED.cpt, QWEN_4B, checkpointing=True, masters=True)
+    assert masters - plain == 10 * QWEN_4B.parameters
+    adapter = training_memory(SEED.sft, QWEN_4B, checkpointing=True)
+    assert training_memory(SEED.sft, QWEN_4B, checkpointing=True, masters=True) == adapter
+
+
+def test_an_unknown_shape_gives_a_lower_bound() -> None:
+    unknown = ModelShape(QWEN_4B.parameters, 0, 0)
+    low = training_memory(SEED.cpt, unknown, checkpointing=True)
+    assert 8 * QWEN_4B.parameters <= low < training_memory(SEED.cpt, QWEN_4B, checkpointing=True)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "chunk"), [(5120, 2048), (10240, 4096), (20480, 8192), (64, 16)]
+)
+def test_logits_in_memory_are_those_of_one_chunk(tokens: int, chunk: int) -> None:
+    assert loss_chunk(tokens, QWEN_4B) == chunk
+
+
+@pytest.mark.parametrize(
+    ("hardware", "shape", "expected"),
+    [
+        (H200, QWEN_4B, Fit(4, checkpointing=False)),
+        (RTX_PRO_6000, QWEN_4B, Fit(2, checkpointing=False)),
+        (RTX_5090, QWEN_2B, Fit(1, checkpointing=True)),
+        (RTX_4070, QWEN_4B, Fit(1, checkpointing=True)),
+    ],
+)
+def test_the_fastest_way_that_fits(hardware: Hardware, shape: ModelShape, expected: Fit) -> None:
+    assert fit(SEED.cpt, hardware, shape, SEED.cpt.batch_size) == expected
+
+
+@pytest.mark.parametrize("share", range(1, 13))
+def test_the_micro_batch_divides_a_gpus_share(share: int) -> None:
+    assert share % fit(SEED.cpt, H200, QWEN_4B, share).micro_batch == 0
+
+
+def test_full_cpt_fits_the_gpus_that_the_sizes_are_for() -> None:
+    assert fits(training_memory(SEED.cpt, QWEN_4B, checkpointing=False), RTX_PRO_6000)
+    assert fits(training_memory(SEED.cpt, QWEN_2B, checkpointing=True), RTX_5090)
+    needed = training_memory(SEED.cpt, QWEN_4B, checkpointing=True)
+    assert not fits(needed, RTX_5090)
+    assert shown(needed) == "35 GiB"

@@ -130,7 +130,7 @@ def _stage(
     name: str, stage: "Stage", size: ModelSize, hardware: Hardware, project: Project
 ) -> dict[str, Any]:
     from cyrene_assets import training
-    from cyrene_assets.machine import batch_on, describe_devices
+    from cyrene_assets.machine import describe_devices, fit_on
     from cyrene_assets.memory import training_memory
 
     made, model = ("cpt_checkpoint", "base_model") if name == "cpt" else (
@@ -151,9 +151,10 @@ def _stage(
     environment = training.training_environment(hardware, stage.batch_size, data)
     if stage.checkpoint.startswith("epoch:"):
         environment[training.KEEP_STEP] = f"LAST_STEP_OF_PASS_{stage.checkpoint[6:]}"
-    batch = batch_on(hardware, stage.batch_size)
-    checkpointing = command[command.index("--gradient_checkpointing") + 1] == "true"
-    needed = training_memory(stage, shape, checkpointing=checkpointing, micro_batch=batch.micro)
+    batch, chosen = fit_on(stage, hardware, shape)
+    needed = training_memory(
+        stage, shape, checkpointing=chosen.checkpointing, micro_batch=chosen.micro_batch
+    )
     return {
         "asset": made,
         "batch": {

@@ -14,6 +14,7 @@ from swift.callbacks import callbacks_map
 from swift.callbacks.base import TrainerCallback
 from swift.model.register import ModelLoader
 
+from cyrene_assets.programs import _kernels
 from cyrene_assets.programs._checkpoint import write_json
 from cyrene_assets.programs._served_prompts import ROWS_PER_LANGUAGE, compare_prompts
 from cyrene_assets.programs._validation import LanguageLosses
@@ -55,3 +56,4 @@ ModelLoader.default_trust_remote_code = False
 transformers.dynamic_module_utils.get_class_in_module = _refuse
 transformers.dynamic_module_utils.get_cached_module_file = _refuse
 callbacks_map["cyrene"] = Cyrene
+_kernels.use_on_gpu()

@@ -1,0 +1,209 @@
+"""Speed and memory of trainings on the GPU at hand, through the project's own commands.
+
+`trainings.py MODELS DATA OUT [NAME ...]`: MODELS has the folders that `random_model.py` writes,
+DATA what `texts.py` writes; a JSON file per training goes into OUT, and a table to the screen.
+swift runs under the Python that CYRENE_TRAIN_PYTHON names.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cyrene_assets import training
+from cyrene_assets.hardware import GIB, Hardware
+from cyrene_assets.memory import ModelShape
+from cyrene_assets.recipe import load_recipe
+
+PLUGIN = Path(__file__).with_name("_probe_plugin.py")
+ROOT = Path(__file__).parents[2]
+SHAPES = {"4B": ModelShape(4_205_751_296, 32, 2560), "2B": ModelShape(1_881_825_088, 24, 2048)}
+SMALL = ModelShape(200_000_000, 8, 1024, 8320)
+ROWS_TO_VALIDATE = 16
+
+Change = dict[str, str | None]
+CHECKPOINTING: Change = {"--gradient_checkpointing": "true"}
+UNPACKED: Change = {
+    **dict.fromkeys(("--packing", "--padding_free", "--packing_length", "--packing_strategy")),
+    "--packing_num_proc": None,
+    "--attn_impl": "sdpa",
+    "--use_liger_kernel": "false",
+    "--per_device_train_batch_size": "3",
+    "--gradient_accumulation_steps": "2",
+    "--gradient_checkpointing": "false",
+}
+UNEVALUATED: Change = {
+    "--eval_on_start": "false",
+    "--eval_strategy": "no",
+    "--eval_steps": None,
+    "--save_strategy": "no",
+    "--save_steps": None,
+}
+
+
+@dataclass(frozen=True)
+class Training:
+    """A training: ``change`` replaces arguments of the project's command, None drops one.
+
+    With ``program`` it runs through the project's program, evaluated and saved.
+    """
+
+    model: str = "4B"
+    stage: str = "cpt"
+    batch: int = 24
+    steps: int = 3
+    change: Change = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)
+    program: bool = False
+
+
+def micro(packs: int, batch: int = 8) -> Change:
+    """So many packs at a time."""
+    return {
+        "--per_device_train_batch_size": str(packs),
+        "--gradient_accumulation_steps": str(batch // packs),
+    }
+
+
+TRAININGS = {
+    "chosen": Training(),
+    "program": Training(program=True),
+    "micro_1": Training(batch=8, steps=4, change=micro(1)),
+    "micro_2": Training(batch=8, steps=4, change=micro(2)),
+    "micro_4": Training(batch=8, steps=4, change=micro(4)),
+    "checkpointing": Training(batch=8, change=micro(1) | CHECKPOINTING),
+    "profile": Training(batch=2, change=micro(1, 2), environment={"PROBE_PROFILE": "1"}),
+    "4B_in_94_GiB": Training(batch=8, change=micro(2), environment={"PROBE_CAP_GIB": "94"}),
+    "2B_in_31_GiB": Training(
+        "2B", batch=8, change=micro(1) | CHECKPOINTING, environment={"PROBE_CAP_GIB": "31"}
+    ),
+    "float32_masters": Training(
+        batch=8, change=micro(1) | CHECKPOINTING | {"--torch_dtype": "float32"}
+    ),
+    "sft": Training(stage="sft", batch=3, steps=4),
+    "none": Training(batch=1, steps=1, change=UNPACKED),
+    "flash_attention": Training(
+        batch=1, steps=1, change=UNPACKED | {"--attn_impl": "flash_attention_2"}
+    ),
+}
+
+
+def rows(made: Training, data: Path, folder: Path) -> None:
+    """Write as many packs of rows as the training needs, and a few to validate on."""
+    packs = made.batch * made.steps
+    lines = (data / f"{made.stage}.jsonl").read_text(encoding="utf-8").splitlines()
+    if packs > len(lines):
+        raise SystemExit(f"{packs} packs are wanted and {data} has {len(lines)}")
+    texts = [row for line in lines[:packs] for row in json.loads(line)]
+    if made.stage == "cpt":
+        texts = [[{"role": "assistant", "content": text}] for text in texts]
+    for name, chosen in (("train", texts), ("validation", texts[:ROWS_TO_VALIDATE])):
+        with (folder / f"{name}.jsonl").open("w", encoding="utf-8") as file:
+            file.writelines(json.dumps({"messages": messages}) + "\n" for messages in chosen)
+
+
+def command(made: Training, hardware: Hardware, models: Path, folder: Path) -> list[str]:
+    """Return the project's command for a stage of `seed-v2` with the training's changes."""
+    stage = getattr(load_recipe("seed-v2"), made.stage)
+    stage = stage.model_copy(update={"batch_size": made.batch, "evaluations": 1})
+    make = training.pretrain_command if made.stage == "cpt" else training.finetune_command
+    words = make(
+        stage,
+        hardware,
+        model=models / made.model,
+        data=training.Data(folder / "train.jsonl", folder / "validation.jsonl", folder),
+        work=folder,
+        shape=SHAPES.get(made.model, SMALL),
+    )
+    # The rows come as files of text: measuring them is not what is measured here.
+    words[words.index("--cached_dataset")] = "--dataset"
+    words[words.index("--cached_val_dataset")] = "--val_dataset"
+    words = changed(words, ({} if made.program else UNEVALUATED) | made.change)
+    words.insert(words.index("--external_plugins") + 2, str(PLUGIN))
+    words.insert(words.index("--callbacks") + 2, "probe")
+    return words
+
+
+def changed(words: list[str], change: Change) -> list[str]:
+    """Return a command with options replaced, added, or dropped."""
+    result = list(words)
+    for name, value in change.items():
+        if name in result:
+            at = result.index(name)
+            del result[at : at + 2]
+        if value is not None:
+            result += [name, value]
+    return result
+
+
+def run(name: str, made: Training, hardware: Hardware, models: Path, data: Path, out: Path) -> None:
+    """Run a training, write what was found, print its line of the table."""
+    python = os.environ.get("CYRENE_TRAIN_PYTHON", sys.executable)
+    result = out / f"{name}.json"
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        rows(made, data, folder)
+        words = command(made, hardware, models, folder)
+        module = {"pt": "swift.cli.pt", "sft": "swift.cli.sft"}[words[1]]
+        arguments = ["-m", module, *words[2:]]
+        if made.program:
+            (folder / "out").mkdir()
+            extras: dict[str, Any] = {
+                "command": words,
+                "environment": {},
+                "base": str(models / made.model),
+                "merge": None,
+                "steps": made.steps,
+                "checkpoint": "last",
+                "tokens": made.batch * made.steps * 5120,
+                "work": scratch,
+                "out": str(folder / "out"),
+            }
+            (folder / "extras.json").write_text(json.dumps(extras), encoding="utf-8")
+            arguments = ["-m", "cyrene_assets.programs.pretrain", str(folder / "extras.json")]
+        done = subprocess.run(
+            [python, *arguments],
+            env={
+                **os.environ,
+                **training.OFFLINE_ENV,
+                **({} if hardware.gpus else training.CPU_ENV),
+                "PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True",
+                "PYTHONPATH": os.pathsep.join(
+                    filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))
+                ),
+                "PROBE_OUT": str(result),
+                **made.environment,
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    found: dict[str, Any] = json.loads(result.read_text("utf-8")) if result.is_file() else {}
+    if done.returncode or not found:
+        raise SystemExit(f"{name}: {done.stdout[-3000:]}\n{done.stderr[-1000:]}")
+    length = 5120 if made.stage == "cpt" else 8190
+    steady = sum(found["seconds"][1:]) or float("nan")
+    share = 1 - 1 / len(found["seconds"])
+    found["tokens_per_second"] = made.batch * made.steps * length * share / steady
+    found |= {"hardware": hardware.describe(), "training": asdict(made)}
+    result.write_text(json.dumps(found), encoding="utf-8")
+    peak = max(found["peak_bytes"], default=0) / GIB
+    print(f"| {name} | {found['tokens_per_second']:,.0f} | {peak:.1f} |", flush=True)
+
+
+def main() -> None:
+    """Measure what is named, or everything."""
+    models, data, out = (Path(word).absolute() for word in sys.argv[1:4])
+    out.mkdir(parents=True, exist_ok=True)
+    hardware = Hardware.detect()
+    print(f"{hardware.describe()}\n\n| training | tokens/s | peak GiB |\n|---|---:|---:|")
+    for name in sys.argv[4:] or TRAININGS:
+        run(name, TRAININGS[name], hardware, models, data, out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""What the tests of a GPU share: the train toolchain, and a small model of real head dimensions."""
+
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cyrene_assets import training
+from cyrene_assets.hardware import Hardware
+from cyrene_assets.project import Project
+from cyrene_assets.toolchains import TRAIN
+
+ROOT = Path(__file__).parents[2]
+BENCHMARKS = ROOT / "benchmarks" / "gpu"
+
+RunScript = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip these tests where there is no GPU or no train toolchain."""
+    if Hardware.detect().gpus and TRAIN.find(Project.load().home):
+        return
+    for item in items:
+        if item.get_closest_marker("gpu"):
+            item.add_marker(pytest.mark.skip(reason="needs an NVIDIA GPU and its train toolchain"))
+
+
+@pytest.fixture(scope="session")
+def run_script() -> RunScript:
+    """Return a function that runs a benchmark's script under the train toolchain."""
+    python = TRAIN.python(Project.load().home)
+
+    def run(name: str, *arguments: str | Path) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [str(python), str(BENCHMARKS / name), *map(str, arguments)],
+            env={**os.environ, **training.OFFLINE_ENV, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def made(run_script: RunScript, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the small model and rows to train it on."""
+    folder = tmp_path_factory.mktemp("gpu")
+    for name, arguments in (
+        ("texts.py", (folder / "data", ROOT / "corpora" / "sample", "4")),
+        ("random_model.py", ("small", folder / "data" / "tokenizer", folder / "models" / "small")),
+    ):
+        done = run_script(name, *arguments)
+        assert done.returncode == 0, done.stderr[-2000:]
+    return folder

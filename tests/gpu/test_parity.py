@@ -1,0 +1,21 @@
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+
+@pytest.mark.gpu
+def test_packed_documents_stay_apart_and_a_leak_is_caught(
+    run_script: Callable[..., "subprocess.CompletedProcess[str]"], made: Path, tmp_path: Path
+) -> None:
+    done = run_script("parity.py", made / "models" / "small", tmp_path / "parity.json")
+    found = json.loads((tmp_path / "parity.json").read_text("utf-8"))
+    assert found["wrong"] == []
+    assert {name: leak["caught"] for name, leak in found["leaks"].items()} == {
+        "delta rule": True,
+        "convolution": True,
+        "whole pack": True,
+    }
+    assert done.returncode == 0
