@@ -58,7 +58,7 @@ check: lint types ## Lint, format, types, fast tests: what one runs while workin
 
 test: envs ## Every test but those that need a GPU, the end-to-end build with the real tools included
 	$(FAST_TESTS)
-	$(BIN)/pytest -q -m "slow and not gpu"
+	$(BIN)/pytest -q -n 2 --dist loadfile -m "slow and not gpu"
 
 clean: ## Remove .venv, .env and ./.cyrene with all it holds (another CYRENE_HOME stays)
 	rm -rf $(VENV) .cyrene .env

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import re
+import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -53,15 +54,15 @@ def disk_errors(where: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        path = error.filename or where
-        if error.errno in _FULL:
-            raise _full(path, _FULL[error.errno], where) from error
-        if error.errno in _CLOSED:
+        path, number = error.filename or where, _number(error)
+        if number in _FULL:
+            raise _full(path, _FULL[number], where) from error
+        if number in _CLOSED:
             raise UserError(
-                f"{path}: the disk or folder {_CLOSED[error.errno]}: make it writable, or set "
+                f"{path}: the disk or folder {_CLOSED[number]}: make it writable, or set "
                 "CYRENE_HOME to a folder that is"
             ) from error
-        if error.errno in _IN_THE_WAY:
+        if number in _IN_THE_WAY:
             raise UserError(
                 f"{path}: a file stands where a folder belongs: move it away, or set "
                 "CYRENE_HOME to another folder"
@@ -72,6 +73,14 @@ def disk_errors(where: Path) -> Iterator[None]:
         if isinstance(error, CyreneError) or os.strerror(errno.ENOSPC) not in str(error):
             raise
         raise _full(where, _FULL[errno.ENOSPC], where) from error
+
+
+def _number(error: OSError) -> int | None:
+    """Return the system's number of an error; Polars gives it in words: "(os error 28)"."""
+    if error.errno is not None:
+        return error.errno
+    found = re.search(r"\(os error (\d+)\)", str(error))
+    return int(found[1]) if found else None
 
 
 def _full(path: Path | str, what: str, where: Path) -> BuildError:

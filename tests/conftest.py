@@ -4,6 +4,7 @@ The code location reads its languages when it is imported, from the project of C
 miniature project is in place before any test module is.
 """
 
+import json
 import os
 import shutil
 import subprocess
@@ -27,11 +28,16 @@ event_log_storage:
   class: ConsolidatedSqliteEventLogStorage
   config: {{base_dir: {}}}
 """
-_INHERITED = {
+# What the shell says, which the processes of pytest-xdist inherit from the first one's as it was.
+_SHELL = "TESTS_INHERITED"
+_INHERITED: dict[str, str] = {
     name: os.environ.pop(name)
     for name in tuple(os.environ)
     if name.startswith(("CYRENE_", "DAGSTER_")) and name != "CYRENE_UPDATE_SNAPSHOT"
 }
+if _SHELL in os.environ:
+    _INHERITED = json.loads(os.environ[_SHELL])
+os.environ[_SHELL] = json.dumps(_INHERITED)
 _SESSION = Path(tempfile.mkdtemp(prefix="cyrene-tests-"))
 write_project(_SESSION / "home", write_corpus(_SESSION / "corpus"))
 os.environ["CYRENE_HOME"] = str(_SESSION / "home")

@@ -311,6 +311,8 @@ def test_a_full_disk_that_a_library_tells_of_in_words(tmp_path: Path) -> None:
     said = "parquet: underlying IO error: No space left on device (os error 28)"
     with pytest.raises(BuildError, match="the disk is full"), disk_errors(tmp_path):
         raise ValueError(said)
+    with pytest.raises(BuildError, match="the disk is full"), disk_errors(tmp_path):
+        raise OSError("No space left on device (os error 28)")
     with pytest.raises(UserError, match="parquet"), disk_errors(tmp_path):
         raise UserError(said)
     with pytest.raises(ValueError, match="anything else"), disk_errors(tmp_path):
