@@ -9,7 +9,6 @@ import hashlib
 import json
 import os
 import re
-import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
