@@ -69,10 +69,9 @@ def parallel_corpus(read: Callable[[str], pl.DataFrame], corpus: Corpus, folder:
         register = Register()
         surveys = []
         for language in languages:
-            player = corpus.languages[language].player
-            units = clean_units(read(language), player)
+            units = clean_units(read(language), corpus.languages[language].player)
             units.write_ipc(Path(cleaned) / language)
-            surveys.append(survey(units, register.number(units), player))
+            surveys.append(survey(units, register.number(units), corpus, language))
         register.refuse_misaligned()
 
         def column(language: int, name: str) -> pl.Series:

@@ -117,6 +117,16 @@ def _look_at(parallel: Parallel, corpus: Corpus, report: Report) -> None:
             )
         )
     report.languages = {code: counts[code] for code in corpus.languages}
+    report.errors += [
+        Problem(
+            "corpus.yaml",
+            0,
+            f"nothing of {code} is left after cleaning",
+            f"give it some text, or take {code!r} off the languages",
+        )
+        for code, found in report.languages.items()
+        if not found.characters
+    ]
     report.warnings += _silent_people(heard, corpus)
     report.warnings += _thin_languages(report.languages)
     report.warnings += _missing(parallel.coverage, places)

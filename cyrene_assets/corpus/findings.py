@@ -20,6 +20,8 @@ def findings(units: pl.DataFrame, copies: pl.DataFrame) -> list[Problem]:
 
     ``copies`` says what the untranslated copies are copies of: see ``Parallel``.
     """
+    if units.is_empty():
+        return []
     language = units["language"].first()
     originals = dict(copies.filter(language=language).select("unit", "original").rows())
     flagged = units.filter(pl.col("flags").list.len() > 0)

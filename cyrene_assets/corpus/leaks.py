@@ -8,10 +8,10 @@ from collections.abc import Mapping
 import polars as pl
 
 from cyrene_assets.corpus.similar import near_duplicates
+from cyrene_assets.corpus.split import long_texts
 from cyrene_assets.corpus.words import words_of
 
-# The split keeps together what is half alike. Rendering leaves lines out and adds names, so two
-# documents can come out more alike than their scenes, but not by so much.
+# The split keeps together what is half alike; the margin is for what a cluster of many leaves out.
 SIMILARITY = 0.8
 SCHEMA = pl.Schema(
     {
@@ -29,8 +29,9 @@ def leaked(sets: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
 
     ``sets`` has each language's documents or chats: name, scene, split ("train" or "validation")
     and text. Columns: language ("" for all), ``reason`` ("scene": the scene or a translation of it
-    is on both sides; "similar": two texts of one language are nearly the same), the names of what
-    is trained on and of what is held out, and how similar they are.
+    is on both sides; "similar": two texts of one language are nearly the same; "line": they share
+    a line of 20 characters, in whatever languages), the names of what is trained on and of what is
+    held out, and how similar they are.
     """
     places = pl.concat(
         [rows.select("name", "scene", "split") for _, rows in sorted(sets.items())]
@@ -45,7 +46,13 @@ def leaked(sets: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
             similarity=pl.lit(1.0),
         )
     ]
+    lines = []
     for language, rows in sorted(sets.items()):
+        lines.append(
+            long_texts(rows.select("name", "split", "text")).select(
+                "name", "split", pl.col("text").hash()
+            )
+        )
         held_out = (rows["split"] == "validation").to_numpy()
         pairs = near_duplicates(words_of(rows["text"]), held_out, SIMILARITY)
         first = held_out[pairs["first"].to_numpy()]
@@ -60,6 +67,18 @@ def leaked(sets: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
                 similarity="similarity",
             )
         )
+    shared = pl.concat(lines).unique(["text", "split"], keep="first", maintain_order=True)
+    tables.append(
+        shared.filter(split="train")
+        .join(shared.filter(split="validation"), on="text", maintain_order="left")
+        .select(
+            language=pl.lit(""),
+            reason=pl.lit("line"),
+            trained="name",
+            held_out="name_right",
+            similarity=pl.lit(1.0),
+        )
+    )
     return pl.concat([table.cast(SCHEMA) for table in tables])
 
 

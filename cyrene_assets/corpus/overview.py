@@ -93,7 +93,12 @@ def overview(parallel: Parallel, worst: int = WORST_UNITS) -> Overview:
         kinds += kind_counts(units)
         scenes = pl.concat([scenes, units.select(scenes.columns)]).unique()
         odd = units.filter(pl.col("flags").list.len() > 0)
-        flagged.append(odd)
+        flagged.append(
+            odd.select(
+                *("language", "scene", "unit", "file", "line", "flags"),
+                pl.coalesce("raw_text", "text").str.head(PREVIEW_CHARACTERS).alias("text"),
+            )
+        )
         found = dict(odd["flags"].explode(empty_as_null=False).value_counts().rows())
         present = units.filter((pl.col("text") != "") & ~pl.col("kind").is_in(ONE_LANGUAGE_KINDS))
         lacking = int(missing.get(language, 0))
@@ -163,7 +168,7 @@ def _worst(flagged: pl.DataFrame, number: int) -> Table:
             "unit": escape_markdown(row["unit"]),
             "place": escape_markdown(f"{row['file']}:{row['line']}"),
             "flags": ", ".join(row["flags"]),
-            "text": escape_markdown((row["raw_text"] or row["text"])[:PREVIEW_CHARACTERS]),
+            "text": escape_markdown(row["text"]),
         }
         for row in worst.rows(named=True)
     ]

@@ -23,8 +23,9 @@ class Packed:
 
     ``cut`` documents were longer than the sequence length, ``dropped`` conversations were and are
     in no file. ``fill`` is the mean share of a pack that holds tokens. ``copies_together`` counts
-    the rows in packs that hold the same document already, ``translations_together`` those in packs
-    that hold the same in another language: 0, but for a corpus of a few packs.
+    the rows in packs that hold the same document, or another piece of it, already,
+    ``translations_together`` those in packs that hold the same in another language: 0, but for a
+    corpus of a few packs.
     """
 
     rows: int

@@ -1,10 +1,12 @@
 """Near-duplicates: texts of one language that share most of what they say.
 
 Two texts are alike by the Jaccard similarity of their sets of shingles: three words in a row, or as
-many characters as say about as much. The search is an exact set similarity join: of the texts that
-share enough shingles with others at all, those are compared that have one of their rarest in common
+many characters as say about as much. The search is a set similarity join: of the texts that share
+enough shingles with others at all, those are compared that have one of their rarest in common
 (prefix filtering: Chaudhuri, Ganti, Kaushik 2006; Bayardo, Ma, Srikant 2007). Unlike MinHash it
-leaves nothing to chance, and natural text makes it fast, since hardly a shingle occurs twice.
+leaves nothing to chance, and natural text makes it fast, since hardly a shingle occurs twice. Only
+where one shingle is among the rarest of very many texts of about one length (``NEIGHBORS``) is not
+each compared with each, and a pair that nothing else connects can be missed.
 """
 
 from collections.abc import Iterator
@@ -21,9 +23,9 @@ from cyrene_assets.corpus.words import Flags, Hashes, Indices, Words
 SIMILARITY = 0.5
 # Texts of fewer shingles ("Good morning. How are you?") recur without giving anything away.
 FEWEST_SHINGLES = 8
-# Texts made from one template all share its shingles: with so many others each is compared for each
-# of them.
-NEIGHBORS = 32
+# Texts made from one template all share its shingles: for each of them each text is compared with
+# so many others of about its own length.
+NEIGHBORS = 128
 # Shingles that are compared at once: bounds memory to some 100 MB.
 AT_ONCE = 4_000_000
 SCHEMA = {"first": pl.UInt32, "second": pl.UInt32, "similarity": pl.Float64}
@@ -42,7 +44,7 @@ def near_duplicates(
 ) -> pl.DataFrame:
     """Return pairs of texts that are alike: ``first`` < ``second`` and ``similarity``.
 
-    The pairs connect all texts that are alike, directly or by way of others; of a cluster of them
+    The pairs connect the texts that are alike, directly or by way of others; of a cluster of them
     not every pair is there. ``words.text`` must not decrease. With ``side`` (a value per text) only
     pairs of different sides are looked for, and of each text one at least is found. ``least`` is
     the least similarity.
@@ -144,9 +146,12 @@ def _alike(shared: _Shingles, side: Flags | None, least: float) -> Iterator[pl.D
         place = np.flatnonzero(shingle[step:] == shingle[: len(shingle) - step])
         if not len(place):
             return
-        one, other = text[place], text[place + step]
+        one, other = np.sort([text[place], text[place + step]], axis=0)
         small, large = np.sort([shared.size[one], shared.size[other]], axis=0)
-        may_be = (small >= least * large) & (label[one] != label[other])
+        may_be = small >= least * large
+        if not may_be.any():
+            return
+        may_be &= label[one] != label[other]
         if side is not None:
             may_be &= side[one] != side[other]
         pairs = np.unique(one[may_be].astype(np.uint64) << np.uint64(32) | other[may_be])
@@ -159,7 +164,7 @@ def _alike(shared: _Shingles, side: Flags | None, least: float) -> Iterator[pl.D
 
 
 def _rarest(shingles: pl.DataFrame, size: npt.NDArray[np.int64], least: float) -> pl.DataFrame:
-    """Return the shingles by which a text is compared with others, sorted by shingle and text.
+    """Return the shingles by which a text is compared with others, sorted by shingle and size.
 
     Of the shingles of x, ordered by how many texts have them, x and any y that is like it share one
     among the first |x| - ⌈t·|x|⌉ + 1. Those that x alone has come first and are not here any more.
@@ -172,7 +177,9 @@ def _rarest(shingles: pl.DataFrame, size: npt.NDArray[np.int64], least: float) -
             pl.int_range(pl.len()).over("text")
             <= pl.len().over("text").cast(pl.Int64) - pl.col("needed")
         )
-        .sort("shingle", "text")
+        # Texts that can be alike by their size stand side by side.
+        .with_columns(size=pl.lit(pl.Series(size)).gather("text"))
+        .sort("shingle", "size", "text")
     )
 
 

@@ -16,6 +16,8 @@ from cyrene_assets.corpus.config import Split
 
 # Cleaned characters; shorter texts ("Good morning.") recur without giving anything away.
 SHARED_TEXT_LENGTH = 20
+# What stands before what somebody says.
+QUOTED = "^[^:\uff1a\n]{1,40}[:\uff1a] *"
 
 
 def scene_hash(seed: int, scene: str) -> float:
@@ -43,7 +45,7 @@ class Scenes:
 def assign_split(scenes: Scenes, split: Split) -> pl.Series:
     """Return the place ("train" or "validation") of every scene and document.
 
-    A scene is drawn for validation when its hash is below the share; duplicates get the original's
+    A scene is drawn for validation when its hash is below the share; duplicates get one
     place. What must not be parted is drawn only as a whole. Of each kind that has enough scenes for
     one to be expected at least one is held out: if the hash draws none, the one with the smallest
     hash. So is one dialog scene wherever there are two, and among those in which somebody talks
@@ -59,9 +61,17 @@ def assign_split(scenes: Scenes, split: Split) -> pl.Series:
             groups.join(one, other)
 
     drawn = [scene_hash(split.seed, name) for name in scenes.names]
+    # Of scenes that are the same, the one whose name comes first decides: what comes first in the
+    # files would change as languages are added.
+    names = scenes.names.to_list()
+    place = {
+        scene: min(own, key=names.__getitem__)
+        for own in originals.members().values()
+        for scene in own
+    }
     members = groups.members()
     value = {
-        first: max(drawn[originals.first(scene)] for scene in scenes_of)
+        first: max(drawn[place[scene]] for scene in scenes_of)
         for first, scenes_of in members.items()
     }
     chats = {
@@ -86,12 +96,17 @@ def assign_split(scenes: Scenes, split: Split) -> pl.Series:
 
 
 def long_texts(units: pl.DataFrame) -> pl.DataFrame:
-    """Return the texts (a document's lines singly) of 20 characters or more, with their columns."""
-    whole = pl.col("kind") == "dialog"
-    lines = units.filter(~whole).with_columns(pl.col("text").str.split("\n")).explode("text")
-    return pl.concat([units.filter(whole), lines]).filter(
-        pl.col("text").str.len_chars() >= SHARED_TEXT_LENGTH
+    """Return the lines of 20 characters or more, titles included, with their columns.
+
+    A line that begins with a name and a colon is there without them as well: a page may quote what
+    somebody says.
+    """
+    title = [units.with_columns(text="title")] if "title" in units.columns else []
+    lines = pl.concat([units, *title]).with_columns(pl.col("text").str.split("\n")).explode("text")
+    quoted = lines.filter(pl.col("text").str.contains(QUOTED)).with_columns(
+        pl.col("text").str.replace(QUOTED, "")
     )
+    return pl.concat([lines, quoted]).filter(pl.col("text").str.len_chars() >= SHARED_TEXT_LENGTH)
 
 
 def sharing_scenes(texts: pl.DataFrame) -> list[tuple[int, int]]:
@@ -107,10 +122,14 @@ def sharing_scenes(texts: pl.DataFrame) -> list[tuple[int, int]]:
 
 
 def chat_scenes(units: pl.DataFrame) -> pl.Series:
-    """Return the scenes of one language in which somebody says something before the character."""
+    """Return the scenes of one language in which somebody says something before the character.
+
+    Lines with an unknown placeholder do not count: they are not trained on.
+    """
+    known = pl.col("placeholders").list.len() == 0
     order, role = pl.col("order"), pl.col("role")
     return (
-        units.filter((pl.col("kind") == "dialog") & (pl.col("text") != ""))
+        units.filter((pl.col("kind") == "dialog") & (pl.col("text") != "") & known)
         .group_by("scene")
         .agg(
             order.filter(role.is_in(["player", "other"])).min().alias("first"),
@@ -155,7 +174,7 @@ def leaks(
     """
     texts, scenes = [], []
     for language in languages:
-        units = read(language).select("scene", "kind", "text", "split")
+        units = read(language)
         own = pl.lit(language).alias("language")
         scenes.append(units.select("scene", "split", own).unique(maintain_order=True))
         texts.append(long_texts(units).select("split", pl.col("text").hash()).unique())

@@ -26,6 +26,17 @@ def escape_markdown(text: str) -> str:
     return re.sub(r"(?i)\b(www)\.", r"\1&#46;", line)
 
 
+def escaped(rows: Table) -> Table:
+    """Return rows whose texts a Markdown page shows as they are."""
+    return [
+        {
+            key: escape_markdown(value) if isinstance(value, str) else value
+            for key, value in row.items()
+        }
+        for row in rows
+    ]
+
+
 def markdown_table(rows: Table) -> str:
     """Return rows as a Markdown table; text cells are taken as Markdown that is safe already."""
     if not rows:

@@ -1,10 +1,13 @@
 """What has to be known of each language before its units can be compared with other languages'."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import polars as pl
 
 from cyrene_assets.corpus import flags
+from cyrene_assets.corpus.config import Corpus
+from cyrene_assets.corpus.leaks import chat_texts
+from cyrene_assets.corpus.render import cpt_documents, sft_chats
 from cyrene_assets.corpus.similar import near_duplicates
 from cyrene_assets.corpus.sources import Problem, SourceError
 from cyrene_assets.corpus.split import chat_scenes, long_texts
@@ -52,7 +55,8 @@ class Register:
         found = rows.select(key, value, *PLACE).join(
             known, on=key, suffix="_first", how="left", maintain_order="left"
         )
-        for row in found.filter(pl.col(value) != pl.col(f"{value}_first")).rows(named=True):
+        wrong = found.filter(pl.col(value) != pl.col(f"{value}_first"))
+        for row in wrong.head(REPORTED_PROBLEMS).rows(named=True):
             self._problems.append(
                 Problem(
                     row["file"],
@@ -98,16 +102,29 @@ class Survey:
     vocabulary: Vocabulary
 
 
-def survey(cleaned: pl.DataFrame, numbers: pl.DataFrame, player: str) -> Survey:
-    """Look at the cleaned units of one language (``clean_units``), numbered by a ``Register``.
-
-    ``player`` is the player's name, which may well be in another script.
-    """
+def survey(cleaned: pl.DataFrame, numbers: pl.DataFrame, corpus: Corpus, language: str) -> Survey:
+    """Look at the cleaned units of one language (``clean_units``), numbered by a ``Register``."""
     units = cleaned.with_columns(numbers, raw=pl.coalesce("raw_text", "text"))
-    scripts = flags.main_scripts(units["text"])
     # What cleaning left as it was is normalized already.
     raw = pl.coalesce(pl.col("raw_text").str.normalize("NFC").str.strip_chars(), "text")
     same = pl.struct("unit", raw).hash()
+    # What is held out must not be nearly the same as what is trained on, so what is compared is
+    # what both will read.
+    rendered = cleaned.with_columns(flags=_left_out(), split=pl.lit("train"))
+    documents = cpt_documents(rendered, corpus, language)
+    chats = sft_chats(rendered, corpus, language)
+    words = words_of(documents["text"])
+    scenes = pl.DataFrame({"name": cleaned["scene"], "scene": numbers["scene"]}).unique()
+    similar = pl.concat(
+        [
+            _similar(near_duplicates(words), documents["scene"], scenes),
+            _similar(
+                near_duplicates(words_of(chat_texts(chats["messages"]))), chats["scene"], scenes
+            ),
+        ]
+    )
+    scripts = flags.main_scripts(documents["text"])
+    player = corpus.languages[language].player
     rows = units.select(
         "unit",
         "scene",
@@ -115,25 +132,45 @@ def survey(cleaned: pl.DataFrame, numbers: pl.DataFrame, player: str) -> Survey:
         same=pl.when(pl.col("text") != "").then(same),
         wrong_script=flags.wrong_script(units["text"], scripts, player),
     )
-    in_scenes = units.filter(pl.col("text") != "").sort("scene", "order", maintain_order=True)
-    # As in a rendered document: what is trained on must not be more alike than what was looked at.
-    content = pl.concat_str("title", "speaker", "text", separator=" ", ignore_nulls=True)
-    words = words_of(in_scenes.select(content)["title"])
-    of_scenes = replace(words, text=in_scenes["scene"].to_numpy()[words.text])
     return Survey(
         rows,
-        _duplicates(in_scenes),
-        near_duplicates(of_scenes),
-        long_texts(units).select("scene", pl.col("text").hash()),
+        _duplicates(units),
+        similar.group_by("first", "second").agg(pl.col("similarity").max()).sort("first", "second"),
+        long_texts(units).select("scene", pl.col("text").hash()).unique(),
         chat_scenes(units),
         _placeholders(units),
         Vocabulary.of(words, scripts),
     )
 
 
-def _duplicates(in_scenes: pl.DataFrame) -> pl.DataFrame:
-    """Return each scene with the texts, titles included, of an earlier one, and that one."""
-    content = pl.concat_str([pl.col("title").fill_null(""), pl.col("text")], separator="\x1f")
+def _left_out() -> pl.Expr:
+    """Return the flags that are known of a unit alone and leave it out of training."""
+    return pl.concat_list(
+        pl.when(pl.col("placeholders").list.len() > 0).then(pl.lit("unknown_placeholder")),
+        pl.when(pl.col("text") == "").then(pl.lit("empty")),
+    ).list.drop_nulls()
+
+
+def _similar(pairs: pl.DataFrame, names: pl.Series, scenes: pl.DataFrame) -> pl.DataFrame:
+    """Return pairs of texts by the numbers of their scenes: first, second, similarity."""
+    number = names.to_frame("name").join(scenes, on="name", how="left", maintain_order="left")
+    one, other = (number["scene"].gather(pairs[name]) for name in ("first", "second"))
+    return (
+        pl.DataFrame({"one": one, "other": other, "similarity": pairs["similarity"]})
+        .filter(pl.col("one") != pl.col("other"))
+        .select(
+            first=pl.min_horizontal("one", "other"),
+            second=pl.max_horizontal("one", "other"),
+            similarity="similarity",
+        )
+    )
+
+
+def _duplicates(units: pl.DataFrame) -> pl.DataFrame:
+    """Return each scene in which the same people say the same, titles included, and the first."""
+    in_scenes = units.filter(pl.col("text") != "").sort("scene", "order", maintain_order=True)
+    names = [pl.col(name).fill_null("") for name in ("title", "speaker")]
+    content = pl.concat_str([*names, pl.col("text")], separator="\x1f")
     return (
         in_scenes.group_by("scene", maintain_order=True)
         .agg(content.str.join("\x1e").alias("content"))

@@ -10,6 +10,8 @@ from cyrene_assets.partitions import languages
 from cyrene_assets.project import Project
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from cyrene_assets.corpus.overview import Overview
 
 GROUP = "corpus"
@@ -76,7 +78,7 @@ def raw_dialog(build: Build) -> Outcome:
                 "\n".join(f"- {stats.escape_markdown(str(problem))}" for problem in left_out[:20])
                 or "(nothing)"
             ),
-            "kinds": dg.MetadataValue.md(stats.markdown_table(kind_counts(rows))),
+            "kinds": dg.MetadataValue.md(stats.markdown_table(stats.escaped(kind_counts(rows)))),
             "preview": dg.MetadataValue.md(stats.scene_preview(rows)),
         },
     )
@@ -142,8 +144,8 @@ def parallel_corpus(build: Build) -> Outcome:
             "dagster/row_count": rows,
             "languages": dg.MetadataValue.md(stats.markdown_table(found.coverage)),
             "flags": dg.MetadataValue.md(stats.markdown_table(found.flags)),
-            "kinds": dg.MetadataValue.md(stats.markdown_table(found.kinds)),
-            "split": dg.MetadataValue.md(stats.markdown_table(found.split)),
+            "kinds": dg.MetadataValue.md(stats.markdown_table(stats.escaped(found.kinds))),
+            "split": dg.MetadataValue.md(stats.markdown_table(stats.escaped(found.split))),
             "coverage": picture(stats.coverage_png(found.languages)),
             "worst units": dg.MetadataValue.md(stats.markdown_table(found.worst)),
         },
@@ -154,7 +156,7 @@ def parallel_corpus(build: Build) -> Outcome:
                 "nothing stands on both sides"
                 if leaking.is_empty()
                 else f"{len(leaking)} scenes or texts stand on both sides of the split",
-                {"leaks": dg.MetadataValue.md(stats.markdown_table(leaking.head(20).to_dicts()))},
+                {"leaks": dg.MetadataValue.md(stats.markdown_table(_places(leaking)))},
             ),
             none_of("languages_have_text", empty, "languages without any text"),
             none_of("coverage", low, "languages under 95% coverage"),
@@ -163,6 +165,15 @@ def parallel_corpus(build: Build) -> Outcome:
             _at_most(found, "duplicates", "duplicate", DUPLICATES_TARGET),
         ],
     )
+
+
+def _places(leaking: "pl.DataFrame") -> list[dict[str, Any]]:
+    import polars as pl
+
+    from cyrene_assets.corpus.stats import escaped
+
+    joined = [pl.col(name).list.join(", ") for name in ("scenes", "languages")]
+    return escaped(leaking.head(20).with_columns(joined).to_dicts())
 
 
 def _at_most(found: "Overview", name: str, flag: str, target: float) -> CheckOutcome:

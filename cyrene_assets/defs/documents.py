@@ -75,11 +75,13 @@ def cpt_documents(build: Build) -> Outcome:
         metadata={
             **shown,
             "characters": int(documents["characters"].sum()),
-            "kinds": dg.MetadataValue.md(stats.markdown_table(_by_kind(documents))),
+            "kinds": dg.MetadataValue.md(stats.markdown_table(stats.escaped(_by_kind(documents)))),
             "lengths": picture(
                 stats.length_histogram_png(documents["characters"].to_list(), unit="characters")
             ),
-            "preview": dg.MetadataValue.md(stats.document_preview(documents["text"][0])),
+            "preview": dg.MetadataValue.md(
+                stats.document_preview(documents["text"][0]) if train else "(none)"
+            ),
         },
         checks=[
             CheckOutcome("has_training_documents", train > 0, f"{train} training documents"),

@@ -56,7 +56,9 @@ def _packed(
             **{name: value for name, value in packed.as_dict().items() if name != "fill"},
             "fill": round(packed.fill, 4),
             "dagster/partition_row_count": packed.rows,
-            "tokens by language and kind": dg.MetadataValue.md(stats.markdown_table(counts)),
+            "tokens by language and kind": dg.MetadataValue.md(
+                stats.markdown_table(stats.escaped(counts))
+            ),
             "pack fill": picture(
                 stats.pack_fill_png(rows["tokens"], rows["pack"], stage.sequence_length)
             ),
@@ -69,24 +71,16 @@ def _packed(
                 "no_leak",
                 [*scenes, *leaks["trained"].to_list()],
                 "scenes or texts on both sides of the split",
-                {"leaks": dg.MetadataValue.md(stats.markdown_table(_shown(leaks)))},
+                {
+                    "leaks": dg.MetadataValue.md(
+                        stats.markdown_table(stats.escaped(leaks.head(SHOWN).to_dicts()))
+                    )
+                },
             ),
             _once(packed),
         ],
         measurements=packed.as_dict(),
     )
-
-
-def _shown(leaks: "pl.DataFrame") -> list[dict[str, Any]]:
-    from cyrene_assets.corpus.stats import escape_markdown
-
-    return [
-        {
-            name: escape_markdown(value) if isinstance(value, str) else round(value, 3)
-            for name, value in row.items()
-        }
-        for row in leaks.head(SHOWN).to_dicts()
-    ]
 
 
 def _once(packed: "Packed") -> CheckOutcome:

@@ -14,8 +14,14 @@ def _set(*rows: tuple[str, str, str, str]) -> pl.DataFrame:
 
 def test_nothing_is_leaked_by_a_clean_split() -> None:
     english = _set(("a", "a", "train", LONG), ("b", "b", "validation", OTHER))
-    german = _set(("a", "a", "train", OTHER), ("c", "c", "validation", LONG))
+    german = _set(("a", "a", "train", f"{LONG} indeed"), ("b", "b", "validation", f"{OTHER} now"))
     assert leaked({"en": english, "de": german}).is_empty()
+
+
+def test_a_line_on_both_sides_is_a_leak_whoever_says_it_in_whatever_language() -> None:
+    english = _set(("a", "a", "train", f"Short.\nBo: {LONG}"))
+    german = _set(("b", "b", "validation", f"{LONG}\nKurz."))
+    assert leaked({"en": english, "de": german}).rows() == [("", "line", "a", "b", 1.0)]
 
 
 def test_a_translation_on_the_other_side_is_a_leak() -> None:
@@ -35,6 +41,7 @@ def test_nearly_the_same_text_on_the_other_side_is_a_leak() -> None:
     assert found.select("language", "reason", "trained", "held_out").rows() == [
         ("en", "similar", "near", "held"),
         ("en", "similar", "same", "held"),
+        ("", "line", "same", "held"),
     ]
     assert found["similarity"].to_list()[1] == 1.0
     backwards = leaked({"en": _set(*reversed(rows))})

@@ -71,6 +71,16 @@ def test_many_texts_of_one_template_stay_connected_at_bounded_cost() -> None:
     assert len(found) < 2 * len(names)
 
 
+def test_others_of_the_template_do_not_hide_what_is_alike() -> None:
+    letters = [f"{a}{b}" for a in "abcdefghijklmnopqrstuvwxyz" for b in "abcdefghij"]
+    template, more = " ".join(letters[:22]), " ".join(letters[30:230])
+    one, other = f"{template} p q r s t u", f"{template} k l m n o y"
+    between = [f"{template} {more} {name}{name}" for name in letters[:40]]
+    assert (0, 41) in _pairs([one, *between, other])
+    side = np.array([False] * 41 + [True])
+    assert list(_pairs([one, *between, other], side=side)) == [(0, 41)]
+
+
 def _connected(number: int, pairs: dict[tuple[int, int], float]) -> list[set[int]]:
     groups = [{one} for one in range(number)]
     for one, other in pairs:

@@ -22,7 +22,9 @@ def _units(rows: list[Row]) -> pl.DataFrame:
     """Scene, kind, role and text, in one language."""
     frame = pl.DataFrame(rows, schema=["scene", "kind", "role", "text"], orient="row")
     order = pl.int_range(pl.len()).over("scene")
-    return frame.with_columns(order=order, language=pl.lit("en"))
+    return frame.with_columns(
+        order=order, language=pl.lit("en"), placeholders=pl.lit([], pl.List(pl.String))
+    )
 
 
 def _scene(name: str, text: str = "Yes.") -> list[Row]:
@@ -123,6 +125,15 @@ def test_a_documents_line_counts_as_text() -> None:
         rows.append(("d", "book", "document", f"First.\n{LONG}\nLast."))
         places = _split(_units(rows), 0.5, seed)
         assert places["a"] == places["d"]
+
+
+def test_what_is_quoted_in_a_page_or_in_several_lines_counts_as_text() -> None:
+    for seed in range(20):
+        rows = [*_scene("a", LONG), *_scene("b"), *_scene("c")]
+        rows.append(("p", "vendor", "document", f"Our page.\nAda: {LONG}"))
+        rows.append(("q", "dialog", "player", f"Well.\n{LONG}\nOr not."))
+        places = _split(_units(rows), 0.5, seed)
+        assert places["a"] == places["p"] == places["q"]
 
 
 def test_leaks_names_scene_and_text() -> None:
