@@ -14,11 +14,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 from mini_corpus import write_corpus, write_project
 
 if TYPE_CHECKING:
     from helpers import Command, Sandbox
+
+# A busy machine is no reason to fail.
+hypothesis.settings.register_profile(
+    "project", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("project")
 
 ROOT = Path(__file__).parent.parent
 # One database for all runs, Dagster's own for tests, instead of one for each: a third faster.
