@@ -23,6 +23,7 @@ from cyrene_assets.errors import BuildError, CyreneError, UserError
 from cyrene_assets.lineage import Lineage, Record
 from cyrene_assets.pipes import ProgramRun
 from cyrene_assets.project import Project
+from cyrene_assets.runs import claim
 from cyrene_assets.store import LOG, Artifact, CorruptArtifactError, disk_errors, label
 from cyrene_assets.toolchains import Toolchain, versions
 
@@ -302,6 +303,7 @@ def _materialize(
     spec: ArtifactSpec, function: Callable[[Build], Outcome], context: dg.AssetExecutionContext
 ) -> dg.MaterializeResult[Any]:
     project = Project.load()
+    claim(context.instance, context.run)
     partition = str(context.partition_key) if context.has_partition_key else None
     name = label(spec.name, partition)
     records = current_inputs(spec, context.instance, partition)

@@ -1,7 +1,5 @@
 """``cyrene build``: launch what is out of date, in order, through the Dagster instance."""
 
-import os
-import socket
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,17 +12,12 @@ from cyrene_assets.artifact_asset import REUSE_TAG
 from cyrene_assets.errors import BuildError
 from cyrene_assets.events import INTERRUPTED, EventTail, Report
 from cyrene_assets.planner import Launch, Step
+from cyrene_assets.processes import owner
 from cyrene_assets.project import Project
-from cyrene_assets.store import disk_errors, label, process_is_alive
+from cyrene_assets.runs import OWNER_TAG, end_orphans
+from cyrene_assets.store import disk_errors, label
 
-_OWNER_TAG = "cyrene/owner"
 _REPOSITORY_TAG = ".dagster/repository"
-UNFINISHED = [
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
 
 
 def build(
@@ -108,18 +101,6 @@ def one_build(project: Project) -> Iterator[None]:
         yield
 
 
-def end_orphans(instance: dg.DagsterInstance) -> int:
-    """Mark as failed the runs whose process on this machine has died; return how many."""
-    orphans = 0
-    for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)):
-        host, _, process = run.tags.get(_OWNER_TAG, "").partition(":")
-        if host == socket.gethostname() and not process_is_alive(int(process)):
-            instance.report_run_failed(run, "the process that ran this was killed")
-            instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
-            orphans += 1
-    return orphans
-
-
 def _run(
     definitions: dg.Definitions, instance: dg.DagsterInstance, launch: Launch, report: Report
 ) -> None:
@@ -139,7 +120,7 @@ def _run(
                 raise_on_error=False,
                 tags={
                     REUSE_TAG: "true",
-                    _OWNER_TAG: f"{socket.gethostname()}:{os.getpid()}",
+                    OWNER_TAG: owner(),
                     _REPOSITORY_TAG: "__repository__@cyrene_assets",
                 },
             )

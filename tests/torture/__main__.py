@@ -1,0 +1,69 @@
+"""``python -m torture``: what `make torture` runs."""
+
+import json
+import os
+import time
+from pathlib import Path
+
+import click
+
+from .bench import ROOT, STAGES, Bench, environment, write_settings
+
+
+@click.group()
+def main() -> None:
+    """Do harm to builds, and look at what is lost."""
+
+
+@main.command()
+@click.option("--folder", type=click.Path(path_type=Path), required=True, help="Where to work.")
+@click.option("--stage", "stages", type=click.Choice(STAGES), multiple=True, required=True)
+@click.option("--kills", default=10, show_default=True, help="Kills in each stage.")
+@click.option("--seed", default=0, show_default=True, help="Of the moments and victims.")
+@click.option("--command", is_flag=True, help="Start `cyrene build` each time.")
+@click.option("--results", type=click.Path(path_type=Path), help="JSON Lines to add to.")
+def kills(
+    folder: Path,
+    stages: tuple[str, ...],
+    kills: int,
+    seed: int,
+    command: bool,
+    results: Path | None,
+) -> None:
+    """Kill builds at random moments in stages."""
+    bench = Bench(folder)
+    _load_code_location(bench)
+    from .kills import torment, usual
+
+    bench.prepare(stages)
+    lost = 0
+    for stage in stages:
+        started = time.monotonic()
+        how = usual(stage) | ({"command": True} if command else {})
+        tally = torment(bench, stage, kills, seed, bench.folder / f"place-{os.getpid()}", **how)
+        row = {**tally.as_dict(), "seed": seed, **how, "seconds": round(time.monotonic() - started)}
+        click.echo(json.dumps(row))
+        lost += len(tally.lost)
+        if results is not None:
+            with results.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
+    raise SystemExit(1 if lost else 0)
+
+
+def _load_code_location(bench: Bench) -> None:
+    """Load the code location for the bench's languages, with the toolchains that are installed."""
+    envs = Path(os.environ.get("CYRENE_HOME") or ROOT / ".cyrene").absolute() / "envs"
+    for name in ("train", "serve"):
+        variable = f"CYRENE_{name.upper()}_PYTHON"
+        os.environ.setdefault(variable, str(envs / name / "bin" / "python"))
+    os.environ["DAGSTER_DISABLE_TELEMETRY"] = "1"
+    first = bench.folder / "first"
+    write_settings(first / "home", bench.corpus, bench.recipe)
+    os.environ.update(environment(first))
+    from helpers import code_location
+
+    code_location()
+
+
+if __name__ == "__main__":
+    main()
