@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from cyrene_assets.commands import build, chat, inspect, manage, recipe, serve
+from cyrene_assets.commands import build, chat, export, inspect, manage, recipe, serve
 from cyrene_assets.errors import CyreneError
 
 
@@ -43,6 +43,7 @@ for _command in (
     recipe.recipe,
     serve.serve,
     chat.chat,
+    export.export,
     manage.toolchain,
     manage.gc,
     manage.ui,

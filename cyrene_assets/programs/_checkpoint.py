@@ -14,6 +14,7 @@ from cyrene_assets.programs._program import Json, ProgramError
 
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
+_NOT_SIDE = {INDEX, "manifest.json", "log.txt"}
 DTYPES = {"F32": "float32", "BF16": "bfloat16", "F16": "float16", "F8_E4M3": "float8_e4m3fn"}
 
 _DTYPE_BYTES = {"F64": 8, "I64": 8, "F32": 4, "I32": 4, "BF16": 2, "F16": 2, "I16": 2}
@@ -150,11 +151,16 @@ def _names_code(path: Path) -> bool:
 
 
 def side_files(folder: Path) -> list[Path]:
-    """Return the files beside the weights: configurations, tokenizer, template, processor."""
+    """Return the files beside the weights: configurations, tokenizer, template, processor.
+
+    An artifact's own manifest and log are none of them.
+    """
     return sorted(
         path
         for path in folder.iterdir()
-        if path.is_file() and path.suffix in {".json", ".jinja", ".txt"} and path.name != INDEX
+        if path.is_file()
+        and path.suffix in {".json", ".jinja", ".txt"}
+        and path.name not in _NOT_SIDE
     )
 
 
