@@ -22,6 +22,7 @@ from cyrene_assets import lineage as lineages
 from cyrene_assets.errors import BuildError, CyreneError, UserError
 from cyrene_assets.lineage import Lineage, Record
 from cyrene_assets.pipes import ProgramRun
+from cyrene_assets.plain import plain
 from cyrene_assets.project import Project
 from cyrene_assets.runs import claim
 from cyrene_assets.store import LOG, Artifact, CorruptArtifactError, disk_errors, label
@@ -357,13 +358,18 @@ def _result(
 ) -> dg.MaterializeResult[Any]:
     blocking = {check.name for check in spec.checks if check.blocking}
     checks = [
-        {"name": c.name, "passed": c.passed, "blocking": c.name in blocking, "detail": c.detail}
+        {
+            "name": c.name,
+            "passed": c.passed,
+            "blocking": c.name in blocking,
+            "detail": plain(c.detail),
+        }
         for c in outcome.checks
     ]
     size = sum(file["bytes"] for file in artifact.manifest["files"].values())
     return dg.MaterializeResult(
         metadata={
-            "summary": outcome.summary,
+            "summary": plain(outcome.summary),
             **outcome.metadata,
             "digest": artifact.digest,
             "path": dg.MetadataValue.path(str(artifact.path)),

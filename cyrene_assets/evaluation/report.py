@@ -13,6 +13,7 @@ from cyrene_assets.evaluation.metrics import GAP_RED_FLAG
 from cyrene_assets.evaluation.plots import scoreboard_png
 from cyrene_assets.evaluation.samples import Sample, sample_answers
 from cyrene_assets.evaluation.scores import MEAN, MODEL
+from cyrene_assets.plain import plain
 
 __all__ = [
     "markdown_table",
@@ -191,7 +192,12 @@ def clip_text(text: str, limit: int) -> str:
 
 
 def _escape(text: str) -> str:
-    text = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    text = (
+        plain(" ".join(text.split()))
+        .replace("&", "&amp;")
+        .replace("<", "&lt;")
+        .replace(">", "&gt;")
+    )
     text = _MARKDOWN.sub(r"\\\1", text)
     # Bare addresses would become links.
     return text.replace("://", r":\//").replace("www.", r"www\.")

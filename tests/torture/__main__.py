@@ -4,6 +4,7 @@ import json
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -42,12 +43,41 @@ def kills(
         how = usual(stage) | ({"command": True} if command else {})
         tally = torment(bench, stage, kills, seed, bench.folder / f"place-{os.getpid()}", **how)
         row = {**tally.as_dict(), "seed": seed, **how, "seconds": round(time.monotonic() - started)}
-        click.echo(json.dumps(row))
+        _tell(row, results)
         lost += len(tally.lost)
-        if results is not None:
-            with results.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(row) + "\n")
     raise SystemExit(1 if lost else 0)
+
+
+@main.command()
+@click.option("--inputs", default=100_000, show_default=True, help="Inputs of all kinds together.")
+@click.option("--seed", default=0, show_default=True, help="Of the harm done.")
+@click.option("--results", type=click.Path(path_type=Path), help="JSON Lines to add to.")
+def fuzz(inputs: int, seed: int, results: Path | None) -> None:
+    """Harm corpora, settings and manifests, and read them."""
+    import tempfile
+
+    crashes = 0
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["CYRENE_HOME"] = folder
+        from . import fuzz as fuzzing
+
+        for kind in fuzzing.kinds(Path(folder)):
+            started = time.monotonic()
+            outcomes = fuzzing.run(kind, 0, round(inputs * kind.share), seed)
+            row = outcomes.as_dict() | {
+                "seed": seed,
+                "seconds": round(time.monotonic() - started),
+            }
+            _tell(row, results)
+            crashes += len(outcomes.crashes)
+    raise SystemExit(1 if crashes else 0)
+
+
+def _tell(row: dict[str, Any], results: Path | None) -> None:
+    click.echo(json.dumps(row))
+    if results is not None:
+        with results.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
 
 
 def _load_code_location(bench: Bench) -> None:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias, cast
 from pydantic import BaseModel
 
 from cyrene_assets.errors import UserError
+from cyrene_assets.plain import plain
 
 if TYPE_CHECKING:
     import polars as pl
@@ -69,7 +70,7 @@ class Problem:
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}" if self.line else self.file
-        return f"{place}: {self.message}; {self.remedy}"
+        return plain(f"{place}: {self.message}; {self.remedy}")
 
 
 class SourceError(UserError):
