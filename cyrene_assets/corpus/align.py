@@ -1,7 +1,10 @@
 """The parallel corpus: all languages' units side by side, cleaned, flagged and split."""
 
+from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -15,7 +18,12 @@ from cyrene_assets.corpus.survey import Register, Survey, survey
 
 # A unit of these kinds belongs to one language: it is not missing in the others.
 ONE_LANGUAGE_KINDS = ("vendor", "instruction")
+# Cleaned units that every language should have.
+TRANSLATABLE = (pl.col("text") != "") & ~pl.col("kind").is_in(ONE_LANGUAGE_KINDS)
 UNITS = "units"
+# Languages that are looked at side by side: Polars and numpy leave Python to others while they
+# work, and hardly ever keep more than one core busy with one language. Memory grows with it.
+AT_ONCE = 2
 
 
 @dataclass(frozen=True)
@@ -57,7 +65,8 @@ def parallel_corpus(read: Callable[[str], pl.DataFrame], corpus: Corpus, folder:
     """Align all of the corpus's languages, whose ``raw_dialog`` tables ``read`` returns.
 
     Rows keep their order; for their flags see ``comparison``.
-    One language is in memory at a time, and of the others the numbers of ``Survey``.
+    Two languages are in memory at a time, and of the others the numbers of ``Survey``.
+    ``read`` is called by several threads.
 
     Raises:
         SourceError: a unit lies in another scene, or a scene is of another kind, in another
@@ -67,25 +76,30 @@ def parallel_corpus(read: Callable[[str], pl.DataFrame], corpus: Corpus, folder:
     (folder / UNITS).mkdir()
     with TemporaryDirectory(dir=folder) as cleaned:
         register = Register()
-        surveys = []
-        for language in languages:
+
+        def clean(language: str) -> pl.DataFrame:
             units = clean_units(read(language), corpus.languages[language].player)
             units.write_ipc(Path(cleaned) / language)
-            surveys.append(survey(units, register.number(units), corpus, language))
+            return units
+
+        surveys = _surveys(clean, register, corpus, languages)
         register.refuse_misaligned()
 
-        def column(language: int, name: str) -> pl.Series:
-            path = Path(cleaned) / languages[language]
-            return pl.read_ipc(path, columns=[name])[name]
+        def texts(language: int) -> pl.Series:
+            return pl.read_ipc(Path(cleaned) / languages[language], columns=["text"])["text"]
 
-        comparison = Comparison(surveys, column)
+        comparison = Comparison(surveys, texts)
         split = assign_split(_scenes(register, surveys), corpus.split)
-        for index, language in enumerate(languages):
-            units = pl.read_ipc(Path(cleaned) / language)
+
+        def write(index: int) -> None:
+            units = pl.read_ipc(Path(cleaned) / languages[index])
             units.drop("placeholders", "control_tokens").with_columns(
                 flags=comparison.flags(index, units),
                 split=split.gather(surveys[index].rows["scene"]),
-            ).write_parquet(folder / UNITS / f"{language}.parquet", statistics=False)
+            ).write_parquet(folder / UNITS / f"{languages[index]}.parquet", statistics=False)
+
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            deque(pool.map(write, range(len(languages))), maxlen=0)
     return Parallel(
         folder,
         languages,
@@ -93,6 +107,24 @@ def parallel_corpus(read: Callable[[str], pl.DataFrame], corpus: Corpus, folder:
         _duplicates(surveys, register, languages),
         _copies(comparison, surveys, register, languages),
     )
+
+
+def _surveys(
+    clean: Callable[[str], pl.DataFrame],
+    register: Register,
+    corpus: Corpus,
+    languages: tuple[str, ...],
+) -> list[Survey]:
+    """Clean and survey the languages, side by side; numbers are given in their order."""
+    found: list[Future[Survey]] = []
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        cleaned = deque(pool.submit(clean, language) for language in languages[:AT_ONCE])
+        for language, later in zip_longest(languages, languages[AT_ONCE:]):
+            units = cleaned.popleft().result()
+            found.append(pool.submit(survey, units, register.number(units), corpus, language))
+            if later is not None:
+                cleaned.append(pool.submit(clean, later))
+        return [future.result() for future in found]
 
 
 def _scenes(register: Register, surveys: list[Survey]) -> Scenes:
@@ -135,10 +167,8 @@ def _copies(
 def _coverage(
     surveys: list[Survey], register: Register, languages: tuple[str, ...]
 ) -> pl.DataFrame:
-    kind_of = register.units.select("number", "unit").with_columns(
-        kind=register.units.join(
-            register.scenes.select("scene", "kind"), on="scene", how="left", maintain_order="left"
-        )["kind"]
+    units = register.units.join(register.scenes, on="scene").select(
+        "kind", unit="number", name="unit"
     )
     present = pl.concat(
         [
@@ -153,7 +183,7 @@ def _coverage(
     return (
         present.group_by("unit")
         .agg(pl.col("language").unique())
-        .join(kind_of.rename({"unit": "name", "number": "unit"}), on="unit")
+        .join(units, on="unit")
         .filter(~pl.col("kind").is_in(ONE_LANGUAGE_KINDS))
         .join(every, how="cross")
         .sort("unit")

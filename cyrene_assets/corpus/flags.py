@@ -10,7 +10,16 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from cyrene_assets.corpus.words import UNSEEN, Flags, Vocabulary, Words, places, sample, words_of
+from cyrene_assets.corpus.words import (
+    UNSEEN,
+    Flags,
+    Vocabulary,
+    Words,
+    number_of,
+    places,
+    sampled_characters,
+    words_of,
+)
 
 SCRIPTS = (
     *("Latin", "Greek", "Cyrillic", "Armenian", "Georgian", "Hebrew", "Arabic", "Ethiopic"),
@@ -42,8 +51,8 @@ KNOWN = r"^(?:\{(?:NICKNAME|MCV#8015162#OldValue_1|Img[# ][^{}]*)\})*$"
 
 def main_scripts(texts: pl.Series) -> tuple[str, ...]:
     """Return the scripts that a language's texts are written in."""
-    letters = pl.Series([sample(texts).str.join("").item()])
-    counts = {name: int(letters.str.count_matches(rf"\p{{{name}}}").item()) for name in SCRIPTS}
+    characters = sampled_characters(texts)
+    counts = {name: number_of(rf"\p{{{name}}}", characters) for name in SCRIPTS}
     total = sum(counts.values())
     return tuple(name for name, count in counts.items() if total and count / total >= MAIN_SCRIPT)
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from cyrene_assets.corpus.align import ONE_LANGUAGE_KINDS, Parallel
+from cyrene_assets.corpus.align import TRANSLATABLE, Parallel
 from cyrene_assets.corpus.comparison import FLAGS
 from cyrene_assets.corpus.stats import PREVIEW_CHARACTERS, Table, escape_markdown
 
@@ -35,7 +35,7 @@ class Overview:
 
     ``kinds``: language, kind, units, scenes, characters. ``languages``: a row per language with its
     units, those missing, ``coverage`` (the share of the corpus's units, vendor documents aside,
-    that it has), the share of near-duplicate scenes, and the number of units with each flag.
+    that it has), the number of near-duplicate scenes, and that of the units with each flag.
     ``split``: kind, split, scenes; ``scenes`` counts all of them, ``held_out`` those in validation.
     ``worst``: 20 units to look at first. ``examples``: by flag, the first places.
     """
@@ -100,7 +100,7 @@ def overview(parallel: Parallel, worst: int = WORST_UNITS) -> Overview:
             )
         )
         found = dict(odd["flags"].explode(empty_as_null=False).value_counts().rows())
-        present = units.filter((pl.col("text") != "") & ~pl.col("kind").is_in(ONE_LANGUAGE_KINDS))
+        present = units.filter(TRANSLATABLE)
         lacking = int(missing.get(language, 0))
         total = len(present) + lacking
         languages.append(
