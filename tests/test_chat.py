@@ -155,7 +155,7 @@ def test_a_server_that_dies_amid_an_answer_is_one_message(talk: Conversation, br
     client, model = connect(broken, "right")
     assert model == "m"
     talk.say("Hello.")
-    said = []
+    said: list[str] = []
     with pytest.raises(BuildError, match=rf"{broken}/ failed in the midst of the answer") as caught:
         said.extend(answer(client, model, talk))
     assert said == ["Mind the "]

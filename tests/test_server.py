@@ -11,7 +11,7 @@ import pytest
 
 from cyrene_assets import server
 from cyrene_assets.errors import BuildError, UserError
-from cyrene_assets.store import process_is_alive
+from cyrene_assets.processes import exists
 
 # Stands for the interpreter of the serve toolchain: it answers /health, and dies when asked to.
 FAKE = """#!{python}
@@ -146,7 +146,7 @@ def test_where_this_machine_reaches_it(host: str, asked: str) -> None:
 
 def _gone(process: int) -> bool:
     for _ in range(100):
-        if not process_is_alive(process):
+        if not exists(process):
             return True
         time.sleep(0.05)
     return False
