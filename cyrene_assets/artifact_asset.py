@@ -26,6 +26,7 @@ from cyrene_assets.plain import plain
 from cyrene_assets.project import Project
 from cyrene_assets.runs import claim
 from cyrene_assets.store import LOG, Artifact, CorruptArtifactError, disk_errors, label
+from cyrene_assets.store_lock import in_use
 from cyrene_assets.toolchains import Toolchain, versions
 
 REUSE_TAG = "cyrene/reuse"
@@ -311,7 +312,7 @@ def _materialize(
     digests = {key: record.digest for key, record in records.items()}
     lineage = expected_lineage(spec, project, partition, digests)
     work = project.work / spec.name / (partition or "_")
-    with _one_writer(work, name, context.run.run_id):
+    with in_use(project.store.root), _one_writer(work, name, context.run.run_id):
         if context.run.tags.get(REUSE_TAG) == "true":
             reused = _reuse(spec, project, context, partition, lineage)
             if reused is not None:

@@ -1,6 +1,7 @@
 """``python -m torture``: what `make torture` runs."""
 
 import json
+import logging
 import os
 import time
 from pathlib import Path
@@ -33,7 +34,7 @@ def kills(
 ) -> None:
     """Kill builds at random moments in stages."""
     bench = Bench(folder)
-    _load_code_location(bench)
+    load_code_location(bench)
     from .kills import torment, usual
 
     bench.prepare(stages)
@@ -73,6 +74,51 @@ def fuzz(inputs: int, seed: int, results: Path | None) -> None:
     raise SystemExit(1 if crashes else 0)
 
 
+@main.command()
+@click.option("--folder", type=click.Path(path_type=Path), required=True, help="Where to work.")
+@click.option("--stage", "stages", type=click.Choice(STAGES), multiple=True, required=True)
+@click.option("--trials", default=10, show_default=True, help="Failing disks for each stage.")
+@click.option("--seed", default=0, show_default=True, help="Of the writes that fail.")
+@click.option("--results", type=click.Path(path_type=Path), help="JSON Lines to add to.")
+def disks(
+    folder: Path, stages: tuple[str, ...], trials: int, seed: int, results: Path | None
+) -> None:
+    """Build on disks that are full, or turn read-only, at a random write."""
+    from . import disks as failing
+
+    bench = Bench(folder)
+    load_code_location(bench)
+    bench.prepare(stages)
+    lost = 0
+    for stage in stages:
+        started = time.monotonic()
+        done = failing.start(bench.folder, stage, trials, seed)
+        done.check_returncode()
+        row = json.loads(done.stdout.splitlines()[-1])
+        _tell(row | {"seed": seed, "seconds": round(time.monotonic() - started)}, results)
+        lost += len(row["lost"])
+    raise SystemExit(1 if lost else 0)
+
+
+@main.command()
+@click.option("--folder", type=click.Path(path_type=Path), required=True, help="Where to work.")
+@click.option("--rebuilds", default=50, show_default=True, help="Rebuilds in a row.")
+@click.option("--seed", default=0, show_default=True, help="Of the changes.")
+@click.option("--results", type=click.Path(path_type=Path), help="JSON Lines to add to.")
+def soak(folder: Path, rebuilds: int, seed: int, results: Path | None) -> None:
+    """Rebuild a changing corpus again and again."""
+    load_code_location(Bench(folder))
+    logging.getLogger("dagster").setLevel(logging.ERROR)
+    from . import soak as soaking
+
+    rows = []
+    for row in soaking.soak(folder.absolute() / "soak", rebuilds, seed):
+        rows.append(row)
+        _tell(row, results)
+    click.echo(json.dumps({"growth": soaking.growth(rows)}))
+    raise SystemExit(1 if soaking.grown(rows) else 0)
+
+
 def _tell(row: dict[str, Any], results: Path | None) -> None:
     click.echo(json.dumps(row))
     if results is not None:
@@ -80,7 +126,7 @@ def _tell(row: dict[str, Any], results: Path | None) -> None:
             file.write(json.dumps(row) + "\n")
 
 
-def _load_code_location(bench: Bench) -> None:
+def load_code_location(bench: Bench) -> None:
     """Load the code location for the bench's languages, with the toolchains that are installed."""
     envs = Path(os.environ.get("CYRENE_HOME") or ROOT / ".cyrene").absolute() / "envs"
     for name in ("train", "serve"):
