@@ -1,7 +1,7 @@
 """The parallel corpus: all languages' units side by side, cleaned, flagged and split."""
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -13,6 +13,7 @@ import polars as pl
 from cyrene_assets.corpus.clean import clean_units
 from cyrene_assets.corpus.comparison import Comparison
 from cyrene_assets.corpus.config import Corpus
+from cyrene_assets.corpus.side_by_side import AT_ONCE, side_by_side
 from cyrene_assets.corpus.split import Scenes, assign_split, sharing_scenes
 from cyrene_assets.corpus.survey import Register, Survey, survey
 
@@ -21,9 +22,6 @@ ONE_LANGUAGE_KINDS = ("vendor", "instruction")
 # Cleaned units that every language should have.
 TRANSLATABLE = (pl.col("text") != "") & ~pl.col("kind").is_in(ONE_LANGUAGE_KINDS)
 UNITS = "units"
-# Languages that are looked at side by side: Polars and numpy leave Python to others while they
-# work, and hardly ever keep more than one core busy with one language. Memory grows with it.
-AT_ONCE = 2
 
 
 @dataclass(frozen=True)
@@ -46,9 +44,9 @@ class Parallel:
     duplicates: pl.DataFrame
     copies: pl.DataFrame
 
-    def units(self, language: str) -> pl.DataFrame:
-        """Read the units of a language."""
-        return read_units(self.folder, language)
+    def units(self, language: str, columns: Sequence[str] | None = None) -> pl.DataFrame:
+        """Read the units of a language, or some columns of them."""
+        return read_units(self.folder, language, columns)
 
     def each(self) -> Iterator[tuple[str, pl.DataFrame]]:
         """Yield each language and its units."""
@@ -56,9 +54,10 @@ class Parallel:
             yield language, self.units(language)
 
 
-def read_units(folder: Path, language: str) -> pl.DataFrame:
-    """Read a language's units from the folder of a parallel corpus."""
-    return pl.read_parquet(folder / UNITS / f"{language}.parquet")
+def read_units(folder: Path, language: str, columns: Sequence[str] | None = None) -> pl.DataFrame:
+    """Read a language's units, or some columns of them, from the folder of a parallel corpus."""
+    path = folder / UNITS / f"{language}.parquet"
+    return pl.read_parquet(path, columns=None if columns is None else list(columns))
 
 
 def parallel_corpus(read: Callable[[str], pl.DataFrame], corpus: Corpus, folder: Path) -> Parallel:
@@ -98,8 +97,7 @@ def parallel_corpus(read: Callable[[str], pl.DataFrame], corpus: Corpus, folder:
                 split=split.gather(surveys[index].rows["scene"]),
             ).write_parquet(folder / UNITS / f"{languages[index]}.parquet", statistics=False)
 
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            deque(pool.map(write, range(len(languages))), maxlen=0)
+        side_by_side(write, range(len(languages)))
     return Parallel(
         folder,
         languages,
