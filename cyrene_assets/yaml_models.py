@@ -1,6 +1,7 @@
 """Reading a YAML file into a strict model; errors name the file, the key and the value."""
 
 import json
+from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -26,17 +27,22 @@ def parse_model(model: type[Model], path: Path) -> Model:
             names the file and every key that is wrong, with its value.
     """
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        found: Model = _parsed(model, path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8") from error
     except yaml.YAMLError as error:
         raise UserError(f"{path}: not valid YAML: {error}") from error
-    try:
-        return model.model_validate(data)
     except ValidationError as error:
         raise UserError(f"{path}:\n{_explain(error)}") from error
+    return found
+
+
+@lru_cache(maxsize=64)
+def _parsed(model: type[Model], text: str) -> Model:
+    """Parse a text once: the daemon asks for the same files every few seconds."""
+    return model.model_validate(yaml.safe_load(text))
 
 
 def _explain(error: ValidationError) -> str:
