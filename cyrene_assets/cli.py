@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from cyrene_assets.commands import build, inspect, manage, recipe
+from cyrene_assets.commands import build, chat, inspect, manage, recipe, serve
 from cyrene_assets.errors import CyreneError
 
 
@@ -41,6 +41,8 @@ for _command in (
     inspect.corpus,
     inspect.doctor,
     recipe.recipe,
+    serve.serve,
+    chat.chat,
     manage.toolchain,
     manage.gc,
     manage.ui,

@@ -66,24 +66,8 @@ class Built:
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory, toolchain_environment: dict[str, str]) -> Built:
-    home = tmp_path_factory.mktemp("project") / "home"
-    done = subprocess.run(
-        [str(CYRENE), "build", "--size", "tiny", "--to", "scoreboard"],
-        env={
-            **os.environ,
-            **toolchain_environment,
-            "CYRENE_HOME": str(home),
-            "DAGSTER_HOME": str(home / "dagster"),
-        },
-        cwd=home.parent,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    logs = "\n".join(p.read_text(errors="replace")[-3000:] for p in home.glob("logs/*/*/*.log"))
-    assert done.returncode == 0, f"{done.stdout}{done.stderr}\n{logs}"
-    return Built(home, done.stdout)
+def built(tiny: tuple[Path, str]) -> Built:
+    return Built(*tiny)
 
 
 def test_every_asset_is_there(built: Built) -> None:

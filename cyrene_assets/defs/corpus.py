@@ -87,7 +87,7 @@ def raw_dialog(build: Build) -> Outcome:
 @artifact_asset(
     group_name=GROUP,
     kinds={"polars", "parquet"},
-    code_version="2",
+    code_version="3",
     deps=["raw_dialog"],
     params=lambda project, _: {
         "split": project.corpus.split_params(),
@@ -121,7 +121,7 @@ def parallel_corpus(build: Build) -> Outcome:
     from cyrene_assets.corpus import stats
     from cyrene_assets.corpus.align import parallel_corpus as align
     from cyrene_assets.corpus.overview import overview
-    from cyrene_assets.corpus.split import leaks
+    from cyrene_assets.corpus.split import SPLIT_COLUMNS, leaks
 
     raw = build.inputs_of("raw_dialog")
     parallel = align(
@@ -132,7 +132,11 @@ def parallel_corpus(build: Build) -> Outcome:
     parallel.coverage.write_parquet(build.out / "coverage.parquet", statistics=False)
     parallel.duplicates.write_parquet(build.out / "duplicates.parquet", statistics=False)
     found = overview(parallel)
-    leaking = leaks(parallel.languages, parallel.units, parallel.duplicates)
+    leaking = leaks(
+        parallel.languages,
+        lambda language: parallel.units(language, SPLIT_COLUMNS),
+        parallel.duplicates,
+    )
     with_text = {row["language"] for row in found.kinds if row["characters"]}
     empty = [key for key in build.project.corpus.languages if key not in with_text]
     low = [row["language"] for row in found.languages if row["coverage"] < COVERAGE_TARGET]
