@@ -16,7 +16,7 @@ STAGE = "sft_chat"
 
 
 def set_back(bench: Bench) -> list[str]:
-    """Build, change the corpus under a clock of a year ago and build again; return what is wrong."""
+    """Build, then build a change under a clock of a year ago; return what is wrong."""
     place = bench.folder / "clock"
     bench.restore(STAGE, place)
     in_child(place / "run", partial(build, place, STAGE))

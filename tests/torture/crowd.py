@@ -1,4 +1,4 @@
-"""Several at work at once on one project: builds, literal runs of the same partition, collectors."""
+"""Several at work at once on one project: builds, literal runs, collectors."""
 
 import os
 import random
