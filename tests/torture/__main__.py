@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from .bench import ROOT, STAGES, Bench, environment, write_settings
+from .bench import LIGHT, ROOT, STAGES, Bench, environment, write_settings
 
 
 @click.group()
@@ -46,6 +46,46 @@ def kills(
         row = {**tally.as_dict(), "seed": seed, **how, "seconds": round(time.monotonic() - started)}
         _tell(row, results)
         lost += len(tally.lost)
+    raise SystemExit(1 if lost else 0)
+
+
+@main.command()
+@click.option("--folder", type=click.Path(path_type=Path), required=True, help="Where to work.")
+@click.option("--stage", "stages", type=click.Choice(LIGHT), multiple=True, required=True)
+@click.option("--crowds", default=5, show_default=True, help="Crowds for each stage.")
+@click.option("--seed", default=0, show_default=True, help="Of when each sets to work.")
+@click.option("--results", type=click.Path(path_type=Path), help="JSON Lines to add to.")
+def crowds(
+    folder: Path, stages: tuple[str, ...], crowds: int, seed: int, results: Path | None
+) -> None:
+    """Let builds, literal runs and collectors work on one partition at once."""
+    bench = Bench(folder)
+    load_code_location(bench)
+    from .crowd import gather
+
+    bench.prepare(stages)
+    lost = 0
+    for stage in stages:
+        started = time.monotonic()
+        found = gather(bench, stage, crowds, seed)
+        seconds = round(time.monotonic() - started)
+        _tell(found.as_dict() | {"seed": seed, "seconds": seconds}, results)
+        lost += len(found.lost)
+    raise SystemExit(1 if lost else 0)
+
+
+@main.command()
+@click.option("--folder", type=click.Path(path_type=Path), required=True, help="Where to work.")
+@click.option("--results", type=click.Path(path_type=Path), help="JSON Lines to add to.")
+def clock(folder: Path, results: Path | None) -> None:
+    """Set the clock back by a year between two builds."""
+    bench = Bench(folder)
+    load_code_location(bench)
+    from .clock import STAGE, set_back
+
+    bench.prepare((STAGE,))
+    lost = set_back(bench)
+    _tell({"stage": STAGE, "clock set back": 1, "lost": lost}, results)
     raise SystemExit(1 if lost else 0)
 
 
@@ -92,9 +132,7 @@ def disks(
     lost = 0
     for stage in stages:
         started = time.monotonic()
-        done = failing.start(bench.folder, stage, trials, seed)
-        done.check_returncode()
-        row = json.loads(done.stdout.splitlines()[-1])
+        row = failing.start(bench, stage, trials, seed)
         _tell(row | {"seed": seed, "seconds": round(time.monotonic() - started)}, results)
         lost += len(row["lost"])
     raise SystemExit(1 if lost else 0)
