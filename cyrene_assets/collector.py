@@ -14,6 +14,7 @@ from cyrene_assets.processes import is_dead, owner
 from cyrene_assets.project import Project
 from cyrene_assets.runs import OWNER_TAG, UNFINISHED, end_orphans, forget
 from cyrene_assets.store import Artifact, CorruptArtifactError, label
+from cyrene_assets.store_lock import alone
 
 # The scoreboard compares every one of these that there is.
 EVALUATED = "eval_report"
@@ -32,7 +33,7 @@ def collect(
     Raises:
         BuildError: a build or another run is at work.
     """
-    with one_build(project):
+    with one_build(project), alone(project.store.root):
         end_orphans(instance)
         for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED), limit=1):
             raise BuildError(

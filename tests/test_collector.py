@@ -1,6 +1,8 @@
 import socket
 import subprocess
 import sys
+import threading
+import time
 
 import dagster as dg
 import pytest
@@ -10,6 +12,7 @@ from cyrene_assets.collector import collect
 from cyrene_assets.errors import BuildError
 from cyrene_assets.processes import mark
 from cyrene_assets.runs import OWNER_TAG
+from cyrene_assets.store_lock import alone, in_use
 
 
 def paths(sandbox: Sandbox) -> set[str]:
@@ -124,6 +127,27 @@ def test_an_unreadable_manifest_does_not_take_what_others_need(sandbox: Sandbox)
     (report.path / "manifest.json").write_text("{")
     with pytest.raises(BuildError, match=r"eval_report\[en\|tiny\] .* is corrupt"):
         collect(sandbox.project, sandbox.instance, dry_run=False)
+
+
+def test_not_while_any_run_makes_something(sandbox: Sandbox) -> None:
+    """A literal run holds no build lock."""
+    root = sandbox.project.store.root
+    with in_use(root), in_use(root), pytest.raises(BuildError, match="a run is at work in"):
+        collect(sandbox.project, sandbox.instance, dry_run=False)
+    assert collect(sandbox.project, sandbox.instance, dry_run=False) == []
+
+
+def test_a_run_waits_for_garbage_to_be_gone(sandbox: Sandbox) -> None:
+    """Else it might find the content that it makes in the store, and then it is removed."""
+    before = sandbox.digests()
+    removing = alone(sandbox.project.store.root)
+    removing.__enter__()
+    finished = threading.Timer(1.0, removing.__exit__, (None, None, None))
+    started = time.monotonic()
+    finished.start()
+    assert sandbox.run(["sft_chat"], "en").success
+    assert time.monotonic() - started >= 1.0
+    assert sandbox.digests() == before
 
 
 def test_not_while_a_build_is_at_work(sandbox: Sandbox) -> None:

@@ -18,8 +18,10 @@ def load(path: Path, engine: dict[str, Json]) -> Any:
     """Return a ``vllm.LLM`` that serves the model in ``path``; it never runs code that lies there.
 
     Raises:
-        ProgramError: the folder is broken, its architecture is not supported, or memory is short.
+        ProgramError: the folder is broken or carries code or pickles, its architecture is not
+            supported, or memory is short.
     """
+    _checkpoint.refuse_foreign_files(path)
     architectures = _checkpoint.read_json(path / "config.json").get("architectures")
     if architectures != [ARCHITECTURE]:
         raise ProgramError(

@@ -30,6 +30,7 @@ def main(program: Program) -> dict[str, Json]:
     extras = program.extras
     source, out, work = Path(extras["model"]), Path(extras["out"]), Path(extras["work"])
     scheme, ignore = extras["scheme"], list(extras["ignore"])
+    _checkpoint.refuse_foreign_files(source)
     shapes = {name: tensor.shape for name, tensor in _checkpoint.tensors(source).items()}
     intended = intended_modules(shapes, ignore)
     if not intended:

@@ -19,6 +19,7 @@ from .processes import (
     start,
     tagged,
 )
+from .secrets import SECRETS, holding
 
 Victim = Literal["orchestrator", "tool", "both"]
 VICTIMS: tuple[Victim, ...] = ("orchestrator", "tool", "both")
@@ -60,7 +61,7 @@ def torment(
             if not _kill_one(stage, place, moment, victim, tally, draw, command=command):
                 break
         tally.rebuilds += 1
-        tally.lost += _finish(bench, stage, place)
+        tally.lost += finish(bench, stage, place)
     return tally
 
 
@@ -80,7 +81,8 @@ def _kill_one(
         from helpers import CYRENE
 
         line = [str(CYRENE), "build", "--to", stage]
-        child = start(place / "run", line, {**os.environ, **environment(place), TAG: tag})
+        variables = {**os.environ, **SECRETS, **environment(place), TAG: tag}
+        child = start(place / "run", line, variables)
     else:
         os.environ[TAG] = tag
         child = fork(place / "run", lambda: build(place, stage))
@@ -134,7 +136,7 @@ def _unfinished_runs(place: Path) -> list[str]:
         return [run.run_id for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED))]
 
 
-def _finish(bench: Bench, stage: str, place: Path) -> list[str]:
+def finish(bench: Bench, stage: str, place: Path) -> list[str]:
     """Build undisturbed, and return all that is not as it would be had nobody killed anything."""
     try:
         found = in_child(place / "finish", lambda: _look(place, stage))
@@ -173,6 +175,7 @@ def _look(place: Path, stage: str) -> dict[str, Any]:
             if info.active_slot_count or info.pending_step_count:
                 problems.append(f"a slot of pool {pool} is stuck")
         collect(project, instance, dry_run=False)
+        problems += [f"{path} holds a secret" for path in holding(project.home, SECRETS.values())]
         problems += [
             f"{folder} is left after `cyrene gc`" for folder in project.store.root.glob(".st*/*")
         ]
