@@ -18,7 +18,10 @@ from cyrene_assets.corpus import render
 from cyrene_assets.corpus.align import parallel_corpus, read_units
 from cyrene_assets.corpus.clean import clean_units
 from cyrene_assets.corpus.config import load_corpus
+from cyrene_assets.corpus.lines import COLUMNS
+from cyrene_assets.corpus.overview import overview
 from cyrene_assets.corpus.sources import read_raw
+from cyrene_assets.corpus.split import SPLIT_COLUMNS, leaks
 from cyrene_assets.corpus.tokens import load_tokenizer
 
 BATCH = 500
@@ -57,14 +60,22 @@ class Engine:
         self._write(rows, "raw_dialog", language)
 
     def align(self) -> None:
-        """`parallel_corpus`."""
+        """`parallel_corpus`, with the overview and the proof of the split that go with it."""
         folder = self.out / "parallel_corpus"
         folder.mkdir()
-        parallel_corpus(lambda key: self._table("raw_dialog", key), self.corpus, folder)
+        parallel = parallel_corpus(lambda key: self._table("raw_dialog", key), self.corpus, folder)
+        overview(parallel)
+        found = leaks(
+            parallel.languages,
+            lambda key: parallel.units(key, SPLIT_COLUMNS),
+            parallel.duplicates,
+        )
+        if len(found):
+            raise SystemExit(f"the split leaks: {found}")
 
     def documents(self, language: str) -> None:
         """`cpt_documents`."""
-        units = read_units(self.out / "parallel_corpus", language)
+        units = read_units(self.out / "parallel_corpus", language, COLUMNS)
         documents = render.cpt_documents(units, self.corpus, language)
         self.amounts["documents"] += len(documents)
         self._write(documents, "cpt_documents", language)
@@ -72,7 +83,7 @@ class Engine:
 
     def chats(self, language: str) -> None:
         """`sft_chat`."""
-        units = read_units(self.out / "parallel_corpus", language)
+        units = read_units(self.out / "parallel_corpus", language, COLUMNS)
         chats = render.sft_chats(units, self.corpus, language)
         self.amounts["chats"] += len(chats)
         self._write(chats, "sft_chat", language)

@@ -17,6 +17,7 @@ from mini_corpus import LANGUAGES as LANGUAGES_OF_MINIATURE
 from mini_corpus import write_corpus
 
 from cyrene_assets.recipe import SHIPPED
+from cyrene_assets.store import CorruptArtifactError, Store
 
 pytestmark = pytest.mark.slow
 
@@ -65,24 +66,8 @@ class Built:
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory, toolchain_environment: dict[str, str]) -> Built:
-    home = tmp_path_factory.mktemp("project") / "home"
-    done = subprocess.run(
-        [str(CYRENE), "build", "--size", "tiny", "--to", "scoreboard"],
-        env={
-            **os.environ,
-            **toolchain_environment,
-            "CYRENE_HOME": str(home),
-            "DAGSTER_HOME": str(home / "dagster"),
-        },
-        cwd=home.parent,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    logs = "\n".join(p.read_text(errors="replace")[-3000:] for p in home.glob("logs/*/*/*.log"))
-    assert done.returncode == 0, f"{done.stdout}{done.stderr}\n{logs}"
-    return Built(home, done.stdout)
+def built(tiny: tuple[Path, str]) -> Built:
+    return Built(*tiny)
 
 
 def test_every_asset_is_there(built: Built) -> None:
@@ -217,6 +202,29 @@ def test_the_literal_command_reaches_the_same_instance(
     after = json.loads(built.cyrene("artifacts", "fp8_model", "--json"))[0]
     assert after["run_id"] != before["run_id"]
     assert after["digest"] == before["digest"]
+
+
+@pytest.mark.parametrize("damage", ["flipped", "truncated", "missing"])
+def test_damage_is_found_in_every_file_of_every_artifact(built: Built, damage: str) -> None:
+    rows = json.loads(built.cyrene("artifacts", "--json"))
+    store = Store(built.home / "store")
+    for artifact in (store.locate(r["asset"], r["partition"], r["digest"]) for r in rows):
+        for path in sorted(path for path in artifact.path.rglob("*") if path.is_file()):
+            content = path.read_bytes()
+            middle = len(content) // 2
+            if damage == "missing":
+                path.unlink()
+            elif damage == "truncated" and content:
+                path.write_bytes(content[:middle])
+            else:
+                flipped = bytes([content[middle] ^ 4]) if content else b"x"
+                path.write_bytes(content[:middle] + flipped + content[middle + 1 :])
+            with pytest.raises(CorruptArtifactError) as caught:
+                store.open(artifact.asset, artifact.partition, artifact.digest)
+            assert str(caught.value).startswith(f"{artifact.name} {artifact.digest} is corrupt: ")
+            assert path.name in str(caught.value)
+            path.write_bytes(content)
+    assert len({row["asset"] for row in rows}) >= 14
 
 
 def test_a_corrupt_artifact_is_found_and_rebuilt(

@@ -40,8 +40,9 @@ def _by_kind(documents: "pl.DataFrame") -> list[dict[str, Any]]:
 
 def _units_of(build: Build) -> "pl.DataFrame":
     from cyrene_assets.corpus.align import read_units
+    from cyrene_assets.corpus.lines import COLUMNS
 
-    return read_units(build.input("parallel_corpus").path, build.key)
+    return read_units(build.input("parallel_corpus").path, build.key, COLUMNS)
 
 
 @artifact_asset(

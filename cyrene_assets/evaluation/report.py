@@ -17,6 +17,7 @@ from cyrene_assets.evaluation.catalog import BY_NAME, SCORES
 from cyrene_assets.evaluation.findings import findings
 from cyrene_assets.evaluation.metrics import GAP_RED_FLAG
 from cyrene_assets.evaluation.scores import MEAN, MODEL
+from cyrene_assets.plain import plain
 
 # What the table of all models shows; the tables by language show every score.
 OVERVIEW = (
@@ -240,7 +241,12 @@ def _examples(evaluated: Sequence[Evaluated]) -> Iterator[dict[str, Any]]:
 
 
 def _escape(text: str) -> str:
-    text = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    text = (
+        plain(" ".join(text.split()))
+        .replace("&", "&amp;")
+        .replace("<", "&lt;")
+        .replace(">", "&gt;")
+    )
     text = _MARKDOWN.sub(r"\\\1", text)
     # Bare addresses would become links.
     return text.replace("://", r":\//").replace("www.", r"www\.")
