@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from cyrene_assets.commands import build, chat, inspect, manage, recipe, serve, status
+from cyrene_assets.commands import build, chat, evaluate, inspect, manage, recipe, serve, status
 from cyrene_assets.errors import CyreneError
 
 
@@ -39,6 +39,7 @@ for _command in (
     status.status,
     inspect.artifacts,
     inspect.answers,
+    evaluate.evaluate,
     inspect.corpus,
     inspect.doctor,
     recipe.recipe,

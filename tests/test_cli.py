@@ -137,6 +137,8 @@ def test_init_makes_the_project(inside: Inside) -> None:
         (["answers", "--language", "de"], ["no language 'de'", "en, xq7"]),
         (["answers", "--size", "5B"], ["unknown size '5B'"]),
         (["answers"], ["no generations of tiny yet", "cyrene build"]),
+        (["evaluate", "nowhere"], ["nowhere holds no model", "config.json"]),
+        (["evaluate", ".", "--size", "5B"], ["unknown size '5B'"]),
         (["doctor", "--size", "5B"], ["unknown size '5B'"]),
         (["init", "--size", "5B"], ["unknown size '5B'"]),
     ],
