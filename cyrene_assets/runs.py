@@ -12,7 +12,7 @@ from dagster._core.storage.event_log.schema import (
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from sqlalchemy import delete, func, select
 
-from cyrene_assets.processes import is_dead, owner
+from cyrene_assets.processes import exists, is_dead, owner
 from cyrene_assets.project import Project
 
 OWNER_TAG = "cyrene/owner"
@@ -46,7 +46,7 @@ def end_orphans(instance: dg.DagsterInstance) -> int:
     """
     orphans = 0
     for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)):
-        if is_dead(run.tags.get(OWNER_TAG, "")):
+        if _is_orphan(instance, run):
             instance.report_run_failed(run, "the process that ran this was killed")
             orphans += 1
     events = instance.event_log_storage
@@ -60,6 +60,18 @@ def end_orphans(instance: dg.DagsterInstance) -> int:
         if found is None or found.is_finished:
             events.free_concurrency_slots_for_run(run_id)
     return orphans
+
+
+def _is_orphan(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    if OWNER_TAG in run.tags:
+        return is_dead(run.tags[OWNER_TAG])
+    # Nothing has claimed it yet; Dagster's own worker says its number when it starts.
+    for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ENGINE_EVENT):
+        event = entry.dagster_event
+        said = event.engine_event_data.metadata.get("pid") if event is not None else None
+        if said is not None:
+            return not exists(int(str(said.value)))
+    return False
 
 
 def forget(project: Project, instance: dg.DagsterInstance, needed: Collection[str]) -> int:

@@ -5,6 +5,7 @@ more than it is long (aliases of aliases), or itself (an alias inside of what it
 """
 
 import json
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -34,11 +35,18 @@ def parse_model(model: type[Model], path: Path) -> Model:
         UserError: the file cannot be read, is not YAML, or does not fit the model; the message
             names the file and every key that is wrong, with its value.
     """
-    data = read_yaml(path)
+    text = _text(path)
     try:
-        return model.model_validate(data)
+        found: Model = _parsed(model, path, text)
     except ValidationError as error:
         raise UserError(f"{path}:\n{_explain(error)}") from error
+    return found
+
+
+@lru_cache(maxsize=64)
+def _parsed(model: type[Model], path: Path, text: str) -> Model:
+    """Parse a text once: the daemon asks for the same files every few seconds."""
+    return model.model_validate(_values(path, text))
 
 
 def read_yaml(path: Path) -> Any:
@@ -48,17 +56,24 @@ def read_yaml(path: Path) -> Any:
         UserError: it is no plain file, cannot be read, is not YAML in UTF-8, too large, or nested
             too deep.
     """
+    return _values(path, _text(path))
+
+
+def _text(path: Path) -> str:
     try:
         # A pipe would be waited for.
         if path.exists() and not path.is_file():
             raise UserError(f"{path}: cannot be read: it is no plain file")
         if path.stat().st_size > LARGEST_FILE:
             raise UserError(f"{path}: over {LARGEST_FILE:,} bytes, which no settings need")
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8") from error
+
+
+def _values(path: Path, text: str) -> Any:
     try:
         loader = yaml.SafeLoader(text)
         node = loader.get_single_node()

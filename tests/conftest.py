@@ -120,12 +120,12 @@ def quick_path() -> Iterator[Path]:
 
     Dagster's databases wait for the disk at every step of a run; a busy disk makes that minutes.
     """
-    with _quick_folder() as folder:
+    with quick_folder() as folder:
         yield folder
 
 
 @contextmanager
-def _quick_folder() -> Iterator[Path]:
+def quick_folder() -> Iterator[Path]:
     memory = Path("/dev/shm")
     roomy = memory.is_dir() and shutil.disk_usage(memory).free > 500_000_000
     with tempfile.TemporaryDirectory(prefix="cyrene-", dir=memory if roomy else None) as folder:
@@ -135,9 +135,9 @@ def _quick_folder() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def blank() -> Iterator[Path]:
     """A folder with the miniature corpus and a home with a new instance: copying one is faster."""
-    with _quick_folder() as folder:
+    with quick_folder() as folder:
         write_corpus(folder / "corpus")
-        with pytest.MonkeyPatch.context() as patch, _opened(folder, patch):
+        with pytest.MonkeyPatch.context() as patch, opened(folder, patch):
             pass
         yield folder
 
@@ -145,9 +145,9 @@ def blank() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def built(blank: Path) -> Iterator[Path]:
     """A folder with the miniature corpus and a home in which the corpus assets are built."""
-    with _quick_folder() as folder:
+    with quick_folder() as folder:
         shutil.copytree(blank, folder, dirs_exist_ok=True)
-        with pytest.MonkeyPatch.context() as patch, _opened(folder, patch) as sandbox:
+        with pytest.MonkeyPatch.context() as patch, opened(folder, patch) as sandbox:
             sandbox.build("cpt_documents")
             sandbox.build("sft_chat")
         yield folder
@@ -157,7 +157,7 @@ def built(blank: Path) -> Iterator[Path]:
 def sandbox(built: Path, quick_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator["Sandbox"]:
     """A project of its own in which the corpus assets are built."""
     shutil.copytree(built, quick_path, dirs_exist_ok=True)
-    with _opened(quick_path, monkeypatch) as sandbox:
+    with opened(quick_path, monkeypatch) as sandbox:
         yield sandbox
 
 
@@ -165,7 +165,7 @@ def sandbox(built: Path, quick_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
 def empty(blank: Path, quick_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator["Sandbox"]:
     """A project of its own in which nothing is built."""
     shutil.copytree(blank, quick_path, dirs_exist_ok=True)
-    with _opened(quick_path, monkeypatch) as sandbox:
+    with opened(quick_path, monkeypatch) as sandbox:
         yield sandbox
 
 
@@ -212,7 +212,7 @@ def specs() -> Iterator[None]:
 
 
 @contextmanager
-def _opened(folder: Path, patch: pytest.MonkeyPatch) -> Iterator["Sandbox"]:
+def opened(folder: Path, patch: pytest.MonkeyPatch) -> Iterator["Sandbox"]:
     """Open the project in a folder: its settings, its environment, its instance."""
     from helpers import Sandbox
 

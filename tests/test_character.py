@@ -123,6 +123,7 @@ def test_a_model_whose_check_failed_is_not_served(
         seconds=0.0,
         checks=({"name": "answers", "passed": False, "blocking": True},),
         metadata={},
+        sources={},
     )
     monkeypatch.setattr(lineage, "latest", lambda *_: record)
     with pytest.raises(BuildError, match="failed its check answers"):

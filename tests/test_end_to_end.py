@@ -136,7 +136,7 @@ def test_the_fp8_model_is_quantized_where_it_should_be(built: Built) -> None:
 def test_every_model_answered_in_every_language_and_profile(built: Built) -> None:
     answers = pl.read_parquet(built.artifact("generations") / "generations.parquet")
     assert set(answers["language"]) == set(LANGUAGES)
-    assert set(answers["profile"]) == {"official", "legacy", "adopted"}
+    assert set(answers["profile"]) == {"official", "legacy", "adopted", "unpenalized", "greedy"}
     assert set(answers["model"]) == {"base", "merged", "fp8"}
     assert answers.filter(pl.col("model") == "fp8")["text"].str.strip_chars().str.len_chars().sum()
 
@@ -160,6 +160,20 @@ def test_the_scoreboard_sets_models_beside_the_references(built: Built) -> None:
     page = (folder / "scoreboard.html").read_text(encoding="utf-8")
     assert "://" not in page
     assert (folder / "scoreboard.png").read_bytes().startswith(b"\x89PNG")
+    untold = table.filter(pl.col("value").is_null())
+    assert untold["note"].null_count() == 0
+    told = set(table.drop_nulls("value")["score"])
+    assert told >= {"loss", "cloze", "extraction", "regurgitation", "style", "rep4", "language"}
+
+
+def test_training_shows_on_the_scoreboard(built: Built) -> None:
+    """The trained model loses less than the base on its story, and is asked the same."""
+    table = pl.read_parquet(built.artifact("scoreboard", None) / "scoreboard.parquet")
+    means = table.filter(pl.col("language") == "(mean)", pl.col("score") == "loss")
+    loss = dict(means.select("model", "value").iter_rows())
+    assert loss["fp8"] < 0.8 * loss["base"]
+    page = (built.artifact("scoreboard", None) / "scoreboard.html").read_text(encoding="utf-8")
+    assert "Did continual pretraining help?" in page
 
 
 def test_answers_are_shown(built: Built) -> None:

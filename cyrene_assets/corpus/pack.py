@@ -162,8 +162,7 @@ def _measured(
 def _documents(frame: pl.DataFrame, counter: TokenCounter, limit: int) -> pl.DataFrame:
     documents = frame.select("document", "scene", "kind", "split", "text")
     pieces = cut_documents(documents, counter, limit)
-    messages = pl.Series("messages", map(document_messages, pieces["text"]), dtype=pl.String)
-    return pieces.with_columns(pl.col("scene").alias("unit"), messages).drop("text")
+    return pieces.with_columns(pl.col("scene").alias("unit"), document_messages()).drop("text")
 
 
 def _chats(frame: pl.DataFrame, counter: TokenCounter) -> pl.DataFrame:

@@ -15,7 +15,7 @@ import hashlib
 import importlib
 import pkgutil
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias, cast
@@ -167,8 +167,8 @@ def read_listed(
     return pl.concat([*tables, singly_read()]), left_out
 
 
-def raw_digest(root: Path, corpus: "Corpus", language: str) -> str:
-    """Return the SHA-256 (16 hexadecimal digits) of a language's raw files: names and contents.
+def raw_files(root: Path, corpus: "Corpus", language: str) -> dict[str, str]:
+    """Return the SHA-256 of each of a language's raw files, by its name.
 
     Raises:
         SourceError: the language has no file, or one cannot be read.
@@ -177,10 +177,25 @@ def raw_digest(root: Path, corpus: "Corpus", language: str) -> str:
     from cyrene_assets.corpus.sources._raw_files import file_digest
 
     corpus.language(language)
+    paths = adapter(corpus.source.adapter).files(root, corpus, language)
+    named = [(file_name(path, root), path) for path in paths]
+    return {name: file_digest(path, name) for name, path in named}
+
+
+def raw_digest(root: Path, corpus: "Corpus", language: str) -> str:
+    """Return the digest of a language's raw files as they are now.
+
+    Raises:
+        SourceError, UserError: as ``raw_files``.
+    """
+    return digest_of(raw_files(root, corpus, language))
+
+
+def digest_of(files: Mapping[str, str]) -> str:
+    """Return the SHA-256 (16 hexadecimal digits) of files by name: their names and contents."""
     digest = hashlib.sha256()
-    for path in adapter(corpus.source.adapter).files(root, corpus, language):
-        name = file_name(path, root)
-        digest.update(f"{name}\0{file_digest(path, name)}\n".encode())
+    for name, content in files.items():
+        digest.update(f"{name}\0{content}\n".encode())
     return digest.hexdigest()[:16]
 
 
