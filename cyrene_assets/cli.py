@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from cyrene_assets.commands import build, inspect, manage, recipe
+from cyrene_assets.commands import build, chat, inspect, manage, recipe, serve, status
 from cyrene_assets.errors import CyreneError
 
 
@@ -36,11 +36,14 @@ def main() -> None:
 for _command in (
     build.init,
     build.build,
+    status.status,
     inspect.artifacts,
     inspect.answers,
     inspect.corpus,
     inspect.doctor,
     recipe.recipe,
+    serve.serve,
+    chat.chat,
     manage.toolchain,
     manage.gc,
     manage.ui,

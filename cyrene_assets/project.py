@@ -15,6 +15,7 @@ from pydantic import Field, field_validator, model_validator
 
 from cyrene_assets.errors import UserError
 from cyrene_assets.models import SIZES, model_size
+from cyrene_assets.policy import Rebuild
 from cyrene_assets.recipe import Recipe, load_recipe
 from cyrene_assets.store import Store, disk_errors
 from cyrene_assets.yaml_models import Strict, parse_model
@@ -57,6 +58,9 @@ class ProjectFile(Strict):
         default=(),
         description="Services that trainings report to, by a key in the environment; no artifact "
         "depends on it",
+    )
+    rebuild: Rebuild = Field(
+        default=Rebuild(), description="What is rebuilt by itself when the corpus changes, and when"
     )
 
     @field_validator("recipes", "base_models")

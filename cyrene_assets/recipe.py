@@ -125,7 +125,16 @@ class Evaluation(Strict):
         ge=1, description="Held-out documents whose loss is measured, and as many trained ones"
     )
     text_characters: int = Field(ge=1, description="Longer texts are cut for that, at a line end")
-    models: tuple[Literal["base", "merged", "fp8"], ...] = Field(
+    cloze_per_language: int = Field(
+        ge=0, description="Held-out sentences whose name is swapped, to measure lore"
+    )
+    extraction_per_language: int = Field(
+        ge=0, description="Training texts that are gone on with, and as many held-out ones"
+    )
+    questions_per_language: int = Field(
+        ge=0, le=4, description="Questions of mathematics and code, to see who is out of character"
+    )
+    models: tuple[Literal["base", "cpt", "merged", "fp8"], ...] = Field(
         min_length=1, description="The models that are served and compared"
     )
     profiles: dict[str, Sampling] = Field(min_length=1, description="Sampling settings by name")

@@ -19,11 +19,10 @@ DUPLICATES_TARGET = 0.05
 SHOWN = 20
 
 
-def raw_corpus_digest(project: Project, language: str) -> str:
-    """Return the digest of the raw files of ``language`` as they are now."""
-    from cyrene_assets.corpus.sources import raw_digest
+def _raw_files(project: Project, language: str | None) -> dict[str, str]:
+    from cyrene_assets.corpus.sources import raw_files
 
-    return raw_digest(project.corpus_folder, project.corpus, language)
+    return raw_files(project.corpus_folder, project.corpus, language or "")
 
 
 @dg.observable_source_asset(
@@ -34,14 +33,18 @@ def raw_corpus_digest(project: Project, language: str) -> str:
 )
 def raw_corpus(context: dg.AssetExecutionContext) -> dg.DataVersionsByPartition:
     """Observe the raw files of the languages asked for."""
+    from cyrene_assets.watch import raw_files_of
+
     project = Project.load()
     return dg.DataVersionsByPartition(
-        {key: raw_corpus_digest(project, key) for key in context.partition_keys}
+        {key: raw_files_of(project, key).version for key in context.partition_keys}
     )
 
 
 def _raw_inputs(project: Project, language: str | None) -> dict[str, Any]:
-    return {f"raw_corpus[{language}]": raw_corpus_digest(project, language or "")}
+    from cyrene_assets.corpus.sources import digest_of
+
+    return {f"raw_corpus[{language}]": digest_of(_raw_files(project, language))}
 
 
 @artifact_asset(
@@ -52,6 +55,7 @@ def _raw_inputs(project: Project, language: str | None) -> dict[str, Any]:
     deps=["raw_corpus"],
     params=lambda project, language: project.corpus.source_params(language or ""),
     external_inputs=_raw_inputs,
+    external_files=_raw_files,
 )
 def raw_dialog(build: Build) -> Outcome:
     """Every line and document of one language in one canonical table, speaker and scene attached.

@@ -27,6 +27,7 @@ def main(program: Program) -> dict[str, Json]:
     source, out = Path(extras["model"]), Path(extras["out"])
     saved = Path(extras["work"]) / "quantized"
     shutil.rmtree(saved, ignore_errors=True)
+    _checkpoint.refuse_foreign_files(source)
     program.progress(f"quantizing to {extras['scheme']}")
     linear = _compress(source, saved, extras["scheme"], list(extras["ignore"]))
     program.progress("writing the quantized model")
