@@ -4,7 +4,16 @@ from typing import Any
 
 import click
 
-from cyrene_assets.commands import build, chat, inspect, manage, recipe, serve, status
+from cyrene_assets.commands import (
+    build,
+    chat,
+    export,
+    inspect,
+    manage,
+    recipe,
+    serve,
+    status,
+)
 from cyrene_assets.errors import CyreneError
 
 
@@ -44,6 +53,7 @@ for _command in (
     recipe.recipe,
     serve.serve,
     chat.chat,
+    export.export,
     manage.toolchain,
     manage.gc,
     manage.ui,
