@@ -88,6 +88,7 @@ class ArtifactSpec:
     whatever_exists: bool
     checks: tuple[Check, ...]
     toolchain: Toolchain | None
+    checked_with: Toolchain | None
 
     def upstream(self, partition: str | None) -> Iterator[tuple[str, str | None]]:
         """Yield the artifacts that ``partition`` is made from, as (asset, partition)."""
@@ -169,18 +170,22 @@ class Build:
         *,
         environment: Mapping[str, str],
         secrets: Sequence[str] = (),
+        toolchain: Toolchain | None = None,
     ) -> dict[str, Any]:
-        """Run a program of this asset's toolchain; ``out`` and ``work`` are added to its extras.
+        """Run a program of this asset's toolchain, or of the one that checks what it made.
+
+        ``out`` and ``work`` are added to its extras.
 
         Raises:
             UserError: the toolchain is not installed.
             BuildError: the program failed.
         """
-        if self.spec.toolchain is None:
+        chosen = toolchain or self.spec.toolchain
+        if chosen is None:
             raise ValueError(f"{self.spec.name} names no toolchain")
         return ProgramRun(
             context=self.context,
-            toolchain=self.spec.toolchain,
+            toolchain=chosen,
             program=program,
             extras={**extras, "out": str(self.out), "work": str(self.work)},
             home=self.project.home,
@@ -204,13 +209,15 @@ def artifact_asset(
     checks: Sequence[Check] = (),
     pool: str | None = None,
     toolchain: Toolchain | None = None,
+    checked_with: Toolchain | None = None,
 ) -> Callable[[Callable[[Build], Outcome]], dg.AssetsDefinition]:
     """Make an asset of a function that fills ``build.out``; its docstring is the description.
 
     ``params`` returns the settings that the asset reads, ``external_inputs`` the digests of what
     it reads from outside the store, ``external_files`` the SHA-256 of the files in these by name.
-    With ``whatever_exists`` the asset takes every upstream artifact there is, instead of insisting
-    on each partition.
+    ``checked_with`` is the toolchain of a program that looks at what the first one's made. With
+    ``whatever_exists`` the asset takes every upstream artifact there is, instead of insisting on
+    each partition.
     """
     asset_deps = tuple(dg.AssetDep(d) if isinstance(d, str) else d for d in deps)
     renewal = renewal_of(group_name, gpu=pool is not None)
@@ -229,6 +236,7 @@ def artifact_asset(
             whatever_exists=whatever_exists,
             checks=tuple(checks),
             toolchain=toolchain,
+            checked_with=checked_with,
         )
         SPECS[name] = spec
 
@@ -365,7 +373,8 @@ def _materialize(
                 {
                     **lineage.as_dict(),
                     "fingerprint": lineage.fingerprint,
-                    "toolchain": _toolchain_versions(spec, project),
+                    "toolchain": _toolchain_versions(spec.toolchain, project),
+                    "checked_with": _toolchain_versions(spec.checked_with, project),
                     "measurements": dict(outcome.measurements),
                     "run_id": context.run.run_id,
                 },
@@ -468,10 +477,10 @@ def _open(project: Project, record: Record) -> Artifact:
         raise
 
 
-def _toolchain_versions(spec: ArtifactSpec, project: Project) -> dict[str, str]:
-    if spec.toolchain is None:
+def _toolchain_versions(toolchain: Toolchain | None, project: Project) -> dict[str, str]:
+    if toolchain is None:
         return {}
-    return versions(spec.toolchain.python(project.home), spec.toolchain.packages)
+    return versions(toolchain.python(project.home), toolchain.packages)
 
 
 @contextmanager

@@ -116,9 +116,10 @@ def check_toolchains(project: Project, steps: Sequence[Step]) -> None:
         UserError: one is not installed.
     """
     for step in steps:
-        toolchain = planner.find_asset(step.asset).toolchain
-        if step.reason is not None and toolchain is not None:
-            toolchain.python(project.home)
+        spec = planner.find_asset(step.asset)
+        for toolchain in (spec.toolchain, spec.checked_with):
+            if step.reason is not None and toolchain is not None:
+                toolchain.python(project.home)
 
 
 @contextmanager

@@ -4,7 +4,17 @@ from typing import Any
 
 import click
 
-from cyrene_assets.commands import build, chat, evaluate, inspect, manage, recipe, serve, status
+from cyrene_assets.commands import (
+    build,
+    chat,
+    evaluate,
+    export,
+    inspect,
+    manage,
+    recipe,
+    serve,
+    status,
+)
 from cyrene_assets.errors import CyreneError
 
 
@@ -45,6 +55,7 @@ for _command in (
     recipe.recipe,
     serve.serve,
     chat.chat,
+    export.export,
     manage.toolchain,
     manage.gc,
     manage.ui,

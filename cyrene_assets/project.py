@@ -76,6 +76,13 @@ class ProjectFile(Strict):
         default=Rebuild(), description="What is rebuilt by itself when the corpus changes, and when"
     )
 
+    @field_validator("corpus")
+    @classmethod
+    def _corpus_is_a_name_or_a_path(cls, value: str) -> str:
+        if value in {"", ".", ".."} or "\0" in value:
+            raise ValueError("must be the name of a folder of CYRENE_CORPORA, or a path")
+        return value
+
     @field_validator("recipes", "base_models")
     @classmethod
     def _keys_are_sizes(cls, value: dict[str, object]) -> dict[str, object]:

@@ -110,6 +110,17 @@ def test_help_and_version_are_quick(cyrene: Command) -> None:
     assert not (cyrene.home / "dagster").exists()
 
 
+def test_every_server_listens_on_loopback_unless_told_otherwise() -> None:
+    hosts = {
+        name: option.default
+        for name, command in main.commands.items()
+        for option in command.params
+        if option.name == "host"
+    }
+    assert "ui" in hosts
+    assert set(hosts.values()) == {"127.0.0.1"}
+
+
 def test_init_makes_the_project(inside: Inside) -> None:
     (inside.home / "project.yaml").unlink()
     corpus = str(inside.home.parent / "corpus")

@@ -66,6 +66,8 @@ def test_what_is_saved_is_read(home: Path) -> None:
         ("base_models: {huge: {path: x}}\n", ["base_models", "unknown size 'huge'"]),
         ("corpus: [sample]\n", ["corpus", '["sample"]']),
         ("corpus: {\n", ["not valid YAML"]),
+        ("corpus: ..\n", ["corpus", "must be the name of a folder"]),
+        ("corpus: ''\n", ["corpus", "must be the name of a folder"]),
         ("- corpus\n", ["(the whole file)"]),
     ],
 )

@@ -111,7 +111,7 @@ def survey(cleaned: pl.DataFrame, numbers: pl.DataFrame, corpus: Corpus, languag
     same = pl.struct("unit", raw).hash()
     # What is held out must not be nearly the same as what is trained on, so what is compared is
     # what both will read.
-    rendered = cleaned.with_columns(flags=_left_out(cleaned), split=pl.lit("train"))
+    rendered = cleaned.with_columns(flags=left_out(cleaned), split=pl.lit("train"))
     documents = cpt_documents(rendered, corpus, language)
     chats = sft_chats(rendered, corpus, language)
     words = words_of(documents["text"])
@@ -146,7 +146,7 @@ def survey(cleaned: pl.DataFrame, numbers: pl.DataFrame, corpus: Corpus, languag
     )
 
 
-def _left_out(cleaned: pl.DataFrame) -> pl.Series:
+def left_out(cleaned: pl.DataFrame) -> pl.Series:
     """Return the flags that are known of a unit alone and leave it out of training."""
     unknown, empty = cleaned["placeholders"].list.len() > 0, cleaned["text"] == ""
     combined = [[], ["unknown_placeholder"], ["empty"], ["unknown_placeholder", "empty"]]

@@ -190,7 +190,8 @@ def _cell(row: dict[str, Any], score: str) -> dict[str, Any]:
 
 def _number(value: float, unit: str) -> str:
     if unit == "share":
-        return f"{100 * value:.1f}%" if abs(value) < 0.9995 else f"{100 * value:.0f}%"
+        percent = round(100 * value, 1) + 0.0
+        return f"{percent:.1f}%" if abs(percent) < 100 else f"{percent:.0f}%"
     return format_value(float(value)) if abs(value) < 10 else f"{value:,.1f}"
 
 

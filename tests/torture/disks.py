@@ -6,9 +6,7 @@ This module runs in a process with ``failing_disk.c`` preloaded; each trial is a
 import ctypes
 import errno
 import json
-import os
 import random
-import subprocess
 import sys
 from collections import Counter
 from dataclasses import dataclass, field
@@ -16,11 +14,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from .bench import ROOT, Bench, build
+from .bench import Bench, build
+from .preloaded import compiled, run
 from .processes import in_child
 
-SOURCE = Path(__file__).with_name("failing_disk.c")
-LIBRARY = "failing_disk.so"
 ERRORS = {"full": errno.ENOSPC, "read-only": errno.EROFS}
 # Where it fails: under the artifacts, or under Dagster's databases, which write far oftener.
 AREAS = ("store", "dagster")
@@ -41,27 +38,12 @@ class Disks:
         return {**vars(self), "ends": dict(self.ends)}
 
 
-def start(folder: Path, stage: str, trials: int, seed: int) -> "subprocess.CompletedProcess[str]":
-    """Run the trials in a process with the failing disk; it prints the results as JSON.
-
-    Raises:
-        subprocess.CalledProcessError: there is no C compiler, or it failed.
-    """
-    library = folder / LIBRARY
-    subprocess.run(
-        ["cc", "-shared", "-fPIC", "-O1", "-o", str(library), str(SOURCE), "-ldl"], check=True
-    )
-    return subprocess.run(
-        [sys.executable, "-m", "torture.disks", str(folder), stage, str(trials), str(seed)],
-        env={
-            **os.environ,
-            "LD_PRELOAD": str(library),
-            "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")]),
-        },
-        stdout=subprocess.PIPE,
-        text=True,
-        check=False,
-    )
+def start(bench: Bench, stage: str, trials: int, seed: int) -> dict[str, Any]:
+    """Run the trials in a process with the failing disk; return the results as a JSON value."""
+    library = compiled("failing_disk", bench.folder)
+    done = run(library, "disks", bench.folder, stage, trials, seed)
+    results: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return results
 
 
 def fail(bench: Bench, stage: str, trials: int, seed: int) -> Disks:
@@ -113,10 +95,8 @@ def _attempt(place: Path, stage: str, area: str, at: int, number: int) -> dict[s
 def main() -> None:
     """Run trials in this process and print them."""
     folder, stage, trials, seed = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
-    from .__main__ import load_code_location
-
     bench = Bench(folder)
-    load_code_location(bench)
+    bench.load_code_location()
     print(json.dumps(fail(bench, stage, trials, seed).as_dict()))
 
 
