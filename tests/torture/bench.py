@@ -22,6 +22,7 @@ LIGHT = (
     *("packed_cpt", "packed_sft"),
 )
 HEAVY = ("cpt_checkpoint", "lora_adapter", "merged_model", "fp8_model", "generations")
+TOOLS = ("base_model", *HEAVY)
 REPORTS = ("eval_report", "scoreboard")
 STAGES = (*LIGHT, *HEAVY, *REPORTS)
 # vLLM's order of additions depends on how requests meet.
@@ -45,6 +46,20 @@ class Bench:
         if not self.corpus.is_dir():
             write_corpus(self.corpus)
             _write_recipe(self.recipe)
+
+    def load_code_location(self) -> None:
+        """Load the code location for the bench's languages, with the installed toolchains."""
+        envs = Path(os.environ.get("CYRENE_HOME") or ROOT / ".cyrene").absolute() / "envs"
+        for name in ("train", "serve"):
+            variable = f"CYRENE_{name.upper()}_PYTHON"
+            os.environ.setdefault(variable, str(envs / name / "bin" / "python"))
+        os.environ["DAGSTER_DISABLE_TELEMETRY"] = "1"
+        first = self.folder / "first"
+        write_settings(first / "home", self.corpus, self.recipe)
+        os.environ.update(environment(first))
+        from helpers import code_location
+
+        code_location()
 
     def prepare(self, stages: tuple[str, ...]) -> None:
         """Build up to the last of ``stages``; what an earlier call built is taken as it is."""

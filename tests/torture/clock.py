@@ -47,12 +47,10 @@ def set_back(bench: Bench) -> list[str]:
 def main() -> None:
     """Build in this process, whose clock is set back."""
     folder, right = Path(sys.argv[1]), float(sys.argv[2])
-    from .__main__ import load_code_location
-
     if time.time() > right - YEAR / 2:
         raise SystemExit("the clock is not set back")
     bench = Bench(folder)
-    load_code_location(bench)
+    bench.load_code_location()
     print(json.dumps(build(bench.folder / "clock", STAGE)))
 
 

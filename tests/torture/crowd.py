@@ -83,14 +83,15 @@ def _literal_run(place: Path, stage: str) -> bool:
     os.environ.update(environment(place))
     project = Project.load()
     prepare(project, place)
-    definition = SPECS[stage].partitions_def
+    keys_of = SPECS[stage].partitions_def
+    partition = keys_of.get_partition_keys()[0] if keys_of is not None else None
     keys = [dg.AssetKey(stage)]
     job = code_location().resolve_implicit_job_def_def_for_assets(keys)
     assert job is not None
     with open_instance(project) as instance:
         done = job.execute_in_process(
             instance=instance,
-            partition_key="tiny" if stage.startswith("packed") else definition and "en",
+            partition_key=partition,
             asset_selection=keys,
             raise_on_error=False,
         )

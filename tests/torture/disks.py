@@ -95,10 +95,8 @@ def _attempt(place: Path, stage: str, area: str, at: int, number: int) -> dict[s
 def main() -> None:
     """Run trials in this process and print them."""
     folder, stage, trials, seed = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
-    from .__main__ import load_code_location
-
     bench = Bench(folder)
-    load_code_location(bench)
+    bench.load_code_location()
     print(json.dumps(fail(bench, stage, trials, seed).as_dict()))
 
 

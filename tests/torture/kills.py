@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from .bench import INDETERMINATE, LIGHT, REPORTS, Bench, build, environment
+from .bench import INDETERMINATE, Bench, build, environment
 from .processes import (
     TAG,
     end_within,
@@ -197,9 +197,3 @@ def invisible_damage(sandbox: Any) -> Iterator[str]:
     for name, digest in sandbox.digests().items():
         if (name, digest) not in seen:
             yield f"{name} {digest} is recorded and not there"
-
-
-def usual(stage: str) -> dict[str, Any]:
-    """Return how a stage is killed: how often in a row, and whether through the command."""
-    light = stage in LIGHT or stage in REPORTS
-    return {"in_a_row": 3 if light else 5, "command": not light}
