@@ -120,11 +120,17 @@ COLUMNS = [
 
 
 def table(fidelity: Mapping[str, Mapping[str, Any]]) -> "pl.DataFrame":
-    """Return what :func:`by_language` gave as a table with the columns `COLUMNS`."""
+    """Return what :func:`by_language` gave as a table to read, with the columns `COLUMNS`.
+
+    Divergences are text of two digits: they are small, and differ by orders of magnitude.
+    """
     import polars as pl
 
-    rows = [{"language": language, **values} for language, values in fidelity.items()]
-    kinds = [pl.String, pl.Int64, *[pl.Float64] * 4]
+    rows = [
+        {"language": language, **values, "mean_kl": f"{values['mean_kl']:.2g}"}
+        for language, values in fidelity.items()
+    ]
+    kinds = [pl.String, pl.Int64, pl.Float64, pl.String, pl.Float64, pl.Float64]
     return pl.DataFrame(rows, schema=dict(zip(COLUMNS, kinds, strict=True)))
 
 
