@@ -21,7 +21,7 @@ from cyrene_assets.corpus.config import load_corpus
 from cyrene_assets.corpus.lines import COLUMNS
 from cyrene_assets.corpus.overview import overview
 from cyrene_assets.corpus.side_by_side import side_by_side
-from cyrene_assets.corpus.sources import read_raw
+from cyrene_assets.corpus.sources import read_listed
 from cyrene_assets.corpus.split import SPLIT_COLUMNS, leaks
 from cyrene_assets.corpus.survey import left_out
 from cyrene_assets.corpus.tokens import TokenCounter
@@ -54,7 +54,7 @@ class Engine:
 
     def read(self, language: str) -> None:
         """`raw_dialog`."""
-        rows = read_raw(self.folder, self.corpus, language)
+        rows, _ = read_listed(self.folder, self.corpus, language)
         self.amounts["rows"] += len(rows)
         self.amounts["characters"] += int(rows["text"].str.len_chars().sum())
         self._write(rows, "raw_dialog", language)
@@ -99,7 +99,7 @@ class Engine:
 
     def render_alone(self, language: str) -> None:
         """Do what a builder without alignment does: read, clean, render and write."""
-        rows = read_raw(self.folder, self.corpus, language)
+        rows, _ = read_listed(self.folder, self.corpus, language)
         player = self.corpus.languages[language].player
         cleaned = clean_units(rows, player)
         units = cleaned.with_columns(split=pl.lit("train"), flags=left_out(cleaned))

@@ -125,16 +125,6 @@ def adapter(name: str) -> Adapter:
     return cast(Adapter, importlib.import_module(f"{__name__}.{name}"))
 
 
-def read_raw(root: Path, corpus: "Corpus", language: str) -> "pl.DataFrame":
-    """Read a language of the corpus in folder ``root`` into the ``raw_dialog`` table.
-
-    Raises:
-        SourceError: the language's files are missing or wrong.
-        UserError: the corpus lists no such language.
-    """
-    return read_listed(root, corpus, language)[0]
-
-
 def read_listed(
     root: Path, corpus: "Corpus", language: str
 ) -> tuple["pl.DataFrame", list[Problem]]:
