@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 import dagster as dg
 
 from cyrene_assets.errors import UserError
+from cyrene_assets.models import SIZES
 from cyrene_assets.policy import Renewal
 from cyrene_assets.project import Project
 
@@ -121,6 +122,31 @@ class Allowed(_Custom):
         return dg.AutomationResult(context, _subset(context, lambda _: allowed))
 
 
+class GpuTurn(_Custom):
+    """True for one artifact at a time, and while no run that uses a GPU is on its way.
+
+    Runs that waited for the GPU would take the places of others in the meantime.
+    """
+
+    words = "no other run is at the GPU, or asks for it first"
+
+    def evaluate(self, context: Context) -> Result:
+        """Give the turn to the first that asks: conditions are evaluated in the assets' order."""
+        view, candidates = context.asset_graph_view, context.candidate_subset
+        nothing = dg.AutomationResult(context, context.get_empty_subset())
+        if candidates.is_empty or view in _TURNS or _gpu_is_taken(_outlook(context)):
+            return nothing
+        due = {key.partition_key for key in candidates.expensively_compute_asset_partitions()}
+        _TURNS[view] = turn = next(size for size in SIZES if size in due)
+        return dg.AutomationResult(context, _subset(context, lambda key: key == turn))
+
+
+def _gpu_is_taken(found: "Outlook") -> bool:
+    from cyrene_assets.artifact_asset import SPECS
+
+    return any(asset in SPECS and SPECS[asset].gpu for asset, _ in found.at_work)
+
+
 def _subset(context: Context, holds: Callable[[str | None], bool]) -> Any:
     """Return the candidates whose partition key fulfils ``holds``."""
     candidates = context.candidate_subset
@@ -130,6 +156,8 @@ def _subset(context: Context, holds: Callable[[str | None], bool]) -> Any:
     )
 
 
+# Who has the turn at the GPU in a tick.
+_TURNS: "WeakKeyDictionary[Any, str]" = WeakKeyDictionary()
 # All conditions of one tick ask about the same moment.
 _OUTLOOKS: "WeakKeyDictionary[Any, Outlook]" = WeakKeyDictionary()
 
@@ -146,7 +174,7 @@ def _outlook(context: Context) -> "Outlook":
         except UserError:
             # A project.yaml, corpus.yaml or recipe that does not fit: nothing can be told until it
             # is mended, and the sensor that watches the corpus says what is wrong.
-            _OUTLOOKS[view] = Outlook({}, {})
+            _OUTLOOKS[view] = Outlook({}, {}, {})
     return _OUTLOOKS[view]
 
 
@@ -169,18 +197,25 @@ _RENEWED = (
 # whose source in project.yaml was changed, is copied or downloaded: up to 20 GB.
 AT_ONCE = _RENEWED.with_label("renewed at once")
 # Minutes to days of GPU time: a continued pretraining, a fine-tuning and a merge for each size.
-TRAINING = (_RENEWED & Allowed("training")).with_label("renewed as the policy of training says")
+TRAINING = (_RENEWED & Allowed("training") & GpuTurn()).with_label(
+    "renewed as the policy of training says"
+)
 # Seconds to minutes of GPU time for each size.
-QUANTIZATION = (_RENEWED & Allowed("quantization")).with_label(
+QUANTIZATION = (_RENEWED & Allowed("quantization") & GpuTurn()).with_label(
     "renewed as the policy of quantization says"
 )
-# Minutes of GPU time to serve each size's models, seconds to score them.
+# Minutes of GPU time to serve each size's models.
+GENERATION = (_RENEWED & Allowed("evaluation") & GpuTurn()).with_label(
+    "renewed as the policy of evaluation says, on the GPU"
+)
+# Seconds of processor time to score what the models said.
 EVALUATION = (_RENEWED & Allowed("evaluation")).with_label(
     "renewed as the policy of evaluation says"
 )
-RENEWALS: dict[Renewal, Condition] = {
-    "at once": AT_ONCE,
-    "training": TRAINING,
-    "quantization": QUANTIZATION,
-    "evaluation": EVALUATION,
-}
+
+
+def condition_of(renewal: Renewal, *, gpu: bool) -> dg.AutomationCondition[dg.AssetKey]:
+    """Return the condition of an asset, by what its rebuild waits for."""
+    if renewal == "evaluation":
+        return GENERATION if gpu else EVALUATION
+    return {"at once": AT_ONCE, "training": TRAINING, "quantization": QUANTIZATION}[renewal]

@@ -265,6 +265,20 @@ def test_a_corpus_yaml_that_does_not_fit_starts_nothing(ticks: Ticks) -> None:
     assert ticks.tick() == ["raw_dialog[en]"]
 
 
+def test_one_run_at_a_time_uses_the_gpu(ticks: Ticks) -> None:
+    for name in ["base_model[2B]", "packed_cpt[2B]", "cpt_checkpoint[2B]"]:
+        ticks.made(name)
+    change(ticks, "en")
+    for name in ["raw_dialog[en]", "parallel_corpus", *RENDERED, *SETS, "packed_cpt[2B]"]:
+        ticks.made(name)
+    assert ticks.tick() == ["cpt_checkpoint[tiny]"]
+    run = ticks.started(["cpt_checkpoint"], "tiny")
+    assert ticks.tick() == []
+    ticks.ended(run, failed=True)
+    # What failed does not keep the GPU from the others.
+    assert ticks.tick() == ["cpt_checkpoint[2B]"]
+
+
 def test_a_language_that_was_never_built_joins_the_others_once_they_are_begun(
     empty: Sandbox,
 ) -> None:

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.events import EngineEventData
 from filelock import FileLock
 from helpers import Sandbox
+from ticks import Ticks
 
 from cyrene_assets import builder
 from cyrene_assets.errors import BuildError, UserError
@@ -119,6 +121,82 @@ def test_runs_whose_process_died_are_ended(empty: Sandbox) -> None:
         **dict.fromkeys((alive, elsewhere, foreign), dg.DagsterRunStatus.STARTED),
     }
     assert builder.end_orphans(empty.instance) == 0
+
+
+def test_runs_of_the_daemon_whose_process_died_are_ended(empty: Sandbox) -> None:
+    dead = subprocess.Popen([sys.executable, "-S", "-c", ""])
+    dead.wait()
+    ended = []
+    for process in (dead.pid, os.getpid()):
+        run_id = add_run(empty.instance, None)
+        run = empty.instance.get_run_by_id(run_id)
+        assert run is not None
+        # What Dagster's own worker says when it starts.
+        empty.instance.report_engine_event(
+            "Started process for run", run, EngineEventData.in_process(process)
+        )
+        ended.append(run_id)
+    assert builder.end_orphans(empty.instance) == 1
+    statuses = [run.status for key in ended if (run := empty.instance.get_run_by_id(key))]
+    assert statuses == [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.STARTED]
+
+
+def test_a_build_waits_for_a_run_that_makes_the_same(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticks = Ticks(sandbox)
+    sandbox.edit("corpus.yaml", lambda text: text.replace("Ad'a nu ta.", "Ad'a nu."))
+    run = ticks.started(["sft_chat"], "xq7")
+    other = ticks.started(["sft_chat"], "en")
+    naps = []
+
+    def nap(seconds: float) -> None:
+        naps.append(seconds)
+        assert sandbox.instance.get_runs_count() == runs
+        if len(naps) == 3:
+            ticks.ended(run)
+
+    runs = sandbox.instance.get_runs_count()
+    monkeypatch.setattr(builder, "sleep", nap)
+    ran, events = sandbox.build("sft_chat")
+    assert len(naps) == 3
+    assert (events[0].kind, events[0].step) == ("warning", "sft_chat[xq7]")
+    assert events[0].detail == f"run {run.run_id} is making it: waiting for it to end"
+    assert ran == ["sft_chat[xq7]"]
+    ticks.ended(other)
+
+
+def test_a_build_does_nothing_where_the_run_that_it_waited_for_did_it(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticks = Ticks(sandbox)
+    sandbox.edit("corpus.yaml", lambda text: text.replace("Ad'a nu ta.", "Ad'a nu."))
+    run = ticks.started(["sft_chat"], "xq7")
+
+    def nap(_seconds: float) -> None:
+        ticks.made("sft_chat[xq7]")
+        ticks.ended(run)
+
+    monkeypatch.setattr(builder, "sleep", nap)
+    assert sandbox.build("sft_chat")[0] == []
+
+
+def test_a_run_in_a_queue_that_nobody_serves_is_not_waited_for(sandbox: Sandbox) -> None:
+    sandbox.edit("corpus.yaml", lambda text: text.replace("Ad'a nu ta.", "Ad'a nu."))
+    run = Ticks(sandbox).started(["sft_chat"], "xq7", status=dg.DagsterRunStatus.NOT_STARTED)
+    queued = dg.DagsterEvent(
+        event_type_value=dg.DagsterEventType.RUN_ENQUEUED.value, job_name=run.job_name
+    )
+    sandbox.instance.report_dagster_event(queued, run.run_id)
+    assert sandbox.build("sft_chat")[0] == ["sft_chat[xq7]"]
+
+
+def test_whether_a_build_is_at_work(sandbox: Sandbox) -> None:
+    project = sandbox.project
+    assert not builder.build_at_work(project)
+    with builder.one_build(project):
+        assert builder.build_at_work(project)
+    assert not builder.build_at_work(project)
 
 
 def test_missing_toolchains_are_found_before_anything_runs(

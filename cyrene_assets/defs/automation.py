@@ -4,14 +4,13 @@ The conditions of the assets are in ``cyrene_assets.conditions``.
 """
 
 import json
-import time
 from datetime import UTC, datetime
 from pathlib import Path
+from time import time
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from cyrene_assets.artifact_asset import REUSE_TAG
 from cyrene_assets.errors import UserError
 from cyrene_assets.project import Project
 from cyrene_assets.store import fingerprint
@@ -25,7 +24,7 @@ RAW = "raw_corpus"
 # Seconds between two looks at the files, and between two evaluations of the conditions: a stage
 # starts so long after the one before it at the latest.
 WATCH_SECONDS = 10
-RENEW_SECONDS = 10
+RENEW_SECONDS = 5
 
 
 @dg.asset(group_name=GROUP, kinds={"markdown"}, code_version="1")
@@ -74,7 +73,7 @@ def corpus_watch(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     old = watch.Watch(**cursor.get("watch", {}))
     events: list[dg.AssetObservation | dg.AssetMaterialization]
     try:
-        new = old.next(watch.look(project), time.time(), project.settings.rebuild.settle_seconds)
+        new = old.next(watch.look(project), time(), project.settings.rebuild.settle_seconds)
         events, said = _observed(project, context.instance, old, new)
         if said is None:
             new = old
@@ -141,7 +140,6 @@ renewal = dg.AutomationConditionSensorDefinition(
     use_user_code_server=True,
     # A run for each partition: a backfill would give all of them one version of their data.
     emit_backfills=False,
-    run_tags={REUSE_TAG: "true"},
     description="Starts what the assets' automation conditions ask for: corpus assets and training "
     "sets at once; training, quantization and evaluation as `rebuild` in project.yaml says. "
     "Renews what was built before, and never begins a size.",
