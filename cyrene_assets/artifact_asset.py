@@ -23,9 +23,12 @@ from cyrene_assets import lineage as lineages
 from cyrene_assets.errors import BuildError, CyreneError, UserError
 from cyrene_assets.lineage import Lineage, Record
 from cyrene_assets.pipes import ProgramRun
+from cyrene_assets.plain import plain
 from cyrene_assets.policy import Renewal, renewal_of
 from cyrene_assets.project import Project
+from cyrene_assets.runs import claim
 from cyrene_assets.store import LOG, Artifact, CorruptArtifactError, disk_errors, label
+from cyrene_assets.store_lock import in_use
 from cyrene_assets.toolchains import Toolchain, versions
 
 REUSE_TAG = "cyrene/reuse"
@@ -86,6 +89,7 @@ class ArtifactSpec:
     whatever_exists: bool
     checks: tuple[Check, ...]
     toolchain: Toolchain | None
+    checked_with: Toolchain | None
 
     def upstream(self, partition: str | None) -> Iterator[tuple[str, str | None]]:
         """Yield the artifacts that ``partition`` is made from, as (asset, partition)."""
@@ -167,18 +171,22 @@ class Build:
         *,
         environment: Mapping[str, str],
         secrets: Sequence[str] = (),
+        toolchain: Toolchain | None = None,
     ) -> dict[str, Any]:
-        """Run a program of this asset's toolchain; ``out`` and ``work`` are added to its extras.
+        """Run a program of this asset's toolchain, or of the one that checks what it made.
+
+        ``out`` and ``work`` are added to its extras.
 
         Raises:
             UserError: the toolchain is not installed.
             BuildError: the program failed.
         """
-        if self.spec.toolchain is None:
+        chosen = toolchain or self.spec.toolchain
+        if chosen is None:
             raise ValueError(f"{self.spec.name} names no toolchain")
         return ProgramRun(
             context=self.context,
-            toolchain=self.spec.toolchain,
+            toolchain=chosen,
             program=program,
             extras={**extras, "out": str(self.out), "work": str(self.work)},
             home=self.project.home,
@@ -202,13 +210,15 @@ def artifact_asset(
     checks: Sequence[Check] = (),
     pool: str | None = None,
     toolchain: Toolchain | None = None,
+    checked_with: Toolchain | None = None,
 ) -> Callable[[Callable[[Build], Outcome]], dg.AssetsDefinition]:
     """Make an asset of a function that fills ``build.out``; its docstring is the description.
 
     ``params`` returns the settings that the asset reads, ``external_inputs`` the digests of what
     it reads from outside the store, ``external_files`` the SHA-256 of the files in these by name.
-    With ``whatever_exists`` the asset takes every upstream artifact there is, instead of insisting
-    on each partition.
+    ``checked_with`` is the toolchain of a program that looks at what the first one's made. With
+    ``whatever_exists`` the asset takes every upstream artifact there is, instead of insisting on
+    each partition.
     """
     asset_deps = tuple(dg.AssetDep(d) if isinstance(d, str) else d for d in deps)
     renewal = renewal_of(group_name, gpu=pool is not None)
@@ -228,6 +238,7 @@ def artifact_asset(
             whatever_exists=whatever_exists,
             checks=tuple(checks),
             toolchain=toolchain,
+            checked_with=checked_with,
         )
         SPECS[name] = spec
 
@@ -318,6 +329,7 @@ def _materialize(
     spec: ArtifactSpec, function: Callable[[Build], Outcome], context: dg.AssetExecutionContext
 ) -> dg.MaterializeResult[Any]:
     project = Project.load()
+    claim(context.instance, context.run)
     partition = str(context.partition_key) if context.has_partition_key else None
     name = label(spec.name, partition)
     records = current_inputs(spec, context.instance, partition)
@@ -325,7 +337,7 @@ def _materialize(
     sources = spec.external_files(project, partition)
     lineage = expected_lineage(spec, project, partition, digests)
     work = project.work / spec.name / (partition or "_")
-    with _one_writer(work, name, context.run.run_id):
+    with in_use(project.store.root), _one_writer(work, name, context.run.run_id):
         if context.run.tags.get(REUSE_TAG) != "false":
             reused = _reuse(spec, project, context, partition, lineage)
             if reused is not None:
@@ -363,7 +375,8 @@ def _materialize(
                 {
                     **lineage.as_dict(),
                     "fingerprint": lineage.fingerprint,
-                    "toolchain": _toolchain_versions(spec, project),
+                    "toolchain": _toolchain_versions(spec.toolchain, project),
+                    "checked_with": _toolchain_versions(spec.checked_with, project),
                     "measurements": dict(outcome.measurements),
                     "run_id": context.run.run_id,
                 },
@@ -382,13 +395,18 @@ def _result(
 ) -> dg.MaterializeResult[Any]:
     blocking = {check.name for check in spec.checks if check.blocking}
     checks = [
-        {"name": c.name, "passed": c.passed, "blocking": c.name in blocking, "detail": c.detail}
+        {
+            "name": c.name,
+            "passed": c.passed,
+            "blocking": c.name in blocking,
+            "detail": plain(c.detail),
+        }
         for c in outcome.checks
     ]
     size = sum(file["bytes"] for file in artifact.manifest["files"].values())
     return dg.MaterializeResult(
         metadata={
-            "summary": outcome.summary,
+            "summary": plain(outcome.summary),
             **outcome.metadata,
             "digest": artifact.digest,
             "path": dg.MetadataValue.path(str(artifact.path)),
@@ -461,10 +479,10 @@ def _open(project: Project, record: Record) -> Artifact:
         raise
 
 
-def _toolchain_versions(spec: ArtifactSpec, project: Project) -> dict[str, str]:
-    if spec.toolchain is None:
+def _toolchain_versions(toolchain: Toolchain | None, project: Project) -> dict[str, str]:
+    if toolchain is None:
         return {}
-    return versions(spec.toolchain.python(project.home), spec.toolchain.packages)
+    return versions(toolchain.python(project.home), toolchain.packages)
 
 
 @contextmanager

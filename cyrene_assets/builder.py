@@ -1,7 +1,5 @@
 """``cyrene build``: launch what is out of date, in order, through the Dagster instance."""
 
-import os
-import socket
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,23 +12,18 @@ from cyrene_assets import observations, planner
 from cyrene_assets.errors import BuildError
 from cyrene_assets.events import INTERRUPTED, Event, EventTail, Report
 from cyrene_assets.planner import Launch, Step
+from cyrene_assets.processes import owner
 from cyrene_assets.project import Project
+from cyrene_assets.runs import OWNER_TAG, end_orphans
 from cyrene_assets.situation import runs_at_work
-from cyrene_assets.store import disk_errors, label, process_is_alive
+from cyrene_assets.store import disk_errors, label
 from cyrene_assets.watch import RawFiles
 
 _WAIT_SECONDS = 0.5
 # Daemons leave a sign of life twice a minute.
 _DAEMON_SECONDS = 90.0
 _QUEUE = "QUEUED_RUN_COORDINATOR"
-_OWNER_TAG = "cyrene/owner"
 _REPOSITORY_TAG = ".dagster/repository"
-UNFINISHED = [
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
 
 
 def build(
@@ -122,9 +115,10 @@ def check_toolchains(project: Project, steps: Sequence[Step]) -> None:
         UserError: one is not installed.
     """
     for step in steps:
-        toolchain = planner.find_asset(step.asset).toolchain
-        if step.reason is not None and toolchain is not None:
-            toolchain.python(project.home)
+        spec = planner.find_asset(step.asset)
+        for toolchain in (spec.toolchain, spec.checked_with):
+            if step.reason is not None and toolchain is not None:
+                toolchain.python(project.home)
 
 
 @contextmanager
@@ -161,32 +155,6 @@ def build_at_work(project: Project) -> bool:
             return True
 
 
-def end_orphans(instance: dg.DagsterInstance) -> int:
-    """Mark as failed the runs whose process on this machine has died; return how many."""
-    orphans = 0
-    for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)):
-        process = _process_of(instance, run)
-        if process is not None and not process_is_alive(process):
-            instance.report_run_failed(run, "the process that ran this was killed")
-            instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
-            orphans += 1
-    return orphans
-
-
-def _process_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> int | None:
-    """Return the process on this machine that executes a run, or None where that is not known."""
-    if _OWNER_TAG in run.tags:
-        host, _, process = run.tags[_OWNER_TAG].partition(":")
-        return int(process) if host == socket.gethostname() else None
-    # Dagster's own worker says its number when it starts.
-    for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ENGINE_EVENT):
-        event = entry.dagster_event
-        said = event.engine_event_data.metadata.get("pid") if event is not None else None
-        if said is not None:
-            return int(str(said.value))
-    return None
-
-
 def _run(
     definitions: dg.Definitions, instance: dg.DagsterInstance, launch: Launch, report: Report
 ) -> None:
@@ -205,7 +173,7 @@ def _run(
                 asset_selection=keys,
                 raise_on_error=False,
                 tags={
-                    _OWNER_TAG: f"{socket.gethostname()}:{os.getpid()}",
+                    OWNER_TAG: owner(),
                     _REPOSITORY_TAG: "__repository__@cyrene_assets",
                 },
             )

@@ -4,7 +4,16 @@ from typing import Any
 
 import click
 
-from cyrene_assets.commands import build, inspect, manage, recipe, status
+from cyrene_assets.commands import (
+    build,
+    chat,
+    export,
+    inspect,
+    manage,
+    recipe,
+    serve,
+    status,
+)
 from cyrene_assets.errors import CyreneError
 
 
@@ -42,6 +51,9 @@ for _command in (
     inspect.corpus,
     inspect.doctor,
     recipe.recipe,
+    serve.serve,
+    chat.chat,
+    export.export,
     manage.toolchain,
     manage.gc,
     manage.ui,

@@ -13,8 +13,7 @@ from weakref import WeakKeyDictionary
 
 import dagster as dg
 
-from cyrene_assets.errors import UserError
-from cyrene_assets.models import SIZES
+from cyrene_assets.errors import CyreneError
 from cyrene_assets.policy import Renewal
 from cyrene_assets.project import Project
 
@@ -54,6 +53,8 @@ class OutOfDate(_Custom):
     def evaluate(self, context: Context) -> Result:
         """Ask the planner."""
         found = _outlook(context)
+        if found is None:
+            return dg.AutomationResult(context, context.get_empty_subset())
         asset = context.key.to_user_string()
         due = {p for p in found.needs(asset) if (asset, p) not in found.on_its_way}
         return dg.AutomationResult(context, _subset(context, lambda key: key in due))
@@ -67,6 +68,8 @@ class NewNeed(_Custom):
     def evaluate(self, context: Context) -> Result:
         """Compare with the needs of the tick before, which the cursor holds."""
         found = _outlook(context)
+        if found is None:
+            return dg.AutomationResult(context, context.get_empty_subset(), cursor=context.cursor)
         asset = context.key.to_user_string()
         before: dict[str, str] = json.loads(context.cursor or "{}")
         now = {partition or "_": need for partition, need in found.needs(asset).items()}
@@ -99,7 +102,7 @@ class Quiet(_Custom):
             quiet = not build_at_work(project) and is_silent(
                 project, context.evaluation_time.timestamp()
             )
-        except UserError:
+        except CyreneError:
             quiet = False
         return dg.AutomationResult(context, _subset(context, lambda _: quiet))
 
@@ -115,7 +118,7 @@ class Allowed(_Custom):
         """Read project.yaml, so that a change to it counts at once."""
         try:
             rebuild = Project.load().settings.rebuild
-        except UserError:
+        except CyreneError:
             allowed = False
         else:
             allowed = rebuild.allows(self.renewal, context.evaluation_time.astimezone(UTC))
@@ -137,14 +140,16 @@ class GpuTurn(_Custom):
         if candidates.is_empty or view in _TURNS or _gpu_is_taken(_outlook(context)):
             return nothing
         due = {key.partition_key for key in candidates.expensively_compute_asset_partitions()}
-        _TURNS[view] = turn = next(size for size in SIZES if size in due)
+        definition = context.partitions_def
+        keys = [None] if definition is None else definition.get_partition_keys()
+        _TURNS[view] = turn = next(key for key in keys if key in due)
         return dg.AutomationResult(context, _subset(context, lambda key: key == turn))
 
 
-def _gpu_is_taken(found: "Outlook") -> bool:
+def _gpu_is_taken(found: "Outlook | None") -> bool:
     from cyrene_assets.artifact_asset import SPECS
 
-    return any(asset in SPECS and SPECS[asset].gpu for asset, _ in found.at_work)
+    return found is None or any(asset in SPECS and SPECS[asset].gpu for asset, _ in found.at_work)
 
 
 def _subset(context: Context, holds: Callable[[str | None], bool]) -> Any:
@@ -157,13 +162,18 @@ def _subset(context: Context, holds: Callable[[str | None], bool]) -> Any:
 
 
 # Who has the turn at the GPU in a tick.
-_TURNS: "WeakKeyDictionary[Any, str]" = WeakKeyDictionary()
+_TURNS: "WeakKeyDictionary[Any, str | None]" = WeakKeyDictionary()
 # All conditions of one tick ask about the same moment.
-_OUTLOOKS: "WeakKeyDictionary[Any, Outlook]" = WeakKeyDictionary()
+_OUTLOOKS: "WeakKeyDictionary[Any, Outlook | None]" = WeakKeyDictionary()
 
 
-def _outlook(context: Context) -> "Outlook":
-    from cyrene_assets.renewal import Outlook, outlook
+def _outlook(context: Context) -> "Outlook | None":
+    """Return the tick's outlook; None where nothing can be told.
+
+    That is so while a project.yaml, corpus.yaml or recipe does not fit. The sensor that watches the
+    corpus says what is wrong.
+    """
+    from cyrene_assets.renewal import outlook
     from cyrene_assets.situation import Situation
 
     view = context.asset_graph_view
@@ -171,10 +181,8 @@ def _outlook(context: Context) -> "Outlook":
         try:
             situation = Situation(Project.load(), view.instance, observed=True)
             _OUTLOOKS[view] = outlook(situation)
-        except UserError:
-            # A project.yaml, corpus.yaml or recipe that does not fit: nothing can be told until it
-            # is mended, and the sensor that watches the corpus says what is wrong.
-            _OUTLOOKS[view] = Outlook({}, {}, {})
+        except CyreneError:
+            _OUTLOOKS[view] = None
     return _OUTLOOKS[view]
 
 

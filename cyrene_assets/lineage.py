@@ -5,7 +5,7 @@ the code version, the parameters and the inputs' digests; two that agree in the 
 the same *fingerprint* and need not both run.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -155,7 +155,7 @@ class Record:
 
 def latest(instance: dg.DagsterInstance, asset: str, partition: str | None) -> Record | None:
     """Return the current artifact's record: the latest materialization's, or None."""
-    records = _records(instance, asset, partition, limit=1)
+    records, _ = _records(instance, asset, partition, limit=1)
     return records[0] if records else None
 
 
@@ -163,24 +163,42 @@ def find(
     instance: dg.DagsterInstance, asset: str, partition: str | None, wanted: str
 ) -> Record | None:
     """Return the newest record whose fingerprint is ``wanted`` and whose checks passed, or None."""
-    for record in _records(instance, asset, partition, limit=200):
+    for record in history(instance, asset, partition):
         if record.lineage.fingerprint == wanted and not record.failed_checks:
             return record
     return None
 
 
+def history(instance: dg.DagsterInstance, asset: str, partition: str | None) -> Iterator[Record]:
+    """Yield the records of a partition's artifacts, the newest first."""
+    cursor: str | None = None
+    while True:
+        found, cursor = _records(instance, asset, partition, limit=50, cursor=cursor)
+        yield from found
+        if cursor is None:
+            return
+
+
 def _records(
-    instance: dg.DagsterInstance, asset: str, partition: str | None, *, limit: int
-) -> list[Record]:
+    instance: dg.DagsterInstance,
+    asset: str,
+    partition: str | None,
+    *,
+    limit: int,
+    cursor: str | None = None,
+) -> tuple[list[Record], str | None]:
+    """Return records, the newest first, and where to go on; null at the end."""
     result = instance.fetch_materializations(
         dg.AssetRecordsFilter(
             asset_key=dg.AssetKey(asset),
             asset_partitions=None if partition is None else [partition],
         ),
         limit=limit,
+        cursor=cursor,
     )
     found = [_record(asset, partition, record) for record in result.records]
-    return [record for record in found if record is not None]
+    more = result.cursor if result.has_more else None
+    return [record for record in found if record is not None], more
 
 
 def _record(asset: str, partition: str | None, event: dg.EventLogRecord) -> Record | None:

@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
+from filelock import FileLock
 from mini_corpus import write_corpus, write_project
 
 if TYPE_CHECKING:
@@ -71,6 +73,45 @@ def toolchain_environment() -> dict[str, str]:
     if missing:
         pytest.fail(f"no {' and no '.join(missing)}: run `make envs` first")
     return found
+
+
+@pytest.fixture(scope="session")
+def tiny(
+    tmp_path_factory: pytest.TempPathFactory, toolchain_environment: dict[str, str]
+) -> tuple[Path, str]:
+    """A home in which the command itself built `tiny` up to the scoreboard, and what it printed.
+
+    It takes minutes, so the processes of pytest-xdist share one.
+    """
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    folder = shared / "tiny"
+    home, printed = folder / "home", folder / "output.txt"
+    with FileLock(shared / "tiny.lock"):
+        if not printed.exists():
+            folder.mkdir()
+            done = subprocess.run(
+                [
+                    str(Path(sys.executable).with_name("cyrene")),
+                    *("build", "--size", "tiny", "--to", "scoreboard"),
+                ],
+                env={
+                    **os.environ,
+                    **toolchain_environment,
+                    "CYRENE_HOME": str(home),
+                    "DAGSTER_HOME": str(home / "dagster"),
+                },
+                cwd=folder,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            logs = home.glob("logs/*/*/*.log")
+            said = "\n".join(path.read_text(errors="replace")[-3000:] for path in logs)
+            assert done.returncode == 0, f"{done.stdout}{done.stderr}\n{said}"
+            printed.write_text(done.stdout, encoding="utf-8")
+    return home, printed.read_text(encoding="utf-8")
 
 
 @pytest.fixture

@@ -23,8 +23,9 @@ from cyrene_assets.artifact_asset import (
 )
 from cyrene_assets.corpus import sources
 from cyrene_assets.errors import BuildError, UserError
+from cyrene_assets.manifest import MANIFEST
 from cyrene_assets.partitions import languages
-from cyrene_assets.store import LOG, MANIFEST
+from cyrene_assets.store import LOG
 
 CORPUS_ASSETS = {
     *(

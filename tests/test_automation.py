@@ -175,6 +175,13 @@ def test_a_cancelled_training_is_not_started_again(ticks: Ticks) -> None:
     assert ticks.tick() == ["cpt_checkpoint[tiny]"]
     ticks.sandbox.instance.report_run_canceled(ticks.started(["cpt_checkpoint"], "tiny"))
     assert [ticks.tick(), ticks.tick(MIDNIGHT)] == [[], []]
+    # Nor after a time in which nothing could be told.
+    config = ticks.sandbox.corpus / "corpus.yaml"
+    good = config.read_text(encoding="utf-8")
+    config.write_text("name: [", encoding="utf-8")
+    assert ticks.tick() == []
+    config.write_text(good, encoding="utf-8")
+    assert ticks.tick() == []
 
 
 def test_at_night_is_the_default_and_every_stage_starts_in_the_window(ticks: Ticks) -> None:

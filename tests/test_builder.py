@@ -1,18 +1,16 @@
-import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import dagster as dg
 import pytest
-from dagster._core.events import EngineEventData
 from filelock import FileLock
 from helpers import Sandbox
 from ticks import Ticks
 
 from cyrene_assets import builder
 from cyrene_assets.errors import BuildError, UserError
+from cyrene_assets.processes import owner
 
 _HOLD = (
     "import sys, time, filelock\n"
@@ -30,7 +28,7 @@ def test_runs_show_in_the_instance_with_their_owner(sandbox: Sandbox) -> None:
     (run,) = sandbox.instance.get_runs(limit=1)
     assert run.status is dg.DagsterRunStatus.SUCCESS
     assert run.tags["dagster/partition"] == "xq7"
-    assert run.tags["cyrene/owner"] == f"{socket.gethostname()}:{os.getpid()}"
+    assert run.tags["cyrene/owner"] == owner()
     assert run.asset_selection == {dg.AssetKey("sft_chat")}
 
 
@@ -93,52 +91,6 @@ def test_a_work_folder_that_cannot_be_made(sandbox: Sandbox) -> None:
     work.write_text("in the way", encoding="utf-8")
     with pytest.raises(UserError, match="a file stands where a folder belongs"):
         sandbox.build("cpt_documents")
-
-
-def add_run(instance: dg.DagsterInstance, owner: str | None) -> str:
-    job = dg.job(name="toy")(lambda: None)
-    tags = {} if owner is None else {"cyrene/owner": owner}
-    run = instance.create_run_for_job(job, tags=tags, status=dg.DagsterRunStatus.STARTED)
-    return run.run_id
-
-
-def test_runs_whose_process_died_are_ended(empty: Sandbox) -> None:
-    dead = subprocess.Popen([sys.executable, "-S", "-c", ""])
-    dead.wait()
-    host = socket.gethostname()
-    orphan = add_run(empty.instance, f"{host}:{dead.pid}")
-    alive = add_run(empty.instance, f"{host}:{os.getpid()}")
-    elsewhere = add_run(empty.instance, f"not-{host}:{dead.pid}")
-    foreign = add_run(empty.instance, None)
-    assert builder.end_orphans(empty.instance) == 1
-    statuses = {
-        run_id: run.status
-        for run_id in (orphan, alive, elsewhere, foreign)
-        if (run := empty.instance.get_run_by_id(run_id)) is not None
-    }
-    assert statuses == {
-        orphan: dg.DagsterRunStatus.FAILURE,
-        **dict.fromkeys((alive, elsewhere, foreign), dg.DagsterRunStatus.STARTED),
-    }
-    assert builder.end_orphans(empty.instance) == 0
-
-
-def test_runs_of_the_daemon_whose_process_died_are_ended(empty: Sandbox) -> None:
-    dead = subprocess.Popen([sys.executable, "-S", "-c", ""])
-    dead.wait()
-    ended = []
-    for process in (dead.pid, os.getpid()):
-        run_id = add_run(empty.instance, None)
-        run = empty.instance.get_run_by_id(run_id)
-        assert run is not None
-        # What Dagster's own worker says when it starts.
-        empty.instance.report_engine_event(
-            "Started process for run", run, EngineEventData.in_process(process)
-        )
-        ended.append(run_id)
-    assert builder.end_orphans(empty.instance) == 1
-    statuses = [run.status for key in ended if (run := empty.instance.get_run_by_id(key))]
-    assert statuses == [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.STARTED]
 
 
 def test_a_build_waits_for_a_run_that_makes_the_same(

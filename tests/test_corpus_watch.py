@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 import pytest
 from helpers import Sandbox
+from ticks import Ticks
 
 from cyrene_assets import observations
 from cyrene_assets.defs import automation
@@ -119,7 +120,10 @@ def test_a_language_without_files_is_said_and_starts_nothing_after_it(looks: Loo
     assert "dialog/xq7.jsonl and documents/xq7.jsonl are both missing" in said
     assert event.tags["dagster/data_version"].startswith("unreadable-")
     looks.look()
+    assert r"| raw\_dialog\[xq7\] | corpus.yaml: lists language" in looks.page()
     assert r"| parallel\_corpus | after raw\_dialog\[xq7\] |" in looks.page()
+    # A run could only fail.
+    assert Ticks(looks.sandbox).tick() == []
 
 
 def test_a_corpus_yaml_that_does_not_fit_is_said(looks: Looks) -> None:

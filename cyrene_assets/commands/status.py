@@ -26,11 +26,11 @@ def status(as_json: bool) -> None:
     project = Project.load()
     with opened(project) as instance:
         definitions()
-        from cyrene_assets import builder
+        from cyrene_assets import builder, runs
         from cyrene_assets import status as statuses
         from cyrene_assets.situation import Situation
 
-        builder.end_orphans(instance)
+        runs.end_orphans(instance)
         found = statuses.examine(Situation(project, instance), datetime.now(UTC))
         watched = builder.daemon_is_alive(instance, "SENSOR")
     if as_json:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from cyrene_assets.errors import UserError
+from cyrene_assets.errors import CyreneError
 from cyrene_assets.project import Project
 from cyrene_assets.store import fingerprint
 
@@ -62,13 +62,13 @@ def _page(found: "Status") -> dict[str, Any]:
 )
 def corpus_watch(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     """Look at the raw files, and tell Dagster what changed in content."""
-    from cyrene_assets import builder, watch
+    from cyrene_assets import runs, watch
 
-    builder.end_orphans(context.instance)
+    runs.end_orphans(context.instance)
     cursor = json.loads(context.cursor or "{}")
     try:
         project = Project.load()
-    except UserError as error:
+    except CyreneError as error:
         return dg.SensorResult(skip_reason=dg.SkipReason(str(error)), cursor=context.cursor)
     old = watch.Watch(**cursor.get("watch", {}))
     events: list[dg.AssetObservation | dg.AssetMaterialization]
@@ -78,7 +78,7 @@ def corpus_watch(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         if said is None:
             new = old
             said = "files were written while they were read: looking again"
-    except UserError as error:
+    except CyreneError as error:
         new, events, said = old, [], str(error)
     # What an observation changes is on the page after the next look.
     state, page = cursor.get("state"), cursor.get("page")

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias, cast
 from pydantic import BaseModel
 
 from cyrene_assets.errors import UserError
+from cyrene_assets.plain import plain
 
 if TYPE_CHECKING:
     import polars as pl
@@ -69,7 +70,7 @@ class Problem:
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}" if self.line else self.file
-        return f"{place}: {self.message}; {self.remedy}"
+        return plain(f"{place}: {self.message}; {self.remedy}")
 
 
 class SourceError(UserError):
@@ -122,16 +123,6 @@ def adapter(name: str) -> Adapter:
     if name not in adapters():
         raise UserError(f"unknown source adapter {name!r}: give one of {', '.join(adapters())}")
     return cast(Adapter, importlib.import_module(f"{__name__}.{name}"))
-
-
-def read_raw(root: Path, corpus: "Corpus", language: str) -> "pl.DataFrame":
-    """Read a language of the corpus in folder ``root`` into the ``raw_dialog`` table.
-
-    Raises:
-        SourceError: the language's files are missing or wrong.
-        UserError: the corpus lists no such language.
-    """
-    return read_listed(root, corpus, language)[0]
 
 
 def read_listed(

@@ -17,9 +17,10 @@ from cyrene_assets.corpus.align import parallel_corpus
 from cyrene_assets.corpus.check import lint
 from cyrene_assets.corpus.config import Corpus, load_corpus
 from cyrene_assets.corpus.render import cpt_documents, sft_chats
-from cyrene_assets.corpus.sources import SourceError, raw_digest, read_listed, read_raw
+from cyrene_assets.corpus.sources import SourceError, raw_digest, read_listed
 from cyrene_assets.corpus.sources.game_data import files
 
+from ..miniature import read_raw  # noqa: TID252
 from .game_miniature import (
     CYRENE,
     HER_NAME,
