@@ -155,6 +155,24 @@ def build_at_work(project: Project) -> bool:
             return True
 
 
+def build_one(
+    project: Project,
+    instance: dg.DagsterInstance,
+    definitions: dg.Definitions,
+    asset: str,
+    partition: str | None,
+    report: Report,
+) -> None:
+    """Materialize one artifact, whatever else is out of date; the same inputs give the same again.
+
+    Raises:
+        UserError, BuildError: the step failed; the message is the step's own.
+    """
+    with one_build(project):
+        end_orphans(instance)
+        _run(definitions, instance, Launch(partition, (asset,)), report)
+
+
 def _run(
     definitions: dg.Definitions, instance: dg.DagsterInstance, launch: Launch, report: Report
 ) -> None:

@@ -7,6 +7,7 @@ import click
 from cyrene_assets.commands import (
     build,
     chat,
+    evaluate,
     export,
     inspect,
     manage,
@@ -48,6 +49,7 @@ for _command in (
     status.status,
     inspect.artifacts,
     inspect.answers,
+    evaluate.evaluate,
     inspect.corpus,
     inspect.doctor,
     recipe.recipe,

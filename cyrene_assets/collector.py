@@ -17,7 +17,7 @@ from cyrene_assets.store import Artifact, CorruptArtifactError, label
 from cyrene_assets.store_lock import alone
 
 # The scoreboard compares every one of these that there is.
-EVALUATED = "eval_report"
+EVALUATED = ("eval_report", "checkpoint_report")
 Key = tuple[str, str]
 
 
@@ -52,7 +52,7 @@ def _collect(
     store = project.store
     there = {(a.name, a.digest): a for a in store.artifacts()}
     current, recorded = _records(instance, there.keys())
-    waiting = [*current, *(key for key, artifact in there.items() if artifact.asset == EVALUATED)]
+    waiting = [*current, *(key for key, artifact in there.items() if artifact.asset in EVALUATED)]
     waiting += [key for key, artifact in there.items() if _in_the_making(instance, artifact)]
     kept: set[Key] = set()
     while waiting:

@@ -20,14 +20,12 @@ from typing import IO, Any
 import dagster as dg
 
 from cyrene_assets.errors import BuildError
+from cyrene_assets.secret_names import is_secret
 from cyrene_assets.toolchains import Toolchain, linked_package
 
 TERMINATION_SECONDS = 5.0
 _POLL_SECONDS = 0.2
 _TAIL_LINES = 12
-_SECRET_WORDS = frozenset(
-    {"TOKEN", "KEY", "APIKEY", "SECRET", "PASSWORD", "PASSWD", "PAT", "CREDENTIALS"}
-)
 
 
 @dataclass
@@ -159,9 +157,7 @@ def program_environment(
     ``secrets`` names the variables that the program may see although they look like a secret.
     """
     inherited = {
-        name: value
-        for name, value in os.environ.items()
-        if name in secrets or not _SECRET_WORDS.intersection(name.upper().split("_"))
+        name: value for name, value in os.environ.items() if name in secrets or not is_secret(name)
     }
     # Bytecode makes the heavy imports twice as fast; a parent may have switched it off.
     inherited.pop("PYTHONDONTWRITEBYTECODE", None)

@@ -12,12 +12,18 @@ import dagster as dg
 from cyrene_assets.artifact_asset import SPECS, ArtifactSpec, expected_lineage
 from cyrene_assets.errors import UserError
 from cyrene_assets.lineage import Change, Lineage, Record, describe
-from cyrene_assets.partitions import language_by_size, languages, sizes, split_key
+from cyrene_assets.partitions import checkpoints, language_by_size, languages, sizes, split_key
 from cyrene_assets.project import Project
 from cyrene_assets.situation import Key, Situation
 from cyrene_assets.store import CorruptArtifactError, label
 
-_ORDER: tuple[dg.PartitionsDefinition | None, ...] = (languages, None, sizes, language_by_size)
+_ORDER: tuple[dg.PartitionsDefinition | None, ...] = (
+    languages,
+    None,
+    sizes,
+    language_by_size,
+    checkpoints,
+)
 
 
 @dataclass(frozen=True)

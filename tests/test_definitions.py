@@ -70,7 +70,7 @@ def test_every_asset_of_the_design_exists() -> None:
         *("raw_corpus", "raw_dialog", "parallel_corpus", "cpt_documents", "sft_chat"),
         *("base_model", "packed_cpt", "packed_sft", "cpt_checkpoint", "lora_adapter"),
         *("merged_model", "fp8_model", "generations", "eval_report", "scoreboard"),
-        "build_status",
+        *("checkpoint_report", "build_status"),
     }
 
 
@@ -99,6 +99,7 @@ def test_tools_that_fill_a_gpu_share_a_pool() -> None:
     heavy = {name for name, asset in found.items() if asset["pool"] == "gpu"}
     assert heavy == {
         *("cpt_checkpoint", "lora_adapter", "merged_model", "fp8_model", "generations"),
+        "checkpoint_report",
     }
 
 

@@ -6,6 +6,7 @@ The `built` project is made once by the command itself; the tests look at what i
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -174,6 +175,25 @@ def test_training_shows_on_the_scoreboard(built: Built) -> None:
     assert loss["fp8"] < 0.8 * loss["base"]
     page = (built.artifact("scoreboard", None) / "scoreboard.html").read_text(encoding="utf-8")
     assert "Did continual pretraining help?" in page
+
+
+def test_a_model_s_folder_becomes_a_column(
+    built: Built, tmp_path: Path, toolchain_environment: dict[str, str]
+) -> None:
+    """`cyrene evaluate` asks any model the same, and the scoreboard sets it beside the others."""
+    mine = Built(tmp_path / "home", "")
+    shutil.copytree(built.home, mine.home, symlinks=True)
+    model = built.artifact("cpt_checkpoint")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in toolchain_environment.items():
+            patch.setenv(name, value)
+        mine.cyrene("evaluate", str(model), "--name", "before-sft")
+    table = pl.read_parquet(mine.artifact("scoreboard", None) / "scoreboard.parquet")
+    means = table.filter(pl.col("language") == "(mean)").drop_nulls("value")
+    told = {name: set(rows["score"]) for (name,), rows in means.group_by("model")}
+    assert told["before-sft"] >= {"loss", "cloze", "regurgitation", "style", "rep4"}
+    # The same prompts were asked: the real lines are one column, not two.
+    assert means.filter(pl.col("model") == "real lines", pl.col("score") == "rep4").height == 1
 
 
 def test_answers_are_shown(built: Built) -> None:

@@ -90,7 +90,7 @@ def generations(build: Build) -> Outcome:
             "output tokens": result["output_tokens"],
             "output tokens per second": result["tokens_per_second"],
             "sample": dg.MetadataValue.md(
-                markdown_table(sample, ["language", "model", "text", "reference"])
+                markdown_table(sample, ["language", "model", "user", "text", "reference"])
             ),
         },
         checks=[

@@ -48,10 +48,10 @@ SCORES: tuple[Score, ...] = (
     Score("longest_match", "Longest match", "real", "number", "Longest verbatim match, in "
           "characters, mean over answers", "Long answers find longer ones",
           answer="longest_match"),
-    Score("style", "Style", "high", "share", "AUC: her against other speakers' held-out lines, by "
+    Score("style", "Style", "high", "number", "AUC: her against other speakers' held-out lines, by "
           "a classifier of character n-grams, names masked",
           "A copied line scores perfectly: read it beside regurgitation", answer="style"),
-    Score("generated", "Real or generated", "half", "share", "AUC: how well answers can be told "
+    Score("generated", "Real or generated", "half", "number", "AUC: how well answers can be told "
           "from the real lines; 0.5 is ideal", "A copied line scores perfectly here too",
           answer="generated"),
     Score("rep4", "rep-4", "real", "share", "Repeated 4-grams within an answer",

@@ -150,7 +150,7 @@ def _pretraining(board: _Board) -> Iterator[Answer]:
             what = (
                 ""
                 if pretrained
-                else " (with fine-tuning on top: name `cpt` among the models to tell the two apart)"
+                else " (with fine-tuning on top: name cpt among the models to tell the two apart)"
             )
             told = _compared(board, key, base, ("cloze", "loss", "formal_loss"))
             if told:

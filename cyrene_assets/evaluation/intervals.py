@@ -6,6 +6,7 @@ drawn with a fixed seed: the same answers give the same interval.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -118,6 +119,7 @@ def mean(values: npt.ArrayLike, scenes: npt.ArrayLike) -> Estimate:
     return ratio(np.where(known, array, 0.0), known, scenes)
 
 
+@lru_cache(maxsize=8)
 def scene_weights(scenes: int) -> Floats:
     """Return how often each replicate draws each scene: (REPLICATES, scenes)."""
     rng = np.random.default_rng(_SEED)

@@ -162,6 +162,13 @@ def by_language(table: pl.DataFrame, theme: Theme) -> "Figure | None":
     return figure
 
 
+def nothing(said: str) -> "Figure":
+    """Draw why there is nothing to draw."""
+    figure, axes = _figure(LIGHT, 7.6, 4.6)
+    axes.text(0.5, 0.5, said, ha="center", transform=axes.transAxes)
+    return figure
+
+
 def render(figure: "Figure", kind: str) -> bytes:
     """Return a figure as PNG or SVG, the same bytes for the same figure."""
     import matplotlib as mpl

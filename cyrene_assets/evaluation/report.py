@@ -61,10 +61,7 @@ def findings_markdown(table: pl.DataFrame) -> str:
 def scoreboard_png(table: pl.DataFrame) -> bytes:
     """Draw diversity against repetition as a PNG, or say that there is nothing to draw."""
     figure = plots.tradeoff(table, plots.LIGHT)
-    if figure is None:
-        figure, axes = plots._figure(plots.LIGHT, 7.6, 4.6)
-        axes.text(0.5, 0.5, "too little text to compare", ha="center", transform=axes.transAxes)
-    return plots.render(figure, "png")
+    return plots.render(figure or plots.nothing("too little text to compare"), "png")
 
 
 def scoreboard_html(table: pl.DataFrame, evaluated: Sequence[Evaluated]) -> str:
@@ -82,7 +79,7 @@ def scoreboard_html(table: pl.DataFrame, evaluated: Sequence[Evaluated]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"clip": clip_text, "visible": samples.visible}
+    environment.filters |= {"clip": clip_text, "visible": plain}
     environment.globals |= {
         "score": BY_NAME.__getitem__, "cell": _cell, "tag": samples.tag, "marked": samples.marked,
     }  # fmt: skip
@@ -193,7 +190,8 @@ def _cell(row: dict[str, Any], score: str) -> dict[str, Any]:
 
 def _number(value: float, unit: str) -> str:
     if unit == "share":
-        return f"{100 * value:.1f}%" if abs(value) < 0.9995 else f"{100 * value:.0f}%"
+        percent = round(100 * value, 1) + 0.0
+        return f"{percent:.1f}%" if abs(percent) < 100 else f"{percent:.0f}%"
     return format_value(float(value)) if abs(value) < 10 else f"{value:,.1f}"
 
 

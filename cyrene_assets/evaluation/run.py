@@ -1,5 +1,6 @@
 """One run of the models: what they said and found likely, and the scores of it in one language."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,7 +99,7 @@ def collect(folder: Path, prompts: pl.DataFrame, texts: pl.DataFrame, pairs: pl.
     )
     frames = {
         PROMPTS: prompts,
-        GENERATIONS: answers,
+        GENERATIONS: answers.join(_users(prompts), on="prompt", how="left", maintain_order="left"),
         LOSSES: losses.join(about, on="text_id", how="left", maintain_order="left"),
         CLOZE: cloze.join(sentences, on="cloze", how="left", maintain_order="left"),
         EXTRACTION: going_on.join(about, on="text_id", how="left", maintain_order="left"),
@@ -107,6 +108,12 @@ def collect(folder: Path, prompts: pl.DataFrame, texts: pl.DataFrame, pairs: pl.
     for name, frame in frames.items():
         frame.write_parquet(folder / name, compression="zstd", statistics=False)
     return Run.read(folder)
+
+
+def _users(prompts: pl.DataFrame) -> pl.DataFrame:
+    """Return what the user said last, for a person who looks at the table."""
+    last = [json.loads(messages)[-1]["content"] for messages in prompts["messages"].to_list()]
+    return prompts.select("prompt", user=pl.Series(last, dtype=pl.String))
 
 
 _ANSWERS: Columns = {

@@ -1,7 +1,6 @@
 """A few prompts with every model's answer beside the real line, for a person to read."""
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -10,8 +9,6 @@ import polars as pl
 from cyrene_assets.evaluation.board import Evaluated
 
 PER_LANGUAGE = 2
-# C0 and C1 control characters that HTML does not allow or nobody can see, and half characters.
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 # Codes of game data that are not the web's own; the tag decides the shape of Han characters.
 _TAGS = {"chs": "zh-Hans", "cht": "zh-Hant", "jp": "ja", "kr": "ko"}
 
@@ -90,11 +87,6 @@ def _answers(runs: Sequence[tuple[Evaluated, pl.DataFrame]], prompt: str) -> Ite
                 text=row["text"] or "",
                 cut=row["finish_reason"] == "length",
             )
-
-
-def visible(text: str) -> str:
-    """Replace what HTML does not allow."""
-    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def tag(language: str) -> str:

@@ -168,7 +168,8 @@ def write_tokenizer(texts: list[Path], context: int, out: Path) -> dict[str, int
         raise ProgramError("the embedded base model needs texts to train its tokenizer on")
     tokenizer = train_tokenizer(corpus_texts(texts), VOCABULARY)
     tokenizer.save(str(out / "tokenizer.json"))
-    ids = {token: tokenizer.token_to_id(token) for token, _ in ADDED_TOKENS}
+    known = tokenizer.get_vocab(with_added_tokens=True)
+    ids = {token: known[token] for token, _ in ADDED_TOKENS}
     (out / "chat_template.jinja").write_text(CHAT_TEMPLATE, encoding="utf-8")
     write_json(
         out / "tokenizer_config.json",

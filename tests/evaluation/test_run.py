@@ -170,3 +170,4 @@ def test_the_program_s_lines_become_tables(tmp_path: Path) -> None:
     assert found.tables.cloze.row(0, named=True)["true_name"] == "Ada"
     assert found.tables.extraction.is_empty()
     assert found.tables.questions.is_empty()
+    assert found.generations["user"][0] == "<b>Is the lamp lit?</b>"

@@ -16,7 +16,7 @@ from types import FrameType
 from typing import Any
 
 import yaml
-from corpus.miniature import write_corpus
+from corpus.miniature import read_raw, write_corpus
 from corpus.sources.game_miniature import broken
 from corpus.sources.mangling import read
 
@@ -25,7 +25,6 @@ from cyrene_assets.corpus.align import parallel_corpus
 from cyrene_assets.corpus.check import lint
 from cyrene_assets.corpus.clean import control_tokens_left
 from cyrene_assets.corpus.config import Corpus, load_corpus
-from cyrene_assets.corpus.sources import read_raw
 from cyrene_assets.errors import UserError
 from cyrene_assets.project import ProjectFile
 from cyrene_assets.recipe import load_recipe

@@ -6,12 +6,13 @@ from io import BufferedReader
 from pathlib import Path
 
 import pytest
+from mini_corpus import write_jsonl
 
 from cyrene_assets.corpus.config import load_corpus
 from cyrene_assets.corpus.sources import SourceError, adapter, adapters, raw_digest
 from cyrene_assets.errors import UserError
 
-from ..miniature import Record, dialog, documents, read_raw, settings, write_corpus, write_jsonl  # noqa: TID252
+from ..miniature import Record, dialog, documents, read_raw, settings, write_corpus  # noqa: TID252
 
 GOOD = {"scene": "s1", "line": "s1-0", "speaker": "Ada", "text": "Hello."}
 

@@ -577,6 +577,33 @@ def test_options(source: Entry, message: str) -> None:
     assert message in str(error.value)
 
 
+@pytest.mark.parametrize(
+    "name", ["../outside", "/etc/hostname", "more/../../outside", "linked", "linked/a.md", "a\0b"]
+)
+def test_no_vendor_leads_out_of_the_folder(made: Callable[..., Path], name: str) -> None:
+    root = made()
+    outside = root.parent / "outside"
+    outside.mkdir(exist_ok=True)
+    (outside / "a.md").write_text("not the corpus's own")
+    (root / "linked").symlink_to(outside)
+    [problem] = _problems(_changed(vendor={"en": [name]}))
+    assert problem.startswith("corpus.yaml: source.vendor: ")
+    assert "leads out of" in problem
+
+
+def test_no_secret_becomes_a_folder(
+    made: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Messages name the folder."""
+    made()
+    for name in ("HF_TOKEN", "WANDB_API_KEY", "MY_PASSWORD"):
+        monkeypatch.setenv(name, "hidden")
+        for named in (f"${name}", f"/data/${{{name}}}/x"):
+            [problem] = _problems(_changed(folder=named))
+            assert f"the environment variable {name} looks like a secret" in problem
+            assert "hidden" not in problem
+
+
 def test_pages_and_instructions_of_a_vendor(made: Callable[..., Path]) -> None:
     root = made()
     (root / "more").mkdir()
