@@ -11,6 +11,7 @@ from ticks import Ticks
 from cyrene_assets import builder
 from cyrene_assets.errors import BuildError, UserError
 from cyrene_assets.processes import owner
+from cyrene_assets.situation import Key
 
 _HOLD = (
     "import sys, time, filelock\n"
@@ -133,13 +134,16 @@ def test_a_build_does_nothing_where_the_run_that_it_waited_for_did_it(
     assert sandbox.build("sft_chat")[0] == []
 
 
-def test_a_run_in_a_queue_that_nobody_serves_is_not_waited_for(sandbox: Sandbox) -> None:
+def test_a_run_in_a_queue_that_nobody_serves_is_not_waited_for(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sandbox.edit("corpus.yaml", lambda text: text.replace("Ad'a nu ta.", "Ad'a nu."))
-    run = Ticks(sandbox).started(["sft_chat"], "xq7", status=dg.DagsterRunStatus.NOT_STARTED)
-    queued = dg.DagsterEvent(
-        event_type_value=dg.DagsterEventType.RUN_ENQUEUED.value, job_name=run.job_name
-    )
-    sandbox.instance.report_dagster_event(queued, run.run_id)
+    assert not builder.daemon_is_alive(sandbox.instance, "QUEUED_RUN_COORDINATOR")
+
+    def at_work(_instance: dg.DagsterInstance, *, queued: bool) -> dict[Key, str]:
+        return {("sft_chat", "xq7"): "a run in the queue"} if queued else {}
+
+    monkeypatch.setattr(builder, "runs_at_work", at_work)
     assert sandbox.build("sft_chat")[0] == ["sft_chat[xq7]"]
 
 

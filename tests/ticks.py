@@ -146,12 +146,7 @@ class Ticks:
         )
         self.ended(run)
 
-    def started(
-        self,
-        assets: Sequence[str],
-        partition: str | None,
-        status: dg.DagsterRunStatus = dg.DagsterRunStatus.STARTED,
-    ) -> dg.DagsterRun:
+    def started(self, assets: Sequence[str], partition: str | None) -> dg.DagsterRun:
         """Create a run that is about to make artifacts, and never ends by itself."""
         keys = [dg.AssetKey(asset) for asset in assets]
         job = self.sandbox.definitions.resolve_implicit_job_def_def_for_assets(keys)
@@ -161,7 +156,7 @@ class Ticks:
             job,
             asset_selection=frozenset(keys),
             tags=tags,
-            status=status,
+            status=dg.DagsterRunStatus.STARTED,
         )
 
     def ended(self, run: dg.DagsterRun, *, failed: bool = False) -> None:
