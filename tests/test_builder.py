@@ -165,7 +165,7 @@ def test_missing_toolchains_are_found_before_anything_runs(
     assert "cyrene toolchain install train" in str(caught.value)
     assert "CYRENE_TRAIN_PYTHON" in str(caught.value)
     monkeypatch.setenv("CYRENE_TRAIN_PYTHON", sys.executable)
-    builder.check_toolchains(project, sandbox.steps("fp8_model"))
+    builder.check_toolchains(project, sandbox.steps("merged_model"))
     with pytest.raises(UserError, match="the 'serve' toolchain is not installed"):
         builder.check_toolchains(project, sandbox.steps("scoreboard"))
     monkeypatch.setenv("CYRENE_SERVE_PYTHON", str(tmp_path / "no" / "python"))
