@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
+AUDIT = $(BIN)/uv tool run --quiet pip-audit==2.10.1
+LICENCES = $(BIN)/uv tool run --quiet pip-licenses==5.5.5
 FAST_TESTS = $(BIN)/pytest -q -n auto -m "not slow and not gpu"
 export CYRENE_HOME ?= $(CURDIR)/.cyrene
 # uv links packages from its cache where it can, and copies in silence where it cannot.
@@ -10,7 +12,7 @@ export UV_LINK_MODE ?= hardlink
 unexport VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help setup envs demo ui check lint format types test clean
+.PHONY: help setup envs demo ui check lint format types test torture audit licences clean
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +61,23 @@ check: lint types ## Lint, format, types, fast tests: what one runs while workin
 test: envs ## Every test but those that need a GPU, the end-to-end build with the real tools included
 	$(FAST_TESTS)
 	$(BIN)/pytest -q -n 2 --dist loadfile -m "slow and not gpu"
+
+torture: envs ## Kill, fill, damage and crowd builds for hours; every result is added to torture.jsonl
+	PYTHONPATH=tests $(BIN)/python -m torture full --folder $${TMPDIR:-/tmp}/cyrene-torture --results torture.jsonl
+
+audit: $(VENV)/.installed ## Look the pinned packages up among known vulnerabilities (asks the network)
+	@failed=0; for lock in cyrene_assets/locks/*.txt; do \
+	  echo "$$lock"; $(AUDIT) --strict --disable-pip --no-deps --progress-spinner off -r $$lock || failed=1; \
+	done; exit $$failed
+
+licences: envs ## List the licence of every installed package in docs/licences.md
+	@{ echo "# Licences of the pinned packages"; echo; \
+	  echo "Written by \`make licences\` with pip-licenses, on a machine without a GPU: the CUDA lock files"; \
+	  echo "add NVIDIA's own libraries and kernels. Each package is as its own metadata has it."; \
+	  for python in $(BIN)/python $(CYRENE_HOME)/envs/train/bin/python $(CYRENE_HOME)/envs/serve/bin/python; do \
+	    echo; echo "## $$(basename $$(dirname $$(dirname $$python)) | sed 's/^[.]venv$$/orchestrator/')"; echo; \
+	    $(LICENCES) --python=$$python --format=markdown --from=mixed --order=license; \
+	  done; } > docs/licences.md
 
 clean: ## Remove .venv, .env and ./.cyrene with all it holds (another CYRENE_HOME stays)
 	rm -rf $(VENV) .cyrene .env

@@ -11,6 +11,7 @@ import shutil
 from pathlib import Path
 
 from benchmarks._measured import Cost, run_measured
+from cyrene_assets.programs._tiny_tokenizer import byte_level_bpe
 
 TOKENIZER = Path("src/pipeline/implementation/tokenizer")
 WITHOUT_COUNTING = """class AutoTokenizer:
@@ -18,11 +19,6 @@ WITHOUT_COUNTING = """class AutoTokenizer:
     def from_pretrained(cls, *args, **options): return cls()
     def encode(self, text): return text
 """
-# Qwen's split of a text into what the merges apply to, combining marks with their letters.
-SPLIT = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}"
-    r"| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
 
 
 def prepared(checkout: Path, folder: Path) -> Path:
@@ -41,19 +37,10 @@ def prepared(checkout: Path, folder: Path) -> Path:
 
 def write_tokenizer(copy: Path, path: Path) -> None:
     """Write its byte-level BPE as a tokenizer.json, for the other side to count with."""
-    from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
+    from tokenizers import models
 
     merges = _merges(copy)
-    tokenizer = Tokenizer(models.BPE(_vocabulary(merges), merges))
-    tokenizer.normalizer = normalizers.NFC()
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Split(Regex(SPLIT), "isolated"),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-        ]
-    )
-    tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.save(str(path))
+    byte_level_bpe(models.BPE(_vocabulary(merges), merges)).save(str(path))
 
 
 def run_beside(

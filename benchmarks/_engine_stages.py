@@ -18,10 +18,13 @@ from cyrene_assets.corpus import render
 from cyrene_assets.corpus.align import parallel_corpus, read_units
 from cyrene_assets.corpus.clean import clean_units
 from cyrene_assets.corpus.config import load_corpus
-from cyrene_assets.corpus.sources import read_raw
-from cyrene_assets.corpus.tokens import load_tokenizer
-
-BATCH = 500
+from cyrene_assets.corpus.lines import COLUMNS
+from cyrene_assets.corpus.overview import overview
+from cyrene_assets.corpus.side_by_side import side_by_side
+from cyrene_assets.corpus.sources import read_listed
+from cyrene_assets.corpus.split import SPLIT_COLUMNS, leaks
+from cyrene_assets.corpus.survey import left_out
+from cyrene_assets.corpus.tokens import TokenCounter
 
 
 class Engine:
@@ -51,20 +54,28 @@ class Engine:
 
     def read(self, language: str) -> None:
         """`raw_dialog`."""
-        rows = read_raw(self.folder, self.corpus, language)
+        rows, _ = read_listed(self.folder, self.corpus, language)
         self.amounts["rows"] += len(rows)
         self.amounts["characters"] += int(rows["text"].str.len_chars().sum())
         self._write(rows, "raw_dialog", language)
 
     def align(self) -> None:
-        """`parallel_corpus`."""
+        """`parallel_corpus`, with the overview and the proof of the split that go with it."""
         folder = self.out / "parallel_corpus"
         folder.mkdir()
-        parallel_corpus(lambda key: self._table("raw_dialog", key), self.corpus, folder)
+        parallel = parallel_corpus(lambda key: self._table("raw_dialog", key), self.corpus, folder)
+        overview(parallel)
+        found = leaks(
+            parallel.languages,
+            lambda key: parallel.units(key, SPLIT_COLUMNS),
+            parallel.duplicates,
+        )
+        if len(found):
+            raise SystemExit(f"the split leaks: {found}")
 
     def documents(self, language: str) -> None:
         """`cpt_documents`."""
-        units = read_units(self.out / "parallel_corpus", language)
+        units = read_units(self.out / "parallel_corpus", language, COLUMNS)
         documents = render.cpt_documents(units, self.corpus, language)
         self.amounts["documents"] += len(documents)
         self._write(documents, "cpt_documents", language)
@@ -72,32 +83,34 @@ class Engine:
 
     def chats(self, language: str) -> None:
         """`sft_chat`."""
-        units = read_units(self.out / "parallel_corpus", language)
+        units = read_units(self.out / "parallel_corpus", language, COLUMNS)
         chats = render.sft_chats(units, self.corpus, language)
         self.amounts["chats"] += len(chats)
         self._write(chats, "sft_chat", language)
         self._write_jsonl(chats, "sft_chat", language, render.write_chat_jsonl)
 
     def count(self, tokenizer_json: Path) -> None:
-        """Count the tokens of all documents and chats, on all cores."""
-        tokenizer = load_tokenizer(tokenizer_json)
+        """Count the tokens of all documents and chats, as the packed sets do."""
+        counter = TokenCounter(tokenizer_json)
         for language in self.corpus.languages:
             for asset, column in (("cpt_documents", "text"), ("sft_chat", "messages")):
-                for texts in self._table(asset, language)[column].to_frame().iter_slices(BATCH):
-                    found = tokenizer.encode_batch_fast(texts[column].to_list())
-                    self.amounts["tokens"] += sum(map(len, found))
+                counts = counter.count(self._table(asset, language)[column])
+                self.amounts["tokens"] += int(counts.sum())
 
     def render_alone(self, language: str) -> None:
         """Do what a builder without alignment does: read, clean, render and write."""
-        rows = read_raw(self.folder, self.corpus, language)
+        rows, _ = read_listed(self.folder, self.corpus, language)
         player = self.corpus.languages[language].player
-        unknown = pl.col("placeholders").list.len() > 0
-        flags = pl.when(unknown).then(pl.lit(["unknown_placeholder"])).otherwise(pl.lit([""]))
-        units = clean_units(rows, player).with_columns(split=pl.lit("train"), flags=flags)
+        cleaned = clean_units(rows, player)
+        units = cleaned.with_columns(split=pl.lit("train"), flags=left_out(cleaned))
         documents = render.cpt_documents(units, self.corpus, language)
         self._write_jsonl(documents, "alone", language, render.write_document_jsonl)
         chats = render.sft_chats(units, self.corpus, language)
         self._write_jsonl(chats, "alone_chats", language, render.write_chat_jsonl)
+
+    def render_all_alone(self) -> None:
+        """`render_alone` of all languages, two side by side as `parallel_corpus` has them."""
+        side_by_side(self.render_alone, self.corpus.languages)
 
     def _table(self, asset: str, language: str) -> pl.DataFrame:
         return pl.read_parquet(self.out / asset / f"{language}.parquet")
@@ -129,7 +142,7 @@ def main() -> None:
     engine.stage("sft_chat", engine.each(engine.chats))
     for path in tokenizer:
         engine.stage("counting", partial(engine.count, path))
-    engine.stage("rendering alone", engine.each(engine.render_alone))
+    engine.stage("rendering alone", engine.render_all_alone)
     costs = {name: asdict(cost) for name, cost in engine.costs.items()}
     print(json.dumps({"costs": costs, "amounts": engine.amounts}))
 

@@ -2,18 +2,19 @@
 
 Run from the project's root: `.venv/bin/python -m benchmarks.corpus_engine`. For each of `--scales`
 a game-data folder is written (see `game_folder`; 1 is about 400,000 lines of dialog in each of 13
-languages) and read without a selection. All stages run in one process, one language after the
-other, each writing its Parquet and JSON Lines; the peak of memory is the kernel's, reset for each
-stage. `cyrene build` is measured as a whole, from an empty project.
+languages) and read without a selection. All stages run in one process, each writing its Parquet and
+JSON Lines: languages one after the other, but for `parallel_corpus`, which is a single artifact and
+looks at two of them at once. The peak of memory is the kernel's, reset for each stage. `cyrene
+build` is measured as a whole, from an empty project.
 
 `--beside` runs the public builder of the layout's author, a checkout with `--beside-python`, on the
 same folder: everything for pretraining and the character's chats, with a process per language (its
 README's `--num-proc 13`) or as many as `--beside-processes` says. It reads, cleans, renders, cuts
 by tokens and writes; it does not align languages, flag, find duplicates or split. So two of our
 figures stand beside its own: all stages (`everything`), and reading, cleaning, rendering and
-writing alone (`rendering alone`). It counts tokens line by line while it builds: figures without
-counting are with its tokenizer library replaced; those with counting add to ours a count of all
-documents and chats, by the same byte-level BPE.
+writing alone, of two languages at once (`rendering alone`). It counts tokens line by line while it
+builds: figures without counting are with its tokenizer library replaced; those with counting add to
+ours a count of all documents and chats, as the packed sets count them, by the same byte-level BPE.
 """
 
 import argparse
@@ -23,19 +24,16 @@ import sys
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from benchmarks._beside import prepared, run_beside, write_tokenizer
+from benchmarks._engine_report import STAGES, Result, draw, report, table
 from benchmarks._invented import LANGUAGES
 from benchmarks._machine import CYRENE, environment, machine
 from benchmarks._measured import Cost, run_measured
 from benchmarks.game_folder import write_folder
 
 RESULTS = Path(__file__).parent / "results"
-STAGES = ("raw_dialog", "parallel_corpus", "cpt_documents", "sft_chat")
 CONFIGURATIONS = ("everything", "character")
-
-Result = dict[str, Any]
 
 
 def stages(corpus: Path, out: Path, tokenizer: list[Path]) -> Result:
@@ -97,61 +95,6 @@ def at_scale(folder: Path, scale: float, given: argparse.Namespace) -> Result:
     return result
 
 
-def table(result: Result) -> str:
-    """Return one scale's costs as a Markdown table."""
-    amounts = ", ".join(f"{number:,} {name}" for name, number in result["amounts"].items())
-    lines = [
-        f"Scale {result['scale']}: {result['text_map_bytes'] / 1e6:,.0f} MB of texts, {amounts}",
-        "",
-        "| stage | wall, s | CPU, s | peak, MB |",
-        "|---|---:|---:|---:|",
-    ]
-    for name, cost in result["costs"].items():
-        lines.append(f"| {name} | {cost['wall']:.1f} | {cost['cpu']:.1f} | {cost['peak']:,.0f} |")
-    return "\n".join([*lines, "", *ratios(result["costs"])])
-
-
-def ratios(costs: dict[str, dict[str, float]]) -> list[str]:
-    """Return what the builder beside costs in proportion to ours, like against like."""
-    lines = []
-    for beside, counting in (("beside", False), ("beside, counting", True)):
-        for ours in ("everything", "rendering alone"):
-            if beside not in costs:
-                continue
-            parts = [costs[ours], costs["counting"]] if counting else [costs[ours]]
-            wall, cpu = (sum(part[key] for part in parts) for key in ("wall", "cpu"))
-            peak = max(part["peak"] for part in parts)
-            theirs = costs[beside]
-            lines.append(
-                f"- {beside}, in proportion to our {ours}{' and counting' * counting}: "
-                f"wall {theirs['wall'] / wall:.1f}, CPU {theirs['cpu'] / cpu:.1f}, "
-                f"peak memory {theirs['peak'] / peak:.1f} times"
-            )
-    return lines
-
-
-def draw(results: list[Result], path: Path) -> None:
-    """Draw how wall time and peak memory grow with the size."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
-    time_axes, memory_axes = figure.subplots(1, 2)
-    sizes = [result["text_map_bytes"] / 1e6 for result in results]
-    for stage in (*STAGES, "everything"):
-        style = {"marker": "o", "linewidth": 2.5 if stage == "everything" else 1.2}
-        for axes, key, unit in ((time_axes, "wall", 1), (memory_axes, "peak", 1000)):
-            values = [result["costs"][stage][key] / unit for result in results]
-            axes.plot(sizes, values, label=stage, **style)
-    for axes, title in ((time_axes, "wall time, s"), (memory_axes, "peak memory, GB")):
-        axes.set(
-            title=title, xlabel="text maps of 13 languages, MB", ylim=(0, None), xlim=(0, None)
-        )
-        axes.grid(alpha=0.3)
-    time_axes.legend(frameon=False)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=150)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -178,6 +121,7 @@ def main() -> None:
     given.out.mkdir(parents=True, exist_ok=True)
     content = {"machine": machine(), "corpus": given.corpus, "scales": results}
     (given.out / "corpus-engine.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
+    (given.out / "corpus-engine.md").write_text(report(machine(), results), encoding="utf-8")
     draw(results, given.out / "corpus-engine.png")
 
 

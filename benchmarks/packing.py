@@ -26,10 +26,11 @@ from numpy.typing import NDArray
 from benchmarks._invented import LANGUAGES, Lexicon, Marks, Plan, seeded, write_texts
 from benchmarks._machine import ENVS, machine
 from benchmarks._measured import Cost, measured
-from cyrene_assets.corpus.binpack import fill, next_fit, packing_order
+from cyrene_assets.corpus.binpack import packing_order
+from cyrene_assets.corpus.next_fit import fill, next_fit
 from cyrene_assets.corpus.sequence import training_sequence
 from cyrene_assets.corpus.tokens import TokenCounter
-from cyrene_assets.programs._tiny_tokenizer import ADDED_TOKENS, PRE_TOKENIZER
+from cyrene_assets.programs._tiny_tokenizer import train_tokenizer
 
 RESULTS = Path(__file__).parent / "results"
 CAPACITY = 5120
@@ -138,38 +139,6 @@ def invented(language: str, megabytes: float) -> list[str]:
     return texts
 
 
-def train_tokenizer(texts: list[str], vocabulary: int, path: Path) -> None:
-    """Train a tokenizer of Qwen3.5's kind."""
-    from tokenizers import (
-        AddedToken,
-        Regex,
-        Tokenizer,
-        models,
-        normalizers,
-        pre_tokenizers,
-        trainers,
-    )
-
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.normalizer = normalizers.NFC()
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Split(Regex(PRE_TOKENIZER), behavior="isolated", invert=False),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-        ]
-    )
-    trainer = trainers.BpeTrainer(
-        vocab_size=vocabulary - len(ADDED_TOKENS),
-        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(texts, trainer)
-    tokenizer.add_tokens(
-        [AddedToken(token, special=s, normalized=False) for token, s in ADDED_TOKENS]
-    )
-    tokenizer.save(str(path))
-
-
 def counting(megabytes: float, vocabulary: int, tokenizer: Path | None, folder: Path) -> Result:
     """Count the tokens of each language in two ways, which must agree."""
     import polars as pl
@@ -180,7 +149,7 @@ def counting(megabytes: float, vocabulary: int, tokenizer: Path | None, folder: 
         some = [
             text for of_language in texts.values() for text in of_language[: len(of_language) // 3]
         ]
-        train_tokenizer(some, vocabulary, tokenizer)
+        train_tokenizer(some, vocabulary).save(str(tokenizer))
     counter = TokenCounter(tokenizer)
     languages: dict[str, Result] = {}
     for language, of_language in texts.items():

@@ -18,12 +18,17 @@ from typing import Any
 import dagster as dg
 from filelock import FileLock, Timeout
 
+from cyrene_assets import conditions
 from cyrene_assets import lineage as lineages
 from cyrene_assets.errors import BuildError, CyreneError, UserError
 from cyrene_assets.lineage import Lineage, Record
 from cyrene_assets.pipes import ProgramRun
+from cyrene_assets.plain import plain
+from cyrene_assets.policy import Renewal, renewal_of
 from cyrene_assets.project import Project
+from cyrene_assets.runs import claim
 from cyrene_assets.store import LOG, Artifact, CorruptArtifactError, disk_errors, label
+from cyrene_assets.store_lock import in_use
 from cyrene_assets.toolchains import Toolchain, versions
 
 REUSE_TAG = "cyrene/reuse"
@@ -78,9 +83,12 @@ class ArtifactSpec:
     deps: tuple[dg.AssetDep, ...]
     params: Params
     external_inputs: Params
+    external_files: Params
+    renewal: Renewal
     whatever_exists: bool
     checks: tuple[Check, ...]
     toolchain: Toolchain | None
+    checked_with: Toolchain | None
 
     def upstream(self, partition: str | None) -> Iterator[tuple[str, str | None]]:
         """Yield the artifacts that ``partition`` is made from, as (asset, partition)."""
@@ -162,18 +170,22 @@ class Build:
         *,
         environment: Mapping[str, str],
         secrets: Sequence[str] = (),
+        toolchain: Toolchain | None = None,
     ) -> dict[str, Any]:
-        """Run a program of this asset's toolchain; ``out`` and ``work`` are added to its extras.
+        """Run a program of this asset's toolchain, or of the one that checks what it made.
+
+        ``out`` and ``work`` are added to its extras.
 
         Raises:
             UserError: the toolchain is not installed.
             BuildError: the program failed.
         """
-        if self.spec.toolchain is None:
+        chosen = toolchain or self.spec.toolchain
+        if chosen is None:
             raise ValueError(f"{self.spec.name} names no toolchain")
         return ProgramRun(
             context=self.context,
-            toolchain=self.spec.toolchain,
+            toolchain=chosen,
             program=program,
             extras={**extras, "out": str(self.out), "work": str(self.work)},
             home=self.project.home,
@@ -192,18 +204,23 @@ def artifact_asset(
     partitions_def: dg.PartitionsDefinition | None = None,
     deps: Sequence[str | dg.AssetDep] = (),
     external_inputs: Params = _nothing,
+    external_files: Params = _nothing,
     whatever_exists: bool = False,
     checks: Sequence[Check] = (),
     pool: str | None = None,
     toolchain: Toolchain | None = None,
+    checked_with: Toolchain | None = None,
 ) -> Callable[[Callable[[Build], Outcome]], dg.AssetsDefinition]:
     """Make an asset of a function that fills ``build.out``; its docstring is the description.
 
     ``params`` returns the settings that the asset reads, ``external_inputs`` the digests of what
-    it reads from outside the store. With ``whatever_exists`` the asset takes every upstream
-    artifact there is, instead of insisting on each partition.
+    it reads from outside the store, ``external_files`` the SHA-256 of the files in these by name.
+    ``checked_with`` is the toolchain of a program that looks at what the first one's made. With
+    ``whatever_exists`` the asset takes every upstream artifact there is, instead of insisting on
+    each partition.
     """
     asset_deps = tuple(dg.AssetDep(d) if isinstance(d, str) else d for d in deps)
+    renewal = renewal_of(group_name, gpu=pool is not None)
 
     def decorate(function: Callable[[Build], Outcome]) -> dg.AssetsDefinition:
         name = function.__name__
@@ -214,9 +231,12 @@ def artifact_asset(
             deps=asset_deps,
             params=params,
             external_inputs=external_inputs,
+            external_files=external_files,
+            renewal=renewal,
             whatever_exists=whatever_exists,
             checks=tuple(checks),
             toolchain=toolchain,
+            checked_with=checked_with,
         )
         SPECS[name] = spec
 
@@ -229,6 +249,7 @@ def artifact_asset(
             partitions_def=partitions_def,
             deps=asset_deps,
             pool=pool,
+            automation_condition=conditions.RENEWALS[renewal],
             check_specs=[
                 dg.AssetCheckSpec(
                     check.name,
@@ -262,10 +283,14 @@ def expected_lineage(
     project: Project,
     partition: str | None,
     inputs: Mapping[tuple[str, str | None], str],
+    external: Mapping[str, str] | None = None,
 ) -> Lineage:
-    """Return the lineage that an up-to-date artifact has, given its inputs' digests."""
+    """Return the lineage that an up-to-date artifact has, given its inputs' digests.
+
+    ``external`` is what it reads from outside the store; looked up where left out.
+    """
     named = {label(asset, key): digest for (asset, key), digest in inputs.items()}
-    named.update(spec.external_inputs(project, partition))
+    named.update(spec.external_inputs(project, partition) if external is None else external)
     return Lineage(spec.code_version, spec.params(project, partition), named)
 
 
@@ -302,13 +327,15 @@ def _materialize(
     spec: ArtifactSpec, function: Callable[[Build], Outcome], context: dg.AssetExecutionContext
 ) -> dg.MaterializeResult[Any]:
     project = Project.load()
+    claim(context.instance, context.run)
     partition = str(context.partition_key) if context.has_partition_key else None
     name = label(spec.name, partition)
     records = current_inputs(spec, context.instance, partition)
     digests = {key: record.digest for key, record in records.items()}
+    sources = spec.external_files(project, partition)
     lineage = expected_lineage(spec, project, partition, digests)
     work = project.work / spec.name / (partition or "_")
-    with _one_writer(work, name, context.run.run_id):
+    with in_use(project.store.root), _one_writer(work, name, context.run.run_id):
         if context.run.tags.get(REUSE_TAG) == "true":
             reused = _reuse(spec, project, context, partition, lineage)
             if reused is not None:
@@ -332,6 +359,11 @@ def _materialize(
                 log=log,
             )
             outcome = function(build)
+            if spec.external_files(project, partition) != sources:
+                raise BuildError(
+                    f"the files of {name} changed while they were read: run it again when whoever "
+                    "writes them has finished"
+                )
             if log.is_file():
                 shutil.copyfile(log, out / LOG)
             artifact = project.store.publish(
@@ -341,27 +373,38 @@ def _materialize(
                 {
                     **lineage.as_dict(),
                     "fingerprint": lineage.fingerprint,
-                    "toolchain": _toolchain_versions(spec, project),
+                    "toolchain": _toolchain_versions(spec.toolchain, project),
+                    "checked_with": _toolchain_versions(spec.checked_with, project),
                     "measurements": dict(outcome.measurements),
                     "run_id": context.run.run_id,
                 },
             )
         shutil.rmtree(state, ignore_errors=True)
-    return _result(spec, artifact, lineage, outcome, time.monotonic() - started)
+    return _result(spec, artifact, lineage, sources, outcome, time.monotonic() - started)
 
 
 def _result(
-    spec: ArtifactSpec, artifact: Artifact, lineage: Lineage, outcome: Outcome, seconds: float
+    spec: ArtifactSpec,
+    artifact: Artifact,
+    lineage: Lineage,
+    sources: Mapping[str, str],
+    outcome: Outcome,
+    seconds: float,
 ) -> dg.MaterializeResult[Any]:
     blocking = {check.name for check in spec.checks if check.blocking}
     checks = [
-        {"name": c.name, "passed": c.passed, "blocking": c.name in blocking, "detail": c.detail}
+        {
+            "name": c.name,
+            "passed": c.passed,
+            "blocking": c.name in blocking,
+            "detail": plain(c.detail),
+        }
         for c in outcome.checks
     ]
     size = sum(file["bytes"] for file in artifact.manifest["files"].values())
     return dg.MaterializeResult(
         metadata={
-            "summary": outcome.summary,
+            "summary": plain(outcome.summary),
             **outcome.metadata,
             "digest": artifact.digest,
             "path": dg.MetadataValue.path(str(artifact.path)),
@@ -373,6 +416,7 @@ def _result(
                     "digest": artifact.digest,
                     "seconds": round(seconds, 1),
                     "checks": checks,
+                    "sources": dict(sources),
                 }
             ),
         },
@@ -433,10 +477,10 @@ def _open(project: Project, record: Record) -> Artifact:
         raise
 
 
-def _toolchain_versions(spec: ArtifactSpec, project: Project) -> dict[str, str]:
-    if spec.toolchain is None:
+def _toolchain_versions(toolchain: Toolchain | None, project: Project) -> dict[str, str]:
+    if toolchain is None:
         return {}
-    return versions(spec.toolchain.python(project.home), spec.toolchain.packages)
+    return versions(toolchain.python(project.home), toolchain.packages)
 
 
 @contextmanager

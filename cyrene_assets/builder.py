@@ -1,7 +1,6 @@
 """``cyrene build``: launch what is out of date, in order, through the Dagster instance."""
 
-import os
-import socket
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -9,22 +8,23 @@ from contextlib import contextmanager
 import dagster as dg
 from filelock import FileLock, Timeout
 
-from cyrene_assets import planner
+from cyrene_assets import observations, planner
 from cyrene_assets.artifact_asset import REUSE_TAG
 from cyrene_assets.errors import BuildError
-from cyrene_assets.events import INTERRUPTED, EventTail, Report
+from cyrene_assets.events import INTERRUPTED, Event, EventTail, Report
 from cyrene_assets.planner import Launch, Step
+from cyrene_assets.processes import owner
 from cyrene_assets.project import Project
-from cyrene_assets.store import disk_errors, label, process_is_alive
+from cyrene_assets.runs import OWNER_TAG, end_orphans
+from cyrene_assets.situation import runs_at_work
+from cyrene_assets.store import disk_errors, label
+from cyrene_assets.watch import RawFiles
 
-_OWNER_TAG = "cyrene/owner"
+_WAIT_SECONDS = 0.5
+# Daemons leave a sign of life twice a minute.
+_DAEMON_SECONDS = 90.0
+_QUEUE = "QUEUED_RUN_COORDINATOR"
 _REPOSITORY_TAG = ".dagster/repository"
-UNFINISHED = [
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
 
 
 def build(
@@ -48,6 +48,8 @@ def build(
         end_orphans(instance)
         for group in planner.stages(target):
             steps = planner.examine(project, instance, group, size)
+            if wait_for_others(instance, steps, report):
+                steps = planner.examine(project, instance, group, size)
             _observe(project, instance, steps)
             for launch in planner.launches(steps):
                 _run(definitions, instance, launch, report)
@@ -64,15 +66,47 @@ def _observe(project: Project, instance: dg.DagsterInstance, steps: Sequence[Ste
         spec = planner.find_asset(step.asset)
         read = spec.external_inputs(project, step.partition) if step.reason is not None else {}
         for dep in spec.deps:
-            digest = read.get(label(dep.asset_key.to_user_string(), step.partition))
-            if digest is not None:
-                instance.report_runless_asset_event(
-                    dg.AssetObservation(
-                        dep.asset_key,
-                        partition=step.partition,
-                        tags={"dagster/data_version": digest},
+            name = dep.asset_key.to_user_string()
+            if label(name, step.partition) in read:
+                raw = RawFiles(spec.external_files(project, step.partition))
+                before = observations.latest(instance, name, step.partition)
+                if before is None or before.version != raw.version:
+                    instance.report_runless_asset_event(
+                        observations.observation(name, step.partition, raw, before)
                     )
-                )
+
+
+def wait_for_others(instance: dg.DagsterInstance, steps: Sequence[Step], report: Report) -> bool:
+    """Wait until no other run is about to make what ``steps`` would; return whether one was.
+
+    The automation starts nothing new while a build is at work, so this comes to an end.
+    """
+    waited = False
+    while others := _others(instance, steps):
+        if not waited:
+            for name, run_id in others.items():
+                report(Event("warning", name, f"run {run_id} is making it: waiting for it to end"))
+        waited = True
+        time.sleep(_WAIT_SECONDS)
+        end_orphans(instance)
+    return waited
+
+
+def _others(instance: dg.DagsterInstance, steps: Sequence[Step]) -> dict[str, str]:
+    out_of_date = {(s.asset, s.partition): s.name for s in steps if s.reason is not None}
+    at_work = (
+        runs_at_work(instance, queued=daemon_is_alive(instance, _QUEUE)) if out_of_date else {}
+    )
+    return {out_of_date[key]: run for key, run in at_work.items() if key in out_of_date}
+
+
+def daemon_is_alive(instance: dg.DagsterInstance, name: str) -> bool:
+    """Return whether a Dagster daemon has given a sign of life lately.
+
+    ``QUEUED_RUN_COORDINATOR`` starts the runs that wait in the queue, ``SENSOR`` evaluates sensors.
+    """
+    beat = instance.get_daemon_heartbeats().get(name)
+    return beat is not None and time.time() - beat.timestamp < _DAEMON_SECONDS
 
 
 def check_toolchains(project: Project, steps: Sequence[Step]) -> None:
@@ -82,9 +116,10 @@ def check_toolchains(project: Project, steps: Sequence[Step]) -> None:
         UserError: one is not installed.
     """
     for step in steps:
-        toolchain = planner.find_asset(step.asset).toolchain
-        if step.reason is not None and toolchain is not None:
-            toolchain.python(project.home)
+        spec = planner.find_asset(step.asset)
+        for toolchain in (spec.toolchain, spec.checked_with):
+            if step.reason is not None and toolchain is not None:
+                toolchain.python(project.home)
 
 
 @contextmanager
@@ -98,7 +133,8 @@ def one_build(project: Project) -> Iterator[None]:
         project.work.mkdir(parents=True, exist_ok=True)
         lock = FileLock(project.work / "build.lock")
         try:
-            held = lock.acquire(timeout=0)
+            # Whoever only asks whether a build is at work holds the lock for a moment.
+            held = lock.acquire(timeout=1, poll_interval=0.05)
         except Timeout as error:
             raise BuildError(
                 f"another `cyrene build` is at work in {project.home}: wait for it to end, "
@@ -108,16 +144,34 @@ def one_build(project: Project) -> Iterator[None]:
         yield
 
 
-def end_orphans(instance: dg.DagsterInstance) -> int:
-    """Mark as failed the runs whose process on this machine has died; return how many."""
-    orphans = 0
-    for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)):
-        host, _, process = run.tags.get(_OWNER_TAG, "").partition(":")
-        if host == socket.gethostname() and not process_is_alive(int(process)):
-            instance.report_run_failed(run, "the process that ran this was killed")
-            instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
-            orphans += 1
-    return orphans
+def build_at_work(project: Project) -> bool:
+    """Return whether another process is in ``one_build``."""
+    if not (project.work / "build.lock").exists():
+        return False
+    with disk_errors(project.work):
+        try:
+            with FileLock(project.work / "build.lock", timeout=0):
+                return False
+        except Timeout:
+            return True
+
+
+def build_one(
+    project: Project,
+    instance: dg.DagsterInstance,
+    definitions: dg.Definitions,
+    asset: str,
+    partition: str | None,
+    report: Report,
+) -> None:
+    """Materialize one artifact, whatever else is out of date; the same inputs give the same again.
+
+    Raises:
+        UserError, BuildError: the step failed; the message is the step's own.
+    """
+    with one_build(project):
+        end_orphans(instance)
+        _run(definitions, instance, Launch(partition, (asset,)), report)
 
 
 def _run(
@@ -139,7 +193,7 @@ def _run(
                 raise_on_error=False,
                 tags={
                     REUSE_TAG: "true",
-                    _OWNER_TAG: f"{socket.gethostname()}:{os.getpid()}",
+                    OWNER_TAG: owner(),
                     _REPOSITORY_TAG: "__repository__@cyrene_assets",
                 },
             )

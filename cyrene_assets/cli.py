@@ -4,7 +4,17 @@ from typing import Any
 
 import click
 
-from cyrene_assets.commands import build, inspect, manage, recipe
+from cyrene_assets.commands import (
+    build,
+    chat,
+    evaluate,
+    export,
+    inspect,
+    manage,
+    recipe,
+    serve,
+    status,
+)
 from cyrene_assets.errors import CyreneError
 
 
@@ -36,11 +46,16 @@ def main() -> None:
 for _command in (
     build.init,
     build.build,
+    status.status,
     inspect.artifacts,
     inspect.answers,
+    evaluate.evaluate,
     inspect.corpus,
     inspect.doctor,
     recipe.recipe,
+    serve.serve,
+    chat.chat,
+    export.export,
     manage.toolchain,
     manage.gc,
     manage.ui,

@@ -10,6 +10,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from cyrene_assets.events import Event
+from cyrene_assets.plain import plain
 
 _MARKS = {
     "done": "[green]✓[/]",
@@ -53,11 +54,11 @@ class StepReporter:
     def report(self, event: Event) -> None:
         """Show one event."""
         if event.kind == "start":
-            self._live.reset(self._task, description=f"[bold]{escape(event.step)}[/]")
+            self._live.reset(self._task, description=f"[bold]{shown(event.step)}[/]")
         elif event.kind == "progress":
             self._last_detail[event.step] = event.detail
             self._live.update(
-                self._task, description=f"[bold]{escape(event.step)}[/]  {escape(event.detail)}"
+                self._task, description=f"[bold]{shown(event.step)}[/]  {shown(event.detail)}"
             )
             # Without a live line, a long step says now and then that it is alive.
             quiet = time.monotonic() - self._last_line
@@ -71,12 +72,17 @@ class StepReporter:
         if event.kind == "reused":
             detail = f"unchanged: {detail}"
         self._console.print(
-            f"{_MARKS[event.kind]} {escape(event.step):32} {duration(event.seconds):>8}  "
-            f"[dim]{escape(detail)}[/]",
+            f"{_MARKS[event.kind]} {shown(event.step):32} {duration(event.seconds):>8}  "
+            f"[dim]{shown(detail)}[/]",
             highlight=False,
             soft_wrap=True,
         )
         self._last_line = time.monotonic()
+
+
+def shown(text: str) -> str:
+    """Return text for a console, which takes nothing in it for markup or a command."""
+    return escape(plain(text))
 
 
 def duration(seconds: float) -> str:
@@ -99,11 +105,17 @@ def size(number: float) -> str:
 
 def table(title: str | None, columns: list[str], rows: list[list[str]], right: set[str]) -> Table:
     """Return a plain table; the columns named in ``right`` are aligned to the right."""
-    result = Table(title=title, box=None, header_style="bold", pad_edge=False, title_justify="left")
+    result = Table(
+        title=None if title is None else shown(title),
+        box=None,
+        header_style="bold",
+        pad_edge=False,
+        title_justify="left",
+    )
     for column in columns:
         result.add_column(
             column, justify="right" if column in right else "left", overflow="fold", no_wrap=False
         )
     for row in rows:
-        result.add_row(*(escape(cell) for cell in row))
+        result.add_row(*(shown(cell) for cell in row))
     return result

@@ -1,10 +1,18 @@
 """The two ways in which a command ends badly, and their exit statuses."""
 
+from cyrene_assets.plain import plain
+
 
 class CyreneError(Exception):
-    """Base of every error that is shown to a person as one message, without a traceback."""
+    """Base of every error that is shown to a person as one message, without a traceback.
+
+    What it quotes from outside, a terminal shows and does not obey.
+    """
 
     exit_status = 1
+
+    def __str__(self) -> str:
+        return plain(super().__str__())
 
 
 class UserError(CyreneError):

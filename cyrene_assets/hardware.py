@@ -10,12 +10,18 @@ GIB = 1 << 30
 
 @dataclass(frozen=True)
 class Gpu:
-    """One CUDA device: ``memory`` in bytes, ``capability`` as (major, minor)."""
+    """One CUDA device: ``memory`` and ``used`` in bytes, ``capability`` as (major, minor)."""
 
     name: str
     memory: int
     capability: tuple[int, int]
     uuid: str = ""
+    used: int = 0
+
+    @property
+    def free(self) -> int:
+        """Return the bytes that nothing uses."""
+        return self.memory - self.used
 
 
 @dataclass(frozen=True)
@@ -62,6 +68,7 @@ class Hardware:
                 Gpu(
                     name=pynvml.nvmlDeviceGetName(handle),
                     memory=pynvml.nvmlDeviceGetMemoryInfo(handle).total,
+                    used=pynvml.nvmlDeviceGetMemoryInfo(handle).used,
                     capability=tuple(pynvml.nvmlDeviceGetCudaComputeCapability(handle)),
                     uuid=pynvml.nvmlDeviceGetUUID(handle),
                 )

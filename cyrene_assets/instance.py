@@ -6,13 +6,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
-import yaml
 from sqlalchemy.exc import OperationalError
 
 from cyrene_assets.errors import BuildError, UserError
 from cyrene_assets.project import Project
 from cyrene_assets.store import disk_errors
 from cyrene_assets.toolchains import free_bytes
+from cyrene_assets.yaml_models import read_yaml
 
 _DAGSTER_YAML = """\
 # Written once by `cyrene init`; yours to change.
@@ -33,6 +33,16 @@ concurrency:
 run_monitoring:
   enabled: true
   free_slots_after_run_end_seconds: 30
+
+# What sensors, schedules and automation conditions did is kept for a month; `cyrene gc` removes old
+# runs.
+retention:
+  schedule:
+    purge_after_days: 30
+  sensor:
+    purge_after_days: 30
+  auto_materialize:
+    purge_after_days: 30
 """
 
 _DOTENV_NAMES = ("CYRENE_HOME", "DAGSTER_HOME", "DAGSTER_DISABLE_TELEMETRY")
@@ -108,10 +118,7 @@ def open_instance(project: Project) -> Iterator[dg.DagsterInstance]:
         BuildError: its database failed while the instance was open, as on a full disk.
     """
     config = project.dagster_home / "dagster.yaml"
-    try:
-        settings = yaml.safe_load(config.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{config}: not valid YAML: {error}") from error
+    settings = read_yaml(config)
     if not isinstance(settings, dict | None):
         raise UserError(f"{config}: holds no keys and values: mend it, or remove it to begin anew")
     os.environ["DAGSTER_HOME"] = str(project.dagster_home)

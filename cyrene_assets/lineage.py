@@ -5,9 +5,9 @@ the code version, the parameters and the inputs' digests; two that agree in the 
 the same *fingerprint* and need not both run.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import dagster as dg
 
@@ -41,40 +41,94 @@ class Lineage:
             "inputs": dict(self.inputs),
         }
 
+    def changes(self, wanted: "Lineage") -> list["Change"]:
+        """Return everything in which an artifact of this lineage is not one of ``wanted``."""
+        found = []
+        if self.code_version != wanted.code_version:
+            found.append(Change("code", "code version", self.code_version, wanted.code_version))
+        found += [
+            Change("setting", key, old, new)
+            for key, old, new in _changed_values("", dict(self.params), dict(wanted.params))
+        ]
+        return found + [
+            Change("input", name, self.inputs.get(name), wanted.inputs.get(name))
+            for name in sorted(self.inputs.keys() | wanted.inputs.keys())
+            if self.inputs.get(name) != wanted.inputs.get(name)
+        ]
+
     def difference(self, wanted: "Lineage") -> str:
         """Say in a few words why an artifact of this lineage is not one of ``wanted``."""
-        if self.code_version != wanted.code_version:
-            return f"code version {self.code_version} is now {wanted.code_version}"
-        changed = _changed_keys("", dict(self.params), dict(wanted.params))
-        if changed:
-            more = f" and {len(changed) - 2} more" if len(changed) > 2 else ""
-            return f"changed: {', '.join(changed[:2])}{more}"
-        names = sorted(
-            name
-            for name in self.inputs.keys() | wanted.inputs.keys()
-            if self.inputs.get(name) != wanted.inputs.get(name)
-        )
-        more = f" and {len(names) - 2} more" if len(names) > 2 else ""
-        return f"input changed: {', '.join(names[:2])}{more}" if names else "up to date"
+        return describe(self.changes(wanted))
 
 
-def _changed_keys(prefix: str, old: Any, new: Any) -> list[str]:
+@dataclass(frozen=True)
+class Change:
+    """One thing that is not what it was: its name, and its value or digest then and now.
+
+    ``old`` is None where it is new, ``new`` where it is gone.
+    """
+
+    kind: Literal["code", "setting", "input", "file"]
+    name: str
+    old: Any
+    new: Any
+
+
+def describe(changes: Sequence[Change]) -> str:
+    """Say in a few words what changed; the first kind of change that there is stands for all."""
+    by_kind: dict[str, list[Change]] = {}
+    for change in changes:
+        by_kind.setdefault(change.kind, []).append(change)
+    if "code" in by_kind:
+        (code,) = by_kind["code"]
+        return f"code version {code.old} is now {code.new}"
+    if "setting" in by_kind:
+        return f"changed: {_some([change.name for change in by_kind['setting']])}"
+    if "file" in by_kind:
+        return _some([f"{c.name} {_verb(c)}" for c in by_kind["file"]])
+    if "input" in by_kind:
+        return f"input changed: {_some([change.name for change in by_kind['input']])}"
+    return "up to date"
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 2} more" if len(names) > 2 else ""
+    return f"{', '.join(names[:2])}{more}"
+
+
+def _verb(change: Change) -> str:
+    if change.old is None:
+        return "added"
+    return "removed" if change.new is None else "changed"
+
+
+def file_changes(old: Mapping[str, str], new: Mapping[str, str]) -> list[Change]:
+    """Return which files differ, given the SHA-256 of each by its name."""
+    return [
+        Change("file", name, old.get(name), new.get(name))
+        for name in sorted(old.keys() | new.keys())
+        if old.get(name) != new.get(name)
+    ]
+
+
+def _changed_values(prefix: str, old: Any, new: Any) -> list[tuple[str, Any, Any]]:
     if isinstance(old, dict) and isinstance(new, dict):
         return [
-            key
+            found
             for name in sorted(old.keys() | new.keys())
-            for key in _changed_keys(
+            for found in _changed_values(
                 f"{prefix}.{name}" if prefix else name, old.get(name), new.get(name)
             )
         ]
-    return [] if old == new else [prefix]
+    return [] if old == new else [(prefix, old, new)]
 
 
 @dataclass(frozen=True)
 class Record:
     """One materialization: the digest it names, its lineage, the run, and when (Unix seconds).
 
-    ``checks`` holds what the asset's own checks found: name, passed, blocking and detail each.
+    ``checks`` holds what the asset's own checks found: name, passed, blocking and detail each;
+    ``sources`` the SHA-256 of the files from outside the store that it was made from, by name.
     """
 
     asset: str
@@ -86,6 +140,7 @@ class Record:
     seconds: float
     checks: tuple[Mapping[str, Any], ...]
     metadata: Mapping[str, dg.MetadataValue]
+    sources: Mapping[str, str]
 
     @property
     def failed_checks(self) -> tuple[str, ...]:
@@ -100,7 +155,7 @@ class Record:
 
 def latest(instance: dg.DagsterInstance, asset: str, partition: str | None) -> Record | None:
     """Return the current artifact's record: the latest materialization's, or None."""
-    records = _records(instance, asset, partition, limit=1)
+    records, _ = _records(instance, asset, partition, limit=1)
     return records[0] if records else None
 
 
@@ -108,24 +163,42 @@ def find(
     instance: dg.DagsterInstance, asset: str, partition: str | None, wanted: str
 ) -> Record | None:
     """Return the newest record whose fingerprint is ``wanted`` and whose checks passed, or None."""
-    for record in _records(instance, asset, partition, limit=200):
+    for record in history(instance, asset, partition):
         if record.lineage.fingerprint == wanted and not record.failed_checks:
             return record
     return None
 
 
+def history(instance: dg.DagsterInstance, asset: str, partition: str | None) -> Iterator[Record]:
+    """Yield the records of a partition's artifacts, the newest first."""
+    cursor: str | None = None
+    while True:
+        found, cursor = _records(instance, asset, partition, limit=50, cursor=cursor)
+        yield from found
+        if cursor is None:
+            return
+
+
 def _records(
-    instance: dg.DagsterInstance, asset: str, partition: str | None, *, limit: int
-) -> list[Record]:
+    instance: dg.DagsterInstance,
+    asset: str,
+    partition: str | None,
+    *,
+    limit: int,
+    cursor: str | None = None,
+) -> tuple[list[Record], str | None]:
+    """Return records, the newest first, and where to go on; null at the end."""
     result = instance.fetch_materializations(
         dg.AssetRecordsFilter(
             asset_key=dg.AssetKey(asset),
             asset_partitions=None if partition is None else [partition],
         ),
         limit=limit,
+        cursor=cursor,
     )
     found = [_record(asset, partition, record) for record in result.records]
-    return [record for record in found if record is not None]
+    more = result.cursor if result.has_more else None
+    return [record for record in found if record is not None], more
 
 
 def _record(asset: str, partition: str | None, event: dg.EventLogRecord) -> Record | None:
@@ -144,4 +217,5 @@ def _record(asset: str, partition: str | None, event: dg.EventLogRecord) -> Reco
         seconds=data["seconds"],
         checks=tuple(data["checks"]),
         metadata=materialization.metadata,
+        sources=data.get("sources", {}),
     )

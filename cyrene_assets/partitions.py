@@ -1,4 +1,4 @@
-"""The three ways in which assets are partitioned. Languages come from the project's corpus."""
+"""The ways in which assets are partitioned. Languages come from the project's corpus."""
 
 import dagster as dg
 
@@ -7,6 +7,8 @@ from cyrene_assets.project import Project
 
 languages = dg.StaticPartitionsDefinition(list(Project.load().corpus.languages))
 sizes = dg.StaticPartitionsDefinition(list(SIZES))
+# Models of folders that `cyrene evaluate` was given.
+checkpoints = dg.StaticPartitionsDefinition(list(Project.load().settings.checkpoints))
 language_by_size = dg.MultiPartitionsDefinition({"language": languages, "size": sizes})
 
 

@@ -20,14 +20,12 @@ from typing import IO, Any
 import dagster as dg
 
 from cyrene_assets.errors import BuildError
+from cyrene_assets.secret_names import is_secret
 from cyrene_assets.toolchains import Toolchain, linked_package
 
 TERMINATION_SECONDS = 5.0
 _POLL_SECONDS = 0.2
 _TAIL_LINES = 12
-_SECRET_WORDS = frozenset(
-    {"TOKEN", "KEY", "APIKEY", "SECRET", "PASSWORD", "PASSWD", "PAT", "CREDENTIALS"}
-)
 
 
 @dataclass
@@ -82,7 +80,7 @@ class ProgramRun:
                         messages.forward()
                         time.sleep(_POLL_SECONDS)
                 finally:
-                    _end_group(process)
+                    end_group(process)
                     copier.join()
         messages.forward()
         if process.returncode != 0 or messages.result is None:
@@ -90,15 +88,8 @@ class ProgramRun:
         return messages.result
 
     def _environment(self, pipes: Mapping[str, str]) -> dict[str, str]:
-        inherited = {
-            name: value
-            for name, value in os.environ.items()
-            if name in self.secrets or not _SECRET_WORDS.intersection(name.upper().split("_"))
-        }
-        # Bytecode makes the heavy imports twice as fast; a parent may have switched it off.
-        inherited.pop("PYTHONDONTWRITEBYTECODE", None)
-        package = {"PYTHONPATH": str(linked_package(self.home / "work"))}
-        return {**inherited, **self.environment, **package, "PYTHONUNBUFFERED": "1", **pipes}
+        own = program_environment(self.home, self.environment, self.secrets)
+        return {**own, **pipes}
 
     def _explain(self, status: int, error: str | None, tail: Sequence[str]) -> str:
         if error is not None:
@@ -158,6 +149,22 @@ class _Messages:
         )
 
 
+def program_environment(
+    home: Path, own: Mapping[str, str], secrets: Sequence[str] = ()
+) -> dict[str, str]:
+    """Return a program's environment: this process's without its secrets, and the program's own.
+
+    ``secrets`` names the variables that the program may see although they look like a secret.
+    """
+    inherited = {
+        name: value for name, value in os.environ.items() if name in secrets or not is_secret(name)
+    }
+    # Bytecode makes the heavy imports twice as fast; a parent may have switched it off.
+    inherited.pop("PYTHONDONTWRITEBYTECODE", None)
+    package = {"PYTHONPATH": str(linked_package(home / "work")), "PYTHONUNBUFFERED": "1"}
+    return {**inherited, **own, **package}
+
+
 def _copy(stream: IO[bytes], log: IO[bytes], tail: deque[str]) -> None:
     """Copy a program's output, line by line, to its log and to the run's compute log."""
     for line in stream:
@@ -177,7 +184,7 @@ def _copy(stream: IO[bytes], log: IO[bytes], tail: deque[str]) -> None:
         sys.stdout.flush()
 
 
-def _end_group(process: subprocess.Popen[bytes]) -> None:
+def end_group(process: subprocess.Popen[bytes]) -> None:
     """End whatever is left of the process group: first asked to, then killed."""
     for sent in (signal.SIGTERM, signal.SIGKILL):
         with suppress(ProcessLookupError):

@@ -9,30 +9,56 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from cyrene_assets import lineage as lineages
 from cyrene_assets.artifact_asset import SPECS, ArtifactSpec, expected_lineage
 from cyrene_assets.errors import UserError
-from cyrene_assets.lineage import Record
-from cyrene_assets.partitions import language_by_size, languages, sizes, split_key
+from cyrene_assets.lineage import Change, Lineage, Record, describe
+from cyrene_assets.partitions import checkpoints, language_by_size, languages, sizes, split_key
 from cyrene_assets.project import Project
+from cyrene_assets.situation import Key, Situation
 from cyrene_assets.store import CorruptArtifactError, label
 
-_ORDER: tuple[dg.PartitionsDefinition | None, ...] = (languages, None, sizes, language_by_size)
+_ORDER: tuple[dg.PartitionsDefinition | None, ...] = (
+    languages,
+    None,
+    sizes,
+    language_by_size,
+    checkpoints,
+)
 
 
 @dataclass(frozen=True)
 class Step:
-    """One artifact to consider: its state, and why it has to be built (None: up to date)."""
+    """One artifact to consider: its state, and why it has to be built (None: up to date).
+
+    ``wanted`` is the lineage that it should have, None while an input is out of date itself.
+    ``changes`` says in full what differs, ``damage`` what is wrong with the artifact's files.
+    """
 
     asset: str
     partition: str | None
     record: Record | None
     reason: str | None
+    wanted: Lineage | None = None
+    changes: tuple[Change, ...] = ()
+    damage: str | None = None
 
     @property
     def name(self) -> str:
         """``asset[partition]``."""
         return label(self.asset, self.partition)
+
+    @property
+    def need(self) -> str | None:
+        """What a build of this step would mend, or None where none would do anything now.
+
+        Equal needs are one and the same: a build that failed would fail again. A blocking check
+        that failed is no need, for the same inputs would give the same artifact.
+        """
+        if self.reason is None or self.wanted is None:
+            return None
+        if self.record is not None and not self.changes and self.damage is None:
+            return None
+        return f"{self.wanted.fingerprint} {self.damage or ''}".strip()
 
 
 @dataclass(frozen=True)
@@ -125,30 +151,42 @@ def examine(
     instance: dg.DagsterInstance,
     group: Sequence[str],
     size: str,
-    pending: Mapping[tuple[str, str | None], str] | None = None,
+    pending: Mapping[Key, str] | None = None,
 ) -> list[Step]:
     """Compare what there is of a group of assets with what should be.
 
     ``pending`` names artifacts that will be built before (with the reason); whatever depends on
     one counts as out of date, for its inputs are not known yet.
     """
-    waiting = dict(pending or {})
+    return _examine_group(Situation(project, instance), group, size, dict(pending or {}))
+
+
+def _examine_group(
+    situation: Situation, group: Sequence[str], size: str, pending: dict[Key, str]
+) -> list[Step]:
     steps = []
     for asset in group:
         for partition in partitions(asset, size):
-            step = _examine(project, instance, SPECS[asset], partition, waiting)
+            step = look_at(situation, SPECS[asset], partition, pending)
             steps.append(step)
             if step.reason is not None:
-                waiting[asset, partition] = step.reason
+                pending[asset, partition] = step.reason
     return steps
 
 
-def plan(project: Project, instance: dg.DagsterInstance, target: str, size: str) -> list[Step]:
+def plan(
+    project: Project,
+    instance: dg.DagsterInstance,
+    target: str,
+    size: str,
+    situation: Situation | None = None,
+) -> list[Step]:
     """Return every step of a build of ``target``, in order, up to date or not."""
+    now = situation or Situation(project, instance)
     steps: list[Step] = []
+    pending: dict[Key, str] = {}
     for group in stages(target):
-        pending = {(s.asset, s.partition): s.reason for s in steps if s.reason is not None}
-        steps += examine(project, instance, group, size, pending)
+        steps += _examine_group(now, group, size, pending)
     return steps
 
 
@@ -161,35 +199,35 @@ def launches(steps: Sequence[Step]) -> list[Launch]:
     return [Launch(partition, tuple(assets)) for partition, assets in grouped.items()]
 
 
-def _examine(
-    project: Project,
-    instance: dg.DagsterInstance,
-    spec: ArtifactSpec,
-    partition: str | None,
-    pending: Mapping[tuple[str, str | None], str],
+def look_at(
+    situation: Situation, spec: ArtifactSpec, partition: str | None, pending: Mapping[Key, str]
 ) -> Step:
-    record = lineages.latest(instance, spec.name, partition)
+    """Compare what there is of one artifact with what should be; ``pending`` as in ``examine``."""
+    record = situation.record(spec.name, partition)
     inputs = {}
-    reason = None
+    waits = None
     for key in spec.upstream(partition):
-        upstream = lineages.latest(instance, *key)
+        upstream = situation.record(*key)
         if key in pending:
-            reason = reason or f"after {label(*key)}"
+            waits = waits or f"after {label(*key)}"
         elif upstream is not None:
             inputs[key] = upstream.digest
         elif not spec.whatever_exists:
-            reason = reason or f"after {label(*key)}"
+            waits = waits or f"after {label(*key)}"
+    if waits is not None:
+        return Step(spec.name, partition, record, waits if record else "not built yet")
+    external = situation.external(spec, partition)
+    if external is None:
+        return Step(spec.name, partition, record, "nobody has looked at its files yet")
+    wanted = expected_lineage(spec, situation.project, partition, inputs, external.inputs)
     if record is None:
-        reason = "not built yet"
-    elif reason is None:
-        wanted = expected_lineage(spec, project, partition, inputs)
-        if record.lineage.fingerprint != wanted.fingerprint:
-            reason = record.lineage.difference(wanted)
-        elif record.failed_checks:
-            reason = f"check failed: {', '.join(record.failed_checks)}"
-        else:
-            reason = _damage(project, record)
-    return Step(spec.name, partition, record, reason)
+        return Step(spec.name, partition, record, "not built yet", wanted)
+    changes = tuple(situation.changes(record, wanted, external))
+    damage = None if changes else _damage(situation.project, record)
+    reason = describe(changes) if changes else damage
+    if not changes and record.failed_checks:
+        reason = f"check failed: {', '.join(record.failed_checks)}"
+    return Step(spec.name, partition, record, reason, wanted, changes, damage)
 
 
 def _damage(project: Project, record: Record) -> str | None:

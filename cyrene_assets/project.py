@@ -5,16 +5,18 @@ UI, sensors and literal Dagster commands all read it through :func:`Project.load
 """
 
 import os
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 import yaml
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from cyrene_assets.errors import UserError
 from cyrene_assets.models import SIZES, model_size
+from cyrene_assets.policy import Rebuild
 from cyrene_assets.recipe import Recipe, load_recipe
 from cyrene_assets.store import Store, disk_errors
 from cyrene_assets.yaml_models import Strict, parse_model
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 PROJECT_ROOT = Path(__file__).parent.parent
 SAMPLE_CORPUS = PROJECT_ROOT / "corpora" / "sample"
 _FILE = "project.yaml"
+# What the models of the assets are called on the scoreboard.
+CHECKPOINTS_ARE_NOT = ("base", "cpt", "merged", "fp8", "real lines")
 
 
 class BaseModelSource(Strict):
@@ -43,6 +47,13 @@ class BaseModelSource(Strict):
         return self
 
 
+class CheckpointSource(Strict):
+    """A model that is evaluated beside those of the assets."""
+
+    path: str = Field(description="Its folder")
+    size: str = Field(description="The size whose recipe says what it is asked")
+
+
 class ProjectFile(Strict):
     """The content of ``project.yaml``."""
 
@@ -53,11 +64,24 @@ class ProjectFile(Strict):
         default_factory=dict,
         description="The commit of each hub repository, recorded at its first fetch and enforced",
     )
+    checkpoints: dict[
+        Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]+$")], CheckpointSource
+    ] = Field(default_factory=dict, description="Models that `cyrene evaluate` was given, by name")
     report_to: tuple[Literal["wandb", "swanlab"], ...] = Field(
         default=(),
         description="Services that trainings report to, by a key in the environment; no artifact "
         "depends on it",
     )
+    rebuild: Rebuild = Field(
+        default=Rebuild(), description="What is rebuilt by itself when the corpus changes, and when"
+    )
+
+    @field_validator("corpus")
+    @classmethod
+    def _corpus_is_a_name_or_a_path(cls, value: str) -> str:
+        if value in {"", ".", ".."} or "\0" in value:
+            raise ValueError("must be the name of a folder of CYRENE_CORPORA, or a path")
+        return value
 
     @field_validator("recipes", "base_models")
     @classmethod
@@ -188,6 +212,25 @@ class Project:
                 "give the folder that holds it"
             )
         return settings
+
+    def with_checkpoint(self, name: str, path: Path, size: str) -> ProjectFile:
+        """Return the settings with a model's folder to evaluate.
+
+        Raises:
+            UserError: unknown size, no model there, or a name that would mean something else.
+        """
+        model_size(size)
+        folder = path.expanduser().absolute()
+        if not (folder / "config.json").is_file():
+            raise UserError(f"{folder} holds no model: there is no config.json; give its folder")
+        if name in CHECKPOINTS_ARE_NOT or not re.fullmatch(r"[A-Za-z0-9._-]+", name):
+            raise UserError(
+                f"a checkpoint cannot be called {name!r}: give another --name, of letters, digits, "
+                f"dots and dashes, and none of {', '.join(CHECKPOINTS_ARE_NOT)}"
+            )
+        source = CheckpointSource(path=str(folder), size=size)
+        kept = {**self.settings.checkpoints, name: source}
+        return self.settings.model_copy(update={"checkpoints": kept})
 
     def with_recipe(self, size: str, recipe: str) -> ProjectFile:
         """Return the settings with another recipe for ``size``: a name, or a file's path.

@@ -97,13 +97,32 @@ class Stage(Strict):
         return self
 
 
+class Calibration(Strict):
+    """What AWQ looks at: the character's own chats, the languages in turn."""
+
+    conversations: int = Field(ge=1, description="Chats of the training split")
+    tokens: int = Field(ge=16, description="Tokens of each that count at most")
+
+
 class Quantization(Strict):
     """How llm-compressor quantizes: the scheme, and the modules that keep their dtype."""
 
-    scheme: Literal["FP8_BLOCK"] = Field(description="llm-compressor's name of the scheme")
+    scheme: Literal["FP8_BLOCK", "W4A16"] = Field(
+        description="llm-compressor's name of the scheme: 8-bit floating point in blocks, or 4-bit "
+        "integers in groups (AWQ)"
+    )
     ignore: tuple[str, ...] = Field(
         description="Modules left alone: names, or regular expressions after re:"
     )
+    calibration: Calibration | None = Field(
+        default=None, description="What W4A16 is calibrated on; FP8_BLOCK needs no data"
+    )
+
+    @model_validator(mode="after")
+    def _calibration_matches_scheme(self) -> Self:
+        if (self.scheme == "W4A16") != (self.calibration is not None):
+            raise ValueError("`calibration` must be given when `scheme` is W4A16, and only then")
+        return self
 
 
 class Sampling(Strict):
@@ -130,7 +149,16 @@ class Evaluation(Strict):
         ge=1, description="Held-out documents whose loss is measured, and as many trained ones"
     )
     text_characters: int = Field(ge=1, description="Longer texts are cut for that, at a line end")
-    models: tuple[Literal["base", "merged", "fp8"], ...] = Field(
+    cloze_per_language: int = Field(
+        ge=0, description="Held-out sentences whose name is swapped, to measure lore"
+    )
+    extraction_per_language: int = Field(
+        ge=0, description="Training texts that are gone on with, and as many held-out ones"
+    )
+    questions_per_language: int = Field(
+        ge=0, le=4, description="Questions of mathematics and code, to see who is out of character"
+    )
+    models: tuple[Literal["base", "cpt", "merged", "fp8"], ...] = Field(
         min_length=1, description="The models that are served and compared"
     )
     profiles: dict[str, Sampling] = Field(min_length=1, description="Sampling settings by name")

@@ -4,8 +4,12 @@ Pure functions without torch or vLLM, for whatever starts a vLLM process: the ev
 generations and the servers of a person.
 """
 
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
+from cyrene_assets.card import CardFit, ServedModel, cpu_arguments, fit_card, gpu_arguments
 from cyrene_assets.errors import UserError
 from cyrene_assets.hardware import GIB, Hardware
 from cyrene_assets.recipe import Sampling
@@ -29,6 +33,18 @@ SERVE_ENV: dict[str, str] = {
     "OMP_WAIT_POLICY": "PASSIVE",
     "TOKENIZERS_PARALLELISM": "false",
 }
+
+# What vLLM, torch and the system say when memory is short, in lower case.
+OUT_OF_MEMORY = (
+    "out of memory",
+    "cannot allocate memory",
+    "can't allocate memory",
+    "memory for the cache blocks",
+    "memory on node",
+    "kv cache is needed",
+    "free memory on device",
+    "mamba cache blocks",
+)
 
 # What vLLM needs beside weights and caches: its context, activations, captured graphs.
 _OVERHEAD = 3 * GIB // 2
@@ -107,6 +123,64 @@ def sampling_parameters(sampling: Sampling, max_tokens: int, seed: int) -> dict[
         seed: of this request alone: its random numbers do not depend on what runs beside it.
     """
     return {**sampling.model_dump(), "max_tokens": max_tokens, "seed": seed}
+
+
+def chat_engine(
+    hardware: Hardware, model: ServedModel, wanted: int
+) -> tuple[dict[str, Any], CardFit | None]:
+    """Return vLLM's engine arguments for chats on this machine, and how the model fits its GPU.
+
+    The language model alone is served, in bfloat16, and nothing of one chat is kept for the next.
+    The first GPU is used; on a CPU there is no fit.
+
+    Args:
+        hardware: the GPUs; none means the CPU.
+        model: what the model takes.
+        wanted: tokens of prompt and answer together.
+
+    Raises:
+        UserError: the model is too large for what is free on the GPU.
+    """
+    common = {"dtype": "bfloat16", "language_model_only": True, "enable_prefix_caching": False}
+    if not hardware.gpus:
+        return common | cpu_arguments(model, wanted), None
+    fit = fit_card(hardware.gpus[0], model, wanted)
+    return common | gpu_arguments(fit, hardware.gpus[0]), fit
+
+
+def server_arguments(
+    *,
+    model: Path,
+    name: str,
+    languages: Iterable[str],
+    template: Path,
+    sampling: Sampling,
+    engine: Mapping[str, Any],
+    host: str,
+    port: int,
+) -> list[str]:
+    """Return the arguments of vLLM's server: one model, under its name and a name per language.
+
+    Requests that say nothing of sampling get the profile. A key is no argument: it would show in
+    the list of processes; vLLM reads it from the environment.
+    """
+    return [
+        *("--model", str(model)),
+        *("--served-model-name", name, *(f"{name}:{code}" for code in languages)),
+        *("--host", host, "--port", str(port)),
+        *("--chat-template", str(template), "--chat-template-content-format", "string"),
+        *("--override-generation-config", json.dumps(sampling.model_dump())),
+        *("--middleware", "cyrene_assets.programs._front.Front"),
+        *("--disable-fastapi-docs", "--disable-uvicorn-access-log"),
+        *(word for key, value in engine.items() for word in _flag(key, value)),
+    ]
+
+
+def _flag(key: str, value: Any) -> list[str]:
+    option = key.replace("_", "-")
+    if isinstance(value, bool):
+        return [f"--{option}" if value else f"--no-{option}"]
+    return [f"--{option}", str(value)]
 
 
 def _power_of_two(value: int, least: int, most: int) -> int:

@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import tempfile
+import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,9 +20,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from cyrene_assets import manifest as manifests
 from cyrene_assets.errors import BuildError, CyreneError, UserError
+from cyrene_assets.manifest import MANIFEST, ManifestError
+from cyrene_assets.processes import maker_is_alive, mark
 
-MANIFEST = "manifest.json"
 LOG = "log.txt"
 DIGEST_LENGTH = 16
 _NOT_DATA = frozenset({MANIFEST, LOG})
@@ -119,12 +122,10 @@ class Artifact:
         """
         path = self.path / MANIFEST
         try:
-            manifest = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise self.corrupt(f"{path} cannot be read ({error})") from error
-        if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
-            raise self.corrupt(f"{path} is not a manifest")
-        if (manifest.get("asset"), manifest.get("partition")) != (self.asset, self.partition):
+            manifest = manifests.read(self.path)
+        except ManifestError as error:
+            raise self.corrupt(f"{path} {error}") from error
+        if (manifest["asset"], manifest["partition"]) != (self.asset, self.partition):
             raise self.corrupt(f"{path} belongs to another artifact")
         return manifest
 
@@ -138,12 +139,17 @@ class Artifact:
     def verify(self, *, contents: bool) -> None:
         """Check every file's presence and size, and its SHA-256 where ``contents`` is true.
 
+        The log counts, too, although it is no part of the digest.
+
         Raises:
             CorruptArtifactError: a file is missing, added, truncated or changed.
         """
-        expected = self.manifest["files"]
+        if self.path.is_symlink():
+            raise self.corrupt(f"{self.path} is a link")
+        files, log = self.manifest["files"], self.manifest["log"]
+        expected = files if log is None else {**files, LOG: log}
         try:
-            found = dict(_data_files(self.path))
+            found = {name: path for name, path in _plain_files(self.path) if name != MANIFEST}
         except BuildError as error:
             raise self.corrupt(str(error)) from error
         for name in sorted(expected.keys() | found.keys()):
@@ -156,7 +162,7 @@ class Artifact:
                 raise self.corrupt(f"{name} has {size} bytes, not {expected[name]['bytes']}")
             if contents and _sha256(found[name]) != expected[name]["sha256"]:
                 raise self.corrupt(f"the content of {name} has changed")
-        if _digest(expected) != self.digest:
+        if _digest(files) != self.digest:
             raise self.corrupt("its folder's name is not the digest of its files")
 
 
@@ -192,9 +198,7 @@ class Store:
         """Yield an empty folder on the store's own disk; what is left in it at the end goes."""
         with disk_errors(self.root):
             (self.root / _STAGING).mkdir(parents=True, exist_ok=True)
-            folder = Path(
-                tempfile.mkdtemp(prefix=f"{asset}-{os.getpid()}-", dir=self.root / _STAGING)
-            )
+            folder = Path(tempfile.mkdtemp(prefix=f"{asset}-{mark()}-", dir=self.root / _STAGING))
         try:
             folder.chmod(0o755)
             yield folder
@@ -211,10 +215,11 @@ class Store:
         Raises:
             BuildError: the folder holds no file, or something that is not a plain file.
         """
-        files = {
+        described = {
             name: {"bytes": path.stat().st_size, "sha256": _sha256(path)}
-            for name, path in _data_files(staged)
+            for name, path in _plain_files(staged)
         }
+        files = {name: file for name, file in described.items() if name not in _NOT_DATA}
         if not files:
             raise BuildError(f"{label(asset, partition)} left no files: nothing to publish")
         artifact = self.locate(asset, partition, _digest(files))
@@ -232,11 +237,10 @@ class Store:
                 "digest": artifact.digest,
                 **fields,
                 "files": files,
+                "log": described.get(LOG),
                 "created": datetime.now(UTC).isoformat(timespec="seconds"),
             }
-            (staged / MANIFEST).write_text(
-                json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
-            )
+            manifests.write(staged, manifest)
             _sync(staged)
             artifact.path.parent.mkdir(parents=True, exist_ok=True)
             staged.rename(artifact.path)
@@ -245,7 +249,8 @@ class Store:
 
     def set_aside(self, artifact: Artifact) -> Path:
         """Rename a corrupt artifact's folder so that it can be looked at and rebuilt."""
-        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
+        # A clock that was set back gives a time twice.
+        stamp = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
         aside = artifact.path.with_name(f"{artifact.digest}.corrupt-{stamp}")
         artifact.path.rename(aside)
         return aside
@@ -272,14 +277,27 @@ class Store:
         elsewhere that go as well.
         """
         gone = []
-        staged = [f for f in (self.root / _STAGING).glob("*") if not _maker_is_alive(f)]
-        for folder in sorted([*self.root.glob("[!.]*/*/*"), *staged, *others]):
+        root = self.root.resolve()
+        staged = [f for f in (self.root / _STAGING).glob("*") if not maker_is_alive(f)]
+        own = [f for f in self.root.glob("[!.]*/*/*") if f.parent.resolve().is_relative_to(root)]
+        for folder in sorted([*own, *staged, *others]):
             if folder in keep or not folder.is_dir():
                 continue
-            gone.append((folder, sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())))
+            files = [] if folder.is_symlink() else folder.rglob("*")
+            gone.append((folder, sum(f.lstat().st_size for f in files if f.is_file())))
             if not dry_run:
-                shutil.rmtree(folder)
+                self._remove(folder)
         return gone
+
+    def _remove(self, folder: Path) -> None:
+        """Remove a folder; an artifact is out of sight before the first of its files goes."""
+        if folder.is_symlink():
+            folder.unlink()
+            return
+        if folder.is_relative_to(self.root) and folder.parent.name != _STAGING:
+            (self.root / _STAGING).mkdir(exist_ok=True)
+            folder = folder.rename(self.root / _STAGING / f"{uuid.uuid4().hex}-gone")
+        shutil.rmtree(folder)
 
 
 def label(asset: str, partition: str | None) -> str:
@@ -287,29 +305,12 @@ def label(asset: str, partition: str | None) -> str:
     return asset if partition is None else f"{asset}[{partition}]"
 
 
-def _maker_is_alive(staged: Path) -> bool:
-    process = staged.name.partition("-")[2].partition("-")[0]
-    return process.isdigit() and process_is_alive(int(process))
-
-
-def process_is_alive(process: int) -> bool:
-    """Return whether a process with this number runs on this machine."""
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def _data_files(folder: Path) -> Iterator[tuple[str, Path]]:
+def _plain_files(folder: Path) -> Iterator[tuple[str, Path]]:
     for path in sorted(folder.rglob("*")):
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
             raise BuildError(f"{path}: an artifact holds plain files only, no links")
-        name = path.relative_to(folder).as_posix()
-        if path.is_file() and name not in _NOT_DATA:
-            yield name, path
+        if path.is_file():
+            yield path.relative_to(folder).as_posix(), path
 
 
 def _sha256(path: Path) -> str:

@@ -1,8 +1,13 @@
-"""Reading a YAML file into a strict model; errors name the file, the key and the value."""
+"""Reading a YAML file into a strict model; errors name the file, the key and the value.
+
+YAML is data here and nothing else: tags that name code are errors, and so is a file that says far
+more than it is long (aliases of aliases), or itself (an alias inside of what it stands for).
+"""
 
 import json
+from functools import lru_cache
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -10,6 +15,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from cyrene_assets.errors import UserError
 
 Model = TypeVar("Model", bound=BaseModel)
+
+LARGEST_FILE = 1_000_000
+LARGEST_DOCUMENT = 100_000
+# Of a value, in characters; of what is wrong, in lines.
+SHOWN, LISTED = 120, 30
 
 
 class Strict(BaseModel):
@@ -25,25 +35,94 @@ def parse_model(model: type[Model], path: Path) -> Model:
         UserError: the file cannot be read, is not YAML, or does not fit the model; the message
             names the file and every key that is wrong, with its value.
     """
+    text = _text(path)
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        found: Model = _parsed(model, path, text)
+    except ValidationError as error:
+        raise UserError(f"{path}:\n{_explain(error)}") from error
+    return found
+
+
+@lru_cache(maxsize=64)
+def _parsed(model: type[Model], path: Path, text: str) -> Model:
+    """Parse a text once: the daemon asks for the same files every few seconds."""
+    return model.model_validate(_values(path, text))
+
+
+def read_yaml(path: Path) -> Any:
+    """Return what a YAML file says, as plain values.
+
+    Raises:
+        UserError: it is no plain file, cannot be read, is not YAML in UTF-8, too large, or nested
+            too deep.
+    """
+    return _values(path, _text(path))
+
+
+def _text(path: Path) -> str:
+    try:
+        # A pipe would be waited for.
+        if path.exists() and not path.is_file():
+            raise UserError(f"{path}: cannot be read: it is no plain file")
+        if path.stat().st_size > LARGEST_FILE:
+            raise UserError(f"{path}: over {LARGEST_FILE:,} bytes, which no settings need")
+        return path.read_text(encoding="utf-8")
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8") from error
+
+
+def _values(path: Path, text: str) -> Any:
+    try:
+        loader = yaml.SafeLoader(text)
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        if _size(node, {}) > LARGEST_DOCUMENT:
+            raise UserError(
+                f"{path}: its aliases stand for over {LARGEST_DOCUMENT:,} values; write out what "
+                "is meant"
+            )
+        return loader.construct_document(node)
     except yaml.YAMLError as error:
         raise UserError(f"{path}: not valid YAML: {error}") from error
-    try:
-        return model.model_validate(data)
-    except ValidationError as error:
-        raise UserError(f"{path}:\n{_explain(error)}") from error
+    except RecursionError as error:
+        raise UserError(f"{path}: nested too deep, or in itself") from error
+    except (ValueError, OverflowError, AttributeError, TypeError, KeyError) as error:
+        # What PyYAML says of a date, number or tag whose text is none.
+        raise UserError(f"{path}: not valid YAML: {error}") from error
+
+
+def _size(node: yaml.Node, known: dict[int, int]) -> int:
+    """Return how many values a document has, each alias counted as all that it stands for."""
+    if id(node) in known:
+        if known[id(node)] == 0:
+            raise RecursionError
+        return known[id(node)]
+    known[id(node)] = 0
+    inner = []
+    if isinstance(node, yaml.SequenceNode):
+        inner = node.value
+    elif isinstance(node, yaml.MappingNode):
+        inner = [part for pair in node.value for part in pair]
+    known[id(node)] = 1 + sum(_size(part, known) for part in inner)
+    return known[id(node)]
 
 
 def _explain(error: ValidationError) -> str:
     lines = []
     for problem in error.errors(include_url=False):
-        key = ".".join(str(part) for part in problem["loc"]) or "(the whole file)"
-        value = json.dumps(problem["input"], ensure_ascii=False, default=str)
-        given = "" if problem["type"] == "missing" else f", got {value[:120]}"
-        lines.append(f"  {key}: {problem['msg']}{given}")
-    return "\n".join(lines)
+        key = ".".join(str(part)[:SHOWN] for part in problem["loc"]) or "(the whole file)"
+        given = "" if problem["type"] == "missing" else f", got {_shown(problem['input'])}"
+        lines.append(f"  {key}: {problem['msg'][: 5 * SHOWN]}{given}")
+    more = f"\n  ... and {len(lines) - LISTED} more" if len(lines) > LISTED else ""
+    return "\n".join(lines[:LISTED]) + more
+
+
+def _shown(value: Any) -> str:
+    try:
+        text = json.dumps(value, ensure_ascii=False, default=str)
+    except (TypeError, ValueError):  # keys that JSON has not
+        text = repr(value)
+    return text[:SHOWN]

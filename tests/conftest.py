@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
+from filelock import FileLock
 from mini_corpus import write_corpus, write_project
 
 if TYPE_CHECKING:
@@ -73,18 +75,57 @@ def toolchain_environment() -> dict[str, str]:
     return found
 
 
+@pytest.fixture(scope="session")
+def tiny(
+    tmp_path_factory: pytest.TempPathFactory, toolchain_environment: dict[str, str]
+) -> tuple[Path, str]:
+    """A home in which the command itself built `tiny` up to the scoreboard, and what it printed.
+
+    It takes minutes, so the processes of pytest-xdist share one.
+    """
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    folder = shared / "tiny"
+    home, printed = folder / "home", folder / "output.txt"
+    with FileLock(shared / "tiny.lock"):
+        if not printed.exists():
+            folder.mkdir()
+            done = subprocess.run(
+                [
+                    str(Path(sys.executable).with_name("cyrene")),
+                    *("build", "--size", "tiny", "--to", "scoreboard"),
+                ],
+                env={
+                    **os.environ,
+                    **toolchain_environment,
+                    "CYRENE_HOME": str(home),
+                    "DAGSTER_HOME": str(home / "dagster"),
+                },
+                cwd=folder,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            logs = home.glob("logs/*/*/*.log")
+            said = "\n".join(path.read_text(errors="replace")[-3000:] for path in logs)
+            assert done.returncode == 0, f"{done.stdout}{done.stderr}\n{said}"
+            printed.write_text(done.stdout, encoding="utf-8")
+    return home, printed.read_text(encoding="utf-8")
+
+
 @pytest.fixture
 def quick_path() -> Iterator[Path]:
     """An empty folder like ``tmp_path``, in memory where the system has a place for that.
 
     Dagster's databases wait for the disk at every step of a run; a busy disk makes that minutes.
     """
-    with _quick_folder() as folder:
+    with quick_folder() as folder:
         yield folder
 
 
 @contextmanager
-def _quick_folder() -> Iterator[Path]:
+def quick_folder() -> Iterator[Path]:
     memory = Path("/dev/shm")
     roomy = memory.is_dir() and shutil.disk_usage(memory).free > 500_000_000
     with tempfile.TemporaryDirectory(prefix="cyrene-", dir=memory if roomy else None) as folder:
@@ -94,9 +135,9 @@ def _quick_folder() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def blank() -> Iterator[Path]:
     """A folder with the miniature corpus and a home with a new instance: copying one is faster."""
-    with _quick_folder() as folder:
+    with quick_folder() as folder:
         write_corpus(folder / "corpus")
-        with pytest.MonkeyPatch.context() as patch, _opened(folder, patch):
+        with pytest.MonkeyPatch.context() as patch, opened(folder, patch):
             pass
         yield folder
 
@@ -104,9 +145,9 @@ def blank() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def built(blank: Path) -> Iterator[Path]:
     """A folder with the miniature corpus and a home in which the corpus assets are built."""
-    with _quick_folder() as folder:
+    with quick_folder() as folder:
         shutil.copytree(blank, folder, dirs_exist_ok=True)
-        with pytest.MonkeyPatch.context() as patch, _opened(folder, patch) as sandbox:
+        with pytest.MonkeyPatch.context() as patch, opened(folder, patch) as sandbox:
             sandbox.build("cpt_documents")
             sandbox.build("sft_chat")
         yield folder
@@ -116,7 +157,7 @@ def built(blank: Path) -> Iterator[Path]:
 def sandbox(built: Path, quick_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator["Sandbox"]:
     """A project of its own in which the corpus assets are built."""
     shutil.copytree(built, quick_path, dirs_exist_ok=True)
-    with _opened(quick_path, monkeypatch) as sandbox:
+    with opened(quick_path, monkeypatch) as sandbox:
         yield sandbox
 
 
@@ -124,7 +165,7 @@ def sandbox(built: Path, quick_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
 def empty(blank: Path, quick_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator["Sandbox"]:
     """A project of its own in which nothing is built."""
     shutil.copytree(blank, quick_path, dirs_exist_ok=True)
-    with _opened(quick_path, monkeypatch) as sandbox:
+    with opened(quick_path, monkeypatch) as sandbox:
         yield sandbox
 
 
@@ -171,7 +212,7 @@ def specs() -> Iterator[None]:
 
 
 @contextmanager
-def _opened(folder: Path, patch: pytest.MonkeyPatch) -> Iterator["Sandbox"]:
+def opened(folder: Path, patch: pytest.MonkeyPatch) -> Iterator["Sandbox"]:
     """Open the project in a folder: its settings, its environment, its instance."""
     from helpers import Sandbox
 

@@ -110,6 +110,13 @@ class Sandbox:
                     found[label(name, key)] = record.digest
         return found
 
+    def record(self, name: str) -> lineage.Record:
+        """Return the record of a current artifact, by its name."""
+        asset, _, key = name.removesuffix("]").partition("[")
+        record = lineage.latest(self.instance, asset, key or None)
+        assert record is not None
+        return record
+
     def artifact(self, asset: str, partition: str | None) -> Path:
         """Return the folder of a current artifact."""
         record = lineage.latest(self.instance, asset, partition)

@@ -21,8 +21,9 @@ from cyrene_assets.artifact_asset import (
     expected_lineage,
 )
 from cyrene_assets.errors import BuildError, UserError
+from cyrene_assets.manifest import MANIFEST
 from cyrene_assets.partitions import languages
-from cyrene_assets.store import LOG, MANIFEST
+from cyrene_assets.store import LOG
 
 CORPUS_ASSETS = {
     *(
@@ -93,7 +94,7 @@ def test_a_changed_line_rebuilds_what_depends_on_it(sandbox: Sandbox) -> None:
     before = sandbox.digests()
     sandbox.edit("dialog/en.jsonl", lambda text: text.replace("room 2", "room two"))
     assert sandbox.plan("cpt_documents") == {
-        "raw_dialog[en]": "input changed: raw_corpus[en]",
+        "raw_dialog[en]": "dialog/en.jsonl changed",
         "raw_dialog[xq7]": None,
         "parallel_corpus": "after raw_dialog[en]",
         "cpt_documents[en]": "after parallel_corpus",

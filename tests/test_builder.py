@@ -1,5 +1,3 @@
-import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +9,7 @@ from helpers import Sandbox
 
 from cyrene_assets import builder
 from cyrene_assets.errors import BuildError, UserError
+from cyrene_assets.processes import owner
 
 _HOLD = (
     "import sys, time, filelock\n"
@@ -28,7 +27,7 @@ def test_runs_show_in_the_instance_with_their_owner(sandbox: Sandbox) -> None:
     (run,) = sandbox.instance.get_runs(limit=1)
     assert run.status is dg.DagsterRunStatus.SUCCESS
     assert run.tags["dagster/partition"] == "xq7"
-    assert run.tags["cyrene/owner"] == f"{socket.gethostname()}:{os.getpid()}"
+    assert run.tags["cyrene/owner"] == owner()
     assert run.asset_selection == {dg.AssetKey("sft_chat")}
 
 
@@ -91,34 +90,6 @@ def test_a_work_folder_that_cannot_be_made(sandbox: Sandbox) -> None:
     work.write_text("in the way", encoding="utf-8")
     with pytest.raises(UserError, match="a file stands where a folder belongs"):
         sandbox.build("cpt_documents")
-
-
-def add_run(instance: dg.DagsterInstance, owner: str | None) -> str:
-    job = dg.job(name="toy")(lambda: None)
-    tags = {} if owner is None else {"cyrene/owner": owner}
-    run = instance.create_run_for_job(job, tags=tags, status=dg.DagsterRunStatus.STARTED)
-    return run.run_id
-
-
-def test_runs_whose_process_died_are_ended(empty: Sandbox) -> None:
-    dead = subprocess.Popen([sys.executable, "-S", "-c", ""])
-    dead.wait()
-    host = socket.gethostname()
-    orphan = add_run(empty.instance, f"{host}:{dead.pid}")
-    alive = add_run(empty.instance, f"{host}:{os.getpid()}")
-    elsewhere = add_run(empty.instance, f"not-{host}:{dead.pid}")
-    foreign = add_run(empty.instance, None)
-    assert builder.end_orphans(empty.instance) == 1
-    statuses = {
-        run_id: run.status
-        for run_id in (orphan, alive, elsewhere, foreign)
-        if (run := empty.instance.get_run_by_id(run_id)) is not None
-    }
-    assert statuses == {
-        orphan: dg.DagsterRunStatus.FAILURE,
-        **dict.fromkeys((alive, elsewhere, foreign), dg.DagsterRunStatus.STARTED),
-    }
-    assert builder.end_orphans(empty.instance) == 0
 
 
 def test_missing_toolchains_are_found_before_anything_runs(

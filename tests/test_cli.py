@@ -110,6 +110,17 @@ def test_help_and_version_are_quick(cyrene: Command) -> None:
     assert not (cyrene.home / "dagster").exists()
 
 
+def test_every_server_listens_on_loopback_unless_told_otherwise() -> None:
+    hosts = {
+        name: option.default
+        for name, command in main.commands.items()
+        for option in command.params
+        if option.name == "host"
+    }
+    assert "ui" in hosts
+    assert set(hosts.values()) == {"127.0.0.1"}
+
+
 def test_init_makes_the_project(inside: Inside) -> None:
     (inside.home / "project.yaml").unlink()
     corpus = str(inside.home.parent / "corpus")
@@ -137,6 +148,8 @@ def test_init_makes_the_project(inside: Inside) -> None:
         (["answers", "--language", "de"], ["no language 'de'", "en, xq7"]),
         (["answers", "--size", "5B"], ["unknown size '5B'"]),
         (["answers"], ["no generations of tiny yet", "cyrene build"]),
+        (["evaluate", "nowhere"], ["nowhere holds no model", "config.json"]),
+        (["evaluate", ".", "--size", "5B"], ["unknown size '5B'"]),
         (["doctor", "--size", "5B"], ["unknown size '5B'"]),
         (["init", "--size", "5B"], ["unknown size '5B'"]),
     ],

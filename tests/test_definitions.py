@@ -45,9 +45,13 @@ def graph() -> dict[str, Any]:
             "pool": definition.op.pool,
             "checks": {spec.name: "blocking" if spec.blocking else "warns" for spec in specs},
             "observable": node.is_observable,
+            "automation": condition.get_label()
+            if (condition := node.automation_condition)
+            else None,
         }
     names = sorted(job.name for job in location.jobs or [])
-    return {"assets": found, "jobs": names}
+    sensors = sorted(sensor.name for sensor in location.sensors or [])
+    return {"assets": found, "jobs": names, "sensors": sensors}
 
 
 def test_the_graph_is_the_one_agreed_on() -> None:
@@ -66,6 +70,7 @@ def test_every_asset_of_the_design_exists() -> None:
         *("raw_corpus", "raw_dialog", "parallel_corpus", "cpt_documents", "sft_chat"),
         *("base_model", "packed_cpt", "packed_sft", "cpt_checkpoint", "lora_adapter"),
         *("merged_model", "fp8_model", "generations", "eval_report", "scoreboard"),
+        *("checkpoint_report", "build_status"),
     }
 
 
@@ -94,7 +99,17 @@ def test_tools_that_fill_a_gpu_share_a_pool() -> None:
     heavy = {name for name, asset in found.items() if asset["pool"] == "gpu"}
     assert heavy == {
         *("cpt_checkpoint", "lora_adapter", "merged_model", "fp8_model", "generations"),
+        "checkpoint_report",
     }
+
+
+def test_what_uses_a_gpu_or_evaluates_waits_for_the_policy() -> None:
+    found = graph()["assets"]
+    waits = {name for name, asset in found.items() if "policy" in (asset["automation"] or "")}
+    heavy = {name for name, asset in found.items() if asset["pool"] == "gpu"}
+    assert waits == {*heavy, "eval_report", "scoreboard"}
+    at_once = {name for name, asset in found.items() if asset["automation"] == "renewed at once"}
+    assert at_once == SPECS.keys() - waits
 
 
 def test_the_planner_agrees_with_dagsters_own_graph() -> None:

@@ -6,6 +6,7 @@ The `built` project is made once by the command itself; the tests look at what i
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from mini_corpus import LANGUAGES as LANGUAGES_OF_MINIATURE
 from mini_corpus import write_corpus
 
 from cyrene_assets.recipe import SHIPPED
+from cyrene_assets.store import CorruptArtifactError, Store
 
 pytestmark = pytest.mark.slow
 
@@ -65,24 +67,8 @@ class Built:
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory, toolchain_environment: dict[str, str]) -> Built:
-    home = tmp_path_factory.mktemp("project") / "home"
-    done = subprocess.run(
-        [str(CYRENE), "build", "--size", "tiny", "--to", "scoreboard"],
-        env={
-            **os.environ,
-            **toolchain_environment,
-            "CYRENE_HOME": str(home),
-            "DAGSTER_HOME": str(home / "dagster"),
-        },
-        cwd=home.parent,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    logs = "\n".join(p.read_text(errors="replace")[-3000:] for p in home.glob("logs/*/*/*.log"))
-    assert done.returncode == 0, f"{done.stdout}{done.stderr}\n{logs}"
-    return Built(home, done.stdout)
+def built(tiny: tuple[Path, str]) -> Built:
+    return Built(*tiny)
 
 
 def test_every_asset_is_there(built: Built) -> None:
@@ -151,7 +137,7 @@ def test_the_fp8_model_is_quantized_where_it_should_be(built: Built) -> None:
 def test_every_model_answered_in_every_language_and_profile(built: Built) -> None:
     answers = pl.read_parquet(built.artifact("generations") / "generations.parquet")
     assert set(answers["language"]) == set(LANGUAGES)
-    assert set(answers["profile"]) == {"official", "legacy", "adopted"}
+    assert set(answers["profile"]) == {"official", "legacy", "adopted", "unpenalized", "greedy"}
     assert set(answers["model"]) == {"base", "merged", "fp8"}
     assert answers.filter(pl.col("model") == "fp8")["text"].str.strip_chars().str.len_chars().sum()
 
@@ -175,6 +161,39 @@ def test_the_scoreboard_sets_models_beside_the_references(built: Built) -> None:
     page = (folder / "scoreboard.html").read_text(encoding="utf-8")
     assert "://" not in page
     assert (folder / "scoreboard.png").read_bytes().startswith(b"\x89PNG")
+    untold = table.filter(pl.col("value").is_null())
+    assert untold["note"].null_count() == 0
+    told = set(table.drop_nulls("value")["score"])
+    assert told >= {"loss", "cloze", "extraction", "regurgitation", "style", "rep4", "language"}
+
+
+def test_training_shows_on_the_scoreboard(built: Built) -> None:
+    """The trained model loses less than the base on its story, and is asked the same."""
+    table = pl.read_parquet(built.artifact("scoreboard", None) / "scoreboard.parquet")
+    means = table.filter(pl.col("language") == "(mean)", pl.col("score") == "loss")
+    loss = dict(means.select("model", "value").iter_rows())
+    assert loss["fp8"] < 0.8 * loss["base"]
+    page = (built.artifact("scoreboard", None) / "scoreboard.html").read_text(encoding="utf-8")
+    assert "Did continual pretraining help?" in page
+
+
+def test_a_model_s_folder_becomes_a_column(
+    built: Built, tmp_path: Path, toolchain_environment: dict[str, str]
+) -> None:
+    """`cyrene evaluate` asks any model the same, and the scoreboard sets it beside the others."""
+    mine = Built(tmp_path / "home", "")
+    shutil.copytree(built.home, mine.home, symlinks=True)
+    model = built.artifact("cpt_checkpoint")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in toolchain_environment.items():
+            patch.setenv(name, value)
+        mine.cyrene("evaluate", str(model), "--name", "before-sft")
+    table = pl.read_parquet(mine.artifact("scoreboard", None) / "scoreboard.parquet")
+    means = table.filter(pl.col("language") == "(mean)").drop_nulls("value")
+    told = {name: set(rows["score"]) for (name,), rows in means.group_by("model")}
+    assert told["before-sft"] >= {"loss", "cloze", "regurgitation", "style", "rep4"}
+    # The same prompts were asked: the real lines are one column, not two.
+    assert means.filter(pl.col("model") == "real lines", pl.col("score") == "rep4").height == 1
 
 
 def test_answers_are_shown(built: Built) -> None:
@@ -203,6 +222,29 @@ def test_the_literal_command_reaches_the_same_instance(
     after = json.loads(built.cyrene("artifacts", "fp8_model", "--json"))[0]
     assert after["run_id"] != before["run_id"]
     assert after["digest"] == before["digest"]
+
+
+@pytest.mark.parametrize("damage", ["flipped", "truncated", "missing"])
+def test_damage_is_found_in_every_file_of_every_artifact(built: Built, damage: str) -> None:
+    rows = json.loads(built.cyrene("artifacts", "--json"))
+    store = Store(built.home / "store")
+    for artifact in (store.locate(r["asset"], r["partition"], r["digest"]) for r in rows):
+        for path in sorted(path for path in artifact.path.rglob("*") if path.is_file()):
+            content = path.read_bytes()
+            middle = len(content) // 2
+            if damage == "missing":
+                path.unlink()
+            elif damage == "truncated" and content:
+                path.write_bytes(content[:middle])
+            else:
+                flipped = bytes([content[middle] ^ 4]) if content else b"x"
+                path.write_bytes(content[:middle] + flipped + content[middle + 1 :])
+            with pytest.raises(CorruptArtifactError) as caught:
+                store.open(artifact.asset, artifact.partition, artifact.digest)
+            assert str(caught.value).startswith(f"{artifact.name} {artifact.digest} is corrupt: ")
+            assert path.name in str(caught.value)
+            path.write_bytes(content)
+    assert len({row["asset"] for row in rows}) >= 14
 
 
 def test_a_corrupt_artifact_is_found_and_rebuilt(

@@ -51,6 +51,7 @@ def test_detection_without_a_driver_finds_no_gpu(monkeypatch: pytest.MonkeyPatch
 def test_detection_reads_the_driver(monkeypatch: pytest.MonkeyPatch) -> None:
     class Memory:
         total = 24 * GIB
+        used = 0
 
     for name, value in {
         "nvmlInit": None,

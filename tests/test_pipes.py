@@ -15,7 +15,7 @@ from helpers import Sandbox
 from cyrene_assets import pipes
 from cyrene_assets.errors import BuildError, CyreneError, UserError
 from cyrene_assets.pipes import ProgramRun
-from cyrene_assets.store import process_is_alive
+from cyrene_assets.processes import exists
 from cyrene_assets.toolchains import Toolchain
 
 TOY = Toolchain("toy", "CYRENE_TOY_PYTHON", "train.txt", "train.txt", ("dagster-pipes",))
@@ -95,7 +95,7 @@ def alive(processes: list[int]) -> list[int]:
         try:
             state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
         except OSError:
-            return process_is_alive(process) and not Path("/proc/self").exists()
+            return exists(process) and not Path("/proc/self").exists()
         return state != "Z"
 
     return [process for process in processes if runs(process)]

@@ -41,7 +41,9 @@ def test_stages_hold_every_ancestor_once_after_its_own(target: str) -> None:
 
 
 def test_the_scoreboard_needs_everything() -> None:
-    assert {asset for group in planner.stages("scoreboard") for asset in group} == SPECS.keys()
+    built = {asset for group in planner.stages("scoreboard") for asset in group}
+    # A model from somebody's own folder is evaluated when it is asked for.
+    assert built == SPECS.keys() - {"checkpoint_report"}
 
 
 def test_unknown_assets_are_named() -> None:

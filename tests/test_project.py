@@ -66,6 +66,8 @@ def test_what_is_saved_is_read(home: Path) -> None:
         ("base_models: {huge: {path: x}}\n", ["base_models", "unknown size 'huge'"]),
         ("corpus: [sample]\n", ["corpus", '["sample"]']),
         ("corpus: {\n", ["not valid YAML"]),
+        ("corpus: ..\n", ["corpus", "must be the name of a folder"]),
+        ("corpus: ''\n", ["corpus", "must be the name of a folder"]),
         ("- corpus\n", ["(the whole file)"]),
     ],
 )
@@ -186,3 +188,27 @@ def test_services_to_report_to(home: Path) -> None:
     (home / "project.yaml").write_text("report_to: [carrier-pigeon]\n", encoding="utf-8")
     with pytest.raises(UserError, match=r"report_to\.0.*'wandb' or 'swanlab'.*carrier-pigeon"):
         Project.load()
+
+
+def test_a_checkpoint_to_evaluate_is_remembered_by_name(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    project = Project.load()
+    with pytest.raises(UserError, match=r"model holds no model: there is no config\.json"):
+        project.with_checkpoint("mine", tmp_path / "model", "tiny")
+    (tmp_path / "model" / "config.json").write_text("{}")
+    settings = project.with_checkpoint("step-200", tmp_path / "model", "tiny")
+    saved = project.save(settings)
+    assert Project.load().settings == saved.settings
+    source = saved.settings.checkpoints["step-200"]
+    assert (source.path, source.size) == (str(tmp_path / "model"), "tiny")
+    with pytest.raises(UserError, match="unknown size '5B'"):
+        project.with_checkpoint("mine", tmp_path / "model", "5B")
+
+
+@pytest.mark.parametrize("name", ["fp8", "real lines", "a|b", "", "a,b"])
+def test_a_checkpoint_is_not_called_what_means_something_else(
+    home: Path, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(UserError, match="cannot be called"):
+        Project.load().with_checkpoint(name, tmp_path, "tiny")

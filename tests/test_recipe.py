@@ -94,7 +94,10 @@ def test_sampling_profiles_are_the_second_document_s_table(name: str) -> None:
         profile: (s.temperature, s.top_p, s.top_k, s.presence_penalty)
         for profile, s in evaluation.profiles.items()
     }
-    assert table == PROFILES
+    assert {name: table[name] for name in PROFILES} == PROFILES
+    # The profile that is served, without the penalty that hides repetition.
+    assert table["unpenalized"] == (*PROFILES["adopted"][:3], 0.0)
+    assert table["greedy"] == (0.0, 1.0, 0, 0.0)
     assert evaluation.served_profile == "adopted"
 
 

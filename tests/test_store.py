@@ -10,17 +10,18 @@ from pathlib import Path
 
 import pytest
 
+from cyrene_assets import manifest as manifests
 from cyrene_assets.errors import BuildError, CyreneError, UserError
+from cyrene_assets.manifest import MANIFEST
+from cyrene_assets.processes import mark
 from cyrene_assets.store import (
     LOG,
-    MANIFEST,
     Artifact,
     CorruptArtifactError,
     Store,
     disk_errors,
     fingerprint,
     label,
-    process_is_alive,
 )
 
 FILES = {"data.txt": b"the data\n", "inner/more.bin": bytes(range(256))}
@@ -98,8 +99,10 @@ def test_log_and_manifest_are_no_part_of_the_digest(store: Store) -> None:
     assert publish(store).digest == first.digest
     assert (first.path / LOG).read_bytes() == b"took 3 s\n"
     assert LOG not in first.manifest["files"]
-    (first.path / LOG).write_bytes(b"")
-    store.open("thing", "en", first.digest)
+    # It belongs to the artifact all the same.
+    (first.path / LOG).write_bytes(b"took 2 s\n")
+    with pytest.raises(CorruptArtifactError, match=r"the content of log\.txt has changed"):
+        store.open("thing", "en", first.digest)
 
 
 def test_assets_without_partitions_and_with_two(store: Store) -> None:
@@ -123,11 +126,19 @@ def replace_by_a_link(folder: Path) -> None:
 
 
 def rewrite_manifest(**changes: object) -> Callable[[Path], None]:
+    """Write another manifest, sealed as one should be."""
+
     def rewrite(folder: Path) -> None:
         manifest = json.loads((folder / MANIFEST).read_text())
-        (folder / MANIFEST).write_text(json.dumps({**manifest, **changes}))
+        del manifest["seal"]
+        manifests.write(folder, {**manifest, **changes})
 
     return rewrite
+
+
+def edit_manifest(folder: Path) -> None:
+    text = (folder / MANIFEST).read_text()
+    (folder / MANIFEST).write_text(text.replace('"run 1"', '"run 2"'))
 
 
 def truncate(folder: Path) -> None:
@@ -149,6 +160,9 @@ DAMAGES: list[tuple[Callable[[Path], object], str]] = [
     (rewrite_manifest(partition="de"), "belongs to another artifact"),
     (rewrite_manifest(asset="other"), "belongs to another artifact"),
     (rewrite_manifest(files={}), "does not belong to it"),
+    (rewrite_manifest(files={"data.txt": 5}), "is not a manifest"),
+    (rewrite_manifest(inputs=7), "is not a manifest"),
+    (edit_manifest, "its seal is broken"),
 ]
 
 
@@ -156,7 +170,7 @@ DAMAGES: list[tuple[Callable[[Path], object], str]] = [
 def test_every_damage_is_found_and_named(
     store: Store, damage: Callable[[Path], object], problem: str
 ) -> None:
-    artifact = publish(store)
+    artifact = publish(store, run_id="run 1")
     damage(artifact.path)
     with pytest.raises(CorruptArtifactError) as caught:
         store.open("thing", "en", artifact.digest)
@@ -170,10 +184,79 @@ def test_every_damage_is_found_and_named(
 def test_all_but_changed_content_is_found_without_reading_it(
     store: Store, damage: Callable[[Path], object], problem: str
 ) -> None:
-    artifact = publish(store)
+    artifact = publish(store, run_id="run 1")
     damage(artifact.path)
     with pytest.raises(CorruptArtifactError, match=problem):
         store.open("thing", "en", artifact.digest, contents=False)
+
+
+def test_every_byte_of_a_manifest_counts(store: Store) -> None:
+    artifact = publish(store)
+    path = artifact.path / MANIFEST
+    content = path.read_bytes()
+    for position in range(len(content)):
+        path.write_bytes(
+            content[:position] + bytes([content[position] ^ 1]) + content[position + 1 :]
+        )
+        with pytest.raises(CorruptArtifactError):
+            store.open("thing", "en", artifact.digest, contents=False)
+
+
+def test_a_link_in_an_artifacts_place_is_corrupt_and_goes_alone(store: Store) -> None:
+    artifact, other = publish(store), publish(store, {"x": b"y"})
+    elsewhere = store.root.parent / "elsewhere"
+    artifact.path.rename(elsewhere)
+    artifact.path.symlink_to(elsewhere)
+    with pytest.raises(CorruptArtifactError, match="is a link"):
+        store.open("thing", "en", artifact.digest)
+    assert [path for path, _ in store.sweep({other.path}, dry_run=False)] == [artifact.path]
+    assert (elsewhere / MANIFEST).is_file()
+
+
+def test_nothing_outside_the_store_is_swept(store: Store) -> None:
+    artifact = publish(store)
+    elsewhere = store.root.parent / "elsewhere"
+    artifact.path.parent.rename(elsewhere)
+    artifact.path.parent.symlink_to(elsewhere)
+    assert store.sweep(set(), dry_run=False) == []
+    assert (elsewhere / artifact.digest / MANIFEST).is_file()
+
+
+def test_what_is_swept_is_out_of_sight_at_once(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    artifact = publish(store)
+
+    def killed(path: Path) -> None:
+        next(path.rglob("*.txt")).unlink()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(shutil, "rmtree", killed)
+    with pytest.raises(KeyboardInterrupt):
+        store.sweep(set(), dry_run=False)
+    monkeypatch.undo()
+    assert not list(store.artifacts())
+    assert not artifact.path.exists()
+    assert len(store.sweep(set(), dry_run=False)) == 1
+    assert not staged(store)
+
+
+def test_setting_aside_twice_at_the_same_time_of_a_clock_set_back(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import datetime as dates
+
+    from cyrene_assets import store as module
+
+    class Stopped(dates.datetime):
+        @classmethod
+        def now(cls, tz: dates.tzinfo | None = None) -> "Stopped":
+            return cls(2001, 1, 1, tzinfo=tz)
+
+    monkeypatch.setattr(module, "datetime", Stopped)
+    asides = {store.set_aside(publish(store)) for _ in range(2)}
+    assert len(asides) == 2
+    assert all(path.is_dir() for path in asides)
 
 
 def test_changed_content_is_not_looked_for_where_it_need_not_be(store: Store) -> None:
@@ -195,7 +278,7 @@ def test_an_artifact_that_is_gone_or_under_another_name_is_corrupt(store: Store)
 def test_publishing_over_a_corrupt_artifact_sets_it_aside(
     store: Store, damage: Callable[[Path], object]
 ) -> None:
-    first = publish(store)
+    first = publish(store, run_id="run 1")
     damage(first.path)
     second = publish(store)
     assert second.path == first.path
@@ -239,16 +322,11 @@ def test_a_staged_folder_goes_whatever_happens(store: Store) -> None:
     assert not list(store.artifacts())
 
 
-def ended_process() -> int:
-    process = subprocess.Popen([sys.executable, "-S", "-c", ""])
-    process.wait()
-    return process.pid
-
-
-def test_whether_a_process_is_alive() -> None:
-    assert process_is_alive(os.getpid())
-    assert process_is_alive(1)
-    assert not process_is_alive(ended_process())
+def ended_process() -> str:
+    process = subprocess.Popen([sys.executable, "-S", "-c", "input()"], stdin=subprocess.PIPE)
+    word = mark(process.pid)
+    process.communicate()
+    return word
 
 
 def test_sweep_removes_what_is_not_kept(store: Store) -> None:

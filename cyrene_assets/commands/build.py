@@ -123,6 +123,7 @@ def _build(
             f"building {target} for {size}: {waiting} of {len(steps)} artifacts out of date "
             f"(corpus {project.corpus.name!r}, recipe {project.recipe(size).name!r})",
             highlight=False,
+            markup=False,
             soft_wrap=True,
         )
         with StepReporter(console) as reporter:
@@ -131,5 +132,6 @@ def _build(
             f"{target} is up to date for {size}: {ran} steps in "
             f"{duration(time.monotonic() - started)}",
             highlight=False,
+            markup=False,
             soft_wrap=True,
         )

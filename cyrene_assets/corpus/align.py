@@ -1,7 +1,10 @@
 """The parallel corpus: all languages' units side by side, cleaned, flagged and split."""
 
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -10,11 +13,14 @@ import polars as pl
 from cyrene_assets.corpus.clean import clean_units
 from cyrene_assets.corpus.comparison import Comparison
 from cyrene_assets.corpus.config import Corpus
+from cyrene_assets.corpus.side_by_side import AT_ONCE, side_by_side
 from cyrene_assets.corpus.split import Scenes, assign_split, sharing_scenes
 from cyrene_assets.corpus.survey import Register, Survey, survey
 
 # A unit of these kinds belongs to one language: it is not missing in the others.
 ONE_LANGUAGE_KINDS = ("vendor", "instruction")
+# Cleaned units that every language should have.
+TRANSLATABLE = (pl.col("text") != "") & ~pl.col("kind").is_in(ONE_LANGUAGE_KINDS)
 UNITS = "units"
 
 
@@ -38,9 +44,9 @@ class Parallel:
     duplicates: pl.DataFrame
     copies: pl.DataFrame
 
-    def units(self, language: str) -> pl.DataFrame:
-        """Read the units of a language."""
-        return read_units(self.folder, language)
+    def units(self, language: str, columns: Sequence[str] | None = None) -> pl.DataFrame:
+        """Read the units of a language, or some columns of them."""
+        return read_units(self.folder, language, columns)
 
     def each(self) -> Iterator[tuple[str, pl.DataFrame]]:
         """Yield each language and its units."""
@@ -48,16 +54,18 @@ class Parallel:
             yield language, self.units(language)
 
 
-def read_units(folder: Path, language: str) -> pl.DataFrame:
-    """Read a language's units from the folder of a parallel corpus."""
-    return pl.read_parquet(folder / UNITS / f"{language}.parquet")
+def read_units(folder: Path, language: str, columns: Sequence[str] | None = None) -> pl.DataFrame:
+    """Read a language's units, or some columns of them, from the folder of a parallel corpus."""
+    path = folder / UNITS / f"{language}.parquet"
+    return pl.read_parquet(path, columns=None if columns is None else list(columns))
 
 
 def parallel_corpus(read: Callable[[str], pl.DataFrame], corpus: Corpus, folder: Path) -> Parallel:
     """Align all of the corpus's languages, whose ``raw_dialog`` tables ``read`` returns.
 
     Rows keep their order; for their flags see ``comparison``.
-    One language is in memory at a time, and of the others the numbers of ``Survey``.
+    Two languages are in memory at a time, and of the others the numbers of ``Survey``.
+    ``read`` is called by several threads.
 
     Raises:
         SourceError: a unit lies in another scene, or a scene is of another kind, in another
@@ -67,25 +75,29 @@ def parallel_corpus(read: Callable[[str], pl.DataFrame], corpus: Corpus, folder:
     (folder / UNITS).mkdir()
     with TemporaryDirectory(dir=folder) as cleaned:
         register = Register()
-        surveys = []
-        for language in languages:
+
+        def clean(language: str) -> pl.DataFrame:
             units = clean_units(read(language), corpus.languages[language].player)
             units.write_ipc(Path(cleaned) / language)
-            surveys.append(survey(units, register.number(units), corpus, language))
+            return units
+
+        surveys = _surveys(clean, register, corpus, languages)
         register.refuse_misaligned()
 
-        def column(language: int, name: str) -> pl.Series:
-            path = Path(cleaned) / languages[language]
-            return pl.read_ipc(path, columns=[name])[name]
+        def texts(language: int) -> pl.Series:
+            return pl.read_ipc(Path(cleaned) / languages[language], columns=["text"])["text"]
 
-        comparison = Comparison(surveys, column)
+        comparison = Comparison(surveys, texts)
         split = assign_split(_scenes(register, surveys), corpus.split)
-        for index, language in enumerate(languages):
-            units = pl.read_ipc(Path(cleaned) / language)
+
+        def write(index: int) -> None:
+            units = pl.read_ipc(Path(cleaned) / languages[index])
             units.drop("placeholders", "control_tokens").with_columns(
                 flags=comparison.flags(index, units),
                 split=split.gather(surveys[index].rows["scene"]),
-            ).write_parquet(folder / UNITS / f"{language}.parquet", statistics=False)
+            ).write_parquet(folder / UNITS / f"{languages[index]}.parquet", statistics=False)
+
+        side_by_side(write, range(len(languages)))
     return Parallel(
         folder,
         languages,
@@ -93,6 +105,24 @@ def parallel_corpus(read: Callable[[str], pl.DataFrame], corpus: Corpus, folder:
         _duplicates(surveys, register, languages),
         _copies(comparison, surveys, register, languages),
     )
+
+
+def _surveys(
+    clean: Callable[[str], pl.DataFrame],
+    register: Register,
+    corpus: Corpus,
+    languages: tuple[str, ...],
+) -> list[Survey]:
+    """Clean and survey the languages, side by side; numbers are given in their order."""
+    found: list[Future[Survey]] = []
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        cleaned = deque(pool.submit(clean, language) for language in languages[:AT_ONCE])
+        for language, later in zip_longest(languages, languages[AT_ONCE:]):
+            units = cleaned.popleft().result()
+            found.append(pool.submit(survey, units, register.number(units), corpus, language))
+            if later is not None:
+                cleaned.append(pool.submit(clean, later))
+        return [future.result() for future in found]
 
 
 def _scenes(register: Register, surveys: list[Survey]) -> Scenes:
@@ -135,10 +165,8 @@ def _copies(
 def _coverage(
     surveys: list[Survey], register: Register, languages: tuple[str, ...]
 ) -> pl.DataFrame:
-    kind_of = register.units.select("number", "unit").with_columns(
-        kind=register.units.join(
-            register.scenes.select("scene", "kind"), on="scene", how="left", maintain_order="left"
-        )["kind"]
+    units = register.units.join(register.scenes, on="scene").select(
+        "kind", unit="number", name="unit"
     )
     present = pl.concat(
         [
@@ -153,7 +181,7 @@ def _coverage(
     return (
         present.group_by("unit")
         .agg(pl.col("language").unique())
-        .join(kind_of.rename({"unit": "name", "number": "unit"}), on="unit")
+        .join(units, on="unit")
         .filter(~pl.col("kind").is_in(ONE_LANGUAGE_KINDS))
         .join(every, how="cross")
         .sort("unit")

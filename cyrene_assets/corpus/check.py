@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from cyrene_assets.corpus.align import ONE_LANGUAGE_KINDS, Parallel, parallel_corpus
+from cyrene_assets.corpus.align import TRANSLATABLE, Parallel, parallel_corpus
 from cyrene_assets.corpus.config import Corpus, load_corpus
 from cyrene_assets.corpus.findings import SHOWN, findings
 from cyrene_assets.corpus.sources import Problem, SourceError, read_listed
@@ -142,9 +142,7 @@ def _counts(units: pl.DataFrame) -> Counts:
         documents=len(units) - len(dialog),
         characters=int(units["text"].str.len_chars().sum()),
         character_lines=len(units.filter(pl.col("role") == "character")),
-        translatable=len(
-            units.filter((pl.col("text") != "") & ~pl.col("kind").is_in(ONE_LANGUAGE_KINDS))
-        ),
+        translatable=len(units.filter(TRANSLATABLE)),
     )
 
 

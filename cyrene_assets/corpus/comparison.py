@@ -38,11 +38,11 @@ EXPLAINS = {
 class Comparison:
     """Compares languages (known by their index) of which surveys were made.
 
-    ``column(language, name)`` returns a column of a language's cleaned units. ``copies`` has
-    language, row and ``original`` (a language) of the rows that are untranslated copies.
+    ``texts`` returns the texts of a language's cleaned units. ``copies`` has language, row and
+    ``original`` (a language) of the rows that are untranslated copies.
     """
 
-    def __init__(self, surveys: Sequence[Survey], column: Callable[[int, str], pl.Series]) -> None:
+    def __init__(self, surveys: Sequence[Survey], texts: Callable[[int], pl.Series]) -> None:
         self._surveys = surveys
         rows = pl.concat(
             [
@@ -54,7 +54,7 @@ class Comparison:
         ).filter(pl.col("characters") > 0)
         several = rows.select("language", "row", "unit", "characters")
         self._same = _repeated(rows, "same")
-        self.copies = self._copies(column)
+        self.copies = self._copies(texts)
         self._odd = {
             "untranslated_copy": self.copies,
             "length_ratio": flags.length_ratio(several.filter(pl.len().over("unit") > 1)),
@@ -94,13 +94,13 @@ class Comparison:
             .fill_null([])
         )
 
-    def _copies(self, column: Callable[[int, str], pl.Series]) -> pl.DataFrame:
-        texts = {
-            int(index): column(int(index), "text").gather(own["row"])
+    def _copies(self, texts: Callable[[int], pl.Series]) -> pl.DataFrame:
+        of_rows = {
+            int(index): texts(int(index)).gather(own["row"])
             for (index,), own in self._same.group_by("language", maintain_order=True)
         }
         vocabularies = [found.vocabulary for found in self._surveys]
-        return flags.untranslated_copies(self._same, texts, vocabularies)
+        return flags.untranslated_copies(self._same, of_rows, vocabularies)
 
     def _placeholders(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Return the placeholders of all rows of the units that have some in any language."""

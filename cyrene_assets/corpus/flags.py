@@ -6,11 +6,25 @@ language with a code of its own is judged like any other.
 
 import math
 from collections.abc import Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
-from cyrene_assets.corpus.words import UNSEEN, Flags, Vocabulary, Words, places, sample, words_of
+from cyrene_assets.corpus.words import (
+    UNSEEN,
+    Flags,
+    Vocabulary,
+    Words,
+    number_of,
+    places,
+    sampled_characters,
+    words_of,
+)
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+Numbers: TypeAlias = npt.NDArray[np.integer[Any]]
 
 SCRIPTS = (
     *("Latin", "Greek", "Cyrillic", "Armenian", "Georgian", "Hebrew", "Arabic", "Ethiopic"),
@@ -42,8 +56,8 @@ KNOWN = r"^(?:\{(?:NICKNAME|MCV#8015162#OldValue_1|Img[# ][^{}]*)\})*$"
 
 def main_scripts(texts: pl.Series) -> tuple[str, ...]:
     """Return the scripts that a language's texts are written in."""
-    letters = pl.Series([sample(texts).str.join("").item()])
-    counts = {name: int(letters.str.count_matches(rf"\p{{{name}}}").item()) for name in SCRIPTS}
+    characters = sampled_characters(texts)
+    counts = {name: number_of(rf"\p{{{name}}}", characters) for name in SCRIPTS}
     total = sum(counts.values())
     return tuple(name for name, count in counts.items() if total and count / total >= MAIN_SCRIPT)
 
@@ -138,34 +152,42 @@ def length_ratio(rows: pl.DataFrame) -> pl.DataFrame:
     What is far is told by Gale and Church (1993): the deviation's square grows with the length; and
     the length has to be twice or half of what was expected at least.
     """
-    log = pl.col("characters").cast(pl.Float64).log()
-    rows = rows.with_columns(log=log).join(
-        rows.group_by("unit").agg(log.median().alias("center")), on="unit", maintain_order="left"
-    )
-    usual = rows.group_by("language").agg(usual=(pl.col("log") - pl.col("center")).median())
-    rows = rows.join(usual, on="language", maintain_order="left").with_columns(
-        meant=pl.col("log") - pl.col("usual")
-    )
-    rows = (
-        rows.drop("log", "center")
-        .join(rows.group_by("unit").agg(pl.col("meant").median()), on="unit", suffix="_by_most")
-        .with_columns(expected=(pl.col("meant_by_most") + pl.col("usual")).exp())
-        .with_columns(
-            deviation=(pl.col("characters") - pl.col("expected")) / pl.col("expected").sqrt()
-        )
-    )
+    if rows.is_empty():
+        return rows.select("language", "row")
+    language, unit = rows["language"].to_numpy(), rows["unit"].to_numpy()
+    characters = rows["characters"].cast(pl.Float64).to_numpy()
+    log = np.log(characters)
+    usual = _median_of_languages(log - _median_of_units(log, unit, language), language)
+    expected = np.exp(_median_of_units(log - usual, unit, language) + usual)
+    deviation = np.abs(characters - expected) / np.sqrt(expected)
     # The median of the absolute values of a normal variable is 0.6745 standard deviations.
-    spread = rows.group_by("language").agg(spread=pl.col("deviation").abs().median() / 0.6745)
-    ratio = pl.col("characters") / pl.col("expected")
-    return (
-        rows.join(spread, on="language")
-        .filter(
-            (pl.col("deviation").abs() > LENGTH_DEVIATIONS * pl.col("spread").clip(1.0))
-            & (pl.max_horizontal(ratio, 1 / ratio) >= LENGTH_RATIO)
-            & (pl.max_horizontal("expected", "characters") >= SHORTEST_EXPECTED)
-        )
-        .select("language", "row")
+    spread = _median_of_languages(deviation, language) / 0.6745
+    ratio = characters / expected
+    far = (
+        (deviation > LENGTH_DEVIATIONS * np.maximum(spread, 1.0))
+        & (np.maximum(ratio, 1 / ratio) >= LENGTH_RATIO)
+        & (np.maximum(expected, characters) >= SHORTEST_EXPECTED)
     )
+    return rows.select("language", "row").filter(pl.Series(far))
+
+
+def _median_of_units(values: Floats, unit: Numbers, language: Numbers) -> Floats:
+    """Return for each value the median of what its unit has in all languages, one in each."""
+    table = np.full((int(unit.max()) + 1, int(language.max()) + 1), np.nan)
+    table[unit, language] = values
+    table.sort(axis=1)  # what is missing last
+    there = np.count_nonzero(~np.isnan(table), axis=1)
+    every = np.arange(len(table))
+    median: Floats = (table[every, (there - 1) // 2] + table[every, there // 2]) / 2
+    return median[unit]
+
+
+def _median_of_languages(values: Floats, language: Numbers) -> Floats:
+    """Return for each value the median of its language's."""
+    medians = np.zeros(int(language.max()) + 1)
+    for number in np.unique(language):
+        medians[number] = np.median(values[language == number])
+    return medians[language]
 
 
 def untranslated_copies(

@@ -173,10 +173,12 @@ class JsonLines:
     def _without_long_texts(self, table: "pl.DataFrame") -> "pl.DataFrame":
         import polars as pl
 
-        long = table.filter(pl.col("text").str.len_bytes() > LONGEST_LINE)
-        lines = [row["number"] for row in long.rows(named=True) if too_long(row["text"])]
-        message = f"`text` has a line over {LONGEST_LINE:,} characters"
-        return self.without(table, pl.col("number").is_in(lines), message, "cut it up")
+        for key in table.columns[1:]:
+            long = table.filter(pl.col(key).str.len_bytes() > LONGEST_LINE)
+            lines = [row["number"] for row in long.rows(named=True) if too_long(row[key])]
+            message = f"`{key}` has a line over {LONGEST_LINE:,} characters"
+            table = self.without(table, pl.col("number").is_in(lines), message, "cut it up")
+        return table
 
 
 class _Quoted(dict[str, Any]):

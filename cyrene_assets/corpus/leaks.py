@@ -33,53 +33,46 @@ def leaked(sets: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
     a line of 20 characters, in whatever languages), the names of what is trained on and of what is
     held out, and how similar they are.
     """
-    places = pl.concat(
-        [rows.select("name", "scene", "split") for _, rows in sorted(sets.items())]
-    ).unique(["scene", "split"], keep="first", maintain_order=True)
-    both = places.filter(split="train").join(places.filter(split="validation"), on="scene")
+    places, lines, pairs = [], [], []
+    for language in sorted(sets):
+        rows = sets[language]
+        places.append(rows.select("name", "scene", "split"))
+        of_text = long_texts(rows.select("name", "split", "text"))
+        lines.append(of_text.select("name", "split", pl.col("text").hash()))
+        pairs.append(_similar(rows).select(pl.lit(language).alias("language"), pl.all()))
+    everywhere = pl.lit("").alias("language")
     tables = [
-        both.select(
-            language=pl.lit(""),
-            reason=pl.lit("scene"),
-            trained="name",
-            held_out="name_right",
-            similarity=pl.lit(1.0),
-        )
+        _on_both_sides(pl.concat(places), "scene").select(everywhere, pl.all()),
+        *pairs,
+        _on_both_sides(pl.concat(lines), "text", reason="line").select(everywhere, pl.all()),
     ]
-    lines = []
-    for language, rows in sorted(sets.items()):
-        lines.append(
-            long_texts(rows.select("name", "split", "text")).select(
-                "name", "split", pl.col("text").hash()
-            )
-        )
-        held_out = (rows["split"] == "validation").to_numpy()
-        pairs = near_duplicates(words_of(rows["text"]), held_out, SIMILARITY)
-        first = held_out[pairs["first"].to_numpy()]
-        pairs = pairs.with_columns(swap=pl.Series(first, dtype=pl.Boolean))
-        trained, kept = pl.col("first"), pl.col("second")
-        tables.append(
-            pairs.select(
-                language=pl.lit(language),
-                reason=pl.lit("similar"),
-                trained=pl.lit(rows["name"]).gather(pl.when("swap").then(kept).otherwise(trained)),
-                held_out=pl.lit(rows["name"]).gather(pl.when("swap").then(trained).otherwise(kept)),
-                similarity="similarity",
-            )
-        )
-    shared = pl.concat(lines).unique(["text", "split"], keep="first", maintain_order=True)
-    tables.append(
-        shared.filter(split="train")
-        .join(shared.filter(split="validation"), on="text", maintain_order="left")
-        .select(
-            language=pl.lit(""),
-            reason=pl.lit("line"),
-            trained="name",
-            held_out="name_right",
-            similarity=pl.lit(1.0),
-        )
-    )
     return pl.concat([table.cast(SCHEMA) for table in tables])
+
+
+def _on_both_sides(rows: pl.DataFrame, key: str, reason: str = "scene") -> pl.DataFrame:
+    """Return the first names on each side under each key that is on both."""
+    first = rows.unique([key, "split"], keep="first", maintain_order=True)
+    trained, held_out = (first.filter(split=split) for split in ("train", "validation"))
+    return trained.join(held_out, on=key, maintain_order="left").select(
+        reason=pl.lit(reason),
+        trained="name",
+        held_out="name_right",
+        similarity=pl.lit(1.0),
+    )
+
+
+def _similar(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return the texts of one language that are nearly the same, one on each side."""
+    held_out = (rows["split"] == "validation").to_numpy()
+    pairs = near_duplicates(words_of(rows["text"]), held_out, SIMILARITY)
+    swapped = pl.Series(held_out[pairs["first"].to_numpy()], dtype=pl.Boolean)
+    first, second = pl.col("first"), pl.col("second")
+    return pairs.select(
+        reason=pl.lit("similar"),
+        trained=pl.lit(rows["name"]).gather(pl.when(swapped).then(second).otherwise(first)),
+        held_out=pl.lit(rows["name"]).gather(pl.when(swapped).then(first).otherwise(second)),
+        similarity="similarity",
+    )
 
 
 def chat_texts(messages: pl.Series) -> pl.Series:

@@ -4,6 +4,11 @@ import polars as pl
 
 from cyrene_assets.corpus.clean import PLAIN_KINDS, UNKNOWN_PLACEHOLDER
 
+# What is needed of the units.
+COLUMNS = (
+    *("unit", "scene", "order", "kind", "speaker", "role", "title", "text"),
+    *("flags", "split"),
+)
 LEFT_OUT = ("duplicate", "unknown_placeholder", "empty")
 # The lines that an unknown placeholder stands in: it may run over several.
 UNKNOWN_LINES = rf"(?:[^\n]*?(?:{UNKNOWN_PLACEHOLDER}))+[^\n]*"

@@ -1,11 +1,13 @@
 """What a parallel corpus has and lacks, in tables for people and for checks."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 
-from cyrene_assets.corpus.align import ONE_LANGUAGE_KINDS, Parallel
+from cyrene_assets.corpus.align import TRANSLATABLE, Parallel
 from cyrene_assets.corpus.comparison import FLAGS
+from cyrene_assets.corpus.side_by_side import side_by_side
 from cyrene_assets.corpus.stats import PREVIEW_CHARACTERS, Table, escape_markdown
 
 WORST_UNITS = 20
@@ -35,7 +37,7 @@ class Overview:
 
     ``kinds``: language, kind, units, scenes, characters. ``languages``: a row per language with its
     units, those missing, ``coverage`` (the share of the corpus's units, vendor documents aside,
-    that it has), the share of near-duplicate scenes, and the number of units with each flag.
+    that it has), the number of near-duplicate scenes, and that of the units with each flag.
     ``split``: kind, split, scenes; ``scenes`` counts all of them, ``held_out`` those in validation.
     ``worst``: 20 units to look at first. ``examples``: by flag, the first places.
     """
@@ -80,41 +82,16 @@ class Overview:
 
 
 def overview(parallel: Parallel, worst: int = WORST_UNITS) -> Overview:
-    """Look at all languages, one at a time."""
-    missing = dict(
-        parallel.coverage.explode("languages_missing").group_by("languages_missing").len().rows()
+    """Look at all languages, two at a time."""
+    found = side_by_side(lambda language: _look(parallel, language), parallel.languages)
+    odd = pl.concat([look.odd for look in found])
+    split = (
+        pl.concat([look.scenes for look in found])
+        .unique()
+        .group_by("kind", "split")
+        .agg(pl.len().alias("scenes"))
+        .sort("kind", "split")
     )
-    near = dict(parallel.duplicates.filter(~pl.col("exact")).group_by("language").len().rows())
-    kinds: Table = []
-    languages: Table = []
-    flagged = []
-    scenes = pl.DataFrame(schema=dict.fromkeys(("scene", "kind", "split"), pl.String()))
-    for language, units in parallel.each():
-        kinds += kind_counts(units)
-        scenes = pl.concat([scenes, units.select(scenes.columns)]).unique()
-        odd = units.filter(pl.col("flags").list.len() > 0)
-        flagged.append(
-            odd.select(
-                *("language", "scene", "unit", "file", "line", "flags"),
-                pl.coalesce("raw_text", "text").str.head(PREVIEW_CHARACTERS).alias("text"),
-            )
-        )
-        found = dict(odd["flags"].explode(empty_as_null=False).value_counts().rows())
-        present = units.filter((pl.col("text") != "") & ~pl.col("kind").is_in(ONE_LANGUAGE_KINDS))
-        lacking = int(missing.get(language, 0))
-        total = len(present) + lacking
-        languages.append(
-            {
-                "language": language,
-                "units": len(units),
-                "missing": lacking,
-                "coverage": round(len(present) / total, 4) if total else 1.0,
-                "similar scenes": int(near.get(language, 0)),
-                **{flag: int(found.get(flag, 0)) for flag in FLAGS},
-            }
-        )
-    odd = pl.concat(flagged)
-    split = scenes.group_by("kind", "split").agg(pl.len().alias("scenes")).sort("kind", "split")
     examples = {
         flag: [
             f"{language}/{unit}"
@@ -125,7 +102,49 @@ def overview(parallel: Parallel, worst: int = WORST_UNITS) -> Overview:
         ]
         for flag in FLAGS
     }
-    return Overview(kinds, languages, split.to_dicts(), _worst(odd, worst), examples)
+    return Overview(
+        [row for look in found for row in look.kinds],
+        [look.language for look in found],
+        split.to_dicts(),
+        _worst(odd, worst),
+        examples,
+    )
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What is seen in one language: ``odd`` are the flagged units, ``language`` a row of these."""
+
+    kinds: Table
+    language: dict[str, Any]
+    scenes: pl.DataFrame
+    odd: pl.DataFrame
+
+
+def _look(parallel: Parallel, language: str) -> _Look:
+    units = parallel.units(language)
+    odd = units.filter(pl.col("flags").list.len() > 0).select(
+        *("language", "scene", "unit", "file", "line", "flags"),
+        pl.coalesce("raw_text", "text").str.head(PREVIEW_CHARACTERS).alias("text"),
+    )
+    flagged = dict(odd["flags"].explode(empty_as_null=False).value_counts().rows())
+    present = len(units.filter(TRANSLATABLE))
+    lacking = pl.col("languages_missing").list.contains(language)
+    missing = len(parallel.coverage.filter(lacking))
+    near = len(parallel.duplicates.filter(pl.col("language") == language, ~pl.col("exact")))
+    return _Look(
+        kind_counts(units),
+        {
+            "language": language,
+            "units": len(units),
+            "missing": missing,
+            "coverage": round(present / (present + missing), 4) if present + missing else 1.0,
+            "similar scenes": near,
+            **{flag: int(flagged.get(flag, 0)) for flag in FLAGS},
+        },
+        units.select("scene", "kind", "split").unique(),
+        odd,
+    )
 
 
 def kind_counts(units: pl.DataFrame) -> Table:

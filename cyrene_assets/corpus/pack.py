@@ -7,9 +7,10 @@ from typing import Any, Literal
 
 import polars as pl
 
-from cyrene_assets.corpus.binpack import fill, next_fit, packing_order
+from cyrene_assets.corpus.binpack import packing_order
 from cyrene_assets.corpus.cached_dataset import write_cached_dataset
 from cyrene_assets.corpus.cut import cut_documents
+from cyrene_assets.corpus.next_fit import fill, next_fit
 from cyrene_assets.corpus.render import document_messages, write_messages_jsonl
 from cyrene_assets.corpus.sequence import Ints, copies_of, training_sequence
 from cyrene_assets.corpus.tokens import TokenCounter, chat_text
@@ -162,8 +163,7 @@ def _measured(
 def _documents(frame: pl.DataFrame, counter: TokenCounter, limit: int) -> pl.DataFrame:
     documents = frame.select("document", "scene", "kind", "split", "text")
     pieces = cut_documents(documents, counter, limit)
-    messages = pl.Series("messages", map(document_messages, pieces["text"]), dtype=pl.String)
-    return pieces.with_columns(pl.col("scene").alias("unit"), messages).drop("text")
+    return pieces.with_columns(pl.col("scene").alias("unit"), document_messages()).drop("text")
 
 
 def _chats(frame: pl.DataFrame, counter: TokenCounter) -> pl.DataFrame:

@@ -7,7 +7,6 @@ Untranslated copies stay: a copy is a flaw of the translation, not of the scene 
 What is written is JSON as ``json.dumps(..., ensure_ascii=False)`` makes it, byte for byte.
 """
 
-import json
 from pathlib import Path
 
 import polars as pl
@@ -128,16 +127,15 @@ def sft_chats(units: pl.DataFrame, corpus: Corpus, language: str) -> pl.DataFram
     )
 
 
-def document_messages(text: str) -> str:
-    """Return ms-swift's messages of a pretraining document, as JSON."""
-    return json.dumps([{"role": "assistant", "content": text}], ensure_ascii=False)
+def document_messages() -> pl.Expr:
+    """Return ms-swift's messages of a pretraining document, as JSON, from its ``text``."""
+    message = _message(pl.lit("assistant"), pl.col("text"))
+    return pl.concat_str(pl.lit("["), message, pl.lit("]")).alias("messages")
 
 
 def write_document_jsonl(documents: pl.DataFrame, path: Path) -> None:
     """Write the ``text`` of each row as a line of ms-swift's standard CPT format."""
-    message = _message(pl.lit("assistant"), pl.col("text"))
-    messages = pl.concat_str(pl.lit("["), message, pl.lit("]"))
-    _write_jsonl(documents.select("text"), messages, path)
+    _write_jsonl(documents.select("text"), document_messages(), path)
 
 
 def write_chat_jsonl(chats: pl.DataFrame, path: Path) -> None:

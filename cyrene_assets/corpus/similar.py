@@ -28,6 +28,8 @@ FEWEST_SHINGLES = 8
 NEIGHBORS = 128
 # Shingles that are compared at once: bounds memory to some 100 MB.
 AT_ONCE = 4_000_000
+# Words whose shingles are computed at once: what stays in a core's cache.
+BLOCK = 1 << 15
 SCHEMA = {"first": pl.UInt32, "second": pl.UInt32, "similarity": pl.Float64}
 
 
@@ -67,11 +69,13 @@ def _in_a_row(words: Words) -> tuple[Indices, Hashes]:
     """Return the shingles of the texts that have enough of them, in reading order."""
     count = max(len(words.word) - words.to_say + 1, 0)
     shingle = np.zeros(count, dtype=np.uint64)
-    for place in range(words.to_say):
-        # A polynomial modulo 2**64, mixed so that its upper bits depend on all words.
-        shingle *= np.uint64(0x9E3779B97F4A7C15)
-        shingle += words.word[place : place + count]
-        shingle ^= shingle >> np.uint64(29)
+    for start in range(0, count, BLOCK):
+        block = shingle[start : start + BLOCK]
+        for place in range(start, start + words.to_say):
+            # A polynomial modulo 2**64, mixed so that its upper bits depend on all words.
+            block *= np.uint64(0x9E3779B97F4A7C15)
+            block += words.word[place : place + len(block)]
+            block ^= block >> np.uint64(29)
     text = words.text[:count]
     whole = text == words.text[len(words.text) - count :]
     text, shingle = text[whole], shingle[whole]
@@ -119,14 +123,14 @@ def _shared(shingles: _Shingles, side: Flags | None, least: float) -> _Shingles:
     """
     shingle, text, size = shingles
     while True:
-        starts = np.flatnonzero(np.diff(shingle, prepend=~shingle[:1]))
-        lengths = np.diff(starts, append=len(shingle))
-        if side is None or not len(starts):
-            several = lengths > 1
-        else:
+        first = np.ones(len(shingle) + 1, dtype=bool)
+        np.not_equal(shingle[1:], shingle[:-1], out=first[1:-1])
+        keep = ~(first[1:] & first[:-1])
+        if side is not None and len(shingle):
+            starts = np.flatnonzero(first[:-1])
+            lengths = np.diff(starts, append=len(shingle))
             right = np.add.reduceat(side[text].astype(np.int64), starts)
-            several = (right > 0) & (right < lengths)
-        keep = np.repeat(several, lengths)
+            keep = np.repeat((right > 0) & (right < lengths), lengths)
         number = np.bincount(text[keep], minlength=len(size))
         keep &= (number >= least * size)[text]
         if keep.all():

@@ -6,16 +6,19 @@ them were drawn for validation: what is held out has not been seen in training u
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 
 from cyrene_assets.corpus.config import Split
+from cyrene_assets.corpus.side_by_side import side_by_side
 
 # Cleaned characters; shorter texts ("Good morning.") recur without giving anything away.
 SHARED_TEXT_LENGTH = 20
+# What is needed of the units to prove a split.
+SPLIT_COLUMNS = ("scene", "title", "text", "split")
 # What stands before what somebody says.
 QUOTED = "^[^:\uff1a\n]{1,40}[:\uff1a] *"
 
@@ -163,57 +166,56 @@ class _Groups:
 
 
 def leaks(
-    languages: Iterable[str], read: Callable[[str], pl.DataFrame], similar: pl.DataFrame
+    languages: Sequence[str], read: Callable[[str], pl.DataFrame], similar: pl.DataFrame
 ) -> pl.DataFrame:
     """Return what stands on both sides of the split; no row when the split is clean.
 
-    ``read`` returns a language's units (scene, kind, text, split), ``similar`` has pairs of scenes
-    (scene, original) that are nearly the same. ``reason`` is "scene" (a scene with units on both
-    sides), "text" (a text, or a line of a document, of 20 cleaned characters or more) or "similar";
-    ``text`` says which text, ``scenes`` and ``languages`` where.
+    ``read`` returns a language's units (scene, title, text, split) and is called by two threads;
+    ``similar`` has pairs of scenes (scene, original) that are nearly the same. ``reason`` is
+    "scene" (a scene with units on both sides), "text" (a text, or a line of a document, of 20
+    cleaned characters or more) or "similar"; ``text`` says which text, ``scenes`` and ``languages``
+    where.
     """
-    texts, scenes = [], []
-    for language in languages:
+
+    def places_and_texts(language: str) -> tuple[pl.DataFrame, pl.DataFrame]:
         units = read(language)
-        own = pl.lit(language).alias("language")
-        scenes.append(units.select("scene", "split", own).unique(maintain_order=True))
-        texts.append(long_texts(units).select("split", pl.col("text").hash()).unique())
-    places = pl.concat(scenes)
-    split_scenes = _on_both_sides(places, "scene").select(
-        pl.lit("scene").alias("reason"), pl.lit("").alias("text"), "scenes", "languages"
-    )
-    both_sides = pl.concat(texts).unique().filter(pl.len().over("text") > 1)["text"].unique()
-    found = [
-        long_texts(read(language)).filter(pl.col("text").hash().is_in(both_sides.implode()))
-        for language in (languages if len(both_sides) else ())
-    ]
-    columns = ("scene", "split", "language", "text")
-    shared = pl.concat([units.select(columns) for units in found]) if found else None
-    split_texts = (
-        split_scenes.clear()
-        if shared is None
-        else _on_both_sides(shared, "text").select(
-            pl.lit("text").alias("reason"), "text", "scenes", "languages"
+        places = units.select("scene", "split", language=pl.lit(language))
+        texts = long_texts(units).select("split", pl.col("text").hash())
+        return places.unique(maintain_order=True), texts.unique()
+
+    found = side_by_side(places_and_texts, languages)
+    places = pl.concat([own for own, _ in found])
+    tables = [_on_both_sides(places, reason="scene", key="scene", text=pl.lit(""))]
+    hashes = pl.concat([own for _, own in found]).unique()
+    both_sides = hashes.filter(pl.len().over("text") > 1)["text"].unique()
+    if len(both_sides):
+        shared = [
+            long_texts(read(language))
+            .filter(pl.col("text").hash().is_in(both_sides.implode()))
+            .select("scene", "split", "text", language=pl.lit(language))
+            for language in languages
+        ]
+        tables.append(
+            _on_both_sides(pl.concat(shared), reason="text", key="text", text=pl.col("key"))
         )
-    )
     of_scene = dict(places.select("scene", "split").rows())
     parted = [
         ("similar", "", sorted((scene, original)), [language])
         for language, scene, original in similar.select("language", "scene", "original").rows()
         if of_scene.get(scene) != of_scene.get(original)
     ]
-    split_similar = pl.DataFrame(parted, schema=split_scenes.schema, orient="row")
-    return pl.concat([split_scenes, split_texts, split_similar])
+    tables.append(pl.DataFrame(parted, schema=tables[0].schema, orient="row"))
+    return pl.concat(tables)
 
 
-def _on_both_sides(rows: pl.DataFrame, key: str) -> pl.DataFrame:
+def _on_both_sides(rows: pl.DataFrame, *, reason: str, key: str, text: pl.Expr) -> pl.DataFrame:
+    """Return where those keys stand that are on both sides."""
     return (
-        rows.group_by(key, maintain_order=True)
+        rows.group_by(pl.col(key).alias("key"), maintain_order=True)
         .agg(
             pl.col("split").n_unique().alias("sides"),
-            pl.col("language").unique().sort().alias("languages"),
-            *([] if key == "scene" else [pl.col("scene").unique().sort().alias("scenes")]),
+            pl.col("scene", "language").unique().sort().name.suffix("s"),
         )
         .filter(pl.col("sides") > 1)
-        .with_columns(*([pl.concat_list("scene").alias("scenes")] if key == "scene" else []))
+        .select(pl.lit(reason).alias("reason"), text.alias("text"), "scenes", "languages")
     )

@@ -8,6 +8,8 @@ from typing import Any
 
 import polars as pl
 
+from cyrene_assets.plain import plain
+
 Table = list[dict[str, Any]]
 
 PREVIEW_LINES = 12
@@ -18,7 +20,7 @@ GROUPS = 400
 
 def escape_markdown(text: str) -> str:
     """Return text that a Markdown page shows as it is: no markup, HTML or link, on one line."""
-    line = " ".join(text.split())
+    line = plain(" ".join(text.split()))
     line = re.sub(r"([\\`*_{}\[\]()#|~!$^=])", r"\\\1", html.escape(line))
     # html.escape has written references such as &#x27;, whose # must stay.
     line = re.sub(r"&\\#", "&#", line)

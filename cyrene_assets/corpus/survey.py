@@ -47,14 +47,15 @@ class Register:
     def _numbers(
         self, known: pl.DataFrame, rows: pl.DataFrame, key: str, value: str
     ) -> tuple[pl.DataFrame, pl.Series]:
-        first = rows.select(key, value, *PLACE).unique([key], keep="first", maintain_order=True)
-        new = first.join(known, on=key, how="anti", maintain_order="left")
-        known = pl.concat(
-            [known, new.with_row_index("number", offset=len(known)).select(known.columns)]
-        )
-        found = rows.select(key, value, *PLACE).join(
-            known, on=key, suffix="_first", how="left", maintain_order="left"
-        )
+        rows = rows.select(key, value, *PLACE).with_row_index("row")
+        found = rows.join(known, on=key, suffix="_first", how="left", maintain_order="left")
+        unknown = found.filter(pl.col("number").is_null()).select(rows.columns)
+        if len(unknown):
+            new = unknown.unique([key], keep="first", maintain_order=True)
+            new = new.with_row_index("number", offset=len(known)).select(known.columns)
+            known = pl.concat([known, new])
+            unknown = unknown.join(new, on=key, suffix="_first")
+            found = found.update(unknown, on="row")
         wrong = found.filter(pl.col(value) != pl.col(f"{value}_first"))
         for row in wrong.head(REPORTED_PROBLEMS).rows(named=True):
             self._problems.append(
@@ -110,7 +111,7 @@ def survey(cleaned: pl.DataFrame, numbers: pl.DataFrame, corpus: Corpus, languag
     same = pl.struct("unit", raw).hash()
     # What is held out must not be nearly the same as what is trained on, so what is compared is
     # what both will read.
-    rendered = cleaned.with_columns(flags=_left_out(), split=pl.lit("train"))
+    rendered = cleaned.with_columns(flags=left_out(cleaned), split=pl.lit("train"))
     documents = cpt_documents(rendered, corpus, language)
     chats = sft_chats(rendered, corpus, language)
     words = words_of(documents["text"])
@@ -136,19 +137,20 @@ def survey(cleaned: pl.DataFrame, numbers: pl.DataFrame, corpus: Corpus, languag
         rows,
         _duplicates(units),
         similar.group_by("first", "second").agg(pl.col("similarity").max()).sort("first", "second"),
-        long_texts(units).select("scene", pl.col("text").hash()).unique(),
+        long_texts(units.select("scene", "title", "text"))
+        .select("scene", pl.col("text").hash())
+        .unique(),
         chat_scenes(units),
         _placeholders(units),
         Vocabulary.of(words, scripts),
     )
 
 
-def _left_out() -> pl.Expr:
+def left_out(cleaned: pl.DataFrame) -> pl.Series:
     """Return the flags that are known of a unit alone and leave it out of training."""
-    return pl.concat_list(
-        pl.when(pl.col("placeholders").list.len() > 0).then(pl.lit("unknown_placeholder")),
-        pl.when(pl.col("text") == "").then(pl.lit("empty")),
-    ).list.drop_nulls()
+    unknown, empty = cleaned["placeholders"].list.len() > 0, cleaned["text"] == ""
+    combined = [[], ["unknown_placeholder"], ["empty"], ["unknown_placeholder", "empty"]]
+    return pl.Series(combined).gather(unknown.cast(pl.UInt32) + 2 * empty.cast(pl.UInt32))
 
 
 def _similar(pairs: pl.DataFrame, names: pl.Series, scenes: pl.DataFrame) -> pl.DataFrame:
@@ -168,7 +170,11 @@ def _similar(pairs: pl.DataFrame, names: pl.Series, scenes: pl.DataFrame) -> pl.
 
 def _duplicates(units: pl.DataFrame) -> pl.DataFrame:
     """Return each scene in which the same people say the same, titles included, and the first."""
-    in_scenes = units.filter(pl.col("text") != "").sort("scene", "order", maintain_order=True)
+    in_scenes = (
+        units.select("scene", "order", "title", "speaker", "text")
+        .filter(pl.col("text") != "")
+        .sort("scene", "order", maintain_order=True)
+    )
     names = [pl.col(name).fill_null("") for name in ("title", "speaker")]
     content = pl.concat_str([*names, pl.col("text")], separator="\x1f")
     return (

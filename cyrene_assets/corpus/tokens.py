@@ -16,7 +16,6 @@ tokenizer's own, and where its configuration is of another kind it does all of t
 """
 
 import json
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
@@ -182,18 +181,6 @@ class TokenCounter:
                 self._unlike.add(new[index // len(_PROBES)])
         self._alike.update(characters - self._unlike)
         return characters & self._unlike
-
-
-def count_tokens(texts: Sequence[str], tokenizer_json: Path) -> list[int]:
-    """Count each text's tokens; see :class:`TokenCounter`.
-
-    Raises:
-        UserError: the file is missing or is no tokenizer.
-    """
-    counts: list[int] = (
-        TokenCounter(tokenizer_json).count(pl.Series(texts, dtype=pl.String)).tolist()
-    )
-    return counts
 
 
 def _word_pattern(parts: dict[str, Any]) -> str | None:

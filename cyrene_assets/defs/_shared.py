@@ -1,4 +1,4 @@
-"""What several definition modules use: tables in and out, pictures, loss summaries."""
+"""What several definition modules use: recipes, tables in and out, pictures, outcomes."""
 
 import base64
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -8,10 +8,17 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from cyrene_assets.artifact_asset import CheckOutcome
+from cyrene_assets.project import Project
+from cyrene_assets.recipe import Recipe
 from cyrene_assets.store import Artifact
 
 if TYPE_CHECKING:
     import polars as pl
+
+
+def recipe_of(project: Project, size: str | None) -> Recipe:
+    """Return the recipe of a size, which is the key of a partition."""
+    return project.recipe(size or "")
 
 
 def read_table(artifact: Artifact, name: str) -> "pl.DataFrame":
@@ -58,6 +65,20 @@ def write_table(
         "dagster/column_schema": dg.TableSchema(columns),
         "dagster/partition_row_count" if partitioned else "dagster/row_count": len(frame),
     }
+
+
+def table(rows: Sequence[Mapping[str, Any]], *, safe: bool = False) -> dg.MarkdownMetadataValue:
+    """Return rows as a table that the UI shows; their texts as they are, or as ``safe`` Markdown.
+
+    A list in a cell becomes its items.
+    """
+    from cyrene_assets.corpus.stats import escaped, markdown_table
+
+    shown = [
+        {name: ", ".join(cell) if isinstance(cell, list) else cell for name, cell in row.items()}
+        for row in rows
+    ]
+    return dg.MetadataValue.md(markdown_table(shown if safe else escaped(shown)))
 
 
 def picture(png: bytes) -> dg.MarkdownMetadataValue:

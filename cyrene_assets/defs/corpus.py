@@ -5,26 +5,24 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from cyrene_assets.artifact_asset import Build, Check, CheckOutcome, Outcome, artifact_asset
-from cyrene_assets.defs._shared import none_of, picture, read_table, write_table
+from cyrene_assets.defs._shared import none_of, picture, read_table, table, write_table
 from cyrene_assets.partitions import languages
 from cyrene_assets.project import Project
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from cyrene_assets.corpus.overview import Overview
 
 GROUP = "corpus"
 COVERAGE_TARGET = 0.95
 UNTRANSLATED_TARGET = 0.01
 DUPLICATES_TARGET = 0.05
+SHOWN = 20
 
 
-def raw_corpus_digest(project: Project, language: str) -> str:
-    """Return the digest of the raw files of ``language`` as they are now."""
-    from cyrene_assets.corpus.sources import raw_digest
+def _raw_files(project: Project, language: str | None) -> dict[str, str]:
+    from cyrene_assets.corpus.sources import raw_files
 
-    return raw_digest(project.corpus_folder, project.corpus, language)
+    return raw_files(project.corpus_folder, project.corpus, language or "")
 
 
 @dg.observable_source_asset(
@@ -35,14 +33,18 @@ def raw_corpus_digest(project: Project, language: str) -> str:
 )
 def raw_corpus(context: dg.AssetExecutionContext) -> dg.DataVersionsByPartition:
     """Observe the raw files of the languages asked for."""
+    from cyrene_assets.watch import raw_files_of
+
     project = Project.load()
     return dg.DataVersionsByPartition(
-        {key: raw_corpus_digest(project, key) for key in context.partition_keys}
+        {key: raw_files_of(project, key).version for key in context.partition_keys}
     )
 
 
 def _raw_inputs(project: Project, language: str | None) -> dict[str, Any]:
-    return {f"raw_corpus[{language}]": raw_corpus_digest(project, language or "")}
+    from cyrene_assets.corpus.sources import digest_of
+
+    return {f"raw_corpus[{language}]": digest_of(_raw_files(project, language))}
 
 
 @artifact_asset(
@@ -53,6 +55,7 @@ def _raw_inputs(project: Project, language: str | None) -> dict[str, Any]:
     deps=["raw_corpus"],
     params=lambda project, language: project.corpus.source_params(language or ""),
     external_inputs=_raw_inputs,
+    external_files=_raw_files,
 )
 def raw_dialog(build: Build) -> Outcome:
     """Every line and document of one language in one canonical table, speaker and scene attached.
@@ -75,10 +78,12 @@ def raw_dialog(build: Build) -> Outcome:
             "characters": characters,
             "left out": len(left_out),
             "left out first": dg.MetadataValue.md(
-                "\n".join(f"- {stats.escape_markdown(str(problem))}" for problem in left_out[:20])
+                "\n".join(
+                    f"- {stats.escape_markdown(str(problem))}" for problem in left_out[:SHOWN]
+                )
                 or "(nothing)"
             ),
-            "kinds": dg.MetadataValue.md(stats.markdown_table(stats.escaped(kind_counts(rows)))),
+            "kinds": table(kind_counts(rows)),
             "preview": dg.MetadataValue.md(stats.scene_preview(rows)),
         },
     )
@@ -87,7 +92,7 @@ def raw_dialog(build: Build) -> Outcome:
 @artifact_asset(
     group_name=GROUP,
     kinds={"polars", "parquet"},
-    code_version="2",
+    code_version="3",
     deps=["raw_dialog"],
     params=lambda project, _: {
         "split": project.corpus.split_params(),
@@ -121,7 +126,7 @@ def parallel_corpus(build: Build) -> Outcome:
     from cyrene_assets.corpus import stats
     from cyrene_assets.corpus.align import parallel_corpus as align
     from cyrene_assets.corpus.overview import overview
-    from cyrene_assets.corpus.split import leaks
+    from cyrene_assets.corpus.split import SPLIT_COLUMNS, leaks
 
     raw = build.inputs_of("raw_dialog")
     parallel = align(
@@ -132,7 +137,11 @@ def parallel_corpus(build: Build) -> Outcome:
     parallel.coverage.write_parquet(build.out / "coverage.parquet", statistics=False)
     parallel.duplicates.write_parquet(build.out / "duplicates.parquet", statistics=False)
     found = overview(parallel)
-    leaking = leaks(parallel.languages, parallel.units, parallel.duplicates)
+    leaking = leaks(
+        parallel.languages,
+        lambda language: parallel.units(language, SPLIT_COLUMNS),
+        parallel.duplicates,
+    )
     with_text = {row["language"] for row in found.kinds if row["characters"]}
     empty = [key for key in build.project.corpus.languages if key not in with_text]
     low = [row["language"] for row in found.languages if row["coverage"] < COVERAGE_TARGET]
@@ -142,12 +151,12 @@ def parallel_corpus(build: Build) -> Outcome:
         "and documents held out",
         metadata={
             "dagster/row_count": rows,
-            "languages": dg.MetadataValue.md(stats.markdown_table(found.coverage)),
-            "flags": dg.MetadataValue.md(stats.markdown_table(found.flags)),
-            "kinds": dg.MetadataValue.md(stats.markdown_table(stats.escaped(found.kinds))),
-            "split": dg.MetadataValue.md(stats.markdown_table(stats.escaped(found.split))),
+            "languages": table(found.coverage, safe=True),
+            "flags": table(found.flags, safe=True),
+            "kinds": table(found.kinds),
+            "split": table(found.split),
             "coverage": picture(stats.coverage_png(found.languages)),
-            "worst units": dg.MetadataValue.md(stats.markdown_table(found.worst)),
+            "worst units": table(found.worst, safe=True),
         },
         checks=[
             CheckOutcome(
@@ -156,7 +165,7 @@ def parallel_corpus(build: Build) -> Outcome:
                 "nothing stands on both sides"
                 if leaking.is_empty()
                 else f"{len(leaking)} scenes or texts stand on both sides of the split",
-                {"leaks": dg.MetadataValue.md(stats.markdown_table(_places(leaking)))},
+                {"leaks": table(leaking.head(SHOWN).to_dicts())},
             ),
             none_of("languages_have_text", empty, "languages without any text"),
             none_of("coverage", low, "languages under 95% coverage"),
@@ -165,15 +174,6 @@ def parallel_corpus(build: Build) -> Outcome:
             _at_most(found, "duplicates", "duplicate", DUPLICATES_TARGET),
         ],
     )
-
-
-def _places(leaking: "pl.DataFrame") -> list[dict[str, Any]]:
-    import polars as pl
-
-    from cyrene_assets.corpus.stats import escaped
-
-    joined = [pl.col(name).list.join(", ") for name in ("scenes", "languages")]
-    return escaped(leaking.head(20).with_columns(joined).to_dicts())
 
 
 def _at_most(found: "Overview", name: str, flag: str, target: float) -> CheckOutcome:

@@ -1,12 +1,14 @@
 """What models learn from: the documents of continual pretraining, and the chats of fine-tuning."""
 
 import json
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from cyrene_assets.artifact_asset import Build, Check, CheckOutcome, Outcome, artifact_asset
-from cyrene_assets.defs._shared import none_of, picture, write_table
+from cyrene_assets.defs._shared import none_of, picture, table, write_table
 from cyrene_assets.partitions import languages
 
 if TYPE_CHECKING:
@@ -40,8 +42,19 @@ def _by_kind(documents: "pl.DataFrame") -> list[dict[str, Any]]:
 
 def _units_of(build: Build) -> "pl.DataFrame":
     from cyrene_assets.corpus.align import read_units
+    from cyrene_assets.corpus.lines import COLUMNS
 
-    return read_units(build.input("parallel_corpus").path, build.key)
+    return read_units(build.input("parallel_corpus").path, build.key, COLUMNS)
+
+
+def _write_splits(
+    rows: "pl.DataFrame", write: "Callable[[pl.DataFrame, Path], None]", folder: Path
+) -> int:
+    """Write training and validation as JSON Lines; return how many rows there are to train on."""
+    train, held_out = (rows.filter(rows["split"] == split) for split in ("train", "validation"))
+    write(train, folder / "train.jsonl")
+    write(held_out, folder / "validation.jsonl")
+    return len(train)
 
 
 @artifact_asset(
@@ -66,16 +79,13 @@ def cpt_documents(build: Build) -> Outcome:
 
     documents = render.cpt_documents(_units_of(build), build.project.corpus, build.key)
     shown = write_table(documents, build.out, "documents.parquet")
-    for split in ("train", "validation"):
-        part = documents.filter(documents["split"] == split)
-        render.write_document_jsonl(part, build.out / f"{split}.jsonl")
-    train = len(documents.filter(documents["split"] == "train"))
+    train = _write_splits(documents, render.write_document_jsonl, build.out)
     return Outcome(
         f"{train:,} documents to train on, {len(documents) - train:,} held out",
         metadata={
             **shown,
             "characters": int(documents["characters"].sum()),
-            "kinds": dg.MetadataValue.md(stats.markdown_table(stats.escaped(_by_kind(documents)))),
+            "kinds": table(_by_kind(documents)),
             "lengths": picture(
                 stats.length_histogram_png(documents["characters"].to_list(), unit="characters")
             ),
@@ -113,10 +123,7 @@ def sft_chat(build: Build) -> Outcome:
 
     chats = render.sft_chats(_units_of(build), build.project.corpus, build.key)
     shown = write_table(chats, build.out, "chats.parquet")
-    for split in ("train", "validation"):
-        part = chats.filter(chats["split"] == split)
-        render.write_chat_jsonl(part, build.out / f"{split}.jsonl")
-    train = len(chats.filter(chats["split"] == "train"))
+    train = _write_splits(chats, render.write_chat_jsonl, build.out)
     return Outcome(
         f"{train:,} chats to train on, {len(chats) - train:,} held out",
         metadata={

@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import dagster as dg
 
 from cyrene_assets.artifact_asset import Build, Check, CheckOutcome, Outcome, artifact_asset
-from cyrene_assets.defs._shared import TablesByLanguage, none_of, picture
+from cyrene_assets.defs._shared import TablesByLanguage, none_of, picture, recipe_of, table
 from cyrene_assets.partitions import sizes
-from cyrene_assets.project import Project
-from cyrene_assets.recipe import Recipe, Stage
+from cyrene_assets.recipe import Stage
 
 if TYPE_CHECKING:
     import polars as pl
@@ -23,10 +22,6 @@ _CHECKS = (
     Check("no_leak", "Nothing that is trained on was held out, or nearly is.", blocking=True),
     Check("packs_hold_a_unit_once", "No pack holds copies or translations of one document."),
 )
-
-
-def _recipe(project: Project, size: str | None) -> Recipe:
-    return project.recipe(size or "")
 
 
 def _packed(
@@ -56,9 +51,7 @@ def _packed(
             **{name: value for name, value in packed.as_dict().items() if name != "fill"},
             "fill": round(packed.fill, 4),
             "dagster/partition_row_count": packed.rows,
-            "tokens by language and kind": dg.MetadataValue.md(
-                stats.markdown_table(stats.escaped(counts))
-            ),
+            "tokens by language and kind": table(counts),
             "pack fill": picture(
                 stats.pack_fill_png(rows["tokens"], rows["pack"], stage.sequence_length)
             ),
@@ -71,11 +64,7 @@ def _packed(
                 "no_leak",
                 [*scenes, *leaks["trained"].to_list()],
                 "scenes or texts on both sides of the split",
-                {
-                    "leaks": dg.MetadataValue.md(
-                        stats.markdown_table(stats.escaped(leaks.head(SHOWN).to_dicts()))
-                    )
-                },
+                {"leaks": table(leaks.head(SHOWN).to_dicts())},
             ),
             _once(packed),
         ],
@@ -103,7 +92,7 @@ def _packing_params(stage: Stage) -> dict[str, Any]:
     code_version="2",
     partitions_def=sizes,
     deps=["base_model", dg.AssetDep("cpt_documents", partition_mapping=_ALL_LANGUAGES)],
-    params=lambda project, size: _packing_params(_recipe(project, size).cpt),
+    params=lambda project, size: _packing_params(recipe_of(project, size).cpt),
     checks=_CHECKS,
 )
 def packed_cpt(build: Build) -> Outcome:
@@ -115,7 +104,7 @@ def packed_cpt(build: Build) -> Outcome:
     """
     documents = TablesByLanguage(build.inputs_of("cpt_documents"), "documents.parquet")
     texts = documents.map(lambda rows: rows.rename({"document": "name"}))
-    return _packed(build, "cpt", _recipe(build.project, build.key).cpt, documents, texts)
+    return _packed(build, "cpt", recipe_of(build.project, build.key).cpt, documents, texts)
 
 
 @artifact_asset(
@@ -124,7 +113,7 @@ def packed_cpt(build: Build) -> Outcome:
     code_version="2",
     partitions_def=sizes,
     deps=["base_model", dg.AssetDep("sft_chat", partition_mapping=_ALL_LANGUAGES)],
-    params=lambda project, size: _packing_params(_recipe(project, size).sft),
+    params=lambda project, size: _packing_params(recipe_of(project, size).sft),
     checks=_CHECKS,
 )
 def packed_sft(build: Build) -> Outcome:
@@ -134,7 +123,7 @@ def packed_sft(build: Build) -> Outcome:
     """
     chats = TablesByLanguage(build.inputs_of("sft_chat"), "chats.parquet")
     texts = chats.map(_said)
-    return _packed(build, "sft", _recipe(build.project, build.key).sft, chats, texts)
+    return _packed(build, "sft", recipe_of(build.project, build.key).sft, chats, texts)
 
 
 def _said(chats: "pl.DataFrame") -> "pl.DataFrame":

@@ -1,63 +1,138 @@
 """The quantized model, ready for vLLM."""
 
-from cyrene_assets import training
-from cyrene_assets.artifact_asset import Build, Check, CheckOutcome, Outcome, artifact_asset
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from cyrene_assets import serving, training
+from cyrene_assets.artifact_asset import Build, Outcome, artifact_asset
+from cyrene_assets.defs import _quantization_checks as checks
+from cyrene_assets.defs._shared import TablesByLanguage
+from cyrene_assets.hardware import Hardware
 from cyrene_assets.partitions import sizes
-from cyrene_assets.toolchains import TRAIN
+from cyrene_assets.project import Project
+from cyrene_assets.toolchains import SERVE, TRAIN
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from cyrene_assets.recipe import Quantization
+
+_ALL_LANGUAGES = dg.AllPartitionMapping()
+
+
+def _params(project: Project, size: str | None) -> dict[str, Any]:
+    return project.recipe(size or "").quantization.model_dump(mode="json")
 
 
 @artifact_asset(
     group_name="quantization",
-    kinds={"pytorch", "safetensors"},
-    code_version="1",
+    kinds={"pytorch", "safetensors", "vllm"},
+    code_version="2",
     partitions_def=sizes,
-    deps=["merged_model"],
-    params=lambda project, size: project.recipe(size or "").quantization.model_dump(mode="json"),
-    checks=[
-        Check("modules_are_quantized", "At least one module was quantized.", blocking=True),
-        Check("smaller_than_merged", "The checkpoint is smaller than the merged model's."),
+    deps=[
+        "base_model",
+        "merged_model",
+        dg.AssetDep("sft_chat", partition_mapping=_ALL_LANGUAGES),
     ],
+    params=_params,
+    checks=checks.CHECKS,
     pool="gpu",
     toolchain=TRAIN,
+    checked_with=SERVE,
 )
 def fp8_model(build: Build) -> Outcome:
-    """The FP8_BLOCK model (llm-compressor), ready for vLLM.
+    """The model as it is served: FP8_BLOCK, or what the recipe names (llm-compressor).
 
-    Linear layers in 8-bit blocks of 128 x 128; what the recipe's ignore list names keeps its dtype,
-    and so do the `mtp.*` tensors. Tokenizer, chat template and configuration are the merged
-    model's but for the quantization entry.
+    Linear layers in 8-bit blocks of 128 x 128 (FP8_BLOCK), or in 4-bit groups of 128 calibrated on
+    the character's own chats (W4A16, AWQ); what the recipe's ignore list names keeps its dtype,
+    and so do the `mtp.*` tensors. Tokenizer, chat template and configuration are the merged model's
+    but for the quantization entry. Before it counts vLLM loads it, asks it something in every
+    language, and reads held-out lines with it and with the merged model: that is its fidelity.
     """
+    from cyrene_assets.evaluation import fidelity
+    from cyrene_assets.evaluation.report import markdown_table
+
     settings = build.project.recipe(build.key).quantization
+    chats = _chats(build)
     result = build.run_program(
         "quantize",
         {
             "model": str(build.input("merged_model").path),
+            "base": str(build.input("base_model").path),
             "scheme": settings.scheme,
             "ignore": list(settings.ignore),
+            "calibration": _calibration(build, chats, settings),
         },
         environment=training.OFFLINE_ENV | training.CPU_ENV,
     )
+    checked = _check(build, chats, result["bytes_before"])
+    overall = checked["fidelity"].get("(all)")
     modules, before, after = (
         len(result["quantized_modules"]),
         result["bytes_before"],
         result["bytes_after"],
     )
+    kept = f", greedy agreement {overall['greedy_agreement']:.1%}" if overall else ""
     return Outcome(
-        f"{modules} modules quantized, {before / 1e6:.1f} MB to {after / 1e6:.1f} MB",
+        f"{modules} modules quantized, {before / 1e6:.1f} MB to {after / 1e6:.1f} MB{kept}",
         metadata={
             "scheme": settings.scheme,
             "quantized modules": modules,
             "ignored modules": result["ignored_modules"],
             "megabytes before": round(before / 1e6, 3),
             "megabytes after": round(after / 1e6, 3),
-        },
-        checks=[
-            CheckOutcome("modules_are_quantized", modules > 0, f"{modules} modules"),
-            CheckOutcome(
-                "smaller_than_merged",
-                after < before,
-                f"{after / before:.0%} of {before / 1e6:.1f} MB",
+            **(overall or {}),
+            "fidelity": dg.MetadataValue.md(
+                f"{markdown_table(fidelity.table(checked['fidelity']), fidelity.COLUMNS)}\n\n"
+                f"On the character's lines in {checked['lines']} held-out conversations. "
+                f"{fidelity.TRUNCATED}."
             ),
-        ],
-        measurements=result,
+        },
+        checks=checks.outcomes(result, checked),
+        measurements={**result, **checked},
+    )
+
+
+def _chats(build: Build) -> "pl.DataFrame":
+    import polars as pl
+
+    frames = TablesByLanguage(build.inputs_of("sft_chat"), "chats.parquet")
+    return pl.concat([f.with_columns(language=pl.lit(key)) for key, f in frames.items()])
+
+
+def _calibration(
+    build: Build, chats: "pl.DataFrame", settings: "Quantization"
+) -> dict[str, Any] | None:
+    from cyrene_assets.evaluation import quantization_texts as texts
+
+    if settings.calibration is None:
+        return None
+    chosen = texts.calibration_chats(chats, settings.calibration.conversations)
+    file = texts.write_lines(chosen, build.work / "calibration.jsonl")
+    return {"conversations": str(file), "tokens": settings.calibration.tokens}
+
+
+def _check(build: Build, chats: "pl.DataFrame", merged_bytes: int) -> dict[str, Any]:
+    """Look at the model that lies in ``build.out`` with vLLM."""
+    from cyrene_assets.evaluation import prompts as prompting
+    from cyrene_assets.evaluation import quantization_texts as texts
+
+    evaluation = build.project.recipe(build.key).evaluation
+    lines = texts.lines_to_compare(chats, evaluation.prompts_per_language)
+    prompting.write_prompts(lines, build.work / "lines.jsonl")
+    return build.run_program(
+        "check_quantized",
+        {
+            "merged": str(build.input("merged_model").path),
+            "lines": str(build.work / "lines.jsonl"),
+            "questions": texts.questions(chats, lines),
+            "sampling": evaluation.profiles[evaluation.served_profile].model_dump(),
+            "max_tokens": evaluation.max_tokens,
+            "engine": serving.engine_settings(
+                Hardware.detect(), evaluation.context_length, merged_bytes
+            ),
+        },
+        environment=serving.SERVE_ENV,
+        toolchain=SERVE,
     )

@@ -1,13 +1,14 @@
 """A few prompts with every model's answer beside the real line, for a person to read."""
 
 import json
-import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import polars as pl
 
-# C0 and C1 control characters that HTML does not allow or nobody can see.
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+from cyrene_assets.evaluation.board import Evaluated
+
+PER_LANGUAGE = 2
 # Codes of game data that are not the web's own; the tag decides the shape of Han characters.
 _TAGS = {"chs": "zh-Hans", "cht": "zh-Hant", "jp": "ja", "kr": "ko"}
 
@@ -27,7 +28,7 @@ class Sample:
     """One prompt: what was said last, the real line, and the models' answers."""
 
     language: str
-    tag: str
+    corpus: str
     prompt: str
     user: str
     reference: str
@@ -35,51 +36,68 @@ class Sample:
 
 
 def sample_answers(
-    generations: pl.DataFrame, prompts: pl.DataFrame, profile: str, per_language: int = 2
+    evaluated: Iterable[Evaluated], per_language: int = PER_LANGUAGE
 ) -> list[Sample]:
-    """Take the first prompts of each language, and what each model answered to them.
+    """Take the first prompts of each language and corpus, and what each model answered to them.
 
-    Args:
-        generations: columns of `score_language`, and ``size``, ``recipe`` and ``digest`` of the
-            model that answered.
-        prompts: of `select_prompts`; one that no model answered is passed over.
-        profile: the sampling profile to show; of several seeds the lowest is shown.
-        per_language: prompts per language.
+    Every model answers under the profile that it is served with; of several seeds the lowest is
+    shown. The base model is shown once for each size.
     """
-    identity = ["prompt", "size", "model", "digest"]
-    answers = (
-        generations.filter(pl.col("profile") == profile)
-        .sort("seed", maintain_order=True)
-        .unique(identity, keep="first", maintain_order=True)
-        .partition_by("prompt", as_dict=True, maintain_order=True)
-    )
-    chosen = (
-        prompts.filter(pl.col("prompt").is_in([key[0] for key in answers]))
-        .group_by("language", maintain_order=True)
-        .head(per_language)
-    )
-    return [
-        Sample(
-            language=row["language"],
-            tag=_TAGS.get(row["language"], row["language"]),
-            prompt=row["prompt"],
-            user=_visible(json.loads(row["messages"])[-1]["content"]),
-            reference=_visible(row["reference"]),
-            answers=tuple(_answer(a) for a in answers[(row["prompt"],)].iter_rows(named=True)),
+    by_run = {one.run: one for one in evaluated}
+    corpora: dict[str, list[Evaluated]] = {}
+    for one in by_run.values():
+        corpora.setdefault(one.corpus, []).append(one)
+    found = []
+    for corpus, runs in corpora.items():
+        prompts = (
+            pl.concat([one.prompts() for one in runs])
+            .unique("prompt", keep="first", maintain_order=True)
+            .group_by("language", maintain_order=True)
+            .head(per_language)
         )
-        for row in chosen.iter_rows(named=True)
-    ]
+        wanted = prompts["prompt"].to_list()
+        answers = [(one, one.answers(wanted)) for one in runs]
+        for row in prompts.iter_rows(named=True):
+            found.append(
+                Sample(
+                    language=row["language"],
+                    corpus=corpus,
+                    prompt=row["prompt"],
+                    user=json.loads(row["messages"])[-1]["content"],
+                    reference=row["reference"],
+                    answers=tuple(_answers(answers, row["prompt"])),
+                )
+            )
+    return sorted(found, key=lambda sample: sample.language)
 
 
-def _answer(row: dict[str, str | None]) -> Answer:
-    details = [] if row["model"] == "base" else [row["recipe"], (row["digest"] or "")[:8]]
-    return Answer(
-        model=f"{row['size']} {row['model']}",
-        detail=" · ".join(detail for detail in details if detail),
-        text=_visible(row["text"] or ""),
-        cut=row["finish_reason"] == "length",
-    )
+def _answers(runs: Sequence[tuple[Evaluated, pl.DataFrame]], prompt: str) -> Iterator[Answer]:
+    shown = set()
+    for one, answers in runs:
+        own = answers.filter(pl.col("prompt") == prompt).sort("seed", maintain_order=True)
+        for row in own.unique("model", keep="first", maintain_order=True).iter_rows(named=True):
+            digest = one.identity["digests"].get(row["model"], "")
+            if (row["model"], digest) in shown:
+                continue
+            shown.add((row["model"], digest))
+            details = [] if row["model"] == "base" else [one.identity["recipe"], digest[:8]]
+            yield Answer(
+                model=f"{one.identity['size']} {row['model']}",
+                detail=" · ".join(detail for detail in details if detail),
+                text=row["text"] or "",
+                cut=row["finish_reason"] == "length",
+            )
 
 
-def _visible(text: str) -> str:
-    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
+def tag(language: str) -> str:
+    """Return the web's code of a language."""
+    return _TAGS.get(language, language)
+
+
+def marked(text: str, spans: Sequence[Sequence[int]]) -> list[tuple[bool, str]]:
+    """Return the text in parts, each with whether it is a memorized passage."""
+    parts, place = [], 0
+    for start, end in spans:
+        parts += [(False, text[place:start]), (True, text[start:end])]
+        place = end
+    return [(memorized, part) for memorized, part in [*parts, (False, text[place:])] if part]

@@ -1,20 +1,24 @@
-"""Scores of one model family in one language, beside those of the real held-out lines.
+"""Scores of all models in one language, beside those of the real held-out lines.
 
-What the models lose on texts is told by `text_losses.language_losses`, which joins by ``model``.
+A row per model, sampling profile and score, with its interval over scenes; what cannot be told has
+no value, and a note that says why. No composite score.
 """
 
-from collections.abc import Sequence
-from statistics import fmean
+from collections.abc import Iterable, Iterator, Mapping
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
-from cyrene_assets.evaluation import metrics
+from cyrene_assets.evaluation import diversity, intervals, style
+from cyrene_assets.evaluation.answers import REAL_LINES, Answers
+from cyrene_assets.evaluation.intervals import Estimate, unknown
+from cyrene_assets.evaluation.reference import Reference
 
-REAL_LINES = "real lines"
-MODELS = ("base", "merged", "fp8")
+MODELS = ("base", "cpt", "merged", "fp8")
 # What tells two models of the scoreboard apart; and in place of a language, which cannot have this
 # code, in its rows of means.
-MODEL = ("size", "model", "recipe", "digest")
+MODEL = ("corpus", "size", "model", "recipe", "digest")
 MEAN = "(mean)"
 
 SCHEMA = pl.Schema(
@@ -22,104 +26,170 @@ SCHEMA = pl.Schema(
         "model": pl.String,
         "profile": pl.String,
         "language": pl.String,
-        "answers": pl.Int64,
-        "empty": pl.Int64,
-        "too_short": pl.Int64,
-        "mean_length": pl.Float64,
-        "length_ratio": pl.Float64,
-        "rep4": pl.Float64,
-        "loop_rate": pl.Float64,
-        "limit_rate": pl.Float64,
-        "distinct_1": pl.Float64,
-        "distinct_2": pl.Float64,
-        "adjusted_1": pl.Float64,
-        "adjusted_2": pl.Float64,
-        "think_leaks": pl.Float64,
+        "score": pl.String,
+        "value": pl.Float64,
+        "low": pl.Float64,
+        "high": pl.Float64,
+        "count": pl.Int64,
+        "note": pl.String,
     }
 )
+# Scores that are the mean of a value of single answers, by the name of its column.
+_MEANS = ("longest_match", "rep4", "loop_rate", "echo", "language", "think_leaks", "assistant")
 
 
-def score_language(generations: pl.DataFrame, language: str) -> pl.DataFrame:
-    """Score every model and sampling profile in one language, and the real lines the same way.
+def score_answers(answers: Answers, reference: Reference) -> pl.DataFrame:
+    """Score every model and profile of one language, the real lines first.
 
     Args:
-        generations: columns ``model``, ``language``, ``profile``, ``seed``, ``prompt``, ``text``,
-            ``finish_reason`` ("stop" or "length") and ``reference``.
-        language: the language to score; rows of other languages are ignored.
+        answers: of `answers.judge`.
+        reference: of the language.
 
     Returns:
-        The real lines first (model "real lines", profile "-"), then a row per model and profile:
-        ``answers``, ``empty`` (answers without text), ``too_short`` (answers without a 4-gram),
-        ``mean_length`` (units of `metrics`), ``length_ratio`` (to the real lines), ``rep4``,
-        ``loop_rate``, ``limit_rate``, ``distinct_1`` and ``distinct_2``, the same
-        expectation-adjusted as ``adjusted_1`` and ``adjusted_2``, and ``think_leaks`` (share of
-        answers). The distinct scores are computed per seed and averaged, so that each looks at one
-        answer per prompt, as many as there are real lines. What cannot be computed is null; a
-        language without answers gives no rows.
+        `SCHEMA`; a language without answers gives no rows.
     """
-    answers = generations.filter(pl.col("language") == language)
-    if answers.is_empty():
+    table = answers.table.with_row_index("row").with_columns(
+        number=pl.col("scene").rank("dense").cast(pl.Int64)
+    )
+    if table.is_empty():
         return SCHEMA.to_frame()
-    prompts = answers.unique("prompt", keep="first", maintain_order=True)
-    real = prompts["reference"].fill_null("").to_list()
-    real_length = metrics.length(real, language)
-    rows = [
-        _scores(
-            REAL_LINES, "-", language, seeds=[real], finish_reasons=None, real_length=real_length
-        )
-    ]
+    real = table.filter(pl.col("model") == REAL_LINES)
+    length = diversity.fixed_length(answers.units.take(real["row"].to_numpy().astype(np.int64)))
+    texts = _Features(answers, reference.language)
+    rows: list[dict[str, object]] = []
     # The order of the models, then that of the profiles, is the order of the generations' rows.
-    for (model, profile), group in answers.group_by("model", "profile", maintain_order=True):
-        seeds = [
-            part["text"].fill_null("").to_list()
-            for part in group.partition_by("seed", maintain_order=True)
-        ]
-        reasons = group["finish_reason"].to_list()
-        rows.append(
-            _scores(
-                str(model),
-                str(profile),
-                language,
-                seeds=seeds,
-                finish_reasons=reasons,
-                real_length=real_length,
-            )
-        )
+    for (model, profile), group in table.group_by("model", "profile", maintain_order=True):
+        estimates = dict(_of_answers(group, real, answers.notes))
+        estimates["style"] = _style(group, answers, reference)
+        estimates["generated"] = texts.real_or_generated(group, real)
+        estimates |= _diversity(group, answers, length)
+        rows += in_rows(str(model), str(profile), reference.language, estimates.items())
     return pl.DataFrame(rows, schema=SCHEMA)
 
 
-def _scores(
-    model: str,
-    profile: str,
-    language: str,
-    *,
-    seeds: Sequence[Sequence[str]],
-    finish_reasons: Sequence[str] | None,
-    real_length: float | None,
-) -> dict[str, object]:
-    texts = [text for seed in seeds for text in seed]
-    mean_length = metrics.length(texts, language)
-    repetition = metrics.repetition(texts, language)
+def in_rows(
+    model: str, profile: str, language: str, estimates: Iterable[tuple[str, Estimate]]
+) -> list[dict[str, object]]:
+    """Return rows of `SCHEMA`."""
+    return [
+        {
+            "model": model,
+            "profile": profile,
+            "language": language,
+            "score": name,
+            "value": found.value,
+            "low": found.low,
+            "high": found.high,
+            "count": found.count,
+            "note": found.note,
+        }
+        for name, found in estimates
+    ]
+
+
+def _of_answers(
+    group: pl.DataFrame, real: pl.DataFrame, notes: Mapping[str, str]
+) -> Iterator[tuple[str, Estimate]]:
+    scenes = group["number"].to_numpy()
+    covered = [
+        frame.select("covered", "characters", "number").to_numpy().T for frame in (group, real)
+    ]
+    yield "regurgitation", intervals.ratio(*covered[0])
+    if group["model"][0] != REAL_LINES:
+        excess = intervals.ratio_difference(tuple(covered[0]), tuple(covered[1]))
+        yield "regurgitation_excess", excess
+    for name in _MEANS:
+        if name in group.columns:
+            found = intervals.mean(group[name].to_numpy(), scenes)
+        else:
+            found = unknown(notes[name])
+        if found.value is None and found.note and name in group.columns:
+            found = unknown(_why(group, name))
+        yield name, found
+    empty = (group["text"].str.strip_chars() == "").to_numpy()
+    yield "empty", intervals.mean(empty.astype(float), scenes)
+    yield "length_ratio", _length_ratio(group, real)
+    if group["finish_reason"].null_count() < len(group):
+        cut = (group["finish_reason"] == "length").fill_null(False).to_numpy()
+        yield "limit_rate", intervals.mean(cut.astype(float), scenes)
+
+
+def _why(group: pl.DataFrame, name: str) -> str:
+    if not group["characters"].sum():
+        return "every answer is empty"
     return {
-        "model": model,
-        "profile": profile,
-        "language": language,
-        "answers": len(texts),
-        "empty": metrics.empty_answers(texts),
-        "too_short": repetition.too_short,
-        "mean_length": mean_length,
-        "length_ratio": mean_length / real_length if mean_length and real_length else None,
-        "rep4": repetition.rep4,
-        "loop_rate": metrics.loop_rate(texts, language),
-        "limit_rate": metrics.hit_limit_rate(finish_reasons) if finish_reasons else None,
-        "distinct_1": _mean([metrics.distinct_n(seed, language, 1) for seed in seeds]),
-        "distinct_2": _mean([metrics.distinct_n(seed, language, 2) for seed in seeds]),
-        "adjusted_1": _mean([metrics.adjusted_distinct_n(seed, language, 1) for seed in seeds]),
-        "adjusted_2": _mean([metrics.adjusted_distinct_n(seed, language, 2) for seed in seeds]),
-        "think_leaks": metrics.think_leak_rate(texts),
+        "rep4": "no answer has four words (characters)",
+        "language": "every answer is too short",
+    }.get(name, "nothing to measure")
+
+
+def _length_ratio(group: pl.DataFrame, real: pl.DataFrame) -> Estimate:
+    usual = real["length"].fill_nan(None).mean()
+    found = intervals.mean(group["length"].to_numpy(), group["number"].to_numpy())
+    if not isinstance(usual, float) or not usual or found.value is None:
+        return unknown(
+            "every answer is empty" if usual else "the real lines are empty", found.count
+        )
+    ends = [None if end is None else end / usual for end in (found.low, found.high)]
+    return Estimate(found.value / usual, ends[0], ends[1], found.count, found.note)
+
+
+def _style(group: pl.DataFrame, answers: Answers, reference: Reference) -> Estimate:
+    if "style" in answers.notes:
+        return unknown(answers.notes["style"])
+    said = group.filter(pl.col("style").is_not_nan())
+    if said.is_empty():
+        return unknown("every answer is empty")
+    return intervals.auc(
+        said["style"].to_numpy(),
+        said["number"].to_numpy(),
+        answers.others_style,
+        np.asarray(reference.held_out_scenes),
+    )
+
+
+def _diversity(group: pl.DataFrame, answers: Answers, length: int) -> dict[str, Estimate]:
+    seeds = [
+        (part["row"].to_numpy().astype(np.int64), part["number"].to_numpy())
+        for part in group.partition_by("seed", maintain_order=True)
+    ]
+    return {
+        name: diversity.estimate(measure, answers.units, seeds, length)
+        for name, measure in diversity.MEASURES.items()
     }
 
 
-def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return fmean(known) if known else None
+class _Features:
+    """The classifier's features of the first seed's answers, and what it makes of each answer."""
+
+    def __init__(self, answers: Answers, language: str) -> None:
+        self._masked = answers.masked
+        self._language = language
+
+    def real_or_generated(self, group: pl.DataFrame, real: pl.DataFrame) -> Estimate:
+        """Return how well the answers can be told from the real lines."""
+        if group["model"][0] == REAL_LINES:
+            return unknown("these are the real lines")
+        chosen, lines = first_seed(group), _written(real)
+        if min(len(chosen), len(lines)) < style.FEWEST_LINES:
+            return unknown(f"fewer than {style.FEWEST_LINES} answers or real lines", len(chosen))
+        found, _ = style.real_against_generated(
+            self._of(lines), _numbers(lines), self._of(chosen), _numbers(chosen)
+        )
+        return found
+
+    def _of(self, group: pl.DataFrame):  # type: ignore[no-untyped-def]
+        return style.features([self._masked[row] for row in group["row"]], self._language)
+
+
+def first_seed(group: pl.DataFrame) -> pl.DataFrame:
+    """Return the answers with text of the first seed."""
+    return _written(group.filter(pl.col("seed") == group["seed"][0]))
+
+
+def _written(group: pl.DataFrame) -> pl.DataFrame:
+    return group.filter(pl.col("text").str.strip_chars() != "")
+
+
+def _numbers(group: pl.DataFrame) -> npt.NDArray[np.int64]:
+    return group["number"].to_numpy()

@@ -1,25 +1,17 @@
-"""Texts on which every model is asked how likely it finds them, and what its losses come to."""
+"""Texts on which every model is asked how likely it finds them."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import polars as pl
 
-from cyrene_assets.evaluation.metrics import perplexity_gap
 from cyrene_assets.evaluation.prompts import stable_hash
+from cyrene_assets.evaluation.word_lists import word_list
 
 DIALOG = "dialog"
-VALIDATION, TRAINING = "validation", "train"
-
-SCHEMA = pl.Schema(
-    {
-        "model": pl.String,
-        "loss": pl.Float64,
-        "train_loss": pl.Float64,
-        "gap": pl.Float64,
-        "perplexity": pl.Float64,
-    }
-)
+VALIDATION, TRAINING, FORMAL = "validation", "train", "formal"
+_FORMAL_TEXTS = Path(__file__).parent / "formal_texts.yaml"
 
 
 def select_texts(documents: pl.DataFrame, per_language: int, characters: int) -> pl.DataFrame:
@@ -75,43 +67,23 @@ def select_texts(documents: pl.DataFrame, per_language: int, characters: int) ->
     )
 
 
+def formal_texts(languages: Iterable[str]) -> pl.DataFrame:
+    """Return the formal text of each language that has one, in the columns of `select_texts`."""
+    texts = word_list(_FORMAL_TEXTS)
+    rows = [
+        (f"{language}/{FORMAL}", language, FORMAL, FORMAL, texts[language])
+        for language in languages
+        if language in texts
+    ]
+    columns = ("text_id", "language", "split", "document", "text")
+    return pl.DataFrame(rows, schema=dict.fromkeys(columns, pl.String), orient="row")
+
+
 def write_texts(frame: pl.DataFrame, path: Path) -> None:
     """Write the texts of `select_texts` as JSON Lines, a text per line."""
     with path.open("w", encoding="utf-8", newline="\n") as file:
         for row in frame.iter_rows(named=True):
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
-
-
-def language_losses(losses: pl.DataFrame, language: str) -> pl.DataFrame:
-    """Sum up what every model loses on the texts of one language.
-
-    Args:
-        losses: a row per model and text: ``model``, ``language``, ``split`` ("train" or
-            "validation"), ``document``, ``tokens`` (tokens scored) and ``nll`` (sum of their
-            negative log-probabilities, in nats).
-        language: rows of other languages are ignored.
-
-    Returns:
-        A row per model of ``losses``: ``loss`` (nats per token on the held-out texts, all their
-        nats over all their tokens, so that long texts count for more), ``train_loss`` (the same
-        on the training texts), ``gap`` (of `perplexity_gap`) and ``perplexity`` (e to the power
-        of ``loss``). Null where no token was scored.
-    """
-    of_language = pl.col("language") == language
-    sums = losses.group_by("model", maintain_order=True).agg(
-        _nats_per_token(of_language & (pl.col("split") == VALIDATION)).alias("loss"),
-        _nats_per_token(of_language & (pl.col("split") == TRAINING)).alias("train_loss"),
-    )
-    rows = [
-        row | {"gap": perplexity_gap(row["train_loss"], row["loss"])}
-        for row in sums.iter_rows(named=True)
-    ]
-    return pl.DataFrame(rows, schema=SCHEMA).with_columns(perplexity=pl.col("loss").exp())
-
-
-def _nats_per_token(rows: pl.Expr) -> pl.Expr:
-    tokens = pl.col("tokens").filter(rows).sum()
-    return pl.when(tokens > 0).then(pl.col("nll").filter(rows).sum() / tokens)
 
 
 def _hash_of(*columns: str) -> pl.Expr:

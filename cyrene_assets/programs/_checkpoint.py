@@ -18,7 +18,21 @@ SINGLE = "model.safetensors"
 DTYPES = {"F32": "float32", "BF16": "bfloat16", "F16": "float16", "F8_E4M3": "float8_e4m3fn"}
 
 _HEADER_LIMIT = 100_000_000
-CODE_AND_PICKLES = {".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".py", ".pyc", ".so", ".h5"}
+CODE_AND_PICKLES = {
+    *(".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".dill", ".joblib", ".npy", ".npz"),
+    *(".py", ".pyc", ".pyd", ".pyx", ".so", ".dll", ".dylib", ".sh", ".h5", ".keras", ".msgpack"),
+}
+# Where ms-swift looks for arguments beside weights, modules to import among them.
+_ARGUMENTS = "args.json"
+# The files beside a model's weights that libraries read; others stay behind.
+_SIDE_FILES = frozenset(
+    {
+        *("config.json", "generation_config.json", "configuration.json", "chat_template.json"),
+        *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"),
+        *("added_tokens.json", "vocab.json", "merges.txt", "chat_template.jinja"),
+        *("preprocessor_config.json", "video_preprocessor_config.json", "processor_config.json"),
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -126,7 +140,11 @@ def refuse_foreign_files(folder: Path) -> None:
                 f"{path}: code and pickled weights are not taken in; use a checkpoint of "
                 "safetensors and JSON files, without this file"
             )
-        if path.suffix == ".json" and path.name != INDEX and _names_code(path):
+        if path.name == _ARGUMENTS:
+            raise ProgramError(
+                f"{path}: holds a tool's arguments, which may name modules to import; remove it"
+            )
+        if path.suffix.lower() == ".json" and _names_code(path):
             raise ProgramError(
                 f"{path}: has an `auto_map`, which would run code from the checkpoint; use a "
                 "model that the library itself implements"
@@ -134,25 +152,24 @@ def refuse_foreign_files(folder: Path) -> None:
 
 
 def _names_code(path: Path) -> bool:
-    text = path.read_text(encoding="utf-8")
-    if "auto_map" not in text:
-        return False
+    """Return whether an object in a JSON file has the key ``auto_map``, however it is written."""
 
     def search(value: Json) -> bool:
         if isinstance(value, dict):
             return "auto_map" in value or any(search(inner) for inner in value.values())
         return isinstance(value, list) and any(search(inner) for inner in value)
 
-    return search(json.loads(text))
+    try:
+        text = path.read_text(encoding="utf-8")
+        # An escape can stand for any letter of the key.
+        return ("auto_map" in text or "\\u" in text) and search(json.loads(text))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ProgramError(f"{path}: not readable as JSON: {error}") from error
 
 
 def side_files(folder: Path) -> list[Path]:
     """Return the files beside the weights: configurations, tokenizer, template, processor."""
-    return sorted(
-        path
-        for path in folder.iterdir()
-        if path.is_file() and path.suffix in {".json", ".jinja", ".txt"} and path.name != INDEX
-    )
+    return sorted(path for path in folder.iterdir() if path.is_file() and path.name in _SIDE_FILES)
 
 
 def copy_side_files(base: Path, out: Path) -> None:

@@ -62,7 +62,7 @@ def run(main: Callable[[Program], dict[str, Json]]) -> None:
         extras = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
         _guarded(main, Program(extras, _print))
         return
-    _end_with_parent()
+    end_with_parent()
     with open_dagster_pipes() as pipes:
         _guarded(main, Program(dict(pipes.extras), _sender(pipes)))
 
@@ -86,7 +86,7 @@ def _guarded(main: Callable[[Program], dict[str, Json]], program: Program) -> No
         sys.exit(1)
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """Kill the whole process group when the parent is gone, however it ended.
 
     The parent holds the write end of this process's standard input and never writes to it, so

@@ -9,28 +9,19 @@ from typing import Any
 
 from cyrene_assets.programs import _checkpoint
 from cyrene_assets.programs._program import Json, ProgramError
+from cyrene_assets.serving import OUT_OF_MEMORY
 
 ARCHITECTURE = "Qwen3_5ForConditionalGeneration"
-
-# What vLLM, torch and the system say when memory is short, in lower case.
-_OUT_OF_MEMORY = (
-    "out of memory",
-    "cannot allocate memory",
-    "can't allocate memory",
-    "memory for the cache blocks",
-    "memory on node",
-    "kv cache is needed",
-    "free memory on device",
-    "mamba cache blocks",
-)
 
 
 def load(path: Path, engine: dict[str, Json]) -> Any:
     """Return a ``vllm.LLM`` that serves the model in ``path``; it never runs code that lies there.
 
     Raises:
-        ProgramError: the folder is broken, its architecture is not supported, or memory is short.
+        ProgramError: the folder is broken or carries code or pickles, its architecture is not
+            supported, or memory is short.
     """
+    _checkpoint.refuse_foreign_files(path)
     architectures = _checkpoint.read_json(path / "config.json").get("architectures")
     if architectures != [ARCHITECTURE]:
         raise ProgramError(
@@ -121,7 +112,7 @@ def _explained(error: Exception, path: Path) -> ProgramError:
     traceback.print_exception(error)
     said = " ".join(str(error).split())
     cause = f"{type(error).__name__}: {said[:400]}"
-    if isinstance(error, MemoryError) or any(text in said.lower() for text in _OUT_OF_MEMORY):
+    if isinstance(error, MemoryError) or any(text in said.lower() for text in OUT_OF_MEMORY):
         return ProgramError(
             f"not enough memory to serve {path}: end other programs that use it, lower "
             f"`evaluation.context_length`, or serve a smaller size ({cause})"

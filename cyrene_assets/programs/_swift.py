@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from cyrene_assets.programs._checkpoint import refuse_foreign_files
 from cyrene_assets.programs._program import ProgramError
 from cyrene_assets.programs._worker import PARENT
 from cyrene_assets.reporting import KEYS, OPTIONS
@@ -74,8 +75,13 @@ def run_swift(
     ``poll`` is called twice a second while it runs, and once after it has ended.
 
     Raises:
-        ProgramError: it failed; the message has the cause where it is known, and the last lines.
+        ProgramError: its model or adapter carries code or pickles; or it failed, and the message
+            has the cause where it is known, and the last lines.
     """
+    # ms-swift runs code that it finds beside weights.
+    for option in ("--model", "--adapters"):
+        if option in command:
+            refuse_foreign_files(Path(command[command.index(option) + 1]))
     process = subprocess.Popen(
         swift_process(command, environment),
         env={**os.environ, **environment, PARENT: str(os.getpid())},

@@ -1,11 +1,15 @@
 """The embedded base model's tokenizer: Qwen3.5's kind, trained on the sample corpus."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cyrene_assets.programs._checkpoint import write_json
 from cyrene_assets.programs._program import ProgramError
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer, models
 
 VOCABULARY = 8192
 
@@ -118,25 +122,11 @@ def corpus_texts(paths: list[Path]) -> Iterator[str]:
             yield from (value for value in values if isinstance(value, str) and value)
 
 
-def write_tokenizer(texts: list[Path], context: int, out: Path) -> dict[str, int]:
-    """Write a byte-level BPE tokenizer; return the ids of the added tokens and ``vocab_size``.
+def byte_level_bpe(model: "models.BPE") -> "Tokenizer":
+    """Return a tokenizer of Qwen3.5's kind."""
+    from tokenizers import Regex, Tokenizer, decoders, normalizers, pre_tokenizers, processors
 
-    Raises:
-        ProgramError: no text, or a file that cannot be read as JSON Lines.
-    """
-    from tokenizers import (
-        AddedToken,
-        Regex,
-        Tokenizer,
-        decoders,
-        models,
-        normalizers,
-        pre_tokenizers,
-        processors,
-        trainers,
-    )
-
-    tokenizer = Tokenizer(models.BPE())
+    tokenizer = Tokenizer(model)
     tokenizer.normalizer = normalizers.NFC()
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -148,20 +138,38 @@ def write_tokenizer(texts: list[Path], context: int, out: Path) -> dict[str, int
     tokenizer.post_processor = processors.ByteLevel(
         add_prefix_space=False, trim_offsets=False, use_regex=False
     )
+    return tokenizer
+
+
+def train_tokenizer(texts: Iterable[str], vocabulary: int) -> "Tokenizer":
+    """Train a tokenizer of Qwen3.5's kind, its added tokens last, of ``vocabulary`` tokens."""
+    from tokenizers import AddedToken, models, pre_tokenizers, trainers
+
+    tokenizer = byte_level_bpe(models.BPE())
     trainer = trainers.BpeTrainer(
-        vocab_size=VOCABULARY - len(ADDED_TOKENS),
+        vocab_size=vocabulary - len(ADDED_TOKENS),
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
-    if not texts:
-        raise ProgramError("the embedded base model needs texts to train its tokenizer on")
-    tokenizer.train_from_iterator(corpus_texts(texts), trainer)
-    learned = tokenizer.get_vocab_size()
+    tokenizer.train_from_iterator(texts, trainer)
     tokenizer.add_tokens(
         [AddedToken(token, special=special, normalized=False) for token, special in ADDED_TOKENS]
     )
+    return tokenizer
+
+
+def write_tokenizer(texts: list[Path], context: int, out: Path) -> dict[str, int]:
+    """Write a byte-level BPE tokenizer; return the ids of the added tokens and ``vocab_size``.
+
+    Raises:
+        ProgramError: no text, or a file that cannot be read as JSON Lines.
+    """
+    if not texts:
+        raise ProgramError("the embedded base model needs texts to train its tokenizer on")
+    tokenizer = train_tokenizer(corpus_texts(texts), VOCABULARY)
     tokenizer.save(str(out / "tokenizer.json"))
-    ids = {token: learned + index for index, (token, _) in enumerate(ADDED_TOKENS)}
+    known = tokenizer.get_vocab(with_added_tokens=True)
+    ids = {token: known[token] for token, _ in ADDED_TOKENS}
     (out / "chat_template.jinja").write_text(CHAT_TEMPLATE, encoding="utf-8")
     write_json(
         out / "tokenizer_config.json",

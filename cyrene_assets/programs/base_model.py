@@ -16,6 +16,7 @@ from cyrene_assets.programs._program import Json, Program, ProgramError, run
 from cyrene_assets.programs._tiny import build_tiny
 
 ALLOWED = ["*.json", "*.jinja", "*.txt", "*.safetensors"]
+_ADAPTER = "adapter_config.json"
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -47,6 +48,7 @@ def verify(folder: Path, expect: dict[str, Json] | None) -> dict[str, Json]:
             a text configuration that is not the expected one.
     """
     _checkpoint.refuse_foreign_files(folder)
+    _refuse_adapter(folder)
     config = _checkpoint.read_json(folder / "config.json")
     if config.get("model_type") != "qwen3_5":
         raise ProgramError(
@@ -92,6 +94,12 @@ def verify(folder: Path, expect: dict[str, Json] | None) -> dict[str, Json]:
     }
 
 
+def _refuse_adapter(folder: Path) -> None:
+    """Refuse what libraries would take for an adapter, and load the model that it names instead."""
+    if (folder / _ADAPTER).exists():
+        raise ProgramError(f"{folder / _ADAPTER}: an adapter, not a model; give the merged model")
+
+
 def _layer(name: str) -> str | None:
     match = re.match(r"model\.language_model\.layers\.(\d+)\.", name)
     return match and match[1]
@@ -101,6 +109,7 @@ def _copy_local(path: Path, out: Path) -> None:
     if not path.is_dir():
         raise ProgramError(f"{path}: no such folder; give the folder of a checkpoint")
     _checkpoint.refuse_foreign_files(path)
+    _refuse_adapter(path)
     wanted = [*_checkpoint.side_files(path), *sorted(path.glob("*.safetensors"))]
     wanted += [path / _checkpoint.INDEX] if (path / _checkpoint.INDEX).is_file() else []
     for file in wanted:

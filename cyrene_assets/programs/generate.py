@@ -1,12 +1,15 @@
 """What models say to the evaluation prompts, and how likely they find given texts (vLLM).
 
 Parameters: ``models`` (``[{"role", "path"}]``, served one after another), ``prompts`` (JSON Lines:
-``prompt``, ``language``, ``scene``, ``messages``, ``reference``), ``texts`` (JSON Lines:
-``text_id``, ``text``; may be left out), ``profiles`` (name -> sampling), ``seeds``, ``max_tokens``,
-``engine`` (of `cyrene_assets.serving.engine_settings`), ``out``.
+``prompt``, ``language``, ``scene``, ``messages``, ``reference``), ``profiles`` (name -> sampling),
+``seeds``, ``max_tokens``, ``engine`` (of `cyrene_assets.serving.engine_settings`), ``out``. What
+else may be asked, each the path of JSON Lines: ``texts`` (``text_id``, ``text``), ``cloze``
+(``cloze``, ``text``, ``swapped``, ``name``, ``other``), ``extraction`` (as ``texts``) and
+``questions`` (as ``prompts``; answered once, greedily).
 
-Writes ``generations.jsonl``, a line for every model, prompt, profile and seed in that order, and
-with ``texts`` also ``losses.jsonl``, a line for every model and text.
+Writes ``generations.jsonl``, a line for every model, prompt, profile and seed in that order (one
+seed where the temperature is 0); and a line for every model and text, pair, text or question in
+``losses.jsonl``, ``cloze.jsonl``, ``extraction.jsonl`` and ``questions.jsonl``.
 """
 
 import itertools
@@ -16,10 +19,21 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from cyrene_assets.programs import _serving
+from cyrene_assets.programs import _likelihood, _serving
 from cyrene_assets.programs._program import Json, Program, ProgramError, run
 from cyrene_assets.recipe import Sampling
 from cyrene_assets.serving import sampling_parameters
+
+GREEDY: dict[str, Json] = {
+    "temperature": 0.0, "top_p": 1.0, "top_k": 0, "presence_penalty": 0.0,
+}  # fmt: skip
+# What is asked beside the prompts: the parameter, the file, what is said of it, how many requests.
+ASKED = {
+    "texts": ("losses", "scoring texts", 1),
+    "cloze": ("cloze", "weighing names", len(_likelihood.CLOZE_TEXTS)),
+    "extraction": ("extraction", "going on with texts", 1),
+    "questions": ("questions", "answering questions", 1),
+}
 
 
 def main(program: Program) -> dict[str, Json]:
@@ -27,9 +41,14 @@ def main(program: Program) -> dict[str, Json]:
     extras = program.extras
     out = Path(extras["out"])
     prompts = _read(extras["prompts"])
-    texts = _read(extras["texts"]) if extras.get("texts") else None
-    cases = list(itertools.product(prompts, extras["profiles"].items(), extras["seeds"]))
-    progress = _Progress(program, len(extras["models"]) * (len(cases) + len(texts or [])))
+    more = {name: _read(extras[name]) for name in ASKED if extras.get(name)}
+    cases = [
+        case
+        for case in itertools.product(prompts, extras["profiles"].items(), extras["seeds"])
+        if case[1][1]["temperature"] > 0 or case[2] == extras["seeds"][0]
+    ]
+    requests = len(cases) + sum(ASKED[name][2] * len(rows) for name, rows in more.items())
+    progress = _Progress(program, len(extras["models"]) * requests)
     models: dict[str, dict[str, Json]] = {}
     for model in extras["models"]:
         role, path = model["role"], Path(model["path"])
@@ -42,11 +61,12 @@ def main(program: Program) -> dict[str, Json]:
         answered = time.monotonic()
         _append(out / "generations.jsonl", ({"model": role, **row} for row in answers))
         scored = 0
-        if texts is not None:
-            progress.begin(f"{role}: scoring texts")
-            losses = _score(llm, path, texts, progress)
-            scored = sum(row["tokens"] for row in losses)
-            _append(out / "losses.jsonl", ({"model": role, **row} for row in losses))
+        for name, rows in more.items():
+            file, said, _ = ASKED[name]
+            progress.begin(f"{role}: {said}")
+            found = _ask(name, llm, path, rows, extras["max_tokens"], progress)
+            scored += sum(row["tokens"] for row in found) if name == "texts" else 0
+            _append(out / f"{file}.jsonl", ({"model": role, **row} for row in found))
         models[role] = {
             "requests": len(answers),
             "output_tokens": sum(row["tokens"] for row in answers),
@@ -67,6 +87,28 @@ def main(program: Program) -> dict[str, Json]:
         "engine": extras["engine"],
         "vllm": _serving.version(),
     }
+
+
+def _ask(
+    name: str,
+    llm: Any,
+    path: Path,
+    rows: Sequence[dict[str, Json]],
+    max_tokens: int,
+    progress: "_Progress",
+) -> list[dict[str, Json]]:
+    """Ask what stands beside the prompts; return its rows."""
+    if name == "texts":
+        return _likelihood.score_texts(llm, path, rows, progress.finished)
+    if name == "cloze":
+        return _likelihood.score_cloze(llm, path, rows, progress.finished)
+    if name == "extraction":
+        return _likelihood.go_on(llm, path, rows, progress.finished)
+    answers, _ = _answer(
+        llm, path, [(row, ("greedy", GREEDY), 0) for row in rows], max_tokens, progress
+    )
+    kept = ("language", "text", "tokens", "finish_reason")
+    return [{"question": row["prompt"], **{key: row[key] for key in kept}} for row in answers]
 
 
 class _Progress:
@@ -174,46 +216,6 @@ def _render(
         f"prompt {prompt['prompt']!r} has {len(tokens)} tokens even without its earlier turns, and "
         f"{limit} fit beside the answer: raise `evaluation.context_length` in the recipe"
     )
-
-
-def _score(
-    llm: Any, path: Path, texts: Sequence[dict[str, Json]], progress: _Progress
-) -> list[dict[str, Json]]:
-    """Return the negative log-likelihood (nats) of each text's tokens after its first.
-
-    A text that is longer than the context is cut there; one of a single token scores none.
-    """
-    from vllm import SamplingParams
-
-    limit = llm.model_config.max_model_len - 1
-    tokenizer = llm.get_tokenizer()
-    tokens = [tokenizer.encode(row["text"], add_special_tokens=False)[:limit] for row in texts]
-    scored = [ids for ids in tokens if len(ids) > 1]
-    parameters = SamplingParams(max_tokens=1, temperature=0, prompt_logprobs=0, detokenize=False)
-    outputs = iter(
-        _serving.run_requests(
-            llm,
-            path,
-            scored,
-            [parameters] * len(scored),
-            lambda output: progress.finished(len(output.prompt_token_ids)),
-        )
-    )
-    for _ in range(len(texts) - len(scored)):
-        progress.finished(0)
-    return [
-        {
-            "text_id": row["text_id"],
-            "tokens": max(len(ids) - 1, 0),
-            "nll": _nll(ids, next(outputs).prompt_logprobs) if len(ids) > 1 else 0.0,
-        }
-        for row, ids in zip(texts, tokens, strict=True)
-    ]
-
-
-def _nll(tokens: Sequence[int], logprobs: Sequence[Any]) -> float:
-    pairs = zip(tokens[1:], logprobs[1:], strict=True)
-    return -sum(float(choices[token].logprob) for token, choices in pairs)
 
 
 def _read(path: str) -> list[dict[str, Json]]:

@@ -1,53 +1,82 @@
-"""Quantize the merged model with llm-compressor: data-free, block-wise FP8, for vLLM.
+"""Quantize the merged model with llm-compressor, for vLLM.
 
-Parameters: ``model`` (the merged model's folder), ``scheme``, ``ignore`` (module names or ``re:``
-patterns that keep their dtype), ``work``, ``out``. Every tensor that is not quantized is the
-merged model's own, bit for bit, ``mtp.*`` included; of the files beside the weights only
-``config.json`` changes: it gains ``quantization_config``.
+Parameters: ``model`` (the merged model's folder), ``base`` (the base model's), ``scheme`` (of
+`cyrene_assets.quantized.FORMATS`), ``ignore`` (module names or ``re:`` patterns that keep their
+dtype), ``calibration`` (for W4A16: ``conversations``, JSON Lines of ``messages``, and ``tokens``),
+``work``, ``out``.
+
+Every tensor that is not quantized is the merged model's own, bit for bit, ``mtp.*`` included; AWQ
+alone changes a few more, those whose output it scales for the sake of a quantized one. Of the files
+beside the weights only ``config.json`` changes: it gains ``quantization_config``.
 """
 
 import shutil
 from pathlib import Path
 from typing import Any
 
-from cyrene_assets.programs import _checkpoint
+from cyrene_assets.programs import _checkpoint, _compare
 from cyrene_assets.programs._program import Json, Program, ProgramError, run
+from cyrene_assets.programs._weight_error import worst_error
+from cyrene_assets.quantized import FORMATS, intended_modules, linear_modules, misfits
 
 SCALE = ".weight_scale"
-BLOCK = 128
-# Half a step of E4M3's three mantissa bits, and llm-compressor's rounding of weight / scale to
-# bfloat16 before; below the smallest normal number the step is constant.
-ERROR_BOUND = 2.0**-4 + 2.0**-8
-SMALLEST_NORMAL = 2.0**-6
+# What AWQ may scale without quantizing it: norms before, and small projections beside, what is.
+SMOOTHED = ("_layernorm.weight", "linear_attn.in_proj_a.weight", "linear_attn.in_proj_b.weight")
+_GENERATION, _CONFIG = "generation_config.json", "config.json"
 
 
 def main(program: Program) -> dict[str, Json]:
-    """Quantize; return what was quantized, the sizes in bytes, and the largest relative error."""
+    """Quantize; return what was quantized and what changed besides, and each module's error."""
     extras = program.extras
-    source, out = Path(extras["model"]), Path(extras["out"])
-    saved = Path(extras["work"]) / "quantized"
-    shutil.rmtree(saved, ignore_errors=True)
-    program.progress(f"quantizing to {extras['scheme']}")
-    linear = _compress(source, saved, extras["scheme"], list(extras["ignore"]))
-    program.progress("writing the quantized model")
-    modules, error = _write(source, saved, out)
-    shutil.rmtree(saved)
-    if error > ERROR_BOUND:
+    source, out, work = Path(extras["model"]), Path(extras["out"]), Path(extras["work"])
+    scheme, ignore = extras["scheme"], list(extras["ignore"])
+    _checkpoint.refuse_foreign_files(source)
+    shapes = {name: tensor.shape for name, tensor in _checkpoint.tensors(source).items()}
+    intended = intended_modules(shapes, ignore)
+    if not intended:
+        raise ProgramError("nothing is quantized: `ignore` in the recipe covers every module")
+    if wrong := misfits(shapes, intended, FORMATS[scheme]):
+        rows, columns = shapes[f"{wrong[0]}.weight"]
         raise ProgramError(
-            f"a quantized weight is off by {error:.4f} of itself; {extras['scheme']} allows "
-            f"{ERROR_BOUND:.4f}"
+            f"{len(wrong)} modules cannot be divided into the blocks of {scheme}, first {wrong[0]} "
+            f"({rows} x {columns}): name them under `quantization.ignore` in the recipe"
         )
+    saved = work / "quantized"
+    shutil.rmtree(saved, ignore_errors=True)
+    program.progress(f"quantizing to {scheme}")
+    weights = _compress(source, saved, scheme, ignore, extras.get("calibration"))
+    program.progress("writing the quantized model")
+    modules, smoothed, errors = _write(source, saved, out, scheme, weights)
+    shutil.rmtree(saved)
+    base = Path(extras["base"])
+    _checkpoint.refuse_foreign_files(out)
+    mtp = [name for name in _checkpoint.tensors(base) if name.startswith("mtp.")]
+    changed = [name for name in _compare.altered(base, out)[1] if name.startswith("mtp.")]
     return {
+        "scheme": scheme,
         "quantized_modules": modules,
-        "ignored_modules": linear - len(modules),
+        "intended_modules": intended,
+        "ignored_modules": len(linear_modules(shapes)) - len(modules),
+        "smoothed_tensors": smoothed,
+        "errors": errors,
+        "bound": FORMATS[scheme].bound,
+        "mtp": len(mtp),
+        "mtp_altered": changed,
+        "changed_files": changed_files(base, out),
+        "files": sorted(path.name for path in out.iterdir()),
         "bytes_before": _weight_bytes(source),
         "bytes_after": _weight_bytes(out),
-        "max_relative_error": error,
     }
 
 
-def _compress(source: Path, saved: Path, scheme: str, ignore: list[str]) -> int:
-    """Run llm-compressor into ``saved``; return the number of linear modules in the model."""
+def _compress(
+    source: Path, saved: Path, scheme: str, ignore: list[str], calibration: Json
+) -> Path | None:
+    """Run llm-compressor into ``saved``.
+
+    Returns the folder of the weights as they were before they were rounded, a file per module,
+    where calibration changed them; None where they are the source's.
+    """
     import torch
     from compressed_tensors.utils import save_mtp_tensors_to_checkpoint
     from llmcompressor import oneshot
@@ -59,19 +88,36 @@ def _compress(source: Path, saved: Path, scheme: str, ignore: list[str]) -> int:
     model = Qwen3_5ForConditionalGeneration.from_pretrained(
         source, dtype="auto", device_map=device, local_files_only=True
     )
-    linear = sum(isinstance(module, torch.nn.Linear) for module in model.modules())
-    oneshot(
-        model=model,
-        recipe=[QuantizationModifier(targets="Linear", scheme=scheme, ignore=ignore)],
-    )
+    modifier = QuantizationModifier(targets="Linear", scheme=scheme, ignore=ignore)
+    weights = None
+    if FORMATS[scheme].calibrated:
+        from cyrene_assets.programs._awq import calibrate
+
+        calibrate(model, modifier, source, calibration)
+        weights = saved.with_name("smoothed")
+        _keep_weights(model, weights)
+    else:
+        oneshot(model=model, recipe=[modifier])
     model.save_pretrained(saved, save_compressed=True)
     # transformers does not load these tensors; they stay as they are, and vLLM is told so.
     save_mtp_tensors_to_checkpoint(source_model=str(source), dest_dir=str(saved))
-    return linear
+    return weights
 
 
-def _write(source: Path, saved: Path, out: Path) -> tuple[list[str], float]:
-    """Write the final checkpoint; return the quantized modules and the largest relative error.
+def _keep_weights(model: Any, folder: Path) -> None:
+    """Write the weight of each module that is about to be rounded into a file of its own."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for name, module in model.named_modules():
+        if hasattr(module, "weight_scale"):
+            weight = module.weight.detach().to("cpu").contiguous()
+            _checkpoint.save_shard({"weight": weight}, folder / f"{name}.safetensors")
+
+
+def _write(
+    source: Path, saved: Path, out: Path, scheme: str, weights: Path | None
+) -> tuple[list[str], list[str], dict[str, float]]:
+    """Write the final checkpoint; return the quantized modules, the smoothed tensors, the errors.
 
     llm-compressor writes what it did not quantize in the dtype it was loaded in, which loses the
     float32 of the tensors that Qwen3.5 keeps in it: those come from ``source``.
@@ -80,57 +126,89 @@ def _write(source: Path, saved: Path, out: Path) -> tuple[list[str], float]:
 
     original, compressed = _checkpoint.tensors(source), _checkpoint.tensors(saved)
     modules = sorted(name.removesuffix(SCALE) for name in compressed if name.endswith(SCALE))
-    if not modules:
-        raise ProgramError("nothing was quantized: `ignore` in the recipe covers every module")
-    missing = sorted(original.keys() - compressed.keys())
+    quantized = {f"{module}.{part}" for module in modules for part in FORMATS[scheme].attached}
+    rounded = {f"{module}.weight" for module in modules}
+    missing = sorted(original.keys() - compressed.keys() - rounded)
     if missing:
         raise ProgramError(f"{len(missing)} tensors were lost in quantization, first {missing[0]}")
-    quantized = {f"{module}.weight" for module in modules}
-    worst, total = 0.0, 0
+
+    def read(folder: Path, name: str, found: dict[str, _checkpoint.Tensor]) -> Any:
+        with safe_open(folder / found[name].file, framework="pt") as handle:
+            return handle.get_tensor(name)
+
+    smoothed: list[str] = []
+    total = 0
     for file in sorted({tensor.file for tensor in compressed.values()}):
         shard = {}
         for name in sorted(n for n, tensor in compressed.items() if tensor.file == file):
-            own = name in original and name not in quantized
-            path = source / original[name].file if own else saved / file
-            with safe_open(path, framework="pt") as handle:
-                shard[name] = handle.get_tensor(name)
-        for name in quantized & shard.keys():
-            with safe_open(source / original[name].file, framework="pt") as handle:
-                before = handle.get_tensor(name)
-            scale = shard[name.removesuffix(".weight") + SCALE]
-            worst = max(worst, relative_error(before, shard[name], scale))
+            if name in quantized or name not in original:
+                shard[name] = read(saved, name, compressed)
+                continue
+            shard[name] = read(source, name, original)
+            if weights is not None and name.endswith(SMOOTHED):
+                scaled = read(saved, name, compressed).to(shard[name].dtype)
+                if not scaled.equal(shard[name]):
+                    shard[name] = scaled
+                    smoothed.append(name)
         _checkpoint.save_shard(shard, out / file)
         total += sum(tensor.nbytes for tensor in shard.values())
+    errors = {}
+    for module in modules:
+        before = (
+            read(source, f"{module}.weight", original)
+            if weights is None
+            else _first(weights / f"{module}.safetensors")
+        )
+        parts = {
+            part: read(saved, f"{module}.{part}", compressed) for part in FORMATS[scheme].attached
+        }
+        errors[module] = worst_error(scheme, before, parts)
     _checkpoint.copy_side_files(source, out)
-    config = _checkpoint.read_json(source / "config.json")
-    config["quantization_config"] = _checkpoint.read_json(saved / "config.json")[
-        "quantization_config"
-    ]
-    _checkpoint.write_json(out / "config.json", config)
+    config = _checkpoint.read_json(source / _CONFIG)
+    config["quantization_config"] = _checkpoint.read_json(saved / _CONFIG)["quantization_config"]
+    _checkpoint.write_json(out / _CONFIG, config)
     weight_map = {name: compressed[name].file for name in sorted(compressed)}
     if len(set(weight_map.values())) > 1:
         _checkpoint.write_json(
             out / _checkpoint.INDEX,
             {"metadata": {"total_size": total}, "weight_map": weight_map},
         )
-    return modules, worst
+    if weights is not None:
+        shutil.rmtree(weights)
+    return modules, smoothed, errors
 
 
-def relative_error(before: Any, after: Any, scale: Any) -> float:
-    """Return the largest error of a block-quantized weight relative to the weight itself.
+def _first(path: Path) -> Any:
+    from safetensors import safe_open
 
-    ``before`` has shape (out, in), ``after`` the same in FP8, ``scale`` one value per block of
-    128 x 128. Weights below the smallest normal FP8 number of their block are measured against it.
+    with safe_open(path, framework="pt") as handle:
+        return handle.get_tensor("weight")
+
+
+def changed_files(base: Path, out: Path) -> list[str]:
+    """Return the files beside the weights that are not the base's, but for what has to change.
+
+    That is ``quantization_config`` in ``config.json``, and the end tokens that merging lists in
+    ``generation_config.json``.
     """
-    import torch
+    allowed = {_CONFIG: {"quantization_config"}, _GENERATION: {"eos_token_id"}}
+    wanted = {path.name: path for path in _checkpoint.side_files(base)}
+    given = {path.name: path for path in _checkpoint.side_files(out)}
+    changed = sorted(wanted.keys() - given.keys()) + sorted(
+        given.keys() - wanted.keys() - {_GENERATION}
+    )
+    for name in sorted(wanted.keys() & given.keys()):
+        if wanted[name].read_bytes() == given[name].read_bytes():
+            continue
+        if name not in allowed or _without(wanted[name], allowed[name]) != _without(
+            given[name], allowed[name]
+        ):
+            changed.append(name)
+    return changed
 
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    scales = scale.to(device, torch.float32)
-    scales = scales.repeat_interleave(BLOCK, 0)[: before.shape[0]]
-    scales = scales.repeat_interleave(BLOCK, 1)[:, : before.shape[1]]
-    exact = before.to(device, torch.float32)
-    error = (after.to(device).to(torch.float32) * scales - exact).abs()
-    return float((error / torch.maximum(exact.abs(), scales * SMALLEST_NORMAL)).max())
+
+def _without(path: Path, keys: set[str]) -> dict[str, Any]:
+    return {key: value for key, value in _checkpoint.read_json(path).items() if key not in keys}
 
 
 def _weight_bytes(folder: Path) -> int:

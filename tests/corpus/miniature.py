@@ -7,11 +7,13 @@ from typing import Any
 
 import polars as pl
 import yaml
+from mini_corpus import write_jsonl
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from cyrene_assets.corpus.align import Parallel, parallel_corpus
 from cyrene_assets.corpus.config import Corpus, load_corpus
-from cyrene_assets.corpus.sources import read_raw
+from cyrene_assets.corpus.sources import read_listed
+from cyrene_assets.corpus.tokens import TokenCounter
 
 Record = dict[str, Any]
 SCRATCH: list[TemporaryDirectory[str]] = []
@@ -83,12 +85,6 @@ def documents(column: int) -> list[Record]:
     ]
 
 
-def write_jsonl(path: Path, records: list[Record]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lines = [json.dumps(record, ensure_ascii=False) + "\n" for record in records]
-    path.write_text("".join(lines), encoding="utf-8")
-
-
 def settings(**changes: Any) -> Record:
     config = {"name": "Mini", "source": {"adapter": "dialog"}, "languages": PEOPLE, **changes}
     copied: Record = json.loads(json.dumps(config))
@@ -121,6 +117,18 @@ def all_units(parallel: Parallel) -> pl.DataFrame:
 
 def of_language(parallel: Parallel, code: str) -> pl.DataFrame:
     return parallel.units(code)
+
+
+def read_raw(root: Path, corpus: Corpus, language: str) -> pl.DataFrame:
+    """Read a language's rows, whatever is left out of them."""
+    return read_listed(root, corpus, language)[0]
+
+
+def count_tokens(texts: list[str], tokenizer_json: Path) -> list[int]:
+    """Count each text's tokens."""
+    counter = TokenCounter(tokenizer_json)
+    counts: list[int] = counter.count(pl.Series(texts, dtype=pl.String)).tolist()
+    return counts
 
 
 def byte_tokenizer(path: Path, texts: list[str] | None = None, vocabulary: int = 300) -> Path:

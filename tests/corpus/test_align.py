@@ -2,6 +2,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from mini_corpus import write_jsonl
 
 from cyrene_assets.corpus.align import Parallel
 from cyrene_assets.corpus.sources import Row, SourceError
@@ -15,7 +16,6 @@ from .miniature import (
     read_parallel,
     settings,
     write_corpus,
-    write_jsonl,
 )
 
 COLUMNS = [*Row._fields, "raw_text", "flags", "split"]

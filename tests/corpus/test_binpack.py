@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from cyrene_assets.corpus.binpack import fill, next_fit, packing_order
+from cyrene_assets.corpus.binpack import packing_order
+from cyrene_assets.corpus.next_fit import fill, next_fit
 
 Ints = NDArray[np.int64]
 ROWS = st.lists(st.tuples(st.integers(1, 100), st.integers(0, 15)), max_size=80)

@@ -1,9 +1,11 @@
 import json
 from pathlib import Path
 
+from mini_corpus import write_jsonl
+
 from cyrene_assets.corpus.check import Counts, Report, lint
 
-from .miniature import Record, dialog, documents, settings, write_corpus, write_jsonl
+from .miniature import Record, dialog, documents, settings, write_corpus
 
 
 def _lint(root: Path, code: str, lines: list[Record]) -> Report:

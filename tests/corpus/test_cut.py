@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cyrene_assets.corpus.cut import cut_documents
-from cyrene_assets.corpus.tokens import TokenCounter, count_tokens
+from cyrene_assets.corpus.tokens import TokenCounter
 
-from .miniature import byte_tokenizer
+from .miniature import byte_tokenizer, count_tokens
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,10 @@
 from pathlib import Path
 
+from mini_corpus import write_jsonl
+
 from cyrene_assets.corpus.overview import kind_counts, overview
 
-from .miniature import dialog, of_language, read_parallel, write_corpus, write_jsonl
+from .miniature import dialog, of_language, read_parallel, write_corpus
 
 
 def test_counts(tmp_path: Path) -> None:

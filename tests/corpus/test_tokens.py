@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from cyrene_assets.corpus import tokens
-from cyrene_assets.corpus.tokens import TokenCounter, chat_text, count_tokens, load_tokenizer
+from cyrene_assets.corpus.tokens import TokenCounter, chat_text, load_tokenizer
 from cyrene_assets.errors import UserError
 from cyrene_assets.programs._tiny_tokenizer import write_tokenizer
 
-from .miniature import byte_tokenizer
+from .miniature import byte_tokenizer, count_tokens
 
 SAMPLE = Path(__file__).parents[2] / "corpora" / "sample"
 PIECES = (

@@ -1,12 +1,10 @@
 import json
-import math
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-from cyrene_assets.evaluation.scores import REAL_LINES, score_language
-from cyrene_assets.evaluation.text_losses import language_losses, select_texts, write_texts
+from cyrene_assets.evaluation.text_losses import formal_texts, select_texts, write_texts
 
 
 def document(name: str, split: str = "validation", **other: str) -> dict[str, object]:
@@ -103,46 +101,11 @@ def test_written_texts_are_json_lines(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
-def scored(
-    model: str, split: str, tokens: int, nll: float, language: str = "en"
-) -> dict[str, object]:
-    return {
-        "model": model, "language": language, "split": split, "document": "d",
-        "tokens": tokens, "nll": nll,
-    }  # fmt: skip
-
-
-def test_losses_are_nats_over_tokens() -> None:
-    losses = pl.DataFrame(
-        [
-            scored("base", "validation", 30, 90.0),
-            scored("base", "validation", 10, 10.0),
-            scored("base", "train", 10, 20.0),
-            scored("merged", "validation", 10, 10.0),
-            scored("base", "validation", 10, 99.0, "kr"),
-            scored("fp8", "validation", 10, 99.0, "kr"),
-            scored("fp8", "train", 0, 0.0),
-        ]
-    )
-    rows = {row["model"]: row for row in language_losses(losses, "en").to_dicts()}
-    assert list(rows) == ["base", "merged", "fp8"]
-    assert rows["base"]["loss"] == 2.5
-    assert rows["base"]["train_loss"] == 2.0
-    assert rows["base"]["gap"] == pytest.approx(0.2)
-    assert rows["base"]["perplexity"] == pytest.approx(math.exp(2.5))
-    assert (rows["merged"]["loss"], rows["merged"]["gap"]) == (1.0, None)
-    assert set(rows["fp8"].values()) == {"fp8", None}
-
-
-def test_losses_join_the_scores() -> None:
-    answer = {
-        "language": "en", "profile": "adopted", "seed": 1, "prompt": "p", "text": "a",
-        "finish_reason": "stop", "reference": "b",
-    }  # fmt: skip
-    answers = pl.DataFrame([answer | {"model": "base"}, answer | {"model": "merged"}])
-    losses = pl.DataFrame([scored("merged", "validation", 4, 2.0)])
-    table = score_language(answers, "en").join(
-        language_losses(losses, "en"), on="model", how="left", maintain_order="left"
-    )
-    assert table["model"].to_list() == [REAL_LINES, "base", "merged"]
-    assert table["loss"].to_list() == [None, None, 0.5]
+def test_formal_texts_are_of_the_languages_that_have_one() -> None:
+    texts = formal_texts(["en", "xq7", "th"])
+    assert texts.select("text_id", "split").rows() == [
+        ("en/formal", "formal"),
+        ("th/formal", "formal"),
+    ]
+    assert min(map(len, texts["text"].to_list())) > 200
+    assert formal_texts(["xq7"]).schema == texts.schema

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from cyrene_assets.processes import exists
 from cyrene_assets.programs._worker import PARENT
-from cyrene_assets.store import process_is_alive
 
 ROOT = Path(__file__).parents[2]
 WORKER = "cyrene_assets.programs._worker"
@@ -44,7 +44,7 @@ def wait_for(file: Path) -> int:
 
 def wait_for_end(pid: int) -> None:
     deadline = time.monotonic() + 60
-    while process_is_alive(pid):
+    while exists(pid):
         assert time.monotonic() < deadline, f"process {pid} lives on"
         time.sleep(0.02)
 

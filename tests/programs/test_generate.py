@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from cyrene_assets import serving
-from cyrene_assets.programs import _serving, generate
+from cyrene_assets.programs import _likelihood, _serving, generate
 from cyrene_assets.programs._program import ProgramError
 
 ROOT = Path(__file__).parents[2]
@@ -136,6 +136,15 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
+@pytest.mark.parametrize(
+    ("expected", "said", "count"), [([1, 2, 3], [1, 2, 4], 2), ([1, 2], [1, 2, 3], 2), ([1], [], 0)]
+)
+def test_tokens_agree_until_the_first_that_does_not(
+    expected: list[int], said: list[int], count: int
+) -> None:
+    assert _likelihood._agreeing(expected, said) == count
+
+
 def prompt(language: str, number: int, *contents: str) -> dict[str, Any]:
     return {
         **conversation("You keep the lighthouse.", *contents),
@@ -155,6 +164,17 @@ TEXTS = [
     {"text_id": "en/validation/d1", "text": "The lamp is lit, and the grass bows to the tide."},
     {"text_id": "en/train/d2", "text": "The lamp. " * 400},
     {"text_id": "en/train/d3", "text": "a"},
+]
+
+
+NAMES = {"name": "lamp", "other": "sea"}
+CLOZE = [
+    {"cloze": "en/1", "text": "The lamp is lit.", "swapped": "The sea is lit.", **NAMES},
+    {"cloze": "en/2", "text": "A lamp.", "swapped": "A lamp.", "name": "lamp", "other": "lamp"},
+]
+GOING_ON = [
+    {"text_id": "en/train/d2", "text": "The lamp. " * 400},
+    {"text_id": "en/train/d3", "text": "too short"},
 ]
 
 
@@ -197,8 +217,10 @@ def ask(
 def everything(
     ask: Callable[..., tuple[dict[str, Any], Path]], tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[dict[str, Any], Path]:
-    texts = write_lines(tmp_path_factory.mktemp("texts") / "texts.jsonl", TEXTS)
-    return ask("everything", ["base", "fp8"], PROMPTS, texts=texts)
+    folder = tmp_path_factory.mktemp("texts")
+    more = {"texts": TEXTS, "cloze": CLOZE, "extraction": GOING_ON, "questions": PROMPTS[:1]}
+    files = {name: write_lines(folder / f"{name}.jsonl", rows) for name, rows in more.items()}
+    return ask("everything", ["base", "fp8"], PROMPTS, **files)
 
 
 @pytest.mark.slow
@@ -211,7 +233,7 @@ def test_every_model_answers_everything_in_order(everything: tuple[dict[str, Any
         for model in ("base", "fp8")
         for asked in PROMPTS
         for profile in PROFILES
-        for seed in (1, 2)
+        for seed in ((1, 2) if PROFILES[profile]["temperature"] else (1,))
     ]
     assert list(rows[0]) == [
         *("model", "language", "profile", "seed", "prompt", "scene"),
@@ -219,7 +241,7 @@ def test_every_model_answers_everything_in_order(everything: tuple[dict[str, Any
     ]
     assert all(0 < row["tokens"] <= MAX_TOKENS for row in rows)
     assert {row["finish_reason"] for row in rows} <= {"stop", "length"}
-    assert result["requests"] == len(rows) == 24
+    assert result["requests"] == len(rows) == 18
     assert result["output_tokens"] == sum(row["tokens"] for row in rows)
     assert result["prompts_shortened"] == 2
     assert result["vllm"]
@@ -239,11 +261,10 @@ def test_a_seed_decides_the_answer_whatever_runs_beside_it(
     alone = read_lines(out / "generations.jsonl")
 
     assert answers["base"] == answers["fp8"]
-    assert len(alone) == 4
+    assert len(alone) == 3
     for row in alone:
         assert row["text"] == answers["base"][row["prompt"], row["profile"], row["seed"]]
     assert answers["base"]["en/chat/1", "adopted", 1] != answers["base"]["en/chat/1", "adopted", 2]
-    assert answers["base"]["en/chat/1", "greedy", 1] == answers["base"]["en/chat/1", "greedy", 2]
 
 
 @pytest.mark.slow
@@ -263,3 +284,30 @@ def test_texts_are_scored(everything: tuple[dict[str, Any], Path]) -> None:
     assert cut["tokens"] == CONTEXT - 2
     assert single == {"model": "base", "text_id": "en/train/d3", "tokens": 0, "nll": 0.0}
     assert result["scored_tokens"] == sum(row["tokens"] for row in rows)
+
+
+@pytest.mark.slow
+def test_names_are_weighed_in_a_sentence_and_alone(
+    everything: tuple[dict[str, Any], Path],
+) -> None:
+    rows = [row for row in read_lines(everything[1] / "cloze.jsonl") if row["model"] == "base"]
+    assert [row["cloze"] for row in rows] == ["en/1", "en/2"]
+    assert rows[0]["true"] < rows[0]["name"] < 0
+    assert rows[0]["name"] != rows[0]["other"]
+    # The same sentence and the same name are as likely as themselves.
+    assert rows[1]["true"] == pytest.approx(rows[1]["swapped"], abs=0.05)
+    assert rows[1]["name"] == pytest.approx(rows[1]["other"], abs=0.05)
+
+
+@pytest.mark.slow
+def test_texts_are_gone_on_with_and_short_ones_left_out(
+    everything: tuple[dict[str, Any], Path],
+) -> None:
+    rows = read_lines(everything[1] / "extraction.jsonl")
+    assert [(row["model"], row["text_id"], row["asked"]) for row in rows] == [
+        ("base", "en/train/d2", 50), ("fp8", "en/train/d2", 50),
+    ]  # fmt: skip
+    assert all(0 <= row["matched"] <= 50 for row in rows)
+    (question,) = [r for r in read_lines(everything[1] / "questions.jsonl") if r["model"] == "fp8"]
+    assert question["question"] == "de/chat/1"
+    assert 0 < question["tokens"] <= MAX_TOKENS

@@ -15,7 +15,7 @@ import hashlib
 import importlib
 import pkgutil
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias, cast
@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias, cast
 from pydantic import BaseModel
 
 from cyrene_assets.errors import UserError
+from cyrene_assets.plain import plain
 
 if TYPE_CHECKING:
     import polars as pl
@@ -69,7 +70,7 @@ class Problem:
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}" if self.line else self.file
-        return f"{place}: {self.message}; {self.remedy}"
+        return plain(f"{place}: {self.message}; {self.remedy}")
 
 
 class SourceError(UserError):
@@ -124,16 +125,6 @@ def adapter(name: str) -> Adapter:
     return cast(Adapter, importlib.import_module(f"{__name__}.{name}"))
 
 
-def read_raw(root: Path, corpus: "Corpus", language: str) -> "pl.DataFrame":
-    """Read a language of the corpus in folder ``root`` into the ``raw_dialog`` table.
-
-    Raises:
-        SourceError: the language's files are missing or wrong.
-        UserError: the corpus lists no such language.
-    """
-    return read_listed(root, corpus, language)[0]
-
-
 def read_listed(
     root: Path, corpus: "Corpus", language: str
 ) -> tuple["pl.DataFrame", list[Problem]]:
@@ -166,8 +157,8 @@ def read_listed(
     return pl.concat([*tables, singly_read()]), left_out
 
 
-def raw_digest(root: Path, corpus: "Corpus", language: str) -> str:
-    """Return the SHA-256 (16 hexadecimal digits) of a language's raw files: names and contents.
+def raw_files(root: Path, corpus: "Corpus", language: str) -> dict[str, str]:
+    """Return the SHA-256 of each of a language's raw files, by its name.
 
     Raises:
         SourceError: the language has no file, or one cannot be read.
@@ -176,10 +167,25 @@ def raw_digest(root: Path, corpus: "Corpus", language: str) -> str:
     from cyrene_assets.corpus.sources._raw_files import file_digest
 
     corpus.language(language)
+    paths = adapter(corpus.source.adapter).files(root, corpus, language)
+    named = [(file_name(path, root), path) for path in paths]
+    return {name: file_digest(path, name) for name, path in named}
+
+
+def raw_digest(root: Path, corpus: "Corpus", language: str) -> str:
+    """Return the digest of a language's raw files as they are now.
+
+    Raises:
+        SourceError, UserError: as ``raw_files``.
+    """
+    return digest_of(raw_files(root, corpus, language))
+
+
+def digest_of(files: Mapping[str, str]) -> str:
+    """Return the SHA-256 (16 hexadecimal digits) of files by name: their names and contents."""
     digest = hashlib.sha256()
-    for path in adapter(corpus.source.adapter).files(root, corpus, language):
-        name = file_name(path, root)
-        digest.update(f"{name}\0{file_digest(path, name)}\n".encode())
+    for name, content in files.items():
+        digest.update(f"{name}\0{content}\n".encode())
     return digest.hexdigest()[:16]
 
 

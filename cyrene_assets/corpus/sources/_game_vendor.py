@@ -1,6 +1,7 @@
 """Text beside a game's own: pages (Markdown or plain text) and instructions (JSON Lines)."""
 
 import hashlib
+import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -35,12 +36,16 @@ def vendor_paths(folder: Path, names: Iterable[str]) -> tuple[list[Path], list[P
     """Return the files that ``names`` (files and folders) stand for, and a problem per absent one.
 
     Raises:
-        SourceError: a folder cannot be read, or has a link out of it in a file's place.
+        SourceError: a name or a link leads out of ``folder``, or a folder cannot be read.
     """
     paths: dict[Path, None] = {}
     absent = []
+    root = Path(os.path.realpath(folder))
     for name in names:
         path = folder / name
+        if "\0" in name or not Path(os.path.realpath(path)).is_relative_to(root):
+            message = f"source.vendor: {name} leads out of {folder}"
+            raise SourceError([Problem("corpus.yaml", 0, message, "put the file itself into it")])
         if is_folder(path):
             try:
                 inside = sorted(path.iterdir())

@@ -34,6 +34,7 @@ from cyrene_assets.corpus.sources._game_rows import Rows
 from cyrene_assets.corpus.sources._game_texts import load_texts, text_map_paths
 from cyrene_assets.corpus.sources._game_vendor import vendor_documents, vendor_paths
 from cyrene_assets.corpus.sources._raw_files import is_folder, refuse_odd_files
+from cyrene_assets.secret_names import is_secret
 from cyrene_assets.yaml_models import Strict
 
 if TYPE_CHECKING:
@@ -129,7 +130,13 @@ def game_folder(root: Path, options: Options) -> Path:
     Raises:
         SourceError: it is not there, or an environment variable in its name is not set.
     """
-    unset = [a or b for a, b in VARIABLE.findall(options.folder) if not os.environ.get(a or b)]
+    names = [a or b for a, b in VARIABLE.findall(options.folder)]
+    secret = [name for name in names if is_secret(name)]
+    if secret:
+        # Messages name the folder: what such a variable holds would be in logs and databases.
+        message = f"source.folder: the environment variable {secret[0]} looks like a secret"
+        raise SourceError([Problem("corpus.yaml", 0, message, "name the folder by another one")])
+    unset = [name for name in names if not os.environ.get(name)]
     if unset:
         message = f"source.folder: the environment variable {unset[0]} is not set"
         remedy = "set it to the game-data folder (the one with TextMap and ExcelOutput)"

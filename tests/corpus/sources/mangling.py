@@ -44,6 +44,8 @@ PIECES = (
     *(b"[" * 2000, b"9" * 5000, b"1e999", b"NaN", b"\xef\xbb\xbf", b"water " * 20_000),
 )
 BYTES = st.binary(max_size=8) | st.sampled_from(PIECES)
+# Where in a file (a share of it), how many bytes go, what comes instead, and whether it ends there.
+CHANGES = st.tuples(st.floats(0, 1), st.integers(0, 40), BYTES, st.booleans())
 # What may lie in a file's place.
 WHOLES = (
     *("missing", "empty", "blank", "truncated", "twice", "a directory", "a pipe"),
@@ -61,6 +63,16 @@ def replaced(path: Path, content: bytes) -> Iterator[None]:
         yield
     finally:
         path.write_bytes(original)
+
+
+@contextmanager
+def changed_bytes(path: Path, change: tuple[float, int, bytes, bool]) -> Iterator[None]:
+    """Change a file somewhere (``CHANGES``), for a while."""
+    start, length, put, cut = change
+    original = path.read_bytes()
+    at = int(start * len(original))
+    with replaced(path, original[:at] + put + (b"" if cut else original[at + length :])):
+        yield
 
 
 @contextmanager

@@ -6,12 +6,13 @@ from io import BufferedReader
 from pathlib import Path
 
 import pytest
+from mini_corpus import write_jsonl
 
 from cyrene_assets.corpus.config import load_corpus
-from cyrene_assets.corpus.sources import SourceError, adapter, adapters, raw_digest, read_raw
+from cyrene_assets.corpus.sources import SourceError, adapter, adapters, raw_digest
 from cyrene_assets.errors import UserError
 
-from ..miniature import Record, dialog, documents, settings, write_corpus, write_jsonl  # noqa: TID252
+from ..miniature import Record, dialog, documents, read_raw, settings, write_corpus  # noqa: TID252
 
 GOOD = {"scene": "s1", "line": "s1-0", "speaker": "Ada", "text": "Hello."}
 
@@ -115,6 +116,7 @@ def test_byte_order_mark_windows_line_ends_and_blank_end_are_fine(tmp_path: Path
         ({**GOOD, "line": "x", "speaker": True}, "`speaker` is true or false (true)"),
         ({**GOOD, "line": " "}, "`line` is empty; fill it in"),
         ({**GOOD, "line": "x", "scene": ""}, "`scene` is empty; fill it in"),
+        ({**GOOD, "line": "x", "speaker": "A" * 100_001}, "`speaker` has a line over 100,000 char"),
         ({**GOOD, "line": "x", "text": "water " * 900_000}, "`text` has a line over 100,000 char"),
         (b'{"scene": "a", "line": "x", "speaker": null, "text": "b", "text": "c"}', "stands twice"),
         ({**GOOD, "line": "x", "speaker": " \t"}, "`speaker` is blank; name the speaker, or null"),

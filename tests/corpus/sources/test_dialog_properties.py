@@ -14,7 +14,17 @@ from hypothesis import strategies as st
 from cyrene_assets.corpus.config import Corpus, load_corpus
 
 from ..miniature import write_corpus  # noqa: TID252
-from .mangling import BYTES, JSON, NUMBERS, QUICK, WHOLES, in_place_of, read, replaced
+from .mangling import (
+    CHANGES,
+    JSON,
+    NUMBERS,
+    QUICK,
+    WHOLES,
+    changed_bytes,
+    in_place_of,
+    read,
+    replaced,
+)
 
 FILES = ["dialog/en.jsonl", "documents/en.jsonl"]
 
@@ -60,20 +70,12 @@ def test_changed_lines(root: Path, corpus: Corpus, name: str, data: st.DataObjec
 
 
 @QUICK
-@given(
-    name=st.sampled_from(FILES),
-    start=st.floats(0, 1),
-    length=st.integers(0, 40),
-    put=BYTES,
-    cut=st.booleans(),
-)
+@given(name=st.sampled_from(FILES), change=CHANGES)
 def test_changed_bytes(
-    root: Path, corpus: Corpus, name: str, start: float, length: int, put: bytes, cut: bool
+    root: Path, corpus: Corpus, name: str, change: tuple[float, int, bytes, bool]
 ) -> None:
     path = root / name
-    original = path.read_bytes()
-    at = int(start * len(original))
-    with replaced(path, original[:at] + put + (b"" if cut else original[at + length :])):
+    with changed_bytes(path, change):
         rows = read(root, corpus, "en")
         if rows is not None:
             # What was read is what a plain reader of JSON makes of each line.

@@ -17,9 +17,10 @@ from cyrene_assets.corpus.align import parallel_corpus
 from cyrene_assets.corpus.check import lint
 from cyrene_assets.corpus.config import Corpus, load_corpus
 from cyrene_assets.corpus.render import cpt_documents, sft_chats
-from cyrene_assets.corpus.sources import SourceError, raw_digest, read_listed, read_raw
+from cyrene_assets.corpus.sources import SourceError, raw_digest, read_listed
 from cyrene_assets.corpus.sources.game_data import files
 
+from ..miniature import read_raw  # noqa: TID252
 from .game_miniature import (
     CYRENE,
     HER_NAME,
@@ -574,6 +575,33 @@ def test_options(source: Entry, message: str) -> None:
     with pytest.raises(ValueError, match="adapter 'game_data'") as error:
         _changed(**source)
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["../outside", "/etc/hostname", "more/../../outside", "linked", "linked/a.md", "a\0b"]
+)
+def test_no_vendor_leads_out_of_the_folder(made: Callable[..., Path], name: str) -> None:
+    root = made()
+    outside = root.parent / "outside"
+    outside.mkdir(exist_ok=True)
+    (outside / "a.md").write_text("not the corpus's own")
+    (root / "linked").symlink_to(outside)
+    [problem] = _problems(_changed(vendor={"en": [name]}))
+    assert problem.startswith("corpus.yaml: source.vendor: ")
+    assert "leads out of" in problem
+
+
+def test_no_secret_becomes_a_folder(
+    made: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Messages name the folder."""
+    made()
+    for name in ("HF_TOKEN", "WANDB_API_KEY", "MY_PASSWORD"):
+        monkeypatch.setenv(name, "hidden")
+        for named in (f"${name}", f"/data/${{{name}}}/x"):
+            [problem] = _problems(_changed(folder=named))
+            assert f"the environment variable {name} looks like a secret" in problem
+            assert "hidden" not in problem
 
 
 def test_pages_and_instructions_of_a_vendor(made: Callable[..., Path]) -> None:

@@ -16,7 +16,17 @@ from cyrene_assets.corpus.clean import clean_units
 from cyrene_assets.corpus.config import Corpus
 
 from .game_miniature import broken
-from .mangling import BYTES, JSON, NUMBERS, QUICK, WHOLES, in_place_of, read, replaced
+from .mangling import (
+    CHANGES,
+    JSON,
+    NUMBERS,
+    QUICK,
+    WHOLES,
+    changed_bytes,
+    in_place_of,
+    read,
+    replaced,
+)
 
 SHIPPED = Path(__file__).parents[3] / "corpora" / "cyrene"
 ROOT = Path(tempfile.gettempdir())
@@ -77,20 +87,11 @@ def _hashes() -> st.SearchStrategy[dict[str, Any]]:
 
 
 @QUICK
-@given(
-    name=st.sampled_from(PLACES),
-    start=st.floats(0, 1),
-    length=st.integers(0, 40),
-    put=BYTES,
-    cut=st.booleans(),
-)
+@given(name=st.sampled_from(PLACES), change=CHANGES)
 def test_changed_bytes(
-    game: Path, corpus: Corpus, name: str, start: float, length: int, put: bytes, cut: bool
+    game: Path, corpus: Corpus, name: str, change: tuple[float, int, bytes, bool]
 ) -> None:
-    path = game / name
-    original = path.read_bytes()
-    at = int(start * len(original))
-    with replaced(path, original[:at] + put + (b"" if cut else original[at + length :])):
+    with changed_bytes(game / name, change):
         read(ROOT, corpus, "th")
 
 

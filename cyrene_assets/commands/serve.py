@@ -1,0 +1,135 @@
+"""``cyrene serve``: the character behind an OpenAI-compatible server."""
+
+import json
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+
+from cyrene_assets.character import MODEL_ASSETS, Character, find_character
+from cyrene_assets.commands._common import Command, definitions, json_option, opened, size_option
+from cyrene_assets.project import Project
+
+if TYPE_CHECKING:
+    from cyrene_assets.hosting import Hosted
+
+
+def model_options(command: Command) -> Command:
+    """Add the options that choose a model: its size, and which of its artifacts."""
+    role = click.option(
+        *("--model", "role"),
+        default="fp8",
+        show_default=True,
+        type=click.Choice(list(MODEL_ASSETS)),
+        help="The quantized model, the merged one before it, or the base.",
+    )
+    digest = click.option(
+        "--digest", help="An artifact other than the current one: how its digest begins."
+    )
+    return size_option()(role(digest(command)))
+
+
+def chosen_character(
+    size: str, role: str, digest: str | None, *, contents: bool = True
+) -> Character:
+    """Return the model that the options choose, verified; ``contents`` false skips the hashes."""
+    project = Project.load()
+    with opened(project) as instance:
+        definitions()
+        return find_character(project, instance, size, role=role, digest=digest, contents=contents)
+
+
+@contextmanager
+def starting(what: str) -> Iterator[Callable[[float], None]]:
+    """Show on standard error that a server is loading, and for how long."""
+    with Console(stderr=True).status(f"loading {what}") as status:
+        yield lambda seconds: status.update(f"loading {what}  {seconds:.0f} s")
+
+
+@click.command()
+@model_options
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535))
+@click.option("--language", help="For requests that name none; the corpus's first otherwise.")
+@click.option("--profile", help="Sampling profile of the recipe; its `served_profile` otherwise.")
+@json_option
+def serve(
+    size: str,
+    role: str,
+    digest: str | None,
+    host: str,
+    port: int,
+    language: str | None,
+    profile: str | None,
+    as_json: bool,
+) -> None:
+    r"""Serve the character to any OpenAI client, until Ctrl-C.
+
+    A request without a system message gets the character's own, in the language of the model that
+    it names (cyrene-4B:jp) or of "chat_template_kwargs": {"language": "jp"}. Sampling is the
+    profile's where a request says nothing; thinking is off. Beyond loopback clients must send the
+    key in CYRENE_API_KEY.
+
+    \b
+    cyrene serve --size 4B
+    CYRENE_API_KEY=$(openssl rand -hex 24) cyrene serve --size 4B --host 0.0.0.0
+    curl http://127.0.0.1:8000/v1/chat/completions -H 'Content-Type: application/json' \\
+      -d '{"model": "cyrene-4B:en", "messages": [{"role": "user", "content": "Hello."}]}'
+    """
+    from cyrene_assets.hosting import hosted
+    from cyrene_assets.server import check_port, required_key
+
+    # What is wrong with the command is said before gigabytes are read.
+    required_key(host)
+    check_port(host, port)
+    character = chosen_character(size, role, digest)
+    code, sampling = character.language(language), character.profile(profile)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with ExitStack() as stack:
+            with starting(character.artifact.name) as waiting:
+                running = hosted(
+                    character,
+                    language=code,
+                    profile=sampling,
+                    host=host,
+                    port=port,
+                    waiting=waiting,
+                )
+                found = stack.enter_context(running)
+            click.echo(json.dumps(_described(found)) if as_json else _shown(found))
+            found.server.wait()
+    except KeyboardInterrupt:
+        click.echo("stopped", err=True)
+
+
+def _described(hosted: "Hosted") -> dict[str, Any]:
+    character = hosted.character
+    return {
+        "url": hosted.server.url,
+        "model": character.name,
+        "digest": character.artifact.digest,
+        "languages": list(character.prompts),
+        "language": hosted.language,
+        "profile": hosted.profile,
+        "context": hosted.context,
+        "memory": hosted.describe(),
+        "log": str(hosted.server.log),
+    }
+
+
+def _shown(hosted: "Hosted") -> str:
+    character = hosted.character
+    lines = [
+        f"{character.artifact.name} {character.artifact.digest} at {hosted.server.url}",
+        f"model     {character.name} ({hosted.language}), or with a language: "
+        f"{', '.join(f'{character.name}:{code}' for code in character.prompts)}",
+        f"sampling  {hosted.profile}, thinking off",
+        f"memory    {hosted.describe()}",
+        f"log       {hosted.server.log}",
+        "stop with Ctrl-C",
+    ]
+    return "\n".join(lines)

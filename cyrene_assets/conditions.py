@@ -1,0 +1,186 @@
+"""Dagster's automation conditions of all assets, named once, with what they cost.
+
+Whether an artifact is out of date is the planner's word, the same as for `cyrene build`: code
+version, settings and inputs' digests, not time stamps. The conditions add when a rebuild may start.
+They are evaluated in the code location, for Dagster's daemon does not know them.
+"""
+
+import json
+from collections.abc import Callable
+from datetime import UTC
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+import dagster as dg
+
+from cyrene_assets.errors import UserError
+from cyrene_assets.policy import Renewal
+from cyrene_assets.project import Project
+
+if TYPE_CHECKING:
+    from cyrene_assets.renewal import Outlook
+
+Condition = dg.AutomationCondition[dg.AssetKey]
+Context = dg.AutomationContext[dg.AssetKey]
+Result = dg.AutomationResult[dg.AssetKey]
+
+
+class _Custom(Condition):
+    """A condition of this project: its label in the UI is its words."""
+
+    words: str
+
+    @property
+    def name(self) -> str:
+        return self.words
+
+    @property
+    def description(self) -> str:
+        return self.words
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and vars(self) == vars(other)
+
+    def __hash__(self) -> int:
+        return hash((type(self).__name__, self.words))
+
+
+class OutOfDate(_Custom):
+    """True where a build would change something now, and nothing before it is about to change."""
+
+    words = "out of date, and everything before it up to date"
+
+    def evaluate(self, context: Context) -> Result:
+        """Ask the planner."""
+        found = _outlook(context)
+        asset = context.key.to_user_string()
+        due = {p for p in found.needs(asset) if (asset, p) not in found.on_its_way}
+        return dg.AutomationResult(context, _subset(context, lambda key: key in due))
+
+
+class NewNeed(_Custom):
+    """True at the tick that first sees a need; a need that comes back after a rebuild is new."""
+
+    words = "not tried yet"
+
+    def evaluate(self, context: Context) -> Result:
+        """Compare with the needs of the tick before, which the cursor holds."""
+        found = _outlook(context)
+        asset = context.key.to_user_string()
+        before: dict[str, str] = json.loads(context.cursor or "{}")
+        now = {partition or "_": need for partition, need in found.needs(asset).items()}
+        # What an artifact needs is not known while something before it is out of date: what was
+        # tried last is kept, lest the same is tried again afterwards.
+        blocked = {partition or "_" for partition in found.blocked(asset)}
+        kept = {key: need for key, need in before.items() if key in blocked}
+        new = {key for key, need in now.items() if need != before.get(key)}
+        return dg.AutomationResult(
+            context,
+            _subset(context, lambda key: (key or "_") in new),
+            cursor=json.dumps({**kept, **now}, sort_keys=True),
+        )
+
+
+class Quiet(_Custom):
+    """True unless the corpus is being written, or a `cyrene build` is at work."""
+
+    words = "nobody writes to the corpus, and no `cyrene build` is at work"
+
+    def evaluate(self, context: Context) -> Result:
+        """Look at the files' times and at the build's lock."""
+        if context.candidate_subset.is_empty:
+            return dg.AutomationResult(context, context.get_empty_subset())
+        from cyrene_assets.builder import build_at_work
+        from cyrene_assets.watch import is_silent
+
+        try:
+            project = Project.load()
+            quiet = not build_at_work(project) and is_silent(
+                project, context.evaluation_time.timestamp()
+            )
+        except UserError:
+            quiet = False
+        return dg.AutomationResult(context, _subset(context, lambda _: quiet))
+
+
+class Allowed(_Custom):
+    """True while the policy of project.yaml lets a stage start."""
+
+    def __init__(self, renewal: Renewal) -> None:
+        self.renewal = renewal
+        self.words = f"project.yaml lets {renewal} start now"
+
+    def evaluate(self, context: Context) -> Result:
+        """Read project.yaml, so that a change to it counts at once."""
+        try:
+            rebuild = Project.load().settings.rebuild
+        except UserError:
+            allowed = False
+        else:
+            allowed = rebuild.allows(self.renewal, context.evaluation_time.astimezone(UTC))
+        return dg.AutomationResult(context, _subset(context, lambda _: allowed))
+
+
+def _subset(context: Context, holds: Callable[[str | None], bool]) -> Any:
+    """Return the candidates whose partition key fulfils ``holds``."""
+    candidates = context.candidate_subset
+    keys = candidates.expensively_compute_asset_partitions()
+    return context.asset_graph_view.get_asset_subset_from_asset_partitions(
+        context.key, {key for key in keys if holds(key.partition_key)}
+    )
+
+
+# All conditions of one tick ask about the same moment.
+_OUTLOOKS: "WeakKeyDictionary[Any, Outlook]" = WeakKeyDictionary()
+
+
+def _outlook(context: Context) -> "Outlook":
+    from cyrene_assets.renewal import Outlook, outlook
+    from cyrene_assets.situation import Situation
+
+    view = context.asset_graph_view
+    if view not in _OUTLOOKS:
+        try:
+            situation = Situation(Project.load(), view.instance, observed=True)
+            _OUTLOOKS[view] = outlook(situation)
+        except UserError:
+            # A project.yaml, corpus.yaml or recipe that does not fit: nothing can be told until it
+            # is mended, and the sensor that watches the corpus says what is wrong.
+            _OUTLOOKS[view] = Outlook({}, {})
+    return _OUTLOOKS[view]
+
+
+_NOTHING_ON_ITS_WAY = (
+    ~dg.AutomationCondition.in_progress() & ~dg.AutomationCondition.any_deps_in_progress()
+)
+_RENEWED = (
+    OutOfDate()
+    & NewNeed().since(dg.AutomationCondition.newly_requested())
+    & _NOTHING_ON_ITS_WAY
+    & ~dg.AutomationCondition.any_deps_match(
+        dg.AutomationCondition.any_checks_match(
+            dg.AutomationCondition.check_failed(), blocking_only=True
+        )
+    )
+    & Quiet()
+)
+
+# Seconds to minutes of processor time and no GPU: corpus assets and training sets. A base model,
+# whose source in project.yaml was changed, is copied or downloaded: up to 20 GB.
+AT_ONCE = _RENEWED.with_label("renewed at once")
+# Minutes to days of GPU time: a continued pretraining, a fine-tuning and a merge for each size.
+TRAINING = (_RENEWED & Allowed("training")).with_label("renewed as the policy of training says")
+# Seconds to minutes of GPU time for each size.
+QUANTIZATION = (_RENEWED & Allowed("quantization")).with_label(
+    "renewed as the policy of quantization says"
+)
+# Minutes of GPU time to serve each size's models, seconds to score them.
+EVALUATION = (_RENEWED & Allowed("evaluation")).with_label(
+    "renewed as the policy of evaluation says"
+)
+RENEWALS: dict[Renewal, Condition] = {
+    "at once": AT_ONCE,
+    "training": TRAINING,
+    "quantization": QUANTIZATION,
+    "evaluation": EVALUATION,
+}

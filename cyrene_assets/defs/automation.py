@@ -1,0 +1,148 @@
+"""What watches the corpus, rebuilds what a change puts out of date, and says so.
+
+The conditions of the assets are in ``cyrene_assets.conditions``.
+"""
+
+import json
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from cyrene_assets.artifact_asset import REUSE_TAG
+from cyrene_assets.errors import UserError
+from cyrene_assets.project import Project
+from cyrene_assets.store import fingerprint
+
+if TYPE_CHECKING:
+    from cyrene_assets.status import Status
+    from cyrene_assets.watch import Watch
+
+GROUP = "overview"
+RAW = "raw_corpus"
+# Seconds between two looks at the files, and between two evaluations of the conditions: a stage
+# starts so long after the one before it at the latest.
+WATCH_SECONDS = 10
+RENEW_SECONDS = 10
+
+
+@dg.asset(group_name=GROUP, kinds={"markdown"}, code_version="1")
+def build_status(context: dg.AssetExecutionContext) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    """What is out of date and why, when it is rebuilt, and what that costs.
+
+    `corpus_watch` renews this page when something changes; materialize it to see it at once. No
+    artifact: nothing is stored.
+    """
+    return dg.MaterializeResult(metadata=_page(_status(Project.load(), context.instance)))
+
+
+def _status(project: Project, instance: dg.DagsterInstance) -> "Status":
+    from cyrene_assets import status
+    from cyrene_assets.situation import Situation
+
+    return status.examine(Situation(project, instance, observed=True), datetime.now(UTC))
+
+
+def _page(found: "Status") -> dict[str, Any]:
+    return {
+        "summary": found.summary(),
+        "status": dg.MetadataValue.md(found.markdown()),
+        "out of date": len(found.items),
+        "up to date": found.up_to_date,
+    }
+
+
+@dg.sensor(
+    minimum_interval_seconds=WATCH_SECONDS,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Looks at the corpus's files. When nobody has written to them for a while "
+    "(`rebuild.settle_seconds` in project.yaml), what changed in content is observed as "
+    "`raw_corpus`, language by language, and `build_status` says what follows. Starts no runs.",
+)
+def corpus_watch(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+    """Look at the raw files, and tell Dagster what changed in content."""
+    from cyrene_assets import runs, watch
+
+    runs.end_orphans(context.instance)
+    cursor = json.loads(context.cursor or "{}")
+    try:
+        project = Project.load()
+    except UserError as error:
+        return dg.SensorResult(skip_reason=dg.SkipReason(str(error)), cursor=context.cursor)
+    old = watch.Watch(**cursor.get("watch", {}))
+    events: list[dg.AssetObservation | dg.AssetMaterialization]
+    try:
+        new = old.next(watch.look(project), time.time(), project.settings.rebuild.settle_seconds)
+        events, said = _observed(project, context.instance, old, new)
+        if said is None:
+            new = old
+            said = "files were written while they were read: looking again"
+    except UserError as error:
+        new, events, said = old, [], str(error)
+    # What an observation changes is on the page after the next look.
+    state, page = cursor.get("state"), cursor.get("page")
+    if not events and _state(project, context.instance) != state:
+        state = _state(project, context.instance)
+        found = _status(project, context.instance)
+        if fingerprint(found.markdown()) != page:
+            page = fingerprint(found.markdown())
+            events.append(dg.AssetMaterialization("build_status", metadata=_page(found)))
+    return dg.SensorResult(
+        asset_events=events,
+        skip_reason=dg.SkipReason(said),
+        cursor=json.dumps({"watch": new.as_dict(), "state": state, "page": page}),
+    )
+
+
+def _observed(
+    project: Project, instance: dg.DagsterInstance, old: "Watch", new: "Watch"
+) -> tuple[list[Any], str | None]:
+    """Return what to tell Dagster of files that have settled, and what the tick says of it.
+
+    None instead of words where the files changed while they were read.
+
+    Raises:
+        UserError: the corpus.yaml or the folder cannot be read.
+    """
+    from cyrene_assets import observations, watch
+
+    if new.settled != new.seen:
+        return [], "files are being written: waiting until nobody has for a while"
+    if new.settled == old.settled:
+        return [], f"no file was written since {datetime.fromtimestamp(new.since, UTC):%F %T} UTC"
+    found = []
+    for language in project.corpus.languages:
+        raw = watch.raw_files_of(project, language)
+        before = observations.latest(instance, RAW, language)
+        if before is None or before.version != raw.version:
+            found.append(observations.observation(RAW, language, raw, before))
+    if watch.look(project).fingerprint != new.seen:
+        return [], None
+    if not found:
+        return [], "files were written, and none changed in content"
+    return found, "; ".join(f"{event.partition}: {event.description}" for event in found)
+
+
+def _state(project: Project, instance: dg.DagsterInstance) -> list[Any]:
+    """Return what changes whenever the status may: the latest event's number, and the settings."""
+    files = [project.home / "project.yaml", project.corpus_folder / "corpus.yaml"]
+    files += [Path(recipe).expanduser() for recipe in project.settings.recipes.values()]
+    settings = [file.read_bytes().hex() for file in files if file.is_file()]
+    return [instance.event_log_storage.get_maximum_record_id(), fingerprint(settings)]
+
+
+renewal = dg.AutomationConditionSensorDefinition(
+    "renewal",
+    target=dg.AssetSelection.all(),
+    minimum_interval_seconds=RENEW_SECONDS,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    use_user_code_server=True,
+    # A run for each partition: a backfill would give all of them one version of their data.
+    emit_backfills=False,
+    run_tags={REUSE_TAG: "true"},
+    description="Starts what the assets' automation conditions ask for: corpus assets and training "
+    "sets at once; training, quantization and evaluation as `rebuild` in project.yaml says. "
+    "Renews what was built before, and never begins a size.",
+)

@@ -1,0 +1,96 @@
+"""What a quantization scheme promises: which modules it reaches, and how far a weight may be off.
+
+Pure functions without torch, for the program that quantizes and the checks of what it made.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+# Tables of embeddings are two-dimensional, too, and no linear layers.
+_TABLES = ("embed_tokens", "pos_embed")
+_WEIGHT = ".weight"
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format of quantized weights.
+
+    ``block`` is the number of columns, and of rows where ``rows`` says so, that share a scale.
+    ``bound`` is the largest error: relative to the weight where ``relative``, else in steps of the
+    format. ``attached`` are the tensors that a module has instead of, or beside, its weight.
+    """
+
+    block: int
+    rows: bool
+    relative: bool
+    bound: float
+    attached: tuple[str, ...]
+    calibrated: bool
+
+
+FORMATS = {
+    # Half a step of E4M3's three mantissa bits, and llm-compressor's rounding of weight / scale to
+    # bfloat16 before; below the smallest normal number the step is constant.
+    "FP8_BLOCK": Format(
+        128,
+        rows=True,
+        relative=True,
+        bound=2.0**-4 + 2.0**-8,
+        attached=("weight", "weight_scale"),
+        calibrated=False,
+    ),
+    # Half a step; the largest weight of a group lies half a step beyond 7, the highest number, and
+    # its scale is rounded to bfloat16.
+    "W4A16": Format(
+        128,
+        rows=False,
+        relative=False,
+        bound=0.5 + 2.0**-5,
+        attached=("weight_packed", "weight_scale", "weight_shape"),
+        calibrated=True,
+    ),
+}
+
+
+def intended_modules(shapes: Mapping[str, tuple[int, ...]], ignore: Iterable[str]) -> list[str]:
+    """Return the modules that a recipe quantizes, by the shapes of a checkpoint's tensors.
+
+    These are all linear layers, which are the two-dimensional weights but for tables of
+    embeddings, without those that ``ignore`` names (as compressed-tensors reads it: a name, or
+    after ``re:`` a regular expression that matches from the name's beginning) and without
+    multi-token prediction, which the libraries do not load.
+    """
+    patterns = [
+        re.compile(entry.removeprefix("re:") if entry.startswith("re:") else re.escape(entry) + "$")
+        for entry in ignore
+    ]
+    return sorted(
+        module
+        for module in linear_modules(shapes)
+        if not any(pattern.match(module) for pattern in patterns)
+    )
+
+
+def linear_modules(shapes: Mapping[str, tuple[int, ...]]) -> list[str]:
+    """Return the linear layers of a checkpoint, multi-token prediction left out."""
+    return sorted(
+        name.removesuffix(_WEIGHT)
+        for name, shape in shapes.items()
+        if name.endswith(_WEIGHT)
+        and len(shape) == 2
+        and not name.startswith("mtp.")
+        and not name.removesuffix(_WEIGHT).endswith(_TABLES)
+    )
+
+
+def misfits(
+    shapes: Mapping[str, tuple[int, ...]], modules: Iterable[str], form: Format
+) -> list[str]:
+    """Return the modules whose weights cannot be divided into the format's blocks."""
+    found = []
+    for module in modules:
+        rows, columns = shapes[module + _WEIGHT]
+        if columns % form.block or (form.rows and rows % form.block):
+            found.append(module)
+    return found

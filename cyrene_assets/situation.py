@@ -1,0 +1,160 @@
+"""What there is at one moment: every record read once, and what runs are about to change."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import dagster as dg
+
+from cyrene_assets import lineage as lineages
+from cyrene_assets import observations
+from cyrene_assets.artifact_asset import SPECS, ArtifactSpec
+from cyrene_assets.lineage import Change, Lineage, Record, file_changes
+from cyrene_assets.observations import Observed
+from cyrene_assets.project import Project
+from cyrene_assets.store import label
+
+Key = tuple[str, str | None]
+_AT_WORK = [
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+
+
+def runs_at_work(instance: dg.DagsterInstance, *, queued: bool = True) -> dict[Key, str]:
+    """Return the run that is about to make each artifact, for those that an unfinished one is.
+
+    With ``queued`` the runs that wait in the queue count as well.
+    """
+    found: dict[Key, str] = {}
+    statuses = [*_AT_WORK, dg.DagsterRunStatus.QUEUED] if queued else _AT_WORK
+    for run in instance.get_runs(dg.RunsFilter(statuses=statuses)):
+        done = set()
+        for entry in instance.all_logs(run.run_id, of_type=_PLANNED_AND_MADE):
+            event = entry.dagster_event
+            if event is None or event.asset_key is None:
+                continue
+            key = (event.asset_key.to_user_string(), event.partition)
+            if event.event_type is dg.DagsterEventType.ASSET_MATERIALIZATION:
+                done.add(key)
+            found[key] = run.run_id
+        for key in done:
+            del found[key]
+    return found
+
+
+_PLANNED_AND_MADE = {
+    dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED,
+    dg.DagsterEventType.ASSET_MATERIALIZATION,
+}
+
+
+# What was read last of each artifact of each instance, by the number of its event: the daemon asks
+# every few seconds, and hardly anything is new.
+_READ: dict[tuple[Path, str, str], tuple[int, Record | None]] = {}
+
+
+@dataclass(frozen=True)
+class External:
+    """What an asset reads from outside the store: digests by label, and the files in them."""
+
+    inputs: Mapping[str, str]
+    files: Mapping[str, str]
+
+
+class Situation:
+    """A project's artifacts as they are now.
+
+    With ``observed`` the raw files are what Dagster was last told of them, which costs no reading
+    and does not change while they are being written; otherwise they are read.
+    """
+
+    def __init__(
+        self, project: Project, instance: dg.DagsterInstance, *, observed: bool = False
+    ) -> None:
+        self.project = project
+        self.instance = instance
+        self._observed = observed
+        self._records: dict[Key, Record | None] = {}
+        self._events: dict[str, Mapping[str, int]] = {}
+        self._seen: dict[Key, Observed | None] = {}
+
+    @cached_property
+    def at_work(self) -> Mapping[Key, str]:
+        """The run that is about to make each artifact, for those that an unfinished one is."""
+        return runs_at_work(self.instance)
+
+    def record(self, asset: str, partition: str | None) -> Record | None:
+        """Return the current artifact's record, or None."""
+        key = asset, partition
+        if key not in self._records:
+            self._records[key] = self._read(asset, partition)
+        return self._records[key]
+
+    def _read(self, asset: str, partition: str | None) -> Record | None:
+        if partition is None:
+            return lineages.latest(self.instance, asset, None)
+        event = self._latest_events(asset).get(partition)
+        if event is None:
+            return None
+        key = self.project.dagster_home, asset, partition
+        known, record = _READ.get(key, (None, None))
+        if known != event:
+            record = lineages.latest(self.instance, asset, partition)
+            _READ[key] = event, record
+        return record
+
+    def _latest_events(self, asset: str) -> Mapping[str, int]:
+        """Return the number of the latest materialization of each partition, in one query."""
+        if asset not in self._events:
+            self._events[asset] = self.instance.get_latest_storage_id_by_partition(
+                dg.AssetKey(asset), dg.DagsterEventType.ASSET_MATERIALIZATION
+            )
+        return self._events[asset]
+
+    def external(self, spec: ArtifactSpec, partition: str | None) -> External | None:
+        """Return what ``spec`` reads from outside the store; None where nobody has looked yet.
+
+        Raises:
+            UserError: it cannot be read.
+        """
+        outside = [name for name in _names(spec) if name not in SPECS]
+        if not self._observed or not outside:
+            return External(
+                spec.external_inputs(self.project, partition),
+                spec.external_files(self.project, partition),
+            )
+        inputs: dict[str, str] = {}
+        files: dict[str, str] = {}
+        for name in outside:
+            seen = self._last_seen(name, partition)
+            if seen is None:
+                return None
+            inputs[label(name, partition)] = seen.version
+            files |= seen.files
+        return External(inputs, files)
+
+    def _last_seen(self, asset: str, partition: str | None) -> Observed | None:
+        key = asset, partition
+        if key not in self._seen:
+            self._seen[key] = observations.latest(self.instance, asset, partition)
+        return self._seen[key]
+
+    def changes(self, record: Record, wanted: Lineage, external: External) -> list[Change]:
+        """Return why ``record`` is not of the ``wanted`` lineage, file by file where known."""
+        found = []
+        for change in record.lineage.changes(wanted):
+            files = (
+                file_changes(record.sources, external.files)
+                if change.kind == "input" and change.name in external.inputs
+                else []
+            )
+            found += files if record.sources and external.files and files else [change]
+        return found
+
+
+def _names(spec: ArtifactSpec) -> list[str]:
+    return [dep.asset_key.to_user_string() for dep in spec.deps]

@@ -1,0 +1,52 @@
+"""Who uses the store: any number of runs at once, or whoever removes things from it, alone.
+
+The lock is the system's own (flock), so that it ends with its process, however that ends.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from cyrene_assets.errors import BuildError
+from cyrene_assets.store import disk_errors
+
+_FILE = ".lock"
+
+
+@contextmanager
+def in_use(root: Path) -> Iterator[None]:
+    """Use the store: nothing is removed from it meanwhile; waits for a removal to end."""
+    with _opened(root) as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        yield
+
+
+@contextmanager
+def alone(root: Path) -> Iterator[None]:
+    """Have the store to oneself.
+
+    Raises:
+        BuildError: a run uses it.
+    """
+    with _opened(root) as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise BuildError(
+                f"a run is at work in {root} and may need what would go: wait for it to end, or "
+                "cancel it in the UI"
+            ) from error
+        yield
+
+
+@contextmanager
+def _opened(root: Path) -> Iterator[int]:
+    with disk_errors(root):
+        root.mkdir(parents=True, exist_ok=True)
+        lock = os.open(root / _FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        yield lock
+    finally:
+        os.close(lock)

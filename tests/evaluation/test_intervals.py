@@ -1,0 +1,65 @@
+import numpy as np
+import pytest
+
+from cyrene_assets.evaluation import intervals
+
+
+def test_a_ratio_is_sum_over_sum_and_nothing_is_named() -> None:
+    found = intervals.ratio([1, 2, 3], [2, 2, 4], ["a", "b", "c"])
+    assert found.value == 0.75
+    assert (found.low, found.note) == (None, intervals.TOO_FEW)
+    nothing = intervals.ratio([0.0], [0], ["a"])
+    assert (nothing.value, nothing.note) == (None, "nothing to measure")
+
+
+def test_the_interval_of_a_mean_is_the_textbook_s() -> None:
+    rng = np.random.default_rng(1)
+    values = rng.normal(3, 1, 400)
+    found = intervals.mean(values, np.arange(400))
+    assert found.low is not None
+    assert found.high is not None
+    half = 1.96 * values.std() / 20
+    assert found.high - found.low == pytest.approx(2 * half, rel=0.15)
+    assert found.low < values.mean() < found.high
+
+
+def test_scenes_are_drawn_and_not_answers() -> None:
+    """Ten copies of each answer tell no more than one."""
+    values = np.random.default_rng(2).normal(size=30)
+    once = intervals.mean(values, np.arange(30))
+    often = intervals.mean(np.repeat(values, 10), np.repeat(np.arange(30), 10))
+    assert (once.low, once.high) == pytest.approx((often.low, often.high))
+
+
+def test_a_difference_draws_the_same_scenes_for_both() -> None:
+    values = np.random.default_rng(3).normal(size=50)
+    ones, scenes = np.ones(50), np.arange(50)
+    found = intervals.ratio_difference((values + 1, ones, scenes), (values, ones, scenes))
+    assert (found.value, found.low, found.high) == pytest.approx((1, 1, 1))
+
+
+def test_halves_spread_as_wide_as_the_bootstrap() -> None:
+    values = np.random.default_rng(4).normal(size=200)
+    scenes = np.arange(200)
+    widths = intervals.half_samples(lambda kept: float(values[kept].mean()), scenes)
+    boot = intervals.mean(values, scenes)
+    assert widths is not None
+    assert boot.high is not None
+    assert boot.low is not None
+    assert sum(widths) == pytest.approx(boot.high - boot.low, rel=0.35)
+    assert intervals.half_samples(lambda _: 1.0, [1, 2, 3]) is None
+
+
+def test_auc_counts_pairs() -> None:
+    found = intervals.auc([1.0, 3.0], [0, 1], [2.0, 1.0], [0, 1])
+    assert found.value == (0.5 + 2) / 4
+    assert found.low is None
+    rng = np.random.default_rng(5)
+    whole = intervals.auc(
+        rng.normal(1, 1, 100), np.arange(100), rng.normal(0, 1, 80), np.arange(80)
+    )
+    assert whole.low is not None
+    assert whole.high is not None
+    assert whole.value == pytest.approx(0.76, abs=0.07)
+    assert whole.low < 0.76 < whole.high
+    assert intervals.auc([], [], [1.0], [0]).value is None

@@ -1,0 +1,115 @@
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from cyrene_assets.programs import _front
+
+LANGUAGES = frozenset({"en", "jp"})
+
+
+def ask(
+    monkeypatch: pytest.MonkeyPatch,
+    path: str,
+    body: bytes = b"",
+    *,
+    key: str = "",
+    given: str | None = None,
+    kind: str = "http",
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Send a request in two parts; return what came back, and what reached the server."""
+    monkeypatch.setenv(_front.KEY, key)
+    monkeypatch.setenv(_front.LANGUAGES, "en,jp")
+    reached: dict[str, Any] = {}
+
+    async def server(scope: Any, receive: Any, send: Any) -> None:
+        message = await receive()
+        reached.update(body=message["body"], headers=dict(scope["headers"]), after=await receive())
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    half = len(body) // 2
+    messages = iter(
+        [
+            {"type": "http.request", "body": body[:half], "more_body": True},
+            {"type": "http.request", "body": body[half:], "more_body": False},
+            {"type": "http.disconnect"},
+        ]
+    )
+    headers = [(b"content-length", b"%d" % len(body))]
+    if given is not None:
+        headers.append((b"authorization", given.encode()))
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> Any:
+        return next(messages)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": kind, "path": path, "method": "POST", "headers": headers}
+    asyncio.run(_front.Front(server)(scope, receive, send))
+    return sent, reached
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "language"),
+    [
+        ("cyrene-4B:jp", None, "jp"),
+        ("cyrene-4B:jp", {"language": "en"}, "en"),
+        ("cyrene-4B:jp", {"enable_thinking": True}, "jp"),
+        ("cyrene-4B", None, None),
+        ("cyrene-4B:xx", None, None),
+    ],
+)
+def test_a_model_names_a_language(model: str, options: Any, language: str | None) -> None:
+    request = {"model": model, "messages": []}
+    if options is not None:
+        request["chat_template_kwargs"] = options
+    found = json.loads(_front.with_language(json.dumps(request).encode(), LANGUAGES))
+    assert (found.get("chat_template_kwargs") or {}).get("language") == language
+    assert found["model"] == model
+    for name, value in (options or {}).items():
+        assert found["chat_template_kwargs"][name] == value
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"model": 3}', b"\xff"])
+def test_what_is_no_chat_request_is_left_to_the_server(body: bytes) -> None:
+    assert _front.with_language(body, LANGUAGES) == body
+
+
+def test_the_server_gets_the_whole_request_with_its_length(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    body = json.dumps({"model": "m:jp", "messages": ["é" * 100]}).encode()
+    sent, reached = ask(monkeypatch, "/v1/chat/completions", body)
+    assert sent[0]["status"] == 200
+    assert json.loads(reached["body"])["chat_template_kwargs"] == {"language": "jp"}
+    assert reached["headers"][b"content-length"] == b"%d" % len(reached["body"])
+    assert reached["after"] == {"type": "http.disconnect"}
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/invocations", "/tokenize", "/metrics"])
+@pytest.mark.parametrize("given", [None, "", "Bearer", "Bearer wrong", "Basic secret", "secret"])
+def test_every_path_needs_the_key(
+    monkeypatch: pytest.MonkeyPatch, path: str, given: str | None
+) -> None:
+    sent, reached = ask(monkeypatch, path, b"{}", key="secret", given=given)
+    assert sent[0]["status"] == 401
+    assert not reached
+    assert "key" in json.loads(sent[1]["body"])["error"]["message"]
+
+
+def test_the_key_opens(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent, _ = ask(monkeypatch, "/invocations", b"{}", key="secret", given="bearer secret")
+    assert sent[0]["status"] == 200
+
+
+def test_readiness_needs_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ask(monkeypatch, "/health", key="secret")[0][0]["status"] == 200
+
+
+def test_a_websocket_needs_the_key_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent, reached = ask(monkeypatch, "/v1/realtime", key="secret", kind="websocket")
+    assert sent == [{"type": "websocket.close", "code": 1008}]
+    assert not reached

@@ -1,0 +1,180 @@
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from cyrene_assets.chat import Conversation, answer, connect, printable
+from cyrene_assets.errors import BuildError, UserError
+from cyrene_assets.recipe import load_recipe
+from cyrene_assets.server import free_port
+
+PROFILES = load_recipe("tiny").evaluation.profiles
+PROMPTS = {"en": "You keep the lamp.", "jp": "あなたは灯守り。"}
+
+
+@pytest.fixture
+def talk() -> Conversation:
+    return Conversation(PROMPTS, PROFILES, "en", "adopted")
+
+
+def contents(talk: Conversation) -> list[str]:
+    return [message["content"] for message in talk.request()["messages"]]
+
+
+def test_a_request_carries_prompt_history_and_profile(talk: Conversation) -> None:
+    talk.say("Hello.")
+    talk.heard("Mind the wind.")
+    talk.say("Who are you?")
+    request = talk.request()
+    assert [m["role"] for m in request["messages"]] == ["system", "user", "assistant", "user"]
+    assert contents(talk)[0] == PROMPTS["en"]
+    assert (request["temperature"], request["presence_penalty"]) == (0.5, 1.0)
+    # What OpenAI's interface does not have.
+    assert "top_k" not in request
+    assert request["extra_body"]["top_k"] == 20
+    assert request["extra_body"]["chat_template_kwargs"]["enable_thinking"] is False
+
+
+def test_another_language_keeps_the_history(talk: Conversation) -> None:
+    talk.say("Hello.")
+    talk.heard("Hm?")
+    talk.speak("jp")
+    assert contents(talk) == [PROMPTS["jp"], "Hello.", "Hm?"]
+    with pytest.raises(UserError, match="no language 'xx': there are en, jp"):
+        talk.speak("xx")
+    assert talk.language == "jp"
+
+
+def test_another_profile(talk: Conversation) -> None:
+    talk.sample("legacy")
+    assert talk.request()["temperature"] == 0.1
+    with pytest.raises(UserError, match="no profile 'hot': there are official, legacy, adopted"):
+        talk.sample("hot")
+    assert talk.profile == "legacy"
+
+
+def test_an_answer_can_be_given_again(talk: Conversation) -> None:
+    with pytest.raises(UserError, match="no answer yet"):
+        talk.take_back()
+    talk.say("Hello.")
+    talk.heard("Hm?")
+    talk.take_back()
+    assert contents(talk)[1:] == ["Hello."]
+
+
+def test_a_question_without_an_answer_is_not_kept(talk: Conversation) -> None:
+    talk.say("Hello.")
+    talk.heard("")
+    assert talk.turns == []
+
+
+def test_the_oldest_turns_go_first(talk: Conversation) -> None:
+    for number in range(2):
+        talk.say(f"question {number}")
+        talk.heard(f"answer {number}")
+    assert talk.forget_oldest()
+    assert contents(talk) == [PROMPTS["en"], "question 1", "answer 1"]
+    assert not talk.forget_oldest()
+    assert len(talk.turns) == 2
+
+
+def test_a_transcript_is_saved_once(talk: Conversation, tmp_path: Path) -> None:
+    talk.say("Hello.")
+    talk.heard("Mind the wind.")
+    about = {"model": "cyrene-tiny", "digest": "0" * 16}
+    talk.save(tmp_path / "t.json", about)
+    saved = json.loads((tmp_path / "t.json").read_text(encoding="utf-8"))
+    assert saved["messages"] == talk.request()["messages"]
+    assert (saved["profile"], saved["language"], saved["digest"]) == ("adopted", "en", "0" * 16)
+    talk.save(tmp_path / "t.txt", about)
+    assert "\nassistant: Mind the wind.\n" in (tmp_path / "t.txt").read_text(encoding="utf-8")
+    with pytest.raises(UserError, match=r"t\.json: is there already"):
+        talk.save(tmp_path / "t.json", about)
+    with pytest.raises(UserError, match="cannot be written"):
+        talk.save(tmp_path / "no" / "t.json", about)
+
+
+def test_no_server_is_one_message() -> None:
+    with pytest.raises(UserError, match="no OpenAI-compatible server answers at http://127"):
+        connect(f"http://127.0.0.1:{free_port()}/v1", None)
+
+
+def test_what_a_model_says_does_not_steer_the_terminal() -> None:
+    assert (
+        printable("a\n\tb\x1b[2J\x07é灯")
+        == "a\n\tb\N{REPLACEMENT CHARACTER}[2J\N{REPLACEMENT CHARACTER}é灯"
+    )
+
+
+class Broken(BaseHTTPRequestHandler):
+    """A server that goes away in the midst of an answer."""
+
+    def do_GET(self) -> None:
+        self._reply({"object": "list", "data": [{"id": "m", "object": "model"}]})
+
+    def do_POST(self) -> None:
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if self.headers["Authorization"] != "Bearer right":
+            self._reply({"error": {"message": "no"}}, 401)
+            return
+        if len(asked["messages"]) > 2:
+            self._reply({"error": {"message": "This model's maximum context length is 9"}}, 400)
+            return
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Content-Length", "1000")
+        self.end_headers()
+        piece = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+        choices = [{"index": 0, "delta": {"content": "Mind the "}, "finish_reason": None}]
+        self.wfile.write(f"data: {json.dumps({**piece, 'choices': choices})}\n\n".encode())
+
+    def _reply(self, value: object, status: int = 200) -> None:
+        body = json.dumps(value).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def broken() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Broken) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/v1"
+        server.shutdown()
+
+
+def test_a_server_that_dies_amid_an_answer_is_one_message(talk: Conversation, broken: str) -> None:
+    client, model = connect(broken, "right")
+    assert model == "m"
+    talk.say("Hello.")
+    said: list[str] = []
+    with pytest.raises(BuildError, match=rf"{broken}/ failed in the midst of the answer") as caught:
+        said.extend(answer(client, model, talk))
+    assert said == ["Mind the "]
+    assert "\n" not in str(caught.value)
+
+
+def test_a_wrong_key_is_one_message(talk: Conversation, broken: str) -> None:
+    client, model = connect(broken, None)
+    talk.say("Hello.")
+    with pytest.raises(UserError, match="wants a key: set CYRENE_API_KEY"):
+        list(answer(client, model, talk))
+
+
+def test_what_no_longer_fits_is_forgotten(talk: Conversation, broken: str) -> None:
+    client, model = connect(broken, "right")
+    for text in ("first", "second"):
+        talk.say(text)
+        talk.heard("Hm?")
+    talk.say("third")
+    with pytest.raises(BuildError, match="in the midst of the answer"):
+        list(answer(client, model, talk))
+    assert contents(talk)[1:] == ["third"]

@@ -1,0 +1,84 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pytest
+from jinja2 import meta, sandbox
+
+from cyrene_assets.chat_template import character_template, own_template
+from cyrene_assets.errors import UserError
+
+ORIGINAL = (
+    "{%- for m in messages -%}[{{ m.role }}|{{ m.content }}]{%- endfor -%}"
+    "{%- if enable_thinking -%}think{%- endif -%}"
+)
+PROMPTS = {
+    "en": 'Say "hi", don\'t \\ stop.\n  {{ not.a.variable }} {% raw %} <|x|>',
+    "jp": "あなたは\u2028灯守り。🕯",
+}
+
+
+def render(template: str, messages: list[dict[str, str]], **options: Any) -> str:
+    """Render as transformers and vLLM do."""
+    environment = sandbox.ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
+
+    def raise_exception(message: str) -> None:
+        raise jinja2.exceptions.TemplateError(message)
+
+    environment.globals["raise_exception"] = raise_exception
+    return environment.from_string(template).render(messages=messages, **options)
+
+
+@pytest.fixture
+def template() -> str:
+    return character_template(ORIGINAL, PROMPTS, "en")
+
+
+HELLO = {"role": "user", "content": "Hello."}
+
+
+@pytest.mark.parametrize(
+    ("options", "language"), [({}, "en"), ({"language": "jp"}, "jp"), ({"language": ""}, "en")]
+)
+def test_a_request_without_a_system_message_gets_the_character_s(
+    template: str, options: dict[str, str], language: str
+) -> None:
+    shown = render(template, [HELLO], **options)
+    assert shown == f"[system|{PROMPTS[language]}][user|Hello.]"
+
+
+def test_a_request_with_a_system_message_keeps_it(template: str) -> None:
+    own = {"role": "system", "content": "Be brief."}
+    assert render(template, [own, HELLO], language="jp") == "[system|Be brief.][user|Hello.]"
+
+
+def test_thinking_is_off_unless_asked_for(template: str) -> None:
+    assert "think" not in render(template, [HELLO])
+    assert "think" in render(template, [HELLO], enable_thinking=True)
+
+
+def test_an_unknown_language_is_refused(template: str) -> None:
+    with pytest.raises(jinja2.exceptions.TemplateError, match="language xx is none of en, jp"):
+        render(template, [HELLO], language="xx")
+
+
+def test_servers_see_what_the_template_takes(template: str) -> None:
+    """VLLM passes on only those arguments of a request that a template looks up."""
+    parsed = sandbox.ImmutableSandboxedEnvironment().parse(template)
+    assert {"language", "enable_thinking", "messages"} <= meta.find_undeclared_variables(parsed)
+
+
+def test_a_default_language_without_a_prompt_is_refused() -> None:
+    with pytest.raises(UserError, match="no system prompt in 'fr'"):
+        character_template(ORIGINAL, PROMPTS, "fr")
+
+
+def test_the_model_s_own_template(tmp_path: Path) -> None:
+    (tmp_path / "tokenizer_config.json").write_text("{}")
+    with pytest.raises(UserError, match="has no chat template"):
+        own_template(tmp_path)
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"chat_template": "old"}))
+    assert own_template(tmp_path) == "old"
+    (tmp_path / "chat_template.jinja").write_text("new")
+    assert own_template(tmp_path) == "new"

@@ -1,0 +1,55 @@
+import pytest
+
+from cyrene_assets.quantized import FORMATS, intended_modules, linear_modules, misfits
+
+LAYER = "model.language_model.layers.0"
+SHAPES: dict[str, tuple[int, ...]] = {
+    "model.language_model.embed_tokens.weight": (512, 256),
+    f"{LAYER}.self_attn.q_proj.weight": (256, 256),
+    f"{LAYER}.mlp.down_proj.weight": (256, 512),
+    f"{LAYER}.linear_attn.in_proj_qkv.weight": (512, 256),
+    f"{LAYER}.linear_attn.in_proj_a.weight": (4, 256),
+    f"{LAYER}.linear_attn.conv1d.weight": (512, 1, 4),
+    f"{LAYER}.input_layernorm.weight": (256,),
+    "model.visual.pos_embed.weight": (64, 64),
+    "model.visual.blocks.0.mlp.linear_fc1.weight": (128, 64),
+    "model.visual.blocks.0.mlp.linear_fc1.bias": (128,),
+    "lm_head.weight": (512, 256),
+    "mtp.layers.0.mlp.down_proj.weight": (256, 512),
+}
+SEEDS = ["lm_head", "re:.*visual.*", "re:.*linear_attn.*"]
+
+
+def test_linear_layers_are_matrices_but_for_tables() -> None:
+    assert linear_modules(SHAPES) == [
+        "lm_head",
+        f"{LAYER}.linear_attn.in_proj_a",
+        f"{LAYER}.linear_attn.in_proj_qkv",
+        f"{LAYER}.mlp.down_proj",
+        f"{LAYER}.self_attn.q_proj",
+        "model.visual.blocks.0.mlp.linear_fc1",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("ignore", "left_out"),
+    [
+        ([], set()),
+        (SEEDS, {"lm_head", "fc1", "in_proj_a", "in_proj_qkv"}),
+        (["lm_head", "re:.*visual.*", "re:.*in_proj_[ab]$"], {"lm_head", "fc1", "in_proj_a"}),
+        # A name is the whole name, and an expression matches from the beginning.
+        (["lm", "q_proj", "re:q_proj"], set()),
+    ],
+)
+def test_what_is_ignored_is_not_intended(ignore: list[str], left_out: set[str]) -> None:
+    intended = set(intended_modules(SHAPES, ignore))
+    gone = set(linear_modules(SHAPES)) - intended
+    assert {name.rpartition(".")[2].removeprefix("linear_") for name in gone} == left_out
+
+
+def test_modules_that_cannot_be_divided_into_blocks() -> None:
+    modules = intended_modules(SHAPES, ["lm_head"])
+    small, odd = f"{LAYER}.linear_attn.in_proj_a", "model.visual.blocks.0.mlp.linear_fc1"
+    assert misfits(SHAPES, modules, FORMATS["FP8_BLOCK"]) == [small, odd]
+    # Groups run along a row: few rows are no matter.
+    assert misfits(SHAPES, modules, FORMATS["W4A16"]) == [odd]

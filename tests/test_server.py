@@ -1,0 +1,152 @@
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from cyrene_assets import server
+from cyrene_assets.errors import BuildError, UserError
+from cyrene_assets.processes import exists
+
+# Stands for the interpreter of the serve toolchain: it answers /health, and dies when asked to.
+FAKE = """#!{python}
+import http.server, os, subprocess, sys
+if "--die" in sys.argv:
+    print("ValueError: To serve at least one request, 9 GiB KV cache is needed")
+    sys.exit("RuntimeError: Engine core initialization failed")
+if "--fail" in sys.argv:
+    print("KeyError: 'the cause'")
+    print("see above")
+    sys.exit(3)
+child = subprocess.Popen(["sleep", "600"])
+print(child.pid, os.environ.get("VLLM_API_KEY"), os.environ.get("HF_TOKEN"), flush=True)
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+    def log_message(self, *_):
+        pass
+port = int(sys.argv[sys.argv.index("--port") + 1])
+http.server.HTTPServer(("127.0.0.1", port), Handler).serve_forever()
+"""
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    fake = tmp_path / "python"
+    fake.write_text(FAKE.format(python=sys.executable), encoding="utf-8")
+    fake.chmod(0o755)
+    monkeypatch.setenv("CYRENE_SERVE_PYTHON", str(fake))
+    monkeypatch.delenv(server.KEY_VARIABLE, raising=False)
+    return tmp_path
+
+
+def run(stack: ExitStack, home: Path, *arguments: str, host: str = "127.0.0.1") -> server.Server:
+    port = server.free_port()
+    return stack.enter_context(
+        server.running(
+            home,
+            [*arguments, "--port", str(port)],
+            host=host,
+            port=port,
+            log=home / "logs" / "serve.log",
+            environment={},
+        )
+    )
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+def test_a_server_runs_until_it_is_left_and_nothing_stays(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(server.KEY_VARIABLE, "secret")
+    monkeypatch.setenv("HF_TOKEN", "another")
+    with ExitStack() as stack:
+        found = run(stack, home)
+        assert found.url.startswith("http://127.0.0.1:")
+        assert found.url.endswith("/v1")
+        assert found.died() is None
+        child, key, token = found.log.read_text().split()
+        assert (key, token) == ("secret", "None")
+        # The key is in no command line, which other users of the machine can read.
+        shown = Path(f"/proc/{found.process.pid}/cmdline").read_bytes()
+        assert b"secret" not in shown
+    assert found.process.poll() is not None
+    assert _gone(int(child))
+
+
+def test_a_server_that_dies_says_so(home: Path, stack: ExitStack) -> None:
+    found = run(stack, home)
+    os.kill(found.process.pid, signal.SIGKILL)
+    with pytest.raises(BuildError, match=r"the server was killed by SIGKILL .*more memory"):
+        found.wait()
+    assert "SIGKILL" in str(found.died())
+
+
+def test_memory_that_is_short_is_named(home: Path, stack: ExitStack) -> None:
+    with pytest.raises(BuildError, match="not enough memory to serve this model") as caught:
+        run(stack, home, "--die")
+    assert "serve.log" in str(caught.value)
+
+
+def test_a_server_that_does_not_start_shows_the_cause(home: Path, stack: ExitStack) -> None:
+    with pytest.raises(BuildError, match=r"the server ended; its last lines:\n  \| KeyError"):
+        run(stack, home, "--fail")
+
+
+def test_a_port_that_is_taken_is_one_message(home: Path, stack: ExitStack) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(UserError, match=rf"port {port} \(Address already in use\).*--port"):
+            server.check_port("127.0.0.1", port)
+
+
+def test_an_address_of_another_machine_is_one_message() -> None:
+    with pytest.raises(UserError, match=r"cannot listen on 192\.0\.2\.1"):
+        server.check_port("192.0.2.1", server.free_port())
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.org"])
+def test_beyond_loopback_a_key_is_needed(
+    home: Path, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    with pytest.raises(UserError, match=f"a key is needed: set {server.KEY_VARIABLE}"):
+        server.required_key(host)
+    monkeypatch.setenv(server.KEY_VARIABLE, "secret")
+    assert server.required_key(host) == "secret"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.9", "::1", "localhost"])
+def test_on_loopback_none_is(home: Path, host: str) -> None:
+    assert server.required_key(host) is None
+
+
+@pytest.mark.parametrize(
+    ("host", "asked"),
+    [
+        *(("0.0.0.0", "127.0.0.1"), ("::", "[::1]"), ("::1", "[::1]")),
+        *(("127.0.0.1", "127.0.0.1"), ("localhost", "localhost")),
+    ],
+)
+def test_where_this_machine_reaches_it(host: str, asked: str) -> None:
+    assert server._asked(host) == asked
+
+
+def _gone(process: int) -> bool:
+    for _ in range(100):
+        if not exists(process):
+            return True
+        time.sleep(0.05)
+    return False
