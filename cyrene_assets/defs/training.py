@@ -7,6 +7,7 @@ from dataclasses import replace
 from cyrene_assets import reporting, training
 from cyrene_assets.artifact_asset import Build, Outcome, artifact_asset
 from cyrene_assets.defs import _training_checks as checks
+from cyrene_assets.defs._proof import prove
 from cyrene_assets.defs._shared import picture, read_table
 from cyrene_assets.errors import UserError
 from cyrene_assets.hardware import Hardware
@@ -54,6 +55,7 @@ def _trained(
     described, hardware = base.manifest["measurements"], Hardware.detect()
     report_to = build.project.settings.report_to
     secrets = report_keys(build.project)
+    proof = prove(build, hardware)
     order = reading_order(
         read_table(data, "rows.parquet"),
         packed=packs_on(hardware),
@@ -102,6 +104,7 @@ def _trained(
     curve, chosen = losses.read_losses(log), result["chosen_step"]
     summary = losses.summary(curve.filter(curve["step"] <= chosen))
     first, last = checks.shown(summary.first_eval_loss), checks.shown(summary.last_eval_loss)
+    precision = training.precision(result["command"])
     title = f"{build.spec.name}[{build.key}], recipe {build.project.recipe(build.key).name}"
     drawn = loss_curve_png(
         curve,
@@ -125,10 +128,11 @@ def _trained(
             "memory (GiB)": result["memory_gib"],
             "hardware": devices,
             "started from": result["started_from"],
+            "precision": precision,
             "command": shlex.join(result["command"]),
         },
-        checks=checks.loss_outcomes(summary, expected_fall),
-        measurements=result,
+        checks=[proof, *checks.loss_outcomes(summary, expected_fall)],
+        measurements=result | {"precision": precision},
     )
 
 
@@ -139,7 +143,7 @@ def _trained(
     partitions_def=sizes,
     deps=["base_model", "packed_cpt"],
     params=lambda project, size: project.recipe(size or "").cpt.model_dump(mode="json"),
-    checks=(*checks.LOSS_CHECKS, *checks.TENSOR_CHECKS),
+    checks=(checks.PARITY_CHECK, *checks.LOSS_CHECKS, *checks.TENSOR_CHECKS),
     pool="gpu",
     toolchain=TRAIN,
 )
@@ -164,7 +168,7 @@ def cpt_checkpoint(build: Build) -> Outcome:
     partitions_def=sizes,
     deps=["base_model", "cpt_checkpoint", "packed_sft"],
     params=lambda project, size: project.recipe(size or "").sft.model_dump(mode="json"),
-    checks=(*checks.LOSS_CHECKS, checks.PROMPT_CHECK),
+    checks=(checks.PARITY_CHECK, *checks.LOSS_CHECKS, checks.PROMPT_CHECK),
     pool="gpu",
     toolchain=TRAIN,
 )
