@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import click
 import pytest
 from helpers import CYRENE, ROOT, Command, Sandbox, folders, linked_root
 from mini_corpus import LANGUAGES, dialog, write_corpus, write_jsonl, write_project
@@ -108,6 +109,15 @@ def test_help_and_version_are_quick(cyrene: Command) -> None:
         assert f"  {name}" in done.stdout
     assert cyrene.run("--version").stdout.startswith("cyrene")
     assert not (cyrene.home / "dagster").exists()
+
+
+def test_examples_in_help_texts_stay_as_they_are_written() -> None:
+    for name, command in main.commands.items():
+        text = command.get_help(click.Context(command, info_name=name))
+        assert "\\b" not in text
+        assert "\b" not in text
+    serve = main.commands["serve"]
+    assert "\n  cyrene serve --size 4B\n" in serve.get_help(click.Context(serve))
 
 
 def test_every_server_listens_on_loopback_unless_told_otherwise() -> None:
