@@ -1,16 +1,16 @@
 """``cyrene doctor``: what this machine can do, and what a size needs of it."""
 
 from dataclasses import dataclass, field
-from itertools import takewhile
 from typing import Any
 
+from cyrene_assets import kernels
 from cyrene_assets.card import ServedModel, fit_card, least, nominal
 from cyrene_assets.character import Character
 from cyrene_assets.console import size as shown_size
 from cyrene_assets.errors import CyreneError, UserError
 from cyrene_assets.hardware import Hardware
-from cyrene_assets.machine import gpus_used
-from cyrene_assets.memory import ModelShape, fit, fits, shown, training_memory
+from cyrene_assets.machine import describe_devices, fit_on
+from cyrene_assets.memory import ModelShape, fits, shown, training_memory
 from cyrene_assets.models import model_size
 from cyrene_assets.project import Project
 from cyrene_assets.toolchains import TOOLCHAINS, TRAIN, free_bytes, versions
@@ -21,22 +21,6 @@ DISK_BYTES_PER_PARAMETER = 3 * 2 + 1.4 + 2 * 6
 # Of a model in FP8_BLOCK with the seeds' ignore list, the language model alone: 5.54 GiB measured
 # for 4B.
 _SERVED_BYTES_PER_PARAMETER = 1.42
-# What a GPU cannot train without, or only slowly.
-_KERNELS = {
-    "flash-attn": "flash attention 2, which packing needs",
-    "flash-linear-attention": "linear attention that keeps packed documents apart; without it "
-    "training is 4 to 6 times slower",
-    "liger-kernel": "a fused loss: 13 GB less memory for a pack of 5,120 tokens",
-}
-# What it may do without.
-_EXTRAS = {
-    "causal-conv1d": "nothing where training packs, as it does on a GPU: flash-linear-attention's "
-    "own convolution is used then",
-}
-# The gradients of the gated delta rule are wrong there (flash-linear-attention#640), and
-# flash-linear-attention refuses to compute them.
-_WRONG_TRITON = ((3, 4), (3, 7, 1))
-_HOPPER = 9
 
 
 @dataclass
@@ -90,44 +74,12 @@ def examine(project: Project, size: str | None) -> Examination:
             found.problems.append(
                 f"{error}: run `cyrene toolchain install {toolchain.name}` to make it anew"
             )
-    if hardware.gpus and found.toolchains[TRAIN.name]:
-        _kernels(hardware, found)
+    if found.toolchains[TRAIN.name]:
+        found.problems += kernels.problems(found.toolchains[TRAIN.name], hardware)
+        found.notes += kernels.notes(found.toolchains[TRAIN.name], hardware)
     if size is not None:
         _size_fits(project, size, hardware, found)
     return found
-
-
-def _kernels(hardware: Hardware, found: Examination) -> None:
-    """Look at the train toolchain's kernels: what is missing, and what computes wrongly."""
-    there = found.toolchains[TRAIN.name]
-    for package, brings in _KERNELS.items():
-        if package not in there:
-            found.problems.append(
-                f"the train toolchain has no {package} ({brings}): install it into {TRAIN.name} "
-                "as the README describes"
-            )
-    for package, brings in _EXTRAS.items():
-        if package not in there:
-            found.notes.append(f"the train toolchain has no {package}; it would bring {brings}")
-    triton = there.get("triton", "")
-    least, repaired = _WRONG_TRITON
-    if hardware.capability[0] == _HOPPER and triton and least <= _release(triton) < repaired:
-        found.problems.append(
-            f"Triton {triton} computes wrong gradients of linear attention on Hopper GPUs, and "
-            "flash-linear-attention refuses it: install Triton 3.7.1 or later into "
-            f"{TRAIN.name} (`cyrene toolchain install {TRAIN.name}` brings it)"
-        )
-
-
-def _release(version: str) -> tuple[int, ...]:
-    """Return the numbers of a version; what follows them is left out."""
-    numbers = []
-    for part in version.split("."):
-        digits = "".join(takewhile(str.isdigit, part))
-        if not digits:
-            break
-        numbers.append(int(digits))
-    return tuple(numbers)
 
 
 def _size_fits(project: Project, size: str, hardware: Hardware, found: Examination) -> None:
@@ -159,15 +111,19 @@ def _size_fits(project: Project, size: str, hardware: Hardware, found: Examinati
             "larger GPU, or a smaller size"
         )
     elif layers:
-        devices = gpus_used(hardware, stage.batch_size)
-        chosen = fit(stage, hardware, shape, stage.batch_size // devices)
+        batch, chosen = fit_on(stage, hardware, shape)
         needed = training_memory(
-            stage, shape, checkpointing=chosen.checkpointing, micro_batch=chosen.micro_batch
+            stage,
+            shape,
+            checkpointing=chosen.checkpointing,
+            micro_batch=batch.micro,
+            devices=batch.devices,
         )
         found.notes.append(
-            f"CPT of {size} takes {chosen.micro_batch} of the recipe's {stage.batch_size} packs at "
-            f"a time, gradient checkpointing {'on' if chosen.checkpointing else 'off'}: about "
-            f"{shown(needed)} of the {shown(hardware.memory)} of a GPU"
+            f"CPT of {size} takes {batch.micro} of the recipe's {stage.batch_size} packs at a "
+            f"time, gradient checkpointing {'on' if chosen.checkpointing else 'off'}: about "
+            f"{shown(needed)} of the {shown(hardware.memory)} of a GPU; it trains on "
+            f"{describe_devices(hardware, stage.batch_size)}"
         )
 
 

@@ -22,6 +22,8 @@ _CPU_EVALUATION_BATCH = 4
 _GPU_WORKERS = 4
 # Flash attention 2 and bfloat16 both begin with Ampere.
 _OLDEST_CAPABILITY = (8, 0)
+# The plugin's optimizer of bfloat16 weights (programs._optimizer), by the name that ms-swift knows.
+ROUNDING_OPTIMIZER = "cyrene_adamw"
 
 
 @dataclass(frozen=True)
@@ -69,8 +71,7 @@ def fit_on(stage: "Stage", hardware: Hardware, shape: ModelShape) -> tuple[Batch
     if not hardware.gpus:
         batch = batch_on(hardware, stage.batch_size)
         return batch, Fit(batch.micro, checkpointing=False)
-    share = stage.batch_size // gpus_used(hardware, stage.batch_size)
-    chosen = fit(stage, hardware, shape, share)
+    chosen = fit(stage, hardware, shape, gpus_used(hardware, stage.batch_size))
     return batch_on(hardware, stage.batch_size, chosen.micro_batch), chosen
 
 
@@ -120,7 +121,7 @@ def machine_arguments(stage: "Stage", hardware: Hardware, shape: ModelShape) -> 
             "(Ampere) or later; train on another GPU, or hide this one with CUDA_VISIBLE_DEVICES="
         )
     return (
-        *("--torch_dtype", "bfloat16", "--bf16", "true", "--fp16", "false"),
+        *_precision(stage),
         *("--attn_impl", "flash_attention_2"),
         *("--packing", "true"),
         *("--padding_free", "true"),
@@ -133,4 +134,17 @@ def machine_arguments(stage: "Stage", hardware: Hardware, shape: ModelShape) -> 
         *("--gradient_checkpointing", str(chosen.checkpointing).lower()),
         *("--dataloader_num_workers", str(_GPU_WORKERS)),
         *("--dataset_num_proc", str(_GPU_WORKERS)),
+    )
+
+
+def _precision(stage: "Stage") -> Sequence[str]:
+    """Return what a GPU keeps weights in; the arithmetic is in bfloat16 either way.
+
+    An adapter's weights are in float32 (PEFT), on top of a frozen model in bfloat16.
+    """
+    masters = stage.tuner == "full" and stage.master_weights
+    return (
+        *("--torch_dtype", "float32" if masters else "bfloat16"),
+        *("--bf16", "true", "--fp16", "false"),
+        *(("--optimizer", ROUNDING_OPTIMIZER) if stage.tuner == "full" and not masters else ()),
     )

@@ -16,8 +16,9 @@ from cyrene_assets.hardware import GIB, Hardware
 if TYPE_CHECKING:
     from cyrene_assets.recipe import Stage
 
-# Bytes of kept activations per token, layer and hidden unit: all of them, or a layer's input alone.
-_ACTIVATION_BYTES = 53.6
+# Bytes of kept activations per token, layer and hidden unit: all of them (an adapter's matrices
+# keep their inputs in float32 besides), or a layer's input alone.
+_ACTIVATION_BYTES, _ADAPTER_BYTES = 53.6, 72.0
 _CHECKPOINT_BYTES = 2.4
 # Weights, gradients and two moments in bfloat16; with float32 masters all of them in float32, and
 # the bfloat16 copies that autocast keeps of the weights. Of a frozen model the weights alone.
@@ -66,35 +67,43 @@ def training_memory(
     *,
     checkpointing: bool,
     micro_batch: int = 1,
-    masters: bool = False,
+    devices: int = 1,
 ) -> int:
-    """Return the estimated peak memory of training on one GPU in bytes.
+    """Return the estimated peak memory of a training on each of its GPUs in bytes.
 
-    ``masters`` is full fine-tuning with float32 weights, gradients and moments. A shape without
-    layers and hidden size gives weights, gradients and optimizer alone: a lower bound.
+    Several devices exchange gradients through buckets, as large as the gradients once more.
+    A shape without layers and hidden size gives weights, gradients and optimizer alone: a lower
+    bound.
     """
     full = stage.tuner == "full"
+    masters = full and stage.master_weights
     states = (_BYTES_MASTERS if masters else _BYTES_FULL) if full else _BYTES_FROZEN
+    if full and devices > 1:
+        states += 4 if masters else 2
     tokens = stage.sequence_length * micro_batch
-    kept = _CHECKPOINT_BYTES if checkpointing else _ACTIVATION_BYTES
+    kept = _ACTIVATION_BYTES if full else _ADAPTER_BYTES
+    if checkpointing:
+        kept = _CHECKPOINT_BYTES
     embedding = shape.vocabulary * shape.hidden_size * _LOGIT_BYTES if full else 0
     logits = loss_chunk(tokens, shape) * shape.vocabulary * _LOGIT_BYTES
     activations = tokens * shape.layers * shape.hidden_size * kept
     return round(shape.parameters * states + embedding + logits + activations) + _OVERHEAD
 
 
-def fit(stage: "Stage", hardware: Hardware, shape: ModelShape, share: int) -> Fit:
-    """Return the fastest way of training that fits the smallest GPU.
+def fit(stage: "Stage", hardware: Hardware, shape: ModelShape, devices: int) -> Fit:
+    """Return the fastest way of training on so many GPUs that fits the smallest of them.
 
-    ``share`` is a GPU's part of the effective batch: the micro-batch divides it, so that the batch
-    of the recipe is kept. Without checkpointing and with the most sequences at a time where they
+    The micro-batch divides a GPU's part of the effective batch, so that the batch of the recipe is
+    kept. Without checkpointing and with the most sequences at a time where they
     fit, else one at a time with checkpointing.
     """
-    usable = hardware.memory * _USABLE
+    share = stage.batch_size // devices
     most = max(1, _LARGEST_MICRO_TOKENS // stage.sequence_length)
     for micro in range(min(share, most, 4), 0, -1):
-        needed = training_memory(stage, shape, checkpointing=False, micro_batch=micro)
-        if share % micro == 0 and needed <= usable:
+        needed = training_memory(
+            stage, shape, checkpointing=False, micro_batch=micro, devices=devices
+        )
+        if share % micro == 0 and fits(needed, hardware):
             return Fit(micro, checkpointing=False)
     return Fit(1, checkpointing=True)
 

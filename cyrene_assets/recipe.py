@@ -75,6 +75,11 @@ class Stage(Strict):
     adam_beta1: float = Field(gt=0, lt=1, description="AdamW's decay of the first moment")
     adam_beta2: float = Field(gt=0, lt=1, description="AdamW's decay of the second moment")
     adam_epsilon: float = Field(gt=0, description="Added to AdamW's denominator")
+    master_weights: bool = Field(
+        default=False,
+        description="Full training on a GPU keeps weights, gradients and moments in float32, at "
+        "10 bytes more a parameter; else in bfloat16, rounded up or down by chance",
+    )
     max_grad_norm: float = Field(gt=0, description="Gradients are clipped to this norm")
     evaluations: int = Field(ge=1, description="Evenly spaced evaluations after the first one")
     checkpoint: str = Field(

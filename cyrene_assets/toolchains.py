@@ -77,7 +77,8 @@ TRAIN = Toolchain(
     "train-cuda.txt",
     (
         *("ms-swift", "llmcompressor", "torch", "transformers", "peft", "compressed-tensors"),
-        *("flash-attn", "flash-linear-attention", "causal-conv1d", "liger-kernel", "triton"),
+        *("flash-attn", "flash-attn-4", "flash-linear-attention", "fla-core", "causal-conv1d"),
+        *("liger-kernel", "torchao", "triton"),
     ),
 )
 SERVE = Toolchain(

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from cyrene_assets.hardware import Hardware
-from cyrene_assets.machine import gpus_used, machine_arguments
+from cyrene_assets.machine import ROUNDING_OPTIMIZER, gpus_used, machine_arguments
 from cyrene_assets.memory import ModelShape
 from cyrene_assets.reporting import report_options
 
@@ -165,6 +165,15 @@ def training_environment(
 def program_environment(report_to: Sequence[str]) -> Mapping[str, str]:
     """Return the environment of a training program: no hub, and no report but what is asked for."""
     return {k: v for k, v in OFFLINE_ENV.items() if k != "WANDB_MODE" or "wandb" not in report_to}
+
+
+def precision(command: Sequence[str]) -> str:
+    """Return, for a person, what a training command keeps trained weights in, and how."""
+    if "lora" in command:
+        return "the adapter in float32"
+    if ROUNDING_OPTIMIZER in command:
+        return "weights and moments in bfloat16, rounded up or down by chance"
+    return "weights and moments in float32"
 
 
 def evaluation_share(evaluations: int) -> float:

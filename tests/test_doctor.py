@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cyrene_assets import doctor
+from cyrene_assets import doctor, kernels
 from cyrene_assets.errors import UserError
 from cyrene_assets.hardware import GIB, Gpu, Hardware
 from cyrene_assets.project import PROJECT_ROOT, Project
@@ -79,35 +79,12 @@ def test_a_gpu_without_kernels_is_told_what_it_misses(
     have(monkeypatch, H200)
     found = doctor.examine(project, "tiny")
     assert "NVIDIA H200 (140 GiB, sm_90), driver 580.1" in found.hardware
-    for package in ("flash-attn", "flash-linear-attention", "liger-kernel"):
-        assert sum(f"has no {package} (" in problem for problem in found.problems) == 1
-    (note,) = found.notes
-    assert "has no causal-conv1d; it would bring nothing where training packs" in note
-    assert f"note: {note}" in found.as_text().splitlines()
-
-
-@pytest.mark.parametrize(
-    ("triton", "gpu", "wrong"),
-    [
-        ("3.6.0", H200, True),
-        ("3.7.0", H200, True),
-        ("3.4.0+git1", H200, True),
-        ("3.7.1", H200, False),
-        ("3.8.0", H200, False),
-        ("3.3.1", H200, False),
-        ("3.6.0", LITTLE, False),
-    ],
-)
-def test_a_triton_that_computes_wrong_gradients(
-    project: Project, monkeypatch: pytest.MonkeyPatch, triton: str, gpu: Gpu, wrong: bool
-) -> None:
-    have(monkeypatch, gpu)
-    monkeypatch.setattr(doctor, "versions", lambda *_: {"triton": triton})
-    problems = [p for p in doctor.examine(project, None).problems if "wrong gradients" in p]
-    assert len(problems) == wrong
-    for problem in problems:
-        assert f"Triton {triton} " in problem
-        assert "install Triton 3.7.1 or later" in problem
+    there = found.toolchains["train"]
+    hardware = Hardware((H200,))
+    assert set(kernels.problems(there, hardware)) <= set(found.problems)
+    assert sum("has no flash-attn (" in problem for problem in found.problems) == 1
+    assert found.notes == kernels.notes(there, hardware)
+    assert f"note: {found.notes[0]}" in found.as_text().splitlines()
 
 
 def test_memory_is_compared_with_the_smallest_gpu(
@@ -125,7 +102,7 @@ def test_it_says_how_a_size_trains_here(project: Project, monkeypatch: pytest.Mo
     have(monkeypatch, H200)
     (note,) = [note for note in doctor.examine(project, "4B").notes if note.startswith("CPT")]
     assert "gradient checkpointing off: about " in note
-    assert note.endswith(" of the 140 GiB of a GPU")
+    assert " of the 140 GiB of a GPU; it trains on NVIDIA H200 (140 GiB" in note
 
 
 def memory_problems(project: Project, size: str) -> list[str]:

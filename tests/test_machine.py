@@ -44,7 +44,12 @@ def test_as_many_gpus_as_divide_the_batch(count: int, batch: int, used: int) -> 
 
 @pytest.mark.parametrize(
     ("count", "memory", "batch"),
-    [(1, 140, Batch(4, 6, 1)), (1, 96, Batch(2, 12, 1)), (2, 96, Batch(2, 6, 2))],
+    [
+        (1, 140, Batch(4, 6, 1)),
+        (1, 96, Batch(2, 12, 1)),
+        (2, 96, Batch(2, 6, 2)),
+        (2, 140, Batch(3, 4, 2)),
+    ],
 )
 def test_as_many_packs_at_a_time_as_fit(count: int, memory: int, batch: Batch) -> None:
     assert fit_on(load_recipe("seed-v2").cpt, machine(count, memory), QWEN_4B)[0] == batch

@@ -5,7 +5,7 @@ import pytest
 
 from cyrene_assets.errors import BuildError
 from cyrene_assets.hardware import GIB, Gpu, Hardware
-from cyrene_assets.machine import batch_on, optimizer_steps, packs_on
+from cyrene_assets.machine import ROUNDING_OPTIMIZER, batch_on, optimizer_steps, packs_on
 from cyrene_assets.memory import ModelShape
 from cyrene_assets.recipe import Stage, load_recipe
 from cyrene_assets.reporting import report_environment
@@ -18,6 +18,7 @@ from cyrene_assets.training import (
     evaluation_share,
     finetune_command,
     merge_command,
+    precision,
     pretrain_command,
     program_environment,
     training_environment,
@@ -149,6 +150,32 @@ def test_activations_are_recomputed_unless_memory_is_ample(
     hardware: Hardware, checkpointing: bool
 ) -> None:
     assert cpt(hardware)["gradient_checkpointing"] == str(checkpointing).lower()
+
+
+def test_bfloat16_weights_are_rounded_by_chance() -> None:
+    given = cpt(H200)
+    assert (given["torch_dtype"], given["optimizer"]) == ("bfloat16", ROUNDING_OPTIMIZER)
+    assert "optimizer" not in cpt(CPU)
+    assert "optimizer" not in sft(H200)
+
+
+def test_master_weights_are_in_float32_and_need_no_rounding() -> None:
+    given = cpt(H200, SEED.cpt.model_copy(update={"master_weights": True}))
+    assert (given["torch_dtype"], given["bf16"]) == ("float32", "true")
+    assert "optimizer" not in given
+    assert int(given["per_device_train_batch_size"]) < int(cpt(H200)["per_device_train_batch_size"])
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (["swift", "pt", "--tuner_type", "full", "--optimizer", ROUNDING_OPTIMIZER], "by chance"),
+        (["swift", "pt", "--tuner_type", "full"], "weights and moments in float32"),
+        (["swift", "sft", "--tuner_type", "lora"], "the adapter in float32"),
+    ],
+)
+def test_what_weights_are_kept_in_is_said(command: list[str], said: str) -> None:
+    assert said in precision(command)
 
 
 def test_cpt_may_train_an_adapter() -> None:

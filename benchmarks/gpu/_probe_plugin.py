@@ -1,11 +1,13 @@
 """ms-swift plugin of the GPU benchmarks: seconds, losses and peak memory of each step.
 
 Environment: ``PROBE_OUT`` (the JSON file to write), ``PROBE_CAP_GIB`` (memory that the process may
-take), ``PROBE_PROFILE`` (1: milliseconds of each GPU kernel in the last step).
+take), ``PROBE_PROFILE`` (1: milliseconds of each GPU kernel in the last step), ``PROBE_LOCK`` (a
+file: of several processes that load at the same time one trains).
 """
 
 # ruff: noqa: TID251 - runs in the train toolchain
 
+import fcntl
 import json
 import os
 import sys
@@ -29,16 +31,31 @@ class Probe(TrainerCallback):  # type: ignore[misc]
 
     def __init__(self, args: Any, trainer: Any) -> None:
         super().__init__(args, trainer)
-        self.found: dict[str, Any] = {"seconds": [], "peak_bytes": [], "losses": []}
+        self.found: dict[str, Any] = {"seconds": [], "tokens": [], "peak_bytes": [], "losses": []}
         self.started = 0.0
+        self.tokens = 0
+        self.lock: Any = None
         self.profiler: Any = None
 
     def on_train_begin(self, *_: Any, **__: Any) -> None:
-        """Set the limit on memory."""
+        """Wait for the GPU, set the limit on memory, count tokens from now on."""
+        if os.environ.get("PROBE_LOCK"):
+            # Held until this process ends, and its memory is free.
+            self.lock = Path(os.environ["PROBE_LOCK"]).open("w")  # noqa: SIM115
+            fcntl.flock(self.lock, fcntl.LOCK_EX)
         cap = os.environ.get("PROBE_CAP_GIB")
         if cap:
             total = torch.cuda.get_device_properties(0).total_memory
             torch.cuda.set_per_process_memory_fraction(float(cap) * GIB / total)
+        self.found["devices"] = self.args.world_size
+        plain = self.trainer.training_step
+
+        def counted(model: Any, inputs: Any, *rest: Any, **words: Any) -> Any:
+            mask = inputs.get("attention_mask")
+            self.tokens += int(mask.sum()) if mask is not None else inputs["input_ids"].numel()
+            return plain(model, inputs, *rest, **words)
+
+        self.trainer.training_step = counted
 
     def on_step_begin(self, _args: Any, state: Any, *_: Any, **__: Any) -> None:
         """Start the clock."""
@@ -50,6 +67,7 @@ class Probe(TrainerCallback):  # type: ignore[misc]
         if os.environ.get("PROBE_PROFILE") and state.global_step == state.max_steps - 1:
             self.profiler = torch.profiler.profile()
             self.profiler.__enter__()
+        self.tokens = 0
         self.started = time.perf_counter()
 
     def on_step_end(self, *_: Any, **__: Any) -> None:
@@ -59,6 +77,7 @@ class Probe(TrainerCallback):  # type: ignore[misc]
             self.found["peak_bytes"].append(torch.cuda.max_memory_allocated())
             self.found["reserved_bytes"] = torch.cuda.max_memory_reserved()
         self.found["seconds"].append(time.perf_counter() - self.started)
+        self.found["tokens"].append(self.tokens * self.args.world_size)
         if self.profiler is not None:
             self.profiler.__exit__(None, None, None)
             self.found["profile_ms"] = _kernel_times(self.profiler)
@@ -74,6 +93,8 @@ class Probe(TrainerCallback):  # type: ignore[misc]
             self._write()
 
     def _write(self) -> None:
+        if self.args.process_index:
+            return
         Path(os.environ["PROBE_OUT"]).write_text(json.dumps(self.found), encoding="utf-8")
 
 

@@ -7,26 +7,35 @@ swift runs under the Python that CYRENE_TRAIN_PYTHON names.
 
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from cyrene_assets import training
 from cyrene_assets.hardware import GIB, Hardware
 from cyrene_assets.memory import ModelShape
+from cyrene_assets.programs._swift import swift_process
+from cyrene_assets.programs._worker import PARENT
 from cyrene_assets.recipe import load_recipe
 
 PLUGIN = Path(__file__).with_name("_probe_plugin.py")
+WITHOUT = Path(__file__).with_name("without")
 ROOT = Path(__file__).parents[2]
+# Of a card's memory CUDA itself takes so much.
+CONTEXT_GIB = 0.8
 SHAPES = {"4B": ModelShape(4_205_751_296, 32, 2560), "2B": ModelShape(1_881_825_088, 24, 2048)}
 SMALL = ModelShape(200_000_000, 8, 1024, 8320)
 ROWS_TO_VALIDATE = 16
 
 Change = dict[str, str | None]
 CHECKPOINTING: Change = {"--gradient_checkpointing": "true"}
+# Weights rounded to the nearest bfloat16: what ms-swift does of itself.
+NEAREST: Change = {"--optimizer": None}
+# Documents one beside the other, filled up to the longest.
 UNPACKED: Change = {
     **dict.fromkeys(("--packing", "--padding_free", "--packing_length", "--packing_strategy")),
     "--packing_num_proc": None,
@@ -36,6 +45,8 @@ UNPACKED: Change = {
     "--gradient_accumulation_steps": "2",
     "--gradient_checkpointing": "false",
 }
+FLASH: Change = {"--attn_impl": "flash_attention_2"}
+LINEAR = "fla,causal_conv1d"
 UNEVALUATED: Change = {
     "--eval_on_start": "false",
     "--eval_strategy": "no",
@@ -49,15 +60,21 @@ UNEVALUATED: Change = {
 class Training:
     """A training: ``change`` replaces arguments of the project's command, None drops one.
 
-    With ``program`` it runs through the project's program, evaluated and saved.
+    ``texts`` are rows of DATA other than the stage's. ``settings`` are other values of the stage.
+    ``card`` is the memory in GiB of a smaller GPU that it is planned for and held to. ``without``
+    hides packages. With ``program`` it runs through the project's program, evaluated and saved.
     """
 
     model: str = "4B"
     stage: str = "cpt"
+    texts: str | None = None
     batch: int = 24
     steps: int = 3
+    settings: dict[str, Any] = field(default_factory=dict)
     change: Change = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
+    card: float | None = None
+    without: str = ""
     program: bool = False
 
 
@@ -69,35 +86,40 @@ def micro(packs: int, batch: int = 8) -> Change:
     }
 
 
+def unpacked(change: Change, without: str) -> Training:
+    """A pack's documents by themselves."""
+    return Training(batch=1, steps=3, change=UNPACKED | NEAREST | change, without=without)
+
+
 TRAININGS = {
-    "chosen": Training(),
+    "chosen": Training(texts="start", steps=6),
+    "nearest": Training(change=NEAREST),
     "program": Training(program=True),
     "micro_1": Training(batch=8, steps=4, change=micro(1)),
     "micro_2": Training(batch=8, steps=4, change=micro(2)),
+    "micro_3": Training(batch=6, change=micro(3, 6)),
     "micro_4": Training(batch=8, steps=4, change=micro(4)),
     "checkpointing": Training(batch=8, change=micro(1) | CHECKPOINTING),
     "profile": Training(batch=2, change=micro(1, 2), environment={"PROBE_PROFILE": "1"}),
-    "4B_in_94_GiB": Training(batch=8, change=micro(2), environment={"PROBE_CAP_GIB": "94"}),
-    "2B_in_31_GiB": Training(
-        "2B", batch=8, change=micro(1) | CHECKPOINTING, environment={"PROBE_CAP_GIB": "31"}
-    ),
-    "float32_masters": Training(
-        batch=8, change=micro(1) | CHECKPOINTING | {"--torch_dtype": "float32"}
-    ),
-    "sft": Training(stage="sft", batch=3, steps=4),
-    "none": Training(batch=1, steps=1, change=UNPACKED),
-    "flash_attention": Training(
-        batch=1, steps=1, change=UNPACKED | {"--attn_impl": "flash_attention_2"}
-    ),
+    "4B_in_96_GB": Training(batch=8, card=95.6),
+    "2B": Training("2B", batch=8, steps=4, change=micro(1)),
+    "2B_in_32_GB": Training("2B", batch=8, card=31.8),
+    "masters": Training(batch=8, settings={"master_weights": True}),
+    "sft": Training(stage="sft", batch=3, steps=5),
+    "none": unpacked({}, f"flash_attn,liger_kernel,{LINEAR}"),
+    "flash_attention": unpacked(FLASH, f"liger_kernel,{LINEAR}"),
+    "linear_attention": unpacked({}, "flash_attn,liger_kernel"),
+    "both_unpacked": unpacked(FLASH, "liger_kernel"),
 }
 
 
 def rows(made: Training, data: Path, folder: Path) -> None:
     """Write as many packs of rows as the training needs, and a few to validate on."""
     packs = made.batch * made.steps
-    lines = (data / f"{made.stage}.jsonl").read_text(encoding="utf-8").splitlines()
+    source = data / f"{made.texts or made.stage}.jsonl"
+    lines = source.read_text(encoding="utf-8").splitlines()
     if packs > len(lines):
-        raise SystemExit(f"{packs} packs are wanted and {data} has {len(lines)}")
+        raise SystemExit(f"{packs} packs are wanted and {source} has {len(lines)}")
     texts = [row for line in lines[:packs] for row in json.loads(line)]
     if made.stage == "cpt":
         texts = [[{"role": "assistant", "content": text}] for text in texts]
@@ -106,16 +128,25 @@ def rows(made: Training, data: Path, folder: Path) -> None:
             file.writelines(json.dumps({"messages": messages}) + "\n" for messages in chosen)
 
 
+def data_of(folder: Path) -> training.Data:
+    """Return the files that :func:`rows` writes."""
+    return training.Data(folder / "train.jsonl", folder / "validation.jsonl", folder)
+
+
 def command(made: Training, hardware: Hardware, models: Path, folder: Path) -> list[str]:
     """Return the project's command for a stage of `seed-v2` with the training's changes."""
     stage = getattr(load_recipe("seed-v2"), made.stage)
-    stage = stage.model_copy(update={"batch_size": made.batch, "evaluations": 1})
+    update = {"batch_size": made.batch, "evaluations": 1, **made.settings}
+    stage = stage.model_copy(update=update)
+    if made.card and hardware.gpus:
+        gpu = replace(hardware.gpus[0], memory=round(made.card * GIB))
+        hardware = Hardware((gpu,), hardware.driver)
     make = training.pretrain_command if made.stage == "cpt" else training.finetune_command
     words = make(
         stage,
         hardware,
         model=models / made.model,
-        data=training.Data(folder / "train.jsonl", folder / "validation.jsonl", folder),
+        data=data_of(folder),
         work=folder,
         shape=SHAPES.get(made.model, SMALL),
     )
@@ -148,13 +179,15 @@ def run(name: str, made: Training, hardware: Hardware, models: Path, data: Path,
         folder = Path(scratch)
         rows(made, data, folder)
         words = command(made, hardware, models, folder)
-        module = {"pt": "swift.cli.pt", "sft": "swift.cli.sft"}[words[1]]
-        arguments = ["-m", module, *words[2:]]
+        environment = training.training_environment(hardware, made.batch, data_of(folder))
+        # A bare command evaluates as ms-swift does.
+        del environment[training.VALIDATION]
+        arguments = swift_process(words, environment)[1:]
         if made.program:
             (folder / "out").mkdir()
             extras: dict[str, Any] = {
                 "command": words,
-                "environment": {},
+                "environment": environment,
                 "base": str(models / made.model),
                 "merge": None,
                 "steps": made.steps,
@@ -165,17 +198,19 @@ def run(name: str, made: Training, hardware: Hardware, models: Path, data: Path,
             }
             (folder / "extras.json").write_text(json.dumps(extras), encoding="utf-8")
             arguments = ["-m", "cyrene_assets.programs.pretrain", str(folder / "extras.json")]
+        paths = [str(ROOT), *([str(WITHOUT)] if made.without else [])]
+        cap = {"PROBE_CAP_GIB": str(made.card - CONTEXT_GIB)} if made.card else {}
         done = subprocess.run(
             [python, *arguments],
             env={
                 **os.environ,
                 **training.OFFLINE_ENV,
-                **({} if hardware.gpus else training.CPU_ENV),
-                "PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True",
-                "PYTHONPATH": os.pathsep.join(
-                    filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))
-                ),
+                **environment,
+                "PYTHONPATH": os.pathsep.join([*paths, os.environ.get("PYTHONPATH", "")]),
+                PARENT: str(os.getpid()),
                 "PROBE_OUT": str(result),
+                "WITHOUT": made.without,
+                **cap,
                 **made.environment,
             },
             capture_output=True,
@@ -183,13 +218,13 @@ def run(name: str, made: Training, hardware: Hardware, models: Path, data: Path,
             check=False,
         )
     found: dict[str, Any] = json.loads(result.read_text("utf-8")) if result.is_file() else {}
+    (out / f"{name}.log").write_text(done.stdout[-20000:] + done.stderr[-20000:], encoding="utf-8")
     if done.returncode or not found:
         raise SystemExit(f"{name}: {done.stdout[-3000:]}\n{done.stderr[-1000:]}")
-    length = 5120 if made.stage == "cpt" else 8190
-    steady = sum(found["seconds"][1:]) or float("nan")
-    share = 1 - 1 / len(found["seconds"])
-    found["tokens_per_second"] = made.batch * made.steps * length * share / steady
-    found |= {"hardware": hardware.describe(), "training": asdict(made)}
+    # The first step compiles kernels.
+    speeds = [t / s for t, s in zip(found["tokens"], found["seconds"], strict=True)]
+    found["tokens_per_second"] = statistics.median(speeds[1:] or speeds)
+    found |= {"hardware": hardware.describe(), "training": asdict(made), "command": words}
     result.write_text(json.dumps(found), encoding="utf-8")
     peak = max(found["peak_bytes"], default=0) / GIB
     print(f"| {name} | {found['tokens_per_second']:,.0f} | {peak:.1f} |", flush=True)

@@ -153,7 +153,11 @@ def _stage(
         environment[training.KEEP_STEP] = f"LAST_STEP_OF_PASS_{stage.checkpoint[6:]}"
     batch, chosen = fit_on(stage, hardware, shape)
     needed = training_memory(
-        stage, shape, checkpointing=chosen.checkpointing, micro_batch=chosen.micro_batch
+        stage,
+        shape,
+        checkpointing=chosen.checkpointing,
+        micro_batch=batch.micro,
+        devices=batch.devices,
     )
     return {
         "asset": made,

@@ -26,6 +26,11 @@ TENSOR_CHECKS = (
         blocking=True,
     ),
 )
+PARITY_CHECK = Check(
+    "packed_documents_stay_apart",
+    "On the GPU at hand a document in a pack has the logits and gradients that it has alone.",
+    blocking=True,
+)
 PROMPT_CHECK = Check(
     "prompts_match_serving",
     "The prompts of real rows in training are those that serving renders, byte for byte.",

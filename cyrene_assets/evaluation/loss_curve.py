@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from cyrene_assets.evaluation.losses import finite_only
 from cyrene_assets.evaluation.metrics import GAP_RED_FLAG
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def loss_curve_png(
     """
     from matplotlib.figure import Figure
 
-    finite = losses.with_columns(_finite("loss"), _finite("eval_loss"))
+    finite = losses.with_columns(finite_only("loss"), finite_only("eval_loss"))
     training, evaluations = finite.drop_nulls("loss"), finite.drop_nulls("eval_loss")
     figure = Figure(figsize=(8, 4), dpi=200, facecolor="white")
     figure.set_layout_engine("constrained", w_pad=0.12, h_pad=0.12)
@@ -42,7 +43,7 @@ def loss_curve_png(
     _training(axes, training)
     _validation(axes, evaluations)
     if languages is not None:
-        _languages(axes, languages.with_columns(_finite("eval_loss")).drop_nulls("eval_loss"))
+        _languages(axes, languages.with_columns(finite_only("eval_loss")).drop_nulls("eval_loss"))
     if checkpoint is not None:
         _checkpoint(axes, checkpoint, evaluations)
     for number, step in enumerate(passes, start=1):
@@ -131,7 +132,3 @@ def _checkpoint(axes: "Axes", checkpoint: int, evaluations: pl.DataFrame) -> Non
     height = at_step["eval_loss"].to_list() or [math.nan]
     axes.plot([checkpoint], height, "D", color="white", markeredgecolor=INK, markeredgewidth=1.6,
               markersize=8, zorder=5, label=f"checkpoint (step {checkpoint:,})")  # fmt: skip
-
-
-def _finite(column: str) -> pl.Expr:
-    return pl.when(pl.col(column).is_finite()).then(pl.col(column)).alias(column)

@@ -117,7 +117,7 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
 
 def summary(losses: pl.DataFrame) -> LossSummary:
     """Sum up the losses of `read_losses`."""
-    finite = losses.with_columns(_finite("loss"), _finite("eval_loss"))
+    finite = losses.with_columns(finite_only("loss"), finite_only("eval_loss"))
     evaluations = finite.drop_nulls("eval_loss")
     train_loss = _last_interval_loss(finite, evaluations)
     last = evaluations["eval_loss"].last() if len(evaluations) else None
@@ -144,7 +144,8 @@ def _last_interval_loss(losses: pl.DataFrame, evaluations: pl.DataFrame) -> floa
     return _float(losses["loss"].mean())
 
 
-def _finite(column: str) -> pl.Expr:
+def finite_only(column: str) -> pl.Expr:
+    """Return a column with null for what is NaN or infinite."""
     return pl.when(pl.col(column).is_finite()).then(pl.col(column)).alias(column)
 
 

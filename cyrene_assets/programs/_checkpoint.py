@@ -4,6 +4,7 @@ Nothing here imports torch before a tensor is read, so that verifying a folder c
 """
 
 import json
+import math
 import os
 import shutil
 from dataclasses import dataclass
@@ -16,7 +17,6 @@ INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
 DTYPES = {"F32": "float32", "BF16": "bfloat16", "F16": "float16", "F8_E4M3": "float8_e4m3fn"}
 
-_DTYPE_BYTES = {"F64": 8, "I64": 8, "F32": 4, "I32": 4, "BF16": 2, "F16": 2, "I16": 2}
 _HEADER_LIMIT = 100_000_000
 CODE_AND_PICKLES = {
     *(".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".dill", ".joblib", ".npy", ".npz"),
@@ -47,10 +47,7 @@ class Tensor:
     @property
     def elements(self) -> int:
         """Return the number of elements."""
-        count = 1
-        for size in self.shape:
-            count *= size
-        return count
+        return math.prod(self.shape)
 
 
 def read_header(path: Path) -> dict[str, Json]:

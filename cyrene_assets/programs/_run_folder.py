@@ -33,9 +33,9 @@ def checkpoints(run: Path) -> dict[int, Path]:
     """Return the complete checkpoints of a run by step: those whose last file has been written."""
     found = {}
     for folder in run.glob("checkpoint-*"):
-        step = folder.name.rpartition("-")[2]
-        if step.isdigit() and not folder.is_symlink() and _state(folder) is not None:
-            found[int(step)] = folder
+        step = _step(folder)
+        if step >= 0 and not folder.is_symlink() and _state(folder) is not None:
+            found[step] = folder
     return dict(sorted(found.items()))
 
 

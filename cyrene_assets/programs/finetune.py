@@ -4,6 +4,7 @@ Parameters: those of ``pretrain``, with ``command`` from
 :func:`cyrene_assets.training.finetune_command` and without ``base``.
 """
 
+import math
 import shutil
 from pathlib import Path
 
@@ -29,19 +30,12 @@ def main(program: Program) -> dict[str, Json]:
     write_json(out / CONFIG, dict(sorted(config.items())))
     write_records(out, trained, program.extras["command"])
     header = read_header(out / WEIGHTS)
-    elements = sum(_product(entry["shape"]) for entry in header.values())
+    elements = sum(math.prod(entry["shape"]) for entry in header.values())
     return trained.result | {"adapter_tensors": len(header), "adapter_parameters": elements}
 
 
 def _ordered(modules: Json) -> Json:
     return sorted(modules) if isinstance(modules, list) else modules
-
-
-def _product(shape: list[int]) -> int:
-    count = 1
-    for size in shape:
-        count *= size
-    return count
 
 
 if __name__ == "__main__":

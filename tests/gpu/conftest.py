@@ -1,9 +1,12 @@
 """What the tests of a GPU share: the train toolchain, and a small model of real head dimensions."""
 
+import importlib.util
 import os
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -33,9 +36,14 @@ def run_script() -> RunScript:
     python = TRAIN.python(Project.load().home)
 
     def run(name: str, *arguments: str | Path) -> "subprocess.CompletedProcess[str]":
+        paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
         return subprocess.run(
             [str(python), str(BENCHMARKS / name), *map(str, arguments)],
-            env={**os.environ, **training.OFFLINE_ENV, "PYTHONPATH": str(ROOT)},
+            env={
+                **os.environ,
+                **training.OFFLINE_ENV,
+                "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+            },
             capture_output=True,
             text=True,
             check=False,
@@ -49,9 +57,23 @@ def made(run_script: RunScript, tmp_path_factory: pytest.TempPathFactory) -> Pat
     """A folder with the small model and rows to train it on."""
     folder = tmp_path_factory.mktemp("gpu")
     for name, arguments in (
-        ("texts.py", (folder / "data", ROOT / "corpora" / "sample", "4")),
+        ("texts.py", (folder / "data", ROOT / "corpora" / "sample", "16")),
         ("random_model.py", ("small", folder / "data" / "tokenizer", folder / "models" / "small")),
     ):
         done = run_script(name, *arguments)
         assert done.returncode == 0, done.stderr[-2000:]
     return folder
+
+
+@pytest.fixture
+def trainings(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The benchmark of trainings, to run under the train toolchain."""
+    monkeypatch.setenv("CYRENE_TRAIN_PYTHON", str(TRAIN.python(Project.load().home)))
+    spec = importlib.util.spec_from_file_location("trainings", BENCHMARKS / "trainings.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    # Data classes look their module up.
+    monkeypatch.setitem(sys.modules, "trainings", module)
+    spec.loader.exec_module(module)
+    return module

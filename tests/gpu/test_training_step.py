@@ -1,31 +1,18 @@
-import importlib.util
 import json
-import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from cyrene_assets.hardware import Hardware
-from cyrene_assets.project import Project
-from cyrene_assets.toolchains import TRAIN
-
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "gpu" / "trainings.py"
 
 
 @pytest.mark.gpu
 def test_a_step_through_the_projects_program(
-    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    made: Path, tmp_path: Path, trainings: ModuleType
 ) -> None:
-    monkeypatch.setenv("CYRENE_TRAIN_PYTHON", str(TRAIN.python(Project.load().home)))
-    spec = importlib.util.spec_from_file_location("trainings", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    trainings = importlib.util.module_from_spec(spec)
-    # Data classes look their module up.
-    monkeypatch.setitem(sys.modules, "trainings", trainings)
-    spec.loader.exec_module(trainings)
+    hardware = Hardware(Hardware.detect().gpus[:1])
     chosen = trainings.Training("small", batch=2, steps=2, program=True)
-    hardware = Hardware.detect()
     trainings.run("small", chosen, hardware, made / "models", made / "data", tmp_path)
     found = json.loads((tmp_path / "small.json").read_text("utf-8"))
     assert len(found["seconds"]) == 2

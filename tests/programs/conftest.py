@@ -3,7 +3,7 @@
 import json
 import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,35 @@ class Ran:
 
 
 RunProgram = Callable[..., Ran]
+RunPython = Callable[..., str]
+
+
+@pytest.fixture(scope="session")
+def run_python(
+    toolchain_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> RunPython:
+    """Return a function that runs the train toolchain's Python and returns what it printed."""
+
+    def run(*arguments: str | Path, paths: Sequence[Path] = (), **environment: str) -> str:
+        done = subprocess.run(
+            [toolchain_environment["CYRENE_TRAIN_PYTHON"], *map(str, arguments)],
+            env={
+                **training.OFFLINE_ENV,
+                **training.CPU_ENV,
+                "PYTHONPATH": os.pathsep.join(map(str, (*paths, ROOT))),
+                "HOME": str(tmp_path_factory.mktemp("home")),
+                "PATH": "/usr/bin:/bin",
+                "CUDA_VISIBLE_DEVICES": "",
+                **environment,
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        return done.stdout
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,4 @@
 import json
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -7,9 +6,8 @@ import pytest
 from cyrene_assets.corpus.tokens import chat_text
 from cyrene_assets.programs._tensorboard import FILE
 from cyrene_assets.programs._tiny_tokenizer import CHAT_TEMPLATE
-from cyrene_assets.training import OFFLINE_ENV
 
-from .conftest import ROOT, Ran
+from .conftest import Ran, RunPython
 from .test__tiny_tokenizer import render
 
 pytestmark = pytest.mark.slow
@@ -65,29 +63,14 @@ for messages in json.load(open(sys.argv[2])):
 def test_training_reads_what_serving_renders(
     base: Ran,
     chats: list[list[dict[str, str]]],
-    toolchain_environment: dict[str, str],
+    run_python: RunPython,
     tmp_path: Path,
 ) -> None:
     """The last answer's prompt is the served prompt, byte for byte, and is not trained on."""
     assert (base.out / "chat_template.jinja").read_text() == CHAT_TEMPLATE
     (tmp_path / "chats.json").write_text(json.dumps(chats))
-    done = subprocess.run(
-        [
-            *(toolchain_environment["CYRENE_TRAIN_PYTHON"], "-c", ENCODE),
-            *(str(base.out), str(tmp_path / "chats.json")),
-        ],
-        env={
-            **OFFLINE_ENV,
-            "PYTHONPATH": str(ROOT),
-            "HOME": str(tmp_path),
-            "PATH": "/usr/bin:/bin",
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    rows = [json.loads(x[4:]) for x in done.stdout.splitlines() if x.startswith("ROW ")]
+    printed = run_python("-c", ENCODE, base.out, tmp_path / "chats.json")
+    rows = [json.loads(x[4:]) for x in printed.splitlines() if x.startswith("ROW ")]
     assert len(rows) == len(chats)
     for messages, (text, trained) in zip(chats, rows, strict=True):
         prompt = render(messages[:-1], add_generation_prompt=True, enable_thinking=False)

@@ -1,7 +1,6 @@
 """What ms-swift itself makes of the packed sets: rows, lengths and packs."""
 
 import json
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from cyrene_assets.corpus.pack import Packed, pack_corpus
 from cyrene_assets.memory import ModelShape
 from cyrene_assets.recipe import Passes, Stage
 
-from .conftest import CPU, ROOT, SAMPLE, SHAPE, Ran, stage
+from .conftest import CPU, SAMPLE, SHAPE, Ran, RunPython, stage
 
 pytestmark = pytest.mark.slow
 
@@ -137,7 +136,7 @@ def _template(chosen: Stage, name: str, folder: Path) -> dict[str, Any]:
 def read(
     request: pytest.FixtureRequest,
     base: Ran,
-    toolchain_environment: dict[str, str],
+    run_python: RunPython,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[Packed, Path, dict[str, Any]]:
     """Return what was packed, the folder it was written to, and what ms-swift read there."""
@@ -158,20 +157,8 @@ def read(
         "languages": [str(out / "cached" / "validation" / code) for code in LANGUAGES],
     }
     (folder / "given.json").write_text(json.dumps(given))
-    done = subprocess.run(
-        [toolchain_environment["CYRENE_TRAIN_PYTHON"], "-c", READ, str(folder / "given.json")],
-        env={
-            **training.OFFLINE_ENV,
-            "PYTHONPATH": str(ROOT),
-            "HOME": str(folder),
-            "PATH": "/usr/bin:/bin",
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    [result] = [line for line in done.stdout.split("\n") if line.startswith("RESULT ")]
+    printed = run_python("-c", READ, folder / "given.json")
+    [result] = [line for line in printed.split("\n") if line.startswith("RESULT ")]
     return packed, out, json.loads(result[7:])
 
 

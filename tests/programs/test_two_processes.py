@@ -35,7 +35,7 @@ def processes_of(folder: Path) -> list[int]:
     return found
 
 
-def test_the_curve_is_that_of_one_and_no_worker_outlives_the_program(
+def test_cut_off_and_resumed_the_curve_is_that_of_one_and_no_worker_outlives_the_program(
     cpt: Ran,
     start_program: Callable[..., "subprocess.Popen[str]"],
     run_program: RunProgram,
@@ -59,9 +59,10 @@ def test_the_curve_is_that_of_one_and_no_worker_outlives_the_program(
     while processes_of(work):
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    whole = run_program("pretrain", **on_two_devices(pretrain_extras(tmp_path / "whole")))
+    resumed = run_program("pretrain", **extras)
+    assert resumed.result["resumed_from"] in {"step 2", "step 4"}
     for kind in ("train_loss", "eval_loss"):
-        steps, losses = zip(*whole.result[kind], strict=True)
+        steps, losses = zip(*resumed.result[kind], strict=True)
         expected_steps, expected = zip(*cpt.result[kind], strict=True)
         assert steps == expected_steps
         assert losses == pytest.approx(expected, rel=1e-4)

@@ -1,0 +1,115 @@
+"""The kernels of training on a GPU: what must be there, and which combinations compute wrongly.
+
+Pure functions of the versions found. What they find is refused before a training begins
+(:func:`refuse`) and told by ``cyrene doctor`` in the same words.
+"""
+
+from collections.abc import Iterator, Mapping
+from itertools import takewhile
+
+from cyrene_assets.errors import BuildError
+from cyrene_assets.hardware import Hardware
+
+# What training on a GPU does not begin without, and what it brings.
+_NEEDED = {
+    "flash-attn": "flash attention 2, which packing needs",
+    "flash-linear-attention": "linear attention that keeps packed documents apart; without it "
+    "training falls back to plain PyTorch, 4 to 6 times slower",
+    "liger-kernel": "a fused loss: 13 GB less memory for a pack of 5,120 tokens",
+    "torchao": "bfloat16 weights that learn as float32 ones do (stochastic rounding)",
+}
+_EXTRAS = {
+    "causal-conv1d": "nothing where training packs, as it does on a GPU: flash-linear-attention's "
+    "own convolution is used then",
+}
+# What is built from source, with CUDA's compiler; the others come with the lock file.
+_BUILT = {"flash-attn": "2.8.3", "causal-conv1d": "1.7.0"}
+_HOPPER = 9
+_WRONG_TRITON = ((3, 4), (3, 7, 1))
+# Before these, state and convolution of linear attention went on over the bounds of a pack's
+# documents (ms-swift#9618, #9565).
+_PACKS_RIGHT = {"ms-swift": (4, 4), "transformers": (5, 9)}
+
+
+def install_command(package: str, hardware: Hardware) -> str:
+    """Return the command that builds a kernel for the GPUs at hand."""
+    major, minor = hardware.capability
+    # Flash attention names whole generations, and its code for 8.0 runs on all of Ampere.
+    archs = f"FLASH_ATTN_CUDA_ARCHS={major}0 " if package == "flash-attn" else ""
+    exact = f"TORCH_CUDA_ARCH_LIST={major}.{minor} " if package != "flash-attn" else ""
+    return (
+        f"{archs}{exact}uv pip install --python .cyrene/envs/train/bin/python "
+        f"--no-build-isolation --no-deps {package}=={_BUILT[package]}"
+    )
+
+
+def problems(versions: Mapping[str, str], hardware: Hardware) -> list[str]:
+    """Return a line for each thing that training on this GPU must not begin with; the remedy too.
+
+    ``versions`` are the train toolchain's, by package. Nothing is amiss where there is no GPU: a
+    CPU needs none of it.
+    """
+    return list(_problems(versions, hardware)) if hardware.gpus else []
+
+
+def _problems(versions: Mapping[str, str], hardware: Hardware) -> Iterator[str]:
+    for package, brings in _NEEDED.items():
+        if package in versions:
+            continue
+        beta = " (flash-attn-4 is a beta that this stack cannot call)" * (
+            package == "flash-attn" and "flash-attn-4" in versions
+        )
+        remedy = (
+            install_command(package, hardware)
+            if package in _BUILT
+            else "cyrene toolchain install train"
+        )
+        yield f"the train toolchain has no {package} ({brings}){beta}: run `{remedy}`"
+    triton = versions.get("triton", "")
+    least, repaired = _WRONG_TRITON
+    if hardware.capability[0] == _HOPPER and triton and least <= _release(triton) < repaired:
+        yield (
+            f"Triton {triton} computes wrong gradients of linear attention on Hopper GPUs "
+            "(flash-linear-attention#640), and flash-linear-attention refuses it: install Triton "
+            "3.7.1 or later (`cyrene toolchain install train` brings it)"
+        )
+    for package, least in _PACKS_RIGHT.items():
+        found = versions.get(package)
+        if found and _release(found) < least:
+            needed = ".".join(map(str, least))
+            yield (
+                f"{package} {found} lets packed documents leak into each other (ms-swift#9618): "
+                f"install {package} {needed} or later (`cyrene toolchain install train` brings it)"
+            )
+
+
+def notes(versions: Mapping[str, str], hardware: Hardware) -> list[str]:
+    """Return a line for each kernel that is missing without harm."""
+    return [
+        f"the train toolchain has no {package}; it would bring {brings} "
+        f"(`{install_command(package, hardware)}`)"
+        for package, brings in _EXTRAS.items()
+        if hardware.gpus and package not in versions
+    ]
+
+
+def refuse(versions: Mapping[str, str], hardware: Hardware) -> None:
+    """Raise where training must not begin on this GPU.
+
+    Raises:
+        BuildError: with everything that is amiss, and what to do about it.
+    """
+    found = problems(versions, hardware)
+    if found:
+        raise BuildError("training does not begin on this GPU: " + "; ".join(found))
+
+
+def _release(version: str) -> tuple[int, ...]:
+    """Return the numbers of a version; what follows them is left out."""
+    numbers = []
+    for part in version.split("."):
+        digits = "".join(takewhile(str.isdigit, part))
+        if not digits:
+            break
+        numbers.append(int(digits))
+    return tuple(numbers)

@@ -1,0 +1,118 @@
+import pytest
+
+from cyrene_assets import kernels
+from cyrene_assets.errors import BuildError
+from cyrene_assets.hardware import GIB, Gpu, Hardware
+
+H200 = Hardware((Gpu("NVIDIA H200", 140 * GIB, (9, 0)),))
+RTX_5090 = Hardware((Gpu("NVIDIA GeForce RTX 5090", 32 * GIB, (12, 0)),))
+RTX_3090 = Hardware((Gpu("NVIDIA GeForce RTX 3090", 24 * GIB, (8, 6)),))
+GOOD = {
+    "torch": "2.14.0",
+    "triton": "3.8.0",
+    "transformers": "5.17.0",
+    "ms-swift": "4.6.0",
+    "flash-attn": "2.8.3",
+    "flash-linear-attention": "0.6.0",
+    "causal-conv1d": "1.7.0",
+    "liger-kernel": "0.8.5",
+    "torchao": "0.18.0",
+}
+
+
+def without(*packages: str) -> dict[str, str]:
+    return {name: version for name, version in GOOD.items() if name not in packages}
+
+
+@pytest.mark.parametrize("hardware", [H200, RTX_5090])
+def test_the_versions_of_the_lock_file_train(hardware: Hardware) -> None:
+    assert kernels.problems(GOOD, hardware) == []
+    assert kernels.notes(GOOD, hardware) == []
+    kernels.refuse(GOOD, hardware)
+
+
+def test_a_cpu_needs_no_kernels() -> None:
+    assert kernels.problems({}, Hardware()) == kernels.notes({}, Hardware()) == []
+
+
+@pytest.mark.parametrize(
+    ("package", "said"),
+    [
+        ("flash-attn", "flash attention 2, which packing needs"),
+        ("flash-linear-attention", "falls back to plain PyTorch, 4 to 6 times slower"),
+        ("liger-kernel", "13 GB less memory"),
+        ("torchao", "stochastic rounding"),
+    ],
+)
+def test_a_missing_kernel_is_refused_with_what_it_brings(package: str, said: str) -> None:
+    (problem,) = kernels.problems(without(package), H200)
+    assert problem.startswith(f"the train toolchain has no {package} (")
+    assert said in problem
+    with pytest.raises(BuildError, match=f"does not begin on this GPU: .* no {package} "):
+        kernels.refuse(without(package), H200)
+
+
+@pytest.mark.parametrize(("hardware", "archs"), [(H200, "90"), (RTX_5090, "120"), (RTX_3090, "80")])
+def test_the_command_builds_for_the_gpu_at_hand(hardware: Hardware, archs: str) -> None:
+    (problem,) = kernels.problems(without("flash-attn"), hardware)
+    assert f"run `FLASH_ATTN_CUDA_ARCHS={archs} uv pip install --python " in problem
+    assert "--no-build-isolation --no-deps flash-attn==2.8.3`" in problem
+
+
+def test_the_beta_of_flash_attention_4_does_not_count() -> None:
+    (problem,) = kernels.problems(without("flash-attn") | {"flash-attn-4": "4.0.0b36"}, H200)
+    assert "no flash-attn (" in problem
+    assert "flash-attn-4 is a beta that this stack cannot call" in problem
+
+
+def test_causal_conv1d_may_be_missing() -> None:
+    assert kernels.problems(without("causal-conv1d"), RTX_3090) == []
+    (note,) = kernels.notes(without("causal-conv1d"), RTX_3090)
+    assert "it would bring nothing where training packs" in note
+    assert "TORCH_CUDA_ARCH_LIST=8.6 uv pip install " in note
+
+
+@pytest.mark.parametrize(
+    ("triton", "hardware", "wrong"),
+    [
+        ("3.4.0", H200, True),
+        ("3.6.0", H200, True),
+        ("3.7.0+git1", H200, True),
+        ("3.7.1", H200, False),
+        ("3.3.1", H200, False),
+        ("3.6.0", RTX_5090, False),
+        ("3.6.0", RTX_3090, False),
+    ],
+)
+def test_a_triton_that_computes_wrong_gradients_is_refused(
+    triton: str, hardware: Hardware, wrong: bool
+) -> None:
+    found = kernels.problems(GOOD | {"triton": triton}, hardware)
+    assert len(found) == wrong
+    for problem in found:
+        assert f"Triton {triton} computes wrong gradients" in problem
+        assert "install Triton 3.7.1 or later" in problem
+
+
+@pytest.mark.parametrize(
+    ("package", "version", "wrong"),
+    [
+        ("ms-swift", "4.3.2", True),
+        ("ms-swift", "4.4.0", False),
+        ("transformers", "5.8.1", True),
+        ("transformers", "5.9.0", False),
+    ],
+)
+def test_versions_that_leak_between_documents_are_refused(
+    package: str, version: str, wrong: bool
+) -> None:
+    found = kernels.problems(GOOD | {package: version}, H200)
+    assert len(found) == wrong
+    assert all(f"{package} {version} lets packed documents leak" in line for line in found)
+
+
+def test_everything_that_is_amiss_is_said_at_once() -> None:
+    with pytest.raises(BuildError) as caught:
+        kernels.refuse({"triton": "3.6.0"}, H200)
+    for word in ("flash-attn", "flash-linear-attention", "liger-kernel", "torchao", "Triton 3.6.0"):
+        assert word in str(caught.value)
