@@ -203,7 +203,11 @@ def changed_files(base: Path, out: Path) -> list[str]:
     """
     allowed = {_CONFIG: {"quantization_config"}, _GENERATION: {"eos_token_id"}}
     wanted = {path.name: path for path in _checkpoint.side_files(base)}
-    given = {path.name: path for path in _checkpoint.side_files(out)}
+    given = {
+        path.name: path
+        for path in out.iterdir()
+        if path.suffix != ".safetensors" and path.name != _checkpoint.INDEX
+    }
     changed = sorted(wanted.keys() - given.keys()) + sorted(
         given.keys() - wanted.keys() - {_GENERATION}
     )
