@@ -155,7 +155,7 @@ def obvious_self_bleu(texts: list[list[str]]) -> float:
                 best |= other
             matched = sum((grams[index] & best).values())
             product *= (matched + (n > 1)) / (grams[index].total() + (n > 1))
-        scores.append(product**0.25)
+        scores.append(float(product**0.25))
     return sum(scores) / len(scores)
 
 
@@ -228,7 +228,7 @@ def main() -> None:
         print(f"{language}: {took}, {cost.peak:,.0f} MB, {told} scores", flush=True)
     total = sum(row["wall"] for row in rows)
     peak = max(row["peak"] for row in rows)
-    size = sum(corpus(key)["text"].str.len_bytes().sum() for key in given.languages)
+    size = sum(int(corpus(key)["text"].str.len_bytes().sum()) for key in given.languages)
     answers = sum(len(run.generations) for run in runs.values())
     print(f"{answers:,} answers against {size / 1e6:.0f} MB: {total:.0f} s, {peak:,.0f} MB at most")
     compared = [vars(one) for one in beside("de")]

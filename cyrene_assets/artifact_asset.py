@@ -11,7 +11,6 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +19,20 @@ from filelock import FileLock, Timeout
 
 from cyrene_assets import conditions
 from cyrene_assets import lineage as lineages
+from cyrene_assets.artifact_build import Build
+from cyrene_assets.artifact_spec import (
+    SPECS,
+    ArtifactSpec,
+    Check,
+    Outcome,
+    Params,
+    current_inputs,
+    expected_lineage,
+)
 from cyrene_assets.errors import BuildError, CyreneError, UserError
 from cyrene_assets.lineage import Lineage, Record
-from cyrene_assets.pipes import ProgramRun
 from cyrene_assets.plain import plain
-from cyrene_assets.policy import Renewal, renewal_of
+from cyrene_assets.policy import renewal_of
 from cyrene_assets.project import Project
 from cyrene_assets.runs import claim
 from cyrene_assets.store import LOG, Artifact, CorruptArtifactError, disk_errors, label
@@ -33,167 +41,10 @@ from cyrene_assets.toolchains import Toolchain, versions
 
 REUSE_TAG = "cyrene/reuse"
 REUSED_TAG = "cyrene/reused"
-Params = Callable[[Project, str | None], Mapping[str, Any]]
 
 
 def _nothing(_project: Project, _partition: str | None) -> Mapping[str, Any]:
     return {}
-
-
-@dataclass(frozen=True)
-class Check:
-    """A check that the asset evaluates itself; a blocking one stops what is downstream."""
-
-    name: str
-    description: str
-    blocking: bool = False
-
-
-@dataclass(frozen=True)
-class CheckOutcome:
-    """What a check found; ``detail`` says it in one line."""
-
-    name: str
-    passed: bool
-    detail: str
-    metadata: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a build says of its artifact.
-
-    ``summary`` is one line for people, ``metadata`` is for the UI, ``measurements`` are JSON values
-    for the manifest.
-    """
-
-    summary: str
-    metadata: Mapping[str, Any] = field(default_factory=dict)
-    checks: Sequence[CheckOutcome] = ()
-    measurements: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class ArtifactSpec:
-    """What the planner and the wrapper know of an artifact asset."""
-
-    name: str
-    code_version: str
-    partitions_def: dg.PartitionsDefinition | None
-    deps: tuple[dg.AssetDep, ...]
-    params: Params
-    external_inputs: Params
-    external_files: Params
-    renewal: Renewal
-    gpu: bool
-    whatever_exists: bool
-    checks: tuple[Check, ...]
-    toolchain: Toolchain | None
-    checked_with: Toolchain | None
-
-    def upstream(self, partition: str | None) -> Iterator[tuple[str, str | None]]:
-        """Yield the artifacts that ``partition`` is made from, as (asset, partition)."""
-        for dep in self.deps:
-            name = dep.asset_key.to_user_string()
-            if name in SPECS:
-                for upstream_partition in self._mapped(dep, SPECS[name], partition):
-                    yield name, upstream_partition
-
-    def _mapped(
-        self, dep: dg.AssetDep, upstream: "ArtifactSpec", partition: str | None
-    ) -> Sequence[str | None]:
-        if upstream.partitions_def is None:
-            return [None]
-        if self.partitions_def is None:
-            return upstream.partitions_def.get_partition_keys()
-        if dep.partition_mapping is None:
-            return [partition]
-        result = dep.partition_mapping.get_upstream_mapped_partitions_result_for_partitions(
-            self.partitions_def.subset_with_partition_keys([partition or ""]),
-            self.partitions_def,
-            upstream.partitions_def,
-        )
-        return sorted(
-            result.partitions_subset.get_partition_keys(),
-            key=upstream.partitions_def.get_partition_keys().index,
-        )
-
-
-SPECS: dict[str, ArtifactSpec] = {}
-
-
-@dataclass
-class Build:
-    """One artifact in the making."""
-
-    context: dg.AssetExecutionContext
-    project: Project
-    spec: ArtifactSpec
-    partition: str | None
-    params: Mapping[str, Any]
-    inputs: Mapping[tuple[str, str | None], Artifact]
-    records: Mapping[tuple[str, str | None], Record]
-    out: Path
-    work: Path
-    log: Path
-
-    @property
-    def key(self) -> str:
-        """The partition key of a partitioned asset."""
-        if self.partition is None:
-            raise ValueError(f"{self.spec.name} has no partitions")
-        return self.partition
-
-    def input(self, asset: str, partition: str | None = None) -> Artifact:
-        """Return the input called ``asset``: the only one of it, or that of ``partition``."""
-        found = [
-            artifact
-            for (name, key), artifact in self.inputs.items()
-            if name == asset and (partition is None or key == partition)
-        ]
-        if len(found) != 1:
-            raise ValueError(f"{self.spec.name} has {len(found)} inputs {label(asset, partition)}")
-        return found[0]
-
-    def inputs_of(self, asset: str) -> dict[str, Artifact]:
-        """Return all inputs that are partitions of ``asset``, by their keys."""
-        return {key or "_": a for (name, key), a in self.inputs.items() if name == asset}
-
-    def lineage_of(self, asset: str) -> Lineage:
-        """Return what the only input called ``asset`` was made from, as Dagster recorded it."""
-        artifact = self.input(asset)
-        return self.records[artifact.asset, artifact.partition].lineage
-
-    def run_program(
-        self,
-        program: str,
-        extras: Mapping[str, Any],
-        *,
-        environment: Mapping[str, str],
-        secrets: Sequence[str] = (),
-        toolchain: Toolchain | None = None,
-    ) -> dict[str, Any]:
-        """Run a program of this asset's toolchain, or of the one that checks what it made.
-
-        ``out`` and ``work`` are added to its extras.
-
-        Raises:
-            UserError: the toolchain is not installed.
-            BuildError: the program failed.
-        """
-        chosen = toolchain or self.spec.toolchain
-        if chosen is None:
-            raise ValueError(f"{self.spec.name} names no toolchain")
-        return ProgramRun(
-            context=self.context,
-            toolchain=chosen,
-            program=program,
-            extras={**extras, "out": str(self.out), "work": str(self.work)},
-            home=self.project.home,
-            log=self.log,
-            environment=environment,
-            secrets=secrets,
-        ).run()
 
 
 def artifact_asset(
@@ -278,51 +129,6 @@ def artifact_asset(
         return materialize
 
     return decorate
-
-
-def expected_lineage(
-    spec: ArtifactSpec,
-    project: Project,
-    partition: str | None,
-    inputs: Mapping[tuple[str, str | None], str],
-    external: Mapping[str, str] | None = None,
-) -> Lineage:
-    """Return the lineage that an up-to-date artifact has, given its inputs' digests.
-
-    ``external`` is what it reads from outside the store; looked up where left out.
-    """
-    named = {label(asset, key): digest for (asset, key), digest in inputs.items()}
-    named.update(spec.external_inputs(project, partition) if external is None else external)
-    return Lineage(spec.code_version, spec.params(project, partition), named)
-
-
-def current_inputs(
-    spec: ArtifactSpec, instance: dg.DagsterInstance, partition: str | None
-) -> dict[tuple[str, str | None], Record]:
-    """Return the current record of every input.
-
-    Raises:
-        BuildError: an input does not exist, or failed a blocking check.
-    """
-    found = {}
-    for asset, key in spec.upstream(partition):
-        record = lineages.latest(instance, asset, key)
-        if record is None:
-            if spec.whatever_exists:
-                continue
-            raise BuildError(
-                f"{label(spec.name, partition)} needs {label(asset, key)}, which has not been "
-                "materialized yet: materialize it first, or let `cyrene build` do it all in order"
-            )
-        if record.failed_checks:
-            raise BuildError(
-                f"{label(spec.name, partition)} needs {record.name}, whose blocking check "
-                f"{', '.join(record.failed_checks)} failed: mend what it found and rebuild it"
-            )
-        found[asset, key] = record
-    if not found and spec.whatever_exists:
-        raise BuildError(f"{spec.name} needs at least one of its inputs; there is none yet")
-    return found
 
 
 def _materialize(

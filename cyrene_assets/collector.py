@@ -6,7 +6,7 @@ from pathlib import Path
 import dagster as dg
 
 from cyrene_assets import lineage as lineages
-from cyrene_assets.artifact_asset import SPECS, current_inputs, expected_lineage
+from cyrene_assets.artifact_spec import SPECS, current_inputs, expected_lineage
 from cyrene_assets.builder import one_build
 from cyrene_assets.errors import BuildError, CyreneError
 from cyrene_assets.lineage import Record

@@ -147,7 +147,7 @@ class GpuTurn(_Custom):
 
 
 def _gpu_is_taken(found: "Outlook | None") -> bool:
-    from cyrene_assets.artifact_asset import SPECS
+    from cyrene_assets.artifact_spec import SPECS
 
     return found is None or any(asset in SPECS and SPECS[asset].gpu for asset, _ in found.at_work)
 

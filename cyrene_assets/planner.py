@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from cyrene_assets.artifact_asset import SPECS, ArtifactSpec, expected_lineage
+from cyrene_assets.artifact_spec import SPECS, ArtifactSpec, expected_lineage
 from cyrene_assets.errors import UserError
 from cyrene_assets.lineage import Change, Lineage, Record, describe
 from cyrene_assets.partitions import checkpoints, language_by_size, languages, sizes, split_key

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cyrene_assets import planner
-from cyrene_assets.artifact_asset import SPECS, ArtifactSpec
+from cyrene_assets.artifact_spec import SPECS, ArtifactSpec
 from cyrene_assets.errors import UserError
 from cyrene_assets.partitions import language_by_size, languages, split_key
 from cyrene_assets.planner import Step

@@ -9,7 +9,7 @@ import dagster as dg
 
 from cyrene_assets import lineage as lineages
 from cyrene_assets import observations
-from cyrene_assets.artifact_asset import SPECS, ArtifactSpec
+from cyrene_assets.artifact_spec import SPECS, ArtifactSpec
 from cyrene_assets.lineage import Change, Lineage, Record, file_changes
 from cyrene_assets.observations import Observed
 from cyrene_assets.project import Project

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from cyrene_assets import planner
-from cyrene_assets.artifact_asset import SPECS
+from cyrene_assets.artifact_spec import SPECS
 from cyrene_assets.console import duration
 from cyrene_assets.console import size as shown_size
 from cyrene_assets.console import table as make_table

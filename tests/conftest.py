@@ -203,7 +203,7 @@ def mounted(tmp_path: Path) -> Callable[..., "subprocess.CompletedProcess[str]"]
 @pytest.fixture
 def specs() -> Iterator[None]:
     """Forget the assets that a test defines."""
-    from cyrene_assets.artifact_asset import SPECS
+    from cyrene_assets.artifact_spec import SPECS
 
     before = dict(SPECS)
     yield

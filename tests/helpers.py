@@ -13,7 +13,7 @@ import dagster as dg
 from mini_corpus import write_project
 
 from cyrene_assets import builder, lineage, planner
-from cyrene_assets.artifact_asset import SPECS
+from cyrene_assets.artifact_spec import SPECS
 from cyrene_assets.definitions import defs
 from cyrene_assets.events import Event
 from cyrene_assets.planner import Step

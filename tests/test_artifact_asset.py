@@ -12,15 +12,9 @@ from mini_corpus import LANGUAGES
 
 from cyrene_assets import artifact_asset as module
 from cyrene_assets import lineage
-from cyrene_assets.artifact_asset import (
-    SPECS,
-    Build,
-    Check,
-    CheckOutcome,
-    Outcome,
-    artifact_asset,
-    expected_lineage,
-)
+from cyrene_assets.artifact_asset import artifact_asset
+from cyrene_assets.artifact_build import Build
+from cyrene_assets.artifact_spec import SPECS, Check, CheckOutcome, Outcome, expected_lineage
 from cyrene_assets.corpus import sources
 from cyrene_assets.errors import BuildError, UserError
 from cyrene_assets.manifest import MANIFEST

@@ -14,7 +14,7 @@ from helpers import Sandbox
 from ticks import MIDNIGHT, NOON, Ticks
 
 from cyrene_assets import builder
-from cyrene_assets.artifact_asset import SPECS
+from cyrene_assets.artifact_spec import SPECS
 
 SETS = ["packed_cpt[tiny]", "packed_sft[tiny]"]
 GPU = ["cpt_checkpoint[tiny]", "lora_adapter[tiny]", "merged_model[tiny]", "fp8_model[tiny]"]

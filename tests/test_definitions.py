@@ -15,7 +15,7 @@ import dagster as dg
 import pytest
 from helpers import ROOT, code_location
 
-from cyrene_assets.artifact_asset import SPECS
+from cyrene_assets.artifact_spec import SPECS
 from cyrene_assets.partitions import language_by_size, languages, sizes, split_key
 
 SNAPSHOT = Path(__file__).parent / "snapshots" / "graph.json"

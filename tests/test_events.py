@@ -5,7 +5,9 @@ import dagster as dg
 import pytest
 from helpers import Sandbox
 
-from cyrene_assets.artifact_asset import Build, Check, CheckOutcome, Outcome, artifact_asset
+from cyrene_assets.artifact_asset import artifact_asset
+from cyrene_assets.artifact_build import Build
+from cyrene_assets.artifact_spec import Check, CheckOutcome, Outcome
 from cyrene_assets.errors import BuildError, CyreneError, UserError
 from cyrene_assets.events import Event, EventTail
 

@@ -15,7 +15,7 @@ from hostile import PAYLOADS, write_hostile_corpus
 from rich.console import Console
 
 from cyrene_assets import builder
-from cyrene_assets.artifact_asset import SPECS
+from cyrene_assets.artifact_spec import SPECS
 from cyrene_assets.console import StepReporter
 from cyrene_assets.corpus.check import lint
 from cyrene_assets.corpus.config import CONTROL_MARKUP

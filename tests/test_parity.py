@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from cyrene_assets import kernels, parity
-from cyrene_assets.artifact_asset import Build
+from cyrene_assets.artifact_build import Build
 from cyrene_assets.defs import _proof
 from cyrene_assets.errors import BuildError
 from cyrene_assets.hardware import GIB, Gpu, Hardware

@@ -4,7 +4,7 @@ from helpers import Sandbox
 from mini_corpus import LANGUAGES
 
 from cyrene_assets import planner
-from cyrene_assets.artifact_asset import SPECS
+from cyrene_assets.artifact_spec import SPECS
 from cyrene_assets.errors import UserError
 from cyrene_assets.planner import Launch, Step
 

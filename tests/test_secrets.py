@@ -10,7 +10,9 @@ from rich.console import Console
 from torture.secrets import SECRETS, holding
 
 from cyrene_assets import builder, pipes
-from cyrene_assets.artifact_asset import Build, Outcome, artifact_asset
+from cyrene_assets.artifact_asset import artifact_asset
+from cyrene_assets.artifact_build import Build
+from cyrene_assets.artifact_spec import Outcome
 from cyrene_assets.collector import collect
 from cyrene_assets.console import StepReporter
 from cyrene_assets.errors import BuildError

@@ -10,7 +10,7 @@ import yaml
 from helpers import Sandbox
 
 from cyrene_assets import lineage, observations, planner
-from cyrene_assets.artifact_asset import SPECS
+from cyrene_assets.artifact_spec import SPECS
 from cyrene_assets.planner import Step
 from cyrene_assets.situation import Situation
 from cyrene_assets.store import label

@@ -47,7 +47,7 @@ def _current(
     instance: "dg.DagsterInstance", asset: str | None, partition: str | None
 ) -> Iterator["Record"]:
     from cyrene_assets import lineage, planner
-    from cyrene_assets.artifact_asset import SPECS
+    from cyrene_assets.artifact_spec import SPECS
 
     if asset is not None:
         planner.find_asset(asset)

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from cyrene_assets.artifact_asset import Build, Check, CheckOutcome
+from cyrene_assets.artifact_build import Build
+from cyrene_assets.artifact_spec import Check, CheckOutcome
 from cyrene_assets.defs._shared import TablesByLanguage, read_table
 from cyrene_assets.errors import UserError
 from cyrene_assets.hardware import Hardware

@@ -5,7 +5,8 @@ artifact.
 """
 
 from cyrene_assets import kernels, parity, training
-from cyrene_assets.artifact_asset import Build, CheckOutcome
+from cyrene_assets.artifact_build import Build
+from cyrene_assets.artifact_spec import CheckOutcome
 from cyrene_assets.defs._training_checks import PARITY_CHECK
 from cyrene_assets.hardware import Hardware
 from cyrene_assets.toolchains import TRAIN, versions

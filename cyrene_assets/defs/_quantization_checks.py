@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cyrene_assets.artifact_asset import Check, CheckOutcome
+from cyrene_assets.artifact_spec import Check, CheckOutcome
 
 CHECKS = [
     Check(

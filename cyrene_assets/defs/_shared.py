@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from cyrene_assets.artifact_asset import CheckOutcome
+from cyrene_assets.artifact_spec import CheckOutcome
 from cyrene_assets.store import Artifact
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from cyrene_assets.artifact_asset import Check, CheckOutcome
+from cyrene_assets.artifact_spec import Check, CheckOutcome
 
 if TYPE_CHECKING:
     from cyrene_assets.evaluation.losses import LossSummary

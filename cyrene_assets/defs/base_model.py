@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from cyrene_assets import training
-from cyrene_assets.artifact_asset import Build, Outcome, artifact_asset
+from cyrene_assets.artifact_asset import artifact_asset
+from cyrene_assets.artifact_build import Build
+from cyrene_assets.artifact_spec import Outcome
 from cyrene_assets.errors import UserError
 from cyrene_assets.models import model_size
 from cyrene_assets.partitions import sizes

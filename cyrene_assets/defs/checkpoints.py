@@ -7,7 +7,9 @@ from typing import Any
 
 import dagster as dg
 
-from cyrene_assets.artifact_asset import Build, Outcome, artifact_asset
+from cyrene_assets.artifact_asset import artifact_asset
+from cyrene_assets.artifact_build import Build
+from cyrene_assets.artifact_spec import Outcome
 from cyrene_assets.defs._asking import (
     CORPUS_DEPS,
     GROUP,

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from cyrene_assets.artifact_asset import Build, Check, CheckOutcome, Outcome, artifact_asset
+from cyrene_assets.artifact_asset import artifact_asset
+from cyrene_assets.artifact_build import Build
+from cyrene_assets.artifact_spec import Check, CheckOutcome, Outcome
 from cyrene_assets.defs._shared import none_of, picture, table, write_table
 from cyrene_assets.partitions import languages
 

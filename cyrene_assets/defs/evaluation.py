@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from cyrene_assets.artifact_asset import SPECS, Build, Check, CheckOutcome, Outcome, artifact_asset
+from cyrene_assets.artifact_asset import artifact_asset
+from cyrene_assets.artifact_build import Build
+from cyrene_assets.artifact_spec import SPECS, Check, CheckOutcome, Outcome
 from cyrene_assets.defs._asking import (
     CORPUS_DEPS,
     GROUP,

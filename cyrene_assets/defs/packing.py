@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import dagster as dg
 
-from cyrene_assets.artifact_asset import Build, Check, CheckOutcome, Outcome, artifact_asset
+from cyrene_assets.artifact_asset import artifact_asset
+from cyrene_assets.artifact_build import Build
+from cyrene_assets.artifact_spec import Check, CheckOutcome, Outcome
 from cyrene_assets.defs._shared import TablesByLanguage, none_of, picture, table
 from cyrene_assets.partitions import sizes
 from cyrene_assets.recipe import Stage

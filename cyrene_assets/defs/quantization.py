@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from cyrene_assets import serving, training
-from cyrene_assets.artifact_asset import Build, Outcome, artifact_asset
+from cyrene_assets.artifact_asset import artifact_asset
+from cyrene_assets.artifact_build import Build
+from cyrene_assets.artifact_spec import Outcome
 from cyrene_assets.defs import _quantization_checks as checks
 from cyrene_assets.defs._shared import TablesByLanguage
 from cyrene_assets.hardware import Hardware

@@ -5,7 +5,9 @@ import shlex
 from dataclasses import replace
 
 from cyrene_assets import reporting, training
-from cyrene_assets.artifact_asset import Build, Outcome, artifact_asset
+from cyrene_assets.artifact_asset import artifact_asset
+from cyrene_assets.artifact_build import Build
+from cyrene_assets.artifact_spec import Outcome
 from cyrene_assets.defs import _training_checks as checks
 from cyrene_assets.defs._proof import prove
 from cyrene_assets.defs._shared import picture, read_table

@@ -76,7 +76,7 @@ def _literal_run(place: Path, stage: str) -> bool:
     import dagster as dg
     from helpers import code_location
 
-    from cyrene_assets.artifact_asset import SPECS
+    from cyrene_assets.artifact_spec import SPECS
     from cyrene_assets.instance import open_instance, prepare
     from cyrene_assets.project import Project
 

@@ -1,0 +1,89 @@
+"""One artifact in the making: what the function of an ``@artifact_asset`` is given."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from cyrene_assets.artifact_spec import ArtifactSpec
+from cyrene_assets.lineage import Lineage, Record
+from cyrene_assets.pipes import ProgramRun
+from cyrene_assets.project import Project
+from cyrene_assets.store import Artifact, label
+from cyrene_assets.toolchains import Toolchain
+
+
+@dataclass
+class Build:
+    """One artifact in the making."""
+
+    context: dg.AssetExecutionContext
+    project: Project
+    spec: ArtifactSpec
+    partition: str | None
+    params: Mapping[str, Any]
+    inputs: Mapping[tuple[str, str | None], Artifact]
+    records: Mapping[tuple[str, str | None], Record]
+    out: Path
+    work: Path
+    log: Path
+
+    @property
+    def key(self) -> str:
+        """The partition key of a partitioned asset."""
+        if self.partition is None:
+            raise ValueError(f"{self.spec.name} has no partitions")
+        return self.partition
+
+    def input(self, asset: str, partition: str | None = None) -> Artifact:
+        """Return the input called ``asset``: the only one of it, or that of ``partition``."""
+        found = [
+            artifact
+            for (name, key), artifact in self.inputs.items()
+            if name == asset and (partition is None or key == partition)
+        ]
+        if len(found) != 1:
+            raise ValueError(f"{self.spec.name} has {len(found)} inputs {label(asset, partition)}")
+        return found[0]
+
+    def inputs_of(self, asset: str) -> dict[str, Artifact]:
+        """Return all inputs that are partitions of ``asset``, by their keys."""
+        return {key or "_": a for (name, key), a in self.inputs.items() if name == asset}
+
+    def lineage_of(self, asset: str) -> Lineage:
+        """Return what the only input called ``asset`` was made from, as Dagster recorded it."""
+        artifact = self.input(asset)
+        return self.records[artifact.asset, artifact.partition].lineage
+
+    def run_program(
+        self,
+        program: str,
+        extras: Mapping[str, Any],
+        *,
+        environment: Mapping[str, str],
+        secrets: Sequence[str] = (),
+        toolchain: Toolchain | None = None,
+    ) -> dict[str, Any]:
+        """Run a program of this asset's toolchain, or of the one that checks what it made.
+
+        ``out`` and ``work`` are added to its extras.
+
+        Raises:
+            UserError: the toolchain is not installed.
+            BuildError: the program failed.
+        """
+        chosen = toolchain or self.spec.toolchain
+        if chosen is None:
+            raise ValueError(f"{self.spec.name} names no toolchain")
+        return ProgramRun(
+            context=self.context,
+            toolchain=chosen,
+            program=program,
+            extras={**extras, "out": str(self.out), "work": str(self.work)},
+            home=self.project.home,
+            log=self.log,
+            environment=environment,
+            secrets=secrets,
+        ).run()
