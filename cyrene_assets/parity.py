@@ -30,7 +30,6 @@ from typing import Any, Self
 
 from cyrene_assets.errors import BuildError
 from cyrene_assets.hardware import Gpu, Hardware
-from cyrene_assets.store import disk_errors
 
 FACTOR = 2.0
 ROUNDING = 2.0**-9
@@ -159,6 +158,9 @@ class Records:
 
     def write(self, key: Mapping[str, Any], verdict: Verdict) -> None:
         """Put a verdict on record, whole or not at all."""
+        # The program that compares runs where the store's libraries are not installed.
+        from cyrene_assets.store import disk_errors
+
         path = self.path(key)
         with disk_errors(self.folder):
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -14,9 +14,7 @@ pytestmark = pytest.mark.slow
 PLAIN = Path(__file__).with_name("plain_fla")
 
 
-@pytest.mark.parametrize(
-    ("leaky", "ok"), [("", True), ("delta rule", False), ("convolution", False)]
-)
+@pytest.mark.parametrize(("leaky", "ok"), [("", True), ("delta rule", False)])
 def test_a_kernel_that_ignores_the_bounds_of_documents_is_caught(
     base: Ran, run_python: RunPython, tmp_path: Path, leaky: str, ok: bool
 ) -> None:

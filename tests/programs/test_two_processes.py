@@ -12,11 +12,14 @@ from .conftest import Ran, RunProgram
 
 pytestmark = pytest.mark.slow
 
+PLUGIN = Path(__file__).with_name("cpu_devices.py")
+
 
 def on_two_devices(extras: dict[str, Any]) -> dict[str, Any]:
     """Have two processes make up the batch of 2 that one makes in one go."""
     command = list(extras["command"])
     command[command.index("--per_device_train_batch_size") + 1] = "1"
+    command.insert(command.index("--external_plugins") + 2, str(PLUGIN))
     environment = {**extras["environment"], "NPROC_PER_NODE": "2"}
     return {**extras, "command": [*command, "--ddp_backend", "gloo"], "environment": environment}
 

@@ -113,7 +113,12 @@ def _size(folder: Path) -> float:
 
 
 def growth(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Return by how much each measure grew from the third quarter of the rebuilds to the last."""
+    """Return by how much each measure grew from the third quarter of the rebuilds to the last.
+
+    A few rebuilds tell nothing of it.
+    """
+    if len(rows) < ENOUGH:
+        return {}
     quarter = len(rows) // 4
     third, last = rows[-2 * quarter : -quarter], rows[-quarter:]
 
@@ -129,7 +134,5 @@ def growth(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
 
 
 def grown(rows: Sequence[Mapping[str, float]]) -> list[str]:
-    """Return the measures that do not stay flat; a few rebuilds tell nothing of it."""
-    if len(rows) < ENOUGH:
-        return []
+    """Return the measures that do not stay flat."""
     return [name for name, by in growth(rows).items() if by > GROWTH.get(name, USUAL_GROWTH)]
