@@ -76,7 +76,8 @@ licences: envs ## List the licence of every installed package in docs/licences.m
 	  echo "add NVIDIA's own libraries and kernels. Each package is as its own metadata has it."; \
 	  for python in $(BIN)/python $(CYRENE_HOME)/envs/train/bin/python $(CYRENE_HOME)/envs/serve/bin/python; do \
 	    echo; echo "## $$(basename $$(dirname $$(dirname $$python)) | sed 's/^[.]venv$$/orchestrator/')"; echo; \
-	    $(LICENCES) --python=$$python --format=markdown --from=mixed --order=license; \
+	    $(LICENCES) --python=$$python --format=markdown --from=mixed --order=license \
+	      | awk -F'|' '$$2 ~ /[^ ]/' | tr -s ' -'; \
 	  done; } > docs/licences.md
 
 clean: ## Remove .venv, .env and ./.cyrene with all it holds (another CYRENE_HOME stays)

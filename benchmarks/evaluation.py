@@ -224,7 +224,8 @@ def main() -> None:
             report = report_language(run, corpus, list(LANGUAGES), language, "adopted")
         told = len(report.scores) - report.scores["value"].null_count()
         rows.append({"language": language, "scores": told, **vars(cost)})
-        print(f"{language}: {cost.wall:.1f} s, {cost.peak:,.0f} MB, {told} scores", flush=True)
+        took = f"{cost.wall:.1f} s ({cost.cpu:.1f} s of processor time)"
+        print(f"{language}: {took}, {cost.peak:,.0f} MB, {told} scores", flush=True)
     total = sum(row["wall"] for row in rows)
     peak = max(row["peak"] for row in rows)
     size = sum(corpus(key)["text"].str.len_bytes().sum() for key in given.languages)

@@ -2,8 +2,8 @@
 
 The decorated function gets a :class:`Build`, writes its files into ``build.out`` and returns an
 :class:`Outcome`. Everything that all artifacts share happens here: inputs are found and verified,
-one writer at a time, equal work is reused where the run allows it, the folder is published
-atomically, and Dagster is told the digest and the lineage.
+one writer at a time, equal work is reused unless the run is tagged ``cyrene/reuse: false``, the
+folder is published atomically, and Dagster is told the digest and the lineage.
 """
 
 import inspect
@@ -85,6 +85,7 @@ class ArtifactSpec:
     external_inputs: Params
     external_files: Params
     renewal: Renewal
+    gpu: bool
     whatever_exists: bool
     checks: tuple[Check, ...]
     toolchain: Toolchain | None
@@ -233,6 +234,7 @@ def artifact_asset(
             external_inputs=external_inputs,
             external_files=external_files,
             renewal=renewal,
+            gpu=pool is not None,
             whatever_exists=whatever_exists,
             checks=tuple(checks),
             toolchain=toolchain,
@@ -249,7 +251,7 @@ def artifact_asset(
             partitions_def=partitions_def,
             deps=asset_deps,
             pool=pool,
-            automation_condition=conditions.RENEWALS[renewal],
+            automation_condition=conditions.condition_of(renewal, gpu=pool is not None),
             check_specs=[
                 dg.AssetCheckSpec(
                     check.name,
@@ -336,7 +338,7 @@ def _materialize(
     lineage = expected_lineage(spec, project, partition, digests)
     work = project.work / spec.name / (partition or "_")
     with in_use(project.store.root), _one_writer(work, name, context.run.run_id):
-        if context.run.tags.get(REUSE_TAG) == "true":
+        if context.run.tags.get(REUSE_TAG) != "false":
             reused = _reuse(spec, project, context, partition, lineage)
             if reused is not None:
                 return reused

@@ -1,15 +1,14 @@
 """``cyrene build``: launch what is out of date, in order, through the Dagster instance."""
 
-import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from time import sleep, time
 
 import dagster as dg
 from filelock import FileLock, Timeout
 
 from cyrene_assets import observations, planner
-from cyrene_assets.artifact_asset import REUSE_TAG
 from cyrene_assets.errors import BuildError
 from cyrene_assets.events import INTERRUPTED, Event, EventTail, Report
 from cyrene_assets.planner import Launch, Step
@@ -87,7 +86,7 @@ def wait_for_others(instance: dg.DagsterInstance, steps: Sequence[Step], report:
             for name, run_id in others.items():
                 report(Event("warning", name, f"run {run_id} is making it: waiting for it to end"))
         waited = True
-        time.sleep(_WAIT_SECONDS)
+        sleep(_WAIT_SECONDS)
         end_orphans(instance)
     return waited
 
@@ -106,7 +105,7 @@ def daemon_is_alive(instance: dg.DagsterInstance, name: str) -> bool:
     ``QUEUED_RUN_COORDINATOR`` starts the runs that wait in the queue, ``SENSOR`` evaluates sensors.
     """
     beat = instance.get_daemon_heartbeats().get(name)
-    return beat is not None and time.time() - beat.timestamp < _DAEMON_SECONDS
+    return beat is not None and time() - beat.timestamp < _DAEMON_SECONDS
 
 
 def check_toolchains(project: Project, steps: Sequence[Step]) -> None:
@@ -192,7 +191,6 @@ def _run(
                 asset_selection=keys,
                 raise_on_error=False,
                 tags={
-                    REUSE_TAG: "true",
                     OWNER_TAG: owner(),
                     _REPOSITORY_TAG: "__repository__@cyrene_assets",
                 },

@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 
 import dagster as dg
 
-from cyrene_assets.errors import UserError
+from cyrene_assets.errors import CyreneError
 from cyrene_assets.policy import Renewal
 from cyrene_assets.project import Project
 
@@ -53,6 +53,8 @@ class OutOfDate(_Custom):
     def evaluate(self, context: Context) -> Result:
         """Ask the planner."""
         found = _outlook(context)
+        if found is None:
+            return dg.AutomationResult(context, context.get_empty_subset())
         asset = context.key.to_user_string()
         due = {p for p in found.needs(asset) if (asset, p) not in found.on_its_way}
         return dg.AutomationResult(context, _subset(context, lambda key: key in due))
@@ -66,6 +68,8 @@ class NewNeed(_Custom):
     def evaluate(self, context: Context) -> Result:
         """Compare with the needs of the tick before, which the cursor holds."""
         found = _outlook(context)
+        if found is None:
+            return dg.AutomationResult(context, context.get_empty_subset(), cursor=context.cursor)
         asset = context.key.to_user_string()
         before: dict[str, str] = json.loads(context.cursor or "{}")
         now = {partition or "_": need for partition, need in found.needs(asset).items()}
@@ -98,7 +102,7 @@ class Quiet(_Custom):
             quiet = not build_at_work(project) and is_silent(
                 project, context.evaluation_time.timestamp()
             )
-        except UserError:
+        except CyreneError:
             quiet = False
         return dg.AutomationResult(context, _subset(context, lambda _: quiet))
 
@@ -114,11 +118,38 @@ class Allowed(_Custom):
         """Read project.yaml, so that a change to it counts at once."""
         try:
             rebuild = Project.load().settings.rebuild
-        except UserError:
+        except CyreneError:
             allowed = False
         else:
             allowed = rebuild.allows(self.renewal, context.evaluation_time.astimezone(UTC))
         return dg.AutomationResult(context, _subset(context, lambda _: allowed))
+
+
+class GpuTurn(_Custom):
+    """True for one artifact at a time, and while no run that uses a GPU is on its way.
+
+    Runs that waited for the GPU would take the places of others in the meantime.
+    """
+
+    words = "no other run is at the GPU, or asks for it first"
+
+    def evaluate(self, context: Context) -> Result:
+        """Give the turn to the first that asks: conditions are evaluated in the assets' order."""
+        view, candidates = context.asset_graph_view, context.candidate_subset
+        nothing = dg.AutomationResult(context, context.get_empty_subset())
+        if candidates.is_empty or view in _TURNS or _gpu_is_taken(_outlook(context)):
+            return nothing
+        due = {key.partition_key for key in candidates.expensively_compute_asset_partitions()}
+        definition = context.partitions_def
+        keys = [None] if definition is None else definition.get_partition_keys()
+        _TURNS[view] = turn = next(key for key in keys if key in due)
+        return dg.AutomationResult(context, _subset(context, lambda key: key == turn))
+
+
+def _gpu_is_taken(found: "Outlook | None") -> bool:
+    from cyrene_assets.artifact_asset import SPECS
+
+    return found is None or any(asset in SPECS and SPECS[asset].gpu for asset, _ in found.at_work)
 
 
 def _subset(context: Context, holds: Callable[[str | None], bool]) -> Any:
@@ -130,12 +161,19 @@ def _subset(context: Context, holds: Callable[[str | None], bool]) -> Any:
     )
 
 
+# Who has the turn at the GPU in a tick.
+_TURNS: "WeakKeyDictionary[Any, str | None]" = WeakKeyDictionary()
 # All conditions of one tick ask about the same moment.
-_OUTLOOKS: "WeakKeyDictionary[Any, Outlook]" = WeakKeyDictionary()
+_OUTLOOKS: "WeakKeyDictionary[Any, Outlook | None]" = WeakKeyDictionary()
 
 
-def _outlook(context: Context) -> "Outlook":
-    from cyrene_assets.renewal import Outlook, outlook
+def _outlook(context: Context) -> "Outlook | None":
+    """Return the tick's outlook; None where nothing can be told.
+
+    That is so while a project.yaml, corpus.yaml or recipe does not fit. The sensor that watches the
+    corpus says what is wrong.
+    """
+    from cyrene_assets.renewal import outlook
     from cyrene_assets.situation import Situation
 
     view = context.asset_graph_view
@@ -143,10 +181,8 @@ def _outlook(context: Context) -> "Outlook":
         try:
             situation = Situation(Project.load(), view.instance, observed=True)
             _OUTLOOKS[view] = outlook(situation)
-        except UserError:
-            # A project.yaml, corpus.yaml or recipe that does not fit: nothing can be told until it
-            # is mended, and the sensor that watches the corpus says what is wrong.
-            _OUTLOOKS[view] = Outlook({}, {})
+        except CyreneError:
+            _OUTLOOKS[view] = None
     return _OUTLOOKS[view]
 
 
@@ -169,18 +205,25 @@ _RENEWED = (
 # whose source in project.yaml was changed, is copied or downloaded: up to 20 GB.
 AT_ONCE = _RENEWED.with_label("renewed at once")
 # Minutes to days of GPU time: a continued pretraining, a fine-tuning and a merge for each size.
-TRAINING = (_RENEWED & Allowed("training")).with_label("renewed as the policy of training says")
+TRAINING = (_RENEWED & Allowed("training") & GpuTurn()).with_label(
+    "renewed as the policy of training says"
+)
 # Seconds to minutes of GPU time for each size.
-QUANTIZATION = (_RENEWED & Allowed("quantization")).with_label(
+QUANTIZATION = (_RENEWED & Allowed("quantization") & GpuTurn()).with_label(
     "renewed as the policy of quantization says"
 )
-# Minutes of GPU time to serve each size's models, seconds to score them.
+# Minutes of GPU time to serve each size's models.
+GENERATION = (_RENEWED & Allowed("evaluation") & GpuTurn()).with_label(
+    "renewed as the policy of evaluation says, on the GPU"
+)
+# Seconds of processor time to score what the models said.
 EVALUATION = (_RENEWED & Allowed("evaluation")).with_label(
     "renewed as the policy of evaluation says"
 )
-RENEWALS: dict[Renewal, Condition] = {
-    "at once": AT_ONCE,
-    "training": TRAINING,
-    "quantization": QUANTIZATION,
-    "evaluation": EVALUATION,
-}
+
+
+def condition_of(renewal: Renewal, *, gpu: bool) -> dg.AutomationCondition[dg.AssetKey]:
+    """Return the condition of an asset, by what its rebuild waits for."""
+    if renewal == "evaluation":
+        return GENERATION if gpu else EVALUATION
+    return {"at once": AT_ONCE, "training": TRAINING, "quantization": QUANTIZATION}[renewal]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from cyrene_assets.console import duration
 from cyrene_assets.console import size as shown_size
 from cyrene_assets.console import table as make_table
+from cyrene_assets.errors import UserError
 from cyrene_assets.hardware import Hardware
 from cyrene_assets.lineage import Record
 from cyrene_assets.models import model_size
@@ -187,13 +188,17 @@ def _tokens(record: Record | None, otherwise: Callable[[], int | None]) -> int |
     return otherwise()
 
 
-def _corpus_tokens(project: Project, recipe: Recipe) -> int:
+def _corpus_tokens(project: Project, recipe: Recipe) -> int | None:
+    """Return about how many tokens the corpus has, None where its files cannot be found."""
     from cyrene_assets.corpus.sources import adapter
 
     source = adapter(project.corpus.source.adapter)
     total = 0.0
     for language in project.corpus.languages:
-        files = source.files(project.corpus_folder, project.corpus, language)
+        try:
+            files = source.files(project.corpus_folder, project.corpus, language)
+        except UserError:
+            return None
         size = sum(file.stat().st_size for file in files)
         total += size / BYTES_PER_TOKEN * recipe.cpt.passes.of(language, "dialog")
     return round(total)

@@ -34,13 +34,13 @@ run_monitoring:
   enabled: true
   free_slots_after_run_end_seconds: 30
 
-# What sensors, schedules and automation conditions did is kept for a month; `cyrene gc` removes old
-# runs.
+# What sensors, schedules and automation conditions did is kept for a month, and for a day where it
+# was nothing: they look every few seconds. `cyrene gc` removes old runs.
 retention:
   schedule:
     purge_after_days: 30
   sensor:
-    purge_after_days: 30
+    purge_after_days: {skipped: 1, started: 1, success: 30, failure: 30}
   auto_materialize:
     purge_after_days: 30
 """

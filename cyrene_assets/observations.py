@@ -11,14 +11,19 @@ from cyrene_assets.watch import RawFiles
 
 _VERSION_TAG = "dagster/data_version"
 _FILES = "files"
+_PROBLEM = "problem"
 
 
 @dataclass(frozen=True)
 class Observed:
-    """The latest observation of one partition; ``files`` is empty where it does not name them."""
+    """The latest observation of one partition; ``files`` is empty where it does not name them.
+
+    ``problem`` is why they could not be read.
+    """
 
     version: str
     files: Mapping[str, str]
+    problem: str | None = None
 
 
 def latest(instance: dg.DagsterInstance, asset: str, partition: str | None) -> Observed | None:
@@ -34,7 +39,12 @@ def latest(instance: dg.DagsterInstance, asset: str, partition: str | None) -> O
         observation = record.asset_observation
         if observation is not None and _VERSION_TAG in (observation.tags or {}):
             files: Any = observation.metadata.get(_FILES)
-            return Observed(observation.tags[_VERSION_TAG], {} if files is None else files.value)
+            problem: Any = observation.metadata.get(_PROBLEM)
+            return Observed(
+                observation.tags[_VERSION_TAG],
+                {} if files is None else files.value,
+                None if problem is None else problem.value,
+            )
     return None
 
 
@@ -52,5 +62,6 @@ def observation(
         metadata={
             "what changed": said,
             _FILES: dg.MetadataValue.json(dict(raw.files)),
+            **({} if raw.problem is None else {_PROBLEM: raw.problem}),
         },
     )

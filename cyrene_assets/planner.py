@@ -217,8 +217,8 @@ def look_at(
     if waits is not None:
         return Step(spec.name, partition, record, waits if record else "not built yet")
     external = situation.external(spec, partition)
-    if external is None:
-        return Step(spec.name, partition, record, "nobody has looked at its files yet")
+    if external.problem is not None:
+        return Step(spec.name, partition, record, external.problem)
     wanted = expected_lineage(spec, situation.project, partition, inputs, external.inputs)
     if record is None:
         return Step(spec.name, partition, record, "not built yet", wanted)

@@ -19,10 +19,12 @@ from cyrene_assets.situation import Key, Situation
 class Outlook:
     """Every artifact of the project that somebody has built, and what runs are about to change.
 
-    ``on_its_way`` maps an artifact to the run that is about to make it or something before it.
+    ``at_work`` maps an artifact to the run that is about to make it, ``on_its_way`` to one that is
+    about to make it or something before it.
     """
 
     steps: Mapping[Key, Step]
+    at_work: Mapping[Key, str]
     on_its_way: Mapping[Key, str]
 
     def needs(self, asset: str) -> dict[str | None, str]:
@@ -72,7 +74,7 @@ def outlook(situation: Situation) -> Outlook:
             steps[key] = step
             if step.reason is not None:
                 pending[key] = step.reason
-    return Outlook(steps, on_its_way)
+    return Outlook(steps, situation.at_work, on_its_way)
 
 
 def begun(situation: Situation, spec: ArtifactSpec) -> list[str | None]:

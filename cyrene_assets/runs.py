@@ -10,7 +10,7 @@ from dagster._core.storage.event_log.schema import (
     SqlEventLogStorageTable,
 )
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
-from sqlalchemy import delete, func, select
+from sqlalchemy import Select, delete, func, select
 
 from cyrene_assets.processes import exists, is_dead, owner
 from cyrene_assets.project import Project
@@ -77,8 +77,16 @@ def _is_orphan(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
 def forget(project: Project, instance: dg.DagsterInstance, needed: Collection[str]) -> int:
     """Remove all that Dagster and the logs keep of old runs; return how many runs went.
 
-    ``needed`` runs stay, and the newest ``RECENT_RUNS``.
+    ``needed`` runs stay, the newest ``RECENT_RUNS``, and those with the last word on an asset's
+    partition: what is current, what was observed last.
     """
+    storage = instance.event_log_storage
+    if not isinstance(storage, SqlEventLogStorage):
+        return 0
+    with storage.index_connection() as connection:
+        events = SqlEventLogStorageTable
+        last = select(events.c.run_id).where(events.c.id.in_(_newest()))
+        needed = {*needed, *(row[0] for row in connection.execute(last))}
     old = instance.get_runs(dg.RunsFilter(statuses=_FINISHED))[RECENT_RUNS:]
     gone = [run.run_id for run in old if run.run_id not in needed]
     for run_id in gone:
@@ -88,24 +96,30 @@ def forget(project: Project, instance: dg.DagsterInstance, needed: Collection[st
             leftover.unlink()
         for log in project.logs.glob(f"*/*/{run_id}.log"):
             log.unlink()
-    if isinstance(instance.event_log_storage, SqlEventLogStorage):
-        _forget_rows(instance.event_log_storage, gone)
+    _forget_rows(storage, gone)
     return len(gone)
+
+
+def _newest() -> Select[tuple[int]]:
+    """Select the last event of each kind that there is of each partition of an asset."""
+    events = SqlEventLogStorageTable
+    return (
+        select(func.max(events.c.id))
+        .where(events.c.asset_key.is_not(None))
+        .group_by(events.c.dagster_event_type, events.c.asset_key, events.c.partition)
+    )
 
 
 def _forget_rows(storage: SqlEventLogStorage, gone: Collection[str]) -> None:
     """Remove what deleting a run leaves in the database, and all but the last observations."""
     events, tags, checks = SqlEventLogStorageTable, AssetEventTagsTable, AssetCheckExecutionsTable
-    newest = (
-        select(func.max(events.c.id))
-        .where(events.c.run_id == _NO_RUN)
-        .group_by(events.c.dagster_event_type, events.c.asset_key, events.c.partition)
-    )
+    newest = _newest().where(events.c.run_id == _NO_RUN)
     with storage.index_connection() as connection:
         for run_id in gone:
             connection.execute(delete(checks).where(checks.c.run_id == run_id))
         kept = [row[0] for row in connection.execute(newest)]
-        past = events.c.run_id == _NO_RUN, events.c.id.not_in(kept)
+        own = events.c.run_id == _NO_RUN, events.c.asset_key.is_not(None)
+        past = *own, events.c.id.not_in(kept)
         old = select(events.c.id).where(*past)
         connection.execute(delete(tags).where(tags.c.event_id.in_(old)))
         connection.execute(delete(events).where(*past))

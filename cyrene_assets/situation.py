@@ -59,10 +59,14 @@ _READ: dict[tuple[Path, str, str], tuple[int, Record | None]] = {}
 
 @dataclass(frozen=True)
 class External:
-    """What an asset reads from outside the store: digests by label, and the files in them."""
+    """What an asset reads from outside the store: digests by label, and the files in them.
+
+    ``problem`` is why that cannot be told, where it cannot.
+    """
 
     inputs: Mapping[str, str]
     files: Mapping[str, str]
+    problem: str | None = None
 
 
 class Situation:
@@ -115,8 +119,8 @@ class Situation:
             )
         return self._events[asset]
 
-    def external(self, spec: ArtifactSpec, partition: str | None) -> External | None:
-        """Return what ``spec`` reads from outside the store; None where nobody has looked yet.
+    def external(self, spec: ArtifactSpec, partition: str | None) -> External:
+        """Return what ``spec`` reads from outside the store.
 
         Raises:
             UserError: it cannot be read.
@@ -132,7 +136,9 @@ class Situation:
         for name in outside:
             seen = self._last_seen(name, partition)
             if seen is None:
-                return None
+                return External({}, {}, "nobody has looked at its files yet")
+            if seen.problem is not None:
+                return External({}, {}, seen.problem)
             inputs[label(name, partition)] = seen.version
             files |= seen.files
         return External(inputs, files)

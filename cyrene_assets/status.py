@@ -10,7 +10,7 @@ from cyrene_assets.artifact_asset import SPECS
 from cyrene_assets.console import duration
 from cyrene_assets.console import size as shown_size
 from cyrene_assets.console import table as make_table
-from cyrene_assets.errors import UserError
+from cyrene_assets.errors import CyreneError
 from cyrene_assets.estimate import StepEstimate, estimate
 from cyrene_assets.models import SIZES
 from cyrene_assets.partitions import split_key
@@ -193,7 +193,7 @@ def examine(situation: Situation, now: datetime) -> Status:
         found = outlook(situation)
         rebuild = project.settings.rebuild
         estimates = _estimates(situation, found)
-    except UserError as error:
+    except CyreneError as error:
         return Status(project.settings.corpus, (), (), 0, str(error))
     items = []
     for key, step in found.steps.items():

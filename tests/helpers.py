@@ -78,7 +78,7 @@ class Sandbox:
     def run(
         self, assets: Sequence[str], partition: str | None = None, *, tags: Any = None
     ) -> dg.ExecuteInProcessResult:
-        """Materialize assets as the UI would: what is asked for is made, needed or not."""
+        """Materialize assets as the UI would, but make what is asked for, needed or not."""
         keys = [dg.AssetKey(asset) for asset in assets]
         job = self.definitions.resolve_implicit_job_def_def_for_assets(keys)
         assert job is not None
@@ -87,7 +87,7 @@ class Sandbox:
             partition_key=partition,
             asset_selection=keys,
             raise_on_error=False,
-            tags=tags or {},
+            tags={"cyrene/reuse": "false"} if tags is None else tags,
         )
 
     def failure(

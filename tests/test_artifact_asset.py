@@ -2,6 +2,7 @@ import os
 import signal
 import subprocess
 import sys
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -20,6 +21,7 @@ from cyrene_assets.artifact_asset import (
     artifact_asset,
     expected_lineage,
 )
+from cyrene_assets.corpus import sources
 from cyrene_assets.errors import BuildError, UserError
 from cyrene_assets.manifest import MANIFEST
 from cyrene_assets.partitions import languages
@@ -144,6 +146,32 @@ def test_a_system_prompt_is_of_concern_to_the_chats_alone(sandbox: Sandbox) -> N
     assert sandbox.plan("sft_chat")["sft_chat[xq7]"] == "changed: system_prompt"
     assert build_corpus(sandbox) == {"sft_chat[xq7]"}
     assert changed(before, sandbox.digests()) == {"sft_chat[xq7]"}
+
+
+def test_a_literal_materialization_of_what_is_up_to_date_reuses_it(sandbox: Sandbox) -> None:
+    before = sandbox.digests()
+    for tags, reused in (({}, True), ({"cyrene/reuse": "false"}, False)):
+        result = sandbox.run(["raw_dialog"], "en", tags=tags)
+        (event,) = result.get_asset_materialization_events()
+        materialization = event.step_materialization_data.materialization
+        assert ("cyrene/reused" in (materialization.tags or {})) is reused
+    assert sandbox.digests() == before
+
+
+def test_files_that_change_while_they_are_read_make_no_artifact(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = sandbox.digests()
+    read_listed = sources.read_listed
+
+    def read_while_it_is_written(*args: Any) -> Any:
+        read = read_listed(*args)
+        sandbox.edit("dialog/en.jsonl", lambda text: text.replace("room 3", "room three"))
+        return read
+
+    monkeypatch.setattr(sources, "read_listed", read_while_it_is_written)
+    assert "changed while they were read" in sandbox.failure(["raw_dialog"], "en")
+    assert sandbox.digests() == before
 
 
 def test_going_back_reuses_what_was_there(sandbox: Sandbox) -> None:

@@ -175,6 +175,13 @@ def test_a_cancelled_training_is_not_started_again(ticks: Ticks) -> None:
     assert ticks.tick() == ["cpt_checkpoint[tiny]"]
     ticks.sandbox.instance.report_run_canceled(ticks.started(["cpt_checkpoint"], "tiny"))
     assert [ticks.tick(), ticks.tick(MIDNIGHT)] == [[], []]
+    # Nor after a time in which nothing could be told.
+    config = ticks.sandbox.corpus / "corpus.yaml"
+    good = config.read_text(encoding="utf-8")
+    config.write_text("name: [", encoding="utf-8")
+    assert ticks.tick() == []
+    config.write_text(good, encoding="utf-8")
+    assert ticks.tick() == []
 
 
 def test_at_night_is_the_default_and_every_stage_starts_in_the_window(ticks: Ticks) -> None:
@@ -263,6 +270,20 @@ def test_a_corpus_yaml_that_does_not_fit_starts_nothing(ticks: Ticks) -> None:
     assert ticks.tick() == []
     config.write_text(good, encoding="utf-8")
     assert ticks.tick() == ["raw_dialog[en]"]
+
+
+def test_one_run_at_a_time_uses_the_gpu(ticks: Ticks) -> None:
+    for name in ["base_model[2B]", "packed_cpt[2B]", "cpt_checkpoint[2B]"]:
+        ticks.made(name)
+    change(ticks, "en")
+    for name in ["raw_dialog[en]", "parallel_corpus", *RENDERED, *SETS, "packed_cpt[2B]"]:
+        ticks.made(name)
+    assert ticks.tick() == ["cpt_checkpoint[tiny]"]
+    run = ticks.started(["cpt_checkpoint"], "tiny")
+    assert ticks.tick() == []
+    ticks.ended(run, failed=True)
+    # What failed does not keep the GPU from the others.
+    assert ticks.tick() == ["cpt_checkpoint[2B]"]
 
 
 def test_a_language_that_was_never_built_joins_the_others_once_they_are_begun(

@@ -6,10 +6,12 @@ import dagster as dg
 import pytest
 from filelock import FileLock
 from helpers import Sandbox
+from ticks import Ticks
 
 from cyrene_assets import builder
 from cyrene_assets.errors import BuildError, UserError
 from cyrene_assets.processes import owner
+from cyrene_assets.situation import Key
 
 _HOLD = (
     "import sys, time, filelock\n"
@@ -92,6 +94,67 @@ def test_a_work_folder_that_cannot_be_made(sandbox: Sandbox) -> None:
         sandbox.build("cpt_documents")
 
 
+def test_a_build_waits_for_a_run_that_makes_the_same(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticks = Ticks(sandbox)
+    sandbox.edit("corpus.yaml", lambda text: text.replace("Ad'a nu ta.", "Ad'a nu."))
+    run = ticks.started(["sft_chat"], "xq7")
+    other = ticks.started(["sft_chat"], "en")
+    naps = []
+
+    def nap(seconds: float) -> None:
+        naps.append(seconds)
+        assert sandbox.instance.get_runs_count() == runs
+        if len(naps) == 3:
+            ticks.ended(run)
+
+    runs = sandbox.instance.get_runs_count()
+    monkeypatch.setattr(builder, "sleep", nap)
+    ran, events = sandbox.build("sft_chat")
+    assert len(naps) == 3
+    assert (events[0].kind, events[0].step) == ("warning", "sft_chat[xq7]")
+    assert events[0].detail == f"run {run.run_id} is making it: waiting for it to end"
+    assert ran == ["sft_chat[xq7]"]
+    ticks.ended(other)
+
+
+def test_a_build_does_nothing_where_the_run_that_it_waited_for_did_it(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticks = Ticks(sandbox)
+    sandbox.edit("corpus.yaml", lambda text: text.replace("Ad'a nu ta.", "Ad'a nu."))
+    run = ticks.started(["sft_chat"], "xq7")
+
+    def nap(_seconds: float) -> None:
+        ticks.made("sft_chat[xq7]")
+        ticks.ended(run)
+
+    monkeypatch.setattr(builder, "sleep", nap)
+    assert sandbox.build("sft_chat")[0] == []
+
+
+def test_a_run_in_a_queue_that_nobody_serves_is_not_waited_for(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sandbox.edit("corpus.yaml", lambda text: text.replace("Ad'a nu ta.", "Ad'a nu."))
+    assert not builder.daemon_is_alive(sandbox.instance, "QUEUED_RUN_COORDINATOR")
+
+    def at_work(_instance: dg.DagsterInstance, *, queued: bool) -> dict[Key, str]:
+        return {("sft_chat", "xq7"): "a run in the queue"} if queued else {}
+
+    monkeypatch.setattr(builder, "runs_at_work", at_work)
+    assert sandbox.build("sft_chat")[0] == ["sft_chat[xq7]"]
+
+
+def test_whether_a_build_is_at_work(sandbox: Sandbox) -> None:
+    project = sandbox.project
+    assert not builder.build_at_work(project)
+    with builder.one_build(project):
+        assert builder.build_at_work(project)
+    assert not builder.build_at_work(project)
+
+
 def test_missing_toolchains_are_found_before_anything_runs(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -102,7 +165,7 @@ def test_missing_toolchains_are_found_before_anything_runs(
     assert "cyrene toolchain install train" in str(caught.value)
     assert "CYRENE_TRAIN_PYTHON" in str(caught.value)
     monkeypatch.setenv("CYRENE_TRAIN_PYTHON", sys.executable)
-    builder.check_toolchains(project, sandbox.steps("fp8_model"))
+    builder.check_toolchains(project, sandbox.steps("merged_model"))
     with pytest.raises(UserError, match="the 'serve' toolchain is not installed"):
         builder.check_toolchains(project, sandbox.steps("scoreboard"))
     monkeypatch.setenv("CYRENE_SERVE_PYTHON", str(tmp_path / "no" / "python"))

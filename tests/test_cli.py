@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import click
 import pytest
 from helpers import CYRENE, ROOT, Command, Sandbox, folders, linked_root
 from mini_corpus import LANGUAGES, dialog, write_corpus, write_jsonl, write_project
@@ -104,10 +105,19 @@ def assert_nothing_made(home: Path) -> None:
 def test_help_and_version_are_quick(cyrene: Command) -> None:
     done = cyrene.run("--help")
     assert done.returncode == 0
-    for name in ("init", "build", "artifacts", "corpus", "doctor", "toolchain", "gc", "ui"):
+    for name in ("init", "build", "status", "artifacts", "corpus", "doctor", "gc", "ui"):
         assert f"  {name}" in done.stdout
     assert cyrene.run("--version").stdout.startswith("cyrene")
     assert not (cyrene.home / "dagster").exists()
+
+
+def test_examples_in_help_texts_stay_as_they_are_written() -> None:
+    for name, command in main.commands.items():
+        text = command.get_help(click.Context(command, info_name=name))
+        assert "\\b" not in text
+        assert "\b" not in text
+    serve = main.commands["serve"]
+    assert "\n  cyrene serve --size 4B\n" in serve.get_help(click.Context(serve))
 
 
 def test_every_server_listens_on_loopback_unless_told_otherwise() -> None:
@@ -329,6 +339,27 @@ def test_a_build_then_nothing_to_do(inside: Inside) -> None:
     assert "2 partitions" in inside.run("artifacts", "--summary").stdout
     gone = inside.run("gc", "--dry-run")
     assert gone.stdout == "0 folders, 0 B\n"
+
+    nobody = "nothing rebuilds by itself now: no daemon is running (`make ui` starts it)"
+    assert inside.run("status").stdout.splitlines() == [
+        "all 5 artifacts are up to date (of corpus 'Mini')",
+        nobody,
+    ]
+    corpus = Project.load().corpus_folder
+    with (corpus / "dialog" / "en.jsonl").open("a", encoding="utf-8") as file:
+        file.write("\n")
+    said = inside.run("status").stdout.splitlines()
+    assert said[0] == "4 of 5 artifacts are out of date (of corpus 'Mini')"
+    assert "dialog/en.jsonl changed" in said[2]
+    assert said[-2:] == ["all of it now: cyrene build --to cpt_documents", nobody]
+    found = json.loads(inside.run("status", "--json").stdout)
+    assert (found["up_to_date"], found["watched"]) == (1, False)
+    assert [item["artifact"] for item in found["out_of_date"]][:2] == [
+        "raw_dialog[en]",
+        "parallel_corpus",
+    ]
+    (corpus / "corpus.yaml").write_text("name: [", encoding="utf-8")
+    assert_ends_with(inside.run("status"), 2, "corpus.yaml: not valid YAML")
 
 
 def test_a_plan_runs_nothing(inside: Inside) -> None:

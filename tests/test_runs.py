@@ -110,6 +110,32 @@ def _reworded(word: str, text: str) -> str:
     return text
 
 
+def test_the_last_word_on_any_asset_is_kept(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "RECENT_RUNS", 0)
+    partitions = dg.StaticPartitionsDefinition(["a", "b"])
+
+    @dg.asset
+    def page() -> dg.MaterializeResult[None]:
+        return dg.MaterializeResult()
+
+    @dg.observable_source_asset(partitions_def=partitions)
+    def raw(context: dg.AssetExecutionContext) -> dg.DataVersionsByPartition:
+        return dg.DataVersionsByPartition({context.partition_key: context.run.run_id})
+
+    job = dg.define_asset_job("look", [raw])
+    looking = dg.Definitions([raw], jobs=[job]).resolve_job_def("look")
+    made = [dg.materialize([page], instance=sandbox.instance).run_id for _ in range(2)]
+    seen = [
+        looking.execute_in_process(instance=sandbox.instance, partition_key=key).run_id
+        for key in ("a", "b", "a")
+    ]
+    collect(sandbox.project, sandbox.instance, dry_run=False)
+    left = {run.run_id for run in sandbox.instance.get_runs()}
+    assert left & {*made, *seen} == {made[1], seen[1], seen[2]}
+
+
 def test_recent_runs_are_kept_whatever_became_of_them(sandbox: Sandbox) -> None:
     before = {run.run_id for run in sandbox.instance.get_runs()}
     failed = add_run(sandbox.instance, None, dg.DagsterRunStatus.FAILURE)

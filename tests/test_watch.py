@@ -2,10 +2,11 @@ import os
 from pathlib import Path
 
 import pytest
+from corpus.sources import game_miniature
 from mini_corpus import write_corpus
 
 from cyrene_assets.errors import UserError
-from cyrene_assets.project import Project, ProjectFile
+from cyrene_assets.project import PROJECT_ROOT, Project, ProjectFile
 from cyrene_assets.watch import Look, Watch, is_silent, look, raw_files_of
 
 
@@ -108,3 +109,24 @@ def test_a_corpus_folder_that_is_gone_is_said(project: Project) -> None:
     gone = Project(project.home, ProjectFile(corpus=str(project.home / "gone")))
     with pytest.raises(UserError, match="gone: no such corpus folder"):
         look(gone)
+
+
+def test_a_game_data_folder_is_watched_wherever_it_lies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = game_miniature.folder().write(tmp_path / "game")
+    monkeypatch.setenv("CYRENE_GAME_DATA", str(root))
+    project = Project(tmp_path / "home", ProjectFile(corpus=str(PROJECT_ROOT / "corpora/cyrene")))
+    before = {key: raw_files_of(project, key).version for key in ("en", "th")}
+    first = look(project).fingerprint
+    texts = root / "TextMap" / "TextMapEN.json"
+    texts.write_text(texts.read_text(encoding="utf-8").replace("Sit", "Stand"), encoding="utf-8")
+    assert look(project).fingerprint != first
+    assert raw_files_of(project, "th").version == before["th"]
+    assert raw_files_of(project, "en").version != before["en"]
+    second = look(project).fingerprint
+    (root / "TextMap" / "TextMapTH_3.json").write_text("{}", encoding="utf-8")
+    assert look(project).fingerprint != second
+    assert raw_files_of(project, "th").version != before["th"]
+    monkeypatch.delenv("CYRENE_GAME_DATA")
+    assert "CYRENE_GAME_DATA is not set" in (raw_files_of(project, "en").problem or "")

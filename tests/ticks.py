@@ -1,6 +1,6 @@
 """Ticks of the automation on the real definitions, with artifacts that cost nothing to make."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -88,6 +88,7 @@ class Ticks:
         *,
         passed: bool = True,
         begun_as: Step | None = None,
+        files: Mapping[str, bytes] | None = None,
     ) -> None:
         """Publish an artifact and report it: of the lineage that is wanted now, or was before."""
         project, instance = self.sandbox.project, self.sandbox.instance
@@ -100,9 +101,10 @@ class Ticks:
         ]
         with project.store.stage(asset) as folder:
             text = step.wanted.fingerprint if content is None else content
-            (folder / "data.txt").write_text(text, encoding="utf-8")
+            for file, data in (files or {"data.txt": text.encode()}).items():
+                (folder / file).write_bytes(data)
             artifact = project.store.publish(folder, asset, partition, {})
-        data = {
+        recorded = {
             **step.wanted.as_dict(),
             "digest": artifact.digest,
             "seconds": 60.0,
@@ -113,7 +115,7 @@ class Ticks:
             dg.AssetMaterialization(
                 asset,
                 partition=partition,
-                metadata={lineage.METADATA_KEY: dg.MetadataValue.json(data)},
+                metadata={lineage.METADATA_KEY: dg.MetadataValue.json(recorded)},
                 tags={"dagster/data_version": artifact.digest},
             )
         )

@@ -201,11 +201,15 @@ def main() -> None:
                 found[name][f"start_{caches}_caches"] = seconds
                 if caches == "empty":
                     found[name]["weights_gib"] = child.weights()
-                    found[name]["loads"] = child.measure()
+                    try:
+                        found[name]["loads"] = child.measure()
+                    except SystemExit as error:
+                        print(error, flush=True)
                     print(name, json.dumps(found[name]), flush=True)
                 out.write_text(json.dumps(found, indent=2) + "\n")
             for child, _ in ready.values():
-                child.end()
+                if child.process.poll() is None:
+                    child.end()
     show(found)
 
 

@@ -43,7 +43,7 @@ def chat(
     language: str | None,
     profile: str | None,
 ) -> None:
-    r"""Talk to the character. Starts a server of its own unless --url names one.
+    """Talk to the character. Starts a server of its own unless --url names one.
 
     \b
     cyrene chat --size tiny

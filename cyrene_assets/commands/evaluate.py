@@ -17,7 +17,7 @@ _UPSTREAM = ("parallel_corpus", "sft_chat", "cpt_documents")
 @size_option()
 @click.option("--name", help="What the scoreboard calls it; the folder's name where not given.")
 def evaluate(checkpoint: Path, size: str, name: str | None) -> None:
-    r"""Ask the model in the folder CHECKPOINT what every model is asked, and score it.
+    """Ask the model in the folder CHECKPOINT what every model is asked, and score it.
 
     It is remembered in project.yaml under its name. --size says whose recipe has the sampling
     profiles and the number of prompts. Examples:

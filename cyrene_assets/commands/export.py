@@ -32,7 +32,7 @@ def export(
     repository: str | None,
     public: bool,
 ) -> None:
-    r"""Write a model to DIR as a hub takes it: weights, tokenizer, settings, a model card.
+    """Write a model to DIR as a hub takes it: weights, tokenizer, settings, a model card.
 
     The chat template speaks as the character, in any server and client; vLLM and `swift infer`
     load the folder as it is. --push uploads it with the token in HF_TOKEN. An earlier export that

@@ -66,7 +66,7 @@ def serve(
     profile: str | None,
     as_json: bool,
 ) -> None:
-    r"""Serve the character to any OpenAI client, until Ctrl-C.
+    """Serve the character to any OpenAI client, until Ctrl-C.
 
     A request without a system message gets the character's own, in the language of the model that
     it names (cyrene-4B:jp) or of "chat_template_kwargs": {"language": "jp"}. Sampling is the

@@ -4,9 +4,11 @@ Two texts are alike by the Jaccard similarity of their sets of shingles: three w
 many characters as say about as much. The search is a set similarity join: of the texts that share
 enough shingles with others at all, those are compared that have one of their rarest in common
 (prefix filtering: Chaudhuri, Ganti, Kaushik 2006; Bayardo, Ma, Srikant 2007). Unlike MinHash it
-leaves nothing to chance, and natural text makes it fast, since hardly a shingle occurs twice. Only
-where one shingle is among the rarest of very many texts of about one length (``NEIGHBORS``) is not
-each compared with each, and a pair that nothing else connects can be missed.
+leaves nothing to chance, and natural text makes it fast, since hardly a shingle occurs twice. All
+such pairs are compared, up to ``PAIRS`` of them. Beyond that (texts made from one template, many
+thousand times over) each text is compared with the ``NEIGHBORS`` nearest to its length that have
+such a shingle too; a pair farther apart is then missed unless others between them connect it, and
+one side of it could be held out while the other is trained on.
 """
 
 from collections.abc import Iterator
@@ -24,8 +26,9 @@ SIMILARITY = 0.5
 # Texts of fewer shingles ("Good morning. How are you?") recur without giving anything away.
 FEWEST_SHINGLES = 8
 # Texts made from one template all share its shingles: for each of them each text is compared with
-# so many others of about its own length.
+# so many others of about its own length at least, and with all while there are no more pairs.
 NEIGHBORS = 128
+PAIRS = 1_000_000
 # Shingles that are compared at once: bounds memory to some 100 MB.
 AT_ONCE = 4_000_000
 # Words whose shingles are computed at once: what stays in a core's cache.
@@ -143,10 +146,16 @@ def _alike(shared: _Shingles, side: Flags | None, least: float) -> Iterator[pl.D
     shingles = pl.DataFrame({"text": shared.text, "shingle": shared.shingle})
     prefix = _rarest(shingles, shared.size, least)
     shingle, text = prefix["shingle"].to_numpy(), prefix["text"].to_numpy()
+    texts = prefix["texts"].to_numpy()
     # Which texts are connected already: equal labels. With sides, which text has its pair.
     label = np.arange(len(shared.size))
     looked_at = np.zeros(0, dtype=np.uint64)
-    for step in range(1, NEIGHBORS + 1):
+    for step in range(1, int(texts.max(initial=0))):
+        if step > NEIGHBORS and len(looked_at) > PAIRS:
+            return
+        if step & (step - 1) == 0:  # Now and then, leave out what has no more neighbors.
+            more = texts > step
+            shingle, text, texts = shingle[more], text[more], texts[more]
         place = np.flatnonzero(shingle[step:] == shingle[: len(shingle) - step])
         if not len(place):
             return
@@ -160,6 +169,8 @@ def _alike(shared: _Shingles, side: Flags | None, least: float) -> Iterator[pl.D
             may_be &= side[one] != side[other]
         pairs = np.unique(one[may_be].astype(np.uint64) << np.uint64(32) | other[may_be])
         pairs = np.setdiff1d(pairs, looked_at, assume_unique=True)
+        if not len(pairs):
+            continue
         looked_at = np.union1d(looked_at, pairs)
         found = _compared(pairs, shingles, shared.size, least)
         if len(found):

@@ -1,4 +1,4 @@
-"""What several definition modules use: recipes, tables in and out, pictures, outcomes."""
+"""What several definition modules use: tables in and out, pictures, outcomes."""
 
 import base64
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -8,17 +8,10 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from cyrene_assets.artifact_asset import CheckOutcome
-from cyrene_assets.project import Project
-from cyrene_assets.recipe import Recipe
 from cyrene_assets.store import Artifact
 
 if TYPE_CHECKING:
     import polars as pl
-
-
-def recipe_of(project: Project, size: str | None) -> Recipe:
-    """Return the recipe of a size, which is the key of a partition."""
-    return project.recipe(size or "")
 
 
 def read_table(artifact: Artifact, name: str) -> "pl.DataFrame":

@@ -4,15 +4,14 @@ The conditions of the assets are in ``cyrene_assets.conditions``.
 """
 
 import json
-import time
 from datetime import UTC, datetime
 from pathlib import Path
+from time import time
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from cyrene_assets.artifact_asset import REUSE_TAG
-from cyrene_assets.errors import UserError
+from cyrene_assets.errors import CyreneError
 from cyrene_assets.project import Project
 from cyrene_assets.store import fingerprint
 
@@ -25,7 +24,7 @@ RAW = "raw_corpus"
 # Seconds between two looks at the files, and between two evaluations of the conditions: a stage
 # starts so long after the one before it at the latest.
 WATCH_SECONDS = 10
-RENEW_SECONDS = 10
+RENEW_SECONDS = 5
 
 
 @dg.asset(group_name=GROUP, kinds={"markdown"}, code_version="1")
@@ -69,17 +68,17 @@ def corpus_watch(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     cursor = json.loads(context.cursor or "{}")
     try:
         project = Project.load()
-    except UserError as error:
+    except CyreneError as error:
         return dg.SensorResult(skip_reason=dg.SkipReason(str(error)), cursor=context.cursor)
     old = watch.Watch(**cursor.get("watch", {}))
     events: list[dg.AssetObservation | dg.AssetMaterialization]
     try:
-        new = old.next(watch.look(project), time.time(), project.settings.rebuild.settle_seconds)
+        new = old.next(watch.look(project), time(), project.settings.rebuild.settle_seconds)
         events, said = _observed(project, context.instance, old, new)
         if said is None:
             new = old
             said = "files were written while they were read: looking again"
-    except UserError as error:
+    except CyreneError as error:
         new, events, said = old, [], str(error)
     # What an observation changes is on the page after the next look.
     state, page = cursor.get("state"), cursor.get("page")
@@ -141,7 +140,6 @@ renewal = dg.AutomationConditionSensorDefinition(
     use_user_code_server=True,
     # A run for each partition: a backfill would give all of them one version of their data.
     emit_backfills=False,
-    run_tags={REUSE_TAG: "true"},
     description="Starts what the assets' automation conditions ask for: corpus assets and training "
     "sets at once; training, quantization and evaluation as `rebuild` in project.yaml says. "
     "Renews what was built before, and never begins a size.",

@@ -128,7 +128,7 @@ def _curves(build: Build) -> "pl.DataFrame":
 @artifact_asset(
     group_name=GROUP,
     kinds={"polars", "parquet"},
-    code_version="2",
+    code_version="3",
     partitions_def=language_by_size,
     deps=[dg.AssetDep("generations", partition_mapping=_SIZE_OF_PAIR), "parallel_corpus"],
     params=lambda _project, pair: {"language": split_key(pair or "")[0]},
@@ -140,6 +140,9 @@ def eval_report(build: Build) -> Outcome:
     or a note that says why it cannot be told; the best and the worst answers by each score in
     `examples.parquet`. No composite score.
     """
+    import polars as pl
+
+    from cyrene_assets.evaluation import fidelity
     from cyrene_assets.evaluation.report import markdown_table, profile_table
     from cyrene_assets.evaluation.run import Run, report_language
 
@@ -153,7 +156,10 @@ def eval_report(build: Build) -> Outcome:
         language,
         lineage.params["served_profile"],
     )
-    shown = write_table(report.scores, build.out, "scores.parquet")
+    served = build.project.store.locate("fp8_model", size, lineage.inputs[f"fp8_model[{size}]"])
+    measured = fidelity.score_table(served.manifest["measurements"].get("fidelity", {}), language)
+    scores = pl.concat([report.scores, measured])
+    shown = write_table(scores, build.out, "scores.parquet")
     report.examples.write_parquet(build.out / "examples.parquet", statistics=False)
     identity = {
         "corpus": lineage.params["corpus"],
@@ -169,10 +175,10 @@ def eval_report(build: Build) -> Outcome:
         },
     }
     (build.out / IDENTITY).write_text(json.dumps(identity, indent=2) + "\n", encoding="utf-8")
-    table = profile_table(report.scores, lineage.params["served_profile"])
-    untold = report.scores["value"].null_count()
+    table = profile_table(scores, lineage.params["served_profile"])
+    untold = scores["value"].null_count()
     return Outcome(
-        f"{len(report.scores) - untold} scores of {report.scores['model'].n_unique()} models, "
+        f"{len(scores) - untold} scores of {scores['model'].n_unique()} models, "
         f"{untold} cannot be told",
         metadata={**shown, "scores": dg.MetadataValue.md(markdown_table(table))},
     )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import dagster as dg
 
 from cyrene_assets.artifact_asset import Build, Check, CheckOutcome, Outcome, artifact_asset
-from cyrene_assets.defs._shared import TablesByLanguage, none_of, picture, recipe_of, table
+from cyrene_assets.defs._shared import TablesByLanguage, none_of, picture, table
 from cyrene_assets.partitions import sizes
 from cyrene_assets.recipe import Stage
 
@@ -92,7 +92,7 @@ def _packing_params(stage: Stage) -> dict[str, Any]:
     code_version="2",
     partitions_def=sizes,
     deps=["base_model", dg.AssetDep("cpt_documents", partition_mapping=_ALL_LANGUAGES)],
-    params=lambda project, size: _packing_params(recipe_of(project, size).cpt),
+    params=lambda project, size: _packing_params(project.recipe(size or "").cpt),
     checks=_CHECKS,
 )
 def packed_cpt(build: Build) -> Outcome:
@@ -104,7 +104,7 @@ def packed_cpt(build: Build) -> Outcome:
     """
     documents = TablesByLanguage(build.inputs_of("cpt_documents"), "documents.parquet")
     texts = documents.map(lambda rows: rows.rename({"document": "name"}))
-    return _packed(build, "cpt", recipe_of(build.project, build.key).cpt, documents, texts)
+    return _packed(build, "cpt", build.project.recipe(build.key).cpt, documents, texts)
 
 
 @artifact_asset(
@@ -113,7 +113,7 @@ def packed_cpt(build: Build) -> Outcome:
     code_version="2",
     partitions_def=sizes,
     deps=["base_model", dg.AssetDep("sft_chat", partition_mapping=_ALL_LANGUAGES)],
-    params=lambda project, size: _packing_params(recipe_of(project, size).sft),
+    params=lambda project, size: _packing_params(project.recipe(size or "").sft),
     checks=_CHECKS,
 )
 def packed_sft(build: Build) -> Outcome:
@@ -123,7 +123,7 @@ def packed_sft(build: Build) -> Outcome:
     """
     chats = TablesByLanguage(build.inputs_of("sft_chat"), "chats.parquet")
     texts = chats.map(_said)
-    return _packed(build, "sft", recipe_of(build.project, build.key).sft, chats, texts)
+    return _packed(build, "sft", build.project.recipe(build.key).sft, chats, texts)
 
 
 def _said(chats: "pl.DataFrame") -> "pl.DataFrame":

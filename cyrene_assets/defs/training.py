@@ -17,14 +17,10 @@ from cyrene_assets.models import model_size
 from cyrene_assets.partitions import sizes
 from cyrene_assets.project import Project
 from cyrene_assets.reading_order import reading_order
-from cyrene_assets.recipe import Recipe, Stage
+from cyrene_assets.recipe import Stage
 from cyrene_assets.toolchains import TRAIN
 
 GROUP = "training"
-
-
-def _recipe(project: Project, size: str | None) -> Recipe:
-    return project.recipe(size or "")
 
 
 def _rounded(value: float | None) -> float | None:
@@ -109,7 +105,7 @@ def _trained(
     summary = losses.summary(curve.filter(curve["step"] <= chosen))
     first, last = checks.shown(summary.first_eval_loss), checks.shown(summary.last_eval_loss)
     precision = training.precision(result["command"])
-    title = f"{build.spec.name}[{build.key}], recipe {_recipe(build.project, build.key).name}"
+    title = f"{build.spec.name}[{build.key}], recipe {build.project.recipe(build.key).name}"
     drawn = loss_curve_png(
         curve,
         title,
@@ -146,7 +142,7 @@ def _trained(
     code_version="2",
     partitions_def=sizes,
     deps=["base_model", "packed_cpt"],
-    params=lambda project, size: _recipe(project, size).cpt.model_dump(mode="json"),
+    params=lambda project, size: project.recipe(size or "").cpt.model_dump(mode="json"),
     checks=(checks.PARITY_CHECK, *checks.LOSS_CHECKS, *checks.TENSOR_CHECKS),
     pool="gpu",
     toolchain=TRAIN,
@@ -158,7 +154,7 @@ def cpt_checkpoint(build: Build) -> Outcome:
     TensorBoard's events under `training/`. A recipe that trains an adapter has it merged here. An
     interrupted training goes on from its newest checkpoint.
     """
-    stage = _recipe(build.project, build.key).cpt
+    stage = build.project.recipe(build.key).cpt
     fall = model_size(build.key).loss_fall
     outcome = _trained(build, stage, "packed_cpt", "pretrain", fall)
     tensors = checks.tensor_outcomes(dict(outcome.measurements))
@@ -171,14 +167,14 @@ def cpt_checkpoint(build: Build) -> Outcome:
     code_version="2",
     partitions_def=sizes,
     deps=["base_model", "cpt_checkpoint", "packed_sft"],
-    params=lambda project, size: _recipe(project, size).sft.model_dump(mode="json"),
+    params=lambda project, size: project.recipe(size or "").sft.model_dump(mode="json"),
     checks=(checks.PARITY_CHECK, *checks.LOSS_CHECKS, checks.PROMPT_CHECK),
     pool="gpu",
     toolchain=TRAIN,
 )
 def lora_adapter(build: Build) -> Outcome:
     """The SFT LoRA adapter: `swift sft` over the packed chats, on top of the CPT checkpoint."""
-    stage = _recipe(build.project, build.key).sft
+    stage = build.project.recipe(build.key).sft
     outcome = _trained(build, stage, "packed_sft", "finetune", 0.0)
     prompts = checks.prompt_outcome(dict(outcome.measurements))
     return replace(outcome, checks=[*outcome.checks, prompts])

@@ -80,6 +80,15 @@ SCORES: tuple[Score, ...] = (
     Score("length_ratio", "Length", "real", "number", "Mean length relative to the real lines",
           "Characters for chs, cht, jp and th", answer="length"),
     Score("empty", "Empty", "low", "share", "Answers without any text", ""),
+    Score("greedy_agreement", "Greedy agreement", "high", "share", "Tokens of held-out lines at "
+          "which the quantized and the merged model find the same token likeliest",
+          "Both read the real line: answers drift apart sooner", profiles=False),
+    Score("mean_kl", "KL from merged", "low", "nats", "Divergence of the quantized model from the "
+          "merged one, per token of held-out lines", "Over the likeliest tokens of both, the rest "
+          "as one: a lower bound", profiles=False),
+    Score("dialog_perplexity", "Dialog perplexity", "low", "number", "Perplexity of the "
+          "character's held-out lines, her chat before them",
+          "Compares models with one tokenizer only", profiles=False),
     Score("question_length", "Out of character, length", "none", "number", "Words (characters) in "
           "the answer to a question of mathematics or code", "Crude: beside the base, no verdict",
           profiles=False),

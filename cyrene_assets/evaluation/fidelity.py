@@ -120,9 +120,48 @@ COLUMNS = [
 
 
 def table(fidelity: Mapping[str, Mapping[str, Any]]) -> "pl.DataFrame":
-    """Return what :func:`by_language` gave as a table with the columns `COLUMNS`."""
+    """Return what :func:`by_language` gave as a table to read, with the columns `COLUMNS`.
+
+    Divergences are text of two digits: they are small, and differ by orders of magnitude.
+    """
     import polars as pl
 
-    rows = [{"language": language, **values} for language, values in fidelity.items()]
-    kinds = [pl.String, pl.Int64, *[pl.Float64] * 4]
+    rows = [
+        {"language": language, **values, "mean_kl": f"{values['mean_kl']:.2g}"}
+        for language, values in fidelity.items()
+    ]
+    kinds = [pl.String, pl.Int64, pl.Float64, pl.String, pl.Float64, pl.Float64]
     return pl.DataFrame(rows, schema=dict(zip(COLUMNS, kinds, strict=True)))
+
+
+def score_table(fidelity: Mapping[str, Mapping[str, Any]], language: str) -> "pl.DataFrame":
+    """Return one language's scores as the reports have them: of the quantized model and its origin.
+
+    Rows of `scores.SCHEMA`; none where nothing was compared in this language.
+    """
+    import polars as pl
+
+    from cyrene_assets.evaluation.answers import NO_PROFILE
+    from cyrene_assets.evaluation.scores import SCHEMA
+
+    found = fidelity.get(language)
+    if found is None:
+        return SCHEMA.to_frame()
+    values = [
+        ("merged", "dialog_perplexity", found["perplexity_reference"]),
+        ("fp8", "greedy_agreement", found["greedy_agreement"]),
+        ("fp8", "mean_kl", found["mean_kl"]),
+        ("fp8", "dialog_perplexity", found["perplexity"]),
+    ]
+    rows = [
+        {
+            "model": model,
+            "profile": NO_PROFILE,
+            "language": language,
+            "score": score,
+            "value": value,
+            "count": found["tokens"],
+        }
+        for model, score, value in values
+    ]
+    return pl.DataFrame(rows, schema=SCHEMA)

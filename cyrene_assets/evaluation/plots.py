@@ -87,7 +87,7 @@ def choice(table: pl.DataFrame, theme: Theme) -> "Figure | None":
                       markeredgewidth=2, label=names[one.key])  # fmt: skip
         axes.set_xlabel("regurgitation above the real lines, less is better")
         axes.set_ylabel(f"{BY_NAME[score].title.lower()}, more is better")
-        axes.axvline(0, color=theme.grid, linewidth=1)
+        axes.axvline(0, color=theme.grid, linewidth=1, zorder=0)
         axes.margins(0.2)
     _legend(panels[-1], theme)
     return figure

@@ -168,7 +168,7 @@ def write_tokenizer(texts: list[Path], context: int, out: Path) -> dict[str, int
         raise ProgramError("the embedded base model needs texts to train its tokenizer on")
     tokenizer = train_tokenizer(corpus_texts(texts), VOCABULARY)
     tokenizer.save(str(out / "tokenizer.json"))
-    known = tokenizer.get_vocab(with_added_tokens=True)
+    known = tokenizer.get_vocab()
     ids = {token: known[token] for token, _ in ADDED_TOKENS}
     (out / "chat_template.jinja").write_text(CHAT_TEMPLATE, encoding="utf-8")
     write_json(

@@ -81,6 +81,28 @@ def test_others_of_the_template_do_not_hide_what_is_alike() -> None:
     assert list(_pairs([one, *between, other], side=side)) == [(0, 41)]
 
 
+def _quoting(name: str, phrases: list[list[str]]) -> str:
+    """Four phrases, each followed by a word of its own; a phrase left out is words of its own."""
+    parts = [
+        [*(phrase or [f"{name}{n}{m}" for m in range(12)]), f"{name}{n}"]
+        for n, phrase in enumerate(phrases)
+    ]
+    return " ".join(word for part in parts for word in part)
+
+
+def test_what_hundreds_quote_does_not_hide_what_is_alike() -> None:
+    phrases = [[f"phrase{n}{m}" for m in range(12)] for n in range(4)]
+    one, other = _quoting("one", phrases), _quoting("other", phrases)
+    assert _jaccard(one, other) > SIMILARITY
+    number = similar.NEIGHBORS + 10
+    between = [
+        _quoting(f"x{n}.{m}", [phrases[n] if n == k else [] for k in range(4)])
+        for n in range(4)
+        for m in range(number)
+    ]
+    assert list(_pairs([one, *between, other])) == [(0, 4 * number + 1)]
+
+
 def _connected(number: int, pairs: dict[tuple[int, int], float]) -> list[set[int]]:
     groups = [{one} for one in range(number)]
     for one, other in pairs:

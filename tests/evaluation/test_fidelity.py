@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from cyrene_assets.evaluation import fidelity
+from cyrene_assets.evaluation import catalog, fidelity
 from cyrene_assets.evaluation.fidelity import Scored, by_language, compare, truncated_divergence
 
 VOCABULARY = 50
@@ -91,3 +91,15 @@ def test_languages_are_summed_token_by_token() -> None:
 def test_nothing_to_compare() -> None:
     assert by_language([]) == {}
     assert fidelity.table({}).is_empty()
+
+
+def test_a_report_gets_the_scores_of_its_language() -> None:
+    same = scored(distributions(10, 1), [0] * 10)
+    found = by_language([("en", compare(same, same))])
+    table = fidelity.score_table(found, "en")
+    assert set(table["score"]) <= set(catalog.BY_NAME)
+    (agreement,) = table.filter(score="greedy_agreement").to_dicts()
+    assert (agreement["model"], agreement["value"], agreement["count"]) == ("fp8", 1.0, 10)
+    assert set(table.filter(score="dialog_perplexity")["model"]) == {"merged", "fp8"}
+    assert fidelity.score_table(found, "jp").is_empty()
+    assert fidelity.score_table(found, "jp").schema == table.schema

@@ -60,7 +60,9 @@ def test_an_english_answer_to_a_thai_prompt_fails_language_consistency() -> None
 def test_scores_have_intervals_and_every_score_is_in_the_catalog() -> None:
     reported = report(run(fresh))
     own = reported.scores.filter(model="fp8")
-    assert set(own["score"]) == set(BY_NAME)
+    # What two models say of the same lines is measured where the quantized one is made.
+    measured = {"greedy_agreement", "mean_kl", "dialog_perplexity"}
+    assert set(own["score"]) == BY_NAME.keys() - measured
     row = own.filter(score="echo").row(0, named=True)
     assert row["low"] <= row["value"] <= row["high"]
     told = own.filter(pl.col("value").is_null())

@@ -16,7 +16,7 @@ from types import FrameType
 from typing import Any
 
 import yaml
-from corpus.miniature import read_raw, write_corpus
+from corpus.miniature import write_corpus
 from corpus.sources.game_miniature import broken
 from corpus.sources.mangling import read
 
@@ -25,6 +25,7 @@ from cyrene_assets.corpus.align import parallel_corpus
 from cyrene_assets.corpus.check import lint
 from cyrene_assets.corpus.clean import control_tokens_left
 from cyrene_assets.corpus.config import Corpus, load_corpus
+from cyrene_assets.corpus.sources import read_listed
 from cyrene_assets.errors import UserError
 from cyrene_assets.project import ProjectFile
 from cyrene_assets.recipe import load_recipe
@@ -129,7 +130,9 @@ def _read_corpus(root: Path, corpus: Corpus, language: str, draw: random.Random)
 def _render(root: Path, corpus: Corpus) -> str:
     """Make what models learn from of a corpus that can be built."""
     with TemporaryDirectory() as scratch:
-        parallel = parallel_corpus(lambda code: read_raw(root, corpus, code), corpus, Path(scratch))
+        parallel = parallel_corpus(
+            lambda code: read_listed(root, corpus, code)[0], corpus, Path(scratch)
+        )
         for language in corpus.languages:
             units = parallel.units(language)
             documents = render.cpt_documents(units, corpus, language)

@@ -78,10 +78,15 @@ def _kill_one(
     """Start a build and kill it; false where it had ended before."""
     tag = f"{os.getpid()}-{time.monotonic_ns()}"
     if command:
-        from helpers import CYRENE
+        from helpers import CYRENE, linked_root
 
+        # The command writes the .env of the project's root: of a root of its own.
+        root = place.parent / "root"
+        if not root.is_dir():
+            linked_root(root)
         line = [str(CYRENE), "build", "--to", stage]
         variables = {**os.environ, **SECRETS, **environment(place), TAG: tag}
+        variables["PYTHONPATH"] = str(root)
         child = start(place / "run", line, variables)
     else:
         os.environ[TAG] = tag

@@ -1,0 +1,102 @@
+import json
+from datetime import UTC, datetime
+
+import pytest
+from helpers import Sandbox
+from ticks import NIGHT, Ticks
+
+from cyrene_assets import status
+from cyrene_assets.situation import Situation
+from cyrene_assets.status import Status
+
+NOON = datetime(2030, 3, 10, 12, 0, tzinfo=UTC)
+SIZED = ("base_model", "packed_cpt", "packed_sft", "cpt_checkpoint", "lora_adapter")
+
+
+@pytest.fixture
+def ticks(sandbox: Sandbox) -> Ticks:
+    ticks = Ticks(sandbox)
+    ticks.policy(training="at night", night=NIGHT)
+    for asset in SIZED:
+        ticks.made(f"{asset}[tiny]")
+    return ticks
+
+
+def examine(ticks: Ticks) -> Status:
+    return status.examine(Situation(ticks.sandbox.project, ticks.sandbox.instance), NOON)
+
+
+def test_nothing_built(empty: Sandbox) -> None:
+    found = status.examine(Situation(empty.project, empty.instance), NOON)
+    assert (found.summary(), found.items, found.sizes) == ("nothing is built yet", (), ())
+    assert found.commands() == []
+
+
+def test_everything_up_to_date(ticks: Ticks) -> None:
+    found = examine(ticks)
+    assert found.summary() == "all 12 artifacts are up to date (of corpus 'Mini', tiny)"
+    assert found.as_dict()["out_of_date"] == []
+
+
+def test_what_is_out_of_date_why_when_and_at_what_cost(ticks: Ticks) -> None:
+    ticks.sandbox.edit("dialog/en.jsonl", lambda text: text.replace("room 2", "room two"))
+    (ticks.sandbox.corpus / "documents" / "en.jsonl").unlink()
+    found = examine(ticks)
+    assert found.summary() == "10 of 12 artifacts are out of date (of corpus 'Mini', tiny)"
+    rows = [(row.name, row.why, row.rebuilt) for row in found.rows()]
+    night = "at night: from 2030-03-10 22:00 UTC"
+    assert rows == [
+        ("raw_dialog[en]", "dialog/en.jsonl changed, documents/en.jsonl removed", "at once"),
+        ("parallel_corpus", "after raw_dialog[en]", "at once"),
+        ("cpt_documents x 2", "after parallel_corpus", "at once"),
+        ("sft_chat x 2", "after parallel_corpus", "at once"),
+        ("packed_cpt[tiny]", "after cpt_documents[en]", "at once"),
+        ("packed_sft[tiny]", "after sft_chat[en]", "at once"),
+        ("cpt_checkpoint[tiny]", "after packed_cpt[tiny]", night),
+        ("lora_adapter[tiny]", "after cpt_checkpoint[tiny]", night),
+    ]
+    first = found.as_dict()["out_of_date"][0]
+    assert [(c["kind"], c["name"]) for c in first["changes"]] == [
+        ("file", "dialog/en.jsonl"),
+        ("file", "documents/en.jsonl"),
+    ]
+    assert all(len(c["from"]) == 64 for c in first["changes"])
+    assert first["changes"][1]["to"] is None
+    # Each took a minute the last time.
+    assert "2:00 at night" in found.cost()
+    assert found.commands() == ["cyrene build --size tiny --to lora_adapter"]
+    assert found.items[0].step.reason is not None
+    json.dumps(found.as_dict())
+
+
+def test_settings_digests_and_runs(ticks: Ticks) -> None:
+    ticks.sandbox.edit("corpus.yaml", lambda text: text.replace("Ad'a nu ta.", "Ad'a nu."))
+    run = ticks.started(["sft_chat"], "xq7")
+    found = examine(ticks)
+    chats, sets, *_ = found.rows()
+    assert (chats.why, chats.change) == (
+        "changed: system_prompt (a run is at work)",
+        "Ad'a nu ta. -> Ad'a nu.",
+    )
+    assert sets.why == "after sft_chat[xq7] (a run is at work)"
+    assert {item.run for item in found.items} == {run.run_id}
+    ticks.ended(run)
+    ticks.made("sft_chat[xq7]")
+    packed, *_ = examine(ticks).rows()
+    assert packed.why == "input changed: sft_chat[xq7]"
+    old, _, new = packed.change.partition(" -> ")
+    assert len(old) == len(new) == 16
+    assert old != new
+
+
+def test_what_is_wrong_with_the_project_is_said(ticks: Ticks) -> None:
+    (ticks.sandbox.corpus / "corpus.yaml").write_text("name: [", encoding="utf-8")
+    found = examine(ticks)
+    assert found.problem is not None
+    assert "not valid YAML" in found.summary()
+
+
+def test_settings_cannot_bring_markup_into_the_page(ticks: Ticks) -> None:
+    ticks.sandbox.edit("corpus.yaml", lambda text: text.replace("Ad'a nu ta.", "<b>a|[c](d)"))
+    page = examine(ticks).markdown()
+    assert r"&lt;b&gt;a\|\[c\]\(d\)" in page
