@@ -75,6 +75,16 @@ def toolchain_environment() -> dict[str, str]:
     return found
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of a file in one process, and with them all that share the build of `tiny`.
+
+    Some of these damage its artifacts and mend them again: nobody else may look meanwhile.
+    """
+    for item in items:
+        shared = "tiny" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("tiny" if shared else item.path.name))
+
+
 @pytest.fixture(scope="session")
 def tiny(
     tmp_path_factory: pytest.TempPathFactory, toolchain_environment: dict[str, str]
