@@ -72,16 +72,17 @@ class ProgramRun:
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
                 )
-                assert process.stdout is not None
                 copier = threading.Thread(target=_copy, args=(process.stdout, log, tail))
-                copier.start()
+                # An interruption may come while the thread starts.
                 try:
+                    copier.start()
                     while process.poll() is None:
                         messages.forward()
                         time.sleep(_POLL_SECONDS)
                 finally:
                     end_group(process)
-                    copier.join()
+                    if copier.is_alive():
+                        copier.join()
         messages.forward()
         if process.returncode != 0 or messages.result is None:
             raise BuildError(self._explain(process.returncode, messages.error, tail))
