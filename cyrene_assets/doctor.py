@@ -9,7 +9,7 @@ from cyrene_assets.character import Character
 from cyrene_assets.console import size as shown_size
 from cyrene_assets.errors import CyreneError, UserError
 from cyrene_assets.hardware import Hardware
-from cyrene_assets.machine import describe_devices, fit_on
+from cyrene_assets.machine import describe_devices, fit_on, memory_on
 from cyrene_assets.memory import ModelShape, fits, shown, training_memory
 from cyrene_assets.models import model_size
 from cyrene_assets.project import Project
@@ -112,13 +112,7 @@ def _size_fits(project: Project, size: str, hardware: Hardware, found: Examinati
         )
     elif layers:
         batch, chosen = fit_on(stage, hardware, shape)
-        needed = training_memory(
-            stage,
-            shape,
-            checkpointing=chosen.checkpointing,
-            micro_batch=batch.micro,
-            devices=batch.devices,
-        )
+        needed = memory_on(stage, shape, batch, chosen)
         found.notes.append(
             f"CPT of {size} takes {batch.micro} of the recipe's {stage.batch_size} packs at a "
             f"time, gradient checkpointing {'on' if chosen.checkpointing else 'off'}: about "

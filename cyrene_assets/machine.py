@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from cyrene_assets.errors import BuildError
 from cyrene_assets.hardware import Hardware
-from cyrene_assets.memory import Fit, ModelShape, fit
+from cyrene_assets.memory import Fit, ModelShape, fit, training_memory
 
 if TYPE_CHECKING:
     from cyrene_assets.recipe import Stage
@@ -73,6 +73,17 @@ def fit_on(stage: "Stage", hardware: Hardware, shape: ModelShape) -> tuple[Batch
         return batch, Fit(batch.micro, checkpointing=False)
     chosen = fit(stage, hardware, shape, gpus_used(hardware, stage.batch_size))
     return batch_on(hardware, stage.batch_size, chosen.micro_batch), chosen
+
+
+def memory_on(stage: "Stage", shape: ModelShape, batch: Batch, chosen: Fit) -> int:
+    """Return the bytes that each GPU needs for what :func:`fit_on` returned."""
+    return training_memory(
+        stage,
+        shape,
+        checkpointing=chosen.checkpointing,
+        micro_batch=batch.micro,
+        devices=batch.devices,
+    )
 
 
 def describe_devices(hardware: Hardware, batch_size: int) -> str:

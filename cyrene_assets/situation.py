@@ -13,15 +13,10 @@ from cyrene_assets.artifact_spec import SPECS, ArtifactSpec
 from cyrene_assets.lineage import Change, Lineage, Record, file_changes
 from cyrene_assets.observations import Observed
 from cyrene_assets.project import Project
+from cyrene_assets.runs import UNFINISHED
 from cyrene_assets.store import label
 
 Key = tuple[str, str | None]
-_AT_WORK = [
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
 
 
 def runs_at_work(instance: dg.DagsterInstance, *, queued: bool = True) -> dict[Key, str]:
@@ -30,7 +25,7 @@ def runs_at_work(instance: dg.DagsterInstance, *, queued: bool = True) -> dict[K
     With ``queued`` the runs that wait in the queue count as well.
     """
     found: dict[Key, str] = {}
-    statuses = [*_AT_WORK, dg.DagsterRunStatus.QUEUED] if queued else _AT_WORK
+    statuses = [*UNFINISHED, dg.DagsterRunStatus.QUEUED] if queued else UNFINISHED
     for run in instance.get_runs(dg.RunsFilter(statuses=statuses)):
         done = set()
         for entry in instance.all_logs(run.run_id, of_type=_PLANNED_AND_MADE):

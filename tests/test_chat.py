@@ -5,6 +5,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from json_server import JsonHandler
 
 from cyrene_assets.chat import Conversation, answer, connect, printable
 from cyrene_assets.errors import BuildError, UserError
@@ -109,19 +110,19 @@ def test_what_a_model_says_does_not_steer_the_terminal() -> None:
     )
 
 
-class Broken(BaseHTTPRequestHandler):
+class Broken(JsonHandler, BaseHTTPRequestHandler):
     """A server that goes away in the midst of an answer."""
 
     def do_GET(self) -> None:
-        self._reply({"object": "list", "data": [{"id": "m", "object": "model"}]})
+        self.reply({"object": "list", "data": [{"id": "m", "object": "model"}]})
 
     def do_POST(self) -> None:
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if self.headers["Authorization"] != "Bearer right":
-            self._reply({"error": {"message": "no"}}, 401)
+            self.reply({"error": {"message": "no"}}, 401)
             return
         if len(asked["messages"]) > 2:
-            self._reply({"error": {"message": "This model's maximum context length is 9"}}, 400)
+            self.reply({"error": {"message": "This model's maximum context length is 9"}}, 400)
             return
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
@@ -130,17 +131,6 @@ class Broken(BaseHTTPRequestHandler):
         piece = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
         choices = [{"index": 0, "delta": {"content": "Mind the "}, "finish_reason": None}]
         self.wfile.write(f"data: {json.dumps({**piece, 'choices': choices})}\n\n".encode())
-
-    def _reply(self, value: object, status: int = 200) -> None:
-        body = json.dumps(value).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        pass
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from json_server import JsonHandler
 
 from cyrene_assets import hub
 from cyrene_assets.character import Character
@@ -158,7 +159,7 @@ def test_a_failure_leaves_nothing_half_made(character: Character, tmp_path: Path
     assert [p.name for p in tmp_path.iterdir()] == ["home"]
 
 
-class Hub(BaseHTTPRequestHandler):
+class Hub(JsonHandler, BaseHTTPRequestHandler):
     """As much of a hub as an upload of small files talks to."""
 
     asked: list[tuple[str, str, bytes]]
@@ -168,30 +169,19 @@ class Hub(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.asked.append((self.path, self.headers.get("Authorization", ""), body))
         if self.status != 200:
-            self._reply({"error": "no"}, self.status)
+            self.reply({"error": "no"}, self.status)
         elif self.path.endswith("/create"):
             url = f"http://{self.headers['Host']}/me/cyrene"
-            self._reply({"url": url, "name": "me/cyrene"})
+            self.reply({"url": url, "name": "me/cyrene"})
         elif "/preupload/" in self.path:
             files = [{**f, "uploadMode": "regular", "shouldIgnore": False, "oid": None}
                      for f in json.loads(body)["files"]]  # fmt: skip
-            self._reply({"files": [{k: f[k] for k in ("path", "uploadMode", "shouldIgnore", "oid")}
+            self.reply({"files": [{k: f[k] for k in ("path", "uploadMode", "shouldIgnore", "oid")}
                                    for f in files]})  # fmt: skip
         else:
             url = f"http://{self.headers['Host']}/me/cyrene/commit/1"
             done = {"commitUrl": url, "commitOid": "1" * 40}
-            self._reply({**done, "success": True, "hookOutput": "", "pullRequestUrl": None})
-
-    def _reply(self, value: object, status: int = 200) -> None:
-        body = json.dumps(value).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        pass
+            self.reply({**done, "success": True, "hookOutput": "", "pullRequestUrl": None})
 
 
 @pytest.fixture

@@ -130,8 +130,7 @@ def _stage(
     name: str, stage: "Stage", size: ModelSize, hardware: Hardware, project: Project
 ) -> dict[str, Any]:
     from cyrene_assets import training
-    from cyrene_assets.machine import describe_devices, fit_on
-    from cyrene_assets.memory import training_memory
+    from cyrene_assets.machine import describe_devices, fit_on, memory_on
 
     made, model = ("cpt_checkpoint", "base_model") if name == "cpt" else (
         *("lora_adapter", "cpt_checkpoint"),
@@ -152,13 +151,7 @@ def _stage(
     if stage.checkpoint.startswith("epoch:"):
         environment[training.KEEP_STEP] = f"LAST_STEP_OF_PASS_{stage.checkpoint[6:]}"
     batch, chosen = fit_on(stage, hardware, shape)
-    needed = training_memory(
-        stage,
-        shape,
-        checkpointing=chosen.checkpointing,
-        micro_batch=batch.micro,
-        devices=batch.devices,
-    )
+    needed = memory_on(stage, shape, batch, chosen)
     return {
         "asset": made,
         "batch": {

@@ -1,5 +1,6 @@
 """What every model is asked, the same for each of a corpus version, and the program that asks."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -74,14 +75,15 @@ def ask(
 
     corpus = build.project.corpus
     prompts = prompting.select_prompts(
-        _by_language(build.inputs_of("sft_chat"), "chats.parquet"), settings.prompts_per_language
+        TablesByLanguage(build.inputs_of("sft_chat"), "chats.parquet").together(),
+        settings.prompts_per_language,
     )
     if prompts.is_empty():
         raise UserError(
             "no chat with the character is held out, so there is nothing to ask the models: raise "
             "`split.validation` in corpus.yaml, or add scenes in which she is spoken to"
         )
-    documents = _by_language(build.inputs_of("cpt_documents"), "documents.parquet")
+    documents = TablesByLanguage(build.inputs_of("cpt_documents"), "documents.parquet").together()
     limit = settings.text_characters
     texts = text_losses.select_texts(documents, settings.texts_per_language, limit)
     going_on = text_losses.select_texts(documents, settings.extraction_per_language, limit)
@@ -147,8 +149,7 @@ def weight_bytes(model: Artifact) -> int:
     return sum(file["bytes"] for name, file in files.items() if name.endswith(".safetensors"))
 
 
-def _by_language(artifacts: dict[str, Artifact], name: str) -> "pl.DataFrame":
-    import polars as pl
-
-    frames = TablesByLanguage(artifacts, name)
-    return pl.concat([f.with_columns(language=pl.lit(key)) for key, f in frames.items()])
+def write_identity(build: Build, identity: Mapping[str, Any]) -> None:
+    """Write what a report is about, for the scoreboard."""
+    text = json.dumps(identity, indent=2) + "\n"
+    (build.out / IDENTITY).write_text(text, encoding="utf-8")

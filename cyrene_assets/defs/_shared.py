@@ -38,6 +38,12 @@ class TablesByLanguage(Mapping[str, "pl.DataFrame"]):
         """Return the tables with a change made to each."""
         return TablesByLanguage(self._artifacts, self._name, change)
 
+    def together(self) -> "pl.DataFrame":
+        """Return the rows of all languages, with a column that says which."""
+        import polars as pl
+
+        return pl.concat([f.with_columns(language=pl.lit(key)) for key, f in self.items()])
+
     def __getitem__(self, language: str) -> "pl.DataFrame":
         return self._change(read_table(self._artifacts[language], self._name))
 

@@ -1,7 +1,6 @@
 """Models of somebody's own, evaluated like those of the assets: `cyrene evaluate`."""
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +12,11 @@ from cyrene_assets.artifact_spec import Outcome
 from cyrene_assets.defs._asking import (
     CORPUS_DEPS,
     GROUP,
-    IDENTITY,
     PROMPTS_CHECK,
     ask,
     evaluation_params,
     units_reader,
+    write_identity,
 )
 from cyrene_assets.defs._shared import write_table
 from cyrene_assets.errors import UserError
@@ -113,7 +112,7 @@ def checkpoint_report(build: Build) -> Outcome:
         "source": [],
         "digests": {name: folder_digest(folder)},
     }
-    (build.out / IDENTITY).write_text(json.dumps(identity, indent=2) + "\n", encoding="utf-8")
+    write_identity(build, identity)
     of_first = profile_table(reports[0].scores, profile)
     return Outcome(
         f"{len(run.generations):,} answers to {len(run.prompts)} prompts, "

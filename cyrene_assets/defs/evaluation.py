@@ -18,6 +18,7 @@ from cyrene_assets.defs._asking import (
     evaluation_params,
     units_reader,
     weight_bytes,
+    write_identity,
 )
 from cyrene_assets.defs._shared import picture, write_table
 from cyrene_assets.partitions import language_by_size, sizes, split_key
@@ -176,7 +177,7 @@ def eval_report(build: Build) -> Outcome:
             for role in lineage.params["models"]
         },
     }
-    (build.out / IDENTITY).write_text(json.dumps(identity, indent=2) + "\n", encoding="utf-8")
+    write_identity(build, identity)
     table = profile_table(scores, lineage.params["served_profile"])
     untold = scores["value"].null_count()
     return Outcome(

@@ -56,7 +56,7 @@ def fp8_model(build: Build) -> Outcome:
     from cyrene_assets.evaluation.report import markdown_table
 
     settings = build.project.recipe(build.key).quantization
-    chats = _chats(build)
+    chats = TablesByLanguage(build.inputs_of("sft_chat"), "chats.parquet").together()
     result = build.run_program(
         "quantize",
         {
@@ -94,13 +94,6 @@ def fp8_model(build: Build) -> Outcome:
         checks=checks.outcomes(result, checked),
         measurements={**result, **checked},
     )
-
-
-def _chats(build: Build) -> "pl.DataFrame":
-    import polars as pl
-
-    frames = TablesByLanguage(build.inputs_of("sft_chat"), "chats.parquet")
-    return pl.concat([f.with_columns(language=pl.lit(key)) for key, f in frames.items()])
 
 
 def _calibration(
