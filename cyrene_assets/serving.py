@@ -46,6 +46,11 @@ OUT_OF_MEMORY = (
     "mamba cache blocks",
 )
 
+_ALWAYS: dict[str, Any] = {
+    "dtype": "bfloat16",
+    "language_model_only": True,
+    "enable_prefix_caching": False,
+}
 # What vLLM needs beside weights and caches: its context, activations, captured graphs.
 _OVERHEAD = 3 * GIB // 2
 # One running sequence of Qwen3.5 4B or 9B: 50 MiB of linear-attention state in float32 (24 layers,
@@ -76,12 +81,7 @@ def engine_settings(
     Raises:
         UserError: the weights do not fit on the GPU.
     """
-    common: dict[str, Any] = {
-        "dtype": "bfloat16",
-        "language_model_only": True,
-        "enable_prefix_caching": False,
-        "max_model_len": context_length,
-    }
+    common = {**_ALWAYS, "max_model_len": context_length}
     if hardware is None or not hardware.gpus:
         return {
             **common,
@@ -141,11 +141,10 @@ def chat_engine(
     Raises:
         UserError: the model is too large for what is free on the GPU.
     """
-    common = {"dtype": "bfloat16", "language_model_only": True, "enable_prefix_caching": False}
     if not hardware.gpus:
-        return common | cpu_arguments(model, wanted), None
+        return _ALWAYS | cpu_arguments(model, wanted), None
     fit = fit_card(hardware.gpus[0], model, wanted)
-    return common | gpu_arguments(fit, hardware.gpus[0]), fit
+    return _ALWAYS | gpu_arguments(fit, hardware.gpus[0]), fit
 
 
 def server_arguments(

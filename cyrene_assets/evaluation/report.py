@@ -1,7 +1,6 @@
 """The scoreboard as tables, as Markdown, as a picture, and as one page to read."""
 
 import base64
-import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 import jinja2
 import polars as pl
 
+from cyrene_assets.corpus.stats import escape_markdown
 from cyrene_assets.evaluation import pareto, plots, samples
 from cyrene_assets.evaluation.answers import NO_PROFILE, REAL_LINES
 from cyrene_assets.evaluation.board import Evaluated, labels, models
@@ -26,7 +26,6 @@ OVERVIEW = (
     "think_leaks", "length_ratio", "limit_rate", "empty", "formal_loss",
 )  # fmt: skip
 _TEMPLATES = Path(__file__).parent
-_MARKDOWN = re.compile(r"([\\`*_\[\]!|~$@])")
 
 
 def overview(table: pl.DataFrame) -> pl.DataFrame:
@@ -52,9 +51,11 @@ def findings_markdown(table: pl.DataFrame) -> str:
     """Return the seeds' questions with their answers, as a list."""
     lines = []
     for found in findings(table):
-        lines.append(f"- **{_escape(found.question)}**")
+        lines.append(f"- **{escape_markdown(found.question)}**")
         said = [f"{answer.about}: {'; '.join(answer.parts)}" for answer in found.answers]
-        lines += [f"  - {_escape(line)}" for line in said or [f"not yet: it takes {found.needed}"]]
+        lines += [
+            f"  - {escape_markdown(line)}" for line in said or [f"not yet: it takes {found.needed}"]
+        ]
     return "\n".join(lines)
 
 
@@ -117,11 +118,13 @@ def markdown_table(
     names = list(columns) if columns is not None else frame.columns
     numeric = {name for name in names if frame.schema[name].is_numeric()}
     lines = [
-        " | ".join(_escape(name) for name in names),
+        " | ".join(escape_markdown(name) for name in names),
         " | ".join("---:" if name in numeric else "---" for name in names),
     ]
     for row in frame.select(names).iter_rows():
-        lines.append(" | ".join(_escape(clip_text(format_value(value), clip)) for value in row))
+        lines.append(
+            " | ".join(escape_markdown(clip_text(format_value(value), clip)) for value in row)
+        )
     return "".join(f"| {line} |\n" for line in lines)
 
 
@@ -236,15 +239,3 @@ def _examples(evaluated: Sequence[Evaluated]) -> Iterator[dict[str, Any]]:
                     for (score,), rows in part.group_by("score", maintain_order=True)
                 },
             }
-
-
-def _escape(text: str) -> str:
-    text = (
-        plain(" ".join(text.split()))
-        .replace("&", "&amp;")
-        .replace("<", "&lt;")
-        .replace(">", "&gt;")
-    )
-    text = _MARKDOWN.sub(r"\\\1", text)
-    # Bare addresses would become links.
-    return text.replace("://", r":\//").replace("www.", r"www\.")
