@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import transformers.dynamic_module_utils
+from peft.tuners.tuners_utils import BaseTunerLayer
 from swift.callbacks import callbacks_map
 from swift.callbacks.base import TrainerCallback
 from swift.model.register import ModelLoader
@@ -27,20 +28,31 @@ def _refuse(*_: Any, **__: Any) -> NoReturn:
     raise RuntimeError("this checkpoint asks to run code of its own, which is refused")
 
 
+def _suit_autocast(model: Any) -> None:
+    """Settle dtypes where autocast to bfloat16 has no say, or its work would be done twice.
+
+    Beside float32 weights the frozen vision tower is put back into bfloat16, which it came from:
+    ms-swift runs it outside of autocast, where flash attention refuses float32. An adapter is left
+    its inputs in bfloat16: PEFT makes them float32, its weights' dtype, and autocast makes them
+    bfloat16 again, the same numbers at the cost of a copy of each, there and back.
+    """
+    for module in model.modules():
+        if isinstance(module, Qwen3_5VisionModel):
+            module.bfloat16()
+        elif isinstance(module, BaseTunerLayer):
+            module.cast_input_dtype_enabled = False
+
+
 class Cyrene(TrainerCallback):  # type: ignore[misc]
     """Compares prompts before training, evaluates by language, saves where a pass ends."""
 
     def on_train_begin(self, args: Any, state: Any, *_: Any, **__: Any) -> None:
         """Take over evaluation; where there are chats, compare their prompts with the served.
 
-        Beside float32 weights the frozen vision tower is put back into bfloat16, which it came
-        from: ms-swift runs it outside of autocast, where flash attention refuses float32. A
-        command that is run by hand, without the folder of the languages, is ms-swift's own.
+        A command that is run by hand, without the folder of the languages, is ms-swift's own.
         """
         if args.bf16:
-            for module in self.trainer.model.modules():
-                if isinstance(module, Qwen3_5VisionModel):
-                    module.bfloat16()
+            _suit_autocast(self.trainer.model)
         if VALIDATION not in os.environ:
             return
         folder = Path(os.environ[VALIDATION])
