@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import transformers.dynamic_module_utils
-from peft.tuners.tuners_utils import BaseTunerLayer
 from swift.callbacks import callbacks_map
 from swift.callbacks.base import TrainerCallback
 from swift.model.register import ModelLoader
-from transformers.models.qwen3_5.modeling_qwen3_5 import Qwen3_5VisionModel
 
 from cyrene_assets.programs import _kernels, _optimizer  # noqa: F401  # registers itself
 from cyrene_assets.programs._checkpoint import write_json
+from cyrene_assets.programs._dtypes import suit_autocast
 from cyrene_assets.programs._served_prompts import ROWS_PER_LANGUAGE, compare_prompts
 from cyrene_assets.programs._validation import LanguageLosses
 from cyrene_assets.programs._validation_rows import read_languages
@@ -26,21 +25,6 @@ from cyrene_assets.training import KEEP_STEP, PROMPTS, VALIDATION
 
 def _refuse(*_: Any, **__: Any) -> NoReturn:
     raise RuntimeError("this checkpoint asks to run code of its own, which is refused")
-
-
-def _suit_autocast(model: Any) -> None:
-    """Settle dtypes where autocast to bfloat16 has no say, or its work would be done twice.
-
-    Beside float32 weights the frozen vision tower is put back into bfloat16, which it came from:
-    ms-swift runs it outside of autocast, where flash attention refuses float32. An adapter is left
-    its inputs in bfloat16: PEFT makes them float32, its weights' dtype, and autocast makes them
-    bfloat16 again, the same numbers at the cost of a copy of each, there and back.
-    """
-    for module in model.modules():
-        if isinstance(module, Qwen3_5VisionModel):
-            module.bfloat16()
-        elif isinstance(module, BaseTunerLayer):
-            module.cast_input_dtype_enabled = False
 
 
 class Cyrene(TrainerCallback):  # type: ignore[misc]
@@ -52,7 +36,7 @@ class Cyrene(TrainerCallback):  # type: ignore[misc]
         A command that is run by hand, without the folder of the languages, is ms-swift's own.
         """
         if args.bf16:
-            _suit_autocast(self.trainer.model)
+            suit_autocast(self.trainer.model)
         if VALIDATION not in os.environ:
             return
         folder = Path(os.environ[VALIDATION])
