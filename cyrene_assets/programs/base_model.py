@@ -31,15 +31,19 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 def main(program: Program) -> dict[str, Json]:
     """Put the base model into ``out``; return its parameters, revision, dtypes and files."""
     extras = program.extras
-    source, out = extras["source"], Path(extras["out"])
+    source, out, expect = extras["source"], Path(extras["out"]), extras.get("expect")
     revision = None
     if source["kind"] == "tiny":
         program.progress("making the embedded base model")
         build_tiny(source["seed"], [Path(path) for path in source["tokenizer_texts"]], out)
     elif source["kind"] == "local":
         program.progress(f"copying {source['path']}")
+        path = Path(source["path"]).expanduser()
         with given_by_user():
-            _copy_local(Path(source["path"]).expanduser(), out)
+            if not path.is_dir():
+                raise ProgramError(f"{path}: no such folder; give the folder of a checkpoint")
+            verify(path, expect)
+        _copy_local(path, out)
     elif source["kind"] == "hub":
         revision = _download(
             source["repo"], source.get("revision"), Path(extras["work"]), out, program
@@ -47,7 +51,7 @@ def main(program: Program) -> dict[str, Json]:
     else:
         raise ProgramError(f"unknown source kind {source['kind']!r}: tiny, local or hub")
     with nullcontext() if source["kind"] == "tiny" else given_by_user():
-        return verify(out, extras.get("expect")) | {"revision": revision}
+        return verify(out, expect) | {"revision": revision}
 
 
 def verify(folder: Path, expect: dict[str, Json] | None) -> dict[str, Json]:
@@ -116,10 +120,6 @@ def _layer(name: str) -> str | None:
 
 
 def _copy_local(path: Path, out: Path) -> None:
-    if not path.is_dir():
-        raise ProgramError(f"{path}: no such folder; give the folder of a checkpoint")
-    _checkpoint.refuse_foreign_files(path)
-    _refuse_adapter(path)
     wanted = [*_checkpoint.side_files(path), *sorted(path.glob("*.safetensors"))]
     wanted += [path / _checkpoint.INDEX] if (path / _checkpoint.INDEX).is_file() else []
     for file in wanted:

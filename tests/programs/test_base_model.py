@@ -53,8 +53,11 @@ def test_expectations_hold_or_are_named(tmp_path: Path) -> None:
     folder = write_checkpoint(tmp_path / "mine")
     source = {"kind": "local", "path": str(folder)}
     fetch(source, tmp_path / "a", {"hidden_size": HIDDEN, "num_hidden_layers": 2})
-    with pytest.raises(BadInputError, match=r"text_config\.hidden_size is 4, expected 2560"):
+    said = rf"{folder}.*text_config\.hidden_size is 4, expected 2560"
+    with pytest.raises(BadInputError, match=said):
         fetch(source, tmp_path / "b", {"hidden_size": 2560})
+    # It is found before gigabytes are copied.
+    assert list((tmp_path / "b").iterdir()) == []
 
 
 def test_another_architecture_is_refused(tmp_path: Path) -> None:
