@@ -94,7 +94,7 @@ def checkpoint_report(build: Build) -> Outcome:
     folder = Path(source.path)
     recipe = build.project.recipe(source.size)
     size = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
-    run, result, prompts_check = ask(build, recipe.evaluation, {name: folder}, size)
+    run, result, prompts_check = ask(build, recipe.evaluation, {name: folder}, size, given=True)
     read, languages = units_reader(corpus), list(build.project.corpus.languages)
     profile = recipe.evaluation.served_profile
     reports = [report_language(run, read, languages, key, profile) for key in languages]
