@@ -75,14 +75,25 @@ def toolchain_environment() -> dict[str, str]:
     return found
 
 
+# What takes longest begins first, so that no process works alone at the end.
+_LONGEST = ("tiny", "test_end_to_end.py", "test_torture.py", "test_daemon.py", "test_pretrain.py")
+
+
+# pytest-xdist reads the groups in a hook of its own.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the tests of a file in one process, and with them all that share the build of `tiny`.
 
     Some of these damage its artifacts and mend them again: nobody else may look meanwhile.
     """
+    groups: dict[pytest.Item, str] = {}
     for item in items:
         shared = "tiny" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("tiny" if shared else item.path.name))
+        groups[item] = "tiny" if shared else item.path.name
+        item.add_marker(pytest.mark.xdist_group(groups[item]))
+    items.sort(
+        key=lambda item: _LONGEST.index(groups[item]) if groups[item] in _LONGEST else len(_LONGEST)
+    )
 
 
 @pytest.fixture(scope="session")
