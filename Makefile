@@ -67,7 +67,15 @@ torture: envs ## Kill, fill, damage and crowd builds for hours; every result is 
 
 audit: $(VENV)/.installed ## Look the pinned packages up among known vulnerabilities (asks the network)
 	@failed=0; for lock in cyrene_assets/locks/*.txt; do \
-	  echo "$$lock"; $(AUDIT) --strict --disable-pip --no-deps --progress-spinner off -r $$lock || failed=1; \
+	  echo "$$lock"; \
+	  if said=$$($(AUDIT) --strict --disable-pip --no-deps --progress-spinner off -r $$lock 2>&1); then \
+	    echo "$$said" | tail -n 1; \
+	  else case "$$said" in \
+	    *"known vulnerabilit"*) echo "$$said"; failed=1 ;; \
+	    *) echo "$$said" | tail -n 1; \
+	      echo "no vulnerability data could be had, so nothing is known of these packages: run this where the package index and its data are reached" >&2; \
+	      exit 2 ;; \
+	  esac; fi; \
 	done; exit $$failed
 
 licences: envs ## List the licence of every installed package in docs/licences.md

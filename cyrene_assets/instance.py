@@ -30,6 +30,12 @@ concurrency:
   runs:
     max_concurrent_runs: 4
 
+# Runs of different languages start side by side, and soon: a changed corpus takes one for each.
+run_queue:
+  dequeue_interval_seconds: 1
+  dequeue_use_threads: true
+  dequeue_num_workers: 4
+
 run_monitoring:
   enabled: true
   free_slots_after_run_end_seconds: 30
