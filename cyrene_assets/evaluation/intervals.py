@@ -150,6 +150,22 @@ def mean(values: npt.ArrayLike, scenes: npt.ArrayLike) -> Estimate:
     return ratio(np.where(known, array, 0.0), known, scenes)
 
 
+def share(values: npt.ArrayLike, scenes: npt.ArrayLike) -> Estimate:
+    """Return the `mean` of values between 0 and 1, with an interval also where all are alike.
+
+    Replicates of what never happened never show it, which is no proof that it never does. So where
+    every value is 0 (or 1) the far end is the exact one of Clopper and Pearson (1934), each scene a
+    trial: whoever repeats himself in no more than p of the scenes has a mean of p at most.
+    """
+    found = mean(values, scenes)
+    if found.low is None or found.sums is None or found.value not in (0.0, 1.0):
+        return found
+    trials = int(np.count_nonzero(found.sums.bottoms))
+    far = 1 - (LEVEL[0] / 100) ** (1 / trials)
+    low, high = (0.0, far) if found.value == 0 else (1 - far, 1.0)
+    return replace(found, low=low, high=high)
+
+
 @lru_cache(maxsize=8)
 def scene_weights(scenes: int) -> Floats:
     """Return how often each replicate draws each scene: (REPLICATES, scenes)."""

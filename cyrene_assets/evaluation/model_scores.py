@@ -108,7 +108,7 @@ def _cloze(rows: pl.DataFrame) -> Estimate:
     if broken:
         return unknown(f"{broken} of {len(rows)} sentences have no finite likelihood")
     columns = (rows[name].to_numpy() for name in likelihoods)
-    return intervals.mean(cloze.right(*columns), rows["scene"].to_numpy())
+    return intervals.share(cloze.right(*columns), rows["scene"].to_numpy())
 
 
 def _not_finite(rows: pl.DataFrame, *likelihoods: str) -> int:
