@@ -1,15 +1,18 @@
 """Flash attention and causal-conv1d, built from source for the GPUs at hand.
 
-The package index has no wheels of either. Their releases compile as C++17, which the headers of
-torch 2.13 and later refuse (flash-attention#2863), and the last of several `-std` counts: so it is
-appended, for CUDA's compiler by its own variable, for the host's by a wrapper of it.
+The package index has no wheels of either, and what their releases tell the compilers does not suit:
+C++17, which the headers of torch 2.13 and later refuse (flash-attention#2863); causal-conv1d's code
+for nine kinds of GPU, whatever is asked; and of flash attention forms that Qwen3.5 has no use for,
+most of what there is to compile. So both compilers are called through a wrapper that says it in
+other words: ``python -m cyrene_assets.kernel_build COMPILER ARCHS WORD...``.
 """
 
 import os
 import shlex
 import shutil
+import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from cyrene_assets import toolchains
@@ -17,7 +20,9 @@ from cyrene_assets.errors import UserError
 from cyrene_assets.hardware import GIB, Hardware
 from cyrene_assets.kernels import BUILT
 
-_STANDARD = "-std=c++20"
+_STANDARD = {"-std=c++17": "-std=c++20"}
+# Flash attention refuses what it is built without where it is asked for it.
+_LEFT_OUT = [f"-DFLASHATTENTION_DISABLE_{n}" for n in ("DROPOUT", "ALIBI", "SOFTCAP", "LOCAL")]
 # What compiling one of flash attention's files takes at most.
 _JOB_BYTES = 4 * GIB
 
@@ -39,11 +44,10 @@ def build(package: str, python: Path, hardware: Hardware, report: Callable[[str]
     jobs = int(os.environ.get("MAX_JOBS", jobs_at_a_time()))
     report(f"{wanted}: compiling with {nvcc}, {jobs} files at a time; this takes minutes")
     with tempfile.TemporaryDirectory() as folder:
-        environment = build_environment(hardware, nvcc, write_wrapper(Path(folder), compiler), jobs)
         toolchains.uv(
             *("pip", "install", "--python", str(python), "--no-build-isolation", "--no-deps"),
             *("--reinstall-package", package, wanted),
-            environment=environment,
+            environment=build_environment(hardware, nvcc, compiler, Path(folder), jobs),
         )
 
 
@@ -74,29 +78,55 @@ def jobs_at_a_time() -> int:
     return max(1, min(os.cpu_count() or 1, memory // _JOB_BYTES))
 
 
-def write_wrapper(folder: Path, compiler: Path) -> Path:
-    """Write a program into ``folder`` that is ``compiler`` with the standard as its last word."""
-    # torch knows a compiler by its name.
-    wrapper = folder / "g++"
-    wrapper.write_text(f'#!/bin/sh\nexec {shlex.quote(str(compiler))} "$@" {_STANDARD}\n', "utf-8")
-    wrapper.chmod(0o755)
-    return wrapper
+def architectures(hardware: Hardware) -> list[str]:
+    """Return what code is made for, as compilers write it: 80, 90, 120.
+
+    Whole generations, as flash attention names them: code for 8.0 runs on all of Ampere.
+    """
+    return [str(major * 10) for major in sorted({gpu.capability[0] for gpu in hardware.gpus})]
 
 
-def build_environment(hardware: Hardware, nvcc: Path, compiler: Path, jobs: int) -> dict[str, str]:
-    """Return the variables that both packages' setup, torch's and CUDA's compiler read.
+def compiler_words(words: Sequence[str], archs: Sequence[str]) -> Iterator[str]:
+    """Yield what a compiler is told.
+
+    As C++20, of the code for GPUs that for ``archs``, and without dropout, ALiBi, soft caps and
+    sliding windows in attention.
+    """
+    wanted = {f"arch=compute_{arch},code=sm_{arch}" for arch in archs}
+    rest = iter(words)
+    for word in rest:
+        if word == "-gencode":
+            code = next(rest)
+            yield from (word, code) if code in wanted else ()
+        else:
+            yield _STANDARD.get(word, word)
+    if "-c" in words:
+        yield from _LEFT_OUT
+
+
+def write_wrapper(path: Path, compiler: Path, archs: Sequence[str]) -> Path:
+    """Write a program that calls ``compiler`` with :func:`compiler_words`; return its path."""
+    command = shlex.join([sys.executable, "-m", __name__, str(compiler), ";".join(archs)])
+    path.write_text(f'#!/bin/sh\nexec {command} "$@"\n', "utf-8")
+    path.chmod(0o755)
+    return path
+
+
+def build_environment(
+    hardware: Hardware, nvcc: Path, compiler: Path, folder: Path, jobs: int
+) -> dict[str, str]:
+    """Return the variables that both packages' setup and torch's read; wrappers go to ``folder``.
 
     Left alone, both packages first look on another host for a file that somebody has built.
     """
-    # Flash attention names whole generations, and its code for 8.0 runs on all of Ampere.
-    # causal-conv1d is built for all GPUs whatever is asked.
-    archs = sorted({gpu.capability[0] * 10 for gpu in hardware.gpus})
+    archs = architectures(hardware)
     return {
         "FLASH_ATTENTION_FORCE_BUILD": "TRUE",
         "CAUSAL_CONV1D_FORCE_BUILD": "TRUE",
-        "FLASH_ATTN_CUDA_ARCHS": ";".join(map(str, archs)),
-        "NVCC_APPEND_FLAGS": _STANDARD,
-        "CXX": str(compiler),
+        "FLASH_ATTN_CUDA_ARCHS": ";".join(archs),
+        # torch knows a host's compiler by its name.
+        "CXX": str(write_wrapper(folder / "g++", compiler, archs)),
+        "PYTORCH_NVCC": str(write_wrapper(folder / "nvcc", nvcc, archs)),
         "CUDA_HOME": str(nvcc.parent.parent),
         "MAX_JOBS": str(jobs),
     }
@@ -108,3 +138,7 @@ def build_missing(
     """Build the packages that are named, or all of ``kernels.BUILT``, one after the other."""
     for package in packages or tuple(BUILT):
         build(package, python, hardware, report)
+
+
+if __name__ == "__main__":
+    os.execv(sys.argv[1], [sys.argv[1], *compiler_words(sys.argv[3:], sys.argv[2].split(";"))])

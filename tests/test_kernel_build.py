@@ -24,27 +24,36 @@ def script(path: Path, body: str) -> Path:
     ("gpus", "archs"),
     [((H200,), "90"), ((RTX_5090,), "120"), ((RTX_3090,), "80"), ((RTX_3090, H200, H200), "80;90")],
 )
-def test_the_gpus_at_hand_are_built_for(gpus: tuple[Gpu, ...], archs: str) -> None:
+def test_the_gpus_at_hand_are_built_for(gpus: tuple[Gpu, ...], archs: str, tmp_path: Path) -> None:
     found = kernel_build.build_environment(
-        Hardware(gpus), Path("/cuda/bin/nvcc"), Path("/tmp/g++"), 7
+        Hardware(gpus), Path("/cuda/bin/nvcc"), Path("/usr/bin/c++"), tmp_path, 7
     )
     assert found["FLASH_ATTN_CUDA_ARCHS"] == archs
     assert found["CUDA_HOME"] == "/cuda"
     assert found["MAX_JOBS"] == "7"
     # Nothing that somebody else has built is fetched in place of building it.
     assert found["FLASH_ATTENTION_FORCE_BUILD"] == found["CAUSAL_CONV1D_FORCE_BUILD"] == "TRUE"
+    # torch looks for this name.
+    assert found["CXX"].endswith("/g++")
 
 
-def test_the_standard_is_the_compilers_last_word(tmp_path: Path) -> None:
-    real = script(tmp_path / "a folder" / "c++", 'echo "$@"')
-    (tmp_path / "own").mkdir()
-    wrapper = kernel_build.write_wrapper(tmp_path / "own", real)
-    done = subprocess.run(
-        [wrapper, "-std=c++17", "a b.cpp"], check=False, capture_output=True, text=True
-    )
-    assert done.stdout == "-std=c++17 a b.cpp -std=c++20\n"
-    # torch looks for it.
-    assert wrapper.name == "g++"
+def test_a_compiler_is_told_the_standard_and_the_gpus_and_the_rest_as_it_is(
+    tmp_path: Path,
+) -> None:
+    real = script(tmp_path / "a folder" / "nvcc", 'printf "%s\\n" "$@"')
+    wrapper = kernel_build.write_wrapper(tmp_path / "nvcc", real, ["80", "90"])
+    given = [
+        *("-std=c++17", "a b.cu", "-gencode", "arch=compute_75,code=sm_75", "-O3"),
+        *("-gencode", "arch=compute_90,code=sm_90", "-gencode", "arch=compute_120,code=sm_120"),
+    ]
+    told = subprocess.check_output([wrapper, *given], text=True).splitlines()
+    assert told == ["-std=c++20", "a b.cu", "-O3", "-gencode", "arch=compute_90,code=sm_90"]
+    # A question, such as torch's for the version, is passed on as it is; a file is compiled without
+    # what Qwen3.5's attention has not.
+    assert list(kernel_build.compiler_words(["-v"], ["90"])) == ["-v"]
+    compiled = list(kernel_build.compiler_words(["-c", "a.cu"], ["90"]))
+    assert compiled[:2] == ["-c", "a.cu"]
+    assert "-DFLASHATTENTION_DISABLE_DROPOUT" in compiled
 
 
 def test_what_is_missing_is_told_before_anything_is_compiled(
