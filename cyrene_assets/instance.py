@@ -32,7 +32,7 @@ concurrency:
 
 # Runs of different languages start side by side, and soon: a changed corpus takes one for each.
 run_queue:
-  dequeue_interval_seconds: 1
+  dequeue_interval_seconds: 2
   dequeue_use_threads: true
   dequeue_num_workers: 4
 
