@@ -75,11 +75,14 @@ def gc(dry_run: bool) -> None:
 @click.option("--port", default=3000, show_default=True, help="Port to listen on.")
 def ui(host: str, port: int) -> None:
     """Open the Dagster UI, with its daemon, on this project's instance."""
-    from cyrene_assets.instance import prepare
+    from cyrene_assets.instance import open_instance, prepare
     from cyrene_assets.reload import UI_VARIABLE, address
 
     project = Project.load()
     prepare(project, PROJECT_ROOT)
+    # Its databases are there before several processes of the UI open them at once.
+    with open_instance(project):
+        pass
     environment = {
         **os.environ,
         "CYRENE_HOME": str(project.home),

@@ -23,7 +23,7 @@ GROUP = "overview"
 RAW = "raw_corpus"
 # Seconds between two looks at the files, and between two evaluations of the conditions: a stage
 # starts so long after the one before it at the latest.
-WATCH_SECONDS = 5
+WATCH_SECONDS = 10
 RENEW_SECONDS = 5
 
 

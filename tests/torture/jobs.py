@@ -115,9 +115,10 @@ FULL: Sequence[Part] = (
 )
 SAMPLE: Sequence[Part] = (
     ("kills", "raw_dialog", 2),
-    ("kills", "base_model", 2),
+    ("kills", "base_model", 1),
     ("disks", "sft_chat", 2),
     ("crowds", "sft_chat", 1),
+    ("cancel", "base_model", 1),
     ("clock", "", 1),
     ("fuzz", "", 500),
     ("soak", "", 2),
