@@ -159,7 +159,7 @@ def _of_answers(
         yield "regurgitation", unknown(notes["regurgitation"])
         yield "regurgitation_excess", unknown(notes["regurgitation"])
     else:
-        yield "regurgitation", intervals.ratio(*covered[0])
+        yield "regurgitation", intervals.bounded(intervals.ratio(*covered[0]))
         if group["model"][0] != REAL_LINES:
             excess = intervals.ratio_difference(tuple(covered[0]), tuple(covered[1]))
             yield "regurgitation_excess", excess

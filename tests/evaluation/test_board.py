@@ -239,7 +239,7 @@ def test_the_page_shows_intervals_memorized_passages_and_both_themes(evaluate: E
     one = evaluate(TRAINED[0])
     html = page.scoreboard_html(board.board_table([one]), [one])
     assert f'word for word">{TRAINED[0]}' in html
-    assert 'class="interval">' in html
+    assert re.search(r"<small>[0-9.%]+ to [0-9.%]+</small>", html)
     assert "prefers-color-scheme: dark" in html
     assert html.count("data:image/svg+xml;base64,") >= 6
 

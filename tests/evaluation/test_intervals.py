@@ -76,3 +76,11 @@ def test_what_never_happened_in_few_scenes_may_happen_yet() -> None:
     assert intervals.share(np.zeros(3), np.arange(3)).low is None
     mixed = np.arange(30) % 2
     assert intervals.share(mixed, np.arange(30)) == intervals.mean(mixed, np.arange(30))
+
+
+def test_a_difference_of_nothing_and_nothing_is_not_sure_either() -> None:
+    nothing = (np.zeros(30), np.ones(30), np.arange(30))
+    found = intervals.ratio_difference(nothing, nothing)
+    assert (found.value, found.low, found.high) == (
+        0, -intervals.never(30), intervals.never(30)
+    )  # fmt: skip
