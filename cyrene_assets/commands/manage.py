@@ -22,13 +22,19 @@ def toolchain() -> None:
 @click.argument("names", nargs=-1, type=_NAMES)
 def install(names: tuple[str, ...]) -> None:
     """Make or renew toolchains from their lock files: all of them, or those named."""
-    from cyrene_assets import toolchains
+    from cyrene_assets import kernels, toolchains
+    from cyrene_assets.hardware import Hardware
 
     project = Project.load()
     for name in names or toolchains.TOOLCHAINS:
         started = time.monotonic()
-        python = toolchains.install(toolchains.TOOLCHAINS[name], project.home, click.echo)
+        toolchain = toolchains.TOOLCHAINS[name]
+        python = toolchains.install(toolchain, project.home, click.echo)
         click.echo(f"{name}: {python}  {time.monotonic() - started:.1f} s")
+        if toolchain is toolchains.TRAIN:
+            found = toolchains.versions(python, toolchain.packages)
+            for problem in kernels.problems(found, Hardware.detect()):
+                click.echo(f"{name}: {problem}")
 
 
 @toolchain.command(name="kernels")
@@ -48,9 +54,11 @@ def build_kernels(packages: tuple[str, ...]) -> None:
     from cyrene_assets.hardware import Hardware
     from cyrene_assets.toolchains import TRAIN
 
-    python = TRAIN.python(Project.load().home)
+    project = Project.load()
+    python = TRAIN.python(project.home)
     started = time.monotonic()
-    kernel_build.build_missing(packages, python, Hardware.detect(), click.echo)
+    logs = project.logs / "kernels"
+    kernel_build.build_missing(packages, python, Hardware.detect(), logs, click.echo)
     click.echo(f"kernels: {python}  {time.monotonic() - started:.1f} s")
 
 
