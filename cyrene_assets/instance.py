@@ -31,7 +31,12 @@ concurrency:
   runs:
     max_concurrent_runs: 4
 
-# Runs of different languages start side by side, and soon: a changed corpus takes one for each.
+# Runs of different languages are asked for and start side by side, and soon: a changed corpus takes
+# one for each.
+sensors:
+  use_threads: true
+  num_workers: 2
+  num_submit_workers: 4
 run_queue:
   dequeue_interval_seconds: 2
   dequeue_use_threads: true
