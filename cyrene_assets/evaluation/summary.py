@@ -50,10 +50,15 @@ def summary(board: Board) -> Summary:
     chosen = pareto.candidates(board, served)
     best = [one.key for one in chosen if one.best]
     beside = {key: _beside_base(board, key) for key in served}
+    own = [key for key in board.finished() if key not in served]
+    ahead = {
+        one.key: [key for key in one.beaten_by if key in own]
+        for one in pareto.candidates(board, [*served, *own])
+    }
     return Summary(
         _take(board, served, chosen),
         tuple((board.names[key], headline(beside[key])) for key in served if beside[key]),
-        tuple(line for key in served if (line := _beware(board, key))),
+        tuple(line for key in served if (line := _beware(board, key, ahead.get(key, ())))),
         tuple(_rows(board, served, best, beside)),
     )
 
@@ -84,7 +89,7 @@ def _beside_base(board: Board, key: Key) -> list[Comparison]:
     return [] if base is None else board.compare(key, base, _BESIDE_BASE)
 
 
-def _beware(board: Board, key: Key) -> str:
+def _beware(board: Board, key: Key, ahead: Sequence[Key]) -> str:
     excess, gap, spoken = (
         board.value(key, score) for score in ("regurgitation_excess", "gap", "language")
     )
@@ -96,7 +101,10 @@ def _beware(board: Board, key: Key) -> str:
         notes.append(f"the gap between its losses is {gap.value:.0%}, above {GAP_RED_FLAG:.0%}")
     if spoken is not None and spoken.value < FEWEST_IN_LANGUAGE:
         notes.append(f"gives {1 - spoken.value:.0%} of its answers in another language than asked")
-    return f"{board.names[key]} {'; '.join(notes)}" if notes else ""
+    if ahead:
+        names = ", ".join(board.names[other] for other in ahead)
+        notes.append(f"beaten by {names}, which `cyrene evaluate` added")
+    return f"{board.names[key]}: {'; '.join(notes)}" if notes else ""
 
 
 def _rows(

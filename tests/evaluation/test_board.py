@@ -189,6 +189,17 @@ def test_what_nobody_beats_in_everything_is_chosen(evaluate: Evaluate) -> None:
     assert chosen["twin"].best
 
 
+def test_a_checkpoint_of_one_s_own_that_beats_the_served_model_is_named(
+    evaluate: Evaluate,
+) -> None:
+    served = evaluate("stamp the form outside and read it")
+    own = evaluate(
+        "mind the wind my dear, the council sleeps", models=("step-8",), digests={"step-8": "s"}
+    )
+    (line,) = summary(board_of(served, own)).beware
+    assert line == "tiny fp8: beaten by tiny step-8, which `cyrene evaluate` added"
+
+
 def test_what_is_behind_is_beaten(evaluate: Evaluate) -> None:
     found = board_of(
         evaluate("mind the wind my dear, the council sleeps", recipe="hers"),
