@@ -67,7 +67,9 @@ def evaluate(checkpoint: Path, size: str, name: str | None) -> None:
                     "and the real lines"
                 )
             console.print(
-                f"{called}: {duration(time.monotonic() - started)}, {where}", highlight=False
+                f"{called}: {duration(time.monotonic() - started)}, {where}",
+                highlight=False,
+                soft_wrap=True,
             )
 
 
