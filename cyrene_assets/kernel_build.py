@@ -33,7 +33,7 @@ def build(package: str, python: Path, hardware: Hardware, report: Callable[[str]
     ``MAX_JOBS`` and ``CXX`` in the environment are respected; a version that is there is left.
 
     Raises:
-        UserError: no GPU, no compiler.
+        UserError: no GPU, no compiler, or ``MAX_JOBS`` is no number.
         BuildError: it was not compiled; the message ends with the compiler's words.
     """
     wanted = f"{package}=={BUILT[package]}"
@@ -41,12 +41,13 @@ def build(package: str, python: Path, hardware: Hardware, report: Callable[[str]
         report(f"{wanted} is there already")
         return
     nvcc, compiler = find_compilers(os.environ, hardware)
-    jobs = int(os.environ.get("MAX_JOBS", jobs_at_a_time()))
+    jobs = jobs_at_a_time(os.environ)
     report(f"{wanted}: compiling with {nvcc}, {jobs} files at a time; this takes minutes")
     with tempfile.TemporaryDirectory() as folder:
         toolchains.uv(
             *("pip", "install", "--python", str(python), "--no-build-isolation", "--no-deps"),
-            *("--reinstall-package", package, wanted),
+            # What uv keeps of an earlier build may be for other GPUs, or another torch.
+            *("--no-cache", "--reinstall-package", package, wanted),
             environment=build_environment(hardware, nvcc, compiler, Path(folder), jobs),
         )
 
@@ -72,8 +73,17 @@ def find_compilers(environment: Mapping[str, str], hardware: Hardware) -> tuple[
     return Path(nvcc), Path(compiler)
 
 
-def jobs_at_a_time() -> int:
-    """Return how many files this machine compiles at a time: a core and some memory for each."""
+def jobs_at_a_time(environment: Mapping[str, str]) -> int:
+    """Return how many files are compiled at a time: ``MAX_JOBS``, or what cores and memory allow.
+
+    Raises:
+        UserError: ``MAX_JOBS`` is no number of files.
+    """
+    given = environment.get("MAX_JOBS")
+    if given:
+        if not given.isdecimal() or int(given) == 0:
+            raise UserError(f"MAX_JOBS={given}: give how many files are compiled at a time, as 4")
+        return int(given)
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return max(1, min(os.cpu_count() or 1, memory // _JOB_BYTES))
 

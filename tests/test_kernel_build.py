@@ -1,3 +1,4 @@
+import os
 import subprocess
 from pathlib import Path
 
@@ -74,6 +75,14 @@ def test_what_is_missing_is_told_before_anything_is_compiled(
     assert kernel_build.find_compilers(home | {"CXX": "clang++"}, here) == (nvcc, other)
 
 
+def test_files_at_a_time_are_as_asked_or_as_the_machine_allows() -> None:
+    assert kernel_build.jobs_at_a_time({"MAX_JOBS": "3"}) == 3
+    assert 1 <= kernel_build.jobs_at_a_time({}) <= (os.cpu_count() or 1)
+    for given in ("four", "0", "-1"):
+        with pytest.raises(UserError, match=f"MAX_JOBS={given}: "):
+            kernel_build.jobs_at_a_time({"MAX_JOBS": given})
+
+
 def test_uv_is_told_to_build_in_the_environment_as_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -90,7 +99,7 @@ def test_uv_is_told_to_build_in_the_environment_as_it_is(
     kernel_build.build_missing((), python, Hardware((H200,)), said.append)
     assert [words[-1] for words, _ in seen] == [f"{name}=={BUILT[name]}" for name in BUILT]
     for words, environment in seen:
-        assert {"--no-build-isolation", "--no-deps", str(python)} <= set(words)
+        assert {"--no-build-isolation", "--no-deps", "--no-cache", str(python)} <= set(words)
         assert environment["MAX_JOBS"] == "3"
     assert all("3 files at a time" in line for line in said)
 
