@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from cyrene_assets.disk import disk_errors
 from cyrene_assets.errors import BuildError, UserError
 from cyrene_assets.hardware import Hardware
-from cyrene_assets.store import disk_errors
 
 LOCKS = Path(__file__).parent / "locks"
 STAMP = "cyrene.lock"

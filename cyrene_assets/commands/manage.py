@@ -76,6 +76,7 @@ def gc(dry_run: bool) -> None:
 def ui(host: str, port: int) -> None:
     """Open the Dagster UI, with its daemon, on this project's instance."""
     from cyrene_assets.instance import prepare
+    from cyrene_assets.reload import UI_VARIABLE, address
 
     project = Project.load()
     prepare(project, PROJECT_ROOT)
@@ -84,6 +85,7 @@ def ui(host: str, port: int) -> None:
         "CYRENE_HOME": str(project.home),
         "DAGSTER_HOME": str(project.dagster_home),
         "DAGSTER_DISABLE_TELEMETRY": "1",
+        UI_VARIABLE: address(host, port),
     }
     arguments = ["-m", "dagster", "dev", "-w", str(PROJECT_ROOT / "workspace.yaml")]
     arguments += ["-h", host, "-p", str(port)]

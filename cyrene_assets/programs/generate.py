@@ -237,7 +237,7 @@ def _read(path: str) -> list[dict[str, Json]]:
 def _append(path: Path, rows: Iterable[dict[str, Json]]) -> None:
     with path.open("a", encoding="utf-8", newline="\n") as file:
         for row in rows:
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+            file.write(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def _with_rate(counts: dict[str, Json]) -> dict[str, Json]:
