@@ -40,6 +40,7 @@ def build_kernels(packages: tuple[str, ...]) -> None:
     and does not begin without it. MAX_JOBS limits how many files are compiled at a time.
 
     Examples:
+
     \b
       cyrene toolchain kernels
       MAX_JOBS=4 cyrene toolchain kernels flash-attn
