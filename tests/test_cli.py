@@ -117,8 +117,14 @@ def test_examples_in_help_texts_stay_as_they_are_written() -> None:
         text = command.get_help(click.Context(command, info_name=name))
         assert "\\b" not in text
         assert "\b" not in text
-    serve = main.commands["serve"]
-    assert "\n  cyrene serve --size 4B\n" in serve.get_help(click.Context(serve))
+    toolchain = main.commands["toolchain"]
+    assert isinstance(toolchain, click.Group)
+    for command, example in (
+        (main.commands["serve"], "cyrene serve --size 4B"),
+        (toolchain.commands["kernels"], "cyrene toolchain kernels"),
+    ):
+        lines = command.get_help(click.Context(command)).splitlines()
+        assert example in map(str.strip, lines)
 
 
 def test_every_server_listens_on_loopback_unless_told_otherwise() -> None:

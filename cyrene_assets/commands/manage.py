@@ -44,8 +44,8 @@ def build_kernels(packages: tuple[str, ...]) -> None:
 
     With CUDA's compiler and from source; only those named, or both. Training packs with flash-attn
     and does not begin without it. MAX_JOBS limits how many files are compiled at a time.
+    For example:
 
-    Examples:
     \b
       cyrene toolchain kernels
       MAX_JOBS=4 cyrene toolchain kernels flash-attn
