@@ -165,7 +165,7 @@ def test_progress_is_ninjas(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("given", ["many", "0", "-1"])
 def test_a_number_of_jobs_that_is_none(given: str) -> None:
-    with pytest.raises(UserError, match=f"MAX_JOBS={given}: give a number"):
+    with pytest.raises(UserError, match=f"MAX_JOBS={given}: give how many"):
         kernel_build.jobs_at_a_time({"MAX_JOBS": given})
     assert kernel_build.jobs_at_a_time({}) >= 1
 
