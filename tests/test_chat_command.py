@@ -59,7 +59,8 @@ def test_what_a_model_says_does_not_steer_the_terminal(
 def test_what_people_write_is_shown_as_it_is(
     talk: module._Talk, answers: Answers, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    text = "「風に\u3000気をつけて」 «\u00a0Bonjour\u202f!\u00a0» 👩\u200d👧 \u0645\u06cc\u200c\u062e\u0648\u0627\n\tab"
+    text = "「風に\u3000気をつけて」 «\u00a0Bonjour\u202f!\u00a0» 👩\u200d👧"
+    text += " \u0645\u06cc\u200c\u062e\u0648\u0627\n\tab"
     answers([*text])
     talk.turn("Hello.")
     assert capsys.readouterr().out == text + "\n"
