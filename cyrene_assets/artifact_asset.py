@@ -26,13 +26,14 @@ from cyrene_assets.artifact_spec import (
     current_inputs,
     expected_lineage,
 )
+from cyrene_assets.disk import disk_errors
 from cyrene_assets.errors import BuildError, CyreneError, UserError
 from cyrene_assets.lineage import Lineage, Record
 from cyrene_assets.plain import plain
 from cyrene_assets.policy import renewal_of
 from cyrene_assets.project import Project
 from cyrene_assets.runs import claim
-from cyrene_assets.store import LOG, Artifact, CorruptArtifactError, disk_errors, label
+from cyrene_assets.store import LOG, Artifact, CorruptArtifactError, label
 from cyrene_assets.store_lock import in_use
 from cyrene_assets.toolchains import Toolchain, versions
 from cyrene_assets.writer import one_writer

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from cyrene_assets.store import disk_errors
+from cyrene_assets.disk import disk_errors
 
 _POLL_SECONDS = 0.2
 

@@ -69,7 +69,7 @@ def folder_digest(folder: Path) -> str:
 @artifact_asset(
     group_name=GROUP,
     kinds={"vllm", "parquet"},
-    code_version="1",
+    code_version="2",
     partitions_def=checkpoints,
     deps=CORPUS_DEPS,
     params=_params,
@@ -84,24 +84,21 @@ def checkpoint_report(build: Build) -> Outcome:
     What it said, `scores.parquet` and `examples.parquet` of all languages: a column more on the
     scoreboard. `cyrene evaluate FOLDER` makes it.
     """
-    import polars as pl
-
     from cyrene_assets.evaluation.report import markdown_table, profile_table
-    from cyrene_assets.evaluation.run import report_language
+    from cyrene_assets.evaluation.run import LanguageReport, report_language
 
     name, corpus = build.key, build.input("parallel_corpus")
     source = _source(build.project, name)
     folder = Path(source.path)
     recipe = build.project.recipe(source.size)
     size = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
-    run, result, prompts_check = ask(build, recipe.evaluation, {name: folder}, size)
+    run, result, prompts_check = ask(build, recipe.evaluation, {name: folder}, size, given=True)
     read, languages = units_reader(corpus), list(build.project.corpus.languages)
     profile = recipe.evaluation.served_profile
     reports = [report_language(run, read, languages, key, profile) for key in languages]
-    scores = pl.concat([report.scores for report in reports])
-    shown = write_table(scores, build.out, "scores.parquet")
-    examples = pl.concat([report.examples for report in reports])
-    examples.write_parquet(build.out / "examples.parquet", statistics=False)
+    together = LanguageReport.together(reports)
+    shown = write_table(together.scores, build.out, "scores.parquet")
+    together.write(build.out)
     identity = {
         "corpus": build.project.corpus.name,
         "corpus_digest": corpus.digest,

@@ -45,7 +45,7 @@ _SIZE_OF_PAIR = dg.MultiToSingleDimensionPartitionMapping(partition_dimension_na
 @artifact_asset(
     group_name=GROUP,
     kinds={"vllm", "parquet"},
-    code_version="2",
+    code_version="3",
     partitions_def=sizes,
     deps=[*MODEL_ASSETS.values(), *CORPUS_DEPS],
     params=lambda project, size: evaluation_params(project, size or ""),
@@ -131,7 +131,7 @@ def _curves(build: Build) -> "pl.DataFrame":
 @artifact_asset(
     group_name=GROUP,
     kinds={"polars", "parquet"},
-    code_version="3",
+    code_version="4",
     partitions_def=language_by_size,
     deps=[dg.AssetDep("generations", partition_mapping=_SIZE_OF_PAIR), "parallel_corpus"],
     params=lambda _project, pair: {"language": split_key(pair or "")[0]},
@@ -140,8 +140,10 @@ def eval_report(build: Build) -> Outcome:
     """Scores of one size's models in one language, beside the base model and the real lines.
 
     A row per model, sampling profile and score in `scores.parquet`, with its interval over scenes,
-    or a note that says why it cannot be told; the best and the worst answers by each score in
-    `examples.parquet`. No composite score.
+    or a note that says why it cannot be told; what each scene gives to them in `scenes.parquet`, by
+    which two models are compared on the same scenes; the best and the worst answers by each score
+    in `examples.parquet`. No composite score, and no score of hallucination: whether what she says
+    is true to the story takes a reader. Style and language stand in for it.
     """
     import polars as pl
 
@@ -163,7 +165,7 @@ def eval_report(build: Build) -> Outcome:
     measured = fidelity.score_table(served.manifest["measurements"].get("fidelity", {}), language)
     scores = pl.concat([report.scores, measured])
     shown = write_table(scores, build.out, "scores.parquet")
-    report.examples.write_parquet(build.out / "examples.parquet", statistics=False)
+    report.write(build.out)
     identity = {
         "corpus": lineage.params["corpus"],
         "corpus_digest": corpus.digest,
@@ -207,7 +209,7 @@ def _version(artifact: Artifact) -> str | None:
 @artifact_asset(
     group_name=GROUP,
     kinds={"polars", "html"},
-    code_version="2",
+    code_version="3",
     deps=["eval_report"],
     params=lambda _project, _partition: {},
     external_inputs=_evaluated,
@@ -217,16 +219,18 @@ def scoreboard(build: Build) -> Outcome:
     """All models side by side: every corpus, size, recipe, digest and checkpoint evaluated.
 
     `scoreboard.html` is one page that loads nothing from elsewhere; `scoreboard.parquet` the same
-    numbers. The base model and the character's real held-out lines are the reference rows.
+    numbers. The base model and the character's real held-out lines are the reference rows. Models
+    of one corpus version are compared on the same scenes, and only what their difference's interval
+    tells is called better or worse. Nothing here measures hallucination.
     """
-    from cyrene_assets.evaluation import board, report
+    from cyrene_assets.evaluation import board, page, report
 
     evaluated = list(_readable(build))
     table = board.board_table(evaluated)
     shown = write_table(table, build.out, "scoreboard.parquet", partitioned=False)
-    page = report.scoreboard_html(table, evaluated)
-    (build.out / "scoreboard.html").write_text(page, encoding="utf-8")
-    image = report.scoreboard_png(table)
+    html = page.scoreboard_html(table, evaluated)
+    (build.out / "scoreboard.html").write_text(html, encoding="utf-8")
+    image = report.scoreboard_png(table, evaluated)
     (build.out / "scoreboard.png").write_bytes(image)
     overview = report.overview(table)
     return Outcome(
@@ -235,7 +239,7 @@ def scoreboard(build: Build) -> Outcome:
             **shown,
             "picture": picture(image),
             "overview": dg.MetadataValue.md(report.markdown_table(overview)),
-            "questions": dg.MetadataValue.md(report.findings_markdown(table)),
+            "questions": dg.MetadataValue.md(report.findings_markdown(table, evaluated)),
             "page": dg.MetadataValue.path("scoreboard.html in this artifact's folder"),
         },
     )

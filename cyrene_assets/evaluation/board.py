@@ -9,11 +9,12 @@ import polars as pl
 
 from cyrene_assets.evaluation.answers import NO_PROFILE, REAL_LINES
 from cyrene_assets.evaluation.catalog import NOT_AVERAGED, SCORES
-from cyrene_assets.evaluation.run import CURVES, GENERATIONS, PROMPTS
-from cyrene_assets.evaluation.scores import MEAN, MODEL, MODELS
+from cyrene_assets.evaluation.run import CURVES, EXAMPLES, GENERATIONS, PROMPTS, SCENES
+from cyrene_assets.evaluation.scores import MEAN, MODEL, MODELS, SCENES_SCHEMA
 from cyrene_assets.evaluation.scores import SCHEMA as SCORE_SCHEMA
 
 DIGEST_LENGTH = 8
+_KINDS = {"instruct": "(instruct)"}
 SCHEMA = pl.Schema(
     [
         ("corpus", pl.String),
@@ -34,6 +35,8 @@ _SCORE_RANKS = {score.name: rank for rank, score in enumerate(SCORES)}
 class Evaluated:
     """One evaluation: who was evaluated, the scores, the answers to look at, and where the rest is.
 
+    ``folder`` is the report's own, ``run`` that with what the models said.
+
     ``identity`` has ``corpus``, ``corpus_digest``, ``size``, ``recipe``, ``starts_from``,
     ``profile`` (that the model is served with) and ``digests`` (model to digest).
     """
@@ -41,6 +44,7 @@ class Evaluated:
     identity: Mapping[str, Any]
     scores: pl.DataFrame
     examples: pl.DataFrame
+    folder: Path
     run: Path
 
     @classmethod
@@ -49,9 +53,20 @@ class Evaluated:
         return cls(
             identity,
             pl.read_parquet(folder / "scores.parquet"),
-            pl.read_parquet(folder / "examples.parquet"),
+            pl.read_parquet(folder / EXAMPLES),
+            folder,
             run,
         )
+
+    def is_of(self, key: Sequence[str | None]) -> bool:
+        """Say whether a model, by the names of `scores.MODEL`, is among those evaluated here."""
+        corpus, size, model, recipe, digest = key
+        own = self.identity["digests"].get(str(model), "")[:DIGEST_LENGTH]
+        return (corpus, size, digest) == (
+            self.corpus,
+            self.identity["size"],
+            own or None,
+        ) and recipe in (None, self.identity["recipe"])
 
     @property
     def corpus(self) -> str:
@@ -73,10 +88,60 @@ class Evaluated:
             .collect()
         )
 
+    def scenes(self, model: str, profiles: Sequence[str]) -> pl.DataFrame:
+        """Return what each scene gives to a model's scores (`scores.SCENES_SCHEMA`)."""
+        return (
+            pl.scan_parquet(self.folder / SCENES)
+            .filter(pl.col("model") == model, pl.col("profile").is_in(list(profiles)))
+            .collect()
+        )
+
     def curves(self) -> pl.DataFrame | None:
         """Return the losses of the trainings (``stage``, ``step``, ...), None where not known."""
         file = self.run / CURVES
         return pl.read_parquet(file) if file.exists() else None
+
+
+class Scenes:
+    """What each scene gives to each model's scores, read when two models are compared."""
+
+    def __init__(self, evaluated: Sequence[Evaluated]) -> None:
+        self._evaluated = evaluated
+        self._read: dict[tuple[str | None, ...], pl.DataFrame] = {}
+
+    def of(self, key: Sequence[str | None], profile: str | None = None) -> pl.DataFrame:
+        """Return a model's rows of `scores.SCENES_SCHEMA`, all languages together.
+
+        Args:
+            key: the model, by the names of `scores.MODEL`.
+            profile: how it was sampled; as it is served where left out.
+        """
+        place = (*key, profile)
+        if place not in self._read:
+            frames = [
+                one.scenes(str(key[2]), [profile or one.identity["profile"], NO_PROFILE])
+                for one in self._evaluated
+                if one.is_of(key)
+            ]
+            # The base model is in the report of every recipe.
+            self._read[place] = pl.concat([SCENES_SCHEMA.to_frame(), *frames]).unique(
+                ["language", "score", "scene"], keep="first", maintain_order=True
+            )
+        return self._read[place]
+
+    def of_real_lines(self, key: Sequence[str | None]) -> pl.DataFrame:
+        """Return the rows of the real lines that a model is held against."""
+        place = (key[0], REAL_LINES)
+        if place not in self._read:
+            frames = [
+                one.scenes(REAL_LINES, [NO_PROFILE])
+                for one in self._evaluated
+                if one.corpus == key[0]
+            ]
+            self._read[place] = pl.concat([SCENES_SCHEMA.to_frame(), *frames]).unique(
+                ["language", "score", "scene"], keep="first", maintain_order=True
+            )
+        return self._read[place]
 
 
 def corpus_label(identity: Mapping[str, Any]) -> str:
@@ -123,17 +188,21 @@ def models(table: pl.DataFrame) -> pl.DataFrame:
 
 
 def labels(table: pl.DataFrame) -> dict[tuple[str | None, ...], str]:
-    """Name each model as briefly as tells it apart: by size, then recipe, corpus and digest."""
+    """Name each model as briefly as tells it apart: by size, then recipe, corpus and digest.
+
+    A base model has no recipe; it is told by whether it is the instruct one.
+    """
     names = models(table)
     found: dict[tuple[str | None, ...], str] = {}
-    for corpus, size, model, recipe, digest in names.select(MODEL).rows():
-        alike = names.filter(pl.col("size").eq_missing(size), model=model)
-        more = [
-            value
-            for name, value in (("recipe", recipe), ("corpus", corpus), ("digest", digest))
-            if alike[name].n_unique() > 1
-        ]
-        found[corpus, size, model, recipe, digest] = " ".join(filter(None, [size, model, *more]))
+    for row in names.iter_rows(named=True):
+        alike = names.filter(pl.col("size").eq_missing(row["size"]), model=row["model"])
+        parts = [row["size"], row["model"]]
+        kind = "starts_from" if row["model"] == "base" else "recipe"
+        for name in (kind, "corpus", "digest"):
+            if len(alike) > 1 and alike[name].n_unique() > 1:
+                alike = alike.filter(pl.col(name).eq_missing(pl.lit(row[name], pl.String)))
+                parts.append(_KINDS.get(row[name]) if name == "starts_from" else row[name])
+        found[tuple(row[name] for name in MODEL)] = " ".join(filter(None, parts))
     return found
 
 

@@ -24,6 +24,17 @@ class Score:
     answer: str | None = None
     profiles: bool = True
 
+    def shown(self, value: float) -> str:
+        """Return a value for a person: per cent, or three digits after the point."""
+        if self.unit == "share":
+            percent = round(100 * value, 1) + 0.0
+            return f"{percent:.1f}%" if abs(percent) < 100 else f"{percent:.0f}%"
+        return f"{value:.3f}" if abs(value) < 10 else f"{value:,.1f}"
+
+    def apart(self, value: float) -> str:
+        """Return a difference for a person, signed: in percentage points, or as it is."""
+        return f"{100 * value + 0.0:+.1f}" if self.unit == "share" else f"{value + 0.0:+.3f}"
+
 
 SCORES: tuple[Score, ...] = (
     Score("loss", "Loss", "low", "nats", "Nats per token on held-out documents",
@@ -43,7 +54,7 @@ SCORES: tuple[Score, ...] = (
     Score("regurgitation", "Regurgitation", "real", "share", "Characters inside a verbatim match "
           "with the training text", "Stock phrases count too: see the excess",
           answer="regurgitation"),
-    Score("regurgitation_excess", "Regurgitation, excess", "low", "share", "Regurgitation less "
+    Score("regurgitation_excess", "Excess regurgitation", "low", "share", "Regurgitation less "
           "that of the real held-out lines", "Rises before the validation loss does"),
     Score("longest_match", "Longest match", "real", "number", "Longest verbatim match, in "
           "characters, mean over answers", "Long answers find longer ones",

@@ -5,7 +5,7 @@ drawn with a fixed seed: the same answers give the same interval.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 import numpy as np
@@ -23,10 +23,23 @@ _SEED = 20260
 
 
 @dataclass(frozen=True)
+class SceneSums:
+    """What each scene gives to a score that is a sum over a sum: one entry per scene.
+
+    Two models that were asked the same compare scene by scene by them: see `paired`.
+    """
+
+    scenes: npt.NDArray[np.generic]
+    tops: Floats
+    bottoms: Floats
+
+
+@dataclass(frozen=True)
 class Estimate:
     """A score: its value, the ends of its 95% interval, how many items it looks at, and a remark.
 
-    ``value`` is None where the score cannot be told, and ``note`` says why.
+    ``value`` is None where the score cannot be told, and ``note`` says why. ``sums`` are there
+    where the score, or its difference between two models, is a sum over a sum.
     """
 
     value: float | None
@@ -34,6 +47,7 @@ class Estimate:
     high: float | None = None
     count: int = 0
     note: str | None = None
+    sums: SceneSums | None = field(default=None, compare=False, repr=False)
 
 
 def unknown(note: str, count: int = 0) -> Estimate:
@@ -59,22 +73,35 @@ def ratio(
     if not counted:
         return unknown("nothing to measure")
     value = float(np.sum(numerators) / np.sum(denominators))
-    return of_draws(value, ratio_draws(numerators, denominators, scenes), counted)
+    found = of_draws(value, ratio_draws(numerators, denominators, scenes), counted)
+    return replace(found, sums=scene_sums(numerators, denominators, scenes))
+
+
+def scene_sums(
+    numerators: npt.ArrayLike, denominators: npt.ArrayLike, scenes: npt.ArrayLike
+) -> SceneSums:
+    """Return the sums of each scene, in the order of its labels."""
+    labels, index = np.unique(np.asarray(scenes), return_inverse=True)
+    return SceneSums(
+        labels, *(_sums_by(index, values, len(labels)) for values in (numerators, denominators))
+    )
+
+
+def _sums_by(index: Integers, values: npt.ArrayLike, count: int) -> Floats:
+    return np.bincount(index, np.asarray(values, np.float64), count).astype(np.float64)
 
 
 def ratio_draws(
     numerators: npt.ArrayLike, denominators: npt.ArrayLike, scenes: npt.ArrayLike
 ) -> Floats | None:
     """Return the ratio in each replicate (NaN where it drew no item); None with too few scenes."""
-    top, bottom = np.asarray(numerators, np.float64), np.asarray(denominators, np.float64)
-    labels, index = np.unique(np.asarray(scenes), return_inverse=True)
-    tops, bottoms = (np.bincount(index, values, len(labels)) for values in (top, bottom))
-    if np.count_nonzero(bottoms) < FEWEST_SCENES:
+    sums = scene_sums(numerators, denominators, scenes)
+    if np.count_nonzero(sums.bottoms) < FEWEST_SCENES:
         return None
-    weights = scene_weights(len(labels))
-    below = weights @ bottoms
+    weights = scene_weights(len(sums.scenes))
+    below = weights @ sums.bottoms
     with np.errstate(invalid="ignore"):
-        return np.where(below > 0, (weights @ tops) / np.maximum(below, 1e-300), np.nan)
+        return np.where(below > 0, (weights @ sums.tops) / np.maximum(below, 1e-300), np.nan)
 
 
 def of_draws(value: float, drawn: Floats | None, count: int) -> Estimate:
@@ -91,6 +118,9 @@ def ratio_difference(
 ) -> Estimate:
     """Return the first `ratio` less the second; both draw the same scenes, so that they compare.
 
+    ``sums`` are those of the first: between two models that are held against the same second, it
+    falls out.
+
     Args:
         first: numerators, denominators and scenes.
         second: the same of what is subtracted.
@@ -99,17 +129,18 @@ def ratio_difference(
     sums = []
     for top, bottom, scenes in (first, second):
         index = np.searchsorted(labels, np.asarray(scenes))
-        sums += [np.bincount(index, np.asarray(v, float), len(labels)) for v in (top, bottom)]
+        sums += [_sums_by(index, values, len(labels)) for values in (top, bottom)]
     if not sums[1].sum() or not sums[3].sum():
         return unknown("nothing to measure")
     value = float(sums[0].sum() / sums[1].sum() - sums[2].sum() / sums[3].sum())
     counted = int(np.count_nonzero(np.asarray(first[1])))
+    own = SceneSums(labels, sums[0], sums[1])
     if np.count_nonzero((sums[1] > 0) & (sums[3] > 0)) < FEWEST_SCENES:
-        return Estimate(value, count=counted, note=TOO_FEW)
+        return Estimate(value, count=counted, note=TOO_FEW, sums=own)
     drawn = scene_weights(len(labels)) @ np.column_stack(sums)
     drawn = drawn[(drawn[:, 1] > 0) & (drawn[:, 3] > 0)]
     low, high = np.percentile(drawn[:, 0] / drawn[:, 1] - drawn[:, 2] / drawn[:, 3], LEVEL)
-    return Estimate(value, float(low), float(high), counted)
+    return Estimate(value, float(low), float(high), counted, sums=own)
 
 
 def mean(values: npt.ArrayLike, scenes: npt.ArrayLike) -> Estimate:
@@ -167,7 +198,8 @@ def auc(
 ) -> Estimate:
     """Return P[positive > negative], ties half, with its interval over the scenes of both.
 
-    The area under the receiver operating characteristic (Mann and Whitney 1947).
+    The area under the receiver operating characteristic (Mann and Whitney 1947). ``sums`` are the
+    positives': how many of the negatives each scene's items beat on average, and its items.
     """
     above, below = np.asarray(positive, np.float64), np.asarray(negative, np.float64)
     if not len(above) or not len(below):
@@ -182,9 +214,12 @@ def auc(
         wins[:, scene] = np.bincount(above_index, won / 2, len(above_labels))
     pairs = np.outer(np.bincount(above_index), np.bincount(below_index)).astype(np.float64)
     value = float(wins.sum() / pairs.sum())
+    of_positives = SceneSums(
+        above_labels, wins.sum(1) / len(below), np.bincount(above_index).astype(np.float64)
+    )
     if min(wins.shape) < FEWEST_SCENES:
-        return Estimate(value, count=len(above), note=TOO_FEW)
+        return Estimate(value, count=len(above), note=TOO_FEW, sums=of_positives)
     rows, columns = scene_weights(wins.shape[0]), scene_weights(wins.shape[1])[::-1]
     drawn = ((rows @ wins) * columns).sum(1) / ((rows @ pairs) * columns).sum(1)
     low, high = np.percentile(drawn, LEVEL)
-    return Estimate(value, float(low), float(high), len(above))
+    return Estimate(value, float(low), float(high), len(above), sums=of_positives)

@@ -10,7 +10,7 @@ import polars as pl
 from cyrene_assets.evaluation import cloze, intervals
 from cyrene_assets.evaluation.answers import NO_PROFILE
 from cyrene_assets.evaluation.intervals import Estimate, of_draws, ratio, ratio_draws, unknown
-from cyrene_assets.evaluation.scores import SCHEMA, in_rows
+from cyrene_assets.evaluation.scores import Scores, in_rows
 from cyrene_assets.evaluation.text_losses import FORMAL, TRAINING, VALIDATION
 from cyrene_assets.evaluation.units import number
 
@@ -22,12 +22,12 @@ _FORM = re.compile(r"[0-9=+*/<>{}\[\]()`#_^|\\]|^\s*[-•]\s", re.MULTILINE)
 class ModelTables:
     """What the models were asked beside the prompts, all languages together.
 
-    ``losses``: ``model``, ``language``, ``split`` ("train", "validation" or "formal"),
-    ``document``, ``tokens`` and ``nll`` (nats over all tokens). ``cloze``: ``model``, ``language``,
-    ``scene``, and log-probabilities ``true``, ``swapped``, ``name`` and ``other``. ``extraction``:
-    ``model``, ``language``, ``split``, ``document``, ``asked`` (tokens to go on for) and
-    ``matched`` (how many agree before the first that does not). ``questions``: ``model``,
-    ``language``, ``question`` and ``text``.
+    ``losses``: ``model``, ``language``, ``split`` ("train", "validation" or "formal"), ``scene``,
+    ``tokens`` and ``nll`` (nats over all tokens). ``cloze``: ``model``, ``language``, ``scene``,
+    and log-probabilities ``true``, ``swapped``, ``name`` and ``other``. A likelihood that is null
+    was not finite. ``extraction``: ``model``, ``language``, ``split``, ``scene``, ``asked`` (tokens
+    to go on for) and ``matched`` (how many agree before the first that does not). ``questions``:
+    ``model``, ``language``, ``question`` and ``text``.
     """
 
     losses: pl.DataFrame
@@ -45,10 +45,10 @@ class ModelTables:
         )
 
 
-def score_models(tables: ModelTables, models: list[str], language: str) -> pl.DataFrame:
-    """Score every model in one language: rows of `scores.SCHEMA` with profile "-"."""
+def score_models(tables: ModelTables, models: list[str], language: str) -> Scores:
+    """Score every model in one language, with profile "-"."""
     own = tables.of(language)
-    rows: list[dict[str, object]] = []
+    parts = []
     for model in models:
         estimates = [
             *_losses(own.losses.filter(pl.col("model") == model)),
@@ -56,13 +56,18 @@ def score_models(tables: ModelTables, models: list[str], language: str) -> pl.Da
             ("extraction", _extraction(own.extraction.filter(pl.col("model") == model))),
             *_questions(own.questions.filter(pl.col("model") == model), language),
         ]
-        rows += in_rows(model, NO_PROFILE, language, estimates)
-    return pl.DataFrame(rows, schema=SCHEMA)
+        parts.append(in_rows(model, NO_PROFILE, language, estimates))
+    return Scores.together(parts)
 
 
 def _losses(losses: pl.DataFrame) -> Iterator[tuple[str, Estimate]]:
+    broken = _not_finite(losses, "nll")
+    if broken:
+        for name in ("loss", "gap", "perplexity", "formal_loss"):
+            yield name, unknown(f"{broken} of {len(losses)} texts have no finite likelihood")
+        return
     parts = {
-        split: losses.filter(pl.col("split") == split).select("nll", "tokens", "document")
+        split: losses.filter(pl.col("split") == split).select("nll", "tokens", "scene")
         for split in (VALIDATION, TRAINING, FORMAL)
     }
     held_out, trained, formal = (
@@ -98,14 +103,24 @@ def _losses(losses: pl.DataFrame) -> Iterator[tuple[str, Estimate]]:
 def _cloze(rows: pl.DataFrame) -> Estimate:
     if rows.is_empty():
         return unknown("no held-out sentence names anybody whom the training text names too")
-    columns = (rows[name].to_numpy() for name in ("true", "swapped", "name", "other"))
+    likelihoods = ("true", "swapped", "name", "other")
+    broken = _not_finite(rows, *likelihoods)
+    if broken:
+        return unknown(f"{broken} of {len(rows)} sentences have no finite likelihood")
+    columns = (rows[name].to_numpy() for name in likelihoods)
     return intervals.mean(cloze.right(*columns), rows["scene"].to_numpy())
+
+
+def _not_finite(rows: pl.DataFrame, *likelihoods: str) -> int:
+    """Return how many rows lack a finite likelihood: the model computes what is no number."""
+    finite = (pl.col(name).is_finite().fill_null(False) for name in likelihoods)
+    return len(rows.filter(~pl.all_horizontal(finite)))
 
 
 def _extraction(rows: pl.DataFrame) -> Estimate:
     whole = rows.with_columns(whole=(pl.col("matched") >= pl.col("asked")).cast(pl.Float64))
     parts = [
-        (part["whole"].to_numpy(), np.ones(len(part)), part["document"].to_numpy())
+        (part["whole"].to_numpy(), np.ones(len(part)), part["scene"].to_numpy())
         for part in (whole.filter(pl.col("split") == split) for split in (TRAINING, VALIDATION))
     ]
     if not len(parts[0][0]):

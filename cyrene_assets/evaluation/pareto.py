@@ -3,58 +3,48 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import polars as pl
-
-from cyrene_assets.evaluation.answers import REAL_LINES
-from cyrene_assets.evaluation.scores import MEAN, MODEL
+from cyrene_assets.evaluation.comparison import Board, Key, beats
 
 # What a checkpoint is chosen by: it knows the story, sounds like her, and does not recite.
-AXES: Mapping[str, int] = {"cloze": 1, "style": 1, "regurgitation_excess": -1}
+AXES = ("cloze", "style", "regurgitation_excess")
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A model with its place on each axis; ``best`` when no other candidate is better in all."""
+    """A model with its value on each axis, and those that beat it."""
 
-    key: tuple[str | None, ...]
+    key: Key
     values: Mapping[str, float]
-    best: bool
+    beaten_by: tuple[Key, ...]
+
+    @property
+    def best(self) -> bool:
+        """Whether no other candidate beats it."""
+        return not self.beaten_by
 
 
-def candidates(table: pl.DataFrame) -> list[Candidate]:
-    """Return the trained models that have all of `AXES`, on the mean over languages, served.
+def candidates(board: Board, keys: Sequence[Key]) -> list[Candidate]:
+    """Return those of the models that have all of `AXES`, on the mean over languages, served.
 
-    Models of one corpus version are compared with each other, for they were asked the same.
+    One beats another when it is ahead or level on every axis, and its lead on one can be told on
+    the scenes that both answered: a lead within the noise beats nobody. Models of one corpus
+    version are compared with each other, for they were asked the same.
     """
-    trained = table.filter(
-        pl.col("language") == MEAN, pl.col("served"), ~pl.col("model").is_in([REAL_LINES, "base"])
-    )
-    points: dict[tuple[str | None, ...], dict[str, float]] = {}
-    rows = trained.filter(pl.col("score").is_in(list(AXES))).drop_nulls("value")
-    for row in rows.iter_rows(named=True):
-        points.setdefault(tuple(row[name] for name in MODEL), {})[row["score"]] = row["value"]
-    whole = {key: values for key, values in points.items() if len(values) == len(AXES)}
+    points: dict[Key, dict[str, float]] = {}
+    for key in keys:
+        values = {axis: board.value(key, axis) for axis in AXES}
+        whole = {axis: value.value for axis, value in values.items() if value is not None}
+        if len(whole) == len(AXES):
+            points[key] = whole
     return [
         Candidate(
             key,
             values,
-            not any(
-                other_key[0] == key[0] and dominates(other, values)
-                for other_key, other in whole.items()
+            tuple(
+                other
+                for other in points
+                if other != key and other[0] == key[0] and beats(board.compare(other, key, AXES))
             ),
         )
-        for key, values in whole.items()
+        for key, values in points.items()
     ]
-
-
-def dominates(
-    one: Mapping[str, float], other: Mapping[str, float], axes: Mapping[str, int] = AXES
-) -> bool:
-    """Return whether ``one`` is at least as good on every axis, and better on one."""
-    ahead = [direction * (one[axis] - other[axis]) for axis, direction in axes.items()]
-    return min(ahead) >= 0 and max(ahead) > 0
-
-
-def front(points: Sequence[Mapping[str, float]], axes: Mapping[str, int]) -> list[bool]:
-    """Say of each point whether none of the others dominates it."""
-    return [not any(dominates(other, point, axes) for other in points) for point in points]

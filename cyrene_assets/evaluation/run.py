@@ -12,11 +12,11 @@ from cyrene_assets.evaluation import answers as answering
 from cyrene_assets.evaluation import examples
 from cyrene_assets.evaluation.model_scores import ModelTables, score_models
 from cyrene_assets.evaluation.reference import ReadUnits, read_reference
-from cyrene_assets.evaluation.scores import MODELS, score_answers
+from cyrene_assets.evaluation.scores import MODELS, Scores, not_asked, score_answers
 
 PROMPTS, GENERATIONS, LOSSES = "prompts.parquet", "generations.parquet", "losses.parquet"
 CLOZE, EXTRACTION, QUESTIONS = "cloze.parquet", "extraction.parquet", "questions.parquet"
-CURVES = "curves.parquet"
+CURVES, SCENES, EXAMPLES = "curves.parquet", "scenes.parquet", "examples.parquet"
 
 
 Columns: TypeAlias = Mapping[str, type[pl.DataType]]
@@ -43,10 +43,25 @@ class Run:
 
 @dataclass(frozen=True)
 class LanguageReport:
-    """Scores in one language (`scores.SCHEMA`), and answers to look at (`examples.SCHEMA`)."""
+    """Scores in one language (`scores.SCHEMA`), and answers to look at (`examples.SCHEMA`).
+
+    ``scenes`` is what each scene gives to the scores that are sums (`scores.SCENES_SCHEMA`).
+    """
 
     scores: pl.DataFrame
+    scenes: pl.DataFrame
     examples: pl.DataFrame
+
+    @classmethod
+    def together(cls, reports: "Sequence[LanguageReport]") -> "LanguageReport":
+        """Return the rows of several languages."""
+        tables = ([vars(one)[name] for one in reports] for name in cls.__annotations__)
+        return cls(*map(pl.concat, tables))
+
+    def write(self, folder: Path) -> None:
+        """Write all but the scores, which an asset shows as it writes them."""
+        write_compressed(self.scenes, folder / SCENES)
+        write_compressed(self.examples, folder / EXAMPLES)
 
 
 def report_language(
@@ -65,16 +80,18 @@ def report_language(
     models = run.generations["model"].unique(maintain_order=True).to_list()
     beside = score_models(run.tables, models, language)
     if generations.is_empty():
-        return LanguageReport(beside, examples.SCHEMA.to_frame())
+        asked = run.generations.select("model", "profile").unique(maintain_order=True).rows()
+        scores = Scores.together([not_asked(asked, language), beside])
+        return LanguageReport(scores.table, scores.scenes, examples.SCHEMA.to_frame())
     reference = read_reference(read, languages, language)
     prompts = run.prompts.filter(pl.col("language") == language)
     judged = answering.judge(
         generations, prompts, reference, languages, lambda key: read(key)["text"]
     )
-    scores = pl.concat([score_answers(judged, reference), beside])
+    scores = Scores.together([score_answers(judged, reference), beside])
     headline = max(models, key=lambda name: MODELS.index(name) if name in MODELS else len(MODELS))
     chosen = examples.choose(judged, prompts, headline, served_profile, language)
-    return LanguageReport(scores, chosen)
+    return LanguageReport(scores.table, scores.scenes, chosen)
 
 
 def collect(folder: Path, prompts: pl.DataFrame, texts: pl.DataFrame, pairs: pl.DataFrame) -> Run:
@@ -83,10 +100,10 @@ def collect(folder: Path, prompts: pl.DataFrame, texts: pl.DataFrame, pairs: pl.
     Args:
         folder: where the program wrote, and where the tables go.
         prompts: of `prompts.select_prompts`.
-        texts: of `text_losses`: ``text_id``, ``language``, ``split`` and ``document``.
+        texts: of `text_losses`: ``text_id``, ``language``, ``split`` and ``scene``.
         pairs: of `cloze.select_pairs`.
     """
-    about = texts.select("text_id", "language", "split", "document")
+    about = texts.select("text_id", "language", "split", "scene")
     answers = _taken(folder, "generations", _ANSWERS)
     losses = _taken(folder, "losses", {"text_id": pl.String, "tokens": pl.Int64, "nll": pl.Float64})
     cloze = _taken(folder, "cloze", _CLOZE)
@@ -106,8 +123,13 @@ def collect(folder: Path, prompts: pl.DataFrame, texts: pl.DataFrame, pairs: pl.
         QUESTIONS: questions,
     }
     for name, frame in frames.items():
-        frame.write_parquet(folder / name, compression="zstd", statistics=False)
+        write_compressed(frame, folder / name)
     return Run.read(folder)
+
+
+def write_compressed(frame: pl.DataFrame, path: Path) -> None:
+    """Write a table whose bytes depend on its rows alone."""
+    frame.write_parquet(path, compression="zstd", statistics=False)
 
 
 def _users(prompts: pl.DataFrame) -> pl.DataFrame:

@@ -4,7 +4,8 @@ A row per model, sampling profile and score, with its interval over scenes; what
 no value, and a note that says why. No composite score.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,7 @@ import polars as pl
 
 from cyrene_assets.evaluation import diversity, intervals, style
 from cyrene_assets.evaluation.answers import REAL_LINES, Answers
+from cyrene_assets.evaluation.catalog import SCORES
 from cyrene_assets.evaluation.intervals import Estimate, unknown
 from cyrene_assets.evaluation.reference import Reference
 
@@ -34,11 +36,38 @@ SCHEMA = pl.Schema(
         "note": pl.String,
     }
 )
+SCENES_SCHEMA = pl.Schema(
+    {
+        "model": pl.String,
+        "profile": pl.String,
+        "language": pl.String,
+        "score": pl.String,
+        "scene": pl.String,
+        "top": pl.Float64,
+        "bottom": pl.Float64,
+    }
+)
 # Scores that are the mean of a value of single answers, by the name of its column.
 _MEANS = ("longest_match", "rep4", "loop_rate", "echo", "language", "think_leaks", "assistant")
 
 
-def score_answers(answers: Answers, reference: Reference) -> pl.DataFrame:
+@dataclass(frozen=True)
+class Scores:
+    """Scores (`SCHEMA`), and what each scene gives to those that are sums (`SCENES_SCHEMA`)."""
+
+    table: pl.DataFrame
+    scenes: pl.DataFrame
+
+    @classmethod
+    def together(cls, parts: "Sequence[Scores]") -> "Scores":
+        """Return the rows of all parts."""
+        return cls(
+            pl.concat([SCHEMA.to_frame(), *(part.table for part in parts)]),
+            pl.concat([SCENES_SCHEMA.to_frame(), *(part.scenes for part in parts)]),
+        )
+
+
+def score_answers(answers: Answers, reference: Reference) -> Scores:
     """Score every model and profile of one language, the real lines first.
 
     Args:
@@ -46,36 +75,40 @@ def score_answers(answers: Answers, reference: Reference) -> pl.DataFrame:
         reference: of the language.
 
     Returns:
-        `SCHEMA`; a language without answers gives no rows.
+        A language without answers gives no rows.
     """
     table = answers.table.with_row_index("row").with_columns(
         number=pl.col("scene").rank("dense").cast(pl.Int64)
     )
     if table.is_empty():
-        return SCHEMA.to_frame()
+        return Scores.together([])
+    names = table["scene"].unique().sort().to_list()
     real = table.filter(pl.col("model") == REAL_LINES)
     length = diversity.fixed_length(answers.units.take(real["row"].to_numpy().astype(np.int64)))
     texts = _Features(answers, reference.language)
-    rows: list[dict[str, object]] = []
+    parts = []
     # The order of the models, then that of the profiles, is the order of the generations' rows.
     for (model, profile), group in table.group_by("model", "profile", maintain_order=True):
         estimates = dict(_of_answers(group, real, answers.notes))
         estimates["style"] = _style(group, answers, reference)
         estimates["generated"] = texts.real_or_generated(group, real)
         estimates |= _diversity(group, answers, length)
-        rows += in_rows(str(model), str(profile), reference.language, estimates.items())
-    return pl.DataFrame(rows, schema=SCHEMA)
+        found = in_rows(str(model), str(profile), reference.language, estimates.items())
+        # Scenes were numbered from 1, in the order of their names.
+        scene = pl.col("scene").cast(pl.Int64).replace_strict(dict(enumerate(names, 1)))
+        parts.append(replace(found, scenes=found.scenes.with_columns(scene)))
+    return Scores.together(parts)
 
 
 def in_rows(
     model: str, profile: str, language: str, estimates: Iterable[tuple[str, Estimate]]
-) -> list[dict[str, object]]:
-    """Return rows of `SCHEMA`."""
-    return [
+) -> Scores:
+    """Return the estimates of one model and profile as rows."""
+    estimates = list(estimates)
+    about = {"model": model, "profile": profile, "language": language}
+    rows = [
         {
-            "model": model,
-            "profile": profile,
-            "language": language,
+            **about,
             "score": name,
             "value": found.value,
             "low": found.low,
@@ -85,6 +118,34 @@ def in_rows(
         }
         for name, found in estimates
     ]
+    frames = [
+        pl.DataFrame(
+            {"scene": found.sums.scenes, "top": found.sums.tops, "bottom": found.sums.bottoms}
+        ).select(
+            *[pl.lit(value).alias(column) for column, value in about.items()],
+            pl.lit(name).alias("score"),
+            pl.col("scene").cast(pl.String),
+            "top",
+            "bottom",
+        )
+        for name, found in estimates
+        if found.sums is not None
+    ]
+    return Scores(pl.DataFrame(rows, schema=SCHEMA), pl.concat([SCENES_SCHEMA.to_frame(), *frames]))
+
+
+def not_asked(asked: Iterable[tuple[str, str]], language: str) -> Scores:
+    """Name every score of answers as untold, in a language that has no prompt.
+
+    Args:
+        asked: the models and profiles that answered elsewhere.
+        language: which held out no conversation with the character.
+    """
+    why = unknown("no conversation with the character is held out in this language")
+    of_answers = [(score.name, why) for score in SCORES if score.profiles]
+    return Scores.together(
+        [in_rows(model, profile, language, of_answers) for model, profile in asked]
+    )
 
 
 def _of_answers(
@@ -131,7 +192,8 @@ def _length_ratio(group: pl.DataFrame, real: pl.DataFrame) -> Estimate:
             "every answer is empty" if usual else "the real lines are empty", found.count
         )
     ends = [None if end is None else end / usual for end in (found.low, found.high)]
-    return Estimate(found.value / usual, ends[0], ends[1], found.count, found.note)
+    sums = found.sums and replace(found.sums, tops=found.sums.tops / usual)
+    return Estimate(found.value / usual, ends[0], ends[1], found.count, found.note, sums)
 
 
 def _style(group: pl.DataFrame, answers: Answers, reference: Reference) -> Estimate:

@@ -31,8 +31,8 @@ def select_texts(documents: pl.DataFrame, per_language: int, characters: int) ->
 
     Returns:
         Columns ``text_id`` (``<language>/<split>/<document>``), ``language``, ``split``,
-        ``document`` and ``text``, sorted by language, the held-out documents first, and within
-        them in the order of choice.
+        ``document``, ``scene`` and ``text``, sorted by language, the held-out documents first, and
+        within them in the order of choice.
     """
     written = documents.filter(pl.col("text").str.strip_chars() != "")
     held_out = pl.col("split") == VALIDATION
@@ -63,6 +63,7 @@ def select_texts(documents: pl.DataFrame, per_language: int, characters: int) ->
         "language",
         "split",
         "document",
+        "scene",
         pl.col("text").map_elements(lambda text: _cut(text, characters), return_dtype=pl.String),
     )
 
@@ -71,11 +72,11 @@ def formal_texts(languages: Iterable[str]) -> pl.DataFrame:
     """Return the formal text of each language that has one, in the columns of `select_texts`."""
     texts = word_list(_FORMAL_TEXTS)
     rows = [
-        (f"{language}/{FORMAL}", language, FORMAL, FORMAL, texts[language])
+        (f"{language}/{FORMAL}", language, FORMAL, FORMAL, FORMAL, texts[language])
         for language in languages
         if language in texts
     ]
-    columns = ("text_id", "language", "split", "document", "text")
+    columns = ("text_id", "language", "split", "document", "scene", "text")
     return pl.DataFrame(rows, schema=dict.fromkeys(columns, pl.String), orient="row")
 
 

@@ -1,5 +1,6 @@
 """How likely a served model finds given texts: log-probabilities, and greedy continuations."""
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,13 +21,14 @@ def score_texts(
 ) -> list[dict[str, Json]]:
     """Return the negative log-likelihood (nats) of each text's tokens after its first.
 
-    A text that is longer than the context is cut there; one of a single token scores none.
+    A text that is longer than the context is cut there; one of a single token scores none. None
+    stands for what is not finite: some models compute what is no number.
     """
     tokenizer = llm.get_tokenizer()
     tokens = [tokenizer.encode(row["text"], add_special_tokens=False) for row in texts]
     found = _negative_log_likelihoods(llm, path, tokens, finished)
     return [
-        {"text_id": row["text_id"], "tokens": count, "nll": nll}
+        {"text_id": row["text_id"], "tokens": count, "nll": finite(nll)}
         for row, (count, nll) in zip(texts, found, strict=True)
     ]
 
@@ -47,9 +49,14 @@ def score_cloze(
     ]
     found = iter(_negative_log_likelihoods(llm, path, tokens, finished))
     return [
-        {"cloze": pair["cloze"], **{name: -next(found)[1] for name in CLOZE_TEXTS}}
+        {"cloze": pair["cloze"], **{name: finite(-next(found)[1]) for name in CLOZE_TEXTS}}
         for pair in pairs
     ]
+
+
+def finite(value: float) -> float | None:
+    """Return a number, or None where JSON has none for it."""
+    return value if math.isfinite(value) else None
 
 
 def go_on(

@@ -90,7 +90,7 @@ def tables(models: Sequence[str] = ("base", "fp8")) -> ModelTables:
     return ModelTables(
         losses=pl.DataFrame(
             [
-                {"model": m, "language": "en", "split": split, "document": f"d{n}", "tokens": 10,
+                {"model": m, "language": "en", "split": split, "scene": f"d{n}", "tokens": 10,
                  "nll": (30.0 if m == "base" else 20.0) - (2 if split == "train" else 0) + 0.1 * n}
                 for m, n in both for split in ("train", "validation")
             ]
@@ -103,7 +103,7 @@ def tables(models: Sequence[str] = ("base", "fp8")) -> ModelTables:
         ),
         extraction=pl.DataFrame(
             [
-                {"model": m, "language": "en", "split": split, "document": f"d{n}", "asked": 50,
+                {"model": m, "language": "en", "split": split, "scene": f"d{n}", "asked": 50,
                  "matched": 50 if m == "fp8" and split == "train" else 3}
                 for m, n in both for split in ("train", "validation")
             ]

@@ -10,13 +10,15 @@ from typing import Any
 import polars as pl
 import pytest
 
-from cyrene_assets.evaluation import board, pareto, report
+from cyrene_assets.evaluation import board, page, pareto, report
 from cyrene_assets.evaluation.answers import REAL_LINES
-from cyrene_assets.evaluation.board import Evaluated
-from cyrene_assets.evaluation.findings import Value, findings, verdict
+from cyrene_assets.evaluation.board import Evaluated, Scenes
+from cyrene_assets.evaluation.comparison import Board
+from cyrene_assets.evaluation.findings import findings
 from cyrene_assets.evaluation.run import LanguageReport, Run, report_language
 from cyrene_assets.evaluation.samples import marked
 from cyrene_assets.evaluation.scores import MEAN
+from cyrene_assets.evaluation.summary import SHOWN, summary
 from evaluation.evaluated import LANGUAGES, PROFILE, TRAINED, generations, prompts, tables, units
 
 HOSTILE = '</td><script>alert("x")</script> {{ 7 * 7 }} ![a](http://b) | `c`'
@@ -24,10 +26,10 @@ Evaluate = Callable[..., Evaluated]
 
 
 @cache
-def said(says: str) -> tuple[Run, LanguageReport]:
+def said(says: str, models: tuple[str, ...]) -> tuple[Run, LanguageReport]:
     """A run of models that say ``says`` to everything, and its report."""
-    answers = generations(lambda n: f"{says} {n}", profiles=(PROFILE, "greedy"))
-    run = Run(prompts(), answers, tables())
+    answers = generations(lambda n: f"{says} {n}", profiles=(PROFILE, "greedy"), models=models)
+    run = Run(prompts(), answers, tables(models))
     return run, report_language(run, units, LANGUAGES, "en", PROFILE)
 
 
@@ -35,12 +37,17 @@ def said(says: str) -> tuple[Run, LanguageReport]:
 def evaluate(tmp_path: Path) -> Evaluate:
     """Return a function that evaluates a model which says ``says`` to everything."""
 
-    def evaluated(says: str = "the ferry leaves soon with the goat", **identity: Any) -> Evaluated:
+    def evaluated(
+        says: str = "the ferry leaves soon with the goat",
+        models: tuple[str, ...] = ("base", "fp8"),
+        **identity: Any,
+    ) -> Evaluated:
         folder = tmp_path / str(len(list(tmp_path.iterdir())))
         folder.mkdir()
-        run, found = said(says)
+        run, found = said(says, models)
         run.prompts.write_parquet(folder / "prompts.parquet")
         run.generations.write_parquet(folder / "generations.parquet")
+        found.write(folder)
         size = identity.get("size", "tiny")
         return Evaluated(
             {
@@ -48,7 +55,7 @@ def evaluate(tmp_path: Path) -> Evaluate:
                 "recipe": "mine", "starts_from": "base", "profile": PROFILE,
                 "digests": {"base": f"base{size}00000000", "fp8": f"fp8{says[:3]}{size}0000000"},
             } | identity,
-            found.scores, found.examples, folder,
+            found.scores, found.examples, folder, folder,
         )  # fmt: skip
 
     return evaluated
@@ -86,7 +93,7 @@ def test_means_are_over_the_languages_that_have_a_value(evaluate: Evaluate) -> N
         ],
         schema=one.scores.schema,
     )
-    table = board.board_table([Evaluated(one.identity, scores, one.examples, one.run)])
+    table = board.board_table([Evaluated(one.identity, scores, one.examples, one.folder, one.run)])
     mean = table.row(0, named=True)
     assert (mean["value"], mean["low"], mean["high"]) == pytest.approx((0.3, 0.15, 0.45))
     assert (mean["languages"], mean["count"]) == (2, 3)
@@ -94,92 +101,134 @@ def test_means_are_over_the_languages_that_have_a_value(evaluate: Evaluate) -> N
 
 def test_nothing_gives_an_empty_board_and_a_page() -> None:
     table = board.board_table([])
-    assert "0 models in 0 languages" in report.scoreboard_html(table, [])
-    assert report.scoreboard_png(table).startswith(b"\x89PNG")
-    assert all(not found.answers for found in findings(table))
+    html = page.scoreboard_html(table, [])
+    assert "0 models, 0 languages" in html
+    assert "No trained model has been evaluated yet." in html
+    assert report.scoreboard_png(table, []).startswith(b"\x89PNG")
+    assert all(not found.answers for found in findings(Board(table, Scenes([]))))
     assert report.overview(table).is_empty()
 
 
-def answers_of(table: pl.DataFrame, question: str) -> list[str]:
-    (found,) = [f for f in findings(table) if question in f.question]
-    return [" ".join((answer.about, *answer.parts)) for answer in found.answers]
+def board_of(*evaluated: Evaluated) -> Board:
+    return Board(board.board_table(evaluated), Scenes(evaluated))
+
+
+def answers_of(found_on: Board, question: str) -> list[str]:
+    (found,) = [f for f in findings(found_on) if question in f.question]
+    return [" ".join((answer.about, answer.short, *answer.parts)) for answer in found.answers]
 
 
 def test_the_seeds_questions_are_answered_when_the_models_are_there(evaluate: Evaluate) -> None:
-    alone = board.board_table([evaluate()])
-    assert "lore cloze 1.000" in answers_of(alone, "pretraining")[0]
+    alone = board_of(evaluate())
+    assert "Yes: better in lore cloze (+100.0 points), loss" in answers_of(alone, "pretraining")[0]
     assert not answers_of(alone, "larger")
     assert not answers_of(alone, "instruct")
-    assert "choose among" in answers_of(alone, "profile")[0]
-    more = board.board_table(
-        [
-            evaluate(size="4B"),
-            evaluate(size="9B"),
-            evaluate(size="4B", recipe="i", starts_from="instruct"),
-        ]
+    assert "Choose among" in answers_of(alone, "profile")[0]
+    more = board_of(
+        evaluate(size="4B"),
+        evaluate(size="9B"),
+        evaluate(size="4B", recipe="i", starts_from="instruct", digests={"base": "i", "fp8": "j"}),
     )
     (sizes,) = answers_of(more, "larger")
-    assert sizes.startswith("9B fp8")
-    assert "beside 4B fp8 mine" in sizes
-    assert len(answers_of(more, "instruct")) == 1
+    assert sizes.startswith("9B fp8 beside 4B fp8 mine Neither way: no difference that can be told")
+    (starts,) = answers_of(more, "instruct")
+    assert "4B fp8 mine (from the base) beside 4B fp8 i (from the instruct model)" in starts
+
+
+def test_a_model_stands_beside_the_base_that_it_comes_from(evaluate: Evaluate) -> None:
+    both = board_of(
+        evaluate(size="4B"),
+        evaluate(size="4B", recipe="i", starts_from="instruct", digests={"base": "i", "fp8": "j"}),
+    )
+    about = [answer.split(" Yes")[0] for answer in answers_of(both, "pretraining")]
+    assert sorted(about, reverse=True) == [
+        "4B fp8 mine beside 4B base (with fine-tuning on top: name cpt among the models to tell "
+        "them apart)",
+        "4B fp8 i beside 4B base (instruct) (with fine-tuning on top: name cpt among the models to "
+        "tell them apart)",
+    ]
+
+
+def test_what_quantization_cost_is_told_on_the_same_scenes(evaluate: Evaluate) -> None:
+    digests = {"merged": "m", "fp8": "f"}
+    same = evaluate(models=("merged", "fp8"), digests=digests)
+    (told,) = answers_of(board_of(same), "quantization")
+    assert "fp8 beside tiny merged Nothing that can be told" in told
 
 
 def test_reciting_is_overfitted_although_the_loss_is_fine(evaluate: Evaluate) -> None:
-    reciting = board.board_table([evaluate(TRAINED[0])])
-    fine = board.board_table([evaluate("hello there")])
-    assert "yes: its loss looks fine and it recites" in answers_of(reciting, "overfitted")[0]
-    assert "no sign of it" in answers_of(fine, "overfitted")[0]
+    reciting, fine = board_of(evaluate(TRAINED[0])), board_of(evaluate("hello there"))
+    assert "It recites although its loss is fine" in answers_of(reciting, "overfitted")[0]
+    assert "No sign of it" in answers_of(fine, "overfitted")[0]
 
 
 def test_checkpoints_are_compared_over_their_training(evaluate: Evaluate) -> None:
-    kept = [evaluate(TRAINED[0], recipe="late"), evaluate("hello there", recipe="early")]
-    told = answers_of(board.board_table(kept), "overfitted")
-    assert "over the checkpoints of tiny" in told[-1]
-
-
-@pytest.mark.parametrize(
-    ("first", "second", "direction", "expected"),
-    [
-        (Value(1.0, 0.9, 1.1), Value(0.5, 0.4, 0.6), 1, "better"),
-        (Value(1.0, 0.9, 1.1), Value(0.5, 0.4, 0.6), -1, "worse"),
-        (Value(1.0, 0.5, 1.5), Value(0.8, 0.4, 1.2), 1, "no difference that can be told"),
-        (Value(1.0, None, None), Value(0.8, 0.4, 1.2), 1, "better, by how much cannot be told"),
-        (Value(0.8, None, None), Value(0.8, None, None), 1, "not better"),
-    ],
-)
-def test_intervals_decide(first: Value, second: Value, direction: int, expected: str) -> None:
-    assert verdict(first, second, direction) == expected
+    kept = [
+        evaluate(TRAINED[0]),
+        evaluate("hello there", models=("step-90",), digests={"step-90": "s"}),
+        evaluate(TRAINED[0], models=("step-100",), digests={"step-100": "t"}),
+    ]
+    told = answers_of(board_of(*kept), "overfitted")[-2:]
+    assert "fp8 beside tiny step-90 It recites more, and its loss does not show it" in told[0]
+    assert "fp8 beside tiny step-100 It recites no more that can be told" in told[1]
 
 
 def test_what_nobody_beats_in_everything_is_chosen(evaluate: Evaluate) -> None:
-    table = board.board_table(
-        [evaluate(TRAINED[0], recipe="late"), evaluate("hello you", recipe="early")]
+    found = board_of(
+        evaluate(TRAINED[0], recipe="late"),
+        evaluate("stamp the form outside and read it", recipe="early"),
+        evaluate("stamp the form outside and read it", recipe="twin"),
     )
-    chosen = {one.key[3]: one for one in pareto.candidates(table)}
-    assert set(chosen) == {"late", "early"}
-    assert chosen["early"].best
+    chosen = {one.key[3]: one for one in pareto.candidates(found, found.trained())}
+    assert set(chosen) == {"late", "early", "twin"}
+    # Copies sound like her: they recite, and are beaten by nobody in all three.
+    assert chosen["late"].best
     assert chosen["late"].values["regurgitation_excess"] > 0.5
+    # What cannot be told apart beats nobody.
+    assert chosen["early"].best
+    assert chosen["twin"].best
 
 
-def test_the_front_by_hand() -> None:
-    points = [
-        {"a": 1.0, "b": 1.0},
-        {"a": 2.0, "b": 2.0},
-        {"a": 0.0, "b": 0.0},
-        {"a": 1.0, "b": 1.0},
-    ]
-    assert pareto.front(points, {"a": 1, "b": -1}) == [True, True, True, True]
-    assert pareto.front(points, {"a": 1, "b": 1}) == [False, True, False, False]
+def test_what_is_behind_is_beaten(evaluate: Evaluate) -> None:
+    found = board_of(
+        evaluate("mind the wind my dear, the council sleeps", recipe="hers"),
+        evaluate("stamp the form outside and read it", recipe="theirs"),
+    )
+    chosen = {one.key[3]: one for one in pareto.candidates(found, found.trained())}
+    assert [key[3] for key in chosen["theirs"].beaten_by] == ["hers"]
+    short = summary(found)
+    assert short.take.startswith("tiny fp8 hers: no other model can be told to beat it")
+    assert "tiny fp8 theirs is beaten by tiny fp8 hers" in short.take
+    assert [row.best for row in short.rows if row.kind == "trained"] == [True, False]
+
+
+def test_the_first_screen_says_what_became_of_the_base_and_what_to_beware_of(
+    evaluate: Evaluate,
+) -> None:
+    one = evaluate(TRAINED[0])
+    short = summary(board_of(one))
+    assert short.take == "There is one trained model, tiny fp8. Have a chat with it."
+    ((name, line),) = short.worked
+    assert name == "tiny fp8"
+    assert line.startswith("Yes: better in lore cloze (+100.0 points), loss (-1.000)")
+    assert "recites 97.4% more of its text than the real lines share" in short.beware[0]
+    assert [row.name for row in short.rows] == ["real lines", "tiny base", "tiny fp8"]
+    cells = dict(zip(SHOWN, short.rows[2].cells, strict=True))
+    assert cells["cloze"].verdict == "better"
+    assert cells["regurgitation_excess"].verdict is None
+    html = page.scoreboard_html(board.board_table([one]), [one])
+    assert html.index("Which model should I take?") < html.index("<table")
+    assert "Nothing here measures hallucination" in html
 
 
 def test_corpus_and_model_texts_cannot_be_markup(evaluate: Evaluate) -> None:
     one = evaluate(HOSTILE, recipe="r")
-    page = report.scoreboard_html(board.board_table([one]), [one])
-    assert "<script" not in page
-    assert "&lt;script&gt;alert" in page
-    assert "<b>Is the lamp" not in page
-    assert "{{ 7 * 7 }}" in page
-    assert "://" not in page.replace("http://b", "")
+    html = page.scoreboard_html(board.board_table([one]), [one])
+    assert "<script" not in html
+    assert "&lt;script&gt;alert" in html
+    assert "<b>Is the lamp" not in html
+    assert "{{ 7 * 7 }}" in html
+    assert "://" not in html.replace("http://b", "")
     table = report.markdown_table(pl.DataFrame({"a": [HOSTILE]}))
     assert "<" not in table
     assert table.count("\n") == 3
@@ -188,11 +237,11 @@ def test_corpus_and_model_texts_cannot_be_markup(evaluate: Evaluate) -> None:
 
 def test_the_page_shows_intervals_memorized_passages_and_both_themes(evaluate: Evaluate) -> None:
     one = evaluate(TRAINED[0])
-    page = report.scoreboard_html(board.board_table([one]), [one])
-    assert f'word for word">{TRAINED[0]}' in page
-    assert 'class="interval">' in page
-    assert "prefers-color-scheme: dark" in page
-    assert page.count("data:image/svg+xml;base64,") >= 6
+    html = page.scoreboard_html(board.board_table([one]), [one])
+    assert f'word for word">{TRAINED[0]}' in html
+    assert 'class="interval">' in html
+    assert "prefers-color-scheme: dark" in html
+    assert html.count("data:image/svg+xml;base64,") >= 6
 
 
 def test_passages_are_cut_at_their_ends() -> None:

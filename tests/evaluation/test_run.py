@@ -8,6 +8,7 @@ import pytest
 
 from cyrene_assets.evaluation.answers import REAL_LINES
 from cyrene_assets.evaluation.catalog import BY_NAME
+from cyrene_assets.evaluation.model_scores import ModelTables
 from cyrene_assets.evaluation.run import LanguageReport, Run, collect, report_language
 from evaluation.evaluated import (
     LANGUAGES,
@@ -161,15 +162,43 @@ def test_the_program_s_lines_become_tables(tmp_path: Path) -> None:
     for name, rows in lines.items():
         text = "".join(json.dumps(row) + "\n" for row in rows)
         (tmp_path / f"{name}.jsonl").write_text(text, encoding="utf-8")
-    texts = pl.DataFrame({"text_id": "t", "language": "en", "split": "train", "document": "d"})
+    texts = pl.DataFrame({"text_id": "t", "language": "en", "split": "train", "scene": "d"})
     pairs = pl.DataFrame(
         {"cloze": "c", "language": "en", "scene": "s", "text": "Ada", "name": "Ada", "other": "Bo"}
     )
     found = collect(tmp_path, prompts(), texts, pairs)
     assert not list(tmp_path.glob("*.jsonl"))
     assert len(found.generations) == len(answers)
-    assert found.tables.losses.row(0, named=True)["document"] == "d"
+    assert found.tables.losses.row(0, named=True)["scene"] == "d"
     assert found.tables.cloze.row(0, named=True)["true_name"] == "Ada"
     assert found.tables.extraction.is_empty()
     assert found.tables.questions.is_empty()
     assert found.generations["user"][0] == "<b>Is the lamp lit?</b>"
+
+
+def test_what_each_scene_gives_adds_up_to_the_score() -> None:
+    reported = report(run(lambda scene: TRAINED[scene] if scene < 3 else fresh(scene)))
+    told = {"style", "language", "loss", "cloze", "rep4", "length_ratio", "regurgitation"}
+    for score in told:
+        rows = reported.scenes.filter(score=score, model="fp8")
+        assert rows["scene"].str.contains("^[sd][0-9]$").all(), score
+        value_of_sums = float(rows["top"].to_numpy().sum() / rows["bottom"].to_numpy().sum())
+        assert value_of_sums == pytest.approx(value(reported, score)), score
+    scenes = reported.scenes.filter(score="regurgitation", model="fp8").sort("scene")
+    assert (scenes["top"] > 0).to_list() == [True] * 3 + [False] * 5
+
+
+def test_likelihoods_that_are_no_numbers_are_named() -> None:
+    known = tables()
+    broken = ModelTables(
+        known.losses.with_columns(nll=pl.when(model="fp8").then(None).otherwise("nll")),
+        known.cloze.with_columns(true=pl.when(model="fp8").then(float("nan")).otherwise("true")),
+        known.extraction,
+        known.questions,
+    )
+    reported = report(Run(prompts(), generations(fresh), broken))
+    for score in ("loss", "gap", "perplexity", "cloze"):
+        assert value(reported, score) is None
+        assert value(reported, score, "base") is not None
+    (note,) = reported.scores.filter(score="loss", model="fp8")["note"]
+    assert note == "12 of 12 texts have no finite likelihood"

@@ -35,7 +35,7 @@ def test_there_are_as_many_training_texts_as_held_out_ones() -> None:
         ("en", "validation"): 3, ("en", "train"): 3,
         ("kr", "validation"): 5, ("kr", "train"): 5,
     }  # fmt: skip
-    assert texts.columns == ["text_id", "language", "split", "document", "text"]
+    assert texts.columns == ["text_id", "language", "split", "document", "scene", "text"]
     assert texts["split"][0] == "validation"
     assert set(texts["text_id"][:3]) == {f"en/validation/v{number}" for number in range(3)}
 
@@ -89,7 +89,7 @@ def test_documents_without_text_and_no_documents_give_none() -> None:
     for frame in (blank, blank.clear()):
         texts = select_texts(frame, 5, 100)
         assert texts.is_empty()
-        assert texts.columns == ["text_id", "language", "split", "document", "text"]
+        assert texts.columns == ["text_id", "language", "split", "document", "scene", "text"]
 
 
 def test_written_texts_are_json_lines(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_written_texts_are_json_lines(tmp_path: Path) -> None:
     write_texts(select_texts(pl.DataFrame([document("v", text="é\u2028\n别")]), 1, 100), path)
     assert json.loads(path.read_bytes()) == {
         "text_id": "en/validation/v", "language": "en", "split": "validation", "document": "v",
-        "text": "é\u2028\n别",
+        "scene": "v", "text": "é\u2028\n别",
     }  # fmt: skip
 
 
