@@ -10,12 +10,9 @@ import inspect
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import dagster as dg
-from filelock import FileLock, Timeout
 
 from cyrene_assets import conditions
 from cyrene_assets import lineage as lineages
@@ -29,16 +26,20 @@ from cyrene_assets.artifact_spec import (
     current_inputs,
     expected_lineage,
 )
+from cyrene_assets.disk import disk_errors
 from cyrene_assets.errors import BuildError, CyreneError, UserError
 from cyrene_assets.lineage import Lineage, Record
 from cyrene_assets.plain import plain
 from cyrene_assets.policy import renewal_of
 from cyrene_assets.project import Project
 from cyrene_assets.runs import claim
-from cyrene_assets.store import LOG, Artifact, CorruptArtifactError, disk_errors, label
+from cyrene_assets.store import LOG, Artifact, CorruptArtifactError, label
 from cyrene_assets.store_lock import in_use
 from cyrene_assets.toolchains import Toolchain, versions
+from cyrene_assets.writer import one_writer
 
+# Dagster declares its own type for "no value" as None's.
+NOTHING = cast(dg.DagsterType, dg.Nothing)
 REUSE_TAG = "cyrene/reuse"
 REUSED_TAG = "cyrene/reused"
 
@@ -102,6 +103,7 @@ def artifact_asset(
             partitions_def=partitions_def,
             deps=asset_deps,
             pool=pool,
+            dagster_type=NOTHING,
             automation_condition=conditions.condition_of(renewal, gpu=pool is not None),
             check_specs=[
                 dg.AssetCheckSpec(
@@ -116,9 +118,9 @@ def artifact_asset(
         )
         def materialize(
             context: dg.AssetExecutionContext,
-        ) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster looks for the bare class
+        ) -> Iterator[dg.MaterializeResult[Any]]:
             try:
-                return _materialize(spec, function, context)
+                yield from _materialize(spec, function, context)
             except CyreneError as error:
                 raise dg.Failure(
                     str(error),
@@ -133,61 +135,79 @@ def artifact_asset(
 
 def _materialize(
     spec: ArtifactSpec, function: Callable[[Build], Outcome], context: dg.AssetExecutionContext
-) -> dg.MaterializeResult[Any]:
+) -> Iterator[dg.MaterializeResult[Any]]:
+    """Yield the artifact's result, and keep its lock until Dagster has recorded that.
+
+    Whoever waits for the lock looks for the record, and would make the same again without it.
+    """
     project = Project.load()
     claim(context.instance, context.run)
     partition = str(context.partition_key) if context.has_partition_key else None
     name = label(spec.name, partition)
-    records = current_inputs(spec, context.instance, partition)
-    digests = {key: record.digest for key, record in records.items()}
-    sources = spec.external_files(project, partition)
-    lineage = expected_lineage(spec, project, partition, digests)
     work = project.work / spec.name / (partition or "_")
-    with in_use(project.store.root), _one_writer(work, name, context.run.run_id):
+    with (
+        in_use(project.store.root),
+        one_writer(work, name, context.run.run_id, context.log.warning),
+    ):
+        records = current_inputs(spec, context.instance, partition)
+        digests = {key: record.digest for key, record in records.items()}
+        lineage = expected_lineage(spec, project, partition, digests)
+        reused = None
         if context.run.tags.get(REUSE_TAG) != "false":
             reused = _reuse(spec, project, context, partition, lineage)
-            if reused is not None:
-                return reused
-        inputs = {key: _open(project, record) for key, record in records.items()}
-        started = time.monotonic()
-        log = project.logs / spec.name / (partition or "_") / f"{context.run.run_id}.log"
-        state = work / lineage.fingerprint
-        with project.store.stage(spec.name) as out, disk_errors(project.home):
-            state.mkdir(parents=True, exist_ok=True)
-            build = Build(
-                context=context,
-                project=project,
-                spec=spec,
-                partition=partition,
-                params=lineage.params,
-                inputs=inputs,
-                records=records,
-                out=out,
-                work=state,
-                log=log,
+        yield reused or _make(spec, function, project, context, partition, lineage, records)
+
+
+def _make(
+    spec: ArtifactSpec,
+    function: Callable[[Build], Outcome],
+    project: Project,
+    context: dg.AssetExecutionContext,
+    partition: str | None,
+    lineage: Lineage,
+    records: Mapping[tuple[str, str | None], Record],
+) -> dg.MaterializeResult[Any]:
+    sources = spec.external_files(project, partition)
+    inputs = {key: _open(project, record) for key, record in records.items()}
+    started = time.monotonic()
+    log = project.logs / spec.name / (partition or "_") / f"{context.run.run_id}.log"
+    state = project.work / spec.name / (partition or "_") / lineage.fingerprint
+    with project.store.stage(spec.name) as out, disk_errors(project.home):
+        state.mkdir(parents=True, exist_ok=True)
+        build = Build(
+            context=context,
+            project=project,
+            spec=spec,
+            partition=partition,
+            params=lineage.params,
+            inputs=inputs,
+            records=records,
+            out=out,
+            work=state,
+            log=log,
+        )
+        outcome = function(build)
+        if spec.external_files(project, partition) != sources:
+            raise BuildError(
+                f"the files of {label(spec.name, partition)} changed while they were read: run it "
+                "again when whoever writes them has finished"
             )
-            outcome = function(build)
-            if spec.external_files(project, partition) != sources:
-                raise BuildError(
-                    f"the files of {name} changed while they were read: run it again when whoever "
-                    "writes them has finished"
-                )
-            if log.is_file():
-                shutil.copyfile(log, out / LOG)
-            artifact = project.store.publish(
-                out,
-                spec.name,
-                partition,
-                {
-                    **lineage.as_dict(),
-                    "fingerprint": lineage.fingerprint,
-                    "toolchain": _toolchain_versions(spec.toolchain, project),
-                    "checked_with": _toolchain_versions(spec.checked_with, project),
-                    "measurements": dict(outcome.measurements),
-                    "run_id": context.run.run_id,
-                },
-            )
-        shutil.rmtree(state, ignore_errors=True)
+        if log.is_file():
+            shutil.copyfile(log, out / LOG)
+        artifact = project.store.publish(
+            out,
+            spec.name,
+            partition,
+            {
+                **lineage.as_dict(),
+                "fingerprint": lineage.fingerprint,
+                "toolchain": _toolchain_versions(spec.toolchain, project),
+                "checked_with": _toolchain_versions(spec.checked_with, project),
+                "measurements": dict(outcome.measurements),
+                "run_id": context.run.run_id,
+            },
+        )
+    shutil.rmtree(state, ignore_errors=True)
     return _result(spec, artifact, lineage, sources, outcome, time.monotonic() - started)
 
 
@@ -289,22 +309,3 @@ def _toolchain_versions(toolchain: Toolchain | None, project: Project) -> dict[s
     if toolchain is None:
         return {}
     return versions(toolchain.python(project.home), toolchain.packages)
-
-
-@contextmanager
-def _one_writer(work: Path, name: str, run_id: str) -> Iterator[None]:
-    """Hold the artifact's lock; a lock ends with its process, however that ends."""
-    owner = work / "owner"
-    with disk_errors(work):
-        work.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(work / "lock")
-        try:
-            held = lock.acquire(timeout=0)
-        except Timeout as error:
-            run = owner.read_text(encoding="utf-8") if owner.exists() else "another run"
-            raise BuildError(
-                f"{name} is being built by {run} already: wait for it to end, or cancel it"
-            ) from error
-    with held, disk_errors(work):
-        owner.write_text(f"run {run_id}", encoding="utf-8")
-        yield

@@ -9,6 +9,7 @@ import dagster as dg
 from filelock import FileLock, Timeout
 
 from cyrene_assets import observations, planner
+from cyrene_assets.disk import disk_errors
 from cyrene_assets.errors import BuildError
 from cyrene_assets.events import INTERRUPTED, Event, EventTail, Report
 from cyrene_assets.planner import Launch, Step
@@ -16,7 +17,7 @@ from cyrene_assets.processes import owner
 from cyrene_assets.project import Project
 from cyrene_assets.runs import OWNER_TAG, end_orphans
 from cyrene_assets.situation import runs_at_work
-from cyrene_assets.store import disk_errors, label
+from cyrene_assets.store import label
 from cyrene_assets.watch import RawFiles
 
 _WAIT_SECONDS = 0.5

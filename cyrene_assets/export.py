@@ -9,10 +9,11 @@ from typing import Any
 
 from cyrene_assets.character import Character
 from cyrene_assets.chat_template import character_template, own_template
+from cyrene_assets.disk import disk_errors
 from cyrene_assets.errors import UserError
 from cyrene_assets.model_card import PLOTS, STAGES, ancestors, card_values, render_card
 from cyrene_assets.recipe import Sampling
-from cyrene_assets.store import disk_errors, label
+from cyrene_assets.store import label
 
 _GENERATION, _TEMPLATE, _CARD = "generation_config.json", "chat_template.jinja", "README.md"
 

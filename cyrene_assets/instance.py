@@ -8,9 +8,9 @@ from pathlib import Path
 import dagster as dg
 from sqlalchemy.exc import OperationalError
 
+from cyrene_assets.disk import disk_errors
 from cyrene_assets.errors import BuildError, UserError
 from cyrene_assets.project import Project
-from cyrene_assets.store import disk_errors
 from cyrene_assets.toolchains import free_bytes
 from cyrene_assets.yaml_models import read_yaml
 
@@ -29,6 +29,12 @@ concurrency:
     granularity: op
   runs:
     max_concurrent_runs: 4
+
+# Runs of different languages start side by side, and soon: a changed corpus takes one for each.
+run_queue:
+  dequeue_interval_seconds: 1
+  dequeue_use_threads: true
+  dequeue_num_workers: 4
 
 run_monitoring:
   enabled: true

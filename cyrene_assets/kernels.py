@@ -22,25 +22,13 @@ _EXTRAS = {
     "causal-conv1d": "nothing where training packs, as it does on a GPU: flash-linear-attention's "
     "own convolution is used then",
 }
-# What is built from source, with CUDA's compiler; the others come with the lock file.
-_BUILT = {"flash-attn": "2.8.3", "causal-conv1d": "1.7.0"}
+# What is built from source (`cyrene toolchain kernels`); the others come with the lock file.
+BUILT = {"flash-attn": "2.8.3", "causal-conv1d": "1.7.0"}
 _HOPPER = 9
 _WRONG_TRITON = ((3, 4), (3, 7, 1))
 # Before these, state and convolution of linear attention went on over the bounds of a pack's
 # documents (ms-swift#9618, #9565).
 _PACKS_RIGHT = {"ms-swift": (4, 4), "transformers": (5, 9)}
-
-
-def install_command(package: str, hardware: Hardware) -> str:
-    """Return the command that builds a kernel for the GPUs at hand."""
-    major, minor = hardware.capability
-    # Flash attention names whole generations, and its code for 8.0 runs on all of Ampere.
-    archs = f"FLASH_ATTN_CUDA_ARCHS={major}0 " if package == "flash-attn" else ""
-    exact = f"TORCH_CUDA_ARCH_LIST={major}.{minor} " if package != "flash-attn" else ""
-    return (
-        f"{archs}{exact}uv pip install --python .cyrene/envs/train/bin/python "
-        f"--no-build-isolation --no-deps {package}=={_BUILT[package]}"
-    )
 
 
 def problems(versions: Mapping[str, str], hardware: Hardware) -> list[str]:
@@ -60,8 +48,8 @@ def _problems(versions: Mapping[str, str], hardware: Hardware) -> Iterator[str]:
             package == "flash-attn" and "flash-attn-4" in versions
         )
         remedy = (
-            install_command(package, hardware)
-            if package in _BUILT
+            f"cyrene toolchain kernels {package}"
+            if package in BUILT
             else "cyrene toolchain install train"
         )
         yield f"the train toolchain has no {package} ({brings}){beta}: run `{remedy}`"
@@ -87,7 +75,7 @@ def notes(versions: Mapping[str, str], hardware: Hardware) -> list[str]:
     """Return a line for each kernel that is missing without harm."""
     return [
         f"the train toolchain has no {package}; it would bring {brings} "
-        f"(`{install_command(package, hardware)}`)"
+        f"(`cyrene toolchain kernels {package}`)"
         for package, brings in _EXTRAS.items()
         if hardware.gpus and package not in versions
     ]

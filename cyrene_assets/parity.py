@@ -159,7 +159,7 @@ class Records:
     def write(self, key: Mapping[str, Any], verdict: Verdict) -> None:
         """Put a verdict on record, whole or not at all."""
         # The program that compares runs where the store's libraries are not installed.
-        from cyrene_assets.store import disk_errors
+        from cyrene_assets.disk import disk_errors
 
         path = self.path(key)
         with disk_errors(self.folder):

@@ -19,7 +19,7 @@ from typing import IO, Any
 
 import dagster as dg
 
-from cyrene_assets.errors import BuildError
+from cyrene_assets.errors import BuildError, UserError
 from cyrene_assets.secret_names import is_secret
 from cyrene_assets.toolchains import Toolchain, linked_package
 
@@ -49,7 +49,7 @@ class ProgramRun:
         """Run the program to its end and return its result.
 
         Raises:
-            UserError: the toolchain is not installed.
+            UserError: the toolchain is not installed, or the program found bad input.
             BuildError: it crashed, or ended without a result; the message names the cause it gave,
                 or its last lines, and its log.
         """
@@ -85,7 +85,8 @@ class ProgramRun:
                         copier.join()
         messages.forward()
         if process.returncode != 0 or messages.result is None:
-            raise BuildError(self._explain(process.returncode, messages.error, tail))
+            kind = UserError if messages.exit_status == UserError.exit_status else BuildError
+            raise kind(self._explain(process.returncode, messages.error, tail))
         return messages.result
 
     def _environment(self, pipes: Mapping[str, str]) -> dict[str, str]:
@@ -117,6 +118,7 @@ class _Messages:
         self._next_report = 0.0
         self.result: dict[str, Any] | None = None
         self.error: str | None = None
+        self.exit_status: int | None = None
 
     def forward(self) -> None:
         messages = self._session.get_custom_messages()
@@ -126,7 +128,7 @@ class _Messages:
             elif "result" in message:
                 self.result = message["result"]
             elif "error" in message:
-                self.error = message["error"]
+                self.error, self.exit_status = message["error"], message["exit_status"]
         self._seen = len(messages)
 
     def _progress(self, message: Mapping[str, Any]) -> None:

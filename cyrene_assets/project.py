@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 import yaml
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
+from cyrene_assets.disk import disk_errors
 from cyrene_assets.errors import UserError
 from cyrene_assets.models import SIZES, model_size
 from cyrene_assets.policy import Rebuild
 from cyrene_assets.recipe import Recipe, load_recipe
-from cyrene_assets.store import Store, disk_errors
+from cyrene_assets.store import Store
 from cyrene_assets.yaml_models import Strict, parse_model
 
 if TYPE_CHECKING:

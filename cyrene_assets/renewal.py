@@ -7,7 +7,7 @@ A language that is new joins the others.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from cyrene_assets import planner
+from cyrene_assets import planner, reload
 from cyrene_assets.artifact_spec import SPECS, ArtifactSpec
 from cyrene_assets.errors import UserError
 from cyrene_assets.partitions import language_by_size, languages, split_key
@@ -94,11 +94,9 @@ def begun(situation: Situation, spec: ArtifactSpec) -> list[str | None]:
 
 
 def _refuse_other_languages(situation: Situation) -> None:
-    loaded, listed = set(languages.get_partition_keys()), set(situation.project.corpus.languages)
-    if loaded != listed:
-        changed = ", ".join(sorted(loaded ^ listed))
+    changed = reload.other_languages(situation.project)
+    if changed:
         raise UserError(
             f"{situation.project.corpus_folder / 'corpus.yaml'} lists other languages than Dagster "
-            f"has loaded ({changed}): reload the code location (in the UI: Deployment, Reload), or "
-            "stop and start `make ui`"
+            f"has loaded ({', '.join(changed)}): {reload.REMEDY}"
         )

@@ -17,10 +17,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from cyrene_assets.disk import disk_errors
 from cyrene_assets.errors import BuildError, UserError
 from cyrene_assets.pipes import end_group, program_environment
 from cyrene_assets.serving import OUT_OF_MEMORY, SERVE_ENV
-from cyrene_assets.store import disk_errors
 from cyrene_assets.toolchains import SERVE
 
 # Where a person puts the key, and where vLLM looks for it.

@@ -4,7 +4,6 @@ An artifact is ``<root>/<asset>/<partition or _>/<digest>/``: its data files, an
 written last. A folder that is there is whole; one that is being made lives under ``.staging``.
 """
 
-import errno
 import hashlib
 import json
 import os
@@ -21,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from cyrene_assets import manifest as manifests
-from cyrene_assets.errors import BuildError, CyreneError, UserError
+from cyrene_assets.disk import disk_errors
+from cyrene_assets.errors import BuildError, UserError
 from cyrene_assets.manifest import MANIFEST, ManifestError
 from cyrene_assets.processes import maker_is_alive, mark
 
@@ -30,9 +30,6 @@ DIGEST_LENGTH = 16
 _NOT_DATA = frozenset({MANIFEST, LOG})
 _STAGING = ".staging"
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.|-]*")
-_FULL = {errno.ENOSPC: "is full", errno.EDQUOT: "has used up its quota"}
-_CLOSED = {errno.EACCES: "denies access", errno.EPERM: "denies access", errno.EROFS: "is read-only"}
-_IN_THE_WAY = frozenset({errno.ENOTDIR, errno.EEXIST})
 
 
 class CorruptArtifactError(BuildError):
@@ -43,60 +40,6 @@ def fingerprint(value: Any) -> str:
     """SHA-256 of a JSON value with sorted keys, as 16 hexadecimal digits."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:DIGEST_LENGTH]
-
-
-@contextmanager
-def disk_errors(where: Path) -> Iterator[None]:
-    """Turn a full, read-only or closed disk into an error that says what to do.
-
-    Raises:
-        BuildError: the disk is full, or over its quota.
-        UserError: the folder cannot be written to.
-    """
-    try:
-        yield
-    except OSError as error:
-        path, number = error.filename or where, _number(error)
-        if number in _FULL:
-            raise _full(path, _FULL[number], where) from error
-        if number in _CLOSED:
-            raise UserError(
-                f"{path}: the disk or folder {_CLOSED[number]}: make it writable, or set "
-                "CYRENE_HOME to a folder that is"
-            ) from error
-        if number in _IN_THE_WAY:
-            raise UserError(
-                f"{path}: a file stands where a folder belongs: move it away, or set "
-                "CYRENE_HOME to another folder"
-            ) from error
-        raise
-    except Exception as error:
-        # Polars, like other native libraries, tells of a full disk in words only.
-        if isinstance(error, CyreneError) or os.strerror(errno.ENOSPC) not in str(error):
-            raise
-        raise _full(where, _FULL[errno.ENOSPC], where) from error
-
-
-def _number(error: OSError) -> int | None:
-    """Return the system's number of an error; Polars gives it in words: "(os error 28)"."""
-    if error.errno is not None:
-        return error.errno
-    found = re.search(r"\(os error (\d+)\)", str(error))
-    return int(found[1]) if found else None
-
-
-def _full(path: Path | str, what: str, where: Path) -> BuildError:
-    free = shutil.disk_usage(_existing(where)).free
-    return BuildError(
-        f"{path}: the disk {what} ({free / 1e9:.1f} GB free): make room (`cyrene gc` removes what "
-        "nothing refers to) or set CYRENE_HOME to another disk, and run the same command again"
-    )
-
-
-def _existing(path: Path) -> Path:
-    while not path.exists():
-        path = path.parent
-    return path
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from cyrene_assets.disk import disk_errors
 from cyrene_assets.errors import BuildError
-from cyrene_assets.store import disk_errors
 
 _FILE = ".lock"
 

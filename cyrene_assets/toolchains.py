@@ -9,14 +9,14 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from cyrene_assets.disk import disk_errors
 from cyrene_assets.errors import BuildError, UserError
 from cyrene_assets.hardware import Hardware
-from cyrene_assets.store import disk_errors
 
 LOCKS = Path(__file__).parent / "locks"
 STAMP = "cyrene.lock"
@@ -138,8 +138,8 @@ def install(toolchain: Toolchain, home: Path, report: Callable[[str], None]) -> 
     report(f"{toolchain.name}: installing {len(wanted.splitlines())} packages into {folder}")
     with disk_errors(home):
         folder.parent.mkdir(parents=True, exist_ok=True)
-    _uv("venv", "--quiet", "--clear", "--python", sys.executable, str(folder))
-    _uv(
+    uv("venv", "--quiet", "--clear", "--python", sys.executable, str(folder))
+    uv(
         *("pip", "install", "--quiet", "--compile-bytecode", "--no-deps"),
         *("--python", str(python), "-r", str(lock)),
     )
@@ -148,11 +148,22 @@ def install(toolchain: Toolchain, home: Path, report: Callable[[str], None]) -> 
     return python
 
 
-def _uv(*arguments: str) -> None:
+def uv(*arguments: str, environment: Mapping[str, str] | None = None) -> None:
+    """Run uv, with ``environment`` beside this process's own.
+
+    Raises:
+        BuildError: it failed; the message ends with its own words.
+    """
     from uv import find_uv_bin
 
     command = [find_uv_bin(), *arguments]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        command,
+        env={**os.environ, **(environment or {})},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if result.returncode != 0:
         raise BuildError(f"uv {' '.join(arguments[:2])} failed: {result.stderr.strip()[-1500:]}")
 

@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
@@ -75,14 +75,37 @@ def toolchain_environment() -> dict[str, str]:
     return found
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a file in one process, and with them all that share the build of `tiny`.
+# These share the build of `tiny`. Some of their tests damage its artifacts and mend them again:
+# nobody else may look meanwhile, so all of them run in one process.
+_SHARE_TINY = frozenset({"test_end_to_end.py", "test_exported.py", "test_served.py"})
+# What takes longest begins first, so that no process works alone at the end.
+_LONGEST = ("tiny", "test_torture.py", "test_pretrain.py", "test_two_languages.py")
 
-    Some of these damage its artifacts and mend them again: nobody else may look meanwhile.
-    """
+
+def _group(file: str) -> str:
+    """Return what of the slow tests runs in one process: a file, and those that share `tiny`."""
+    return "tiny" if file in _SHARE_TINY else file
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put what takes longest first; refuse a file that uses `tiny` and is not known to."""
     for item in items:
-        shared = "tiny" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("tiny" if shared else item.path.name))
+        if "tiny" in getattr(item, "fixturenames", ()) and item.path.name not in _SHARE_TINY:
+            raise pytest.UsageError(f"{item.path.name} uses `tiny`: name it in _SHARE_TINY")
+    order = {group: place for place, group in enumerate(_LONGEST)}
+    items.sort(key=lambda item: order.get(_group(item.path.name), len(order)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give pytest-xdist's processes whole groups (its own `loadgroup` ignores pytest 9.2's)."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Groups(LoadScopeScheduling):  # type: ignore[misc]  # it has no types
+        def _split_scope(self, nodeid: str) -> str:
+            return _group(Path(nodeid.partition("::")[0]).name)
+
+    return Groups(config, log) if config.getvalue("dist") == "loadscope" else None
 
 
 @pytest.fixture(scope="session")

@@ -1,16 +1,14 @@
 import os
-import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
-from filelock import FileLock
 from helpers import Sandbox
 from mini_corpus import LANGUAGES
 
-from cyrene_assets import artifact_asset as module
 from cyrene_assets import lineage
 from cyrene_assets.artifact_asset import artifact_asset
 from cyrene_assets.artifact_build import Build
@@ -271,47 +269,56 @@ def test_a_failed_check_that_blocks_nothing_is_a_warning(sandbox: Sandbox) -> No
     assert stale(sandbox) == {"sft_chat[en]", "sft_chat[xq7]"}
 
 
-def test_another_process_that_builds_the_same_is_named(sandbox: Sandbox) -> None:
+def test_whoever_comes_second_waits_and_makes_nothing_twice(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a run of the automation and a `cyrene build` that start at the same moment do."""
     work = sandbox.home / "work" / "sft_chat" / "en"
     work.mkdir(parents=True, exist_ok=True)
-    holder = subprocess.Popen(
+    (work / "owner").write_text("run 1234", encoding="utf-8")
+    first = subprocess.Popen(
         [
             *(sys.executable, "-c"),
-            "import sys, time, filelock\n"
+            "import sys, filelock\n"
             "with filelock.FileLock(sys.argv[1]):\n"
             "    print('held', flush=True)\n"
-            "    time.sleep(60)",
+            "    sys.stdin.read()",
             str(work / "lock"),
         ],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     )
-    try:
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == "held\n"
-        (work / "owner").write_text("run 1234", encoding="utf-8")
-        said = sandbox.failure(["sft_chat"], "en")
-        assert said == (
-            "sft_chat[en] is being built by run 1234 already: wait for it to end, or cancel it"
-        )
-        assert sandbox.run(["sft_chat"], "xq7").success
-    finally:
-        holder.send_signal(signal.SIGKILL)
-        holder.wait()
-    # The lock went with its process.
-    assert sandbox.run(["sft_chat"], "en").success
+    said: list[str] = []
+    recorded_under_lock: list[bool] = []
+    storage = sandbox.instance.event_log_storage
+    store_event = storage.store_event
+
+    def watched(entry: Any) -> None:
+        if "waiting for it to end" in entry.user_message:
+            said.append(entry.user_message)
+            first.communicate()  # closes what it reads, and it ends
+        store_event(entry)
+        event = entry.dagster_event
+        if event is not None and event.event_type is dg.DagsterEventType.ASSET_MATERIALIZATION:
+            recorded_under_lock.append(_is_held(work / "lock"))
+
+    monkeypatch.setattr(storage, "store_event", watched)
+    assert first.stdout is not None
+    assert first.stdout.readline() == "held\n"
+    assert sandbox.run(["sft_chat"], "en", tags={}).success
+    assert said == ["sft_chat[en] is being built by run 1234 already: waiting for it to end"]
+    # A third finds the second one's record, for the lock is not free before.
+    assert recorded_under_lock == [True]
+    assert not _is_held(work / "lock")
 
 
-def test_a_failed_build_lets_go_of_its_lock(empty: Sandbox) -> None:
-    error = None
-    work = empty.home / "work" / "thing"
-    try:
-        with module._one_writer(work, "thing", "run"):
-            raise ValueError("kept, and with it every frame that it passed")
-    except ValueError as caught:
-        error = caught
-    with FileLock(work / "lock", timeout=0):
-        assert error is not None
+def _is_held(lock: Path) -> bool:
+    code = "import sys, filelock\nwith filelock.FileLock(sys.argv[1], timeout=0): pass"
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(lock)], stderr=subprocess.DEVNULL, check=False
+    )
+    return done.returncode != 0
 
 
 def toy(

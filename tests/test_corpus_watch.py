@@ -9,8 +9,9 @@ import pytest
 from helpers import Sandbox
 from ticks import Ticks
 
-from cyrene_assets import observations
+from cyrene_assets import observations, reload
 from cyrene_assets.defs import automation
+from cyrene_assets.project import CheckpointSource
 
 
 @dataclass
@@ -148,11 +149,30 @@ def test_a_project_yaml_that_does_not_fit_is_said(looks: Looks) -> None:
     assert events == []
 
 
-def test_languages_that_are_not_loaded_yet_ask_for_a_reload(looks: Looks) -> None:
+def test_languages_that_are_not_loaded_yet_ask_for_a_reload(
+    looks: Looks, monkeypatch: pytest.MonkeyPatch
+) -> None:
     looks.sandbox.edit("corpus.yaml", lambda text: text.replace("  xq7:", "  fr:"))
-    looks.look()
+    # Not while the folder may be half copied.
+    assert "loaded" not in looks.look()[0]
+    said, _ = looks.look()
+    assert f"not loaded as it is listed: fr, xq7; {reload.REMEDY}" in said
     looks.look()
     assert "reload the code location" in looks.page()
+    # Until it is loaded anew, every look asks the UI that `cyrene ui` started.
+    asked: list[str] = []
+    monkeypatch.setattr(reload, "_ask", asked.append)
+    monkeypatch.setenv("CYRENE_UI", "http://127.0.0.1:3000")
+    assert looks.look()[0].endswith("fr, xq7; the code location is being reloaded")
+    assert asked == ["http://127.0.0.1:3000"]
+
+
+def test_a_checkpoint_that_is_not_loaded_yet_asks_for_a_reload(looks: Looks) -> None:
+    settings = looks.sandbox.project.settings.model_copy(
+        update={"checkpoints": {"mine": CheckpointSource(path="/models/mine", size="tiny")}}
+    )
+    (looks.sandbox.home / "project.yaml").write_text(settings.model_dump_json(), encoding="utf-8")
+    assert "not loaded as it is listed: mine; " in looks.look()[0]
 
 
 def test_the_page_is_reported_once_for_each_change(looks: Looks) -> None:

@@ -39,6 +39,8 @@ def daemon(ticks: Ticks, tmp_path: Path) -> Iterator[Path]:
     """Run Dagster's daemon on the project, as `make ui` does; yield its log."""
     root, log = linked_root(tmp_path / "root"), tmp_path / "daemon.log"
     environment = {**os.environ, "PYTHONPATH": str(root), "CYRENE_HOME": str(ticks.sandbox.home)}
+    # Every run is a process: it is not to compile the package anew.
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "dagster._daemon", "run", "-w", "workspace.yaml"],

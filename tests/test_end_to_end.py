@@ -4,7 +4,6 @@ The `built` project is made once by the command itself; the tests look at what i
 """
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -13,57 +12,14 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-import yaml
-from mini_corpus import LANGUAGES as LANGUAGES_OF_MINIATURE
-from mini_corpus import write_corpus
+from built import CYRENE, Built
 
-from cyrene_assets.recipe import SHIPPED
 from cyrene_assets.store import CorruptArtifactError, Store
 
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parent.parent
 LANGUAGES = ["en", "chs", "cht", "de", "es", "fr", "id", "jp", "kr", "pt", "ru", "th", "vi"]
-CYRENE = Path(sys.executable).with_name("cyrene")
-
-
-class Built:
-    """A built project, and the command that talks to it."""
-
-    def __init__(self, home: Path, output: str) -> None:
-        self.home = home
-        self.output = output
-
-    def environment(self) -> dict[str, str]:
-        """This process's environment with the project's homes."""
-        return {
-            **os.environ,
-            "CYRENE_HOME": str(self.home),
-            "DAGSTER_HOME": str(self.home / "dagster"),
-        }
-
-    def cyrene(self, *arguments: str, status: int = 0) -> str:
-        """Run a command and return what it printed."""
-        done = subprocess.run(
-            [str(CYRENE), *arguments],
-            env=self.environment(),
-            cwd=self.home,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == status, done.stdout + done.stderr
-        return done.stdout
-
-    def artifact(self, asset: str, partition: str | None = "tiny") -> Path:
-        """Return the folder of a current artifact."""
-        rows = json.loads(self.cyrene("artifacts", asset, "--json"))
-        return Path(next(row["path"] for row in rows if row["partition"] == partition))
-
-    def manifest(self, asset: str, partition: str | None = "tiny") -> dict:  # type: ignore[type-arg]
-        """Return the manifest of a current artifact."""
-        text = (self.artifact(asset, partition) / "manifest.json").read_text(encoding="utf-8")
-        return json.loads(text)  # type: ignore[no-any-return]
 
 
 @pytest.fixture(scope="module")
@@ -262,40 +218,3 @@ def test_a_corrupt_artifact_is_found_and_rebuilt(
     )
     assert built.artifact("lora_adapter").name == adapter.name
     assert list(adapter.parent.glob(f"{adapter.name}.corrupt-*"))
-
-
-def test_two_languages_one_of_them_made_up_become_an_fp8_model(
-    tmp_path: Path, toolchain_environment: dict[str, str]
-) -> None:
-    """A corpus of somebody's own, with a recipe of their own, through to `fp8_model`."""
-    corpus = write_corpus(tmp_path / "corpus")
-    recipe = yaml.safe_load((SHIPPED / "tiny.yaml").read_text(encoding="utf-8"))
-    recipe["name"] = "mine"
-    for stage in ("cpt", "sft"):
-        recipe[stage] |= {"batch_size": 2, "evaluations": 1, "passes": {"default": 1}}
-    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
-    home = tmp_path / "home"
-    environment = {
-        **os.environ,
-        **toolchain_environment,
-        "CYRENE_HOME": str(home),
-        "DAGSTER_HOME": str(home / "dagster"),
-    }
-    done = subprocess.run(
-        [
-            *(str(CYRENE), "build", "--corpus", str(corpus)),
-            *("--recipe", str(tmp_path / "mine.yaml")),
-        ],
-        env=environment,
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    mine = Built(home, done.stdout)
-    rows = json.loads(mine.cyrene("artifacts", "cpt_documents", "--json"))
-    assert [row["partition"] for row in rows] == list(LANGUAGES_OF_MINIATURE)
-    assert mine.manifest("packed_cpt")["params"]["passes"]["default"] == 1
-    config = json.loads((mine.artifact("fp8_model") / "config.json").read_text(encoding="utf-8"))
-    assert config["quantization_config"]["format"] == "float-quantized"

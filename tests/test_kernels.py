@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from cyrene_assets import kernels
@@ -52,11 +54,11 @@ def test_a_missing_kernel_is_refused_with_what_it_brings(package: str, said: str
         kernels.refuse(without(package), H200)
 
 
-@pytest.mark.parametrize(("hardware", "archs"), [(H200, "90"), (RTX_5090, "120"), (RTX_3090, "80")])
-def test_the_command_builds_for_the_gpu_at_hand(hardware: Hardware, archs: str) -> None:
-    (problem,) = kernels.problems(without("flash-attn"), hardware)
-    assert f"run `FLASH_ATTN_CUDA_ARCHS={archs} uv pip install --python " in problem
-    assert "--no-build-isolation --no-deps flash-attn==2.8.3`" in problem
+def test_what_is_built_from_source_is_told_by_its_command() -> None:
+    (problem,) = kernels.problems(without("flash-attn"), H200)
+    assert problem.endswith("run `cyrene toolchain kernels flash-attn`")
+    (problem,) = kernels.problems(without("liger-kernel"), H200)
+    assert problem.endswith("run `cyrene toolchain install train`")
 
 
 def test_the_beta_of_flash_attention_4_does_not_count() -> None:
@@ -69,7 +71,17 @@ def test_causal_conv1d_may_be_missing() -> None:
     assert kernels.problems(without("causal-conv1d"), RTX_3090) == []
     (note,) = kernels.notes(without("causal-conv1d"), RTX_3090)
     assert "it would bring nothing where training packs" in note
-    assert "TORCH_CUDA_ARCH_LIST=8.6 uv pip install " in note
+    assert note.endswith("(`cyrene toolchain kernels causal-conv1d`)")
+
+
+def test_the_lock_file_has_what_builds_without_isolation() -> None:
+    """flash-attn compiles one file after the other without ninja, and neither starts without wheel.
+
+    Their build is told to use the environment, so nothing else brings them.
+    """
+    lock = Path(kernels.__file__).parent / "locks" / "train-cuda.txt"
+    locked = {line.partition("==")[0] for line in lock.read_text("utf-8").splitlines()}
+    assert locked >= {"ninja", "wheel", "setuptools", "packaging", "psutil", "torch"}
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from cyrene_assets.toolchains import Toolchain
 
 TOY = Toolchain("toy", "CYRENE_TOY_PYTHON", "train.txt", "train.txt", ("dagster-pipes",))
 _HEAD = "import os, signal, subprocess, sys, time\nfrom pathlib import Path\n"
-_HEAD += "from cyrene_assets.programs._program import Program, ProgramError, run\n"
+_HEAD += "from cyrene_assets.programs._program import BadInputError, Program, ProgramError, run\n"
 # A program and a process of its own, both of which would work for ten minutes.
 FAMILY = """
     child = subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(600)"])
@@ -157,6 +157,13 @@ def test_an_error_of_the_program_is_the_message(program: Runner) -> None:
         "toy: the model has no tokenizer: name another one\n  log: " + str(program.log)
     )
     assert "Traceback" not in program.log.read_text()
+
+
+def test_bad_input_that_a_program_finds_is_the_users_to_mend(program: Runner) -> None:
+    program("    raise BadInputError('that folder holds no model: name another one')")
+    assert isinstance(program.error, UserError)
+    assert program.error.exit_status == 2
+    assert str(program.error).startswith("toy: that folder holds no model: name another one\n")
 
 
 def test_a_crash_names_its_last_lines_and_keeps_its_log(program: Runner) -> None:

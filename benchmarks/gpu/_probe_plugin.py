@@ -1,8 +1,9 @@
 """ms-swift plugin of the GPU benchmarks: seconds, losses and peak memory of each step.
 
 Environment: ``PROBE_OUT`` (the JSON file to write), ``PROBE_CAP_GIB`` (memory that the process may
-take), ``PROBE_PROFILE`` (1: milliseconds of each GPU kernel in the last step), ``PROBE_LOCK`` (a
-file: of several processes that load at the same time one trains).
+take), ``PROBE_PROFILE`` (1: milliseconds of each GPU kernel in the last step), ``PROBE_CAST`` (1:
+adapters make their inputs float32, as PEFT does of itself), ``PROBE_LOCK`` (a file: of several
+processes that load at the same time one trains).
 """
 
 # ruff: noqa: TID251 - runs in the train toolchain
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from peft.tuners.tuners_utils import BaseTunerLayer
 from swift.callbacks import callbacks_map
 from swift.callbacks.base import TrainerCallback
 
@@ -47,6 +49,10 @@ class Probe(TrainerCallback):  # type: ignore[misc]
         if cap:
             total = torch.cuda.get_device_properties(0).total_memory
             torch.cuda.set_per_process_memory_fraction(float(cap) * GIB / total)
+        if os.environ.get("PROBE_CAST"):
+            for module in self.trainer.model.modules():
+                if isinstance(module, BaseTunerLayer):
+                    module.cast_input_dtype_enabled = True
         self.found["devices"] = self.args.world_size
         plain = self.trainer.training_step
 

@@ -62,7 +62,8 @@ class Training:
 
     ``texts`` are rows of DATA other than the stage's. ``settings`` are other values of the stage.
     ``card`` is the memory in GiB of a smaller GPU that it is planned for and held to. ``without``
-    hides packages. With ``program`` it runs through the project's program, evaluated and saved.
+    hides packages. ``bare`` is ms-swift's and liger's work as it comes, without the project's
+    plugin. With ``program`` it runs through the project's program, evaluated and saved.
     """
 
     model: str = "4B"
@@ -75,6 +76,7 @@ class Training:
     environment: dict[str, str] = field(default_factory=dict)
     card: float | None = None
     without: str = ""
+    bare: bool = False
     program: bool = False
 
 
@@ -87,7 +89,7 @@ def micro(packs: int, batch: int = 8) -> Change:
 
 
 def unpacked(change: Change, without: str) -> Training:
-    """A pack's documents by themselves."""
+    """A pack's documents by themselves: three packs of them, nine steps."""
     return Training(batch=1, steps=3, change=UNPACKED | NEAREST | change, without=without)
 
 
@@ -101,15 +103,22 @@ TRAININGS = {
     "micro_4": Training(batch=8, steps=4, change=micro(4)),
     "checkpointing": Training(batch=8, change=micro(1) | CHECKPOINTING),
     "profile": Training(batch=2, change=micro(1, 2), environment={"PROBE_PROFILE": "1"}),
+    "profile_4": Training(batch=4, change=micro(4, 4), environment={"PROBE_PROFILE": "1"}),
+    "sft_profile": Training(stage="sft", batch=3, environment={"PROBE_PROFILE": "1"}),
     "4B_in_96_GB": Training(batch=8, card=95.6),
     "2B": Training("2B", batch=8, steps=4, change=micro(1)),
     "2B_in_32_GB": Training("2B", batch=8, card=31.8),
     "masters": Training(batch=8, settings={"master_weights": True}),
-    "sft": Training(stage="sft", batch=3, steps=5),
+    "masters_1": Training(batch=8, settings={"master_weights": True}, change=micro(1)),
+    "sft": Training(stage="sft", batch=3, steps=6),
+    "sft_cast": Training(stage="sft", batch=3, steps=6, environment={"PROBE_CAST": "1"}),
+    "sft_bare": Training(stage="sft", batch=3, steps=6, bare=True),
     "none": unpacked({}, f"flash_attn,liger_kernel,{LINEAR}"),
     "flash_attention": unpacked(FLASH, f"liger_kernel,{LINEAR}"),
     "linear_attention": unpacked({}, "flash_attn,liger_kernel"),
+    "linear_attention_without_convolution": unpacked({}, "flash_attn,liger_kernel,causal_conv1d"),
     "both_unpacked": unpacked(FLASH, "liger_kernel"),
+    "packed_bare": Training(batch=8, steps=4, change=NEAREST | micro(1), bare=True),
 }
 
 
@@ -154,8 +163,9 @@ def command(made: Training, hardware: Hardware, models: Path, folder: Path) -> l
     words[words.index("--cached_dataset")] = "--dataset"
     words[words.index("--cached_val_dataset")] = "--val_dataset"
     words = changed(words, ({} if made.program else UNEVALUATED) | made.change)
-    words.insert(words.index("--external_plugins") + 2, str(PLUGIN))
-    words.insert(words.index("--callbacks") + 2, "probe")
+    for option, value in (("--external_plugins", str(PLUGIN)), ("--callbacks", "probe")):
+        at = words.index(option) + 1
+        words[at : at + 1] = [value] if made.bare else [words[at], value]
     return words
 
 

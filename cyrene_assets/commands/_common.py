@@ -55,7 +55,7 @@ def definitions() -> "dg.Definitions":
 @contextmanager
 def own_terminal(project: Project) -> Iterator[Console]:
     """Keep the terminal for a console; what tools and Dagster print goes to ``logs/build.log``."""
-    from cyrene_assets.store import disk_errors
+    from cyrene_assets.disk import disk_errors
 
     with disk_errors(project.logs):
         project.logs.mkdir(parents=True, exist_ok=True)

@@ -7,6 +7,7 @@ import time
 import click
 
 from cyrene_assets.commands._common import opened
+from cyrene_assets.kernels import BUILT
 from cyrene_assets.project import PROJECT_ROOT, Project
 
 _NAMES = click.Choice(["train", "serve"])
@@ -28,6 +29,29 @@ def install(names: tuple[str, ...]) -> None:
         started = time.monotonic()
         python = toolchains.install(toolchains.TOOLCHAINS[name], project.home, click.echo)
         click.echo(f"{name}: {python}  {time.monotonic() - started:.1f} s")
+
+
+@toolchain.command(name="kernels")
+@click.argument("packages", nargs=-1, type=click.Choice(list(BUILT)))
+def build_kernels(packages: tuple[str, ...]) -> None:
+    """Build flash-attn and causal-conv1d for the GPUs here, into the train toolchain.
+
+    With CUDA's compiler and from source; only those named, or both. Training packs with flash-attn
+    and does not begin without it. MAX_JOBS limits how many files are compiled at a time.
+
+    Examples:
+    \b
+      cyrene toolchain kernels
+      MAX_JOBS=4 cyrene toolchain kernels flash-attn
+    """
+    from cyrene_assets import kernel_build
+    from cyrene_assets.hardware import Hardware
+    from cyrene_assets.toolchains import TRAIN
+
+    python = TRAIN.python(Project.load().home)
+    started = time.monotonic()
+    kernel_build.build_missing(packages, python, Hardware.detect(), click.echo)
+    click.echo(f"kernels: {python}  {time.monotonic() - started:.1f} s")
 
 
 @click.command()
@@ -52,6 +76,7 @@ def gc(dry_run: bool) -> None:
 def ui(host: str, port: int) -> None:
     """Open the Dagster UI, with its daemon, on this project's instance."""
     from cyrene_assets.instance import prepare
+    from cyrene_assets.reload import UI_VARIABLE, address
 
     project = Project.load()
     prepare(project, PROJECT_ROOT)
@@ -60,6 +85,7 @@ def ui(host: str, port: int) -> None:
         "CYRENE_HOME": str(project.home),
         "DAGSTER_HOME": str(project.dagster_home),
         "DAGSTER_DISABLE_TELEMETRY": "1",
+        UI_VARIABLE: address(host, port),
     }
     arguments = ["-m", "dagster", "dev", "-w", str(PROJECT_ROOT / "workspace.yaml")]
     arguments += ["-h", host, "-p", str(port)]

@@ -47,6 +47,9 @@ class _Waiting:
     def add(self, row: int, length: int, unit: int) -> None:
         self.rows.setdefault(unit, deque()).append((row, length))
 
+    def add_first(self, row: int, length: int, unit: int) -> None:
+        self.rows.setdefault(unit, deque()).appendleft((row, length))
+
     def put_into(self, pack: _Pack, unit: int) -> None:
         waiting = self.rows[unit]
         row, length = waiting.popleft()
@@ -133,7 +136,9 @@ class _Pass:
                 pack.units.remove(unit)
                 pack.rest += length
                 self._put(number, pack)
-                waiting.add(last + self.offset, length, unit)
+                # Where that was the row that did not fit, this one does not fit now: the first of
+                # its unit to be looked at, it opens the next pack.
+                waiting.add_first(last + self.offset, length, unit)
 
     def _put(self, number: int, pack: _Pack) -> None:
         self.packed[number] = 1

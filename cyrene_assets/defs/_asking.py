@@ -50,7 +50,12 @@ def evaluation_params(project: Project, size: str) -> dict[str, Any]:
 
 
 def ask(
-    build: Build, settings: Evaluation, models: Mapping[str, Path], weight_bytes: int
+    build: Build,
+    settings: Evaluation,
+    models: Mapping[str, Path],
+    weight_bytes: int,
+    *,
+    given: bool = False,
 ) -> "tuple[Run, dict[str, Any], CheckOutcome]":
     """Ask models everything in one program; their tables are in ``build.out`` then.
 
@@ -59,6 +64,7 @@ def ask(
         settings: of the recipe.
         models: role or name to folder.
         weight_bytes: of the largest model.
+        given: the models are a person's own; what is wrong with one is bad input.
 
     Returns:
         The tables, the program's result, and the outcome of `PROMPTS_CHECK`.
@@ -109,6 +115,7 @@ def ask(
         "generate",
         {
             "models": [{"role": role, "path": str(path)} for role, path in models.items()],
+            "given": given,
             **{name: str(path) for name, path in files.items()},
             "profiles": {name: p.model_dump() for name, p in settings.profiles.items()},
             "seeds": list(settings.seeds),

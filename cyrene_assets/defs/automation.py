@@ -23,7 +23,7 @@ GROUP = "overview"
 RAW = "raw_corpus"
 # Seconds between two looks at the files, and between two evaluations of the conditions: a stage
 # starts so long after the one before it at the latest.
-WATCH_SECONDS = 10
+WATCH_SECONDS = 5
 RENEW_SECONDS = 5
 
 
@@ -58,11 +58,13 @@ def _page(found: "Status") -> dict[str, Any]:
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Looks at the corpus's files. When nobody has written to them for a while "
     "(`rebuild.settle_seconds` in project.yaml), what changed in content is observed as "
-    "`raw_corpus`, language by language, and `build_status` says what follows. Starts no runs.",
+    "`raw_corpus`, language by language, and `build_status` says what follows. Where corpus.yaml "
+    "lists other languages than are loaded, asks the UI to reload the code location. Starts no "
+    "runs.",
 )
 def corpus_watch(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     """Look at the raw files, and tell Dagster what changed in content."""
-    from cyrene_assets import runs, watch
+    from cyrene_assets import reload, runs, watch
 
     runs.end_orphans(context.instance)
     cursor = json.loads(context.cursor or "{}")
@@ -78,6 +80,9 @@ def corpus_watch(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         if said is None:
             new = old
             said = "files were written while they were read: looking again"
+        unknown = reload.other_partitions(project)
+        if unknown and new.settled == new.seen:
+            said = f"{said}; not loaded as it is listed: {', '.join(unknown)}; {reload.ask()}"
     except CyreneError as error:
         new, events, said = old, [], str(error)
     # What an observation changes is on the page after the next look.

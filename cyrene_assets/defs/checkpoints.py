@@ -94,7 +94,7 @@ def checkpoint_report(build: Build) -> Outcome:
     size = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
     apart = build.work / "model"
     set_apart(folder, apart)
-    run, result, prompts_check = ask(build, recipe.evaluation, {name: apart}, size)
+    run, result, prompts_check = ask(build, recipe.evaluation, {name: apart}, size, given=True)
     shutil.rmtree(apart)
     read, languages = units_reader(corpus), list(build.project.corpus.languages)
     profile = recipe.evaluation.served_profile

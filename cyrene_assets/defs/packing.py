@@ -91,7 +91,7 @@ def _packing_params(stage: Stage) -> dict[str, Any]:
 @artifact_asset(
     group_name=GROUP,
     kinds={"polars", "jsonl"},
-    code_version="2",
+    code_version="3",
     partitions_def=sizes,
     deps=["base_model", dg.AssetDep("cpt_documents", partition_mapping=_ALL_LANGUAGES)],
     params=lambda project, size: _packing_params(project.recipe(size or "").cpt),
@@ -112,7 +112,7 @@ def packed_cpt(build: Build) -> Outcome:
 @artifact_asset(
     group_name=GROUP,
     kinds={"polars", "jsonl"},
-    code_version="2",
+    code_version="3",
     partitions_def=sizes,
     deps=["base_model", dg.AssetDep("sft_chat", partition_mapping=_ALL_LANGUAGES)],
     params=lambda project, size: _packing_params(project.recipe(size or "").sft),

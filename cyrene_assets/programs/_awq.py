@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from cyrene_assets.programs._program import Json, ProgramError
+from cyrene_assets.programs._program import BadInputError, Json
 
 
 def calibrate(model: Any, modifier: Any, source: Path, calibration: Json) -> None:
@@ -17,7 +17,7 @@ def calibrate(model: Any, modifier: Any, source: Path, calibration: Json) -> Non
         calibration: ``conversations``, a file of JSON Lines, and ``tokens`` of each that count.
 
     Raises:
-        ProgramError: there is no conversation.
+        BadInputError: there is no conversation.
     """
     import torch
     from datasets import Dataset
@@ -37,7 +37,7 @@ def calibrate(model: Any, modifier: Any, source: Path, calibration: Json) -> Non
             )[: calibration["tokens"]]
             rows.append({"input_ids": ids, "attention_mask": [1] * len(ids)})
     if not rows:
-        raise ProgramError("there is no chat to calibrate with: the character is never spoken to")
+        raise BadInputError("there is no chat to calibrate with: the character is never spoken to")
     oneshot(
         model=model,
         dataset=Dataset.from_list(rows),

@@ -11,7 +11,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,27 @@ PROGRESS_SECONDS = 2.0
 
 class ProgramError(Exception):
     """A failure whose message says what went wrong and what to do; shown without a traceback."""
+
+    exit_status = 1
+
+
+class BadInputError(ProgramError):
+    """What the user gave is wrong, a model or a recipe: trying again mends nothing."""
+
+    exit_status = 2
+
+
+@contextmanager
+def given_by_user() -> Iterator[None]:
+    """Take what is found wrong inside for bad input.
+
+    Raises:
+        BadInputError: in place of any other :class:`ProgramError`.
+    """
+    try:
+        yield
+    except ProgramError as error:
+        raise BadInputError(str(error)) from error
 
 
 class Program:
@@ -81,9 +103,9 @@ def _guarded(main: Callable[[Program], dict[str, Json]], program: Program) -> No
     try:
         program.result(main(program))
     except ProgramError as error:
-        program._send({"error": str(error)})
+        program._send({"error": str(error), "exit_status": error.exit_status})
         print(f"error: {error}", file=sys.stderr, flush=True)
-        sys.exit(1)
+        sys.exit(error.exit_status)
 
 
 def end_with_parent() -> None:

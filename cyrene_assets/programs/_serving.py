@@ -14,12 +14,11 @@ from cyrene_assets.serving import OUT_OF_MEMORY
 ARCHITECTURE = "Qwen3_5ForConditionalGeneration"
 
 
-def load(path: Path, engine: dict[str, Json]) -> Any:
-    """Return a ``vllm.LLM`` that serves the model in ``path``; it never runs code that lies there.
+def examine(path: Path) -> None:
+    """Refuse a model's folder that cannot be served.
 
     Raises:
-        ProgramError: the folder is broken or carries code or pickles, its architecture is not
-            supported, or memory is short.
+        ProgramError: it is broken or carries code or pickles, or its architecture is not supported.
     """
     _checkpoint.refuse_foreign_files(path)
     architectures = _checkpoint.read_json(path / "config.json").get("architectures")
@@ -30,6 +29,15 @@ def load(path: Path, engine: dict[str, Json]) -> Any:
         )
     _checkpoint.tensors(path)
     _checkpoint.read_json(path / "tokenizer.json")
+
+
+def load(path: Path, engine: dict[str, Json]) -> Any:
+    """Return a ``vllm.LLM`` that serves the model in ``path``; it never runs code that lies there.
+
+    Raises:
+        ProgramError: the folder is refused (:func:`examine`), or memory is short.
+    """
+    examine(path)
     in_process = engine.get("distributed_executor_backend") == "uni"
     # An engine on a GPU is a process of its own: its end gives all of the GPU's memory back.
     os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0" if in_process else "1"

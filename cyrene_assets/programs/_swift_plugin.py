@@ -13,10 +13,10 @@ import transformers.dynamic_module_utils
 from swift.callbacks import callbacks_map
 from swift.callbacks.base import TrainerCallback
 from swift.model.register import ModelLoader
-from transformers.models.qwen3_5.modeling_qwen3_5 import Qwen3_5VisionModel
 
 from cyrene_assets.programs import _kernels, _optimizer  # noqa: F401  # registers itself
 from cyrene_assets.programs._checkpoint import write_json
+from cyrene_assets.programs._dtypes import suit_autocast
 from cyrene_assets.programs._served_prompts import ROWS_PER_LANGUAGE, compare_prompts
 from cyrene_assets.programs._validation import LanguageLosses
 from cyrene_assets.programs._validation_rows import read_languages
@@ -33,14 +33,10 @@ class Cyrene(TrainerCallback):  # type: ignore[misc]
     def on_train_begin(self, args: Any, state: Any, *_: Any, **__: Any) -> None:
         """Take over evaluation; where there are chats, compare their prompts with the served.
 
-        Beside float32 weights the frozen vision tower is put back into bfloat16, which it came
-        from: ms-swift runs it outside of autocast, where flash attention refuses float32. A
-        command that is run by hand, without the folder of the languages, is ms-swift's own.
+        A command that is run by hand, without the folder of the languages, is ms-swift's own.
         """
         if args.bf16:
-            for module in self.trainer.model.modules():
-                if isinstance(module, Qwen3_5VisionModel):
-                    module.bfloat16()
+            suit_autocast(self.trainer.model)
         if VALIDATION not in os.environ:
             return
         folder = Path(os.environ[VALIDATION])

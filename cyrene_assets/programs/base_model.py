@@ -9,10 +9,18 @@ import hashlib
 import re
 import shutil
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 
 from cyrene_assets.programs import _checkpoint
-from cyrene_assets.programs._program import Json, Program, ProgramError, run
+from cyrene_assets.programs._program import (
+    BadInputError,
+    Json,
+    Program,
+    ProgramError,
+    given_by_user,
+    run,
+)
 from cyrene_assets.programs._tiny import build_tiny
 
 ALLOWED = ["*.json", "*.jinja", "*.txt", "*.safetensors"]
@@ -23,21 +31,27 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 def main(program: Program) -> dict[str, Json]:
     """Put the base model into ``out``; return its parameters, revision, dtypes and files."""
     extras = program.extras
-    source, out = extras["source"], Path(extras["out"])
+    source, out, expect = extras["source"], Path(extras["out"]), extras.get("expect")
     revision = None
     if source["kind"] == "tiny":
         program.progress("making the embedded base model")
         build_tiny(source["seed"], [Path(path) for path in source["tokenizer_texts"]], out)
     elif source["kind"] == "local":
         program.progress(f"copying {source['path']}")
-        _copy_local(Path(source["path"]).expanduser(), out)
+        path = Path(source["path"]).expanduser()
+        with given_by_user():
+            if not path.is_dir():
+                raise ProgramError(f"{path}: no such folder; give the folder of a checkpoint")
+            verify(path, expect)
+        _copy_local(path, out)
     elif source["kind"] == "hub":
         revision = _download(
             source["repo"], source.get("revision"), Path(extras["work"]), out, program
         )
     else:
         raise ProgramError(f"unknown source kind {source['kind']!r}: tiny, local or hub")
-    return verify(out, extras.get("expect")) | {"revision": revision}
+    with nullcontext() if source["kind"] == "tiny" else given_by_user():
+        return verify(out, expect) | {"revision": revision}
 
 
 def verify(folder: Path, expect: dict[str, Json] | None) -> dict[str, Json]:
@@ -106,10 +120,6 @@ def _layer(name: str) -> str | None:
 
 
 def _copy_local(path: Path, out: Path) -> None:
-    if not path.is_dir():
-        raise ProgramError(f"{path}: no such folder; give the folder of a checkpoint")
-    _checkpoint.refuse_foreign_files(path)
-    _refuse_adapter(path)
     wanted = [*_checkpoint.side_files(path), *sorted(path.glob("*.safetensors"))]
     wanted += [path / _checkpoint.INDEX] if (path / _checkpoint.INDEX).is_file() else []
     for file in wanted:
@@ -138,7 +148,7 @@ def _download(repo: str, revision: str | None, work: Path, out: Path, program: P
             partial, {file.rfilename: file.lfs.sha256 for file in files if file.lfs is not None}
         )
     except (HFValidationError, RepositoryNotFoundError) as error:
-        raise ProgramError(
+        raise BadInputError(
             f"the hub has no model {repo!r} that may be read here ({error}); check its name, or "
             "set HF_TOKEN if it is private or gated"
         ) from error
@@ -162,7 +172,7 @@ def refuse_published(repo: str, names: Iterable[str]) -> None:
     """
     for name in names:
         if Path(name).suffix.lower() in _checkpoint.CODE_AND_PICKLES:
-            raise ProgramError(
+            raise BadInputError(
                 f"{repo} holds {name}: code and pickled weights are not taken in; name a "
                 "repository of safetensors and JSON files, or a local folder without this file"
             )

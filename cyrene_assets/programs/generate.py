@@ -2,10 +2,11 @@
 
 Parameters: ``models`` (``[{"role", "path"}]``, served one after another), ``prompts`` (JSON Lines:
 ``prompt``, ``language``, ``scene``, ``messages``, ``reference``), ``profiles`` (name -> sampling),
-``seeds``, ``max_tokens``, ``engine`` (of `cyrene_assets.serving.engine_settings`), ``out``. What
-else may be asked, each the path of JSON Lines: ``texts`` (``text_id``, ``text``), ``cloze``
-(``cloze``, ``text``, ``swapped``, ``name``, ``other``), ``extraction`` (as ``texts``) and
-``questions`` (as ``prompts``; answered once, greedily).
+``seeds``, ``max_tokens``, ``engine`` (of `cyrene_assets.serving.engine_settings`), ``out``;
+``given`` where the models are a person's own, and what is wrong with one is bad input. What else
+may be asked, each the path of JSON Lines: ``texts`` (``text_id``, ``text``), ``cloze`` (``cloze``,
+``text``, ``swapped``, ``name``, ``other``), ``extraction`` (as ``texts``) and ``questions`` (as
+``prompts``; answered once, greedily).
 
 Writes ``generations.jsonl``, a line for every model, prompt, profile and seed in that order (one
 seed where the temperature is 0); and a line for every model and text, pair, text or question in
@@ -20,7 +21,14 @@ from pathlib import Path
 from typing import Any
 
 from cyrene_assets.programs import _likelihood, _serving
-from cyrene_assets.programs._program import Json, Program, ProgramError, run
+from cyrene_assets.programs._program import (
+    BadInputError,
+    Json,
+    Program,
+    ProgramError,
+    given_by_user,
+    run,
+)
 from cyrene_assets.recipe import Sampling
 from cyrene_assets.serving import sampling_parameters
 
@@ -53,6 +61,9 @@ def main(program: Program) -> dict[str, Json]:
     for model in extras["models"]:
         role, path = model["role"], Path(model["path"])
         progress.begin(f"{role}: loading")
+        if extras.get("given"):
+            with given_by_user():
+                _serving.examine(path)
         started = time.monotonic()
         llm = _serving.load(path, extras["engine"])
         loaded = time.monotonic()
@@ -212,7 +223,7 @@ def _render(
             ) from error
         if len(tokens) <= limit:
             return tokens, start
-    raise ProgramError(
+    raise BadInputError(
         f"prompt {prompt['prompt']!r} has {len(tokens)} tokens even without its earlier turns, and "
         f"{limit} fit beside the answer: raise `evaluation.context_length` in the recipe"
     )

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from cyrene_assets.programs import _checkpoint, _compare
-from cyrene_assets.programs._program import Json, Program, ProgramError, run
+from cyrene_assets.programs._program import BadInputError, Json, Program, ProgramError, run
 from cyrene_assets.programs._weight_error import worst_error
 from cyrene_assets.quantized import FORMATS, intended_modules, linear_modules, misfits
 
@@ -34,10 +34,10 @@ def main(program: Program) -> dict[str, Json]:
     shapes = {name: tensor.shape for name, tensor in _checkpoint.tensors(source).items()}
     intended = intended_modules(shapes, ignore)
     if not intended:
-        raise ProgramError("nothing is quantized: `ignore` in the recipe covers every module")
+        raise BadInputError("nothing is quantized: `ignore` in the recipe covers every module")
     if wrong := misfits(shapes, intended, FORMATS[scheme]):
         rows, columns = shapes[f"{wrong[0]}.weight"]
-        raise ProgramError(
+        raise BadInputError(
             f"{len(wrong)} modules cannot be divided into the blocks of {scheme}, first {wrong[0]} "
             f"({rows} x {columns}): name them under `quantization.ignore` in the recipe"
         )

@@ -2,7 +2,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -120,6 +120,8 @@ def test_a_row_longer_than_a_pack() -> None:
         packing_order(np.array([11]), np.array([0]), np.array([1]), 10)
 
 
+# The row that does not fit takes the last one's place, whose unit has shorter rows waiting.
+@example([(42, 1), (1, 1), (59, 0)], 1)
 @given(ROWS, st.integers(1, 3))
 def test_nothing_is_lost_and_next_fit_arrives_at_full_packs(
     rows: list[tuple[int, int]], passes: int

@@ -1,4 +1,5 @@
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -77,8 +78,13 @@ def _changed(path: Path, folder: Path, **parts: Any) -> Path:
     return changed
 
 
+@cache
+def _tokenizer(content: bytes) -> Tokenizer:
+    return Tokenizer.from_buffer(content)
+
+
 def _own(texts: list[str], path: Path) -> list[int]:
-    tokenizer = Tokenizer.from_file(str(path))
+    tokenizer = _tokenizer(path.read_bytes())
     return [len(tokenizer.encode(text, add_special_tokens=False).ids) for text in texts]
 
 

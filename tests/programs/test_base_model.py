@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from cyrene_assets.programs._program import Program, ProgramError
+from cyrene_assets.programs._program import BadInputError, Program, ProgramError
 from cyrene_assets.programs._tiny_tokenizer import ADDED_TOKENS
 from cyrene_assets.programs.base_model import (
     compare_published,
@@ -38,14 +38,14 @@ def test_local_folder_is_copied_and_described(tmp_path: Path, shards: int) -> No
 
 
 def test_missing_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ProgramError, match="nowhere: no such folder"):
+    with pytest.raises(BadInputError, match="nowhere: no such folder"):
         fetch({"kind": "local", "path": str(tmp_path / "nowhere")}, tmp_path / "out")
 
 
 def test_local_folder_with_a_pickle_is_refused(tmp_path: Path) -> None:
     folder = write_checkpoint(tmp_path / "mine")
     (folder / "pytorch_model.bin").write_bytes(b"")
-    with pytest.raises(ProgramError, match=r"pytorch_model\.bin"):
+    with pytest.raises(BadInputError, match=r"pytorch_model\.bin"):
         fetch({"kind": "local", "path": str(folder)}, tmp_path / "out")
 
 
@@ -53,8 +53,11 @@ def test_expectations_hold_or_are_named(tmp_path: Path) -> None:
     folder = write_checkpoint(tmp_path / "mine")
     source = {"kind": "local", "path": str(folder)}
     fetch(source, tmp_path / "a", {"hidden_size": HIDDEN, "num_hidden_layers": 2})
-    with pytest.raises(ProgramError, match=r"text_config\.hidden_size is 4, expected 2560"):
+    said = rf"{folder}.*text_config\.hidden_size is 4, expected 2560"
+    with pytest.raises(BadInputError, match=said):
         fetch(source, tmp_path / "b", {"hidden_size": 2560})
+    # It is found before gigabytes are copied.
+    assert list((tmp_path / "b").iterdir()) == []
 
 
 def test_another_architecture_is_refused(tmp_path: Path) -> None:

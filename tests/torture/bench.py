@@ -22,7 +22,6 @@ LIGHT = (
     *("packed_cpt", "packed_sft"),
 )
 HEAVY = ("cpt_checkpoint", "lora_adapter", "merged_model", "fp8_model", "generations")
-TOOLS = ("base_model", *HEAVY)
 REPORTS = ("eval_report", "scoreboard")
 STAGES = (*LIGHT, *HEAVY, *REPORTS)
 # vLLM's order of additions depends on how requests meet.

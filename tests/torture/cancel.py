@@ -33,10 +33,14 @@ _SLOTS = "{ instance { concurrencyLimits { concurrencyKey activeSlotCount pendin
 
 @dataclass
 class Cancelled:
-    """What became of cancelled runs; ``longest_end`` is the slowest end of all processes."""
+    """What became of cancelled runs; ``longest_end`` is the slowest end of all processes.
+
+    ``held_slots`` counts the runs that held a slot of a pool when they were cancelled.
+    """
 
     stage: str
     cancelled: int = 0
+    held_slots: int = 0
     longest_end: float = 0.0
     lost: list[str] = field(default_factory=list)
 
@@ -87,7 +91,6 @@ class Ui:
             "repositoryName": "__repository__",
             "jobName": "__ASSET_JOB",
             "assetSelection": [{"path": [stage]}],
-            "assetCheckSelection": [],
         }
         tags = [{"key": "dagster/partition", "value": "tiny"}]
         said = self.ask(
@@ -140,13 +143,22 @@ def _cancel_one(ui: Ui, stage: str, tag: str, draw: random.Random, found: Cancel
     if not wait_for(tools, STARTS_SECONDS):
         return ["no tool was started"]
     time.sleep(draw.uniform(0, 8))
+
+    def slots() -> int:
+        pools = ui.ask(_SLOTS)["instance"]["concurrencyLimits"]
+        return sum(pool["activeSlotCount"] + pool["pendingStepCount"] for pool in pools)
+
+    held = slots()
     asked = time.monotonic()
     ui.ask(_CANCEL, run=run)
     if not wait_for(lambda: not tools(), GONE_SECONDS):
         return [f"{len(tools())} processes of a cancelled run are left after {GONE_SECONDS:.0f} s"]
     found.longest_end = max(found.longest_end, round(time.monotonic() - asked, 1))
     found.cancelled += 1
+    found.held_slots += held
     wrong = []
+    if held != _uses_gpu(found.stage):
+        wrong.append(f"it held {held} slots of pools")
 
     def ended() -> bool:
         return bool(ui.ask(_STATUS, run=run)["runOrError"]["status"] == "CANCELED")
@@ -154,13 +166,15 @@ def _cancel_one(ui: Ui, stage: str, tag: str, draw: random.Random, found: Cancel
     if not wait_for(ended, GONE_SECONDS):
         wrong.append("the run is not marked as cancelled")
 
-    def free() -> bool:
-        pools = ui.ask(_SLOTS)["instance"]["concurrencyLimits"]
-        return not any(pool["activeSlotCount"] or pool["pendingStepCount"] for pool in pools)
-
-    if not wait_for(free, GONE_SECONDS):
+    if not wait_for(lambda: slots() == 0, GONE_SECONDS):
         wrong.append("its pool slot is not free")
     return wrong
+
+
+def _uses_gpu(stage: str) -> bool:
+    from cyrene_assets.artifact_spec import SPECS
+
+    return SPECS[stage].gpu
 
 
 def _is_tool(process: int) -> bool:

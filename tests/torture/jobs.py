@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from .bench import HEAVY, LIGHT, REPORTS, TOOLS, Bench
+from .bench import HEAVY, LIGHT, REPORTS, Bench
 
 Row = dict[str, Any]
 Job = Callable[[Bench, str, int, int], Row]
@@ -106,7 +106,7 @@ FULL: Sequence[tuple[str, str, int]] = (
     *(("disks", stage, 16) for stage in ("raw_dialog", "parallel_corpus", "sft_chat")),
     *(("disks", stage, 16) for stage in ("base_model", "packed_cpt")),
     *(("crowds", stage, 5) for stage in ("raw_dialog", "parallel_corpus", "sft_chat")),
-    *(("cancel", stage, 3) for stage in TOOLS[:2]),
+    *(("cancel", stage, 3) for stage in ("base_model", "cpt_checkpoint", "fp8_model")),
     ("clock", "", 1),
     ("fuzz", "", 100_000),
     ("soak", "", 50),
