@@ -69,7 +69,7 @@ def folder_digest(folder: Path) -> str:
 @artifact_asset(
     group_name=GROUP,
     kinds={"vllm", "parquet"},
-    code_version="2",
+    code_version="3",
     partitions_def=checkpoints,
     deps=CORPUS_DEPS,
     params=_params,

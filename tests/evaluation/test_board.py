@@ -93,10 +93,14 @@ def test_means_are_over_the_languages_that_have_a_value(evaluate: Evaluate) -> N
         ],
         schema=one.scores.schema,
     )
-    table = board.board_table([Evaluated(one.identity, scores, one.examples, one.folder, one.run)])
+    partial = Evaluated(one.identity, scores, one.examples, one.folder, one.run)
+    table = board.board_table([partial])
     mean = table.row(0, named=True)
     assert (mean["value"], mean["low"], mean["high"]) == pytest.approx((0.3, 0.15, 0.45))
     assert (mean["languages"], mean["count"]) == (2, 3)
+    html = page.scoreboard_html(table, [partial])
+    assert "<small>2 of 3 languages</small>" in html
+    assert "Not told: rep-4 (nothing)." in html
 
 
 def test_nothing_gives_an_empty_board_and_a_page() -> None:
