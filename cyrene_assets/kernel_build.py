@@ -8,15 +8,19 @@ other words: ``python -m cyrene_assets.kernel_build COMPILER ARCHS WORD...``.
 """
 
 import os
+import re
 import shlex
 import shutil
+import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from cyrene_assets import toolchains
-from cyrene_assets.errors import UserError
+from cyrene_assets.disk import disk_errors
+from cyrene_assets.errors import BuildError, UserError
 from cyrene_assets.hardware import GIB, Hardware
 from cyrene_assets.kernels import BUILT
 
@@ -25,15 +29,21 @@ _STANDARD = {"-std=c++17": "-std=c++20"}
 _LEFT_OUT = [f"-DFLASHATTENTION_DISABLE_{n}" for n in ("DROPOUT", "ALIBI", "SOFTCAP", "LOCAL")]
 # What compiling one of flash attention's files takes at most.
 _JOB_BYTES = 4 * GIB
+_REPORT_SECONDS = 15.0
+# ninja's count of the files that are compiled.
+_COMPILED = re.compile(rb"\[(\d+)/(\d+)\]")
 
 
-def build(package: str, python: Path, hardware: Hardware, report: Callable[[str], None]) -> None:
+def build(
+    package: str, python: Path, hardware: Hardware, log: Path, report: Callable[[str], None]
+) -> None:
     """Build a package of ``kernels.BUILT`` and install it into the environment of ``python``.
 
-    ``MAX_JOBS`` and ``CXX`` in the environment are respected; a version that is there is left.
+    ``MAX_JOBS`` and ``CXX`` in the environment are respected; a version that is there is left. What
+    the compilers say goes to ``log``, how far they are to ``report``.
 
     Raises:
-        UserError: no GPU, no compiler, or ``MAX_JOBS`` is no number.
+        UserError: no GPU, no compiler, no number of jobs.
         BuildError: it was not compiled; the message ends with the compiler's words.
     """
     wanted = f"{package}=={BUILT[package]}"
@@ -42,14 +52,72 @@ def build(package: str, python: Path, hardware: Hardware, report: Callable[[str]
         return
     nvcc, compiler = find_compilers(os.environ, hardware)
     jobs = jobs_at_a_time(os.environ)
-    report(f"{wanted}: compiling with {nvcc}, {jobs} files at a time; this takes minutes")
+    report(f"{wanted}: compiling with {nvcc}, {jobs} files at a time; this takes minutes ({log})")
     with tempfile.TemporaryDirectory() as folder:
-        toolchains.uv(
-            *("pip", "install", "--python", str(python), "--no-build-isolation", "--no-deps"),
-            # What uv keeps of an earlier build may be for other GPUs, or another torch.
-            *("--no-cache", "--reinstall-package", package, wanted),
-            environment=build_environment(hardware, nvcc, compiler, Path(folder), jobs),
+        environment = build_environment(hardware, nvcc, compiler, Path(folder), jobs)
+        install(wanted, python, environment, log, report)
+
+
+def install(
+    wanted: str,
+    python: Path,
+    environment: Mapping[str, str],
+    log: Path,
+    report: Callable[[str], None],
+) -> None:
+    """Install a package from its source into an environment as it is, and say how far it is.
+
+    uv's cache is left out: it would give what was built for another torch or another GPU.
+
+    Raises:
+        BuildError: it was not built; the message ends with the last words of the log.
+    """
+    from uv import find_uv_bin
+
+    command = [
+        *(find_uv_bin(), "pip", "install", "--verbose", "--no-cache", "--no-build-isolation"),
+        *("--no-deps", "--reinstall", "--python", str(python), wanted),
+    ]
+    # The environment's ninja.
+    path = os.pathsep.join([str(python.parent), os.environ.get("PATH", "")])
+    started = time.monotonic()
+    with disk_errors(log):
+        log.parent.mkdir(parents=True, exist_ok=True)
+        output = log.open("wb")
+    with output:
+        process = subprocess.Popen(
+            command,
+            env={**os.environ, **environment, "PATH": path},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
         )
+        try:
+            while _runs(process):
+                report(f"{wanted}: {time.monotonic() - started:.0f} s{_progress(log)}")
+        finally:
+            process.kill()
+            process.wait()
+    if process.returncode != 0:
+        last = log.read_text(encoding="utf-8", errors="replace").strip()[-1500:]
+        raise BuildError(
+            f"{wanted} was not built (all that was said is in {log}; where memory ran out, "
+            f"MAX_JOBS=2 compiles two files at a time): {last}"
+        )
+
+
+def _runs(process: "subprocess.Popen[bytes]") -> bool:
+    try:
+        process.wait(_REPORT_SECONDS)
+    except subprocess.TimeoutExpired:
+        return True
+    return False
+
+
+def _progress(log: Path) -> str:
+    """Return how many files ninja has compiled, as its last line says."""
+    counts = _COMPILED.findall(log.read_bytes())
+    return f", {int(counts[-1][0])} of {int(counts[-1][1])} files" if counts else ""
 
 
 def find_compilers(environment: Mapping[str, str], hardware: Hardware) -> tuple[Path, Path]:
@@ -74,15 +142,16 @@ def find_compilers(environment: Mapping[str, str], hardware: Hardware) -> tuple[
 
 
 def jobs_at_a_time(environment: Mapping[str, str]) -> int:
-    """Return how many files are compiled at a time: ``MAX_JOBS``, or what cores and memory allow.
+    """Return how many files are compiled at a time: ``MAX_JOBS``, or a core and memory for each.
 
     Raises:
-        UserError: ``MAX_JOBS`` is no number of files.
+        UserError: ``MAX_JOBS`` is no number from 1.
     """
-    given = environment.get("MAX_JOBS")
-    if given:
-        if not given.isdecimal() or int(given) == 0:
-            raise UserError(f"MAX_JOBS={given}: give how many files are compiled at a time, as 4")
+    if given := environment.get("MAX_JOBS"):
+        if not given.isdecimal() or int(given) < 1:
+            raise UserError(
+                f"MAX_JOBS={given}: give how many files to compile at a time, from 1"
+            )
         return int(given)
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return max(1, min(os.cpu_count() or 1, memory // _JOB_BYTES))
@@ -143,11 +212,15 @@ def build_environment(
 
 
 def build_missing(
-    packages: tuple[str, ...], python: Path, hardware: Hardware, report: Callable[[str], None]
+    packages: tuple[str, ...],
+    python: Path,
+    hardware: Hardware,
+    logs: Path,
+    report: Callable[[str], None],
 ) -> None:
     """Build the packages that are named, or all of ``kernels.BUILT``, one after the other."""
     for package in packages or tuple(BUILT):
-        build(package, python, hardware, report)
+        build(package, python, hardware, logs / f"{package}.log", report)
 
 
 if __name__ == "__main__":

@@ -220,10 +220,11 @@ class Project:
         Raises:
             UserError: unknown size, no model there, or a name that would mean something else.
         """
+        from cyrene_assets.local_model import refuse_what_is_no_model
+
         model_size(size)
         folder = path.expanduser().absolute()
-        if not (folder / "config.json").is_file():
-            raise UserError(f"{folder} holds no model: there is no config.json; give its folder")
+        refuse_what_is_no_model(folder)
         if name in CHECKPOINTS_ARE_NOT or not re.fullmatch(r"[A-Za-z0-9._-]+", name):
             raise UserError(
                 f"a checkpoint cannot be called {name!r}: give another --name, of letters, digits, "

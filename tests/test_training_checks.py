@@ -27,7 +27,10 @@ def failed(evaluations: list[float], **options: Any) -> list[str]:
     ("evaluations", "options", "expected"),
     [
         ([3.0, 2.0], {}, []),
-        ([3.0, 2.0, 2.09], {"train": 2.0}, []),
+        ([3.0, 2.4, 2.2, 2.0, 2.09], {"train": 2.0}, []),
+        # A third of the run and more without recovery, however little it is; but for a plateau.
+        ([3.0, 2.4, 2.0, 2.02, 2.01], {"train": 2.0}, ["validation_loss_recovered"]),
+        ([3.0, 2.4, 2.0, 2.002, 2.001], {"train": 2.0}, []),
         ([3.0, 2.0, 2.11], {"train": 2.0}, ["validation_loss_recovered"]),
         ([3.0, 2.0], {"train": 1.79}, ["gap_under_10_percent"]),
         ([2.0, 2.0], {}, ["validation_loss_fell"]),

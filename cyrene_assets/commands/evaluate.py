@@ -2,11 +2,16 @@
 
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from cyrene_assets.commands._common import definitions, opened, own_terminal, size_option
+from cyrene_assets.local_model import examine
 from cyrene_assets.project import Project
+
+if TYPE_CHECKING:
+    import dagster as dg
 
 # What a checkpoint's questions are made of; and what comes after it.
 _UPSTREAM = ("parallel_corpus", "sft_chat", "cpt_documents")
@@ -19,16 +24,18 @@ _UPSTREAM = ("parallel_corpus", "sft_chat", "cpt_documents")
 def evaluate(checkpoint: Path, size: str, name: str | None) -> None:
     """Ask the model in the folder CHECKPOINT what every model is asked, and score it.
 
-    It is remembered in project.yaml under its name. --size says whose recipe has the sampling
-    profiles and the number of prompts. Examples:
+    It is remembered in project.yaml under its name. --size says which size it is of: whose recipe
+    has the sampling profiles and the number of prompts, and whose base model it stands beside. Of
+    a checkpoint that a training left, the state to resume from stays unopened. Examples:
 
     \b
-      cyrene evaluate work/checkpoint-200 --size 4B --name step-200
+      cyrene evaluate runs/checkpoint-200 --size 4B --name step-200
       cyrene evaluate ~/models/merged-by-hand
     """
     project = Project.load()
     called = name or checkpoint.expanduser().absolute().name
     settings = project.with_checkpoint(called, checkpoint, size)
+    examine(checkpoint.expanduser().absolute())
     if settings != project.settings:
         project = project.save(settings)
     with opened(project) as instance:
@@ -53,4 +60,22 @@ def evaluate(checkpoint: Path, size: str, name: str | None) -> None:
                 builder.build_one(
                     project, instance, code_location, "scoreboard", None, reporter.report
                 )
-            console.print(f"{called}: {duration(time.monotonic() - started)}", highlight=False)
+                where = _page(project, instance)
+            else:
+                where = (
+                    f"`cyrene build --size {size} --to scoreboard` sets it beside the base model "
+                    "and the real lines"
+                )
+            console.print(
+                f"{called}: {duration(time.monotonic() - started)}, {where}",
+                highlight=False,
+                soft_wrap=True,
+            )
+
+
+def _page(project: Project, instance: "dg.DagsterInstance") -> str:
+    from cyrene_assets import lineage
+
+    record = lineage.latest(instance, "scoreboard", None)
+    assert record is not None
+    return str(project.store.locate("scoreboard", None, record.digest).path / "scoreboard.html")

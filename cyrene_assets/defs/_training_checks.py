@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 LOSS_CHECKS = (
     Check("losses_are_finite", "No loss was NaN or infinite.", blocking=True),
     Check("validation_loss_fell", "The validation loss fell as far as this size's must."),
-    Check("validation_loss_recovered", "The validation loss is not far above its lowest."),
+    Check("validation_loss_recovered", "The validation loss is near its lowest, or was lately."),
     Check("gap_under_10_percent", "(validation - training) / validation loss is at most 10%."),
 )
 TENSOR_CHECKS = (
@@ -68,9 +68,10 @@ def loss_outcomes(summary: "LossSummary", expected_fall: float) -> list[CheckOut
         ),
         CheckOutcome(
             "validation_loss_recovered",
-            rise is not None and rise <= RISE_RED_FLAG,
+            summary.recovered,
             f"{last} is {_percent(rise)} above the lowest, {shown(summary.min_eval_loss)} at step "
-            f"{summary.min_eval_step}; expected: at most {RISE_RED_FLAG:.0%}",
+            f"{summary.min_eval_step}, {_percent(summary.since_lowest)} of the run ago; expected: "
+            f"at most {RISE_RED_FLAG:.0%}, and for less than a third of the run",
         ),
         CheckOutcome(
             "gap_under_10_percent",

@@ -1,6 +1,7 @@
 """Models of somebody's own, evaluated like those of the assets: `cyrene evaluate`."""
 
 import hashlib
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from cyrene_assets.defs._asking import (
 )
 from cyrene_assets.defs._shared import write_table
 from cyrene_assets.errors import UserError
+from cyrene_assets.local_model import model_files, set_apart
 from cyrene_assets.partitions import checkpoints
 from cyrene_assets.project import CheckpointSource, Project
 from cyrene_assets.toolchains import SERVE
@@ -53,10 +55,8 @@ def folder_digest(folder: Path) -> str:
     Raises:
         UserError: there is no model.
     """
-    if not (folder / "config.json").is_file():
-        raise UserError(f"{folder} holds no model any more: evaluate it from where it is now")
     digest = hashlib.sha256()
-    for path in sorted(p for p in folder.iterdir() if p.is_file()):
+    for path in sorted(model_files(folder)):
         size = path.stat().st_size
         digest.update(f"{path.name}\n{size}\n".encode())
         with path.open("rb") as file:
@@ -69,7 +69,7 @@ def folder_digest(folder: Path) -> str:
 @artifact_asset(
     group_name=GROUP,
     kinds={"vllm", "parquet"},
-    code_version="2",
+    code_version="3",
     partitions_def=checkpoints,
     deps=CORPUS_DEPS,
     params=_params,
@@ -92,7 +92,10 @@ def checkpoint_report(build: Build) -> Outcome:
     folder = Path(source.path)
     recipe = build.project.recipe(source.size)
     size = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
-    run, result, prompts_check = ask(build, recipe.evaluation, {name: folder}, size, given=True)
+    apart = build.work / "model"
+    set_apart(folder, apart)
+    run, result, prompts_check = ask(build, recipe.evaluation, {name: apart}, size, given=True)
+    shutil.rmtree(apart)
     read, languages = units_reader(corpus), list(build.project.corpus.languages)
     profile = recipe.evaluation.served_profile
     reports = [report_language(run, read, languages, key, profile) for key in languages]

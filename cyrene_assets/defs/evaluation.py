@@ -131,7 +131,7 @@ def _curves(build: Build) -> "pl.DataFrame":
 @artifact_asset(
     group_name=GROUP,
     kinds={"polars", "parquet"},
-    code_version="4",
+    code_version="5",
     partitions_def=language_by_size,
     deps=[dg.AssetDep("generations", partition_mapping=_SIZE_OF_PAIR), "parallel_corpus"],
     params=lambda _project, pair: {"language": split_key(pair or "")[0]},
@@ -209,7 +209,7 @@ def _version(artifact: Artifact) -> str | None:
 @artifact_asset(
     group_name=GROUP,
     kinds={"polars", "html"},
-    code_version="3",
+    code_version="4",
     deps=["eval_report"],
     params=lambda _project, _partition: {},
     external_inputs=_evaluated,

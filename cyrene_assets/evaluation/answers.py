@@ -78,7 +78,9 @@ def judge(
         "language": language_id.consistent(masked, language, languages, samples),
         "think_leaks": leaks.think_leaks(texts),
     }
-    notes = {}
+    notes: dict[str, str] = {}
+    if not any(reference.training):
+        notes |= dict.fromkeys(("regurgitation", "longest_match"), "there is no training text")
     phrases = leaks.assistant_phrases(texts, language)
     if phrases is None:
         notes["assistant"] = f"no list of assistant phrases for {language}"

@@ -47,7 +47,8 @@ SCORES: tuple[Score, ...] = (
           "story would tell", "Above the base model's: what was forgotten", profiles=False),
     Score("cloze", "Lore cloze", "high", "share", "How often the right name is likelier than "
           "another one in a held-out sentence, each name's own likelihood subtracted",
-          "0.5 is chance; the base model knows some names too", profiles=False),
+          "Half is chance; the base model knows some names too, and where words agree with a name "
+          "grammar tells it: read it beside the base", profiles=False),
     Score("extraction", "Extraction", "low", "share", "Training texts that the model goes on with "
           "word for word, from 50 tokens for 50 more, less the held-out ones",
           "Prefixes are beginnings, chosen by scene", profiles=False),

@@ -40,7 +40,8 @@ def choose(
     """Choose the best and the worst answers of one model and profile by each score.
 
     Best is what the score's ``better`` says; near the real lines means near their mean. Of fewer
-    than twice `COUNT` answers half are best and half worst, the one in the middle neither.
+    than twice `COUNT` answers half are best and half worst, the one in the middle neither. Where
+    all are alike, none is.
 
     Args:
         answers: of `answers.judge`.
@@ -94,6 +95,8 @@ def _extremes(
     chosen: pl.DataFrame, real: pl.DataFrame, score: Score, column: str
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     known = chosen.filter(pl.col(column).is_not_nan())
+    if known.is_empty():
+        return
     count = min(COUNT, len(known) // 2)
     values = pl.col(column)
     if score.better == "high":
@@ -106,8 +109,12 @@ def _extremes(
         badness = (values - (usual if isinstance(usual, float) else 0.0)).abs()
     else:
         badness = values
-    ordered = known.sort(badness, "row")
-    for side, part in (("best", ordered.head(count)), ("worst", ordered.reverse().head(count))):
+    ordered = known.with_columns(_bad=badness).sort("_bad", "row")
+    # Among the worst there is none that is as good as the best, nor the other way round.
+    lowest, highest = ordered["_bad"][0], ordered["_bad"][-1]
+    best = ordered.head(count).filter(pl.col("_bad") < highest)
+    worst = ordered.reverse().head(count).filter(pl.col("_bad") > lowest)
+    for side, part in (("best", best), ("worst", worst)):
         for row in part.iter_rows(named=True):
             yield side, row
 

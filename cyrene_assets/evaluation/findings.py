@@ -217,7 +217,9 @@ def _quantization(board: Board) -> Iterator[Answer]:
             lost = [one for one in found if one.verdict == "worse"]
             if lost:
                 short = headline(lost).split(": ", 1)[1].capitalize()
-            elif found and all(one.verdict == "unknown" for one in found):
+            elif not found:
+                short = "Only its fidelity on the real lines is known"
+            elif all(one.verdict == "unknown" for one in found):
                 short = "Too few scenes to tell"
             else:
                 short = "Nothing that can be told"

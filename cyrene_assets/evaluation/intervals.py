@@ -140,6 +140,9 @@ def ratio_difference(
     drawn = scene_weights(len(labels)) @ np.column_stack(sums)
     drawn = drawn[(drawn[:, 1] > 0) & (drawn[:, 3] > 0)]
     low, high = np.percentile(drawn[:, 0] / drawn[:, 1] - drawn[:, 2] / drawn[:, 3], LEVEL)
+    if not sums[0].any() and not sums[2].any():
+        high = never(int(np.count_nonzero(sums[1])))
+        low = -high
     return Estimate(value, float(low), float(high), counted, sums=own)
 
 
@@ -148,6 +151,31 @@ def mean(values: npt.ArrayLike, scenes: npt.ArrayLike) -> Estimate:
     array = np.asarray(values, np.float64)
     known = np.isfinite(array)
     return ratio(np.where(known, array, 0.0), known, scenes)
+
+
+def share(values: npt.ArrayLike, scenes: npt.ArrayLike) -> Estimate:
+    """Return the `mean` of values between 0 and 1, with an interval also where all are alike.
+
+    Replicates of what never happened never show it, which is no proof that it never does. So where
+    every value is 0 (or 1) the far end is the exact one of Clopper and Pearson (1934), each scene a
+    trial: whoever repeats himself in no more than p of the scenes has a mean of p at most.
+    """
+    found = mean(values, scenes)
+    return bounded(found)
+
+
+def bounded(found: Estimate) -> Estimate:
+    """Return a share of scenes with the exact far end where it is 0 or 1: see `share`."""
+    if found.low is None or found.sums is None or found.value not in (0.0, 1.0):
+        return found
+    far = never(int(np.count_nonzero(found.sums.bottoms)))
+    low, high = (0.0, far) if found.value == 0 else (1 - far, 1.0)
+    return replace(found, low=low, high=high)
+
+
+def never(trials: int) -> float:
+    """Return the largest probability at which nothing in so many trials is no surprise."""
+    return float(1 - (LEVEL[0] / 100) ** (1 / trials))
 
 
 @lru_cache(maxsize=8)

@@ -23,6 +23,9 @@ SCHEMA = pl.Schema(
 LANGUAGE_SCHEMA = pl.Schema({"language": pl.String, "step": pl.Int64, "eval_loss": pl.Float64})
 # The last validation loss so far above the lowest means that it has not recovered.
 RISE_RED_FLAG = 0.05
+# Nor has one that has stayed above its lowest for this share of the run, unless by so little that
+# it is a plateau.
+UNRECOVERED_RED_FLAG, PLATEAU = 1 / 3, 0.001
 
 
 @dataclass(frozen=True)
@@ -32,8 +35,8 @@ class LossSummary:
     ``train_loss`` is the mean training loss over the last evaluation interval, and ``gap`` is
     ``(val - train) / val`` at its end. ``fall`` is how far the validation loss has fallen as a
     share of the first, and ``rise`` how far it lies above the lowest, as a share of that.
-    ``not_finite`` counts the losses that were NaN or infinite: they are left out of everything
-    else.
+    ``last_eval_step`` is that of the last evaluation. ``not_finite`` counts the losses that were
+    NaN or infinite: they are left out of everything else.
     """
 
     first_eval_loss: float | None
@@ -43,6 +46,22 @@ class LossSummary:
     train_loss: float | None
     gap: float | None
     not_finite: int
+    last_eval_step: int | None = None
+
+    @property
+    def since_lowest(self) -> float | None:
+        """Share of the run since the lowest validation loss."""
+        if self.min_eval_step is None or not self.last_eval_step:
+            return None
+        return (self.last_eval_step - self.min_eval_step) / self.last_eval_step
+
+    @property
+    def recovered(self) -> bool:
+        """Whether the validation loss is back at its lowest, or was there lately."""
+        if self.rise is None or self.rise > RISE_RED_FLAG:
+            return False
+        long = self.since_lowest is not None and self.since_lowest >= UNRECOVERED_RED_FLAG
+        return not long or self.rise <= PLATEAU
 
     @property
     def fall(self) -> float | None:
@@ -133,6 +152,7 @@ def summary(losses: pl.DataFrame) -> LossSummary:
         train_loss=train_loss,
         gap=perplexity_gap(train_loss, _float(last)),
         not_finite=not_finite,
+        last_eval_step=evaluations["step"].to_list()[-1] if len(evaluations) else None,
     )
 
 

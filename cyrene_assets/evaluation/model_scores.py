@@ -2,14 +2,21 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
 
 from cyrene_assets.evaluation import cloze, intervals
 from cyrene_assets.evaluation.answers import NO_PROFILE
-from cyrene_assets.evaluation.intervals import Estimate, of_draws, ratio, ratio_draws, unknown
+from cyrene_assets.evaluation.intervals import (
+    Estimate,
+    never,
+    of_draws,
+    ratio,
+    ratio_draws,
+    unknown,
+)
 from cyrene_assets.evaluation.scores import Scores, in_rows
 from cyrene_assets.evaluation.text_losses import FORMAL, TRAINING, VALIDATION
 from cyrene_assets.evaluation.units import number
@@ -108,7 +115,7 @@ def _cloze(rows: pl.DataFrame) -> Estimate:
     if broken:
         return unknown(f"{broken} of {len(rows)} sentences have no finite likelihood")
     columns = (rows[name].to_numpy() for name in likelihoods)
-    return intervals.mean(cloze.right(*columns), rows["scene"].to_numpy())
+    return intervals.share(cloze.right(*columns), rows["scene"].to_numpy())
 
 
 def _not_finite(rows: pl.DataFrame, *likelihoods: str) -> int:
@@ -132,7 +139,12 @@ def _extraction(rows: pl.DataFrame) -> Estimate:
     assert second.value is not None
     drawn = [ratio_draws(*part) for part in parts]
     spread = None if drawn[0] is None or drawn[1] is None else drawn[0] - drawn[1][::-1]
-    return of_draws(first.value - second.value, spread, first.count)
+    found = of_draws(first.value - second.value, spread, first.count)
+    if spread is None or first.value or second.value:
+        return found
+    # Nothing was extracted at all, which in so many scenes is no proof that nothing ever is.
+    far = [never(part.sums.scenes.size) for part in (first, second) if part.sums is not None]
+    return replace(found, low=-far[1], high=far[0])
 
 
 def _questions(rows: pl.DataFrame, language: str) -> Iterator[tuple[str, Estimate]]:

@@ -89,7 +89,7 @@ def choice(board: Board, found: Sequence[pareto.Candidate], theme: Theme) -> "Fi
                       color=colours[one.key], markersize=9, markeredgecolor=edge,
                       markeredgewidth=1.8, label=board.names[one.key])  # fmt: skip
             if _mark(one.key) == _OWN:
-                axes.annotate(str(one.key[2]), (x, y.value), xytext=(6, 5), fontsize=8,
+                axes.annotate(board.names[one.key], (x, y.value), xytext=(6, 5), fontsize=8,
                               textcoords="offset points", color=theme.ink,
                               parse_math=False)  # fmt: skip
         title = BY_NAME[score].title
@@ -181,7 +181,7 @@ def _colours(board: Board, theme: Theme) -> dict[Key, str]:
     runs: dict[Sequence[str | None], str] = {}
     found = {}
     for key in board.keys_of():
-        run = (*key[:2], key[3])
+        run = key if key[2] == "base" else (*key[:2], key[3])
         if run not in runs:
             runs[run] = next(greys if key[2] == "base" else colours)
         found[key] = runs[run]

@@ -12,7 +12,7 @@ from cyrene_assets.evaluation import answers as answering
 from cyrene_assets.evaluation import examples
 from cyrene_assets.evaluation.model_scores import ModelTables, score_models
 from cyrene_assets.evaluation.reference import ReadUnits, read_reference
-from cyrene_assets.evaluation.scores import MODELS, Scores, not_asked, score_answers
+from cyrene_assets.evaluation.scores import MODELS, Scores, score_answers, without_answers
 
 PROMPTS, GENERATIONS, LOSSES = "prompts.parquet", "generations.parquet", "losses.parquet"
 CLOZE, EXTRACTION, QUESTIONS = "cloze.parquet", "extraction.parquet", "questions.parquet"
@@ -79,16 +79,22 @@ def report_language(
     generations = run.generations.filter(pl.col("language") == language)
     models = run.generations["model"].unique(maintain_order=True).to_list()
     beside = score_models(run.tables, models, language)
+    how = ["model", "profile"]
+    asked = run.generations.select(how).unique(maintain_order=True)
+    silent = asked.join(generations, on=how, how="anti", maintain_order="left").rows()
     if generations.is_empty():
-        asked = run.generations.select("model", "profile").unique(maintain_order=True).rows()
-        scores = Scores.together([not_asked(asked, language), beside])
+        note = "no conversation with the character is held out in this language"
+        scores = Scores.together([without_answers(silent, language, note), beside])
         return LanguageReport(scores.table, scores.scenes, examples.SCHEMA.to_frame())
     reference = read_reference(read, languages, language)
     prompts = run.prompts.filter(pl.col("language") == language)
     judged = answering.judge(
         generations, prompts, reference, languages, lambda key: read(key)["text"]
     )
-    scores = Scores.together([score_answers(judged, reference), beside])
+    note = "no answer to any of the prompts in this language"
+    scores = Scores.together(
+        [score_answers(judged, reference), without_answers(silent, language, note), beside]
+    )
     headline = max(models, key=lambda name: MODELS.index(name) if name in MODELS else len(MODELS))
     chosen = examples.choose(judged, prompts, headline, served_profile, language)
     return LanguageReport(scores.table, scores.scenes, chosen)

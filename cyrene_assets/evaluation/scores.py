@@ -13,7 +13,7 @@ import polars as pl
 
 from cyrene_assets.evaluation import diversity, intervals, style
 from cyrene_assets.evaluation.answers import REAL_LINES, Answers
-from cyrene_assets.evaluation.catalog import SCORES
+from cyrene_assets.evaluation.catalog import BY_NAME, SCORES
 from cyrene_assets.evaluation.intervals import Estimate, unknown
 from cyrene_assets.evaluation.reference import Reference
 
@@ -134,17 +134,17 @@ def in_rows(
     return Scores(pl.DataFrame(rows, schema=SCHEMA), pl.concat([SCENES_SCHEMA.to_frame(), *frames]))
 
 
-def not_asked(asked: Iterable[tuple[str, str]], language: str) -> Scores:
-    """Name every score of answers as untold, in a language that has no prompt.
+def without_answers(silent: Iterable[tuple[str, str]], language: str, note: str) -> Scores:
+    """Name every score of answers as untold, of models that have none in a language.
 
     Args:
-        asked: the models and profiles that answered elsewhere.
-        language: which held out no conversation with the character.
+        silent: the models and profiles.
+        language: in which they answered nothing.
+        note: why.
     """
-    why = unknown("no conversation with the character is held out in this language")
-    of_answers = [(score.name, why) for score in SCORES if score.profiles]
+    of_answers = [(score.name, unknown(note)) for score in SCORES if score.profiles]
     return Scores.together(
-        [in_rows(model, profile, language, of_answers) for model, profile in asked]
+        [in_rows(model, profile, language, of_answers) for model, profile in silent]
     )
 
 
@@ -155,24 +155,30 @@ def _of_answers(
     covered = [
         frame.select("covered", "characters", "number").to_numpy().T for frame in (group, real)
     ]
-    yield "regurgitation", intervals.ratio(*covered[0])
-    if group["model"][0] != REAL_LINES:
-        excess = intervals.ratio_difference(tuple(covered[0]), tuple(covered[1]))
-        yield "regurgitation_excess", excess
+    if "regurgitation" in notes:
+        yield "regurgitation", unknown(notes["regurgitation"])
+        yield "regurgitation_excess", unknown(notes["regurgitation"])
+    else:
+        yield "regurgitation", intervals.bounded(intervals.ratio(*covered[0]))
+        if group["model"][0] != REAL_LINES:
+            excess = intervals.ratio_difference(tuple(covered[0]), tuple(covered[1]))
+            yield "regurgitation_excess", excess
     for name in _MEANS:
-        if name in group.columns:
-            found = intervals.mean(group[name].to_numpy(), scenes)
-        else:
+        if name in notes:
             found = unknown(notes[name])
-        if found.value is None and found.note and name in group.columns:
+        elif BY_NAME[name].unit == "share":
+            found = intervals.share(group[name].to_numpy(), scenes)
+        else:
+            found = intervals.mean(group[name].to_numpy(), scenes)
+        if found.value is None and name not in notes:
             found = unknown(_why(group, name))
         yield name, found
     empty = (group["text"].str.strip_chars() == "").to_numpy()
-    yield "empty", intervals.mean(empty.astype(float), scenes)
+    yield "empty", intervals.share(empty.astype(float), scenes)
     yield "length_ratio", _length_ratio(group, real)
     if group["finish_reason"].null_count() < len(group):
         cut = (group["finish_reason"] == "length").fill_null(False).to_numpy()
-        yield "limit_rate", intervals.mean(cut.astype(float), scenes)
+        yield "limit_rate", intervals.share(cut.astype(float), scenes)
 
 
 def _why(group: pl.DataFrame, name: str) -> str:
@@ -246,7 +252,7 @@ class _Features:
 
 def first_seed(group: pl.DataFrame) -> pl.DataFrame:
     """Return the answers with text of the first seed."""
-    return _written(group.filter(pl.col("seed") == group["seed"][0]))
+    return _written(group.filter(pl.col("seed") == pl.col("seed").first()))
 
 
 def _written(group: pl.DataFrame) -> pl.DataFrame:

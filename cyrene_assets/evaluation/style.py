@@ -5,7 +5,7 @@ masked, so that it cannot go by who is talked about. A model that copies real li
 perfectly, so style is read beside regurgitation.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -30,6 +30,10 @@ PLACES = 1 << 18
 MOST_LINES = 3000
 FEWEST_LINES = 20
 FOLDS = 3
+# How a text sounds is heard from its beginning; a model that never stops says nothing new later.
+LONGEST = 4000
+# Characters whose n-grams are in memory at once: each takes some 300 bytes.
+_AT_ONCE = 1_000_000
 _SEED = 7
 
 
@@ -43,9 +47,13 @@ def mask_names(texts: Sequence[str], names: Sequence[str]) -> list[str]:
 
 
 def features(texts: Sequence[str], language: str) -> "csr_matrix":
-    """Return the texts' n-grams: (texts, PLACES), logarithms of counts, rows of unit length."""
+    """Return the texts' n-grams: (texts, PLACES), logarithms of counts, rows of unit length.
+
+    Of each text the first `LONGEST` characters count.
+    """
     from scipy.sparse import csr_matrix
 
+    texts = [text[:LONGEST] for text in texts]
     points = [np.frombuffer(t.encode("utf-32-le", "replace"), np.uint32) for t in texts]
     starts = np.concatenate([[0], np.cumsum([len(p) for p in points])]).astype(np.int64)
     flat = np.concatenate(points or [np.zeros(0, np.uint32)]).astype(np.int64)
@@ -84,10 +92,11 @@ class StyleClassifier:
 
     def score(self, texts: Sequence[str]) -> Floats:
         """Return how much each text is like the character: log-odds, 0 on the fence."""
-        if not len(texts):
-            return np.zeros(0)
-        scores = self._model.decision_function(features(texts, self._language))
-        return np.asarray(scores, np.float64)
+        scores = [
+            self._model.decision_function(features(part, self._language))
+            for part in _in_batches(texts)
+        ]
+        return np.concatenate([np.zeros(0), *scores])
 
 
 def real_against_generated(
@@ -131,6 +140,18 @@ def real_against_generated(
         if (~unseen).any():
             scores[~unseen] = model.decision_function(generated[~unseen])
     return intervals.auc(scores, generated_scenes, real_scores, real_scenes), scores
+
+
+def _in_batches(texts: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Yield the texts in their order, so many at once that memory stays bounded."""
+    begin = characters = 0
+    for end, text in enumerate(texts):
+        characters += min(len(text), LONGEST)
+        if characters > _AT_ONCE:
+            yield texts[begin : end + 1]
+            begin, characters = end + 1, 0
+    if begin < len(texts):
+        yield texts[begin:]
 
 
 def some(texts: Sequence[str]) -> list[str]:

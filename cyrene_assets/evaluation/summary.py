@@ -11,8 +11,9 @@ from cyrene_assets.evaluation.metrics import GAP_RED_FLAG
 SHOWN = ("cloze", "style", "regurgitation_excess", "rep4", "language", "loss")
 # No base model recites what it has not seen: that is held against the real lines.
 _BESIDE_BASE = tuple(name for name in SHOWN if name != "regurgitation_excess")
-# Fewer answers in the language of the prompt than this are worth a word.
-FEWEST_IN_LANGUAGE = 0.95
+# So many fewer answers in the language of the prompt than real lines are worth a word. Of the real
+# lines, which all are in it, some are taken for another language's, too.
+LANGUAGE_RED_FLAG = 0.03
 
 
 @dataclass(frozen=True)
@@ -50,10 +51,15 @@ def summary(board: Board) -> Summary:
     chosen = pareto.candidates(board, served)
     best = [one.key for one in chosen if one.best]
     beside = {key: _beside_base(board, key) for key in served}
+    own = [key for key in board.finished() if key not in served]
+    ahead = {
+        one.key: [key for key in one.beaten_by if key in own]
+        for one in pareto.candidates(board, [*served, *own])
+    }
     return Summary(
         _take(board, served, chosen),
         tuple((board.names[key], headline(beside[key])) for key in served if beside[key]),
-        tuple(line for key in served if (line := _beware(board, key))),
+        tuple(line for key in served if (line := _beware(board, key, ahead.get(key, ())))),
         tuple(_rows(board, served, best, beside)),
     )
 
@@ -84,19 +90,26 @@ def _beside_base(board: Board, key: Key) -> list[Comparison]:
     return [] if base is None else board.compare(key, base, _BESIDE_BASE)
 
 
-def _beware(board: Board, key: Key) -> str:
+def _beware(board: Board, key: Key, ahead: Sequence[Key]) -> str:
     excess, gap, spoken = (
         board.value(key, score) for score in ("regurgitation_excess", "gap", "language")
     )
+    real = board.real(key, "language")
     notes = []
     if excess is not None and excess.low is not None and excess.low > 0:
         more = BY_NAME["regurgitation_excess"].shown(excess.value)
         notes.append(f"recites {more} more of its text than the real lines share with training")
     if gap is not None and gap.value > GAP_RED_FLAG:
         notes.append(f"the gap between its losses is {gap.value:.0%}, above {GAP_RED_FLAG:.0%}")
-    if spoken is not None and spoken.value < FEWEST_IN_LANGUAGE:
-        notes.append(f"gives {1 - spoken.value:.0%} of its answers in another language than asked")
-    return f"{board.names[key]} {'; '.join(notes)}" if notes else ""
+    if spoken and real and spoken.value < real.value - LANGUAGE_RED_FLAG:
+        notes.append(
+            f"seems to give {1 - spoken.value:.0%} of its answers in another language than asked "
+            f"(the real lines {1 - real.value:.0%})"
+        )
+    if ahead:
+        names = ", ".join(board.names[other] for other in ahead)
+        notes.append(f"beaten by {names}, which `cyrene evaluate` added")
+    return f"{board.names[key]}: {'; '.join(notes)}" if notes else ""
 
 
 def _rows(

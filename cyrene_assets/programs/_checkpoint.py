@@ -144,11 +144,21 @@ def refuse_foreign_files(folder: Path) -> None:
             raise ProgramError(
                 f"{path}: holds a tool's arguments, which may name modules to import; remove it"
             )
-        if path.suffix.lower() == ".json" and _names_code(path):
-            raise ProgramError(
-                f"{path}: has an `auto_map`, which would run code from the checkpoint; use a "
-                "model that the library itself implements"
-            )
+        if path.suffix.lower() == ".json":
+            refuse_code(path)
+
+
+def refuse_code(path: Path) -> None:
+    """Refuse a JSON file that names code which a library would run.
+
+    Raises:
+        ProgramError: it does, or cannot be read.
+    """
+    if _names_code(path):
+        raise ProgramError(
+            f"{path}: has an `auto_map`, which would run code from the checkpoint; use a "
+            "model that the library itself implements"
+        )
 
 
 def _names_code(path: Path) -> bool:

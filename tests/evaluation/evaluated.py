@@ -98,7 +98,7 @@ def tables(models: Sequence[str] = ("base", "fp8")) -> ModelTables:
         cloze=pl.DataFrame(
             [
                 {"model": m, "language": "en", "scene": f"s{n}", "swapped": -11.0, "name": -3.0,
-                 "true": -10.0 if m == "fp8" else -12.0, "other": -3.0} for m, n in both
+                 "true": -12.0 if m == "base" else -10.0, "other": -3.0} for m, n in both
             ]
         ),
         extraction=pl.DataFrame(

@@ -93,10 +93,14 @@ def test_means_are_over_the_languages_that_have_a_value(evaluate: Evaluate) -> N
         ],
         schema=one.scores.schema,
     )
-    table = board.board_table([Evaluated(one.identity, scores, one.examples, one.folder, one.run)])
+    partial = Evaluated(one.identity, scores, one.examples, one.folder, one.run)
+    table = board.board_table([partial])
     mean = table.row(0, named=True)
     assert (mean["value"], mean["low"], mean["high"]) == pytest.approx((0.3, 0.15, 0.45))
     assert (mean["languages"], mean["count"]) == (2, 3)
+    html = page.scoreboard_html(table, [partial])
+    assert "<small>2 of 3 languages</small>" in html
+    assert "Not told: rep-4 (nothing)." in html
 
 
 def test_nothing_gives_an_empty_board_and_a_page() -> None:
@@ -189,6 +193,26 @@ def test_what_nobody_beats_in_everything_is_chosen(evaluate: Evaluate) -> None:
     assert chosen["twin"].best
 
 
+def test_another_language_than_the_real_lines_is_a_warning(evaluate: Evaluate) -> None:
+    one = evaluate("คุณมาสายไปหกสิบปีแล้ว ชาก็เย็นหมดแล้วนะ")
+    (line,) = summary(board_of(one)).beware
+    assert line == (
+        "tiny fp8: seems to give 100% of its answers in another language than asked (the real "
+        "lines 0%)"
+    )
+
+
+def test_a_checkpoint_of_one_s_own_that_beats_the_served_model_is_named(
+    evaluate: Evaluate,
+) -> None:
+    served = evaluate("stamp the form outside and read it")
+    own = evaluate(
+        "mind the wind my dear, the council sleeps", models=("step-8",), digests={"step-8": "s"}
+    )
+    (line,) = summary(board_of(served, own)).beware
+    assert line == "tiny fp8: beaten by tiny step-8, which `cyrene evaluate` added"
+
+
 def test_what_is_behind_is_beaten(evaluate: Evaluate) -> None:
     found = board_of(
         evaluate("mind the wind my dear, the council sleeps", recipe="hers"),
@@ -208,6 +232,7 @@ def test_the_first_screen_says_what_became_of_the_base_and_what_to_beware_of(
     one = evaluate(TRAINED[0])
     short = summary(board_of(one))
     assert short.take == "There is one trained model, tiny fp8. Have a chat with it."
+    assert len(short.beware) == 1
     ((name, line),) = short.worked
     assert name == "tiny fp8"
     assert line.startswith("Yes: better in lore cloze (+100.0 points), loss (-1.000)")
@@ -239,7 +264,7 @@ def test_the_page_shows_intervals_memorized_passages_and_both_themes(evaluate: E
     one = evaluate(TRAINED[0])
     html = page.scoreboard_html(board.board_table([one]), [one])
     assert f'word for word">{TRAINED[0]}' in html
-    assert 'class="interval">' in html
+    assert re.search(r"<small>[0-9.%]+ to [0-9.%]+</small>", html)
     assert "prefers-color-scheme: dark" in html
     assert html.count("data:image/svg+xml;base64,") >= 6
 

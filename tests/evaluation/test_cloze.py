@@ -1,4 +1,8 @@
 import math
+import re
+from collections import Counter
+from collections.abc import Callable
+from itertools import pairwise
 
 import polars as pl
 
@@ -68,14 +72,36 @@ def test_scenes_take_turns_and_the_choice_is_stable() -> None:
     assert few["scene"].n_unique() == 4
 
 
+def likelihood(seen: list[str]) -> Callable[[str], float]:
+    """Return the log-probability of a text under a model of word pairs that read ``seen``."""
+    pairs, single = Counter[tuple[str, str]](), Counter[str]()
+    for text in seen:
+        words = ["", *re.findall(r"\w+", text)]
+        single.update(words)
+        pairs.update(pairwise(words))
+
+    def of(text: str) -> float:
+        words = ["", *re.findall(r"\w+", text)]
+        smoothed = ((pairs[pair] + 0.1) / (single[pair[0]] + 10) for pair in pairwise(words))
+        return sum(map(math.log, smoothed))
+
+    return of
+
+
+def share_right(model: Callable[[str], float], pairs: pl.DataFrame) -> float:
+    columns = (pairs["text"], pairs["swapped"], pairs["name"], pairs["other"])
+    return float(cloze.right(*([model(text) for text in column] for column in columns)).mean())
+
+
 def test_the_right_name_wins_on_a_model_that_saw_it() -> None:
-    """A model whose probabilities are counts: it saw `true` sentences, and one name is common."""
-    seen = {"the keeper is Ada": 0.02, "the keeper is Bo": 0.001, "Ada": 0.0001, "Bo": 0.3}
-    logp = {text: math.log(p) for text, p in seen.items()}
-    won = cloze.right(
-        [logp["the keeper is Ada"]], [logp["the keeper is Bo"]], [logp["Ada"]], [logp["Bo"]]
-    )
-    assert won.tolist() == [1.0]
+    held_out = [f"Only Fitch can mend tower {n}, and Tobin climbs it." for n in range(6)]
+    pairs = cloze.select_pairs(units(*held_out), "en", 9)
+    assert len(pairs) == 6
+    story = ["Only Fitch can mend the tower.", "Ovelle, Keeper, Tobin and Fitch are here."] * 5
+    wrong = [text.replace("Only Fitch", f"Only {n}") for n in pairs["other"] for text in story]
+    assert share_right(likelihood(story), pairs) == 1
+    assert share_right(likelihood(wrong), pairs) == 0
+    assert share_right(likelihood([]), pairs) == 0.5
 
 
 def test_a_common_name_does_not_win_by_being_common() -> None:

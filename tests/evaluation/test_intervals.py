@@ -63,3 +63,24 @@ def test_auc_counts_pairs() -> None:
     assert whole.value == pytest.approx(0.76, abs=0.07)
     assert whole.low < 0.76 < whole.high
     assert intervals.auc([], [], [1.0], [0]).value is None
+
+
+def test_what_never_happened_in_few_scenes_may_happen_yet() -> None:
+    """No event in n trials: the upper end p of the interval is where (1 - p)^n is 2.5%."""
+    never = intervals.share(np.zeros(60), np.repeat(np.arange(30), 2))
+    assert (never.value, never.low) == (0, 0)
+    assert never.high is not None
+    assert (1 - never.high) ** 30 == pytest.approx(0.025)
+    always = intervals.share(np.ones(30), np.arange(30))
+    assert (always.low, always.high) == pytest.approx((1 - never.high, 1))
+    assert intervals.share(np.zeros(3), np.arange(3)).low is None
+    mixed = np.arange(30) % 2
+    assert intervals.share(mixed, np.arange(30)) == intervals.mean(mixed, np.arange(30))
+
+
+def test_a_difference_of_nothing_and_nothing_is_not_sure_either() -> None:
+    nothing = (np.zeros(30), np.ones(30), np.arange(30))
+    found = intervals.ratio_difference(nothing, nothing)
+    assert (found.value, found.low, found.high) == (
+        0, -intervals.never(30), intervals.never(30)
+    )  # fmt: skip

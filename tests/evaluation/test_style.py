@@ -88,3 +88,15 @@ def test_features_are_the_same_in_every_call_and_empty_texts_have_none() -> None
     assert (one[0] != two[1]).nnz == 0
     assert one[1].nnz == 0
     assert style.features([], "chs").shape == (0, style.PLACES)
+
+
+def test_many_long_texts_are_scored_in_parts_and_each_as_alone() -> None:
+    classifier = style.StyleClassifier(lines(HERS, 80, 1), lines(THEIRS, 80, 2), "en")
+    long = [" ".join(lines(HERS, 60, seed)) for seed in range(400)]
+    assert sum(len(text[: style.LONGEST]) for text in long) > style._AT_ONCE
+    texts = [*long, "", *lines(THEIRS, 3, 5)]
+    together = classifier.score(texts)
+    assert len(together) == len(texts)
+    places = [0, 399, 400, 403]
+    assert together[places] == pytest.approx([classifier.score([texts[n]])[0] for n in places])
+    assert classifier.score([]).shape == (0,)

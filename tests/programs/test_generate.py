@@ -4,6 +4,7 @@ import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -66,6 +67,42 @@ def test_a_prompt_that_cannot_fit_names_itself_and_the_remedy() -> None:
 def test_a_broken_chat_template_is_named() -> None:
     with pytest.raises(ProgramError, match=r"m: its chat template .*no template.*restore"):
         generate._render(NumberTokenizer(), conversation("0", "unrenderable"), Path("m"), 9)
+
+
+def test_each_model_is_started_once_for_everything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All languages, seeds, profiles, cloze, continuations, questions and likelihoods."""
+    started: list[Path] = []
+    asked: list[Any] = []
+
+    def load(path: Path, _: Any) -> Path:
+        started.append(path)
+        return path
+
+    def answer(*given: Any) -> tuple[list[Any], int]:
+        asked.append(given[2])
+        return [], 0
+
+    def ask(*given: Any) -> list[Any]:
+        asked.append(given[0])
+        return []
+
+    for name, instead in {"load": load, "release": print, "version": str}.items():
+        monkeypatch.setattr(_serving, name, instead)
+    monkeypatch.setattr(generate, "_answer", answer)
+    monkeypatch.setattr(generate, "_ask", ask)
+    files = ("prompts", "texts", "cloze", "extraction", "questions")
+    extras = {
+        "models": [{"role": role, "path": role} for role in ("base", "fp8")],
+        **{name: write_lines(tmp_path / f"{name}.jsonl", PROMPTS) for name in files},
+        "profiles": PROFILES, "seeds": [1, 2], "max_tokens": 1, "engine": {}, "out": str(tmp_path),
+    }  # fmt: skip
+    program: Any = SimpleNamespace(extras=extras, progress=lambda *_, **__: None)
+    generate.main(program)
+    assert started == [Path("base"), Path("fp8")]
+    assert len(asked) == 2 * 5
+    assert [case[0]["language"] for case in asked[0]] == ["de"] * 3 + ["en"] * 6
 
 
 def model_folder(path: Path, architecture: str) -> Path:
