@@ -149,9 +149,7 @@ def jobs_at_a_time(environment: Mapping[str, str]) -> int:
     """
     if given := environment.get("MAX_JOBS"):
         if not given.isdecimal() or int(given) < 1:
-            raise UserError(
-                f"MAX_JOBS={given}: give how many files to compile at a time, from 1"
-            )
+            raise UserError(f"MAX_JOBS={given}: give how many files to compile at a time, from 1")
         return int(given)
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return max(1, min(os.cpu_count() or 1, memory // _JOB_BYTES))
