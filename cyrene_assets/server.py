@@ -31,6 +31,8 @@ _POLL_SECONDS = 0.3
 _START_SECONDS = 1800.0
 _TAIL_LINES = 4
 _ERROR = re.compile(r"\b\w+(?:Error|Exception): ")
+# Log lines that quote an error in passing.
+_NO_CAUSE = re.compile(r"\b(?:DEBUG|INFO|WARNING)\b")
 
 
 @dataclass(frozen=True)
@@ -209,7 +211,7 @@ def _explained(status: int, log: Path) -> BuildError:
     if status == -signal.SIGKILL:
         end += " (the system kills what takes more memory than there is)"
     # vLLM ends with a general remark; the cause is the first error of its log.
-    causes = [line for line in lines if _ERROR.search(line)]
+    causes = [line for line in lines if _ERROR.search(line) and not _NO_CAUSE.search(line)]
     said = [*causes[:1], *[line for line in lines if line.strip()][-_TAIL_LINES:]]
     shown = "".join(f"\n  | {line[:300]}" for line in said)
     return BuildError(f"the server {end}; its last lines:{shown}\n  log: {log}")

@@ -9,6 +9,7 @@ from hostile import PAYLOADS
 
 from cyrene_assets.chat import Conversation
 from cyrene_assets.commands import chat as module
+from cyrene_assets.commands.serve import _loading
 from cyrene_assets.errors import BuildError
 from cyrene_assets.plain import plain
 from cyrene_assets.recipe import load_recipe
@@ -111,3 +112,9 @@ def test_a_program_is_told_by_the_exit_status(talk: module._Talk, answers: Answe
     answers([BuildError("the server was killed")])
     with pytest.raises(BuildError, match="was killed"):
         module._converse(talk, ["Hello.", "Again."], interactive=False)
+
+
+def test_a_long_start_is_explained() -> None:
+    # In a console's markup the size would be taken for a style.
+    assert _loading("fp8_model[tiny]", 8) == "loading fp8_model\\[tiny]  8 s"
+    assert _loading("fp8_model[tiny]", 100).endswith("compiles and tunes kernels for minutes)")

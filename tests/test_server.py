@@ -20,6 +20,7 @@ if "--die" in sys.argv:
     print("ValueError: To serve at least one request, 9 GiB KV cache is needed")
     sys.exit("RuntimeError: Engine core initialization failed")
 if "--fail" in sys.argv:
+    print("(APIServer pid=7) WARNING 11-22 12:51:42 [x.py:1] this can lead to OSError: [Errno 24]")
     print("KeyError: 'the cause'")
     print("see above")
     sys.exit(3)

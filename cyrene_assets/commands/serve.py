@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
+from rich.markup import escape
 
 from cyrene_assets.character import MODEL_ASSETS, Character, find_character
 from cyrene_assets.commands._common import Command, definitions, json_option, opened, size_option
@@ -15,6 +16,8 @@ from cyrene_assets.project import Project
 
 if TYPE_CHECKING:
     from cyrene_assets.hosting import Hosted
+
+_LONG_SECONDS = 90.0
 
 
 def model_options(command: Command) -> Command:
@@ -45,8 +48,14 @@ def chosen_character(
 @contextmanager
 def starting(what: str) -> Iterator[Callable[[float], None]]:
     """Show on standard error that a server is loading, and for how long."""
-    with Console(stderr=True).status(f"loading {what}") as status:
-        yield lambda seconds: status.update(f"loading {what}  {seconds:.0f} s")
+    with Console(stderr=True).status(_loading(what, 0)) as status:
+        yield lambda seconds: status.update(_loading(what, seconds))
+
+
+def _loading(what: str, seconds: float) -> str:
+    """Return what is shown of a start; a long one is explained."""
+    why = " (the first start on a GPU compiles and tunes kernels for minutes)"
+    return f"loading {escape(what)}  {seconds:.0f} s{why if seconds > _LONG_SECONDS else ''}"
 
 
 @click.command()
