@@ -6,6 +6,7 @@ UV_VERSION := 0.13.9
 AUDIT = $(BIN)/uv tool run --quiet pip-audit==2.10.1
 LICENCES = $(BIN)/uv tool run --quiet pip-licenses==5.5.5
 FAST_TESTS = $(BIN)/pytest -q -n auto -m "not slow and not gpu"
+SCALE ?= 1
 export CYRENE_HOME ?= $(CURDIR)/.cyrene
 # uv links packages from its cache where it can, and copies in silence where it cannot.
 export UV_LINK_MODE ?= hardlink
@@ -62,8 +63,8 @@ test: envs ## Every test but those that need a GPU, the end-to-end build with th
 	$(FAST_TESTS)
 	$(BIN)/pytest -q -n 2 --dist loadscope --no-loadscope-reorder -m "slow and not gpu"
 
-torture: envs ## Kill, fill, damage and crowd builds for hours; every result is added to torture.jsonl
-	PYTHONPATH=tests $(BIN)/python -m torture full --folder $${TMPDIR:-/tmp}/cyrene-torture --results torture.jsonl
+torture: envs ## Kill, fill and crowd builds for hours (SCALE=0.05: for minutes); results go to torture.jsonl
+	PYTHONPATH=tests $(BIN)/python -m torture full --scale $(SCALE) --folder $${TMPDIR:-/tmp}/cyrene-torture --results torture.jsonl
 
 audit: $(VENV)/.installed ## Look the pinned packages up among known vulnerabilities (asks the network)
 	@failed=0; for lock in cyrene_assets/locks/*.txt; do \

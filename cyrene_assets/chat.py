@@ -178,10 +178,3 @@ def answer(client: "openai.OpenAI", model: str, conversation: Conversation) -> I
 
 def _wrong_key(url: str) -> UserError:
     return UserError(f"the server at {url} wants a key: set {KEY_VARIABLE} to the one it has")
-
-
-def printable(text: str) -> str:
-    """Return a text without what would steer the terminal."""
-    return "".join(
-        c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text
-    )

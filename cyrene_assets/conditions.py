@@ -197,7 +197,7 @@ _RENEWED = (
         dg.AutomationCondition.any_checks_match(
             dg.AutomationCondition.check_failed(), blocking_only=True
         )
-    )
+    ).with_label("a blocking check before it failed")
     & Quiet()
 )
 

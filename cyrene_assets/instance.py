@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
+from filelock import FileLock
 from sqlalchemy.exc import OperationalError
 
 from cyrene_assets.disk import disk_errors
@@ -30,9 +31,14 @@ concurrency:
   runs:
     max_concurrent_runs: 4
 
-# Runs of different languages start side by side, and soon: a changed corpus takes one for each.
+# Runs of different languages are asked for and start side by side, and soon: a changed corpus takes
+# one for each.
+sensors:
+  use_threads: true
+  num_workers: 2
+  num_submit_workers: 4
 run_queue:
-  dequeue_interval_seconds: 1
+  dequeue_interval_seconds: 2
   dequeue_use_threads: true
   dequeue_num_workers: 4
 
@@ -117,7 +123,9 @@ def refuse_other_home() -> None:
 
 @contextmanager
 def open_instance(project: Project) -> Iterator[dg.DagsterInstance]:
-    """Open the project's instance.
+    """Open the project's instance; the first to open it makes its databases, and alone.
+
+    Two that make them at once leave databases that nobody can open any more.
 
     Raises:
         UserError: its ``dagster.yaml`` is not valid, or its database cannot be written to.
@@ -129,11 +137,15 @@ def open_instance(project: Project) -> Iterator[dg.DagsterInstance]:
         raise UserError(f"{config}: holds no keys and values: mend it, or remove it to begin anew")
     os.environ["DAGSTER_HOME"] = str(project.dagster_home)
     os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "1")
+    with disk_errors(project.work):
+        project.work.mkdir(parents=True, exist_ok=True)
+        turn = FileLock(project.work / "instance.lock").acquire()
     with _database_errors(project.dagster_home):
-        try:
-            instance = dg.DagsterInstance.get()
-        except dg.DagsterInvalidConfigError as error:
-            raise UserError(f"{config}: {error}") from error
+        with turn:
+            try:
+                instance = dg.DagsterInstance.get()
+            except dg.DagsterInvalidConfigError as error:
+                raise UserError(f"{config}: {error}") from error
         with instance:
             yield instance
 

@@ -2,9 +2,9 @@
 
 The peak is at the loss: weights, gradients, both moments, every activation that is kept, liger's
 gradient of the embedding and one chunk of logits. Evaluation keeps no logits
-(``programs._kernels``) and stays below. Constants were fitted to four trainings of Qwen3.5-4B on
-an NVIDIA H200 (``benchmarks/gpu/results``): 1, 2 and 4 packs of 5,120 tokens at a time without
-gradient checkpointing, and one with it.
+(``programs._kernels``) and stays below. Constants were fitted to trainings of Qwen3.5-4B on an
+NVIDIA H200 (``benchmarks/gpu/results``): 1, 2 and 4 packs of 5,120 tokens at a time without
+gradient checkpointing, one with it, and 1 and 2 packs at a time with float32 masters.
 """
 
 import math
@@ -16,9 +16,10 @@ from cyrene_assets.hardware import GIB, Hardware
 if TYPE_CHECKING:
     from cyrene_assets.recipe import Stage
 
-# Bytes of kept activations per token, layer and hidden unit: all of them (an adapter's matrices
-# keep their inputs in float32 besides), or a layer's input alone.
-_ACTIVATION_BYTES, _ADAPTER_BYTES = 53.6, 72.0
+# Bytes of kept activations per token, layer and hidden unit: all of them (beside an adapter what
+# its dropout leaves of each matrix's input; beside float32 weights the sums between layers are
+# float32), or a layer's input alone.
+_ACTIVATION_BYTES, _ADAPTER_BYTES, _MASTERS_ACTIVATION_BYTES = 53.6, 72.0, 67.6
 _CHECKPOINT_BYTES = 2.4
 # Weights, gradients and two moments in bfloat16; with float32 masters all of them in float32, and
 # the bfloat16 copies that autocast keeps of the weights. Of a frozen model the weights alone.
@@ -82,9 +83,11 @@ def training_memory(
         states += 4 if masters else 2
     tokens = stage.sequence_length * micro_batch
     kept = _ACTIVATION_BYTES if full else _ADAPTER_BYTES
+    if masters:
+        kept = _MASTERS_ACTIVATION_BYTES
     if checkpointing:
         kept = _CHECKPOINT_BYTES
-    embedding = shape.vocabulary * shape.hidden_size * _LOGIT_BYTES if full else 0
+    embedding = shape.vocabulary * shape.hidden_size * (4 if masters else 2) if full else 0
     logits = loss_chunk(tokens, shape) * shape.vocabulary * _LOGIT_BYTES
     activations = tokens * shape.layers * shape.hidden_size * kept
     return round(shape.parameters * states + embedding + logits + activations) + _OVERHEAD

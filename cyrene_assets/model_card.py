@@ -98,10 +98,14 @@ def render_card(values: Mapping[str, Any]) -> str:
     """Return the card as Markdown."""
     import jinja2
 
-    # Markdown: what is escaped are the cells of tables, where they are made.
+    from cyrene_assets.corpus.stats import escape_markdown
+
+    # Markdown, not HTML: names are escaped by `text`, tables where they are made.
     environment = jinja2.Environment(  # noqa: S701
         trim_blocks=True, undefined=jinja2.StrictUndefined, keep_trailing_newline=True
     )
+    # JSON's strings are YAML's: `no` stays a language.
+    environment.filters |= {"text": escape_markdown, "quoted": json.dumps}
     return environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(values)
 
 

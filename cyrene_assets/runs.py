@@ -15,7 +15,8 @@ from sqlalchemy import Select, delete, func, select
 from cyrene_assets.processes import exists, is_dead, owner
 from cyrene_assets.project import Project
 
-OWNER_TAG = "cyrene/owner"
+# Tags that begin like this are not shown beside every run in the UI.
+OWNER_TAG = ".dagster/cyrene_owner"
 UNFINISHED = [
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTING,

@@ -29,6 +29,9 @@ SERVE_ENV: dict[str, str] = {
     "VLLM_LOGGING_LEVEL": "WARNING",
     # DeepGEMM compiles its kernels for minutes at the first start, and gains nothing at this size.
     "VLLM_USE_DEEP_GEMM": "0",
+    # FlashInfer's sampler is compiled at the first start: for two minutes, and where the machine
+    # has no nvcc vLLM dies of it (vllm#49497). vLLM's own is there.
+    "VLLM_USE_FLASHINFER_SAMPLER": "0",
     # OpenMP threads that spin while they wait make a busy CPU several times slower.
     "OMP_WAIT_POLICY": "PASSIVE",
     "TOKENIZERS_PARALLELISM": "false",

@@ -33,7 +33,7 @@ def runs_at_work(instance: dg.DagsterInstance, *, queued: bool = True) -> dict[K
             if event is None or event.asset_key is None:
                 continue
             key = (event.asset_key.to_user_string(), event.partition)
-            if event.event_type is dg.DagsterEventType.ASSET_MATERIALIZATION:
+            if event.event_type is _MADE:
                 done.add(key)
             found[key] = run.run_id
         for key in done:
@@ -41,15 +41,14 @@ def runs_at_work(instance: dg.DagsterInstance, *, queued: bool = True) -> dict[K
     return found
 
 
-_PLANNED_AND_MADE = {
-    dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED,
-    dg.DagsterEventType.ASSET_MATERIALIZATION,
-}
+_MADE = dg.DagsterEventType.ASSET_MATERIALIZATION
+_PLANNED_AND_MADE = {dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED, _MADE}
 
 
 # What was read last of each artifact of each instance, by the number of its event: the daemon asks
 # every few seconds, and hardly anything is new.
 _READ: dict[tuple[Path, str, str], tuple[int, Record | None]] = {}
+_SEEN: dict[tuple[Path, str, str], tuple[int, Observed | None]] = {}
 
 
 @dataclass(frozen=True)
@@ -78,8 +77,7 @@ class Situation:
         self.instance = instance
         self._observed = observed
         self._records: dict[Key, Record | None] = {}
-        self._events: dict[str, Mapping[str, int]] = {}
-        self._seen: dict[Key, Observed | None] = {}
+        self._events: dict[tuple[str, dg.DagsterEventType], Mapping[str, int]] = {}
 
     @cached_property
     def at_work(self) -> Mapping[Key, str]:
@@ -96,7 +94,7 @@ class Situation:
     def _read(self, asset: str, partition: str | None) -> Record | None:
         if partition is None:
             return lineages.latest(self.instance, asset, None)
-        event = self._latest_events(asset).get(partition)
+        event = self._latest_events(asset, _MADE).get(partition)
         if event is None:
             return None
         key = self.project.dagster_home, asset, partition
@@ -106,13 +104,13 @@ class Situation:
             _READ[key] = event, record
         return record
 
-    def _latest_events(self, asset: str) -> Mapping[str, int]:
-        """Return the number of the latest materialization of each partition, in one query."""
-        if asset not in self._events:
-            self._events[asset] = self.instance.get_latest_storage_id_by_partition(
-                dg.AssetKey(asset), dg.DagsterEventType.ASSET_MATERIALIZATION
+    def _latest_events(self, asset: str, kind: dg.DagsterEventType) -> Mapping[str, int]:
+        """Return the number of the latest such event of each partition, in one query."""
+        if (asset, kind) not in self._events:
+            self._events[asset, kind] = self.instance.get_latest_storage_id_by_partition(
+                dg.AssetKey(asset), kind
             )
-        return self._events[asset]
+        return self._events[asset, kind]
 
     def external(self, spec: ArtifactSpec, partition: str | None) -> External:
         """Return what ``spec`` reads from outside the store.
@@ -139,10 +137,17 @@ class Situation:
         return External(inputs, files)
 
     def _last_seen(self, asset: str, partition: str | None) -> Observed | None:
-        key = asset, partition
-        if key not in self._seen:
-            self._seen[key] = observations.latest(self.instance, asset, partition)
-        return self._seen[key]
+        if partition is None:
+            return observations.latest(self.instance, asset, None)
+        event = self._latest_events(asset, dg.DagsterEventType.ASSET_OBSERVATION).get(partition)
+        if event is None:
+            return None
+        key = self.project.dagster_home, asset, partition
+        known, seen = _SEEN.get(key, (None, None))
+        if known != event:
+            seen = observations.latest(self.instance, asset, partition)
+            _SEEN[key] = event, seen
+        return seen
 
     def changes(self, record: Record, wanted: Lineage, external: External) -> list[Change]:
         """Return why ``record`` is not of the ``wanted`` lineage, file by file where known."""

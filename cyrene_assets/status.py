@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cyrene_assets import planner
 from cyrene_assets.artifact_spec import SPECS
+from cyrene_assets.attempts import in_vain
 from cyrene_assets.console import duration
 from cyrene_assets.console import size as shown_size
 from cyrene_assets.console import table as make_table
@@ -200,12 +201,13 @@ def examine(situation: Situation, now: datetime) -> Status:
         if step.reason is None:
             continue
         cost = estimates[step.name]
-        renewal = SPECS[step.asset].renewal
+        spec, run = SPECS[step.asset], found.on_its_way.get(key)
+        vain = in_vain(situation, spec, step.partition) if step.need and not run else None
         items.append(
             Item(
                 step,
-                rebuild.described(renewal, now),
-                found.on_its_way.get(key),
+                vain or rebuild.described(spec.renewal, now),
+                run,
                 cost.seconds,
                 cost.bytes,
             )

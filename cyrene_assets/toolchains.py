@@ -9,7 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -138,8 +138,8 @@ def install(toolchain: Toolchain, home: Path, report: Callable[[str], None]) -> 
     report(f"{toolchain.name}: installing {len(wanted.splitlines())} packages into {folder}")
     with disk_errors(home):
         folder.parent.mkdir(parents=True, exist_ok=True)
-    uv("venv", "--quiet", "--clear", "--python", sys.executable, str(folder))
-    uv(
+    _uv("venv", "--quiet", "--clear", "--python", sys.executable, str(folder))
+    _uv(
         *("pip", "install", "--quiet", "--compile-bytecode", "--no-deps"),
         *("--python", str(python), "-r", str(lock)),
     )
@@ -148,22 +148,11 @@ def install(toolchain: Toolchain, home: Path, report: Callable[[str], None]) -> 
     return python
 
 
-def uv(*arguments: str, environment: Mapping[str, str] | None = None) -> None:
-    """Run uv, with ``environment`` beside this process's own.
-
-    Raises:
-        BuildError: it failed; the message ends with its own words.
-    """
+def _uv(*arguments: str) -> None:
     from uv import find_uv_bin
 
     command = [find_uv_bin(), *arguments]
-    result = subprocess.run(
-        command,
-        env={**os.environ, **(environment or {})},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode != 0:
         raise BuildError(f"uv {' '.join(arguments[:2])} failed: {result.stderr.strip()[-1500:]}")
 

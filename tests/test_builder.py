@@ -11,6 +11,7 @@ from ticks import Ticks
 from cyrene_assets import builder
 from cyrene_assets.errors import BuildError, UserError
 from cyrene_assets.processes import owner
+from cyrene_assets.runs import OWNER_TAG
 from cyrene_assets.situation import Key
 
 _HOLD = (
@@ -29,7 +30,7 @@ def test_runs_show_in_the_instance_with_their_owner(sandbox: Sandbox) -> None:
     (run,) = sandbox.instance.get_runs(limit=1)
     assert run.status is dg.DagsterRunStatus.SUCCESS
     assert run.tags["dagster/partition"] == "xq7"
-    assert run.tags["cyrene/owner"] == owner()
+    assert run.tags[OWNER_TAG] == owner()
     assert run.asset_selection == {dg.AssetKey("sft_chat")}
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from json_server import JsonHandler
 
-from cyrene_assets.chat import Conversation, answer, connect, printable
+from cyrene_assets.chat import Conversation, answer, connect
 from cyrene_assets.errors import BuildError, UserError
 from cyrene_assets.recipe import load_recipe
 from cyrene_assets.server import free_port
@@ -101,13 +101,6 @@ def test_a_transcript_is_saved_once(talk: Conversation, tmp_path: Path) -> None:
 def test_no_server_is_one_message() -> None:
     with pytest.raises(UserError, match="no OpenAI-compatible server answers at http://127"):
         connect(f"http://127.0.0.1:{free_port()}/v1", None)
-
-
-def test_what_a_model_says_does_not_steer_the_terminal() -> None:
-    assert (
-        printable("a\n\tb\x1b[2J\x07é灯")
-        == "a\n\tb\N{REPLACEMENT CHARACTER}[2J\N{REPLACEMENT CHARACTER}é灯"
-    )
 
 
 class Broken(JsonHandler, BaseHTTPRequestHandler):

@@ -4,6 +4,7 @@ from typing import Any
 
 import jinja2
 import pytest
+from hostile import PAYLOADS
 from jinja2 import meta, sandbox
 
 from cyrene_assets.chat_template import character_template, own_template
@@ -51,6 +52,12 @@ def test_a_request_without_a_system_message_gets_the_character_s(
 def test_a_request_with_a_system_message_keeps_it(template: str) -> None:
     own = {"role": "system", "content": "Be brief."}
     assert render(template, [own, HELLO], language="jp") == "[system|Be brief.][user|Hello.]"
+
+
+def test_a_prompt_is_text_whatever_it_says() -> None:
+    for payload in PAYLOADS:
+        shown = render(character_template(ORIGINAL, {"en": payload}, "en"), [HELLO])
+        assert shown == f"[system|{payload}][user|Hello.]"
 
 
 def test_thinking_is_off_unless_asked_for(template: str) -> None:

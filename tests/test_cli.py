@@ -23,6 +23,7 @@ from cyrene_assets.cli import main
 from cyrene_assets.commands import _common as common
 from cyrene_assets.commands import build as build_commands
 from cyrene_assets.commands import manage as manage_commands
+from cyrene_assets.hardware import Hardware
 from cyrene_assets.instance import open_instance, prepare
 from cyrene_assets.project import Project, ProjectFile
 
@@ -116,8 +117,14 @@ def test_examples_in_help_texts_stay_as_they_are_written() -> None:
         text = command.get_help(click.Context(command, info_name=name))
         assert "\\b" not in text
         assert "\b" not in text
-    serve = main.commands["serve"]
-    assert "\n  cyrene serve --size 4B\n" in serve.get_help(click.Context(serve))
+    toolchain = main.commands["toolchain"]
+    assert isinstance(toolchain, click.Group)
+    for command, example in (
+        (main.commands["serve"], "cyrene serve --size 4B"),
+        (toolchain.commands["kernels"], "cyrene toolchain kernels"),
+    ):
+        lines = command.get_help(click.Context(command)).splitlines()
+        assert example in map(str.strip, lines)
 
 
 def test_every_server_listens_on_loopback_unless_told_otherwise() -> None:
@@ -251,6 +258,28 @@ def test_a_toolchain_that_is_not_installed_is_known_before_the_work(inside: Insi
     assert_nothing_made(inside.home)
     done = inside.run("build", CYRENE_TRAIN_PYTHON="/not/there/python")
     assert_ends_with(done, 2, "CYRENE_TRAIN_PYTHON=/not/there/python has no interpreter")
+    done = inside.run("toolchain", "kernels")
+    assert_ends_with(done, 2, "the 'train' toolchain is not installed")
+
+
+def test_kernels_are_built_where_there_is_a_gpu(
+    inside: Inside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Hardware, "detect", Hardware)
+    done = inside.run("toolchain", "kernels", CYRENE_TRAIN_PYTHON=sys.executable)
+    assert_ends_with(done, 2, "no NVIDIA GPU is here")
+
+
+def test_bad_input_that_a_program_finds_ends_as_all_bad_input_does(inside: Inside) -> None:
+    folder = inside.home.parent / "mine"
+    folder.mkdir()
+    (folder / "config.json").write_text('{"model_type": "llama"}')
+    with (inside.home / "project.yaml").open("a") as file:
+        file.write(f"base_models: {{4B: {{path: {folder}}}}}\n")
+    arguments = ("build", "--size", "4B", "--to", "base_model")
+    done = inside.run(*arguments, CYRENE_TRAIN_PYTHON=sys.executable)
+    assert_ends_with(done, 2, f"{folder}/config.json: model_type is 'llama'", "only qwen3_5")
+    assert_nothing_made(inside.home)
 
 
 @pytest.mark.parametrize("command", [["init"], ["build", "--to", "raw_dialog"], ["artifacts"]])

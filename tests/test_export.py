@@ -1,4 +1,5 @@
 import json
+import re
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -7,6 +8,8 @@ from typing import Any
 
 import polars as pl
 import pytest
+import yaml
+from hostile import PAYLOADS
 from json_server import JsonHandler
 
 from cyrene_assets import hub
@@ -14,6 +17,8 @@ from cyrene_assets.character import Character
 from cyrene_assets.errors import BuildError, UserError
 from cyrene_assets.evaluation import fidelity
 from cyrene_assets.export import export, is_exported
+from cyrene_assets.model_card import card_values, render_card
+from cyrene_assets.plain import plain
 from cyrene_assets.project import Project
 from cyrene_assets.server import free_port
 from cyrene_assets.store import Artifact
@@ -114,10 +119,36 @@ def test_a_folder_is_written_whole(character: Character, tmp_path: Path) -> None
     assert sorted(p.name for p in tmp_path.iterdir()) == ["home", "out", "scoreboard.png"]
 
 
+def test_names_on_the_card_are_text(character: Character) -> None:
+    """Whatever a corpus or a recipe calls things, the card has the lines and markup it always has.
+
+    As a test of the test: the same names unescaped are found.
+    """
+    values = card_values(character, "en", "adopted", None) | {"scores_plot": None}
+    wanted = render_card(values).splitlines()
+    for payload in PAYLOADS:
+        recipe = {"name": payload, "description": payload}
+        named = {"title": payload, "character": payload, "recipe": recipe, "tools": payload}
+        named["corpus"] = {**values["corpus"], "name": payload, "license": payload}
+        lines = render_card(values | named).splitlines()
+        assert len(lines) == len(wanted), payload
+        assert yaml.safe_load("\n".join(lines[1 : lines.index("---", 1)]))["license"] == "other"
+        changed = [line for line, plain in zip(lines, wanted, strict=True) if line != plain]
+        assert len(changed) >= 6, payload
+        assert [line for line in changed if _has_markup(line)] == []
+    assert sum(map(_has_markup, PAYLOADS)) > len(PAYLOADS) / 2
+
+
+def _has_markup(line: str) -> bool:
+    """Return whether a line has HTML, links, code, formulas or what a terminal obeys."""
+    unescaped = re.sub(r"\\[\\`*_{}\[\]()#|~!$^=@]", "", line.removeprefix("# "))
+    return bool(re.search(r"[<>`\[\]$]|://", unescaped)) or line != plain(line)
+
+
 def test_the_card_says_what_it_is(character: Character, tmp_path: Path) -> None:
     card = (write(character, tmp_path / "out") / "README.md").read_text(encoding="utf-8")
     for said in (
-        "base_model: Org/Base\nbase_model_relation: quantized\n",
+        'base_model: "Org/Base"\nbase_model_relation: quantized\n',
         "- compressed-tensors\n",
         f"commit `{'a' * 40}`",
         "4,200,000,000",
@@ -137,7 +168,7 @@ def test_the_card_says_what_it_is(character: Character, tmp_path: Path) -> None:
     ):
         assert said in card, said
     # A made-up language's code is none that a hub knows.
-    assert "language:\n- en\ntags:" in card
+    assert 'language:\n- "en"\ntags:' in card
     # The corpus is counted, not quoted.
     assert "Who mended the clock" not in card
     assert "scoreboard.png" not in card

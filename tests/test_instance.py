@@ -1,8 +1,10 @@
 import os
 from pathlib import Path
 
+import dagster as dg
 import pytest
 import yaml
+from filelock import FileLock, Timeout
 
 from cyrene_assets.errors import UserError
 from cyrene_assets.instance import open_instance, prepare
@@ -87,6 +89,26 @@ def test_opens_the_projects_own_instance(project: Project, root: Path) -> None:
         assert not instance.is_ephemeral
         assert instance.get_concurrency_config().pool_config.default_pool_limit == 1
     assert os.environ["DAGSTER_HOME"] == str(project.dagster_home)
+
+
+def test_one_process_at_a_time_makes_the_databases(
+    project: Project, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare(project, root)
+    lock = project.work / "instance.lock"
+    get, held = dg.DagsterInstance.get, []
+
+    def watched() -> dg.DagsterInstance:
+        with pytest.raises(Timeout):
+            FileLock(lock, timeout=0).acquire()
+        held.append(True)
+        return get()
+
+    monkeypatch.setattr(dg.DagsterInstance, "get", watched)
+    with open_instance(project):
+        # Whoever works on it keeps nobody from opening it.
+        FileLock(lock, timeout=0).acquire().lock.release()
+    assert held == [True]
 
 
 def test_the_gpu_pool_takes_one_step_at_a_time(project: Project, root: Path) -> None:

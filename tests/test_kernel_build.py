@@ -1,10 +1,13 @@
+import io
 import subprocess
+import tarfile
 from pathlib import Path
 
 import pytest
+from uv import find_uv_bin
 
 from cyrene_assets import kernel_build, toolchains
-from cyrene_assets.errors import UserError
+from cyrene_assets.errors import BuildError, UserError
 from cyrene_assets.hardware import GIB, Gpu, Hardware
 from cyrene_assets.kernels import BUILT
 
@@ -24,27 +27,36 @@ def script(path: Path, body: str) -> Path:
     ("gpus", "archs"),
     [((H200,), "90"), ((RTX_5090,), "120"), ((RTX_3090,), "80"), ((RTX_3090, H200, H200), "80;90")],
 )
-def test_the_gpus_at_hand_are_built_for(gpus: tuple[Gpu, ...], archs: str) -> None:
+def test_the_gpus_at_hand_are_built_for(gpus: tuple[Gpu, ...], archs: str, tmp_path: Path) -> None:
     found = kernel_build.build_environment(
-        Hardware(gpus), Path("/cuda/bin/nvcc"), Path("/tmp/g++"), 7
+        Hardware(gpus), Path("/cuda/bin/nvcc"), Path("/usr/bin/c++"), tmp_path, 7
     )
     assert found["FLASH_ATTN_CUDA_ARCHS"] == archs
     assert found["CUDA_HOME"] == "/cuda"
     assert found["MAX_JOBS"] == "7"
     # Nothing that somebody else has built is fetched in place of building it.
     assert found["FLASH_ATTENTION_FORCE_BUILD"] == found["CAUSAL_CONV1D_FORCE_BUILD"] == "TRUE"
+    # torch looks for this name.
+    assert found["CXX"].endswith("/g++")
 
 
-def test_the_standard_is_the_compilers_last_word(tmp_path: Path) -> None:
-    real = script(tmp_path / "a folder" / "c++", 'echo "$@"')
-    (tmp_path / "own").mkdir()
-    wrapper = kernel_build.write_wrapper(tmp_path / "own", real)
-    done = subprocess.run(
-        [wrapper, "-std=c++17", "a b.cpp"], check=False, capture_output=True, text=True
-    )
-    assert done.stdout == "-std=c++17 a b.cpp -std=c++20\n"
-    # torch looks for it.
-    assert wrapper.name == "g++"
+def test_a_compiler_is_told_the_standard_and_the_gpus_and_the_rest_as_it_is(
+    tmp_path: Path,
+) -> None:
+    real = script(tmp_path / "a folder" / "nvcc", 'printf "%s\\n" "$@"')
+    wrapper = kernel_build.write_wrapper(tmp_path / "nvcc", real, ["80", "90"])
+    given = [
+        *("-std=c++17", "a b.cu", "-gencode", "arch=compute_75,code=sm_75", "-O3"),
+        *("-gencode", "arch=compute_90,code=sm_90", "-gencode", "arch=compute_120,code=sm_120"),
+    ]
+    told = subprocess.check_output([wrapper, *given], text=True).splitlines()
+    assert told == ["-std=c++20", "a b.cu", "-O3", "-gencode", "arch=compute_90,code=sm_90"]
+    # A question, such as torch's for the version, is passed on as it is; a file is compiled without
+    # what Qwen3.5's attention has not.
+    assert list(kernel_build.compiler_words(["-v"], ["90"])) == ["-v"]
+    compiled = list(kernel_build.compiler_words(["-c", "a.cu"], ["90"]))
+    assert compiled[:2] == ["-c", "a.cu"]
+    assert "-DFLASHATTENTION_DISABLE_DROPOUT" in compiled
 
 
 def test_what_is_missing_is_told_before_anything_is_compiled(
@@ -65,29 +77,103 @@ def test_what_is_missing_is_told_before_anything_is_compiled(
     assert kernel_build.find_compilers(home | {"CXX": "clang++"}, here) == (nvcc, other)
 
 
-def test_uv_is_told_to_build_in_the_environment_as_it_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: list[tuple[tuple[str, ...], dict[str, str]]] = []
-    monkeypatch.setattr(
-        toolchains, "uv", lambda *words, environment: seen.append((words, environment))
-    )
-    monkeypatch.setattr(toolchains, "versions", lambda _, names: {"python": "3.11"})
-    monkeypatch.setenv("CUDA_HOME", str(tmp_path))
+# A source distribution whose build says what a compiler would, and keeps what it was told.
+BACKEND = """
+import os, zipfile
+def build_wheel(folder, config_settings=None, metadata_directory=None):
+    for file in (1, 2):
+        print(f"[{file}/2] nvcc", flush=True)
+    if os.environ["FLASH_ATTN_CUDA_ARCHS"] == "0":
+        raise SystemExit("nvcc fatal: unsupported architecture")
+    told = " ".join(os.environ[name] for name in ("FLASH_ATTN_CUDA_ARCHS", "MAX_JOBS"))
+    name, info = "flash_attn-2.8.3-py3-none-any.whl", "flash_attn-2.8.3.dist-info"
+    with zipfile.ZipFile(os.path.join(folder, name), "w") as wheel:
+        wheel.writestr("told.txt", told)
+        about = "Metadata-Version: 2.1\\nName: flash-attn\\nVersion: 2.8.3\\n"
+        wheel.writestr(info + "/METADATA", about)
+        wheel.writestr(info + "/WHEEL", "Wheel-Version: 1.0\\nTag: py3-none-any\\n")
+        wheel.writestr(info + "/RECORD", "")
+    return name
+"""
+PROJECT = """
+[build-system]
+requires = []
+build-backend = "backend"
+backend-path = ["."]
+[project]
+name = "flash-attn"
+version = "2.8.3"
+"""
+
+
+@pytest.fixture
+def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The interpreter of an empty environment; its index has such a source, its machine nvcc."""
+    index = tmp_path / "index"
+    index.mkdir()
+    with tarfile.open(index / "flash_attn-2.8.3.tar.gz", "w:gz") as archive:
+        for name, text in {
+            "backend.py": BACKEND,
+            "pyproject.toml": PROJECT,
+            "PKG-INFO": "Metadata-Version: 2.2\nName: flash-attn\nVersion: 2.8.3\n",
+        }.items():
+            member = tarfile.TarInfo(f"flash_attn-2.8.3/{name}")
+            member.size = len(text.encode())
+            archive.addfile(member, io.BytesIO(text.encode()))
+    monkeypatch.setenv("UV_NO_INDEX", "1")
+    monkeypatch.setenv("UV_FIND_LINKS", str(index))
+    monkeypatch.setenv("CUDA_HOME", str(tmp_path / "cuda"))
+    monkeypatch.setenv("CXX", str(script(tmp_path / "bin" / "g++", "")))
     monkeypatch.setenv("MAX_JOBS", "3")
-    script(tmp_path / "bin" / "nvcc", "")
+    script(tmp_path / "cuda" / "bin" / "nvcc", "")
+    subprocess.run([find_uv_bin(), "venv", "-q", str(tmp_path / "env")], check=True)
+    return tmp_path / "env" / "bin" / "python"
+
+
+def test_a_kernel_is_built_into_the_environment(
+    environment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernel_build, "_REPORT_SECONDS", 0.01)
     said: list[str] = []
-    python = tmp_path / "python"
-    kernel_build.build_missing((), python, Hardware((H200,)), said.append)
-    assert [words[-1] for words, _ in seen] == [f"{name}=={BUILT[name]}" for name in BUILT]
-    for words, environment in seen:
-        assert {"--no-build-isolation", "--no-deps", str(python)} <= set(words)
-        assert environment["MAX_JOBS"] == "3"
-    assert all("3 files at a time" in line for line in said)
+    logs = tmp_path / "logs"
+    toolchains.versions.cache_clear()
+    kernel_build.build_missing(("flash-attn",), environment, Hardware((H200,)), logs, said.append)
+    (told,) = environment.parents[1].rglob("told.txt")
+    assert told.read_text() == "90 3"
+    assert "[2/2] nvcc" in (logs / "flash-attn.log").read_text()
+    assert "3 files at a time" in said[0]
+    assert said[1].startswith("flash-attn==2.8.3: 0 s")
+    # For another GPU it is compiled again, not taken from a cache.
+    wanted, settings = "flash-attn==2.8.3", {"FLASH_ATTN_CUDA_ARCHS": "120"}
+    kernel_build.install(wanted, environment, settings, logs / "again.log", said.append)
+    assert told.read_text() == "120 3"
+
+
+def test_a_kernel_that_is_not_built_names_the_log(environment: Path, tmp_path: Path) -> None:
+    log, wanted = tmp_path / "log", "flash-attn==2.8.3"
+    with pytest.raises(BuildError, match="was not built") as caught:
+        kernel_build.install(wanted, environment, {"FLASH_ATTN_CUDA_ARCHS": "0"}, log, print)
+    assert str(log) in str(caught.value)
+    assert "unsupported architecture" in str(caught.value)
+
+
+def test_progress_is_ninjas(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_bytes(b"[1/73] nvcc\nwords\n[12/73] nvcc\n")
+    assert kernel_build._progress(log) == ", 12 of 73 files"
+
+
+@pytest.mark.parametrize("given", ["many", "0", "-1"])
+def test_a_number_of_jobs_that_is_none(given: str) -> None:
+    with pytest.raises(UserError, match=f"MAX_JOBS={given}: give how many"):
+        kernel_build.jobs_at_a_time({"MAX_JOBS": given})
+    assert kernel_build.jobs_at_a_time({}) >= 1
 
 
 def test_what_is_there_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(toolchains, "versions", lambda _, names: {n: BUILT[n] for n in names})
     said: list[str] = []
-    kernel_build.build_missing(("flash-attn",), Path("python"), Hardware(), said.append)
+    kernel_build.build_missing(
+        ("flash-attn",), Path("python"), Hardware(), Path("logs"), said.append
+    )
     assert said == [f"flash-attn=={BUILT['flash-attn']} is there already"]

@@ -13,6 +13,7 @@ from cyrene_assets.memory import (
 from cyrene_assets.recipe import load_recipe
 
 SEED = load_recipe("seed-v2")
+MASTERS = SEED.cpt.model_copy(update={"master_weights": True})
 QWEN_4B = ModelShape(4_205_751_296, 32, 2560)
 QWEN_2B = ModelShape(1_881_825_088, 24, 2048)
 TINY = ModelShape(4_400_000, 4, 256)
@@ -22,8 +23,9 @@ def gpu(gib: float, capability: tuple[int, int] = (9, 0)) -> Hardware:
     return Hardware((Gpu("G", round(gib * GIB), capability),))
 
 
-# Measured on an NVIDIA H200 and not used for fitting (benchmarks/gpu/results/second.json).
+# Measured on an NVIDIA H200 and not used for fitting (benchmarks/gpu/results, second and third).
 PEAK_2B, PEAK_TWO_GPUS, PEAK_ROUNDING = 18_409_734_144, 112_601_271_808, 128_411_675_136
+PEAK_SFT = 58_904_617_984
 RTX_4070, RTX_5090, RTX_PRO_6000, H200 = gpu(12), gpu(31.8, (12, 0)), gpu(95.6, (12, 0)), gpu(140.4)
 
 
@@ -49,15 +51,22 @@ def test_the_estimate_is_what_was_measured_on_an_h200(
     assert needed == pytest.approx(peak, rel=0.02)
 
 
+@pytest.mark.parametrize(("micro", "peak"), [(1, 108_639_525_376), (2, 137_026_182_144)])
+def test_the_estimate_of_float32_masters_is_what_was_measured(micro: int, peak: int) -> None:
+    """Of ``benchmarks/gpu/results/third.json``."""
+    needed = training_memory(MASTERS, QWEN_4B, checkpointing=False, micro_batch=micro)
+    assert needed == pytest.approx(peak, rel=0.02)
+
+
 def test_lora_needs_a_fraction_of_the_memory() -> None:
     assert training_memory(SEED.sft, QWEN_4B, checkpointing=True) < 24 * GIB
 
 
 def test_float32_masters_cost_ten_bytes_more_a_parameter() -> None:
     plain = training_memory(SEED.cpt, QWEN_4B, checkpointing=True)
-    masters = SEED.cpt.model_copy(update={"master_weights": True})
-    more = training_memory(masters, QWEN_4B, checkpointing=True) - plain
-    assert more == 10 * QWEN_4B.parameters
+    more = training_memory(MASTERS, QWEN_4B, checkpointing=True) - plain
+    # And two of the embedding's gradient, which the loss makes by itself.
+    assert more == 10 * QWEN_4B.parameters + 2 * QWEN_4B.vocabulary * QWEN_4B.hidden_size
     adapter = SEED.sft.model_copy(update={"master_weights": True})
     assert training_memory(adapter, QWEN_4B, checkpointing=True) == training_memory(
         SEED.sft, QWEN_4B, checkpointing=True
@@ -119,6 +128,11 @@ def test_the_estimate_holds_for_trainings_it_was_not_fitted_to(
         SEED.cpt, shape, checkpointing=checkpointing, micro_batch=micro, devices=devices
     )
     assert needed == pytest.approx(peak, rel=0.15)
+
+
+def test_the_estimate_of_an_adapter_holds_for_what_was_measured() -> None:
+    needed = training_memory(SEED.sft, QWEN_4B, checkpointing=False)
+    assert needed == pytest.approx(PEAK_SFT, rel=0.15)
 
 
 def test_full_cpt_fits_the_gpus_that_the_sizes_are_for() -> None:

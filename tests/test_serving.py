@@ -94,6 +94,12 @@ def test_nothing_is_reported_or_fetched() -> None:
     assert serving.SERVE_ENV["VLLM_HOST_IP"] == "127.0.0.1"
 
 
+def test_serving_needs_no_compiler_of_cuda() -> None:
+    # FlashInfer's sampler and DeepGEMM would run nvcc at the first start.
+    assert serving.SERVE_ENV["VLLM_USE_FLASHINFER_SAMPLER"] == "0"
+    assert serving.SERVE_ENV["VLLM_USE_DEEP_GEMM"] == "0"
+
+
 def test_sampling_parameters() -> None:
     profile = Sampling(temperature=0.5, top_p=0.8, top_k=20, presence_penalty=1.0)
     assert serving.sampling_parameters(profile, max_tokens=256, seed=3) == {

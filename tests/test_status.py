@@ -1,4 +1,5 @@
 import json
+import os
 from datetime import UTC, datetime
 
 import pytest
@@ -87,6 +88,28 @@ def test_settings_digests_and_runs(ticks: Ticks) -> None:
     old, _, new = packed.change.partition(" -> ")
     assert len(old) == len(new) == 16
     assert old != new
+
+
+def test_what_was_tried_in_vain_is_not_promised(ticks: Ticks) -> None:
+    instance = ticks.sandbox.instance
+    ticks.sandbox.edit("dialog/en.jsonl", lambda text: text.replace("room 2", "room two"))
+    os.utime(ticks.sandbox.home / "project.yaml")
+    run = ticks.started(["raw_dialog"], "en")
+    ticks.ended(run, failed=True)
+    # A person's run says nothing of what the automation will do.
+    assert examine(ticks).rows()[0].rebuilt == "at once"
+    instance.add_run_tags(run.run_id, {"dagster/from_automation_condition": "true"})
+    first, second, *_ = examine(ticks).rows()
+    assert first.rebuilt == f"run {run.run_id[:8]} failed: when something changes, or by hand"
+    assert second.rebuilt == "at once"
+    run = ticks.started(["raw_dialog"], "en")
+    assert examine(ticks).rows()[0].why == "dialog/en.jsonl changed (a run is at work)"
+    instance.add_run_tags(run.run_id, {"dagster/from_automation_condition": "true"})
+    instance.report_run_canceled(run)
+    assert "was cancelled" in examine(ticks).rows()[0].rebuilt
+    # Mended.
+    ticks.sandbox.edit("dialog/en.jsonl", lambda text: text.replace("room 3", "room three"))
+    assert examine(ticks).rows()[0].rebuilt == "at once"
 
 
 def test_what_is_wrong_with_the_project_is_said(ticks: Ticks) -> None:

@@ -48,3 +48,5 @@ def test_nothing_is_lost(
         assert sum(rows[job, stage]["kills"].values()) == times
     if job == "disks":
         assert row["ends"] == {"an error in words": times}
+    if job == "cancel":
+        assert row["cancelled"] == times

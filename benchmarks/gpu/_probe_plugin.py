@@ -71,7 +71,7 @@ class Probe(TrainerCallback):  # type: ignore[misc]
                 self.found["evaluation_peak_bytes"] = torch.cuda.max_memory_allocated()
             torch.cuda.reset_peak_memory_stats()
         if os.environ.get("PROBE_PROFILE") and state.global_step == state.max_steps - 1:
-            self.profiler = torch.profiler.profile()
+            self.profiler = torch.profiler.profile(record_shapes=True)
             self.profiler.__enter__()
         self.tokens = 0
         self.started = time.perf_counter()
@@ -87,6 +87,7 @@ class Probe(TrainerCallback):  # type: ignore[misc]
         if self.profiler is not None:
             self.profiler.__exit__(None, None, None)
             self.found["profile_ms"] = _kernel_times(self.profiler)
+            self.found["profile_operations_ms"] = _operation_times(self.profiler)
         self._write()
 
     def on_log(
@@ -112,6 +113,16 @@ def _kernel_times(profiler: Any) -> dict[str, list[float]]:
         if event.device_type == torch.autograd.DeviceType.CUDA
     }
     return dict(sorted(times.items(), key=lambda item: -item[1][0])[:KERNELS])
+
+
+def _operation_times(profiler: Any) -> list[list[Any]]:
+    """Return the operations whose kernels took longest: name, shapes, milliseconds, calls."""
+    rows = [
+        [event.key, str(event.input_shapes), event.self_device_time_total / 1e3, event.count]
+        for event in profiler.key_averages(group_by_input_shape=True)
+        if event.device_type == torch.autograd.DeviceType.CPU
+    ]
+    return sorted(rows, key=lambda row: -row[2])[:KERNELS]
 
 
 callbacks_map["probe"] = Probe

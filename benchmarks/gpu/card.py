@@ -9,6 +9,7 @@ and sequences; then all sequences at once read and say as much as fits.
 # ruff: noqa: TID251 - runs in the serve toolchain
 
 import json
+import os
 import sys
 import threading
 import time
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from cyrene_assets.card import ServedModel, fit_card, gpu_arguments
 from cyrene_assets.hardware import GIB, Gpu
+from cyrene_assets.serving import SERVE_ENV
 
 WANTED = 8192
 ANSWER = 64
@@ -31,6 +33,7 @@ def weights(folder: Path) -> int:
 
 
 def main() -> None:
+    os.environ.update(SERVE_ENV | {"VLLM_LOGGING_LEVEL": "INFO"})
     import torch
     from vllm import LLM, SamplingParams
 
@@ -41,6 +44,8 @@ def main() -> None:
     fit = fit_card(card, model, WANTED)
     engine = gpu_arguments(fit, card)
     engine["gpu_memory_utilization"] = fit.share * card.memory / total
+    # What vLLM takes by itself on anything but the largest GPUs.
+    engine["gdn_prefill_backend"] = "triton"
     peak = 0
     done = threading.Event()
 
@@ -80,6 +85,7 @@ def main() -> None:
         "start_seconds": round(loaded - started, 1),
         "seconds": round(answered - loaded, 1),
         "tokens": sum(len(o.prompt_token_ids) + len(o.outputs[0].token_ids) for o in outputs),
+        "blocks": llm.llm_engine.vllm_config.cache_config.num_gpu_blocks,
         "peak_gib": round(peak / GIB, 2),
         "fits": peak <= card.free,
     }

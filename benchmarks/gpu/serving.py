@@ -1,16 +1,20 @@
 """Models in vLLM, one configuration for all: start-up, memory, first-token time, tokens a second.
 
-    python benchmarks/gpu/serving.py OUT.json NAME=FOLDER [NAME=FOLDER ...]
+    python benchmarks/gpu/serving.py OUT.json [--once] NAME=FOLDER[,VARIABLE=VALUE ...] ...
 
-All models are loaded at once, each by a process of its own that gets an equal share of the GPU:
-first with empty compile caches, then again with full ones. While one of them is measured the others
-wait. The requests are random tokens; answers have a fixed length, whatever the model says.
+All models are loaded at once, each by a process of its own (with environment variables of its own
+where some are named) that gets an equal share of the GPU: first with empty compile caches, then,
+unless ``--once``, again with full ones. While one of them is measured the others wait. The requests
+are random tokens; answers have a fixed length, whatever the model says. Of a FOLDER without weights
+vLLM draws random ones by its configuration. On a GPU the kernels of a
+few decode steps are then summed up by what they do, beside the measurement and not in it.
 """
 
 # ruff: noqa: TID251 - runs in the serve toolchain
 
 import json
 import os
+import random
 import re
 import statistics
 import subprocess
@@ -20,6 +24,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+from benchmarks.gpu.decode_step import of_trace
+from cyrene_assets.hardware import Hardware
+from cyrene_assets.serving import SERVE_ENV
+
 PROMPT_TOKENS, ANSWER_TOKENS = 128, 256
 CONTEXT = 1024
 # The recipe's adopted profile; greedy decoding shows what sampling costs.
@@ -28,15 +36,16 @@ GREEDY = {"temperature": 0.0}
 # Requests at a time, and requests in all.
 LOADS = ((1, 2), (16, 32), (256, 512))
 # 256 sequences of Qwen3.5 4B: 66 MiB each for linear attention's states and one block of tokens.
-_CACHE = 18 << 30
+_CACHE = 17 << 30
+# Requests at a time whose decode steps are looked at, and how many of them.
+_PROFILED, _STEPS = (1, 256), 12
 _WEIGHTS = re.compile(r"Model loading took ([\d.]+) GiB")
 
 
-def engine(share: float) -> dict[str, Any]:
+def engine(folder: str, share: float) -> dict[str, Any]:
     """Return the engine arguments that every model gets."""
-    import torch
-
     common = {
+        "load_format": "auto" if any(Path(folder).glob("*.safetensors")) else "dummy",
         "dtype": "bfloat16",
         "language_model_only": True,
         "enable_prefix_caching": False,
@@ -44,24 +53,36 @@ def engine(share: float) -> dict[str, Any]:
         "max_num_seqs": max(at_once for at_once, _ in LOADS),
         "disable_log_stats": True,
     }
-    if torch.cuda.is_available():
+    if Hardware.detect().gpus:
         # The cache's size is given: what is free changes while the others load.
         cache = {"gpu_memory_utilization": share, "kv_cache_memory_bytes": _CACHE}
-        return common | cache | {"max_num_batched_tokens": 8192}
+        # On Hopper vLLM would compile another kernel for prompts; smaller cards have this one.
+        prefill = {"gdn_prefill_backend": "triton", "max_num_batched_tokens": 8192}
+        traces = {"torch_profiler_dir": tempfile.mkdtemp(), "torch_profiler_with_stack": False}
+        profiler = {"profiler": "torch", **traces}
+        return common | cache | prefill | {"profiler_config": profiler}
     return common | {"enforce_eager": True, "kv_cache_memory_bytes": 1 << 30}
 
 
 def serve(folder: str, share: float) -> None:
-    """Load a model, say so, and on every line of standard input measure it once."""
+    """Load a model, say so, and do what the lines of standard input say."""
     started = time.monotonic()
     from vllm import LLM
 
     imported = time.monotonic()
-    llm = LLM(model=folder, **engine(share))
+    arguments = engine(folder, share)
+    llm = LLM(model=folder, **arguments)
     ready = {"import": imported - started, "load": time.monotonic() - imported}
     print("READY " + json.dumps(ready), flush=True)
-    for _ in sys.stdin:
-        print("MEASURED " + json.dumps(measure(llm)), flush=True)
+    for line in sys.stdin:
+        if line == "measure\n":
+            print("MEASURED " + json.dumps(measure(llm)), flush=True)
+        elif "profiler_config" in arguments:
+            traces = Path(arguments["profiler_config"]["torch_profiler_dir"])
+            found = [steps(llm, at_once, traces) for at_once in _PROFILED]
+            print("PROFILED " + json.dumps(found), flush=True)
+        else:
+            print("PROFILED []", flush=True)
 
 
 def measure(llm: Any) -> list[dict[str, Any]]:
@@ -76,20 +97,24 @@ def measure(llm: Any) -> list[dict[str, Any]]:
     return rows
 
 
+def request(rng: random.Random, sampling: dict[str, float]) -> tuple[Any, Any]:
+    """Return a prompt of random tokens, and the parameters of an answer of fixed length."""
+    from vllm import SamplingParams
+
+    prompt = [rng.randrange(1000, 8000) for _ in range(PROMPT_TOKENS)]
+    parameters = SamplingParams(
+        max_tokens=ANSWER_TOKENS, ignore_eos=True, detokenize=False, **sampling
+    )
+    return {"prompt_token_ids": prompt}, parameters
+
+
 def run(llm: Any, at_once: int, requests: int, sampling: dict[str, float], name: str) -> Any:
     """Keep ``at_once`` requests going until ``requests`` are done; return rate and first tokens.
 
     The first ``at_once`` come together, so the longest wait for a first token is that of the last
     prompt read; each of the others comes when one is done.
     """
-    import random
-
-    from vllm import SamplingParams
-
     rng = random.Random(f"{name}{at_once}")
-    parameters = SamplingParams(
-        max_tokens=ANSWER_TOKENS, ignore_eos=True, detokenize=False, seed=None, **sampling
-    )
     engine_ = llm.llm_engine
     asked: dict[str, float] = {}
     first: dict[str, float] = {}
@@ -97,9 +122,9 @@ def run(llm: Any, at_once: int, requests: int, sampling: dict[str, float], name:
 
     def ask() -> None:
         key = f"{name}-{at_once}-{len(asked)}"
-        prompt = [rng.randrange(1000, 8000) for _ in range(PROMPT_TOKENS)]
+        made = request(rng, sampling)
         asked[key] = time.monotonic()
-        engine_.add_request(key, {"prompt_token_ids": prompt}, parameters)
+        engine_.add_request(key, *made)
 
     started = time.monotonic()
     for _ in range(at_once):
@@ -121,21 +146,47 @@ def run(llm: Any, at_once: int, requests: int, sampling: dict[str, float], name:
         "seconds": round(seconds, 3),
         "tokens_per_second": round(tokens / seconds, 1),
         "milliseconds_a_token": round(1000 * seconds * at_once / tokens, 3),
-        "first_token_ms": round(1000 * statistics.median(waits), 1) if waits else None,
-        "first_token_ms_longest": round(1000 * max(waits), 1) if waits else None,
+        "first_token_ms": round(1000 * statistics.median(waits), 1),
+        "first_token_ms_longest": round(1000 * max(waits), 1),
     }
+
+
+def steps(llm: Any, at_once: int, traces: Path) -> Any:
+    """Return what the GPU does in a decode step of ``at_once`` requests, in milliseconds."""
+    engine_ = llm.llm_engine
+    rng = random.Random(at_once)
+    keys = [f"profile-{at_once}-{number}" for number in range(at_once)]
+    for key in keys:
+        engine_.add_request(key, *request(rng, ADOPTED))
+    said: dict[str, int] = {}
+    while len(said) < at_once or min(said.values()) < 8:
+        for output in engine_.step():
+            said[output.request_id] = len(output.outputs[0].token_ids)
+    before = set(traces.glob("*.json.gz"))
+    llm.start_profile()
+    for _ in range(_STEPS):
+        engine_.step()
+    llm.stop_profile()
+    engine_.abort_request(keys)
+    while engine_.has_unfinished_requests():
+        engine_.step()
+    (trace,) = set(traces.glob("*.json.gz")) - before
+    return {"at_once": at_once, **of_trace(trace)}
 
 
 class Child:
     """A process that serves one model."""
 
-    def __init__(self, name: str, folder: str, share: float, cache: Path, log: Path) -> None:
+    def __init__(self, name: str, model: str, share: float, cache: Path, log: Path) -> None:
         self.name = name
         self.log = log
-        self.started = time.monotonic()
+        folder, *variables = model.split(",")
+        # The log goes to standard error, a file: nobody reads a pipe while another model loads.
+        own = {"VLLM_LOGGING_LEVEL": "INFO", "VLLM_LOGGING_STREAM": "ext://sys.stderr"}
+        given = dict(variable.split("=", 1) for variable in variables)
         self.process = subprocess.Popen(
             [sys.executable, __file__, "--serve", folder, str(share)],
-            env={**os.environ, "VLLM_CACHE_ROOT": str(cache)},
+            env={**os.environ, **SERVE_ENV, **own, "VLLM_CACHE_ROOT": str(cache), **given},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log.open("a"),
@@ -152,11 +203,12 @@ class Child:
                 log.write(line)
         raise SystemExit(f"{self.name} ended; its log is {self.log}")
 
-    def measure(self) -> Any:
+    def do(self, what: str, word: str) -> Any:
+        """Have something done; return what the process says of it after ``word``."""
         assert self.process.stdin is not None
-        self.process.stdin.write("go\n")
+        self.process.stdin.write(what + "\n")
         self.process.stdin.flush()
-        return self.wait_for("MEASURED ")
+        return self.wait_for(word)
 
     def end(self) -> None:
         assert self.process.stdin is not None
@@ -173,7 +225,7 @@ def start(models: dict[str, str], cache: Path, logs: Path) -> dict[str, tuple[Ch
     """Start every model at once; return those that got ready, and how long each took."""
     share = 0.8 / len(models)
     children = [
-        Child(name, folder, share, cache, logs / f"{name}.log") for name, folder in models.items()
+        Child(name, model, share, cache, logs / f"{name}.log") for name, model in models.items()
     ]
     ready = {}
     for child in children:
@@ -190,23 +242,26 @@ def start(models: dict[str, str], cache: Path, logs: Path) -> dict[str, tuple[Ch
 
 def main() -> None:
     out = Path(sys.argv[1])
-    models = dict(argument.split("=", 1) for argument in sys.argv[2:])
+    once = "--once" in sys.argv
+    models = dict(word.split("=", 1) for word in sys.argv[2:] if word != "--once")
     found: dict[str, Any] = {name: {} for name in models}
     logs = out.parent / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        for caches in ("empty", "full"):
+        for caches in ("empty",) if once else ("empty", "full"):
             ready = start(models, Path(folder), logs)
-            for name, (child, seconds) in ready.items():
+            for name, (_, seconds) in ready.items():
                 found[name][f"start_{caches}_caches"] = seconds
-                if caches == "empty":
-                    found[name]["weights_gib"] = child.weights()
-                    try:
-                        found[name]["loads"] = child.measure()
-                    except SystemExit as error:
-                        print(error, flush=True)
-                    print(name, json.dumps(found[name]), flush=True)
-                out.write_text(json.dumps(found, indent=2) + "\n")
+            out.write_text(json.dumps(found, indent=2) + "\n")
+            if caches == "empty":
+                for what, key in (("measure", "loads"), ("profile", "decode_steps")):
+                    for name, (child, _) in ready.items():
+                        found[name]["weights_gib"] = child.weights()
+                        try:
+                            found[name][key] = child.do(what, f"{what.upper()}D ")
+                        except (SystemExit, BrokenPipeError) as error:
+                            print(name, what, error, flush=True)
+                        out.write_text(json.dumps(found, indent=2) + "\n")
             for child, _ in ready.values():
                 if child.process.poll() is None:
                     child.end()

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cyrene_assets.chat import Conversation, answer, connect, printable
+from cyrene_assets.chat import Conversation, answer, connect
 from cyrene_assets.commands.serve import chosen_character, model_options, starting
 from cyrene_assets.errors import BuildError, UserError
+from cyrene_assets.plain import plain
 
 if TYPE_CHECKING:
     import openai
@@ -78,14 +79,30 @@ def chat(
         about = {"model": model, "digest": character.artifact.digest}
         talk = _Talk(conversation, client, model, about, own)
         click.echo(f"{character.artifact.name} {character.artifact.digest}, {code}, {name}; /help")
-        click.secho(f"system: {conversation.system}\n", dim=True)
-        for line in _lines(character.project.work / "chat_history"):
-            if line == "/quit":
-                break
-            try:
-                talk.turn(line)
-            except UserError as error:
-                click.secho(str(error), fg="yellow", err=True)
+        talk.show_system()
+        click.echo()
+        interactive = sys.stdin.isatty()
+        history = character.project.work / "chat_history"
+        _converse(talk, _typed(history) if interactive else _piped(), interactive)
+
+
+def _converse(talk: "_Talk", lines: Iterable[str], interactive: bool) -> None:
+    """Do what the lines say until /quit; a person may go on after the server failed.
+
+    Raises:
+        BuildError: the server failed, and the lines come from a pipe.
+    """
+    for line in lines:
+        if line == "/quit":
+            break
+        try:
+            talk.turn(line)
+        except UserError as error:
+            click.secho(str(error), fg="yellow", err=True)
+        except BuildError as error:
+            if not interactive:
+                raise
+            click.secho(f"{error}\n/save FILE writes what was said, /quit ends", fg="red", err=True)
 
 
 @dataclass(frozen=True)
@@ -107,13 +124,13 @@ class _Talk:
             self._answer()
         elif command == "/language":
             self.conversation.speak(argument)
-            click.secho(f"system: {self.conversation.system}", dim=True)
+            self.show_system()
         elif command == "/profile":
             self.conversation.sample(argument)
             click.secho(f"profile: {argument}", dim=True)
         elif command == "/system":
             self.conversation.system = argument or self.conversation.system
-            click.secho(f"system: {self.conversation.system}", dim=True)
+            self.show_system()
         elif command == "/save":
             self._save(argument)
         elif command.startswith("/"):
@@ -122,13 +139,19 @@ class _Talk:
             self.conversation.say(line)
             self._answer()
 
+    def show_system(self) -> None:
+        """Show the system prompt that is sent."""
+        click.secho(plain(f"system: {self.conversation.system}"), dim=True)
+
     def _answer(self) -> None:
         """Print the answer as it comes; one that breaks off counts as far as it came."""
         said = ""
         try:
             for piece in answer(self.client, self.model, self.conversation):
                 said += piece
-                click.echo(printable(piece), nl=False)
+                click.echo(plain(piece), nl=False)
+            if not said:
+                click.secho("(no answer; the question is not kept)", dim=True, nl=False)
         except KeyboardInterrupt:
             click.secho(" (stopped)", dim=True, nl=False)
         except BuildError as error:
@@ -145,11 +168,13 @@ class _Talk:
         click.secho(f"saved {name}", dim=True)
 
 
-def _lines(history: Path) -> Iterator[str]:
-    """Yield what the person types, with what was typed before at hand; or what is piped in."""
-    if not sys.stdin.isatty():
-        yield from (line.strip() for line in sys.stdin)
-        return
+def _piped() -> Iterator[str]:
+    """Yield the lines that are piped in."""
+    yield from (line.strip() for line in sys.stdin)
+
+
+def _typed(history: Path) -> Iterator[str]:
+    """Yield what the person types, with what was typed before at hand."""
     from prompt_toolkit import PromptSession
     from prompt_toolkit.completion import WordCompleter
     from prompt_toolkit.history import FileHistory

@@ -22,13 +22,19 @@ def toolchain() -> None:
 @click.argument("names", nargs=-1, type=_NAMES)
 def install(names: tuple[str, ...]) -> None:
     """Make or renew toolchains from their lock files: all of them, or those named."""
-    from cyrene_assets import toolchains
+    from cyrene_assets import kernels, toolchains
+    from cyrene_assets.hardware import Hardware
 
     project = Project.load()
     for name in names or toolchains.TOOLCHAINS:
         started = time.monotonic()
-        python = toolchains.install(toolchains.TOOLCHAINS[name], project.home, click.echo)
+        toolchain = toolchains.TOOLCHAINS[name]
+        python = toolchains.install(toolchain, project.home, click.echo)
         click.echo(f"{name}: {python}  {time.monotonic() - started:.1f} s")
+        if toolchain is toolchains.TRAIN:
+            found = toolchains.versions(python, toolchain.packages)
+            for problem in kernels.problems(found, Hardware.detect()):
+                click.echo(f"{name}: {problem}")
 
 
 @toolchain.command(name="kernels")
@@ -38,8 +44,8 @@ def build_kernels(packages: tuple[str, ...]) -> None:
 
     With CUDA's compiler and from source; only those named, or both. Training packs with flash-attn
     and does not begin without it. MAX_JOBS limits how many files are compiled at a time.
+    For example:
 
-    Examples:
     \b
       cyrene toolchain kernels
       MAX_JOBS=4 cyrene toolchain kernels flash-attn
@@ -48,9 +54,11 @@ def build_kernels(packages: tuple[str, ...]) -> None:
     from cyrene_assets.hardware import Hardware
     from cyrene_assets.toolchains import TRAIN
 
-    python = TRAIN.python(Project.load().home)
+    project = Project.load()
+    python = TRAIN.python(project.home)
     started = time.monotonic()
-    kernel_build.build_missing(packages, python, Hardware.detect(), click.echo)
+    logs = project.logs / "kernels"
+    kernel_build.build_missing(packages, python, Hardware.detect(), logs, click.echo)
     click.echo(f"kernels: {python}  {time.monotonic() - started:.1f} s")
 
 
@@ -75,11 +83,14 @@ def gc(dry_run: bool) -> None:
 @click.option("--port", default=3000, show_default=True, help="Port to listen on.")
 def ui(host: str, port: int) -> None:
     """Open the Dagster UI, with its daemon, on this project's instance."""
-    from cyrene_assets.instance import prepare
+    from cyrene_assets.instance import open_instance, prepare
     from cyrene_assets.reload import UI_VARIABLE, address
 
     project = Project.load()
     prepare(project, PROJECT_ROOT)
+    # Its databases are there before several processes of the UI open them at once.
+    with open_instance(project):
+        pass
     environment = {
         **os.environ,
         "CYRENE_HOME": str(project.home),

@@ -23,7 +23,7 @@ GROUP = "overview"
 RAW = "raw_corpus"
 # Seconds between two looks at the files, and between two evaluations of the conditions: a stage
 # starts so long after the one before it at the latest.
-WATCH_SECONDS = 5
+WATCH_SECONDS = 10
 RENEW_SECONDS = 5
 
 
@@ -57,8 +57,8 @@ def _page(found: "Status") -> dict[str, Any]:
     minimum_interval_seconds=WATCH_SECONDS,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Looks at the corpus's files. When nobody has written to them for a while "
-    "(`rebuild.settle_seconds` in project.yaml), what changed in content is observed as "
-    "`raw_corpus`, language by language, and `build_status` says what follows. Where corpus.yaml "
+    "(rebuild.settle_seconds in project.yaml), what changed in content is observed as "
+    "raw_corpus, language by language, and build_status says what follows. Where corpus.yaml "
     "lists other languages than are loaded, asks the UI to reload the code location. Starts no "
     "runs.",
 )
@@ -146,6 +146,6 @@ renewal = dg.AutomationConditionSensorDefinition(
     # A run for each partition: a backfill would give all of them one version of their data.
     emit_backfills=False,
     description="Starts what the assets' automation conditions ask for: corpus assets and training "
-    "sets at once; training, quantization and evaluation as `rebuild` in project.yaml says. "
-    "Renews what was built before, and never begins a size.",
+    "sets at once; training, quantization and evaluation as the section rebuild of project.yaml "
+    "says. Renews what was built before, and never begins a size.",
 )

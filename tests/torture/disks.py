@@ -56,7 +56,8 @@ def fail(bench: Bench, stage: str, trials: int, seed: int) -> Disks:
         counted = in_child(bench.folder / "attempt", partial(_attempt, place, stage, area, 0, 0))
         disks.writes[area] = counted["writes"]
     for trial in range(trials):
-        area, kind = AREAS[trial % 2], list(ERRORS)[trial // 2 % 2]
+        # Two trials are of both areas and both kinds, four of all that there is.
+        area, kind = AREAS[trial % 2], list(ERRORS)[(trial + trial // 2) % 2]
         at = draw.randint(1, disks.writes[area])
         bench.restore(stage, place)
         attempt = partial(_attempt, place, stage, area, at, ERRORS[kind])

@@ -9,6 +9,8 @@ from typing import Any
 from .bench import HEAVY, LIGHT, REPORTS, Bench
 
 Row = dict[str, Any]
+# A job, the stage that it is done to, and how often.
+Part = tuple[str, str, int]
 Job = Callable[[Bench, str, int, int], Row]
 
 
@@ -98,7 +100,7 @@ JOBS: dict[str, Job] = {
     job.__name__: job for job in (kills, commands, disks, crowds, cancel, clock, fuzz, soak)
 }
 # A process that has read tables cannot be copied any more: what reads them itself comes last.
-FULL: Sequence[tuple[str, str, int]] = (
+FULL: Sequence[Part] = (
     *(("kills", stage, 22) for stage in LIGHT),
     *(("kills", stage, times) for stage, times in zip(HEAVY, (20, 15, 5, 5, 5), strict=True)),
     *(("kills", stage, 4) for stage in REPORTS),
@@ -111,18 +113,24 @@ FULL: Sequence[tuple[str, str, int]] = (
     ("fuzz", "", 100_000),
     ("soak", "", 50),
 )
-SAMPLE: Sequence[tuple[str, str, int]] = (
+SAMPLE: Sequence[Part] = (
     ("kills", "raw_dialog", 2),
-    ("kills", "base_model", 2),
+    ("kills", "base_model", 1),
     ("disks", "sft_chat", 2),
     ("crowds", "sft_chat", 1),
+    ("cancel", "base_model", 1),
     ("clock", "", 1),
     ("fuzz", "", 500),
     ("soak", "", 2),
 )
 
 
-def run(folder: Path, plan: Sequence[tuple[str, str, int]], seed: int) -> Iterator[Row]:
+def scaled(plan: Sequence[Part], scale: float) -> list[Part]:
+    """Return a plan in which everything is done ``scale`` times as often, and at least once."""
+    return [(job, stage, max(1, round(times * scale))) for job, stage, times in plan]
+
+
+def run(folder: Path, plan: Sequence[Part], seed: int) -> Iterator[Row]:
     """Do what a plan says, in a folder; yield a row for each part of it, with what was lost."""
     bench = Bench(folder)
     bench.load_code_location()

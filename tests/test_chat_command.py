@@ -1,0 +1,113 @@
+"""What `cyrene chat` prints and keeps, with answers that a test gives."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hostile import PAYLOADS
+
+from cyrene_assets.chat import Conversation
+from cyrene_assets.commands import chat as module
+from cyrene_assets.errors import BuildError
+from cyrene_assets.plain import plain
+from cyrene_assets.recipe import load_recipe
+
+PROMPTS = {"en": "You keep the lamp.", "jp": "あなたは灯守り。"}
+
+Answers = Callable[..., None]
+
+
+@pytest.fixture
+def talk() -> module._Talk:
+    profiles = load_recipe("tiny").evaluation.profiles
+    conversation = Conversation(PROMPTS, profiles, "en", "adopted")
+    nobody: Any = None
+    return module._Talk(conversation, nobody, "cyrene-tiny", {"model": "cyrene-tiny"}, None)
+
+
+@pytest.fixture
+def answers(monkeypatch: pytest.MonkeyPatch) -> Answers:
+    """Give the pieces of each answer in turn; an exception among them is raised there."""
+
+    def give(*given: list[str | BaseException]) -> None:
+        waiting = iter(given)
+
+        def answer(*_: Any) -> Iterator[str]:
+            for piece in next(waiting):
+                if isinstance(piece, BaseException):
+                    raise piece
+                yield piece
+
+        monkeypatch.setattr(module, "answer", answer)
+
+    return give
+
+
+def test_what_a_model_says_does_not_steer_the_terminal(
+    talk: module._Talk, answers: Answers, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answers(*([*payload] for payload in PAYLOADS))
+    module._converse(talk, ["Hello."] * len(PAYLOADS), interactive=True)
+    out = capsys.readouterr().out
+    assert out == plain(out)
+    assert all(plain(payload) in out for payload in PAYLOADS)
+    # What is kept, sent and saved is what the model said.
+    assert [turn["content"] for turn in talk.conversation.turns[1::2]] == list(PAYLOADS)
+
+
+def test_what_people_write_is_shown_as_it_is(
+    talk: module._Talk, answers: Answers, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = "「風に\u3000気をつけて」 «\u00a0Bonjour\u202f!\u00a0» 👩\u200d👧"
+    text += " \u0645\u06cc\u200c\u062e\u0648\u0627\n\tab"
+    answers([*text])
+    talk.turn("Hello.")
+    assert capsys.readouterr().out == text + "\n"
+
+
+def test_a_system_prompt_does_not_steer_the_terminal(
+    talk: module._Talk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for payload in PAYLOADS:
+        talk.turn(f"/system a{payload}")
+        shown = capsys.readouterr().out
+        assert shown == f"system: {plain(f'a{payload}'.strip())}\n"
+
+
+def test_ctrl_c_ends_the_answer_and_keeps_what_was_said(
+    talk: module._Talk, answers: Answers, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answers(["Mind ", KeyboardInterrupt()], ["the wind."])
+    talk.turn("Hello.")
+    assert capsys.readouterr().out == "Mind  (stopped)\n"
+    assert talk.conversation.turns[-1] == {"role": "assistant", "content": "Mind "}
+    talk.turn("/regenerate")
+    assert [turn["content"] for turn in talk.conversation.turns] == ["Hello.", "the wind."]
+
+
+def test_an_answer_without_a_word_is_told(
+    talk: module._Talk, answers: Answers, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answers([])
+    talk.turn("Hello.")
+    assert "no answer; the question is not kept" in capsys.readouterr().out
+    assert talk.conversation.turns == []
+
+
+def test_a_person_can_save_when_the_server_has_died(
+    talk: module._Talk, answers: Answers, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    transcript = tmp_path / "t.txt"
+    answers(["Mind the wind."], ["Mind", BuildError("the server was killed")])
+    lines = ["Hello.", "Again.", f"/save {transcript}", "/quit", "never said"]
+    module._converse(talk, lines, interactive=True)
+    told = capsys.readouterr().err
+    assert "the server was killed\n/save FILE writes what was said" in told
+    assert transcript.read_text(encoding="utf-8").endswith("user: Again.\n\nassistant: Mind\n")
+
+
+def test_a_program_is_told_by_the_exit_status(talk: module._Talk, answers: Answers) -> None:
+    answers([BuildError("the server was killed")])
+    with pytest.raises(BuildError, match="was killed"):
+        module._converse(talk, ["Hello.", "Again."], interactive=False)
