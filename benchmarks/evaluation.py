@@ -115,7 +115,7 @@ def run_of(language: str, answers: int = PROMPTS * len(SEEDS) * len(PROFILES)) -
         model=pl.lit("fp8"), finish_reason=pl.lit("stop"), tokens=pl.lit(30)
     )
     none = pl.DataFrame(schema={"model": pl.String, "language": pl.String, "split": pl.String,
-                                "document": pl.String, "text": pl.String})  # fmt: skip
+                                "scene": pl.String, "text": pl.String})  # fmt: skip
     empty = none.with_columns(nll=0.0, tokens=0, matched=0, asked=0).clear()
     return Run(asked, joined, ModelTables(empty, empty, empty, empty))
 

@@ -2,8 +2,10 @@ import random
 
 import pytest
 
+from benchmarks import evaluation
 from benchmarks.evaluation import obvious_regurgitation, obvious_self_bleu
 from cyrene_assets.evaluation import diversity, memorization
+from cyrene_assets.evaluation.run import report_language
 from cyrene_assets.evaluation.units import number
 
 
@@ -16,3 +18,16 @@ def test_the_obvious_way_comes_to_the_same() -> None:
     texts = [rng.choices("abcde", k=9) for _ in range(12)]
     units = number([" ".join(text) for text in texts], "en")
     assert diversity.self_bleu(units) == pytest.approx(obvious_self_bleu(texts))
+
+
+def test_what_is_timed_is_scored(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluation, "CORPUS_BYTES", 13 * 20_000)
+    monkeypatch.setattr(evaluation, "PROMPTS", 6)
+    evaluation.corpus.cache_clear()
+    answers = 6 * len(evaluation.SEEDS) * len(evaluation.PROFILES)
+    run = evaluation.run_of("de", answers)
+    reported = report_language(run, evaluation.corpus, ["de"], "de", "adopted")
+    evaluation.corpus.cache_clear()
+    told = reported.scores.filter(score="regurgitation", model="fp8").drop_nulls("value")
+    assert len(told) == len(evaluation.PROFILES)
+    assert told["value"].to_numpy().max() > 0
