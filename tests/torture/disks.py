@@ -5,10 +5,12 @@ This module runs in a process with ``failing_disk.c`` preloaded; each trial is a
 
 import ctypes
 import errno
+import itertools
 import json
 import random
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -47,7 +49,10 @@ def start(bench: Bench, stage: str, trials: int, seed: int) -> dict[str, Any]:
 
 
 def fail(bench: Bench, stage: str, trials: int, seed: int) -> Disks:
-    """Build a stage on a disk that fails at a random write; then on one that does not."""
+    """Build a stage on a disk that fails at a write; then on one that does not.
+
+    The writes are random ones, none twice: with enough trials, every one.
+    """
     from .kills import finish
 
     place, draw, disks = bench.folder / "failing", random.Random(f"{stage}{seed}"), Disks(stage)
@@ -55,10 +60,7 @@ def fail(bench: Bench, stage: str, trials: int, seed: int) -> Disks:
         bench.restore(stage, place)
         counted = in_child(bench.folder / "attempt", partial(_attempt, place, stage, area, 0, 0))
         disks.writes[area] = counted["writes"]
-    for trial in range(trials):
-        # Two trials are of both areas and both kinds, four of all that there is.
-        area, kind = AREAS[trial % 2], list(ERRORS)[(trial + trial // 2) % 2]
-        at = draw.randint(1, disks.writes[area])
+    for area, kind, at in _chosen(disks.writes, trials, draw):
         bench.restore(stage, place)
         attempt = partial(_attempt, place, stage, area, at, ERRORS[kind])
         ended = in_child(bench.folder / "attempt", attempt)
@@ -69,6 +71,23 @@ def fail(bench: Bench, stage: str, trials: int, seed: int) -> Disks:
             disks.lost.append(f"{where}: {ended['said']}")
         disks.lost += [f"{where}: {problem}" for problem in finish(bench, stage, place)]
     return disks
+
+
+def _chosen(
+    writes: dict[str, int], trials: int, draw: random.Random
+) -> Iterator[tuple[str, str, int]]:
+    """Yield area, kind and write of each trial; two are of both areas and kinds, four of all."""
+    left = {
+        (area, kind): draw.sample(range(1, writes[area] + 1), writes[area])
+        for area in AREAS
+        for kind in ERRORS
+    }
+    kinds = list(ERRORS)
+    turns = [(AREAS[turn % 2], kinds[(turn + turn // 2) % 2]) for turn in range(4)]
+    for turn in itertools.islice((t for t in itertools.cycle(turns) if left[t]), trials):
+        yield *turn, left[turn].pop()
+        if not any(left.values()):
+            return
 
 
 def _attempt(place: Path, stage: str, area: str, at: int, number: int) -> dict[str, Any]:
