@@ -95,7 +95,7 @@ def headline(
     """
     named: dict[Verdict, list[str]] = {}
     for one in comparisons:
-        told = f" ({one.by()})" if one.verdict in ("better", "worse") else ""
+        told = f" ({one.by()})" if one.verdict != "same" else ""
         named.setdefault(one.verdict, []).append(_name(one.score) + told)
     said: tuple[tuple[Verdict, str], ...] = (
         ("better", "better in"), ("worse", "worse in"), ("same", f"{_SAME} in"),

@@ -26,6 +26,9 @@ _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _STAGES = {"base": "v", "cpt": "^", "merged": "s", "fp8": "o"}
 _OWN = "D"
 _PANELS_A_ROW = 3
+# Of an axis of shares: two points.
+_NARROWEST = 0.02
+_INCHES_A_NAME = 1.5
 _CHOICE = ("cloze", "style", "loss")
 
 
@@ -164,13 +167,17 @@ def _mark(key: Key) -> str:
 
 
 def _in_percent(axes: "Axes") -> None:
+    low, high = axes.get_xlim()
+    if high - low < _NARROWEST:
+        # Models that recite alike are not drawn apart.
+        axes.set_xlim((low + high - _NARROWEST) / 2, (low + high + _NARROWEST) / 2)
     axes.locator_params(axis="x", nbins=4)
     axes.xaxis.set_major_formatter(lambda value, _: f"{100 * value:.3g}%")
 
 
 def _one_legend(figure: "Figure", axes: "Axes", theme: Theme) -> None:
     handles, names = axes.get_legend_handles_labels()
-    columns = min(5, len(names))
+    columns = min(5, len(names), int(figure.get_figwidth() / _INCHES_A_NAME))
     figure.legend(handles, names, loc="outside lower center", ncols=columns, frameon=False,
                   fontsize=9, labelcolor=theme.ink)  # fmt: skip
 

@@ -54,7 +54,7 @@ def test_a_headline_hides_nothing() -> None:
     both = headline([BETTER, WORSE, UNKNOWN])
     assert both == (
         "In part: better in lore cloze (+10.0 points); worse in loss (+0.100); too little to tell "
-        "in language"
+        "in language (+10.0 points)"
     )
     assert headline([WORSE]).startswith("No: ")
     assert headline([AHEAD]).startswith("Neither way: ")
