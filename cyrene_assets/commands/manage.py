@@ -1,6 +1,8 @@
 """``cyrene toolchain``, ``cyrene gc`` and ``cyrene ui``."""
 
 import os
+import signal
+import subprocess
 import sys
 import time
 
@@ -102,5 +104,18 @@ def ui(host: str, port: int) -> None:
     arguments += ["-h", host, "-p", str(port)]
     click.echo(f"http://{host}:{port}  (stop with Ctrl-C)")
     sys.stdout.flush()
-    os.chdir(PROJECT_ROOT)
-    os.execve(sys.executable, [sys.executable, *arguments], environment)
+    sys.exit(_until_stopped([sys.executable, *arguments], environment))
+
+
+def _until_stopped(command: list[str], environment: dict[str, str]) -> int:
+    """Run a program that ends its own processes when it is interrupted, as Dagster's UI does.
+
+    Terminated, it would leave its daemon at work: it is interrupted instead. An interruption from
+    the keyboard reaches it without us.
+    """
+    # What is caught here is as ever in the program; ignored, as a shell's background jobs do, it
+    # would be ignored there, too.
+    signal.signal(signal.SIGINT, lambda *_: None)
+    process = subprocess.Popen(command, env=environment, cwd=PROJECT_ROOT)
+    signal.signal(signal.SIGTERM, lambda *_: process.send_signal(signal.SIGINT))
+    return process.wait()

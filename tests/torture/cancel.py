@@ -1,8 +1,9 @@
-"""A run cancelled in the UI: its processes are gone, its pool slot is free."""
+"""A run cancelled in the UI, and the UI terminated: their processes are gone, the slot is free."""
 
 import json
 import os
 import random
+import signal
 import socket
 import time
 import urllib.error
@@ -15,7 +16,7 @@ from .bench import Bench, environment
 from .kills import finish
 from .processes import TAG, gone_within, kill, start, tagged
 
-STARTS_SECONDS, GONE_SECONDS = 240.0, 10.0
+STARTS_SECONDS, GONE_SECONDS, UI_GONE_SECONDS = 240.0, 10.0, 30.0
 _LAUNCH = """
 mutation($launch: ExecutionParams!) {
   launchRun(executionParams: $launch) {
@@ -126,10 +127,14 @@ def cancel(bench: Bench, stage: str, runs: int, seed: int) -> Cancelled:
             wrong = _cancel_one(ui, stage, tag, draw, found)
             found.lost += [f"{stage}: {said}" for said in wrong]
     finally:
-        for process in tagged(tag):
+        os.kill(ui.process, signal.SIGTERM)
+        left = gone_within(tag, UI_GONE_SECONDS)
+        for process in left:
             kill(process)
         gone_within(tag, GONE_SECONDS)
         os.waitpid(ui.process, 0)
+    if left:
+        found.lost.append(f"{stage}: {len(left)} processes of a terminated UI are left")
     found.lost += finish(bench, stage, place)
     return found
 
