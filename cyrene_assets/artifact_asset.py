@@ -151,11 +151,15 @@ def _materialize(
     ):
         records = current_inputs(spec, context.instance, partition)
         digests = {key: record.digest for key, record in records.items()}
+        # Looked at first: what changes after this is not what the lineage says.
+        sources = spec.external_files(project, partition)
         lineage = expected_lineage(spec, project, partition, digests)
         reused = None
         if context.run.tags.get(REUSE_TAG) != "false":
             reused = _reuse(spec, project, context, partition, lineage)
-        yield reused or _make(spec, function, project, context, partition, lineage, records)
+        yield reused or _make(
+            spec, function, project, context, partition, lineage, records, sources
+        )
 
 
 def _make(
@@ -166,8 +170,8 @@ def _make(
     partition: str | None,
     lineage: Lineage,
     records: Mapping[tuple[str, str | None], Record],
+    sources: Mapping[str, str],
 ) -> dg.MaterializeResult[Any]:
-    sources = spec.external_files(project, partition)
     inputs = {key: _open(project, record) for key, record in records.items()}
     started = time.monotonic()
     log = project.logs / spec.name / (partition or "_") / f"{context.run.run_id}.log"
