@@ -105,8 +105,8 @@ FULL: Sequence[Part] = (
     *(("kills", stage, times) for stage, times in zip(HEAVY, (20, 15, 5, 5, 5), strict=True)),
     *(("kills", stage, 4) for stage in REPORTS),
     *(("commands", stage, 5) for stage in ("raw_dialog", "sft_chat")),
-    # Every write of an artifact (some 30), and as many of Dagster's thousands.
-    *(("disks", stage, 140) for stage in ("raw_dialog", "parallel_corpus", "sft_chat")),
+    # Every write of an artifact (30 to 50, of both kinds), and as many of Dagster's thousands.
+    *(("disks", stage, 200) for stage in ("raw_dialog", "parallel_corpus", "sft_chat")),
     *(("disks", stage, 16) for stage in ("base_model", "packed_cpt")),
     *(("crowds", stage, 5) for stage in ("raw_dialog", "parallel_corpus", "sft_chat")),
     *(("cancel", stage, 3) for stage in ("base_model", "cpt_checkpoint", "fp8_model")),
