@@ -56,14 +56,15 @@ def _number(error: OSError) -> int | None:
 
 
 def _full(path: Path | str, what: str, where: Path) -> BuildError:
-    free = shutil.disk_usage(_existing(where)).free
+    free = free_bytes(where)
     return BuildError(
         f"{path}: the disk {what} ({free / 1e9:.1f} GB free): make room (`cyrene gc` removes what "
         "nothing refers to) or set CYRENE_HOME to another disk, and run the same command again"
     )
 
 
-def _existing(path: Path) -> Path:
-    while not path.exists():
-        path = path.parent
-    return path
+def free_bytes(folder: Path) -> int:
+    """Return the free bytes of the disk that ``folder`` is, or would be, on."""
+    while not folder.exists():
+        folder = folder.parent
+    return shutil.disk_usage(folder).free

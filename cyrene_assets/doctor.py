@@ -7,13 +7,14 @@ from cyrene_assets import kernels
 from cyrene_assets.card import ServedModel, fit_card, least, nominal
 from cyrene_assets.character import Character
 from cyrene_assets.console import size as shown_size
+from cyrene_assets.disk import free_bytes
 from cyrene_assets.errors import CyreneError, UserError
 from cyrene_assets.hardware import Hardware
 from cyrene_assets.machine import describe_devices, fit_on, memory_on
 from cyrene_assets.memory import ModelShape, fits, shown, training_memory
 from cyrene_assets.models import model_size
 from cyrene_assets.project import Project
-from cyrene_assets.toolchains import TOOLCHAINS, TRAIN, free_bytes, versions
+from cyrene_assets.toolchains import TOOLCHAINS, TRAIN, versions
 
 # Base, CPT checkpoint and merged model at two bytes a parameter, FP8 at 1.4, and while CPT runs
 # two checkpoints of weights (2) and optimizer state (4 in bfloat16).

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from cyrene_assets.console import duration
 from cyrene_assets.console import size as shown_size
 from cyrene_assets.console import table as make_table
+from cyrene_assets.disk import free_bytes
 from cyrene_assets.errors import UserError
 from cyrene_assets.hardware import Hardware
 from cyrene_assets.lineage import Record
@@ -19,7 +20,6 @@ from cyrene_assets.models import model_size
 from cyrene_assets.planner import Step
 from cyrene_assets.project import Project
 from cyrene_assets.recipe import Recipe
-from cyrene_assets.toolchains import free_bytes
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -9,10 +9,9 @@ import dagster as dg
 from filelock import FileLock
 from sqlalchemy.exc import OperationalError
 
-from cyrene_assets.disk import disk_errors
+from cyrene_assets.disk import disk_errors, free_bytes
 from cyrene_assets.errors import BuildError, UserError
 from cyrene_assets.project import Project
-from cyrene_assets.toolchains import free_bytes
 from cyrene_assets.yaml_models import read_yaml
 
 _DAGSTER_YAML = """\

@@ -74,6 +74,8 @@ def install(
     """
     from uv import find_uv_bin
 
+    from cyrene_assets.pipes import end_group
+
     command = [
         *(find_uv_bin(), "pip", "install", "--verbose", "--no-cache", "--no-build-isolation"),
         *("--no-deps", "--reinstall", "--python", str(python), wanted),
@@ -91,13 +93,13 @@ def install(
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
         try:
             while _runs(process):
                 report(f"{wanted}: {time.monotonic() - started:.0f} s{_progress(log)}")
         finally:
-            process.kill()
-            process.wait()
+            end_group(process)
     if process.returncode != 0:
         last = log.read_text(encoding="utf-8", errors="replace").strip()[-1500:]
         raise BuildError(

@@ -11,7 +11,7 @@ from pathlib import Path
 from cyrene_assets.errors import UserError
 from cyrene_assets.programs import _checkpoint
 from cyrene_assets.programs._program import ProgramError
-from cyrene_assets.programs._serving import ARCHITECTURE
+from cyrene_assets.programs._serving import refuse_other_architecture
 
 # What transformers and ms-swift write beside a checkpoint's weights to resume from.
 TRAINING_STATE = (
@@ -28,14 +28,13 @@ def model_files(folder: Path) -> list[Path]:
         UserError: there is no model that can be served; the message says what there is instead.
     """
     refuse_what_is_no_model(folder)
-    weights = sorted(folder.glob("*.safetensors"))
     foreign = [
         path
         for path in sorted(folder.iterdir())
         if path.suffix.lower() in _checkpoint.CODE_AND_PICKLES
         and not any(path.match(name) for name in TRAINING_STATE)
     ]
-    if not weights:
+    if not any(folder.glob("*.safetensors")):
         found = f", but {', '.join(path.name for path in foreign[:3])}" if foreign else ""
         raise UserError(
             f"{folder} has no weights as *.safetensors{found}: pickles are not opened, for they "
@@ -46,8 +45,7 @@ def model_files(folder: Path) -> list[Path]:
             f"{foreign[0]}: code and pickled weights are not taken in; give a folder of "
             "safetensors and JSON files, without this file"
         )
-    index = folder / _checkpoint.INDEX
-    return [*weights, *([index] if index.is_file() else []), *_checkpoint.side_files(folder)]
+    return _checkpoint.model_files(folder)
 
 
 def examine(folder: Path) -> None:
@@ -62,15 +60,10 @@ def examine(folder: Path) -> None:
         for path in files:
             if path.suffix.lower() == ".json":
                 _checkpoint.refuse_code(path)
-        config = _checkpoint.read_json(folder / "config.json")
         _checkpoint.tensors(folder)
+        refuse_other_architecture(folder)
     except ProgramError as error:
         raise UserError(str(error)) from error
-    if config.get("architectures") != [ARCHITECTURE]:
-        raise UserError(
-            f"{folder / 'config.json'}: architectures is {config.get('architectures')!r}; only "
-            f"Qwen3.5 models ([{ARCHITECTURE!r}]) are served"
-        )
     names = {path.name for path in files}
     if "tokenizer.json" not in names:
         raise UserError(

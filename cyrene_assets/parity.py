@@ -28,6 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from cyrene_assets.disk import disk_errors
 from cyrene_assets.errors import BuildError
 from cyrene_assets.hardware import Gpu, Hardware
 
@@ -158,9 +159,6 @@ class Records:
 
     def write(self, key: Mapping[str, Any], verdict: Verdict) -> None:
         """Put a verdict on record, whole or not at all."""
-        # The program that compares runs where the store's libraries are not installed.
-        from cyrene_assets.disk import disk_errors
-
         path = self.path(key)
         with disk_errors(self.folder):
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -6,7 +6,6 @@ in environments of their own. This module is the one place that knows where they
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -174,10 +173,3 @@ def linked_package(work: Path) -> Path:
             partial.symlink_to(target, target_is_directory=True)
             partial.replace(link)
     return folder
-
-
-def free_bytes(folder: Path) -> int:
-    """Return the free bytes of the disk that ``folder`` is, or would be, on."""
-    while not folder.exists():
-        folder = folder.parent
-    return shutil.disk_usage(folder).free

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cyrene_assets.disk import disk_errors
+from cyrene_assets.disk import disk_errors, free_bytes
 from cyrene_assets.errors import BuildError, CyreneError, UserError
 
 
@@ -50,3 +50,9 @@ def test_a_full_disk_that_a_library_tells_of_in_words(tmp_path: Path) -> None:
 def test_other_errors_of_the_system_stay_what_they_are(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="Input/output"), disk_errors(tmp_path):
         raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+def test_free_bytes_of_a_folder_to_be(tmp_path: Path) -> None:
+    assert free_bytes(tmp_path / "a" / "b") > 0
+    (tmp_path / "file").touch()
+    assert free_bytes(tmp_path / "file" / "b") > 0

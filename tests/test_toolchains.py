@@ -13,7 +13,6 @@ from cyrene_assets.toolchains import (
     TOOLCHAINS,
     TRAIN,
     Toolchain,
-    free_bytes,
     install,
     linked_package,
     versions,
@@ -118,12 +117,6 @@ def test_the_link_holds_this_package_alone(tmp_path: Path) -> None:
     (folder / "cyrene_assets").symlink_to(tmp_path / "a package that moved")
     assert linked_package(tmp_path / "work") == folder
     assert (folder / "cyrene_assets").readlink() == package
-
-
-def test_free_bytes_of_a_folder_to_be(tmp_path: Path) -> None:
-    assert free_bytes(tmp_path / "a" / "b") > 0
-    (tmp_path / "file").touch()
-    assert free_bytes(tmp_path / "file" / "b") > 0
 
 
 @pytest.fixture

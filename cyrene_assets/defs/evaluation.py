@@ -224,13 +224,15 @@ def scoreboard(build: Build) -> Outcome:
     tells is called better or worse. Nothing here measures hallucination.
     """
     from cyrene_assets.evaluation import board, page, report
+    from cyrene_assets.evaluation.comparison import Board
 
     evaluated = list(_readable(build))
     table = board.board_table(evaluated)
     shown = write_table(table, build.out, "scoreboard.parquet", partitioned=False)
-    html = page.scoreboard_html(table, evaluated)
+    compared = Board(table, board.Scenes(evaluated))
+    html = page.scoreboard_html(compared, table, evaluated)
     (build.out / "scoreboard.html").write_text(html, encoding="utf-8")
-    image = report.scoreboard_png(table, evaluated)
+    image = report.scoreboard_png(compared)
     (build.out / "scoreboard.png").write_bytes(image)
     overview = report.overview(table)
     return Outcome(
@@ -239,7 +241,7 @@ def scoreboard(build: Build) -> Outcome:
             **shown,
             "picture": picture(image),
             "overview": dg.MetadataValue.md(report.markdown_table(overview)),
-            "questions": dg.MetadataValue.md(report.findings_markdown(table, evaluated)),
+            "questions": dg.MetadataValue.md(report.findings_markdown(compared)),
             "page": dg.MetadataValue.path("scoreboard.html in this artifact's folder"),
         },
     )

@@ -116,28 +116,26 @@ class Scenes:
             key: the model, by the names of `scores.MODEL`.
             profile: how it was sampled; as it is served where left out.
         """
-        place = (*key, profile)
-        if place not in self._read:
-            frames = [
-                one.scenes(str(key[2]), [profile or one.identity["profile"], NO_PROFILE])
-                for one in self._evaluated
-                if one.is_of(key)
-            ]
-            # The base model is in the report of every recipe.
-            self._read[place] = pl.concat([SCENES_SCHEMA.to_frame(), *frames]).unique(
-                ["language", "score", "scene"], keep="first", maintain_order=True
-            )
-        return self._read[place]
+        frames = (
+            one.scenes(str(key[2]), [profile or one.identity["profile"], NO_PROFILE])
+            for one in self._evaluated
+            if one.is_of(key)
+        )
+        return self._once((*key, profile), frames)
 
     def of_real_lines(self, key: Sequence[str | None]) -> pl.DataFrame:
         """Return the rows of the real lines that a model is held against."""
-        place = (key[0], REAL_LINES)
+        frames = (
+            one.scenes(REAL_LINES, [NO_PROFILE]) for one in self._evaluated if one.corpus == key[0]
+        )
+        return self._once((key[0], REAL_LINES), frames)
+
+    def _once(self, place: tuple[str | None, ...], frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
+        """Read frames the first time that they are asked for.
+
+        The base model is in the report of every recipe, the real lines in every size's.
+        """
         if place not in self._read:
-            frames = [
-                one.scenes(REAL_LINES, [NO_PROFILE])
-                for one in self._evaluated
-                if one.corpus == key[0]
-            ]
             self._read[place] = pl.concat([SCENES_SCHEMA.to_frame(), *frames]).unique(
                 ["language", "score", "scene"], keep="first", maintain_order=True
             )

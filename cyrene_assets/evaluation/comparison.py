@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import polars as pl
 
@@ -128,6 +128,7 @@ class Board:
         self.names = labels(self.means)
         self.scenes = scenes
         self._starts: dict[Key, str | None] = {row[:5]: row[5] for row in self.models.rows()}
+        self._asked: dict[tuple[Any, ...], Comparison | None] = {}
         self._values: dict[tuple[Key, str, str | None], Value] = {}
         for row in self.means.drop_nulls("value").iter_rows(named=True):
             key = tuple(row[name] for name in MODEL)
@@ -189,22 +190,32 @@ class Board:
         profiles: tuple[str | None, str | None] = (None, None),
     ) -> list[Comparison]:
         """Compare two models, or two profiles, by those of the scores that both have."""
-        found = []
-        for name in scores:
-            score = BY_NAME[name]
-            one, other = self.value(first, name, profiles[0]), self.value(second, name, profiles[1])
-            reference = self._reference(first, score)
-            if one is None or other is None or score.better == "none":
-                continue
-            if score.better in ("real", "half") and reference is None:
-                continue
-            apart = self._paired(first, second, score, profiles)
-            if apart is None:
-                apart = _unpaired(one, other, reference)
-            found.append(
-                judged(score, one, other, apart, None if reference is None else reference.value)
-            )
-        return found
+        found = (self._compared(first, second, BY_NAME[name], profiles) for name in scores)
+        return [one for one in found if one is not None]
+
+    def _compared(
+        self, first: Key, second: Key, score: Score, profiles: tuple[str | None, str | None]
+    ) -> Comparison | None:
+        """Compare by one score, once: several questions ask for the same."""
+        asked = (first, second, score.name, profiles)
+        if asked not in self._asked:
+            self._asked[asked] = self._compare(first, second, score, profiles)
+        return self._asked[asked]
+
+    def _compare(
+        self, first: Key, second: Key, score: Score, profiles: tuple[str | None, str | None]
+    ) -> Comparison | None:
+        one = self.value(first, score.name, profiles[0])
+        other = self.value(second, score.name, profiles[1])
+        reference = self._reference(first, score)
+        if one is None or other is None or score.better == "none":
+            return None
+        if score.better in ("real", "half") and reference is None:
+            return None
+        apart = self._paired(first, second, score, profiles)
+        if apart is None:
+            apart = _unpaired(one, other, reference)
+        return judged(score, one, other, apart, None if reference is None else reference.value)
 
     def _paired(
         self, first: Key, second: Key, score: Score, profiles: tuple[str | None, str | None]

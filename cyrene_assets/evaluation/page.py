@@ -11,7 +11,7 @@ import polars as pl
 
 from cyrene_assets.evaluation import pareto, pictures, plots, samples
 from cyrene_assets.evaluation.answers import NO_PROFILE, REAL_LINES
-from cyrene_assets.evaluation.board import Evaluated, Scenes, models
+from cyrene_assets.evaluation.board import Evaluated, models
 from cyrene_assets.evaluation.catalog import BY_NAME, SCORES
 from cyrene_assets.evaluation.comparison import Board, Key
 from cyrene_assets.evaluation.findings import STAND_IN, findings
@@ -24,10 +24,11 @@ from cyrene_assets.plain import plain
 _TEMPLATES = Path(__file__).parent
 
 
-def scoreboard_html(table: pl.DataFrame, evaluated: Sequence[Evaluated]) -> str:
+def scoreboard_html(board: Board, table: pl.DataFrame, evaluated: Sequence[Evaluated]) -> str:
     """Render the scoreboard as one HTML page that needs nothing else and loads nothing.
 
     Args:
+        board: of the table and the evaluations.
         table: of `board.board_table`.
         evaluated: the same evaluations; the texts of corpus and models are shown as text, whatever
             they hold.
@@ -44,7 +45,6 @@ def scoreboard_html(table: pl.DataFrame, evaluated: Sequence[Evaluated]) -> str:
         "score": BY_NAME.__getitem__, "cell": _cell, "tag": samples.tag, "marked": samples.marked,
         "untold": _untold,
     }  # fmt: skip
-    board = Board(table, Scenes(evaluated))
     candidates = pareto.candidates(board, board.trained())
     names, each = board.names, table.filter(pl.col("language") != MEAN)
     languages: dict[str | None, int] = dict(

@@ -7,7 +7,6 @@ import polars as pl
 from cyrene_assets.corpus.stats import escape_markdown
 from cyrene_assets.evaluation import pictures, plots
 from cyrene_assets.evaluation.answers import NO_PROFILE
-from cyrene_assets.evaluation.board import Evaluated, Scenes
 from cyrene_assets.evaluation.comparison import Board
 from cyrene_assets.evaluation.findings import findings
 from cyrene_assets.evaluation.scores import MEAN, MODEL
@@ -40,9 +39,8 @@ def profile_table(scores: pl.DataFrame, profile: str) -> pl.DataFrame:
     return own.pivot("model", index="score", values="value", aggregate_function="first")
 
 
-def findings_markdown(table: pl.DataFrame, evaluated: Sequence[Evaluated]) -> str:
+def findings_markdown(board: Board) -> str:
     """Return what the board comes to, and the seeds' questions with their answers, as a list."""
-    board = Board(table, Scenes(evaluated))
     short = summary(board)
     lines = [f"**{escape_markdown(short.take)}**", ""]
     worked = [f"{name} beside its base. {line}" for name, line in short.worked]
@@ -58,9 +56,9 @@ def findings_markdown(table: pl.DataFrame, evaluated: Sequence[Evaluated]) -> st
     return "\n".join(lines)
 
 
-def scoreboard_png(table: pl.DataFrame, evaluated: Sequence[Evaluated]) -> bytes:
+def scoreboard_png(board: Board) -> bytes:
     """Draw diversity against repetition as a PNG, or say that there is nothing to draw."""
-    figure = pictures.tradeoff(Board(table, Scenes(evaluated)), plots.LIGHT)
+    figure = pictures.tradeoff(board, plots.LIGHT)
     return plots.render(figure or plots.nothing("too little text to compare"), "png")
 
 

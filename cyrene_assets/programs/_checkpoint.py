@@ -182,6 +182,16 @@ def side_files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.is_file() and path.name in _SIDE_FILES)
 
 
+def model_files(folder: Path) -> list[Path]:
+    """Return the files that make a model: the weights, their index, and the files beside them."""
+    index = folder / INDEX
+    return [
+        *sorted(folder.glob("*.safetensors")),
+        *([index] if index.is_file() else []),
+        *side_files(folder),
+    ]
+
+
 def copy_side_files(base: Path, out: Path) -> None:
     """Copy the files beside the weights of ``base`` to ``out``, byte for byte."""
     for path in side_files(base):

@@ -21,14 +21,23 @@ def examine(path: Path) -> None:
         ProgramError: it is broken or carries code or pickles, or its architecture is not supported.
     """
     _checkpoint.refuse_foreign_files(path)
+    refuse_other_architecture(path)
+    _checkpoint.tensors(path)
+    _checkpoint.read_json(path / "tokenizer.json")
+
+
+def refuse_other_architecture(path: Path) -> None:
+    """Refuse a model that is not of the one architecture that is served.
+
+    Raises:
+        ProgramError: it is another, or its configuration cannot be read.
+    """
     architectures = _checkpoint.read_json(path / "config.json").get("architectures")
     if architectures != [ARCHITECTURE]:
         raise ProgramError(
             f"{path / 'config.json'}: architectures is {architectures!r}; only Qwen3.5 models "
             f"([{ARCHITECTURE!r}]) are served"
         )
-    _checkpoint.tensors(path)
-    _checkpoint.read_json(path / "tokenizer.json")
 
 
 def load(path: Path, engine: dict[str, Json]) -> Any:

@@ -120,9 +120,7 @@ def _layer(name: str) -> str | None:
 
 
 def _copy_local(path: Path, out: Path) -> None:
-    wanted = [*_checkpoint.side_files(path), *sorted(path.glob("*.safetensors"))]
-    wanted += [path / _checkpoint.INDEX] if (path / _checkpoint.INDEX).is_file() else []
-    for file in wanted:
+    for file in _checkpoint.model_files(path):
         shutil.copyfile(file, out / file.name)
 
 

@@ -98,17 +98,17 @@ def test_means_are_over_the_languages_that_have_a_value(evaluate: Evaluate) -> N
     mean = table.row(0, named=True)
     assert (mean["value"], mean["low"], mean["high"]) == pytest.approx((0.3, 0.15, 0.45))
     assert (mean["languages"], mean["count"]) == (2, 3)
-    html = page.scoreboard_html(table, [partial])
+    html = page.scoreboard_html(Board(table, Scenes([partial])), table, [partial])
     assert "<small>2 of 3 languages</small>" in html
     assert "Not told: rep-4 (nothing)." in html
 
 
 def test_nothing_gives_an_empty_board_and_a_page() -> None:
     table = board.board_table([])
-    html = page.scoreboard_html(table, [])
+    html = page.scoreboard_html(Board(table, Scenes([])), table, [])
     assert "0 models, 0 languages" in html
     assert "No trained model has been evaluated yet." in html
-    assert report.scoreboard_png(table, []).startswith(b"\x89PNG")
+    assert report.scoreboard_png(Board(table, Scenes([]))).startswith(b"\x89PNG")
     assert all(not found.answers for found in findings(Board(table, Scenes([]))))
     assert report.overview(table).is_empty()
 
@@ -241,14 +241,14 @@ def test_the_first_screen_says_what_became_of_the_base_and_what_to_beware_of(
     cells = dict(zip(SHOWN, short.rows[2].cells, strict=True))
     assert cells["cloze"].verdict == "better"
     assert cells["regurgitation_excess"].verdict is None
-    html = page.scoreboard_html(board.board_table([one]), [one])
+    html = page.scoreboard_html(board_of(one), board.board_table([one]), [one])
     assert html.index("Which model should I take?") < html.index("<table")
     assert "Nothing here measures hallucination" in html
 
 
 def test_corpus_and_model_texts_cannot_be_markup(evaluate: Evaluate) -> None:
     one = evaluate(HOSTILE, recipe="r")
-    html = page.scoreboard_html(board.board_table([one]), [one])
+    html = page.scoreboard_html(board_of(one), board.board_table([one]), [one])
     assert "<script" not in html
     assert "&lt;script&gt;alert" in html
     assert "<b>Is the lamp" not in html
@@ -262,7 +262,7 @@ def test_corpus_and_model_texts_cannot_be_markup(evaluate: Evaluate) -> None:
 
 def test_the_page_shows_intervals_memorized_passages_and_both_themes(evaluate: Evaluate) -> None:
     one = evaluate(TRAINED[0])
-    html = page.scoreboard_html(board.board_table([one]), [one])
+    html = page.scoreboard_html(board_of(one), board.board_table([one]), [one])
     assert f'word for word">{TRAINED[0]}' in html
     assert re.search(r"<small>[0-9.%]+ to [0-9.%]+</small>", html)
     assert "prefers-color-scheme: dark" in html
