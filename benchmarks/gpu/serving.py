@@ -1,13 +1,15 @@
 """Models in vLLM, one configuration for all: start-up, memory, first-token time, tokens a second.
 
-    python benchmarks/gpu/serving.py OUT.json [--once] NAME=FOLDER[,VARIABLE=VALUE ...] ...
+    python benchmarks/gpu/serving.py OUT.json [--once] NAME=FOLDER[,WORD=VALUE ...] ...
 
-All models are loaded at once, each by a process of its own (with environment variables of its own
-where some are named) that gets an equal share of the GPU: first with empty compile caches, then,
-unless ``--once``, again with full ones. While one of them is measured the others wait. The requests
-are random tokens; answers have a fixed length, whatever the model says. Of a FOLDER without weights
-vLLM draws random ones by its configuration. On a GPU the kernels of a
-few decode steps are then summed up by what they do, beside the measurement and not in it.
+All models are loaded at once, each by a process with compile caches of its own that gets
+an equal share of the GPU: first with empty caches, then, unless ``--once``, again with full ones.
+A model may have engine arguments (``--linear_backend=marlin``) and environment variables of its
+own.
+While one of them is measured the others wait. The requests are random tokens; answers have a fixed
+length, whatever the model says. Of a FOLDER without weights vLLM draws random ones by its
+configuration. On a GPU the kernels of a few decode steps are then summed up by what they do, beside
+the measurement and not in it.
 """
 
 # ruff: noqa: TID251 - runs in the serve toolchain
@@ -25,7 +27,6 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.gpu.decode_step import of_trace
-from cyrene_assets.hardware import Hardware
 from cyrene_assets.serving import SERVE_ENV
 
 PROMPT_TOKENS, ANSWER_TOKENS = 128, 256
@@ -42,8 +43,18 @@ _PROFILED, _STEPS = (1, 256), 12
 _WEIGHTS = re.compile(r"Model loading took ([\d.]+) GiB")
 
 
+def parts(model: str) -> tuple[str, dict[str, str], dict[str, str]]:
+    """Return a model's folder, and the engine arguments and environment variables of its own."""
+    folder, *words = model.split(",")
+    given = [word.split("=", 1) for word in words]
+    arguments = {name.removeprefix("--"): value for name, value in given if name[:2] == "--"}
+    return folder, arguments, {name: value for name, value in given if name[:2] != "--"}
+
+
 def engine(folder: str, share: float) -> dict[str, Any]:
     """Return the engine arguments that every model gets."""
+    from vllm.platforms import current_platform
+
     common = {
         "load_format": "auto" if any(Path(folder).glob("*.safetensors")) else "dummy",
         "dtype": "bfloat16",
@@ -53,7 +64,7 @@ def engine(folder: str, share: float) -> dict[str, Any]:
         "max_num_seqs": max(at_once for at_once, _ in LOADS),
         "disable_log_stats": True,
     }
-    if Hardware.detect().gpus:
+    if current_platform.is_cuda():
         # The cache's size is given: what is free changes while the others load.
         cache = {"gpu_memory_utilization": share, "kv_cache_memory_bytes": _CACHE}
         # On Hopper vLLM would compile another kernel for prompts; smaller cards have this one.
@@ -64,13 +75,14 @@ def engine(folder: str, share: float) -> dict[str, Any]:
     return common | {"enforce_eager": True, "kv_cache_memory_bytes": 1 << 30}
 
 
-def serve(folder: str, share: float) -> None:
+def serve(model: str, share: float) -> None:
     """Load a model, say so, and do what the lines of standard input say."""
+    folder, own, _ = parts(model)
     started = time.monotonic()
     from vllm import LLM
 
     imported = time.monotonic()
-    arguments = engine(folder, share)
+    arguments = engine(folder, share) | own
     llm = LLM(model=folder, **arguments)
     ready = {"import": imported - started, "load": time.monotonic() - imported}
     print("READY " + json.dumps(ready), flush=True)
@@ -180,13 +192,17 @@ class Child:
     def __init__(self, name: str, model: str, share: float, cache: Path, log: Path) -> None:
         self.name = name
         self.log = log
-        folder, *variables = model.split(",")
+        _, _, given = parts(model)
         # The log goes to standard error, a file: nobody reads a pipe while another model loads.
         own = {"VLLM_LOGGING_LEVEL": "INFO", "VLLM_LOGGING_STREAM": "ext://sys.stderr"}
-        given = dict(variable.split("=", 1) for variable in variables)
+        compiled = {
+            "VLLM_CACHE_ROOT": str(cache / name / "vllm"),
+            "TRITON_CACHE_DIR": str(cache / name / "triton"),
+            "TORCHINDUCTOR_CACHE_DIR": str(cache / name / "inductor"),
+        }
         self.process = subprocess.Popen(
-            [sys.executable, __file__, "--serve", folder, str(share)],
-            env={**os.environ, **SERVE_ENV, **own, "VLLM_CACHE_ROOT": str(cache), **given},
+            [sys.executable, __file__, "--serve", model, str(share)],
+            env={**os.environ, **SERVE_ENV, **own, **compiled, **given},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log.open("a"),

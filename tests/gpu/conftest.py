@@ -12,7 +12,6 @@ import pytest
 
 from cyrene_assets import training
 from cyrene_assets.hardware import Hardware
-from cyrene_assets.project import Project
 from cyrene_assets.toolchains import TRAIN
 
 ROOT = Path(__file__).parents[2]
@@ -22,23 +21,23 @@ RunScript = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip these tests where there is no GPU or no train toolchain."""
-    if Hardware.detect().gpus and TRAIN.find(Project.load().home):
+    """Skip these tests where there is no GPU."""
+    if Hardware.detect().gpus:
         return
     for item in items:
         if item.get_closest_marker("gpu"):
-            item.add_marker(pytest.mark.skip(reason="needs an NVIDIA GPU and its train toolchain"))
+            item.add_marker(pytest.mark.skip(reason="needs an NVIDIA GPU"))
 
 
 @pytest.fixture(scope="session")
-def run_script() -> RunScript:
+def run_script(toolchain_environment: dict[str, str]) -> RunScript:
     """Return a function that runs a benchmark's script under the train toolchain."""
-    python = TRAIN.python(Project.load().home)
+    python = toolchain_environment[TRAIN.variable]
 
     def run(name: str, *arguments: str | Path) -> "subprocess.CompletedProcess[str]":
         paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
         return subprocess.run(
-            [str(python), str(BENCHMARKS / name), *map(str, arguments)],
+            [python, str(BENCHMARKS / name), *map(str, arguments)],
             env={
                 **os.environ,
                 **training.OFFLINE_ENV,
@@ -66,9 +65,11 @@ def made(run_script: RunScript, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 
 @pytest.fixture
-def trainings(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def trainings(
+    monkeypatch: pytest.MonkeyPatch, toolchain_environment: dict[str, str]
+) -> ModuleType:
     """The benchmark of trainings, to run under the train toolchain."""
-    monkeypatch.setenv("CYRENE_TRAIN_PYTHON", str(TRAIN.python(Project.load().home)))
+    monkeypatch.setenv(TRAIN.variable, toolchain_environment[TRAIN.variable])
     spec = importlib.util.spec_from_file_location("trainings", BENCHMARKS / "trainings.py")
     assert spec is not None
     assert spec.loader is not None
