@@ -116,7 +116,7 @@ def required_key(host: str) -> str | None:
         UserError: the server would listen beyond loopback, and there is no key.
     """
     key = os.environ.get(KEY_VARIABLE)
-    if not key and not _is_loopback(host):
+    if not key and not is_loopback(host):
         raise UserError(
             f"{host} is reachable from other machines, so a key is needed: set {KEY_VARIABLE} to "
             "a long random text that clients send, or leave --host away to listen on loopback"
@@ -149,7 +149,8 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Return whether an address is this machine's alone."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -75,7 +75,9 @@ def chat(
                 )
                 own = stack.enter_context(running)
         address = own.server.url if own else str(url)
-        client, model = connect(address, os.environ.get(KEY_VARIABLE))
+        client, model, context = connect(address, os.environ.get(KEY_VARIABLE))
+        # An answer has room however long the conversation is: a quarter of the context.
+        conversation.room = context // 4 if context else None
         about = {"model": model, "digest": character.artifact.digest}
         talk = _Talk(conversation, client, model, about, own)
         click.echo(f"{character.artifact.name} {character.artifact.digest}, {code}, {name}; /help")
@@ -120,8 +122,7 @@ class _Talk:
         command, _, argument = line.partition(" ")
         argument = argument.strip()
         if command == "/regenerate":
-            self.conversation.take_back()
-            self._answer()
+            self._answer(self.conversation.take_back())
         elif command == "/language":
             self.conversation.speak(argument)
             self.show_system()
@@ -143,15 +144,18 @@ class _Talk:
         """Show the system prompt that is sent."""
         click.secho(plain(f"system: {self.conversation.system}"), dim=True)
 
-    def _answer(self) -> None:
-        """Print the answer as it comes; one that breaks off counts as far as it came."""
+    def _answer(self, before: str = "") -> None:
+        """Print the answer as it comes; one that breaks off counts as far as it came.
+
+        Where none comes, the answer ``before`` stays.
+        """
         said = ""
         try:
             for piece in answer(self.client, self.model, self.conversation):
                 said += piece
                 click.echo(plain(piece), nl=False)
             if not said:
-                click.secho("(no answer; the question is not kept)", dim=True, nl=False)
+                click.secho("(no answer; /regenerate asks again)", dim=True, nl=False)
         except KeyboardInterrupt:
             click.secho(" (stopped)", dim=True, nl=False)
         except BuildError as error:
@@ -159,7 +163,7 @@ class _Talk:
             raise died or error from None
         finally:
             click.echo()
-            self.conversation.heard(said)
+            self.conversation.heard(said or before)
 
     def _save(self, name: str) -> None:
         if not name:
@@ -169,8 +173,9 @@ class _Talk:
 
 
 def _piped() -> Iterator[str]:
-    """Yield the lines that are piped in."""
-    yield from (line.strip() for line in sys.stdin)
+    """Yield the lines that are piped in; what is no UTF-8 is replaced."""
+    for line in sys.stdin.buffer:
+        yield line.decode("utf-8", "replace").strip()
 
 
 def _typed(history: Path) -> Iterator[str]:
