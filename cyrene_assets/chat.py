@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import openai
 
 _TOO_LONG = "maximum context length"
+_FULL = 0.75
 
 
 @dataclass
@@ -23,8 +24,8 @@ class Conversation:
     """What was said so far, and how the next answer is asked for.
 
     ``prompts`` and ``profiles`` are what may be chosen from; ``system`` is what is sent. The first
-    ``forgotten`` of the ``turns`` are no longer sent; a transcript has them all. ``room`` is how
-    many tokens of the context are kept for an answer, None where the context is not known.
+    ``forgotten`` of the ``turns`` are no longer sent; a transcript has them all. ``context`` is the
+    model's, in tokens, where it is known, and ``density`` how many tokens a character has had.
     """
 
     prompts: Mapping[str, str]
@@ -34,7 +35,8 @@ class Conversation:
     system: str = ""
     turns: list[dict[str, str]] = field(default_factory=list)
     forgotten: int = 0
-    room: int | None = None
+    context: int | None = None
+    density: float = 0.0
 
     def __post_init__(self) -> None:
         self.system = self.system or self.prompts[self.language]
@@ -99,10 +101,29 @@ class Conversation:
             "top_k": sampling.pop("top_k"),
             "chat_template_kwargs": {"enable_thinking": False, "language": self.language},
         }
-        said = self.turns[self.forgotten :]
-        messages = [{"role": "system", "content": self.system}, *said]
-        limit = {} if self.room is None else {"max_tokens": self.room}
-        return {"messages": messages, **sampling, **limit, "extra_body": extra}
+        return {"messages": self._sent(), **sampling, "extra_body": extra}
+
+    def counted(self, tokens: int) -> None:
+        """Take note of how many tokens the server counts in what is sent now."""
+        self.density = tokens / self._characters()
+
+    def make_room(self) -> None:
+        """Forget the oldest until about a quarter of the context is left for an answer.
+
+        A server answers in what is left, however little, and says nothing of it.
+        """
+        while (
+            self.context
+            and self.density * self._characters() > _FULL * self.context
+            and self.forget_oldest()
+        ):
+            continue
+
+    def _sent(self) -> list[dict[str, str]]:
+        return [{"role": "system", "content": self.system}, *self.turns[self.forgotten :]]
+
+    def _characters(self) -> int:
+        return sum(len(message["content"]) for message in self._sent()) or 1
 
     def save(self, path: Path, about: Mapping[str, Any]) -> None:
         """Write the transcript: JSON where the name ends so, else text for people.
@@ -183,12 +204,16 @@ def answer(client: "openai.OpenAI", model: str, conversation: Conversation) -> I
     """
     import openai
 
+    conversation.make_room()
     before = conversation.forgotten
     try:
         while True:
             try:
                 stream = client.chat.completions.create(
-                    model=model, stream=True, **conversation.request()
+                    model=model,
+                    stream=True,
+                    stream_options={"include_usage": True},
+                    **conversation.request(),
                 )
                 break
             except openai.BadRequestError as error:
@@ -200,6 +225,8 @@ def answer(client: "openai.OpenAI", model: str, conversation: Conversation) -> I
                         "this is longer than the model's context: say it in fewer words"
                     ) from error
         for chunk in stream:
+            if chunk.usage:
+                conversation.counted(chunk.usage.prompt_tokens)
             piece = chunk.choices[0].delta.content if chunk.choices else None
             if piece:
                 yield piece

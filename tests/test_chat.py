@@ -78,9 +78,22 @@ def test_a_question_without_an_answer_can_be_asked_again(talk: Conversation) -> 
 
 
 def test_an_answer_has_room(talk: Conversation) -> None:
-    assert "max_tokens" not in talk.request()
-    talk.room = 256
-    assert talk.request()["max_tokens"] == 256
+    for _ in range(4):
+        talk.say("x" * 40)
+        talk.heard("y" * 40)
+    talk.say("x" * 40)
+    talk.make_room()
+    assert talk.forgotten == 0
+    talk.context = 200
+    talk.make_room()
+    assert talk.forgotten == 0
+    talk.counted(len(PROMPTS["en"]) + 9 * 40)
+    talk.make_room()
+    # 18 characters of the system prompt and three turns: 138 of 150.
+    assert talk.forgotten == 6
+    talk.context = 20
+    talk.make_room()
+    assert contents(talk)[1:] == ["x" * 40]
 
 
 def test_the_oldest_turns_go_first(talk: Conversation) -> None:
@@ -144,7 +157,9 @@ class Broken(JsonHandler, BaseHTTPRequestHandler):
         self.end_headers()
         piece = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
         choices = [{"index": 0, "delta": {"content": "Mind the "}, "finish_reason": None}]
-        self.wfile.write(f"data: {json.dumps({**piece, 'choices': choices})}\n\n".encode())
+        usage = {"prompt_tokens": 46, "completion_tokens": 2, "total_tokens": 48}
+        for chunk in ({"choices": choices}, {"choices": [], "usage": usage}):
+            self.wfile.write(f"data: {json.dumps({**piece, **chunk})}\n\n".encode())
 
 
 @pytest.fixture
@@ -163,6 +178,8 @@ def test_a_server_that_dies_amid_an_answer_is_one_message(talk: Conversation, br
     with pytest.raises(BuildError, match=rf"{broken}/ failed in the midst of the answer") as caught:
         said.extend(answer(client, model, talk))
     assert said == ["Mind the "]
+    # The system prompt and the question have 24 characters.
+    assert talk.density * 24 == pytest.approx(46)
     assert "\n" not in str(caught.value)
 
 

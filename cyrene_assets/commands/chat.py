@@ -75,9 +75,7 @@ def chat(
                 )
                 own = stack.enter_context(running)
         address = own.server.url if own else str(url)
-        client, model, context = connect(address, os.environ.get(KEY_VARIABLE))
-        # An answer has room however long the conversation is: a quarter of the context.
-        conversation.room = context // 4 if context else None
+        client, model, conversation.context = connect(address, os.environ.get(KEY_VARIABLE))
         about = {"model": model, "digest": character.artifact.digest}
         talk = _Talk(conversation, client, model, about, own)
         click.echo(f"{character.artifact.name} {character.artifact.digest}, {code}, {name}; /help")

@@ -1,4 +1,4 @@
-"""What stands before vLLM's own routes: the key on every path, and models that name a language.
+"""What stands before vLLM's own routes: the key on every path, the language a model's name has.
 
 vLLM asks for its key under ``/v1`` and a few other prefixes alone and leaves routes that answer
 all the same, such as ``/invocations``, open.
@@ -13,7 +13,14 @@ from typing import Any
 LANGUAGES = "CYRENE_SERVED_LANGUAGES"
 KEY = "VLLM_API_KEY"
 _OPEN = frozenset({"/health"})
-_CHAT = "/v1/chat/completions"
+# Where conversations are rendered.
+_CHATS = frozenset(
+    {
+        *("/v1/chat/completions", "/v1/chat/completions/batch", "/v1/responses"),
+        *("/v1/messages", "/v1/messages/count_tokens", "/tokenize", "/invocations"),
+    }
+)
+_CONVERSATION = ("messages", "input")
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -33,8 +40,8 @@ class Front:
         """Pass a request on, or refuse it."""
         if scope["type"] in {"http", "websocket"} and not self._may(scope):
             await _refuse(scope, send)
-        elif scope["type"] == "http" and scope["path"] == _CHAT and scope["method"] == "POST":
-            body = with_language(await _body(receive), self._languages)
+        elif scope["type"] == "http" and scope["path"] in _CHATS and scope["method"] == "POST":
+            body = with_defaults(await _body(receive), self._languages)
             await self._app(_sized(scope, body), _replayed(body, receive), send)
         else:
             await self._app(scope, receive, send)
@@ -48,23 +55,25 @@ class Front:
         return scheme.lower() == b"bearer" and same
 
 
-def with_language(body: bytes, languages: frozenset[str]) -> bytes:
-    """Return a chat request that asks its template for the language its model names.
+def with_defaults(body: bytes, languages: frozenset[str]) -> bytes:
+    """Return a chat request that asks its template for the language its model names, unthinking.
 
-    ``"model": "cyrene-4B:jp"`` is the model ``cyrene-4B`` in ``jp``, unless the request's own
-    ``chat_template_kwargs`` name a language. What is no such request stays as it is.
+    ``"model": "cyrene-4B:jp"`` is the model ``cyrene-4B`` in ``jp``. vLLM takes a request's
+    ``reasoning_effort`` for a wish to think, which the character never learned. Its
+    ``chat_template_kwargs`` come before either. What is no such request stays as it is.
     """
     try:
         request = json.loads(body)
     except ValueError:
         return body
-    if not isinstance(request, dict) or not isinstance(request.get("model"), str):
+    if not isinstance(request, dict) or not any(name in request for name in _CONVERSATION):
         return body
-    language = request["model"].rpartition(":")[2]
     options = request.get("chat_template_kwargs") or {}
-    if language not in languages or not isinstance(options, dict):
+    if not isinstance(options, dict):
         return body
-    request["chat_template_kwargs"] = {"language": language, **options}
+    language = str(request.get("model")).rpartition(":")[2]
+    named = {"language": language} if language in languages else {}
+    request["chat_template_kwargs"] = {"enable_thinking": False, **named, **options}
     return json.dumps(request).encode()
 
 
