@@ -14,14 +14,12 @@ from cyrene_assets.machine import describe_devices, fit_on, memory_on
 from cyrene_assets.memory import ModelShape, fits, shown, training_memory
 from cyrene_assets.models import model_size
 from cyrene_assets.project import Project
+from cyrene_assets.quantized import bytes_per_parameter
 from cyrene_assets.toolchains import TOOLCHAINS, TRAIN, versions
 
 # Base, CPT checkpoint and merged model at two bytes a parameter, FP8 at 1.4, and while CPT runs
 # two checkpoints of weights (2) and optimizer state (4 in bfloat16).
 DISK_BYTES_PER_PARAMETER = 3 * 2 + 1.4 + 2 * 6
-# Of a model in FP8_BLOCK with the seeds' ignore list, the language model alone: 5.54 GiB measured
-# for 4B.
-_SERVED_BYTES_PER_PARAMETER = 1.42
 
 
 @dataclass
@@ -124,16 +122,24 @@ def _size_fits(project: Project, size: str, hardware: Hardware, found: Examinati
 
 def _served_fits(project: Project, size: str, hardware: Hardware, found: Examination) -> None:
     """Add up what serving takes of the first GPU's free memory."""
-    built = [a for a in project.store.artifacts("fp8_model") if a.partition == size]
+    recipe = project.recipe(size)
+    form = recipe.quantization.model_dump(mode="json")
+    # One that another recipe made says nothing of this one's.
+    built = [
+        artifact
+        for artifact in project.store.artifacts("fp8_model")
+        if artifact.partition == size and artifact.manifest["params"] == form
+    ]
     model: ServedModel
     if built:
         newest = max(built, key=lambda artifact: str(artifact.manifest["created"]))
         model = Character(project, size, newest).memory
     else:
-        model = nominal(round(model_size(size).parameters * _SERVED_BYTES_PER_PARAMETER))
+        taken = bytes_per_parameter(recipe.quantization.scheme, recipe.quantization.ignore)
+        model = nominal(round(model_size(size).parameters * taken))
     found.needs["GPU memory to serve"] = least(model)
     if hardware.gpus:
-        wanted = project.recipe(size).evaluation.context_length
+        wanted = recipe.evaluation.context_length
         try:
             summed = fit_card(hardware.gpus[0], model, wanted).describe()
             found.notes.append(f"serving {size} takes {summed}")

@@ -105,6 +105,28 @@ def test_it_says_how_a_size_trains_here(project: Project, monkeypatch: pytest.Mo
     assert " of the 140 GiB of a GPU; it trains on NVIDIA H200 (140 GiB" in note
 
 
+def test_it_adds_up_what_serving_takes_in_the_recipe_s_form(
+    project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    have(monkeypatch, Gpu("NVIDIA RTX", 12 * GIB, (8, 9), used=GIB // 2))
+    found = doctor.examine(project, "4B")
+    assert any(n.startswith("serving 4B takes 5.6 GiB of weights") for n in found.notes)
+    assert any("a model of 11.9 GiB needs about" in p for p in memory_problems(project, "9B"))
+    # The remedy that the problem names is one.
+    tiny = PROJECT_ROOT / "cyrene_assets" / "recipes" / "tiny.yaml"
+    recipe = yaml.safe_load(tiny.read_text(encoding="utf-8"))
+    recipe["quantization"] = {
+        "scheme": "W4A16",
+        "ignore": ["lm_head", "re:.*visual.*", "re:.*linear_attn.in_proj_[ab]$"],
+        "calibration": {"conversations": 8, "tokens": 256},
+    }
+    (tmp_path / "w4.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
+    settings = {"recipes": {"9B": str(tmp_path / "w4.yaml")}}
+    (tmp_path / "home" / "project.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
+    found = doctor.examine(Project.load(), "9B")
+    assert any(n.startswith("serving 9B takes 7.0 GiB of weights") for n in found.notes)
+
+
 def memory_problems(project: Project, size: str) -> list[str]:
     problems = doctor.examine(project, size).problems
     return [problem for problem in problems if "GPU memory" in problem or "smallest" in problem]
