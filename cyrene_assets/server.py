@@ -3,9 +3,11 @@
 It leads a process group that ends with it, and it ends with the process that started it.
 """
 
+import errno
 import ipaddress
 import os
 import re
+import secrets
 import signal
 import socket
 import subprocess
@@ -20,16 +22,17 @@ from pathlib import Path
 from cyrene_assets.disk import disk_errors
 from cyrene_assets.errors import BuildError, UserError
 from cyrene_assets.pipes import end_group, program_environment
+from cyrene_assets.programs import _front
 from cyrene_assets.serving import OUT_OF_MEMORY, SERVE_ENV
 from cyrene_assets.toolchains import SERVE
 
-# Where a person puts the key, and where vLLM looks for it.
+# Where a person puts the key.
 KEY_VARIABLE = "CYRENE_API_KEY"
-_VLLM_KEY = "VLLM_API_KEY"
 _POLL_SECONDS = 0.3
 # A first start on a GPU may compile kernels for minutes.
 _START_SECONDS = 1800.0
 _TAIL_LINES = 4
+_TAKEN = os.strerror(errno.EADDRINUSE).lower()
 _ERROR = re.compile(r"\b\w+(?:Error|Exception): ")
 # Log lines that quote an error in passing.
 _NO_CAUSE = re.compile(r"\b(?:DEBUG|INFO|WARNING)\b")
@@ -90,9 +93,10 @@ def running(
     with disk_errors(home):
         log.parent.mkdir(parents=True, exist_ok=True)
         output = log.open("wb")
-    own = {**SERVE_ENV, "VLLM_LOGGING_LEVEL": "INFO", **environment}
+    identity = secrets.token_hex(8)
+    own = {**SERVE_ENV, "VLLM_LOGGING_LEVEL": "INFO", _front.IDENTITY: identity, **environment}
     if key:
-        own[_VLLM_KEY] = key
+        own[_front.KEY] = key
     with output:
         process = subprocess.Popen(
             [str(python), "-m", f"{__package__}.programs.serve", *arguments],
@@ -103,7 +107,8 @@ def running(
             start_new_session=True,
         )
         try:
-            _wait_until_ready(process, _asked(host), port, log, waiting)
+            ready = f"http://{_asked(host)}:{port}/health"
+            _wait_until_ready(process, ready, identity, log, waiting)
             yield Server(f"http://{_shown(host)}:{port}/v1", process, log)
         finally:
             end_group(process)
@@ -174,13 +179,13 @@ def _shown(host: str) -> str:
 
 def _wait_until_ready(
     process: subprocess.Popen[bytes],
-    host: str,
-    port: int,
+    url: str,
+    identity: str,
     log: Path,
     waiting: Callable[[float], None],
 ) -> None:
     started = time.monotonic()
-    while not _answers(f"http://{host}:{port}/health"):
+    while not _answers(url, identity):
         seconds = time.monotonic() - started
         if process.poll() is not None:
             raise _explained(process.returncode, log)
@@ -190,12 +195,14 @@ def _wait_until_ready(
         time.sleep(_POLL_SECONDS)
 
 
-def _answers(url: str) -> bool:
+def _answers(url: str, identity: str) -> bool:
+    """Return whether the server of this identity answers: another may have come to the port."""
     # Loopback is asked as it is: a proxy in the environment is for other addresses.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(url, timeout=2) as response:
-            return bool(response.status == 200)
+            own = response.headers.get(_front.IDENTITY_HEADER) == identity
+            return bool(own and response.status == 200)
     except (OSError, urllib.error.HTTPError):
         return False
 
@@ -207,6 +214,11 @@ def _explained(status: int, log: Path) -> BuildError:
         return BuildError(
             "there is not enough memory to serve this model: end other programs that use it, or "
             f"serve a smaller size\n  log: {log}"
+        )
+    if any(_TAKEN in line.lower() for line in lines):
+        return BuildError(
+            "another program took the port while the model was loading: end it, or give another "
+            f"--port\n  log: {log}"
         )
     end = f"was killed by {signal.Signals(-status).name}" if status < 0 else "ended"
     if status == -signal.SIGKILL:

@@ -2,9 +2,11 @@ import os
 import signal
 import socket
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -24,11 +26,16 @@ if "--fail" in sys.argv:
     print("KeyError: 'the cause'")
     print("see above")
     sys.exit(3)
+if "--late" in sys.argv:
+    import time
+    time.sleep(1)
+    sys.exit("OSError: [Errno 98] Address already in use")
 child = subprocess.Popen(["sleep", "600"])
 print(child.pid, os.environ.get("VLLM_API_KEY"), os.environ.get("HF_TOKEN"), flush=True)
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.send_response(200)
+        self.send_header("x-cyrene-server", os.environ["CYRENE_SERVER_ID"])
         self.end_headers()
     def log_message(self, *_):
         pass
@@ -112,6 +119,29 @@ def test_a_port_that_is_taken_is_one_message(home: Path, stack: ExitStack) -> No
         port = other.getsockname()[1]
         with pytest.raises(UserError, match=rf"port {port} \(Address already in use\).*--port"):
             server.check_port("127.0.0.1", port)
+
+
+class Stranger(BaseHTTPRequestHandler):
+    """A server that answers /health, too."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def test_another_server_that_comes_to_the_port_is_not_taken_for_it(
+    home: Path, stack: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with HTTPServer(("127.0.0.1", 0), Stranger) as stranger:
+        threading.Thread(target=stranger.serve_forever, daemon=True).start()
+        monkeypatch.setattr(server, "check_port", lambda *_: None)
+        monkeypatch.setattr(server, "free_port", lambda: stranger.server_port)
+        with pytest.raises(BuildError, match="another program took the port while"):
+            run(stack, home, "--late")
+        stranger.shutdown()
 
 
 def test_an_address_of_another_machine_is_one_message() -> None:

@@ -12,6 +12,10 @@ from typing import Any
 
 LANGUAGES = "CYRENE_SERVED_LANGUAGES"
 KEY = "VLLM_API_KEY"
+# What a server says of itself where it is asked whether it is ready: the one that was started, and
+# no other that listens on its port.
+IDENTITY = "CYRENE_SERVER_ID"
+IDENTITY_HEADER = "x-cyrene-server"
 _OPEN = frozenset({"/health"})
 # Where conversations are rendered.
 _CHATS = frozenset(
@@ -34,6 +38,7 @@ class Front:
     def __init__(self, app: Callable[[Scope, Receive, Send], Awaitable[None]]) -> None:
         self._app = app
         self._key = os.environ.get(KEY, "")
+        self._identity = os.environ.get(IDENTITY, "").encode()
         self._languages = frozenset(os.environ.get(LANGUAGES, "").split(","))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -43,8 +48,21 @@ class Front:
         elif scope["type"] == "http" and scope["path"] in _CHATS and scope["method"] == "POST":
             body = with_defaults(await _body(receive), self._languages)
             await self._app(_sized(scope, body), _replayed(body, receive), send)
+        elif scope["type"] == "http" and scope["path"] in _OPEN:
+            await self._app(scope, receive, self._signed(send))
         else:
             await self._app(scope, receive, send)
+
+    def _signed(self, send: Send) -> Send:
+        """Return a sender that says which server this is."""
+
+        async def signed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                own = (IDENTITY_HEADER.encode(), self._identity)
+                message = {**message, "headers": [*message.get("headers", ()), own]}
+            await send(message)
+
+        return signed
 
     def _may(self, scope: Scope) -> bool:
         if not self._key or scope["path"] in _OPEN:

@@ -130,7 +130,11 @@ def test_the_key_opens(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_readiness_needs_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert ask(monkeypatch, "/health", key="secret")[0][0]["status"] == 200
+    monkeypatch.setenv(_front.IDENTITY, "this one")
+    (start,) = ask(monkeypatch, "/health", key="secret")[0]
+    assert start["status"] == 200
+    # It says which server is ready.
+    assert start["headers"] == [(b"x-cyrene-server", b"this one")]
 
 
 def test_a_websocket_needs_the_key_too(monkeypatch: pytest.MonkeyPatch) -> None:
