@@ -174,6 +174,32 @@ def test_the_card_says_what_it_is(character: Character, tmp_path: Path) -> None:
     assert "scoreboard.png" not in card
 
 
+def test_an_empty_folder_is_filled_where_it_is(
+    character: Character, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "there").mkdir()
+    (tmp_path / "link").symlink_to("there")
+    monkeypatch.chdir(tmp_path / "here")
+    assert is_exported(write(character, Path()))
+    assert "vllm serve here " in (Path.cwd() / "README.md").read_text(encoding="utf-8")
+    write(character, tmp_path / "link")
+    assert is_exported(tmp_path / "there")
+    names = {path.name for path in (tmp_path / "there").iterdir()}
+    assert names == {path.name for path in Path.cwd().iterdir()}
+    assert not any(name.startswith(".") for name in names)
+
+
+def test_the_card_of_a_base_model_claims_no_training(character: Character) -> None:
+    (base,) = character.project.store.artifacts("base_model")
+    values = card_values(Character(character.project, "tiny", base), "en", "adopted", None)
+    card = render_card(values | {"scores_plot": None})
+    assert "as it was before any training" in card
+    assert "made from the dialog" not in card
+    assert "trained on" not in card
+    assert "base_model_relation" not in card
+
+
 def test_nothing_is_overwritten(character: Character, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").write_text("mine")
