@@ -20,6 +20,7 @@ from cyrene_assets.export import export, is_exported
 from cyrene_assets.model_card import card_values, render_card
 from cyrene_assets.plain import plain
 from cyrene_assets.project import Project
+from cyrene_assets.recipe import load_recipe
 from cyrene_assets.server import free_port
 from cyrene_assets.store import Artifact
 
@@ -68,7 +69,7 @@ def character(tmp_path: Path) -> Character:
     losses = json.dumps({"step": 1, "loss": 7.0}) + "\n"
     adapter = publish(
         *(project, "lora_adapter", "tiny", [base, packed], {"training/losses.jsonl": losses}),
-        params={"learning_rate": 0.00015},
+        params=project.recipe("tiny").sft.model_dump(mode="json"),
         measurements=TRAINING,
         toolchain={"ms-swift": "4.6.0"},
     )
@@ -80,6 +81,7 @@ def character(tmp_path: Path) -> Character:
             "chat_template.jinja": "{{ messages }}",
             "generation_config.json": '{"eos_token_id": [1, 2], "temperature": 0.7}',
         },
+        params=project.recipe("tiny").quantization.model_dump(mode="json"),
         measurements={"scheme": "FP8_BLOCK", "fidelity": FIDELITY},
     )
     return Character(project, "tiny", model)
@@ -157,7 +159,8 @@ def test_the_card_says_what_it_is(character: Character, tmp_path: Path) -> None:
         "1,234 tokens",
         "9 steps, validation loss 9.000 to 6.500",
         "plots/lora_adapter.png",
-        '"learning_rate": 0.00015',
+        "| recipe | tiny: The embedded model",
+        '"learning_rate": 0.001,',
         "0.975",
         fidelity.TRUNCATED,
         "temperature 0.5, top_p 0.8",
@@ -188,6 +191,14 @@ def test_an_empty_folder_is_filled_where_it_is(
     names = {path.name for path in (tmp_path / "there").iterdir()}
     assert names == {path.name for path in Path.cwd().iterdir()}
     assert not any(name.startswith(".") for name in names)
+
+
+def test_the_card_names_no_recipe_that_the_model_was_not_made_with(
+    character: Character, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Project, "recipe", lambda *_: load_recipe("seed-v2"))
+    recipe = card_values(character, "en", "adopted", None)["recipe"]
+    assert recipe["name"] == "another than the project's now"
 
 
 def test_the_card_of_a_base_model_claims_no_training(character: Character) -> None:
