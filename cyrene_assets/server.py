@@ -34,7 +34,7 @@ _START_SECONDS = 1800.0
 _TAIL_LINES = 4
 _TAKEN = os.strerror(errno.EADDRINUSE).lower()
 _ERROR = re.compile(r"\b\w+(?:Error|Exception): ")
-# Log lines that quote an error in passing.
+# Log lines that quote an error in passing, or tell of memory: vLLM does at every start on a GPU.
 _NO_CAUSE = re.compile(r"\b(?:DEBUG|INFO|WARNING)\b")
 
 
@@ -210,12 +210,13 @@ def _answers(url: str, identity: str) -> bool:
 def _explained(status: int, log: Path) -> BuildError:
     """Return why a server ended, from its last words; its log has all of them."""
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-    if any(text in line.lower() for line in lines for text in OUT_OF_MEMORY):
+    said = [line for line in lines if not _NO_CAUSE.search(line)]
+    if any(text in line.lower() for line in said for text in OUT_OF_MEMORY):
         return BuildError(
             "there is not enough memory to serve this model: end other programs that use it, or "
             f"serve a smaller size\n  log: {log}"
         )
-    if any(_TAKEN in line.lower() for line in lines):
+    if any(_TAKEN in line.lower() for line in said):
         return BuildError(
             "another program took the port while the model was loading: end it, or give another "
             f"--port\n  log: {log}"
@@ -224,7 +225,7 @@ def _explained(status: int, log: Path) -> BuildError:
     if status == -signal.SIGKILL:
         end += " (the system kills what takes more memory than there is)"
     # vLLM ends with a general remark; the cause is the first error of its log.
-    causes = [line for line in lines if _ERROR.search(line) and not _NO_CAUSE.search(line)]
-    said = [*causes[:1], *[line for line in lines if line.strip()][-_TAIL_LINES:]]
-    shown = "".join(f"\n  | {line[:300]}" for line in said)
+    causes = [line for line in said if _ERROR.search(line)]
+    told = [*causes[:1], *[line for line in lines if line.strip()][-_TAIL_LINES:]]
+    shown = "".join(f"\n  | {line[:300]}" for line in told)
     return BuildError(f"the server {end}; its last lines:{shown}\n  log: {log}")

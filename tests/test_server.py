@@ -23,6 +23,7 @@ if "--die" in sys.argv:
     sys.exit("RuntimeError: Engine core initialization failed")
 if "--fail" in sys.argv:
     print("(APIServer pid=7) WARNING 11-22 12:51:42 [x.py:1] this can lead to OSError: [Errno 24]")
+    print("(EngineCore pid=8) INFO 11-22 12:51:43 [w.py:1] Free memory on device (11/12 GiB) on")
     print("KeyError: 'the cause'")
     print("see above")
     sys.exit(3)
