@@ -54,6 +54,9 @@ _ALWAYS: dict[str, Any] = {
     "language_model_only": True,
     "enable_prefix_caching": False,
 }
+# vLLM would read prompts with FlashInfer's kernel on Hopper and Blackwell, which is compiled at the
+# first start, on Hopper by nvcc. Triton's is what has been measured.
+_ON_GPU: dict[str, Any] = {"gdn_prefill_backend": "triton"}
 # What vLLM needs beside weights and caches: its context, activations, captured graphs.
 _OVERHEAD = 3 * GIB // 2
 # One running sequence of Qwen3.5 4B or 9B: 50 MiB of linear-attention state in float32 (24 layers,
@@ -114,6 +117,7 @@ def engine_settings(
     outside = int((1 - whole) * hardware.memory)
     return {
         **common,
+        **_ON_GPU,
         "enforce_eager": small,
         "gpu_memory_utilization": share,
         "max_num_seqs": _power_of_two(room // _SEQUENCE, 1, _MOST_SEQUENCES),
@@ -151,7 +155,7 @@ def chat_engine(
     if not hardware.gpus:
         return _ALWAYS | cpu_arguments(model, wanted), None
     fit = fit_card(hardware.gpus[0], model, wanted)
-    return _ALWAYS | gpu_arguments(fit, hardware.gpus[0]), fit
+    return _ALWAYS | _ON_GPU | gpu_arguments(fit, hardware.gpus[0]), fit
 
 
 def server_arguments(

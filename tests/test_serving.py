@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from cyrene_assets import serving
+from cyrene_assets.card import nominal
 from cyrene_assets.errors import UserError
 from cyrene_assets.hardware import GIB, Gpu, Hardware
 from cyrene_assets.recipe import Sampling
@@ -107,9 +108,13 @@ def test_nothing_is_reported_or_fetched() -> None:
 
 
 def test_serving_needs_no_compiler_of_cuda() -> None:
-    # FlashInfer's sampler and DeepGEMM would run nvcc at the first start.
+    # FlashInfer's sampler, its kernel for prompts and DeepGEMM would run nvcc at the first start.
     assert serving.SERVE_ENV["VLLM_USE_FLASHINFER_SAMPLER"] == "0"
     assert serving.SERVE_ENV["VLLM_USE_DEEP_GEMM"] == "0"
+    chats, _ = serving.chat_engine(gpu(12), nominal(4 * GIB), 2048)
+    for settings in (chats, serving.engine_settings(gpu(12), 2048)):
+        assert settings["gdn_prefill_backend"] == "triton"
+    assert "gdn_prefill_backend" not in serving.engine_settings(None, 2048)
 
 
 def test_sampling_parameters() -> None:

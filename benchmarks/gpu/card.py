@@ -15,9 +15,9 @@ import threading
 import time
 from pathlib import Path
 
-from cyrene_assets.card import ServedModel, fit_card, gpu_arguments
-from cyrene_assets.hardware import GIB, Gpu
-from cyrene_assets.serving import SERVE_ENV
+from cyrene_assets.card import ServedModel
+from cyrene_assets.hardware import GIB, Gpu, Hardware
+from cyrene_assets.serving import SERVE_ENV, chat_engine
 
 WANTED = 8192
 ANSWER = 64
@@ -41,11 +41,9 @@ def main() -> None:
     free, total = torch.cuda.mem_get_info()
     card = Gpu("card", round(gib * GIB), (9, 0), used=round(0.3 * GIB))
     model = ServedModel.of(json.loads((folder / "config.json").read_text()), weights(folder))
-    fit = fit_card(card, model, WANTED)
-    engine = gpu_arguments(fit, card)
+    engine, fit = chat_engine(Hardware((card,)), model, WANTED)
+    assert fit is not None
     engine["gpu_memory_utilization"] = fit.share * card.memory / total
-    # What vLLM takes by itself on anything but the largest GPUs.
-    engine["gdn_prefill_backend"] = "triton"
     peak = 0
     done = threading.Event()
 
@@ -61,9 +59,6 @@ def main() -> None:
     try:
         llm = LLM(
             model=str(folder),
-            dtype="bfloat16",
-            language_model_only=True,
-            enable_prefix_caching=False,
             **engine,
         )
         loaded = time.monotonic()

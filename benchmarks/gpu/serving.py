@@ -67,7 +67,7 @@ def engine(folder: str, share: float) -> dict[str, Any]:
     if current_platform.is_cuda():
         # The cache's size is given: what is free changes while the others load.
         cache = {"gpu_memory_utilization": share, "kv_cache_memory_bytes": _CACHE}
-        # On Hopper vLLM would compile another kernel for prompts; smaller cards have this one.
+        # The kernel for prompts that `cyrene serve` asks for.
         prefill = {"gdn_prefill_backend": "triton", "max_num_batched_tokens": 8192}
         traces = {"torch_profiler_dir": tempfile.mkdtemp(), "torch_profiler_with_stack": False}
         profiler = {"profiler": "torch", **traces}

@@ -65,9 +65,7 @@ def made(run_script: RunScript, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 
 @pytest.fixture
-def trainings(
-    monkeypatch: pytest.MonkeyPatch, toolchain_environment: dict[str, str]
-) -> ModuleType:
+def trainings(monkeypatch: pytest.MonkeyPatch, toolchain_environment: dict[str, str]) -> ModuleType:
     """The benchmark of trainings, to run under the train toolchain."""
     monkeypatch.setenv(TRAIN.variable, toolchain_environment[TRAIN.variable])
     spec = importlib.util.spec_from_file_location("trainings", BENCHMARKS / "trainings.py")
