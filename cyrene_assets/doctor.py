@@ -1,5 +1,7 @@
 """``cyrene doctor``: what this machine can do, and what a size needs of it."""
 
+import os
+import shutil
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +17,7 @@ from cyrene_assets.memory import ModelShape, fits, shown, training_memory
 from cyrene_assets.models import model_size
 from cyrene_assets.project import Project
 from cyrene_assets.quantized import bytes_per_parameter
-from cyrene_assets.toolchains import TOOLCHAINS, TRAIN, versions
+from cyrene_assets.toolchains import TOOLCHAINS, TRAIN, python_header, versions
 
 # Base, CPT checkpoint and merged model at two bytes a parameter, FP8 at 1.4, and while CPT runs
 # two checkpoints of weights (2) and optimizer state (4 in bfloat16).
@@ -73,11 +75,37 @@ def examine(project: Project, size: str | None) -> Examination:
             found.problems.append(
                 f"{error}: run `cyrene toolchain install {toolchain.name}` to make it anew"
             )
+    if hardware.gpus:
+        found.problems += _compiler_problems(project)
     if found.toolchains[TRAIN.name]:
         found.problems += kernels.problems(found.toolchains[TRAIN.name], hardware)
         found.notes += kernels.notes(found.toolchains[TRAIN.name], hardware)
     if size is not None:
         _size_fits(project, size, hardware, found)
+    return found
+
+
+def _compiler_problems(project: Project) -> list[str]:
+    """Return what Triton misses, which compiles C at a GPU's first kernel, in training and serving.
+
+    It takes the compiler in CC, gcc or clang, and the headers of the Python that it runs in.
+    """
+    found = []
+    compilers = [os.environ["CC"]] if os.environ.get("CC") else ["gcc", "clang"]
+    if not any(shutil.which(compiler.split()[0]) for compiler in compilers):
+        found.append(
+            f"there is no C compiler ({' or '.join(compilers)}), and Triton compiles a little C "
+            "before a GPU's first kernel: install one (Debian, Ubuntu: `apt install gcc`)"
+        )
+    for toolchain in TOOLCHAINS.values():
+        python = toolchain.find(project.home)
+        header = python_header(python) if python is not None else None
+        if header is not None and not header.is_file():
+            found.append(
+                f"the {toolchain.name} toolchain's Python has no {header}, which Triton compiles "
+                "against before a GPU's first kernel: install it (Debian, Ubuntu: `apt install "
+                "python3-dev`)"
+            )
     return found
 
 

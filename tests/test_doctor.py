@@ -87,6 +87,25 @@ def test_a_gpu_without_kernels_is_told_what_it_misses(
     assert f"note: {found.notes[0]}" in found.as_text().splitlines()
 
 
+def test_a_gpu_needs_a_c_compiler_and_python_s_header(
+    project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def said() -> str:
+        return "\n".join(doctor.examine(project, "tiny").problems)
+
+    have(monkeypatch, H200)
+    monkeypatch.setenv("CC", sys.executable)
+    assert "no C compiler" not in said()
+    assert "Python.h" not in said()
+    monkeypatch.delenv("CC")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "there is no C compiler (gcc or clang)" in said()
+    monkeypatch.setattr(doctor, "python_header", lambda _: tmp_path / "Python.h")
+    assert f"the serve toolchain's Python has no {tmp_path / 'Python.h'}" in said()
+    have(monkeypatch)
+    assert said() == ""
+
+
 def test_memory_is_compared_with_the_smallest_gpu(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
