@@ -120,11 +120,26 @@ def required_key(host: str) -> str | None:
     Raises:
         UserError: the server would listen beyond loopback, and there is no key.
     """
-    key = os.environ.get(KEY_VARIABLE)
+    key = given_key()
     if not key and not is_loopback(host):
         raise UserError(
             f"{host} is reachable from other machines, so a key is needed: set {KEY_VARIABLE} to "
             "a long random text that clients send, or leave --host away to listen on loopback"
+        )
+    return key
+
+
+def given_key() -> str | None:
+    """Return the key in the environment, or None.
+
+    Raises:
+        UserError: it cannot be sent in a header.
+    """
+    key = os.environ.get(KEY_VARIABLE)
+    if key and not re.fullmatch(r"[!-~]+(?: +[!-~]+)*", key):
+        raise UserError(
+            f"{KEY_VARIABLE} has characters that no client can send: use ASCII letters and digits, "
+            "such as `openssl rand -hex 24` gives"
         )
     return key
 

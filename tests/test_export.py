@@ -305,6 +305,25 @@ def test_no_hub_is_one_message(exported: Path, monkeypatch: pytest.MonkeyPatch) 
     assert "\n" not in str(caught.value)
 
 
+def test_a_proxy_that_cannot_be_used_is_one_message(
+    exported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import huggingface_hub
+
+    monkeypatch.setenv(hub.TOKEN, "hf_secret")
+    monkeypatch.setenv("HF_ENDPOINT", "http://hub.example")
+    monkeypatch.setenv("ALL_PROXY", f"socks5://127.0.0.1:{free_port()}")
+    huggingface_hub.close_session()
+    with pytest.raises(UserError, match=r"cannot be reached through the proxy .*SOCKS"):
+        hub.push(exported, "me/cyrene", public=False)
+
+
+def test_what_is_no_token_is_one_message(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(hub.TOKEN, "hf_sécret")
+    with pytest.raises(UserError, match="HF_TOKEN has characters that no token has"):
+        hub.push(exported, "me/cyrene", public=False)
+
+
 def test_no_token_is_one_message(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(hub.TOKEN, raising=False)
     with pytest.raises(UserError, match="set HF_TOKEN in the environment"):

@@ -160,6 +160,16 @@ def test_beyond_loopback_a_key_is_needed(
     assert server.required_key(host) == "secret"
 
 
+@pytest.mark.parametrize("key", ["ключ", "two\nlines", " padded", "padded "])
+def test_a_key_that_no_client_can_send_is_one_message(
+    home: Path, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setenv(server.KEY_VARIABLE, key)
+    with pytest.raises(UserError, match=f"{server.KEY_VARIABLE} has characters") as caught:
+        server.required_key("0.0.0.0")
+    assert key not in str(caught.value)
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.9", "::1", "localhost"])
 def test_on_loopback_none_is(home: Path, host: str) -> None:
     assert server.required_key(host) is None

@@ -1,6 +1,5 @@
 """``cyrene chat``: talk to the character in the terminal."""
 
-import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
@@ -54,7 +53,7 @@ def chat(
     /help lists what else there is. Lines can be piped in: each is said in turn.
     """
     from cyrene_assets.hosting import hosted
-    from cyrene_assets.server import KEY_VARIABLE, free_port
+    from cyrene_assets.server import free_port, given_key
 
     # A server elsewhere has weights of its own: here the prompts alone are read.
     character = chosen_character(size, role, digest, contents=url is None)
@@ -75,7 +74,7 @@ def chat(
                 )
                 own = stack.enter_context(running)
         address = own.server.url if own else str(url)
-        client, model, conversation.context = connect(address, os.environ.get(KEY_VARIABLE))
+        client, model, conversation.context = connect(address, given_key())
         about = {"model": model, "digest": character.artifact.digest}
         talk = _Talk(conversation, client, model, about, own)
         click.echo(f"{character.artifact.name} {character.artifact.digest}, {code}, {name}; /help")
