@@ -15,6 +15,7 @@ from cyrene_assets.hardware import Hardware
 from cyrene_assets.machine import describe_devices, fit_on, memory_on
 from cyrene_assets.memory import ModelShape, fits, shown, training_memory
 from cyrene_assets.models import model_size
+from cyrene_assets.programs._program import ProgramError
 from cyrene_assets.project import Project
 from cyrene_assets.quantized import bytes_per_parameter
 from cyrene_assets.toolchains import TOOLCHAINS, TRAIN, python_header, versions
@@ -161,7 +162,14 @@ def _served_fits(project: Project, size: str, hardware: Hardware, found: Examina
     model: ServedModel
     if built:
         newest = max(built, key=lambda artifact: str(artifact.manifest["created"]))
-        model = Character(project, size, newest).memory
+        try:
+            model = Character(project, size, newest).memory
+        except ProgramError as error:
+            found.problems.append(
+                f"{error}, or run `cyrene build --size {size} --to fp8_model`, which sets it aside "
+                "and makes it again"
+            )
+            return
     else:
         taken = bytes_per_parameter(recipe.quantization.scheme, recipe.quantization.ignore)
         model = nominal(round(model_size(size).parameters * taken))

@@ -146,6 +146,16 @@ def test_it_adds_up_what_serving_takes_in_the_recipe_s_form(
     assert any(n.startswith("serving 9B takes 6.9 GiB of weights") for n in found.notes)
 
 
+def test_a_model_that_is_cut_short_is_a_line_with_its_remedy(project: Project) -> None:
+    form = project.recipe("4B").quantization.model_dump(mode="json")
+    with project.store.stage("fp8_model") as folder:
+        (folder / "model.safetensors").write_bytes(b"short")
+        project.store.publish(folder, "fp8_model", "4B", {"inputs": {}, "params": form})
+    (problem,) = [p for p in doctor.examine(project, "4B").problems if "safetensors" in p]
+    assert "not a safetensors file, or cut short" in problem
+    assert "run `cyrene build --size 4B --to fp8_model`" in problem
+
+
 def memory_problems(project: Project, size: str) -> list[str]:
     problems = doctor.examine(project, size).problems
     return [problem for problem in problems if "GPU memory" in problem or "smallest" in problem]
