@@ -88,6 +88,21 @@ def test_ctrl_c_ends_the_answer_and_keeps_what_was_said(
     assert [turn["content"] for turn in talk.conversation.turns] == ["Hello.", "the wind."]
 
 
+def test_ctrl_c_pressed_twice_does_not_end_the_chat(
+    talk: module._Talk, answers: Answers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def echo(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    answers(["Mind ", KeyboardInterrupt()])
+    monkeypatch.setattr(module.click, "secho", echo)
+    module._converse(talk, ["Hello."], interactive=True)
+    assert [turn["content"] for turn in talk.conversation.turns] == ["Hello.", "Mind "]
+    with pytest.raises(KeyboardInterrupt):
+        answers(["Mind ", KeyboardInterrupt()])
+        module._converse(talk, ["Hello."], interactive=False)
+
+
 def test_an_answer_without_a_word_is_told(
     talk: module._Talk, answers: Answers, capsys: pytest.CaptureFixture[str]
 ) -> None:

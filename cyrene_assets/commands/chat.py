@@ -88,6 +88,8 @@ def chat(
 def _converse(talk: "_Talk", lines: Iterable[str], interactive: bool) -> None:
     """Do what the lines say until /quit; a person may go on after the server failed.
 
+    Ctrl-C never ends a person's chat: who stops an answer may well press it twice.
+
     Raises:
         BuildError: the server failed, and the lines come from a pipe.
     """
@@ -96,6 +98,9 @@ def _converse(talk: "_Talk", lines: Iterable[str], interactive: bool) -> None:
             break
         try:
             talk.turn(line)
+        except KeyboardInterrupt:
+            if not interactive:
+                raise
         except UserError as error:
             click.secho(str(error), fg="yellow", err=True)
         except BuildError as error:
@@ -159,8 +164,8 @@ class _Talk:
             died = self.own.server.died() if self.own else None
             raise died or error from None
         finally:
-            click.echo()
             self.conversation.heard(said or before)
+            click.echo()
 
     def _save(self, name: str) -> None:
         if not name:
