@@ -98,8 +98,8 @@ def test_ctrl_c_pressed_twice_does_not_end_the_chat(
     monkeypatch.setattr(module.click, "secho", echo)
     module._converse(talk, ["Hello."], interactive=True)
     assert [turn["content"] for turn in talk.conversation.turns] == ["Hello.", "Mind "]
+    answers(["Mind ", KeyboardInterrupt()])
     with pytest.raises(KeyboardInterrupt):
-        answers(["Mind ", KeyboardInterrupt()])
         module._converse(talk, ["Hello."], interactive=False)
 
 

@@ -82,7 +82,7 @@ def with_defaults(body: bytes, languages: frozenset[str]) -> bytes:
     """
     try:
         request = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return body
     if not isinstance(request, dict) or not any(name in request for name in _CONVERSATION):
         return body

@@ -81,6 +81,7 @@ def test_a_model_names_a_language(model: str, options: Any, language: str | None
     [
         *(b"", b"{", b"[]", b'{"model": 3}', b"\xff", b'{"model": "m:jp", "prompt": "Hello"}'),
         b'{"messages": [], "chat_template_kwargs": 3}',
+        b"[" * 200_000,
     ],
 )
 def test_what_is_no_chat_request_is_left_to_the_server(body: bytes) -> None:
