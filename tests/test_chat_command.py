@@ -95,7 +95,7 @@ def test_ctrl_c_pressed_twice_does_not_end_the_chat(
         raise KeyboardInterrupt
 
     answers(["Mind ", KeyboardInterrupt()])
-    monkeypatch.setattr(module.click, "secho", echo)
+    monkeypatch.setattr("click.secho", echo)
     module._converse(talk, ["Hello."], interactive=True)
     assert [turn["content"] for turn in talk.conversation.turns] == ["Hello.", "Mind "]
     answers(["Mind ", KeyboardInterrupt()])
