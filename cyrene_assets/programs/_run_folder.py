@@ -139,8 +139,10 @@ def begin(run: Path, command: Sequence[str]) -> Start:
         start = _after(run, settings)
         if start.step is None:
             shutil.rmtree(run)
-    run.mkdir(parents=True, exist_ok=True)
-    write_json(run / _ATTEMPT, settings)
+    if start.step is None:
+        # One that is gone on from has it already: written again, a full disk would cut it off.
+        run.mkdir(parents=True, exist_ok=True)
+        write_json(run / _ATTEMPT, settings)
     return start
 
 

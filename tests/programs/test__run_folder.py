@@ -1,9 +1,11 @@
+import contextlib
 import json
 import zipfile
 from pathlib import Path
 
 import pytest
 
+from cyrene_assets.programs import _run_folder
 from cyrene_assets.programs._run_folder import begin, checkpoints, finished, prune, resumable
 
 from .checkpoints import base_shapes, write_safetensors
@@ -106,6 +108,22 @@ def test_the_next_attempt_goes_on_and_says_from_where(tmp_path: Path) -> None:
     start = begin(tmp_path, COMMAND)
     assert (start.step, start.checkpoint) == (6, tmp_path / "checkpoint-6")
     assert start.words == "step 6"
+
+
+def test_a_disk_that_is_full_when_it_goes_on_costs_no_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin(tmp_path, COMMAND)
+    write_saved(tmp_path, 3)
+
+    def full(path: Path, _: object) -> None:
+        path.write_text("")
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as disk, contextlib.suppress(OSError):
+        disk.setattr(_run_folder, "write_json", full)
+        begin(tmp_path, COMMAND)
+    assert begin(tmp_path, COMMAND).step == 3
 
 
 def test_a_half_checkpoint_goes_and_is_named(tmp_path: Path) -> None:
