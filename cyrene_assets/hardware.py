@@ -92,7 +92,7 @@ def visible(gpus: Sequence[Gpu], value: str | None) -> tuple[Gpu, ...]:
         return tuple(gpus)
     chosen: list[Gpu] = []
     for entry in (part.strip() for part in value.split(",")):
-        if entry.isdigit():
+        if entry.isdecimal():
             matches = [gpus[int(entry)]] if int(entry) < len(gpus) else []
         else:
             matches = [gpu for gpu in gpus if entry and gpu.uuid.startswith(entry)]

@@ -7,11 +7,11 @@ length are the same on every machine.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cyrene_assets.errors import BuildError
 from cyrene_assets.hardware import Hardware
-from cyrene_assets.memory import Fit, ModelShape, fit, training_memory
+from cyrene_assets.memory import Fit, ModelShape, fit, fits, training_memory
 
 if TYPE_CHECKING:
     from cyrene_assets.recipe import Stage
@@ -84,6 +84,28 @@ def memory_on(stage: "Stage", shape: ModelShape, batch: Batch, chosen: Fit) -> i
         micro_batch=batch.micro,
         devices=batch.devices,
     )
+
+
+def what_would_fit(stage: "Stage", name: str, hardware: Hardware, shape: ModelShape) -> list[str]:
+    """Return what would make a stage fit that does not fit these GPUs; ``name`` is cpt or sft."""
+    words = []
+    largest = max(hardware.gpus, key=lambda gpu: gpu.memory)
+    alone = Hardware((largest,))
+    if len(hardware.gpus) > 1 and fits(
+        memory_on(stage, shape, *fit_on(stage, alone, shape)), alone
+    ):
+        words.append(f"train on {largest.name} alone (CUDA_VISIBLE_DEVICES={largest.uuid})")
+    half = stage.sequence_length // 2
+    updates: dict[str, dict[str, Any]] = {
+        "`master_weights: false`": {"master_weights": False},
+        "`tuner: lora` and a `lora` like that of `sft`": {"tuner": "lora"},
+        f"`sequence_length: {half}`": {"sequence_length": half},
+    }
+    for setting, update in updates.items():
+        changed = stage.model_copy(update=update)
+        if fits(memory_on(changed, shape, *fit_on(changed, hardware, shape)), hardware):
+            words.append(f"give `{name}` in the recipe {setting}")
+    return words
 
 
 def describe_devices(hardware: Hardware, batch_size: int) -> str:

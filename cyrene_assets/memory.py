@@ -24,6 +24,8 @@ _CHECKPOINT_BYTES = 2.4
 # Weights, gradients and two moments in bfloat16; with float32 masters all of them in float32, and
 # the bfloat16 copies that autocast keeps of the weights. Of a frozen model the weights alone.
 _BYTES_FULL, _BYTES_MASTERS, _BYTES_FROZEN = 8, 18, 2
+# Of these a checkpoint has all but the gradients and autocast's copies.
+_SAVED_FULL, _SAVED_MASTERS = 6, 12
 _LOGIT_BYTES = 2
 # liger's fused loss: chunks of about tokens * LOSS_CHUNK * hidden / vocabulary tokens. Its default
 # of 1 makes 64-token chunks of a pack, which cost a third of the step.
@@ -109,6 +111,17 @@ def fit(stage: "Stage", hardware: Hardware, shape: ModelShape, devices: int) -> 
         if share % micro == 0 and fits(needed, hardware):
             return Fit(micro, checkpointing=False)
     return Fit(1, checkpointing=True)
+
+
+def work_bytes(stage: "Stage") -> int:
+    """Return the most bytes per parameter that a training has on the disk while it runs.
+
+    Two checkpoints of weights and moments, the newest and the one before; of an adapter, which is
+    small, the model that it is merged into.
+    """
+    if stage.tuner != "full":
+        return _BYTES_FROZEN
+    return 2 * (_SAVED_MASTERS if stage.master_weights else _SAVED_FULL)
 
 
 def fits(needed: int, hardware: Hardware) -> bool:

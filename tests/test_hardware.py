@@ -32,6 +32,7 @@ def test_no_gpu_is_the_cpu() -> None:
         ("-1", ()),
         ("1,7,0", (B,)),
         ("GPU-", ()),
+        ("²", ()),
     ],
 )
 def test_visible_devices_are_read_as_cuda_reads_them(
