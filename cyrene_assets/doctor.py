@@ -58,6 +58,8 @@ def examine(project: Project, size: str | None) -> Examination:
     """Look at the machine; with a size, also at whether it can be built here."""
     hardware = Hardware.detect()
     found = Examination(hardware=hardware.describe(), disk_free=free_bytes(project.home))
+    if hardware.fault:
+        found.problems.append(hardware.fault)
     if hardware.driver:
         found.hardware += f", driver {hardware.driver}"
     for toolchain in TOOLCHAINS.values():

@@ -98,6 +98,14 @@ def test_a_gpu_without_kernels_is_told_what_it_misses(
     assert f"note: {found.notes[0]}" in found.as_text().splitlines()
 
 
+def test_a_driver_that_does_not_answer_is_a_problem(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = Hardware(fault="the NVIDIA driver does not answer (mismatch): restart the machine")
+    monkeypatch.setattr(Hardware, "detect", lambda: broken)
+    assert doctor.examine(project, None).problems == [broken.fault]
+
+
 def test_memory_is_compared_with_the_smallest_gpu(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
