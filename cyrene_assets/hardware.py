@@ -97,8 +97,8 @@ def _fault(error: "NVMLError") -> str | None:
     if error.value in absent or os.environ.get("CUDA_VISIBLE_DEVICES") in {"", "-1"}:
         return None
     return (
-        f"the NVIDIA driver does not answer ({error}): restart the machine, as after a new one; to "
-        "do without a GPU, set CUDA_VISIBLE_DEVICES="
+        f"the NVIDIA driver does not answer ({error}): restart the machine (a driver that "
+        "was updated needs it), or set CUDA_VISIBLE_DEVICES= to do without a GPU"
     )
 
 

@@ -117,7 +117,8 @@ def test_result_and_progress(cpt: Ran) -> None:
     assert result["checkpoint"] == "step 6 of 6 (last)"
     assert result["resumed_from"] is None
     assert result["started_from"] == "the beginning"
-    assert cpt.progress[0] == "CPT: from the beginning"
+    first = "CPT: from the beginning; before step 1 comes the validation loss"
+    assert cpt.progress[0] == first
     assert result["seconds"] > 0
     assert result["tokens_per_second"] > 0
     assert any(message.startswith("CPT step") for message in cpt.progress)
