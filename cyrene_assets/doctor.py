@@ -1,7 +1,7 @@
 """``cyrene doctor``: what this machine can do, and what a size needs of it."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from cyrene_assets import kernels
 from cyrene_assets.card import ServedModel, fit_card, least, nominal
@@ -14,11 +14,12 @@ from cyrene_assets.machine import describe_devices, fit_on, memory_on, what_woul
 from cyrene_assets.memory import ModelShape, fits, shown, training_memory, work_bytes
 from cyrene_assets.models import model_size
 from cyrene_assets.project import Project
-from cyrene_assets.recipe import Stage
+from cyrene_assets.recipe import Recipe, Stage
 from cyrene_assets.toolchains import TOOLCHAINS, TRAIN, versions
 
 # Base, CPT checkpoint and merged model at two bytes a parameter, and FP8 at 1.4.
 _KEPT_BYTES_PER_PARAMETER = 3 * 2 + 1.4
+_STAGES: tuple[Literal["cpt", "sft"], ...] = ("cpt", "sft")
 # Of a model in FP8_BLOCK with the seeds' ignore list, the language model alone: 5.54 GiB measured
 # for 4B.
 _SERVED_BYTES_PER_PARAMETER = 1.42
@@ -102,29 +103,33 @@ def _size_fits(project: Project, size: str, hardware: Hardware, found: Examinati
     # Without a known shape this is weights, gradients and optimizer alone: a lower bound.
     layers, hidden = model_size(size).shape or (0, 0)
     shape = ModelShape(round(parameters), layers, hidden)
-    stages = {"cpt": recipe.cpt, "sft": recipe.sft}
-    for name, stage in stages.items():
-        needed = training_memory(stage, shape, checkpointing=True)
-        found.needs[f"GPU memory for {name.upper()}"] = needed
+    found.needs["GPU memory for CPT"] = training_memory(recipe.cpt, shape, checkpointing=True)
+    found.needs["GPU memory for SFT"] = training_memory(recipe.sft, shape, checkpointing=True)
     if not hardware.gpus:
         found.problems.append(
             f"{size} trains on an NVIDIA GPU (Ampere or later) and this machine has none: use a "
             "machine that has one; `tiny` is the size for CPUs"
         )
         return
-    for name, stage in stages.items():
-        _stage_fits(name, stage, size, shape, hardware, found)
+    for name in _STAGES:
+        _stage_fits(recipe, name, size, shape, hardware, found)
 
 
 def _stage_fits(
-    name: str, stage: Stage, size: str, shape: ModelShape, hardware: Hardware, found: Examination
+    recipe: Recipe,
+    name: Literal["cpt", "sft"],
+    size: str,
+    shape: ModelShape,
+    hardware: Hardware,
+    found: Examination,
 ) -> None:
     """Look at what a stage takes of the GPUs that it would train on."""
+    stage: Stage = getattr(recipe, name)
     batch, chosen = fit_on(stage, hardware, shape)
     needed = memory_on(stage, shape, batch, chosen)
     what, has = f"{name.upper()} of {size}", shown(hardware.memory)
     if not fits(needed, hardware):
-        remedies = [*what_would_fit(stage, name, hardware, shape), "use a larger GPU"]
+        remedies = [*what_would_fit(recipe, name, hardware, shape), "use a larger GPU"]
         found.problems.append(
             f"{what} needs about {shown(needed)} of GPU memory and the smallest GPU has {has}, "
             f"not all of it free for it: {', or '.join(remedies)}, or a smaller size"

@@ -7,14 +7,14 @@ length are the same on every machine.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from cyrene_assets.errors import BuildError
 from cyrene_assets.hardware import Hardware
 from cyrene_assets.memory import Fit, ModelShape, fit, fits, training_memory
 
 if TYPE_CHECKING:
-    from cyrene_assets.recipe import Stage
+    from cyrene_assets.recipe import Recipe, Stage
 
 # Small micro-batches waste little on padding; a larger one is no faster on a few cores.
 _CPU_MICRO_BATCH = 2
@@ -86,26 +86,37 @@ def memory_on(stage: "Stage", shape: ModelShape, batch: Batch, chosen: Fit) -> i
     )
 
 
-def what_would_fit(stage: "Stage", name: str, hardware: Hardware, shape: ModelShape) -> list[str]:
-    """Return what would make a stage fit that does not fit these GPUs; ``name`` is cpt or sft."""
-    words = []
+def what_would_fit(
+    recipe: "Recipe", name: Literal["cpt", "sft"], hardware: Hardware, shape: ModelShape
+) -> list[str]:
+    """Return what would make a recipe's stage fit these GPUs that does not fit them."""
+    stage: Stage = getattr(recipe, name)
     largest = max(hardware.gpus, key=lambda gpu: gpu.memory)
-    alone = Hardware((largest,))
-    if len(hardware.gpus) > 1 and fits(
-        memory_on(stage, shape, *fit_on(stage, alone, shape)), alone
-    ):
-        words.append(f"train on {largest.name} alone (CUDA_VISIBLE_DEVICES={largest.uuid})")
     half = stage.sequence_length // 2
-    updates: dict[str, dict[str, Any]] = {
+    adapter = {"tuner": "lora", "lora": recipe.sft.lora}
+    shorter = {"sequence_length": half}
+    settings: dict[str, dict[str, Any]] = {
         "`master_weights: false`": {"master_weights": False},
-        "`tuner: lora` and a `lora` like that of `sft`": {"tuner": "lora"},
-        f"`sequence_length: {half}`": {"sequence_length": half},
+        "`tuner: lora` and the `lora` of `sft`": adapter,
+        f"`sequence_length: {half}`": shorter,
     }
-    for setting, update in updates.items():
-        changed = stage.model_copy(update=update)
-        if fits(memory_on(changed, shape, *fit_on(changed, hardware, shape)), hardware):
-            words.append(f"give `{name}` in the recipe {setting}")
+    words = [
+        f"give `{name}` in the recipe {setting}"
+        for setting, update in settings.items()
+        if _fits(stage.model_copy(update=update), hardware, shape)
+    ]
+    if len(hardware.gpus) > 1 and _fits(stage, Hardware((largest,)), shape):
+        words.insert(0, f"train on {largest.name} alone (CUDA_VISIBLE_DEVICES={largest.uuid})")
+    if not words and _fits(stage.model_copy(update=adapter | shorter), hardware, shape):
+        words = [
+            f"give `{name}` in the recipe `tuner: lora`, the `lora` of `sft` and "
+            f"`sequence_length: {half}`"
+        ]
     return words
+
+
+def _fits(stage: "Stage", hardware: Hardware, shape: ModelShape) -> bool:
+    return fits(memory_on(stage, shape, *fit_on(stage, hardware, shape)), hardware)
 
 
 def describe_devices(hardware: Hardware, batch_size: int) -> str:

@@ -4,7 +4,7 @@ import json
 import math
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 from rich.console import Console
@@ -120,19 +120,24 @@ def resolve(
         "hardware": hardware.describe(),
         "settings": settings,
         "stages": {
-            "cpt": _stage("cpt", recipe.cpt, size, hardware, project),
-            "sft": _stage("sft", recipe.sft, size, hardware, project),
+            "cpt": _stage("cpt", recipe, size, hardware, project),
+            "sft": _stage("sft", recipe, size, hardware, project),
         },
     }
 
 
 def _stage(
-    name: str, stage: "Stage", size: ModelSize, hardware: Hardware, project: Project
+    name: Literal["cpt", "sft"],
+    recipe: "Recipe",
+    size: ModelSize,
+    hardware: Hardware,
+    project: Project,
 ) -> dict[str, Any]:
     from cyrene_assets import training
     from cyrene_assets.machine import describe_devices, fit_on, memory_on, what_would_fit
     from cyrene_assets.memory import fits
 
+    stage: Stage = getattr(recipe, name)
     made, model = ("cpt_checkpoint", "base_model") if name == "cpt" else (
         *("lora_adapter", "cpt_checkpoint"),
     )  # fmt: skip
@@ -166,7 +171,7 @@ def _stage(
         "devices": describe_devices(hardware, stage.batch_size),
         "estimated_memory_gib": round(needed / GIB, 1) if hardware.gpus else None,
         "fits": fitting,
-        "would_fit": what_would_fit(stage, name, hardware, shape) if fitting is False else [],
+        "would_fit": what_would_fit(recipe, name, hardware, shape) if fitting is False else [],
         "environment": environment,
         "command": command,
     }
