@@ -10,7 +10,13 @@ from cyrene_assets.console import size as shown_size
 from cyrene_assets.disk import free_bytes
 from cyrene_assets.errors import CyreneError, UserError
 from cyrene_assets.hardware import Hardware
-from cyrene_assets.machine import describe_devices, fit_on, memory_on, what_would_fit
+from cyrene_assets.machine import (
+    describe_devices,
+    fit_on,
+    memory_on,
+    training_gpus,
+    what_would_fit,
+)
 from cyrene_assets.memory import ModelShape, fits, shown, training_memory, work_bytes
 from cyrene_assets.models import model_size
 from cyrene_assets.project import Project
@@ -127,8 +133,9 @@ def _stage_fits(
     stage: Stage = getattr(recipe, name)
     batch, chosen = fit_on(stage, hardware, shape)
     needed = memory_on(stage, shape, batch, chosen)
-    what, has = f"{name.upper()} of {size}", shown(hardware.memory)
-    if not fits(needed, hardware):
+    used = training_gpus(hardware, stage.batch_size)
+    what, has = f"{name.upper()} of {size}", shown(used.memory)
+    if not fits(needed, used):
         remedies = [*what_would_fit(recipe, name, hardware, shape), "use a larger GPU"]
         found.problems.append(
             f"{what} needs about {shown(needed)} of GPU memory and the smallest GPU has {has}, "

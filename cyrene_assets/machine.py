@@ -6,7 +6,7 @@ length are the same on every machine.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from cyrene_assets.errors import BuildError
@@ -57,6 +57,13 @@ def gpus_used(hardware: Hardware, batch_size: int) -> int:
     return max((n for n in range(1, len(hardware.gpus) + 1) if batch_size % n == 0), default=0)
 
 
+def training_gpus(hardware: Hardware, batch_size: int) -> Hardware:
+    """Return the GPUs that train: as many as divide the batch, those with the most memory."""
+    largest = sorted(range(len(hardware.gpus)), key=lambda n: (-hardware.gpus[n].memory, n))
+    chosen = sorted(largest[: gpus_used(hardware, batch_size)])
+    return replace(hardware, gpus=tuple(hardware.gpus[n] for n in chosen))
+
+
 def batch_on(hardware: Hardware, batch_size: int, micro: int = 1) -> Batch:
     """Return how a batch is made up on this machine; ``micro`` sequences at a time on a GPU."""
     if not hardware.gpus:
@@ -71,7 +78,8 @@ def fit_on(stage: "Stage", hardware: Hardware, shape: ModelShape) -> tuple[Batch
     if not hardware.gpus:
         batch = batch_on(hardware, stage.batch_size)
         return batch, Fit(batch.micro, checkpointing=False)
-    chosen = fit(stage, hardware, shape, gpus_used(hardware, stage.batch_size))
+    used = training_gpus(hardware, stage.batch_size)
+    chosen = fit(stage, used, shape, len(used.gpus))
     return batch_on(hardware, stage.batch_size, chosen.micro_batch), chosen
 
 
@@ -116,17 +124,19 @@ def what_would_fit(
 
 
 def _fits(stage: "Stage", hardware: Hardware, shape: ModelShape) -> bool:
-    return fits(memory_on(stage, shape, *fit_on(stage, hardware, shape)), hardware)
+    needed = memory_on(stage, shape, *fit_on(stage, hardware, shape))
+    return fits(needed, training_gpus(hardware, stage.batch_size))
 
 
 def describe_devices(hardware: Hardware, batch_size: int) -> str:
     """Return what a stage trains on, and why on no more GPUs than that."""
-    used, there = gpus_used(hardware, batch_size), len(hardware.gpus)
+    training = training_gpus(hardware, batch_size)
+    used, there = len(training.gpus), len(hardware.gpus)
     if used == there:
         return hardware.describe()
     return (
         f"{used} of {there} GPUs, since a batch of {batch_size} divides by {used} and by no more "
-        f"of them: {Hardware(hardware.gpus[:used]).describe()}"
+        f"of them: {training.describe()}"
     )
 
 

@@ -134,7 +134,13 @@ def _stage(
     project: Project,
 ) -> dict[str, Any]:
     from cyrene_assets import training
-    from cyrene_assets.machine import describe_devices, fit_on, memory_on, what_would_fit
+    from cyrene_assets.machine import (
+        describe_devices,
+        fit_on,
+        memory_on,
+        training_gpus,
+        what_would_fit,
+    )
     from cyrene_assets.memory import fits
 
     stage: Stage = getattr(recipe, name)
@@ -158,7 +164,8 @@ def _stage(
         environment[training.KEEP_STEP] = f"LAST_STEP_OF_PASS_{stage.checkpoint[6:]}"
     batch, chosen = fit_on(stage, hardware, shape)
     needed = memory_on(stage, shape, batch, chosen)
-    fitting = fits(needed, hardware) if hardware.gpus else None
+    used = training_gpus(hardware, stage.batch_size)
+    fitting = fits(needed, used) if hardware.gpus else None
     return {
         "asset": made,
         "batch": {
