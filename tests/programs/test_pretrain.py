@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -170,6 +171,15 @@ def test_a_killed_training_resumes_and_ends_with_the_same_artifact(
     for path in (p for p in cpt.out.rglob("*") if p.is_file()):
         name = path.relative_to(cpt.out)
         assert (resumed.out / name).read_bytes() == path.read_bytes(), name
+
+
+def test_a_training_that_diverges_ends_with_its_loss_as_it_is(
+    run_program: RunProgram, pretrain_extras: Extras, tmp_path: Path
+) -> None:
+    extras = pretrain_extras(tmp_path, learning_rate=1e30)
+    ran = run_program("pretrain", expect_error=True, **extras)
+    assert ran.error is not None
+    assert re.match(r"step \d: loss nan, gradient norm nan: training has diverged", ran.error)
 
 
 def test_an_adapter_trained_on_documents_becomes_a_full_checkpoint(
