@@ -45,7 +45,8 @@ _CAUSES = (
         "the train toolchain lacks something ({0}): install it again",
     ),
     (
-        r"No space left on device",
+        # torch's own words for it, of an optimizer's state that is cut off.
+        r"No space left on device|PytorchStreamWriter failed|inline_container\S* \. unexpected pos",
         "the disk is full. Free space under CYRENE_HOME; the next attempt resumes",
     ),
 )

@@ -66,6 +66,11 @@ def test_failure_has_status_cause_and_last_lines() -> None:
         (["FileNotFoundError: [Errno 2] No such file: '/x'"], 1, "a file is missing"),
         (["ModuleNotFoundError: No module named 'fla'"], 1, "No module named 'fla'"),
         (["OSError: [Errno 28] No space left on device"], 1, "the disk is full"),
+        (
+            ["RuntimeError: [enforce fail at inline_container.cc:672] . unexpected pos 704 vs 598"],
+            1,
+            "the disk is full",
+        ),
         (["  File x", "ValueError: bad pack"], 1, "ValueError: bad pack"),
         (["something"], 3, "its last lines follow"),
     ],
