@@ -3,7 +3,7 @@
 import os
 import shutil
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from cyrene_assets import kernels
 from cyrene_assets.card import ServedModel, fit_card, least, nominal
@@ -12,17 +12,24 @@ from cyrene_assets.console import size as shown_size
 from cyrene_assets.disk import free_bytes
 from cyrene_assets.errors import CyreneError, UserError
 from cyrene_assets.hardware import Hardware
-from cyrene_assets.machine import describe_devices, fit_on, memory_on
-from cyrene_assets.memory import ModelShape, fits, shown, training_memory
+from cyrene_assets.machine import (
+    describe_devices,
+    fit_on,
+    memory_on,
+    training_gpus,
+    what_would_fit,
+)
+from cyrene_assets.memory import ModelShape, fits, shown, training_memory, work_bytes
 from cyrene_assets.models import model_size
 from cyrene_assets.programs._program import ProgramError
 from cyrene_assets.project import Project
 from cyrene_assets.quantized import bytes_per_parameter
+from cyrene_assets.recipe import Recipe, Stage
 from cyrene_assets.toolchains import TOOLCHAINS, TRAIN, python_header, versions
 
-# Base, CPT checkpoint and merged model at two bytes a parameter, FP8 at 1.4, and while CPT runs
-# two checkpoints of weights (2) and optimizer state (4 in bfloat16).
-DISK_BYTES_PER_PARAMETER = 3 * 2 + 1.4 + 2 * 6
+# Base, CPT checkpoint and merged model at two bytes a parameter, and FP8 at 1.4.
+_KEPT_BYTES_PER_PARAMETER = 3 * 2 + 1.4
+_STAGES: tuple[Literal["cpt", "sft"], ...] = ("cpt", "sft")
 
 
 @dataclass
@@ -59,6 +66,8 @@ def examine(project: Project, size: str | None) -> Examination:
     """Look at the machine; with a size, also at whether it can be built here."""
     hardware = Hardware.detect()
     found = Examination(hardware=hardware.describe(), disk_free=free_bytes(project.home))
+    if hardware.fault:
+        found.problems.append(hardware.fault)
     if hardware.driver:
         found.hardware += f", driver {hardware.driver}"
     for toolchain in TOOLCHAINS.values():
@@ -112,7 +121,9 @@ def _compiler_problems(project: Project) -> list[str]:
 
 def _size_fits(project: Project, size: str, hardware: Hardware, found: Examination) -> None:
     parameters = model_size(size).parameters
-    found.needs["disk"] = round(parameters * DISK_BYTES_PER_PARAMETER)
+    recipe = project.recipe(size)
+    on_disk = _KEPT_BYTES_PER_PARAMETER + work_bytes(recipe.cpt)
+    found.needs["disk"] = round(parameters * on_disk)
     if found.disk_free < found.needs["disk"]:
         found.problems.append(
             f"{size} needs {shown_size(found.needs['disk'])} of disk and "
@@ -125,26 +136,43 @@ def _size_fits(project: Project, size: str, hardware: Hardware, found: Examinati
     # Without a known shape this is weights, gradients and optimizer alone: a lower bound.
     layers, hidden = model_size(size).shape or (0, 0)
     shape = ModelShape(round(parameters), layers, hidden)
-    stage = project.recipe(size).cpt
-    found.needs["GPU memory for CPT"] = training_memory(stage, shape, checkpointing=True)
+    found.needs["GPU memory for CPT"] = training_memory(recipe.cpt, shape, checkpointing=True)
+    found.needs["GPU memory for SFT"] = training_memory(recipe.sft, shape, checkpointing=True)
     if not hardware.gpus:
         found.problems.append(
             f"{size} trains on an NVIDIA GPU (Ampere or later) and this machine has none: use a "
             "machine that has one; `tiny` is the size for CPUs"
         )
-    elif not fits(found.needs["GPU memory for CPT"], hardware):
+        return
+    for name in _STAGES:
+        _stage_fits(recipe, name, size, shape, hardware, found)
+
+
+def _stage_fits(
+    recipe: Recipe,
+    name: Literal["cpt", "sft"],
+    size: str,
+    shape: ModelShape,
+    hardware: Hardware,
+    found: Examination,
+) -> None:
+    """Look at what a stage takes of the GPUs that it would train on."""
+    stage: Stage = getattr(recipe, name)
+    batch, chosen = fit_on(stage, hardware, shape)
+    needed = memory_on(stage, shape, batch, chosen)
+    used = training_gpus(hardware, stage.batch_size)
+    what, has = f"{name.upper()} of {size}", shown(used.memory)
+    if not fits(needed, used):
+        remedies = [*what_would_fit(recipe, name, hardware, shape), "use a larger GPU"]
         found.problems.append(
-            f"CPT of {size} needs about {shown(found.needs['GPU memory for CPT'])} of GPU memory "
-            f"and the smallest GPU has {shown(hardware.memory)}, not all of it free for it: use a "
-            "larger GPU, or a smaller size"
+            f"{what} needs about {shown(needed)} of GPU memory and the smallest GPU has {has}, "
+            f"not all of it free for it: {', or '.join(remedies)}, or a smaller size"
         )
-    elif layers:
-        batch, chosen = fit_on(stage, hardware, shape)
-        needed = memory_on(stage, shape, batch, chosen)
+    elif shape.layers:
         found.notes.append(
-            f"CPT of {size} takes {batch.micro} of the recipe's {stage.batch_size} packs at a "
-            f"time, gradient checkpointing {'on' if chosen.checkpointing else 'off'}: about "
-            f"{shown(needed)} of the {shown(hardware.memory)} of a GPU; it trains on "
+            f"{what} takes {batch.micro} of the recipe's {stage.batch_size} packs at a time, "
+            f"gradient checkpointing {'on' if chosen.checkpointing else 'off'}: about "
+            f"{shown(needed)} of the {has} of a GPU; it trains on "
             f"{describe_devices(hardware, stage.batch_size)}"
         )
 

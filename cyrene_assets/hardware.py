@@ -3,7 +3,10 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from pynvml import NVMLError
 
 GIB = 1 << 30
 
@@ -26,10 +29,14 @@ class Gpu:
 
 @dataclass(frozen=True)
 class Hardware:
-    """The GPUs that a run may use; none means that it runs on the CPU."""
+    """The GPUs that a run may use; none means that it runs on the CPU.
+
+    ``fault`` says, with its remedy, that there is a driver and it does not answer.
+    """
 
     gpus: tuple[Gpu, ...] = ()
     driver: str | None = None
+    fault: str | None = None
 
     @property
     def memory(self) -> int:
@@ -57,8 +64,8 @@ class Hardware:
 
         try:
             pynvml.nvmlInit()
-        except pynvml.NVMLError:
-            return cls()
+        except pynvml.NVMLError as error:
+            return cls(fault=_fault(error))
         try:
             handles = [
                 pynvml.nvmlDeviceGetHandleByIndex(index)
@@ -75,11 +82,24 @@ class Hardware:
                 for handle in handles
             ]
             driver = str(pynvml.nvmlSystemGetDriverVersion())
-        except pynvml.NVMLError:
-            return cls()
+        except pynvml.NVMLError as error:
+            return cls(fault=_fault(error))
         finally:
             pynvml.nvmlShutdown()
         return cls(visible(gpus, os.environ.get("CUDA_VISIBLE_DEVICES")), driver)
+
+
+def _fault(error: "NVMLError") -> str | None:
+    """Return what is wrong with a driver, None where there is none or no GPU is wanted."""
+    import pynvml
+
+    absent = {pynvml.NVML_ERROR_LIBRARY_NOT_FOUND, pynvml.NVML_ERROR_DRIVER_NOT_LOADED}
+    if error.value in absent or os.environ.get("CUDA_VISIBLE_DEVICES") in {"", "-1"}:
+        return None
+    return (
+        f"the NVIDIA driver does not answer ({error}): restart the machine (a driver that "
+        "was updated needs it), or set CUDA_VISIBLE_DEVICES= to do without a GPU"
+    )
 
 
 def visible(gpus: Sequence[Gpu], value: str | None) -> tuple[Gpu, ...]:
@@ -92,7 +112,7 @@ def visible(gpus: Sequence[Gpu], value: str | None) -> tuple[Gpu, ...]:
         return tuple(gpus)
     chosen: list[Gpu] = []
     for entry in (part.strip() for part in value.split(",")):
-        if entry.isdigit():
+        if entry.isdecimal():
             matches = [gpus[int(entry)]] if int(entry) < len(gpus) else []
         else:
             matches = [gpu for gpu in gpus if entry and gpu.uuid.startswith(entry)]

@@ -55,7 +55,8 @@ def _problems(versions: Mapping[str, str], hardware: Hardware) -> Iterator[str]:
         yield f"the train toolchain has no {package} ({brings}){beta}: run `{remedy}`"
     triton = versions.get("triton", "")
     least, repaired = _WRONG_TRITON
-    if hardware.capability[0] == _HOPPER and triton and least <= _release(triton) < repaired:
+    hopper = any(gpu.capability[0] == _HOPPER for gpu in hardware.gpus)
+    if hopper and triton and least <= _release(triton) < repaired:
         yield (
             f"Triton {triton} computes wrong gradients of linear attention on Hopper GPUs "
             "(flash-linear-attention#640), and flash-linear-attention refuses it: install Triton "

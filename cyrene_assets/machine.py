@@ -6,15 +6,15 @@ length are the same on every machine.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
 
 from cyrene_assets.errors import BuildError
 from cyrene_assets.hardware import Hardware
-from cyrene_assets.memory import Fit, ModelShape, fit, training_memory
+from cyrene_assets.memory import Fit, ModelShape, fit, fits, training_memory
 
 if TYPE_CHECKING:
-    from cyrene_assets.recipe import Stage
+    from cyrene_assets.recipe import Recipe, Stage
 
 # Small micro-batches waste little on padding; a larger one is no faster on a few cores.
 _CPU_MICRO_BATCH = 2
@@ -57,6 +57,13 @@ def gpus_used(hardware: Hardware, batch_size: int) -> int:
     return max((n for n in range(1, len(hardware.gpus) + 1) if batch_size % n == 0), default=0)
 
 
+def training_gpus(hardware: Hardware, batch_size: int) -> Hardware:
+    """Return the GPUs that train: as many as divide the batch, those with the most memory."""
+    largest = sorted(range(len(hardware.gpus)), key=lambda n: (-hardware.gpus[n].memory, n))
+    chosen = sorted(largest[: gpus_used(hardware, batch_size)])
+    return replace(hardware, gpus=tuple(hardware.gpus[n] for n in chosen))
+
+
 def batch_on(hardware: Hardware, batch_size: int, micro: int = 1) -> Batch:
     """Return how a batch is made up on this machine; ``micro`` sequences at a time on a GPU."""
     if not hardware.gpus:
@@ -71,7 +78,8 @@ def fit_on(stage: "Stage", hardware: Hardware, shape: ModelShape) -> tuple[Batch
     if not hardware.gpus:
         batch = batch_on(hardware, stage.batch_size)
         return batch, Fit(batch.micro, checkpointing=False)
-    chosen = fit(stage, hardware, shape, gpus_used(hardware, stage.batch_size))
+    used = training_gpus(hardware, stage.batch_size)
+    chosen = fit(stage, used, shape, len(used.gpus))
     return batch_on(hardware, stage.batch_size, chosen.micro_batch), chosen
 
 
@@ -86,14 +94,49 @@ def memory_on(stage: "Stage", shape: ModelShape, batch: Batch, chosen: Fit) -> i
     )
 
 
+def what_would_fit(
+    recipe: "Recipe", name: Literal["cpt", "sft"], hardware: Hardware, shape: ModelShape
+) -> list[str]:
+    """Return what would make a recipe's stage fit these GPUs that does not fit them."""
+    stage: Stage = getattr(recipe, name)
+    largest = max(hardware.gpus, key=lambda gpu: gpu.memory)
+    half = stage.sequence_length // 2
+    adapter = {"tuner": "lora", "lora": recipe.sft.lora}
+    shorter = {"sequence_length": half}
+    settings: dict[str, dict[str, Any]] = {
+        "`master_weights: false`": {"master_weights": False},
+        "`tuner: lora` and the `lora` of `sft`": adapter,
+        f"`sequence_length: {half}`": shorter,
+    }
+    words = [
+        f"give `{name}` in the recipe {setting}"
+        for setting, update in settings.items()
+        if _fits(stage.model_copy(update=update), hardware, shape)
+    ]
+    if len(hardware.gpus) > 1 and _fits(stage, Hardware((largest,)), shape):
+        words.insert(0, f"train on {largest.name} alone (CUDA_VISIBLE_DEVICES={largest.uuid})")
+    if not words and _fits(stage.model_copy(update=adapter | shorter), hardware, shape):
+        words = [
+            f"give `{name}` in the recipe `tuner: lora`, the `lora` of `sft` and "
+            f"`sequence_length: {half}`"
+        ]
+    return words
+
+
+def _fits(stage: "Stage", hardware: Hardware, shape: ModelShape) -> bool:
+    needed = memory_on(stage, shape, *fit_on(stage, hardware, shape))
+    return fits(needed, training_gpus(hardware, stage.batch_size))
+
+
 def describe_devices(hardware: Hardware, batch_size: int) -> str:
     """Return what a stage trains on, and why on no more GPUs than that."""
-    used, there = gpus_used(hardware, batch_size), len(hardware.gpus)
+    training = training_gpus(hardware, batch_size)
+    used, there = len(training.gpus), len(hardware.gpus)
     if used == there:
         return hardware.describe()
     return (
         f"{used} of {there} GPUs, since a batch of {batch_size} divides by {used} and by no more "
-        f"of them: {Hardware(hardware.gpus[:used]).describe()}"
+        f"of them: {training.describe()}"
     )
 
 

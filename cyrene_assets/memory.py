@@ -24,6 +24,11 @@ _CHECKPOINT_BYTES = 2.4
 # Weights, gradients and two moments in bfloat16; with float32 masters all of them in float32, and
 # the bfloat16 copies that autocast keeps of the weights. Of a frozen model the weights alone.
 _BYTES_FULL, _BYTES_MASTERS, _BYTES_FROZEN = 8, 18, 2
+# An adapter's weights, gradients and moments are in float32. Inputs and outputs of the matrices of
+# a layer of Qwen3.5 come to 25 times the hidden size (4B), of which each has the rank.
+_ADAPTER_STATES, _MATRICES_WIDTH = 16, 25
+# Of these a checkpoint has all but the gradients and autocast's copies.
+_SAVED_FULL, _SAVED_MASTERS = 6, 12
 _LOGIT_BYTES = 2
 # liger's fused loss: chunks of about tokens * LOSS_CHUNK * hidden / vocabulary tokens. Its default
 # of 1 makes 64-token chunks of a pack, which cost a third of the step.
@@ -81,6 +86,8 @@ def training_memory(
     states = (_BYTES_MASTERS if masters else _BYTES_FULL) if full else _BYTES_FROZEN
     if full and devices > 1:
         states += 4 if masters else 2
+    rank = stage.lora.rank if stage.lora is not None else 0
+    adapter = rank * _MATRICES_WIDTH * shape.layers * shape.hidden_size * _ADAPTER_STATES
     tokens = stage.sequence_length * micro_batch
     kept = _ACTIVATION_BYTES if full else _ADAPTER_BYTES
     if masters:
@@ -90,7 +97,8 @@ def training_memory(
     embedding = shape.vocabulary * shape.hidden_size * (4 if masters else 2) if full else 0
     logits = loss_chunk(tokens, shape) * shape.vocabulary * _LOGIT_BYTES
     activations = tokens * shape.layers * shape.hidden_size * kept
-    return round(shape.parameters * states + embedding + logits + activations) + _OVERHEAD
+    weights = shape.parameters * states + adapter
+    return round(weights + embedding + logits + activations) + _OVERHEAD
 
 
 def fit(stage: "Stage", hardware: Hardware, shape: ModelShape, devices: int) -> Fit:
@@ -109,6 +117,17 @@ def fit(stage: "Stage", hardware: Hardware, shape: ModelShape, devices: int) -> 
         if share % micro == 0 and fits(needed, hardware):
             return Fit(micro, checkpointing=False)
     return Fit(1, checkpointing=True)
+
+
+def work_bytes(stage: "Stage") -> int:
+    """Return the most bytes per parameter that a training has on the disk while it runs.
+
+    Two checkpoints of weights and moments, the newest and the one before; of an adapter, which is
+    small, the model that it is merged into.
+    """
+    if stage.tuner != "full":
+        return _BYTES_FROZEN
+    return 2 * (_SAVED_MASTERS if stage.master_weights else _SAVED_FULL)
 
 
 def fits(needed: int, hardware: Hardware) -> bool:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from cyrene_assets.hardware import Hardware
-from cyrene_assets.machine import ROUNDING_OPTIMIZER, gpus_used, machine_arguments
+from cyrene_assets.machine import ROUNDING_OPTIMIZER, machine_arguments, training_gpus
 from cyrene_assets.memory import ModelShape
 from cyrene_assets.reporting import report_options
 
@@ -153,12 +153,12 @@ def training_environment(
         environment |= CPU_ENV
     if keep_step is not None:
         environment[KEEP_STEP] = str(keep_step)
-    used = gpus_used(hardware, batch_size)
-    if used:
-        environment["CUDA_VISIBLE_DEVICES"] = ",".join(gpu.uuid for gpu in hardware.gpus[:used])
+    gpus = training_gpus(hardware, batch_size).gpus
+    if gpus:
+        environment["CUDA_VISIBLE_DEVICES"] = ",".join(gpu.uuid for gpu in gpus)
         environment["PYTORCH_CUDA_ALLOC_CONF"] = "expandable_segments:True"
-    if used > 1:
-        environment["NPROC_PER_NODE"] = str(used)
+    if len(gpus) > 1:
+        environment["NPROC_PER_NODE"] = str(len(gpus))
     return environment
 
 

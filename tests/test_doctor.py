@@ -10,8 +10,12 @@ from cyrene_assets.errors import UserError
 from cyrene_assets.hardware import GIB, Gpu, Hardware
 from cyrene_assets.project import PROJECT_ROOT, Project
 
-H200 = Gpu("NVIDIA H200", 140 * GIB, (9, 0))
+H200 = Gpu("NVIDIA H200", 140 * GIB, (9, 0), "GPU-1")
 LITTLE = Gpu("NVIDIA RTX", 8 * GIB, (8, 6))
+RTX_4070 = Gpu("NVIDIA GeForce RTX 4070", 12282 << 20, (8, 9))
+RTX_5090 = Gpu("NVIDIA GeForce RTX 5090", 32607 << 20, (12, 0))
+L40S = Gpu("NVIDIA L40S", 46068 << 20, (8, 9))
+H100 = Gpu("NVIDIA H100 80GB HBM3", 81559 << 20, (9, 0))
 
 
 @pytest.fixture
@@ -24,6 +28,13 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     (tmp_path / "home").mkdir()
     settings = {"recipes": dict.fromkeys(("2B", "4B", "9B"), recipe)}
     (tmp_path / "home" / "project.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
+    return Project.load()
+
+
+@pytest.fixture
+def seeds(project: Project) -> Project:
+    """A project with the recipes that ship for the sizes."""
+    (project.home / "project.yaml").unlink()
     return Project.load()
 
 
@@ -106,15 +117,69 @@ def test_a_gpu_needs_a_c_compiler_and_python_s_header(
     assert said() == ""
 
 
+def test_a_driver_that_does_not_answer_is_a_problem(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = Hardware(fault="the NVIDIA driver does not answer (mismatch): restart the machine")
+    monkeypatch.setattr(Hardware, "detect", lambda: broken)
+    assert doctor.examine(project, None).problems == [broken.fault]
+
+
 def test_memory_is_compared_with_the_smallest_gpu(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     have(monkeypatch, H200)
     assert not any("GPU" in problem for problem in memory_problems(project, "4B"))
     have(monkeypatch, H200, LITTLE)
-    (problem,) = memory_problems(project, "9B")
-    assert "needs about 68 GiB of GPU memory and the smallest GPU has 8 GiB" in problem
-    assert "use a larger GPU, or a smaller size" in problem
+    cpt, sft = memory_problems(project, "9B")
+    # Two GPUs take a copy of the gradients more; one of them is enough.
+    assert "CPT of 9B needs about 84 GiB of GPU memory and the smallest GPU has 8 GiB" in cpt
+    assert "train on NVIDIA H200 alone (CUDA_VISIBLE_DEVICES=GPU-1), or use a larger GPU, or" in cpt
+    assert sft.startswith("SFT of 9B needs about")
+
+
+@pytest.mark.parametrize(
+    ("gpus", "size", "stage", "remedy"),
+    [
+        # The card that both sizes are for, with the recipe of the seeds as it is.
+        ((RTX_4070,), "4B", "CPT", "give `cpt` in the recipe `tuner: lora`"),
+        ((RTX_4070,), "4B", "SFT", "give `sft` in the recipe `sequence_length: 4095`"),
+        ((RTX_5090,), "4B", "CPT", "give `cpt` in the recipe `tuner: lora`"),
+        # One of them takes it, two with a copy of the gradients each do not.
+        ((L40S, L40S), "4B", "CPT", "train on NVIDIA L40S alone (CUDA_VISIBLE_DEVICES="),
+    ],
+)
+def test_what_does_not_fit_is_told_with_what_would(
+    seeds: Project,
+    monkeypatch: pytest.MonkeyPatch,
+    gpus: tuple[Gpu, ...],
+    size: str,
+    stage: str,
+    remedy: str,
+) -> None:
+    have(monkeypatch, *gpus)
+    (problem,) = [p for p in memory_problems(seeds, size) if p.startswith(stage)]
+    assert remedy in problem
+    assert problem.endswith("or use a larger GPU, or a smaller size")
+
+
+def test_both_stages_say_how_they_train(seeds: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    have(monkeypatch, H100, H100)
+    assert memory_problems(seeds, "4B") == []
+    cpt, sft = [n for n in doctor.examine(seeds, "4B").notes if n.startswith(("CPT", "SFT"))]
+    assert "takes 1 of the recipe's 24 packs at a time, gradient checkpointing off" in cpt
+    assert "1 of 2 GPUs, since a batch of 3 divides by 1" in sft
+
+
+def test_float32_masters_take_twice_the_disk(seeds: Project, tmp_path: Path) -> None:
+    plain = doctor.examine(seeds, "4B").needs["disk"]
+    text = (PROJECT_ROOT / "cyrene_assets" / "recipes" / "seed-v2.yaml").read_text("utf-8")
+    own = tmp_path / "own.yaml"
+    own.write_text(text.replace("master_weights: false", "master_weights: true"), "utf-8")
+    seeds.save(seeds.settings.model_copy(update={"recipes": {"4B": str(own)}}))
+    more = doctor.examine(Project.load(), "4B").needs["disk"] - plain
+    # Two checkpoints, each of float32 weights and moments where those of bfloat16 were.
+    assert more == 2 * (12 - 6) * 4_200_000_000
 
 
 def test_it_says_how_a_size_trains_here(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,13 +71,15 @@ def test_time_on_a_known_gpu_follows_from_the_flops(
 ) -> None:
     one = Gpu("NVIDIA H200", 1 << 37, (9, 0))
     monkeypatch.setattr(Hardware, "detect", lambda: Hardware((one,)))
-    # 4.2e9 parameters and a billion tokens: 6 x 4.2e9 x 1e9 / 2.85e14 s.
-    assert module._training_seconds(4.2e9, 1_000_000_000) == pytest.approx(88_421, rel=1e-4)
+    # 4.2e9 parameters and a billion tokens: 6 x 4.2e9 x 1e9 / 4.7e14 s.
+    assert module._training_seconds(4.2e9, 1_000_000_000, 24) == pytest.approx(53_617, rel=1e-4)
     monkeypatch.setattr(Hardware, "detect", lambda: Hardware((one, one)))
-    assert module._training_seconds(4.2e9, 1_000_000_000) == pytest.approx(44_211, rel=1e-4)
+    assert module._training_seconds(4.2e9, 1_000_000_000, 24) == pytest.approx(26_809, rel=1e-4)
+    # A batch of 3 trains on one of the two.
+    assert module._training_seconds(4.2e9, 1_000_000_000, 3) == pytest.approx(53_617, rel=1e-4)
     unknown = Gpu("NVIDIA Something", 1 << 37, (9, 0))
     monkeypatch.setattr(Hardware, "detect", lambda: Hardware((unknown,)))
-    assert module._training_seconds(4.2e9, 1_000_000_000) is None
+    assert module._training_seconds(4.2e9, 1_000_000_000, 24) is None
 
 
 def shown(found: Estimate) -> list[list[str]]:

@@ -32,6 +32,7 @@ def test_no_gpu_is_the_cpu() -> None:
         ("-1", ()),
         ("1,7,0", (B,)),
         ("GPU-", ()),
+        ("²", ()),
     ],
 )
 def test_visible_devices_are_read_as_cuda_reads_them(
@@ -45,6 +46,25 @@ def test_detection_without_a_driver_finds_no_gpu(monkeypatch: pytest.MonkeyPatch
         raise pynvml.NVMLError(pynvml.NVML_ERROR_LIBRARY_NOT_FOUND)
 
     monkeypatch.setattr(pynvml, "nvmlInit", fail)
+    assert Hardware.detect() == Hardware()
+
+
+def test_a_driver_that_does_not_answer_is_no_machine_without_a_gpu(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As after an update of the driver without a restart."""
+
+    def fail() -> None:
+        raise pynvml.NVMLError(pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH)
+
+    monkeypatch.setattr(pynvml, "nvmlInit", fail)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    found = Hardware.detect()
+    assert found.gpus == ()
+    assert str(found.fault).startswith("the NVIDIA driver does not answer (")
+    assert "restart the machine" in str(found.fault)
+    # Who wants no GPU does not mind.
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert Hardware.detect() == Hardware()
 
 

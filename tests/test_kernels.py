@@ -6,6 +6,9 @@ from cyrene_assets import kernels
 from cyrene_assets.errors import BuildError
 from cyrene_assets.hardware import GIB, Gpu, Hardware
 
+MIXED = Hardware(
+    (Gpu("NVIDIA A100", 80 * GIB, (8, 0)), Gpu("NVIDIA H100", 80 * GIB, (9, 0))),
+)
 H200 = Hardware((Gpu("NVIDIA H200", 140 * GIB, (9, 0)),))
 RTX_5090 = Hardware((Gpu("NVIDIA GeForce RTX 5090", 32 * GIB, (12, 0)),))
 RTX_3090 = Hardware((Gpu("NVIDIA GeForce RTX 3090", 24 * GIB, (8, 6)),))
@@ -89,6 +92,7 @@ def test_the_lock_file_has_what_builds_without_isolation() -> None:
     [
         ("3.4.0", H200, True),
         ("3.6.0", H200, True),
+        ("3.6.0", MIXED, True),
         ("3.7.0+git1", H200, True),
         ("3.7.1", H200, False),
         ("3.3.1", H200, False),

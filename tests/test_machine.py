@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from cyrene_assets.hardware import GIB, Gpu, Hardware
@@ -9,9 +11,11 @@ from cyrene_assets.machine import (
     gpus_used,
     machine_arguments,
     optimizer_steps,
+    training_gpus,
 )
 from cyrene_assets.memory import ModelShape
 from cyrene_assets.recipe import load_recipe, shipped_recipes
+from cyrene_assets.training import Data, training_environment
 
 QWEN_4B = ModelShape(4_205_000_000, 32, 2560)
 
@@ -61,6 +65,20 @@ def test_it_says_how_many_gpus_train_and_why_not_more() -> None:
     said = describe_devices(machine(3), 4)
     assert said.startswith("2 of 3 GPUs, since a batch of 4 divides by 2 and by no more of them:")
     assert said.count("96 GiB") == 2
+
+
+def test_of_unequal_gpus_the_largest_train() -> None:
+    """A batch of 3 on two cards took the first, whatever it was."""
+    small, large = Gpu("S", 8 * GIB, (8, 9), "GPU-s"), Gpu("L", 96 * GIB, (9, 0), "GPU-l")
+    sft = load_recipe("seed-v2").sft
+    for gpus in ((small, large), (large, small)):
+        both = Hardware(gpus)
+        assert training_gpus(both, 3).gpus == (large,)
+        assert training_gpus(both, 4).gpus == gpus
+        assert fit_on(sft, both, QWEN_4B) == fit_on(sft, Hardware((large,)), QWEN_4B)
+        assert describe_devices(both, 3).endswith("L (96 GiB, sm_90)")
+        files = Data.of(Path("/packed"))
+        assert training_environment(both, 3, files)["CUDA_VISIBLE_DEVICES"] == "GPU-l"
 
 
 def test_a_batch_says_how_it_is_made_up() -> None:

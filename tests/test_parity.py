@@ -158,6 +158,11 @@ def test_a_leak_stops_the_training_and_is_looked_for_again(prove: Any) -> None:
     assert devices == ["GPU-0"]
 
 
+def test_a_driver_that_does_not_answer_is_no_reason_to_train_on_the_cpu() -> None:
+    with pytest.raises(BuildError, match="does not begin on the CPU: the driver is ill"):
+        _proof.prove(cast(Build, None), Hardware(fault="the driver is ill"))
+
+
 def test_a_cpu_has_nothing_to_prove(prove: Any) -> None:
     found, devices = prove(LEAKY)
     assert found.passed

@@ -1,5 +1,7 @@
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from cyrene_assets.errors import UserError
 from cyrene_assets.machine import Batch
@@ -46,3 +48,34 @@ def test_the_step_of_a_choice() -> None:
     assert [order.step_of(f"epoch:{n}") for n in (1, 2)] == [3, 5]
     with pytest.raises(UserError, match=r"epoch:3.*read in 2 passes.*`passes`"):
         order.step_of("epoch:3")
+
+
+def steps_of(sequences: int, batch: Batch) -> list[list[int]]:
+    """Return the sequences that each step reads, as ms-swift's sampler deals them to devices."""
+    each = sequences // batch.devices
+    share = batch.micro * batch.accumulation
+    dealt = [range(n, each * batch.devices, batch.devices) for n in range(batch.devices)]
+    return [
+        sorted(number for own in dealt for number in own[at : at + share])
+        for at in range(0, each, share)
+    ]
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    passes=st.lists(st.integers(1, 40), min_size=1, max_size=4),
+    per_pack=st.integers(1, 3),
+    batch=st.builds(Batch, st.integers(1, 4), st.integers(1, 6), st.integers(1, 4)),
+)
+def test_a_pass_ends_with_the_step_that_reads_the_last_of_it(
+    passes: list[int], per_pack: int, batch: Batch
+) -> None:
+    frame = rows(passes, per_pack)
+    sequences = frame["pack"].n_unique()
+    steps = steps_of(sequences, batch)
+    order = reading_order(frame, packed=True, batch=batch)
+    assert order.steps == len(steps)
+    read = {number: step for step, numbers in enumerate(steps, start=1) for number in numbers}
+    for number, end in enumerate(order.passes, start=1):
+        own = frame.filter(pl.col("pass") <= number)["pack"].unique()
+        assert end == max((read[pack] for pack in own if pack in read), default=0)

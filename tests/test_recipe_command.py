@@ -100,6 +100,21 @@ def test_a_recipe_of_one_s_own_and_the_project_s_services(run: Run, tmp_path: Pa
     assert command[command.index("--report_to") + 1] == "wandb"
 
 
+def test_a_gpu_that_is_too_small_is_told_so(run: Run) -> None:
+    small = ("--size", "4B", "--gpu-memory", "12", "--capability", "8.9")
+    cpt = shown(run, "seed-v2", *small)["stages"]["cpt"]
+    assert (cpt["fits"], cpt["estimated_memory_gib"]) == (False, 35.0)
+    # An adapter alone is still too much by a little.
+    assert cpt["would_fit"] == [
+        "give `cpt` in the recipe `tuner: lora`, the `lora` of `sft` and `sequence_length: 2560`"
+    ]
+    said = run("show", "seed-v2", *small).output
+    assert f"that does not fit: {cpt['would_fit'][0]}, or use a larger GPU" in said
+    cpt = shown(run, "seed-v2", "--size", "4B", *BIG)["stages"]["cpt"]
+    assert (cpt["fits"], cpt["would_fit"]) == (True, [])
+    assert "that does not fit" not in run("show", "seed-v2", "--size", "4B", *BIG).output
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -108,6 +123,7 @@ def test_a_recipe_of_one_s_own_and_the_project_s_services(run: Run, tmp_path: Pa
         (("seed-v2", "--gpus", "2"), "--gpu-memory"),
         (("seed-v2", "--gpu-memory", "0"), "--gpu-memory 0"),
         (("seed-v2", "--gpu-memory", "24", "--capability", "new"), "--capability 'new'"),
+        (("seed-v2", "--gpu-memory", "24", "--capability", "9.²"), "--capability '9.²'"),
         (("seed-v2", "--gpu-memory", "11", "--capability", "7.5"), "8.0"),
     ],
 )

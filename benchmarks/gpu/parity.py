@@ -48,7 +48,7 @@ def check(folder: Path) -> dict[str, Any]:
     seconds = {}
     started = time.time()
     texts = _parity.documents(folder)
-    plain = _parity.reference(folder, texts)
+    plain = _parity.reference(folder, [[text] for text in texts])
     seconds["reference"] = time.time() - started
     model, template = _parity.load(folder, torch.bfloat16, "flash_attention_2", liger=True)
     layers = model.config.text_config.num_hidden_layers

@@ -4,7 +4,7 @@ import json
 import math
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 from rich.console import Console
@@ -90,7 +90,7 @@ def _hardware(memory: float | None, count: int | None, capability: str | None) -
     if not 0 < memory <= _LARGEST_GPU_GIB:
         raise UserError(f"--gpu-memory {memory:g}: a GPU has up to {_LARGEST_GPU_GIB} GiB")
     major, _, minor = (capability or "9.0").partition(".")
-    if not (major.isdigit() and minor.isdigit()):
+    if not (major.isdecimal() and minor.isdecimal()):
         raise UserError(f"--capability {capability!r}: two numbers, such as 9.0 or 12.0")
     return Hardware(
         tuple(
@@ -120,18 +120,30 @@ def resolve(
         "hardware": hardware.describe(),
         "settings": settings,
         "stages": {
-            "cpt": _stage("cpt", recipe.cpt, size, hardware, project),
-            "sft": _stage("sft", recipe.sft, size, hardware, project),
+            "cpt": _stage("cpt", recipe, size, hardware, project),
+            "sft": _stage("sft", recipe, size, hardware, project),
         },
     }
 
 
 def _stage(
-    name: str, stage: "Stage", size: ModelSize, hardware: Hardware, project: Project
+    name: Literal["cpt", "sft"],
+    recipe: "Recipe",
+    size: ModelSize,
+    hardware: Hardware,
+    project: Project,
 ) -> dict[str, Any]:
     from cyrene_assets import training
-    from cyrene_assets.machine import describe_devices, fit_on, memory_on
+    from cyrene_assets.machine import (
+        describe_devices,
+        fit_on,
+        memory_on,
+        training_gpus,
+        what_would_fit,
+    )
+    from cyrene_assets.memory import fits
 
+    stage: Stage = getattr(recipe, name)
     made, model = ("cpt_checkpoint", "base_model") if name == "cpt" else (
         *("lora_adapter", "cpt_checkpoint"),
     )  # fmt: skip
@@ -152,6 +164,8 @@ def _stage(
         environment[training.KEEP_STEP] = f"LAST_STEP_OF_PASS_{stage.checkpoint[6:]}"
     batch, chosen = fit_on(stage, hardware, shape)
     needed = memory_on(stage, shape, batch, chosen)
+    used = training_gpus(hardware, stage.batch_size)
+    fitting = fits(needed, used) if hardware.gpus else None
     return {
         "asset": made,
         "batch": {
@@ -163,6 +177,8 @@ def _stage(
         },
         "devices": describe_devices(hardware, stage.batch_size),
         "estimated_memory_gib": round(needed / GIB, 1) if hardware.gpus else None,
+        "fits": fitting,
+        "would_fit": what_would_fit(recipe, name, hardware, shape) if fitting is False else [],
         "environment": environment,
         "command": command,
     }
@@ -207,6 +223,9 @@ def _print(shown: dict[str, Any]) -> None:
         click.echo(f"devices  {stage['devices']}")
         if stage["estimated_memory_gib"] is not None:
             click.echo(f"memory   about {stage['estimated_memory_gib']} GiB on each GPU")
+        if stage["fits"] is False:
+            remedies = ", or ".join([*stage["would_fit"], "use a larger GPU"])
+            click.echo(f"problem  that does not fit: {remedies}, or a smaller size")
         click.echo(shell(stage["environment"], stage["command"]))
 
 

@@ -8,6 +8,7 @@ from cyrene_assets import kernels, parity, training
 from cyrene_assets.artifact_build import Build
 from cyrene_assets.artifact_spec import CheckOutcome
 from cyrene_assets.defs._training_checks import PARITY_CHECK
+from cyrene_assets.errors import BuildError
 from cyrene_assets.hardware import Hardware
 from cyrene_assets.toolchains import TRAIN, versions
 
@@ -16,8 +17,11 @@ def prove(build: Build, hardware: Hardware) -> CheckOutcome:
     """Refuse to train where packed documents leak or gradients are wrong; say what was compared.
 
     Raises:
-        BuildError: a kernel is missing or known to be wrong, or the comparison failed.
+        BuildError: a kernel is missing or known to be wrong, the comparison failed, or the driver
+            does not answer.
     """
+    if hardware.fault:
+        raise BuildError(f"training does not begin on the CPU: {hardware.fault}")
     if not hardware.gpus:
         return CheckOutcome(PARITY_CHECK.name, True, "nothing is packed on a CPU")
     there = versions(TRAIN.python(build.project.home), TRAIN.packages)

@@ -97,4 +97,7 @@ def cut_log(log: Path, step: int) -> None:
             continue
         if position is None or position[0] <= step:
             kept.append(line)
-    log.write_text("".join(kept), encoding="utf-8")
+    # Whole or not at all: what was logged before cannot be made again.
+    half = log.with_suffix(".part")
+    half.write_text("".join(kept), encoding="utf-8")
+    half.replace(log)

@@ -3,7 +3,7 @@
 import contextlib
 import math
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -114,7 +114,7 @@ def collate(template: Any, batch: list[list[int]]) -> dict[str, Any]:
     return dict(template.data_collator(rows))
 
 
-def measure(model: Any, template: Any, batches: list[list[list[int]]]) -> Run:
+def measure(model: Any, template: Any, batches: Iterable[list[list[int]]]) -> Run:
     """Run the batches forward for logits, and forward and backward for the summed loss."""
     import torch
 
@@ -177,14 +177,14 @@ def reference_code() -> Iterator[None]:
         yield
 
 
-def reference(folder: Path, texts: list[list[int]]) -> Run:
-    """Return each document's run alone in float32, through PyTorch's reference code."""
+def reference(folder: Path, alone: Iterable[list[list[int]]]) -> Run:
+    """Return the run of batches of one document each, in float32, through PyTorch's own code."""
     import torch
 
     torch.backends.cuda.matmul.allow_tf32 = False
     model, template = load(folder, torch.float32, "sdpa", liger=False)
     with reference_code():
-        return measure(model, template, [[text] for text in texts])
+        return measure(model, template, alone)
 
 
 def row_error(one: Any, other: Any, reference: Any) -> float:

@@ -63,10 +63,13 @@ class Program:
         total: int | None = None,
         **metrics: float,
     ) -> None:
-        """Report progress; at most one report every two seconds goes out, and the last step's."""
+        """Report progress.
+
+        At most one report of a step goes out every two seconds, and the last step's; one without a
+        step says that something else begins, and always does.
+        """
         now = time.monotonic()
-        finished = step is not None and step == total
-        if now - self._last_progress < PROGRESS_SECONDS and not finished:
+        if now - self._last_progress < PROGRESS_SECONDS and step != total:
             return
         self._last_progress = now
         self._send(

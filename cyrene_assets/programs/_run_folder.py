@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cyrene_assets.programs._checkpoint import read_header, read_json, write_json
-from cyrene_assets.programs._program import ProgramError
+from cyrene_assets.programs._program import BadInputError, ProgramError
 from cyrene_assets.reporting import OPTIONS
 
 _STATE = "trainer_state.json"
@@ -131,7 +131,11 @@ class Start:
 def begin(run: Path, command: Sequence[str]) -> Start:
     """Prepare an attempt at the training of ``command``, and find where it goes on from.
 
-    What cannot be gone on from is removed, and the words say why.
+    What nothing can go on from is removed, and the words say why.
+
+    Raises:
+        BadInputError: there is a whole checkpoint of the same recipe and data that these settings
+            cannot go on from: hours of a GPU, which are not removed unasked.
     """
     settings = _settings(command)
     start = Start(None, None, "the beginning")
@@ -139,18 +143,25 @@ def begin(run: Path, command: Sequence[str]) -> Start:
         start = _after(run, settings)
         if start.step is None:
             shutil.rmtree(run)
-    run.mkdir(parents=True, exist_ok=True)
-    write_json(run / _ATTEMPT, settings)
+    if start.step is None:
+        # One that is gone on from has it already: written again, a full disk would cut it off.
+        run.mkdir(parents=True, exist_ok=True)
+        write_json(run / _ATTEMPT, settings)
     return start
 
 
 def _after(run: Path, settings: Mapping[str, list[str]]) -> Start:
     """Return where to go on after the attempt that ``run`` is of; remove its half checkpoints."""
-    reason = _changed(run, settings)
-    newest = None if reason else resumable(run)
+    reason, newest = _changed(run, settings), resumable(run)
     if newest is None:
         return Start(None, None, f"the beginning: {reason or _nothing_whole(run)}")
     step, checkpoint = newest
+    if reason:
+        raise BadInputError(
+            f"{checkpoint} is not gone on from: {reason}. Train with what it was begun with "
+            "(`cyrene doctor` says whether the GPU is still there), or remove "
+            f"{run} to train from the beginning"
+        )
     halves = [
         folder for folder in sorted(run.glob("checkpoint-*"))
         if not folder.is_symlink() and _step(folder) > step

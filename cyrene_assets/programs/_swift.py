@@ -24,13 +24,14 @@ _WORKER = "cyrene_assets.programs._worker"
 # What a tool says, and what that means with its remedy: {0} is what it said, {1} its first group.
 _CAUSES = (
     (
-        r"OutOfMemoryError|CUDA out of memory",
-        "the GPU's memory ran out. Close what else uses it, lower `sequence_length` in the recipe, "
-        "give its stage `tuner: lora`, or train a smaller size; `cyrene doctor` says what fits. "
-        "The next attempt goes on from the last checkpoint",
+        r"OutOfMemoryError|CUDA out of memory|CUDA error: out of memory|CUBLAS_STATUS_ALLOC_FAILED",
+        "the GPU's memory ran out. Where something else uses it too, close that: the next attempt "
+        "goes on from the last checkpoint. Else change the recipe's stage, which trains it from "
+        "the beginning: a lower `sequence_length`, `tuner: lora` or `master_weights: false` where "
+        "it says otherwise; or train a smaller size. `cyrene doctor --size SIZE` says what fits",
     ),
     (
-        r"DefaultCPUAllocator",
+        r"DefaultCPUAllocator|exitcode: -9\)",
         "memory ran out and the system ended it. Free memory, or train a smaller size",
     ),
     (r"(?:FileNotFoundError|No such file or directory)[^\n]*", "a file is missing: {0}"),
@@ -44,7 +45,8 @@ _CAUSES = (
         "the train toolchain lacks something ({0}): install it again",
     ),
     (
-        r"No space left on device",
+        # torch's own words for it, of an optimizer's state that is cut off.
+        r"No space left on device|PytorchStreamWriter failed|inline_container\S* \. unexpected pos",
         "the disk is full. Free space under CYRENE_HOME; the next attempt resumes",
     ),
 )

@@ -35,6 +35,8 @@ class Cyrene(TrainerCallback):  # type: ignore[misc]
 
         A command that is run by hand, without the folder of the languages, is ms-swift's own.
         """
+        # transformers would log a loss that is not a number as 0.
+        args.logging_nan_inf_filter = False
         if args.bf16:
             suit_autocast(self.trainer.model)
         if VALIDATION not in os.environ:

@@ -152,7 +152,9 @@ def train(program: Program, label: str) -> Trained:
         program, label, run, steps, checkpoint_step, choice == "best", extras.get("tokens")
     )
     start = begin(run, extras["command"])
-    program.progress(f"{label}: from {start.words}")
+    # This stands until a step is logged, for minutes where there is much to validate with.
+    first = "; before step 1 comes the validation loss" if start.step is None else ""
+    program.progress(f"{label}: from {start.words}{first}")
     print(f"{label}: from {start.words}", flush=True)
     command = list(extras["command"])
     if start.step is not None:

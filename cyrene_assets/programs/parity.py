@@ -6,10 +6,15 @@ with PyTorch's own attention.
 """
 
 import shutil
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from cyrene_assets.programs import _kernels, _parity
 from cyrene_assets.programs._program import Json, Program, run
+
+_WHAT = "packed documents against the same alone"
+# Said with each of them: the line would otherwise stand still for no reason that one could see.
+_KERNELS = "the first time on a GPU their kernels are compiled, which takes minutes"
 
 
 def main(program: Program) -> dict[str, Json]:
@@ -20,9 +25,9 @@ def main(program: Program) -> dict[str, Json]:
     folder = Path(program.extras["work"]) / "parity"
     shutil.rmtree(folder, ignore_errors=True)
     _parity.write_small(Path(program.extras["base"]), folder)
-    program.progress("packed documents against the same alone: the reference in float32")
+    program.progress(f"{_WHAT}: the reference in float32")
     texts = _parity.documents(folder)
-    plain = _parity.reference(folder, texts)
+    plain = _parity.reference(folder, one_by_one(program, texts, "the reference in float32"))
     _kernels.use_on_gpu()
     model, template = _parity.load(
         folder,
@@ -30,12 +35,22 @@ def main(program: Program) -> dict[str, Json]:
         "flash_attention_2" if on_gpu else "sdpa",
         liger=on_gpu,
     )
-    program.progress("packed documents against the same alone: the kernels of training")
+    program.progress(f"{_WHAT}: {len(texts)} documents in one pack; {_KERNELS}")
     packed = _parity.measure(model, template, [texts])
-    alone = _parity.measure(model, template, [[text] for text in texts])
+    alone = _parity.measure(model, template, one_by_one(program, texts, _KERNELS))
     layers = model.config.text_config.num_hidden_layers
     shutil.rmtree(folder)
     return {"rows": _parity.compare(packed, alone, plain, layers).as_dict()}
+
+
+def one_by_one(
+    program: Program, texts: Sequence[list[int]], words: str
+) -> Iterator[list[list[int]]]:
+    """Yield each document as a batch of its own, and report it before it is run."""
+    for number, text in enumerate(texts, start=1):
+        line = f"{_WHAT}: document {number} of {len(texts)} alone; {words}"
+        program.progress(line, step=number, total=len(texts))
+        yield [text]
 
 
 if __name__ == "__main__":

@@ -71,3 +71,22 @@ def test_what_is_made_again_is_forgotten(tmp_path: Path) -> None:
     cut_log(log, 4)
     assert log.read_text() == "\n".join(rows[:2]) + "\n"
     cut_log(tmp_path / "none", 4)
+
+
+def test_a_full_disk_leaves_the_log_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = tmp_path / "logging.jsonl"
+    text = "\n".join([line(0, eval_loss=3.0), training(4), training(6)]) + "\n"
+    log.write_text(text)
+
+    def full(path: Path, data: str, **_: object) -> None:
+        with path.open("w") as file:
+            file.write(data[:9])
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(Path, "write_text", full)
+        with pytest.raises(OSError, match="No space"):
+            cut_log(log, 4)
+    assert log.read_text() == text

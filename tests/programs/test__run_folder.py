@@ -1,9 +1,13 @@
+import contextlib
 import json
+import re
 import zipfile
 from pathlib import Path
 
 import pytest
 
+from cyrene_assets.programs import _run_folder
+from cyrene_assets.programs._program import BadInputError
 from cyrene_assets.programs._run_folder import begin, checkpoints, finished, prune, resumable
 
 from .checkpoints import base_shapes, write_safetensors
@@ -108,6 +112,22 @@ def test_the_next_attempt_goes_on_and_says_from_where(tmp_path: Path) -> None:
     assert start.words == "step 6"
 
 
+def test_a_disk_that_is_full_when_it_goes_on_costs_no_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin(tmp_path, COMMAND)
+    write_saved(tmp_path, 3)
+
+    def full(path: Path, _: object) -> None:
+        path.write_text("")
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as disk, contextlib.suppress(OSError):
+        disk.setattr(_run_folder, "write_json", full)
+        begin(tmp_path, COMMAND)
+    assert begin(tmp_path, COMMAND).step == 3
+
+
 def test_a_half_checkpoint_goes_and_is_named(tmp_path: Path) -> None:
     begin(tmp_path, COMMAND)
     write_saved(tmp_path, 3)
@@ -141,8 +161,21 @@ def test_another_machine_goes_on_and_another_training_does_not(
 ) -> None:
     begin(tmp_path, COMMAND)
     write_saved(tmp_path, 3)
-    start = begin(tmp_path, [new if word == old else word for word in COMMAND])
-    assert (start.step is not None) == same
-    if not same:
-        assert f"was {old} and is {new}" in start.words
-        assert checkpoints(tmp_path) == {}
+    command = [new if word == old else word for word in COMMAND]
+    if same:
+        assert begin(tmp_path, command).step == 3
+        return
+    # A GPU that is not there today is no reason to throw away what it trained.
+    with pytest.raises(BadInputError, match=f"was {old} and is {re.escape(new)}") as caught:
+        begin(tmp_path, command)
+    assert f"remove {tmp_path} to train from the beginning" in str(caught.value)
+    assert begin(tmp_path, COMMAND).step == 3
+
+
+def test_of_an_attempt_without_a_checkpoint_nothing_is_lost(tmp_path: Path) -> None:
+    begin(tmp_path, COMMAND)
+    write_saved(tmp_path, 3, complete=False)
+    start = begin(tmp_path, [word.replace("bfloat16", "float32") for word in COMMAND])
+    assert start.step is None
+    assert "was bfloat16 and is float32" in start.words
+    assert not (tmp_path / "checkpoint-3").exists()

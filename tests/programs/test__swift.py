@@ -56,18 +56,37 @@ def test_failure_has_status_cause_and_last_lines() -> None:
     ("lines", "status", "words"),
     [
         (["torch.OutOfMemoryError: CUDA out of memory. Tried"], 1, "`sequence_length`"),
+        (["torch.AcceleratorError: CUDA error: out of memory"], 1, "`sequence_length`"),
+        (["RuntimeError: CUDA error: CUBLAS_STATUS_ALLOC_FAILED when"], 1, "`sequence_length`"),
+        # As torch's launcher says of a worker that the system killed.
+        (["E1122 api.py:1002] failed (exitcode: -9) local_rank: 1"], 1, "memory ran out"),
         (["RuntimeError: WandbCallback requires it. Run `pip install wandb`."], 1, "`report_to`"),
         ([], -9, "memory ran out"),
         (["[enforce fail] DefaultCPUAllocator: can't allocate memory"], 1, "memory ran out"),
         (["FileNotFoundError: [Errno 2] No such file: '/x'"], 1, "a file is missing"),
         (["ModuleNotFoundError: No module named 'fla'"], 1, "No module named 'fla'"),
         (["OSError: [Errno 28] No space left on device"], 1, "the disk is full"),
+        (
+            ["RuntimeError: [enforce fail at inline_container.cc:672] . unexpected pos 704 vs 598"],
+            1,
+            "the disk is full",
+        ),
         (["  File x", "ValueError: bad pack"], 1, "ValueError: bad pack"),
         (["something"], 3, "its last lines follow"),
     ],
 )
 def test_causes_are_named_with_a_remedy(lines: list[str], status: int, words: str) -> None:
     assert words in explain_failure(lines, status)
+
+
+def test_a_full_gpu_s_remedies_say_what_they_cost() -> None:
+    """A changed recipe is another training: only the same goes on from its checkpoint."""
+    said = explain_failure(["torch.OutOfMemoryError: CUDA out of memory. Tried"], 1)
+    same, _, changed = said.partition("Else change the recipe")
+    assert "the next attempt goes on from the last checkpoint" in same
+    assert "from the beginning" in changed
+    for setting in ("`sequence_length`", "`tuner: lora`", "`master_weights: false`"):
+        assert setting in changed
 
 
 def test_the_worker_s_own_words_are_found_behind_the_launcher_s() -> None:

@@ -2,18 +2,32 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cyrene_assets.parity import Verdict
+from cyrene_assets.programs import _program
+from cyrene_assets.programs._parity import LENGTHS
+from cyrene_assets.programs._program import Program
+from cyrene_assets.programs.parity import one_by_one
 
 from .conftest import Ran, RunPython
-
-pytestmark = pytest.mark.slow
 
 PLAIN = Path(__file__).with_name("plain_fla")
 
 
+def test_each_document_is_reported_before_it_is_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_program, "PROGRESS_SECONDS", 0.0)
+    sent: list[dict[str, Any]] = []
+    batches = one_by_one(Program({}, sent.append), [[1, 2], [3]], "kernels are compiled")
+    assert next(batches) == [[1, 2]]
+    assert [(message["step"], message["total"]) for message in sent] == [(1, 2)]
+    assert list(batches) == [[[3]]]
+    assert sent[-1]["progress"].endswith("document 2 of 2 alone; kernels are compiled")
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("leaky", "ok"), [("", True), ("delta rule", False)])
 def test_a_kernel_that_ignores_the_bounds_of_documents_is_caught(
     base: Ran, run_python: RunPython, tmp_path: Path, leaky: str, ok: bool
@@ -30,3 +44,10 @@ def test_a_kernel_that_ignores_the_bounds_of_documents_is_caught(
     assert verdict.ok == ok, verdict.summary()
     assert all(row.name.endswith("packed from alone") for row in verdict.wrong)
     assert list(tmp_path.iterdir()) == [tmp_path / "extras.json"]
+    # What takes minutes on a GPU says so while it does, and how far it is.
+    said = [json.loads(row)["progress"] for row in printed.splitlines() if "progress" in row]
+    compiling = "the first time on a GPU their kernels are compiled, which takes minutes"
+    assert next(line for line in said if compiling in line).endswith(
+        f"{len(LENGTHS)} documents in one pack; {compiling}"
+    )
+    assert said[-1].endswith(f"document {len(LENGTHS)} of {len(LENGTHS)} alone; {compiling}")

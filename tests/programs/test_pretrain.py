@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -117,7 +118,8 @@ def test_result_and_progress(cpt: Ran) -> None:
     assert result["checkpoint"] == "step 6 of 6 (last)"
     assert result["resumed_from"] is None
     assert result["started_from"] == "the beginning"
-    assert cpt.progress[0] == "CPT: from the beginning"
+    first = "CPT: from the beginning; before step 1 comes the validation loss"
+    assert cpt.progress[0] == first
     assert result["seconds"] > 0
     assert result["tokens_per_second"] > 0
     assert any(message.startswith("CPT step") for message in cpt.progress)
@@ -169,6 +171,15 @@ def test_a_killed_training_resumes_and_ends_with_the_same_artifact(
     for path in (p for p in cpt.out.rglob("*") if p.is_file()):
         name = path.relative_to(cpt.out)
         assert (resumed.out / name).read_bytes() == path.read_bytes(), name
+
+
+def test_a_training_that_diverges_ends_with_its_loss_as_it_is(
+    run_program: RunProgram, pretrain_extras: Extras, tmp_path: Path
+) -> None:
+    extras = pretrain_extras(tmp_path, learning_rate=1e30)
+    ran = run_program("pretrain", expect_error=True, **extras)
+    assert ran.error is not None
+    assert re.match(r"step \d: loss nan, gradient norm nan: training has diverged", ran.error)
 
 
 def test_an_adapter_trained_on_documents_becomes_a_full_checkpoint(
