@@ -2,25 +2,30 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from cyrene_assets.errors import BuildError, UserError
 from cyrene_assets.recipe import Sampling
-from cyrene_assets.server import KEY_VARIABLE
+from cyrene_assets.server import KEY_VARIABLE, is_loopback
 
 if TYPE_CHECKING:
     import openai
 
 _TOO_LONG = "maximum context length"
+_FULL = 0.75
 
 
 @dataclass
 class Conversation:
     """What was said so far, and how the next answer is asked for.
 
-    ``prompts`` and ``profiles`` are what may be chosen from; ``system`` is what is sent.
+    ``prompts`` and ``profiles`` are what may be chosen from; ``system`` is what is sent. The first
+    ``forgotten`` of the ``turns`` are no longer sent; a transcript has them all. ``context`` is the
+    model's, in tokens, where it is known, and ``density`` how many tokens a character has had.
     """
 
     prompts: Mapping[str, str]
@@ -29,6 +34,9 @@ class Conversation:
     profile: str
     system: str = ""
     turns: list[dict[str, str]] = field(default_factory=list)
+    forgotten: int = 0
+    context: int | None = None
+    density: float = 0.0
 
     def __post_init__(self) -> None:
         self.system = self.system or self.prompts[self.language]
@@ -54,32 +62,35 @@ class Conversation:
         self.profile = profile
 
     def say(self, text: str) -> None:
-        """Add what the person says."""
+        """Add what the person says, in place of a question that got no answer."""
+        if self.turns and self.turns[-1]["role"] == "user":
+            self.turns.pop()
         self.turns.append({"role": "user", "content": text})
 
     def heard(self, text: str) -> None:
-        """Add what the character answered; an answer that never began takes the question along."""
+        """Add what the character answered, if anything."""
         if text:
             self.turns.append({"role": "assistant", "content": text})
-        else:
-            self.turns.pop()
 
-    def take_back(self) -> None:
-        """Forget the last answer, so that the same question is asked again.
+    def take_back(self) -> str:
+        """Return the last answer and take it back, so that the same question is asked again.
+
+        It is empty where the last question got none.
 
         Raises:
-            UserError: there is none yet.
+            UserError: nothing was asked yet.
         """
         if not self.turns:
             raise UserError("there is no answer yet that could be given again")
-        self.turns.pop()
+        return self.turns.pop()["content"] if self.turns[-1]["role"] == "assistant" else ""
 
     def forget_oldest(self) -> bool:
-        """Forget the oldest question with its answer; return whether there was one to forget."""
-        starts = [i for i, turn in enumerate(self.turns) if turn["role"] == "user"]
-        if len(starts) < 2:
+        """Send the oldest question and its answer no more; return whether there was one."""
+        asked = [i for i, turn in enumerate(self.turns) if turn["role"] == "user"]
+        sent = [i for i in asked if i >= self.forgotten]
+        if len(sent) < 2:
             return False
-        del self.turns[: starts[1]]
+        self.forgotten = sent[1]
         return True
 
     def request(self) -> dict[str, Any]:
@@ -90,8 +101,29 @@ class Conversation:
             "top_k": sampling.pop("top_k"),
             "chat_template_kwargs": {"enable_thinking": False, "language": self.language},
         }
-        messages = [{"role": "system", "content": self.system}, *self.turns]
-        return {"messages": messages, **sampling, "extra_body": extra}
+        return {"messages": self._sent(), **sampling, "extra_body": extra}
+
+    def counted(self, tokens: int) -> None:
+        """Take note of how many tokens the server counts in what is sent now."""
+        self.density = tokens / self._characters()
+
+    def make_room(self) -> None:
+        """Forget the oldest until about a quarter of the context is left for an answer.
+
+        A server answers in what is left, however little, and says nothing of it.
+        """
+        while (
+            self.context
+            and self.density * self._characters() > _FULL * self.context
+            and self.forget_oldest()
+        ):
+            continue
+
+    def _sent(self) -> list[dict[str, str]]:
+        return [{"role": "system", "content": self.system}, *self.turns[self.forgotten :]]
+
+    def _characters(self) -> int:
+        return sum(len(message["content"]) for message in self._sent()) or 1
 
     def save(self, path: Path, about: Mapping[str, Any]) -> None:
         """Write the transcript: JSON where the name ends so, else text for people.
@@ -117,15 +149,29 @@ class Conversation:
             raise UserError(f"{path}: cannot be written ({error.strerror})") from error
 
 
-def connect(url: str, key: str | None) -> tuple["openai.OpenAI", str]:
-    """Return an OpenAI client and the first model that the server offers.
+def connect(url: str, key: str | None) -> tuple["openai.OpenAI", str, int | None]:
+    """Return an OpenAI client, the first model that the server offers, and its context in tokens.
+
+    vLLM tells the context; with other servers it is None.
 
     Raises:
-        UserError: nothing answers at ``url``, or it wants another key.
+        UserError: ``url`` is none, nothing answers there, or it wants another key.
     """
     import openai
 
-    client = openai.OpenAI(base_url=url, api_key=key or "none", max_retries=0, timeout=600)
+    # Loopback is asked as it is: a proxy in the environment is for other addresses.
+    proxied = not is_loopback(_host(url))
+    try:
+        client = openai.OpenAI(
+            base_url=url,
+            api_key=key or "none",
+            max_retries=0,
+            http_client=openai.DefaultHttpxClient(timeout=600, trust_env=proxied),
+        )
+    except ImportError as error:
+        raise UserError(
+            f"{url} cannot be reached through the proxy that is set: {error}"
+        ) from error
     try:
         models = client.models.list().data
     except openai.AuthenticationError as error:
@@ -137,40 +183,56 @@ def connect(url: str, key: str | None) -> tuple["openai.OpenAI", str]:
         ) from error
     if not models:
         raise UserError(f"the server at {url} offers no model")
-    return client, models[0].id
+    return client, models[0].id, getattr(models[0], "max_model_len", None)
+
+
+def _host(url: str) -> str:
+    # What is no port is found when it is asked for.
+    with suppress(ValueError):
+        address = urlsplit(url)
+        if address.scheme in {"http", "https"} and address.hostname and address.port != 0:
+            return address.hostname
+    raise UserError(f"{url!r} is no address of a server: give one like http://HOST:PORT/v1")
 
 
 def answer(client: "openai.OpenAI", model: str, conversation: Conversation) -> Iterator[str]:
-    """Yield the next answer piece by piece; a conversation that is too long loses its oldest turns.
+    """Yield the next answer piece by piece; of a conversation that is too long the end is sent.
 
     Raises:
         UserError: one turn alone is too long, or the server wants another key.
         BuildError: the server failed, or went away in the midst of the answer.
     """
-    import httpx
     import openai
 
+    conversation.make_room()
+    before = conversation.forgotten
     try:
         while True:
             try:
                 stream = client.chat.completions.create(
-                    model=model, stream=True, **conversation.request()
+                    model=model,
+                    stream=True,
+                    stream_options={"include_usage": True},
+                    **conversation.request(),
                 )
                 break
             except openai.BadRequestError as error:
                 if _TOO_LONG not in str(error):
                     raise
                 if not conversation.forget_oldest():
+                    conversation.forgotten = before
                     raise UserError(
                         "this is longer than the model's context: say it in fewer words"
                     ) from error
         for chunk in stream:
+            if chunk.usage:
+                conversation.counted(chunk.usage.prompt_tokens)
             piece = chunk.choices[0].delta.content if chunk.choices else None
             if piece:
                 yield piece
     except openai.AuthenticationError as error:
         raise _wrong_key(str(client.base_url)) from error
-    except (openai.OpenAIError, httpx.HTTPError) as error:
+    except openai.OpenAIError as error:
         raise BuildError(
             f"the server at {client.base_url} failed in the midst of the answer ({error})"
         ) from error

@@ -1,5 +1,7 @@
 """``cyrene doctor``: what this machine can do, and what a size needs of it."""
 
+import os
+import shutil
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -19,16 +21,15 @@ from cyrene_assets.machine import (
 )
 from cyrene_assets.memory import ModelShape, fits, shown, training_memory, work_bytes
 from cyrene_assets.models import model_size
+from cyrene_assets.programs._program import ProgramError
 from cyrene_assets.project import Project
+from cyrene_assets.quantized import bytes_per_parameter
 from cyrene_assets.recipe import Recipe, Stage
-from cyrene_assets.toolchains import TOOLCHAINS, TRAIN, versions
+from cyrene_assets.toolchains import TOOLCHAINS, TRAIN, python_header, versions
 
 # Base, CPT checkpoint and merged model at two bytes a parameter, and FP8 at 1.4.
 _KEPT_BYTES_PER_PARAMETER = 3 * 2 + 1.4
 _STAGES: tuple[Literal["cpt", "sft"], ...] = ("cpt", "sft")
-# Of a model in FP8_BLOCK with the seeds' ignore list, the language model alone: 5.54 GiB measured
-# for 4B.
-_SERVED_BYTES_PER_PARAMETER = 1.42
 
 
 @dataclass
@@ -84,11 +85,37 @@ def examine(project: Project, size: str | None) -> Examination:
             found.problems.append(
                 f"{error}: run `cyrene toolchain install {toolchain.name}` to make it anew"
             )
+    if hardware.gpus:
+        found.problems += _compiler_problems(project)
     if found.toolchains[TRAIN.name]:
         found.problems += kernels.problems(found.toolchains[TRAIN.name], hardware)
         found.notes += kernels.notes(found.toolchains[TRAIN.name], hardware)
     if size is not None:
         _size_fits(project, size, hardware, found)
+    return found
+
+
+def _compiler_problems(project: Project) -> list[str]:
+    """Return what Triton misses, which compiles C at a GPU's first kernel, in training and serving.
+
+    It takes the compiler in CC, gcc or clang, and the headers of the Python that it runs in.
+    """
+    found = []
+    compilers = [os.environ["CC"]] if os.environ.get("CC") else ["gcc", "clang"]
+    if not any(shutil.which(compiler.split()[0]) for compiler in compilers):
+        found.append(
+            f"there is no C compiler ({' or '.join(compilers)}), and Triton compiles a little C "
+            "before a GPU's first kernel: install one (Debian, Ubuntu: `apt install gcc`)"
+        )
+    for toolchain in TOOLCHAINS.values():
+        python = toolchain.find(project.home)
+        header = python_header(python) if python is not None else None
+        if header is not None and not header.is_file():
+            found.append(
+                f"the {toolchain.name} toolchain's Python has no {header}, which Triton compiles "
+                "against before a GPU's first kernel: install it (Debian, Ubuntu: `apt install "
+                "python3-dev`)"
+            )
     return found
 
 
@@ -152,16 +179,31 @@ def _stage_fits(
 
 def _served_fits(project: Project, size: str, hardware: Hardware, found: Examination) -> None:
     """Add up what serving takes of the first GPU's free memory."""
-    built = [a for a in project.store.artifacts("fp8_model") if a.partition == size]
+    recipe = project.recipe(size)
+    form = recipe.quantization.model_dump(mode="json")
+    # One that another recipe made says nothing of this one's.
+    built = [
+        artifact
+        for artifact in project.store.artifacts("fp8_model")
+        if artifact.partition == size and artifact.manifest["params"] == form
+    ]
     model: ServedModel
     if built:
         newest = max(built, key=lambda artifact: str(artifact.manifest["created"]))
-        model = Character(project, size, newest).memory
+        try:
+            model = Character(project, size, newest).memory
+        except ProgramError as error:
+            found.problems.append(
+                f"{error}, or run `cyrene build --size {size} --to fp8_model`, which sets it aside "
+                "and makes it again"
+            )
+            return
     else:
-        model = nominal(round(model_size(size).parameters * _SERVED_BYTES_PER_PARAMETER))
+        taken = bytes_per_parameter(recipe.quantization.scheme, recipe.quantization.ignore)
+        model = nominal(round(model_size(size).parameters * taken))
     found.needs["GPU memory to serve"] = least(model)
     if hardware.gpus:
-        wanted = project.recipe(size).evaluation.context_length
+        wanted = recipe.evaluation.context_length
         try:
             summed = fit_card(hardware.gpus[0], model, wanted).describe()
             found.notes.append(f"serving {size} takes {summed}")

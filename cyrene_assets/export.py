@@ -44,9 +44,12 @@ def export(
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder}: is there already; give the name of a new folder")
     chosen, sampling = character.profile(profile)
+    # A folder that is there stays the one it is: a mount, a link, where the shell stands.
+    whole = folder.resolve()
+    place = whole if whole.exists() else whole.parent
     with disk_errors(folder.parent):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        place.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{whole.name}-", dir=place))
         try:
             for name in character.artifact.manifest["files"]:
                 shutil.copyfile(character.artifact.path / name, partial / name)
@@ -59,16 +62,19 @@ def export(
             _write_json(partial / _GENERATION, generation_config(partial / _GENERATION, sampling))
             _draw(character, partial / PLOTS)
             values = card_values(character, language, chosen, scores)
-            values["folder"] = folder.name
+            values["folder"] = whole.name
             values["scores_plot"] = None
             if scores_plot is not None:
                 shutil.copyfile(scores_plot, partial / PLOTS / scores_plot.name)
                 values["scores_plot"] = f"{PLOTS}/{scores_plot.name}"
             (partial / _CARD).write_text(render_card(values), encoding="utf-8")
             partial.chmod(0o755)
-            if folder.exists():
-                folder.rmdir()
-            partial.rename(folder)
+            if place == whole:
+                # The card last: with it the folder counts as exported.
+                for path in sorted(partial.iterdir(), key=lambda path: path.name == _CARD):
+                    path.rename(whole / path.name)
+            else:
+                partial.rename(whole)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
     return folder

@@ -12,11 +12,13 @@ def required_token() -> str:
     """Return the token.
 
     Raises:
-        UserError: it is not set.
+        UserError: it is not set, or is none.
     """
-    token = os.environ.get(TOKEN, "")
+    token = os.environ.get(TOKEN, "").strip()
     if not token:
         raise UserError(f"an upload needs a token that may write: set {TOKEN} in the environment")
+    if not token.isascii():
+        raise UserError(f"{TOKEN} has characters that no token has: copy it from the hub again")
     return token
 
 
@@ -29,7 +31,8 @@ def push(folder: Path, repository: str, *, public: bool) -> str:
         The commit's address.
 
     Raises:
-        UserError: no token, a name that cannot be, or a token that may not write there.
+        UserError: no token, a name that cannot be, a token that may not write there, or a proxy of
+            a kind that cannot be used.
         BuildError: the hub could not be reached, or refused.
     """
     from httpx2 import HTTPError
@@ -42,6 +45,10 @@ def push(folder: Path, repository: str, *, public: bool) -> str:
         commit = api.upload_folder(
             folder_path=folder, repo_id=repository, commit_message=f"Upload {folder.name}"
         )
+    except ImportError as error:
+        raise UserError(
+            f"the hub cannot be reached through the proxy that is set: {_line(error)}"
+        ) from error
     except HFValidationError as error:
         raise UserError(f"{repository!r} cannot be a repository's name: {error}") from error
     except HfHubHTTPError as error:

@@ -65,7 +65,7 @@ def card_values(
             for name, file in artifact.manifest["files"].items()
             if name.endswith(".safetensors")
         ),
-        "recipe": {"name": character.recipe.name, "description": character.recipe.description},
+        "recipe": _recipe(character, made_from),
         "languages": list(character.prompts),
         "hub_languages": sorted(
             {c for code in character.prompts if len(c := _HUB_CODES.get(code, code)) == 2}
@@ -124,6 +124,25 @@ def _counted(language: str, made_from: Mapping[str, Artifact]) -> dict[str, Any]
         rows = pl.scan_parquet(chats.path / "chats.parquet").filter(pl.col("split") == "train")
         counts["chats"] = rows.select(pl.len()).collect().item()
     return {"language": language, **counts}
+
+
+def _recipe(character: Character, made_from: Mapping[str, Artifact]) -> dict[str, str]:
+    """Return the project's recipe where the model was made with it, by the manifests."""
+    recipe, size = character.recipe, character.size
+    sections = {
+        "cpt_checkpoint": recipe.cpt,
+        "lora_adapter": recipe.sft,
+        "fp8_model": recipe.quantization,
+    }
+    made = {**made_from, character.artifact.name: character.artifact}
+    same = all(
+        made[label(asset, size)].manifest["params"] == section.model_dump(mode="json")
+        for asset, section in sections.items()
+        if label(asset, size) in made
+    )
+    if same:
+        return {"name": recipe.name, "description": recipe.description}
+    return {"name": "another than the project's now", "description": "its settings are below"}
 
 
 def _stage(asset: str, size: str, made_from: Mapping[str, Artifact]) -> dict[str, Any]:

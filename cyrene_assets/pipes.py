@@ -165,7 +165,8 @@ def program_environment(
     # Bytecode makes the heavy imports twice as fast; a parent may have switched it off.
     inherited.pop("PYTHONDONTWRITEBYTECODE", None)
     package = {"PYTHONPATH": str(linked_package(home / "work")), "PYTHONUNBUFFERED": "1"}
-    return {**inherited, **own, **package}
+    # CUDA numbers different GPUs by their speed: here as `hardware.Hardware` and the driver do.
+    return {**inherited, "CUDA_DEVICE_ORDER": "PCI_BUS_ID", **own, **package}
 
 
 def _copy(stream: IO[bytes], log: IO[bytes], tail: deque[str]) -> None:

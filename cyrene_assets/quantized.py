@@ -27,6 +27,7 @@ class Format:
     bound: float
     attached: tuple[str, ...]
     calibrated: bool
+    bits: float
 
 
 FORMATS = {
@@ -39,6 +40,7 @@ FORMATS = {
         bound=2.0**-4 + 2.0**-8,
         attached=("weight", "weight_scale"),
         calibrated=False,
+        bits=8,
     ),
     # Half a step; the largest weight of a group lies half a step beyond 7, the highest number, and
     # its scale is rounded to bfloat16.
@@ -49,8 +51,21 @@ FORMATS = {
         bound=0.5 + 2.0**-5,
         attached=("weight_packed", "weight_scale", "weight_shape"),
         calibrated=True,
+        bits=4 + 16 / 128,
     ),
 }
+# Of the parameters of Qwen3.5's language models (2B, 4B and 9B: within 0.06) which are tables of
+# embeddings, and which are linear attention's large projections.
+_TABLES_SHARE, _LINEAR_ATTENTION_SHARE = 0.21, 0.21
+_LINEAR_ATTENTION = "model.language_model.layers.0.linear_attn.in_proj_qkv"
+
+
+def bytes_per_parameter(scheme: str, ignore: Iterable[str]) -> float:
+    """Return about how many bytes a parameter of the language model takes once it is quantized."""
+    small = FORMATS[scheme].bits / 8
+    linear = small if intended_modules({_LINEAR_ATTENTION + _WEIGHT: (1, 1)}, ignore) else 2
+    rest = 1 - _TABLES_SHARE - _LINEAR_ATTENTION_SHARE
+    return 2 * _TABLES_SHARE + linear * _LINEAR_ATTENTION_SHARE + small * rest
 
 
 def intended_modules(shapes: Mapping[str, tuple[int, ...]], ignore: Iterable[str]) -> list[str]:

@@ -3,9 +3,11 @@
 It leads a process group that ends with it, and it ends with the process that started it.
 """
 
+import errno
 import ipaddress
 import os
 import re
+import secrets
 import signal
 import socket
 import subprocess
@@ -20,18 +22,19 @@ from pathlib import Path
 from cyrene_assets.disk import disk_errors
 from cyrene_assets.errors import BuildError, UserError
 from cyrene_assets.pipes import end_group, program_environment
+from cyrene_assets.programs import _front
 from cyrene_assets.serving import OUT_OF_MEMORY, SERVE_ENV
 from cyrene_assets.toolchains import SERVE
 
-# Where a person puts the key, and where vLLM looks for it.
+# Where a person puts the key.
 KEY_VARIABLE = "CYRENE_API_KEY"
-_VLLM_KEY = "VLLM_API_KEY"
 _POLL_SECONDS = 0.3
 # A first start on a GPU may compile kernels for minutes.
 _START_SECONDS = 1800.0
 _TAIL_LINES = 4
+_TAKEN = os.strerror(errno.EADDRINUSE).lower()
 _ERROR = re.compile(r"\b\w+(?:Error|Exception): ")
-# Log lines that quote an error in passing.
+# Log lines that quote an error in passing, or tell of memory: vLLM does at every start on a GPU.
 _NO_CAUSE = re.compile(r"\b(?:DEBUG|INFO|WARNING)\b")
 
 
@@ -90,9 +93,10 @@ def running(
     with disk_errors(home):
         log.parent.mkdir(parents=True, exist_ok=True)
         output = log.open("wb")
-    own = {**SERVE_ENV, "VLLM_LOGGING_LEVEL": "INFO", **environment}
+    identity = secrets.token_hex(8)
+    own = {**SERVE_ENV, "VLLM_LOGGING_LEVEL": "INFO", _front.IDENTITY: identity, **environment}
     if key:
-        own[_VLLM_KEY] = key
+        own[_front.KEY] = key
     with output:
         process = subprocess.Popen(
             [str(python), "-m", f"{__package__}.programs.serve", *arguments],
@@ -103,7 +107,8 @@ def running(
             start_new_session=True,
         )
         try:
-            _wait_until_ready(process, _asked(host), port, log, waiting)
+            ready = f"http://{_asked(host)}:{port}/health"
+            _wait_until_ready(process, ready, identity, log, waiting)
             yield Server(f"http://{_shown(host)}:{port}/v1", process, log)
         finally:
             end_group(process)
@@ -115,11 +120,26 @@ def required_key(host: str) -> str | None:
     Raises:
         UserError: the server would listen beyond loopback, and there is no key.
     """
-    key = os.environ.get(KEY_VARIABLE)
-    if not key and not _is_loopback(host):
+    key = given_key()
+    if not key and not is_loopback(host):
         raise UserError(
             f"{host} is reachable from other machines, so a key is needed: set {KEY_VARIABLE} to "
             "a long random text that clients send, or leave --host away to listen on loopback"
+        )
+    return key
+
+
+def given_key() -> str | None:
+    """Return the key in the environment, or None.
+
+    Raises:
+        UserError: it cannot be sent in a header.
+    """
+    key = os.environ.get(KEY_VARIABLE)
+    if key and not re.fullmatch(r"[!-~]+(?: +[!-~]+)*", key):
+        raise UserError(
+            f"{KEY_VARIABLE} has characters that no client can send: use ASCII letters and digits, "
+            "such as `openssl rand -hex 24` gives"
         )
     return key
 
@@ -149,7 +169,8 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Return whether an address is this machine's alone."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -173,13 +194,13 @@ def _shown(host: str) -> str:
 
 def _wait_until_ready(
     process: subprocess.Popen[bytes],
-    host: str,
-    port: int,
+    url: str,
+    identity: str,
     log: Path,
     waiting: Callable[[float], None],
 ) -> None:
     started = time.monotonic()
-    while not _answers(f"http://{host}:{port}/health"):
+    while not _answers(url, identity):
         seconds = time.monotonic() - started
         if process.poll() is not None:
             raise _explained(process.returncode, log)
@@ -189,12 +210,14 @@ def _wait_until_ready(
         time.sleep(_POLL_SECONDS)
 
 
-def _answers(url: str) -> bool:
+def _answers(url: str, identity: str) -> bool:
+    """Return whether the server of this identity answers: another may have come to the port."""
     # Loopback is asked as it is: a proxy in the environment is for other addresses.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(url, timeout=2) as response:
-            return bool(response.status == 200)
+            own = response.headers.get(_front.IDENTITY_HEADER) == identity
+            return bool(own and response.status == 200)
     except (OSError, urllib.error.HTTPError):
         return False
 
@@ -202,16 +225,22 @@ def _answers(url: str) -> bool:
 def _explained(status: int, log: Path) -> BuildError:
     """Return why a server ended, from its last words; its log has all of them."""
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-    if any(text in line.lower() for line in lines for text in OUT_OF_MEMORY):
+    said = [line for line in lines if not _NO_CAUSE.search(line)]
+    if any(text in line.lower() for line in said for text in OUT_OF_MEMORY):
         return BuildError(
             "there is not enough memory to serve this model: end other programs that use it, or "
             f"serve a smaller size\n  log: {log}"
+        )
+    if any(_TAKEN in line.lower() for line in said):
+        return BuildError(
+            "another program took the port while the model was loading: end it, or give another "
+            f"--port\n  log: {log}"
         )
     end = f"was killed by {signal.Signals(-status).name}" if status < 0 else "ended"
     if status == -signal.SIGKILL:
         end += " (the system kills what takes more memory than there is)"
     # vLLM ends with a general remark; the cause is the first error of its log.
-    causes = [line for line in lines if _ERROR.search(line) and not _NO_CAUSE.search(line)]
-    said = [*causes[:1], *[line for line in lines if line.strip()][-_TAIL_LINES:]]
-    shown = "".join(f"\n  | {line[:300]}" for line in said)
+    causes = [line for line in said if _ERROR.search(line)]
+    told = [*causes[:1], *[line for line in lines if line.strip()][-_TAIL_LINES:]]
+    shown = "".join(f"\n  | {line[:300]}" for line in told)
     return BuildError(f"the server {end}; its last lines:{shown}\n  log: {log}")

@@ -101,16 +101,20 @@ def engine_settings(
             "max_num_batched_tokens": max(4096, context_length),
         }
     small = hardware.memory < _SMALL_GPU
-    share = 0.85 if small else 0.9
+    whole = 0.85 if small else 0.9
+    # vLLM does not start where its share is not free: a desktop has its part of the memory.
+    used = max(gpu.used for gpu in hardware.gpus)
+    share = int((whole - used / hardware.memory) * 1000) / 1000
     weights = hardware.memory // 2 if model_bytes is None else model_bytes
     room = int(share * hardware.memory) - weights - _OVERHEAD
     if model_bytes is not None and room < _SEQUENCE:
         raise UserError(
             f"a model of {weights / GIB:.1f} GiB does not fit beside vLLM's own "
             f"{_OVERHEAD / GIB:.1f} GiB in {share:.0%} of {hardware.memory / GIB:.1f} GiB of GPU "
-            "memory: serve its FP8 model or a smaller size, or use a larger GPU"
+            f"memory, {used / GIB:.1f} of which are in use: end other programs that use it, serve "
+            "its FP8 model or a smaller size, or use a larger GPU"
         )
-    outside = int((1 - share) * hardware.memory)
+    outside = int((1 - whole) * hardware.memory)
     return {
         **common,
         **_ON_GPU,

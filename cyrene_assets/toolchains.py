@@ -118,6 +118,17 @@ def versions(python: Path, packages: tuple[str, ...]) -> dict[str, str]:
     return found
 
 
+def python_header(python: Path) -> Path | None:
+    """Return where an interpreter's C header belongs, or None where it does not run."""
+    code = "import sysconfig; print(sysconfig.get_path('include'))"
+    command = [str(python), "-I", "-c", code]
+    try:
+        result = subprocess.run(command, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return Path(result.stdout.strip()) / "Python.h"
+
+
 def install(toolchain: Toolchain, home: Path, report: Callable[[str], None]) -> Path:
     """Make or renew a toolchain's environment from its lock file; return its interpreter.
 

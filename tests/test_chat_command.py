@@ -1,5 +1,6 @@
 """What `cyrene chat` prints and keeps, with answers that a test gives."""
 
+import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -87,13 +88,45 @@ def test_ctrl_c_ends_the_answer_and_keeps_what_was_said(
     assert [turn["content"] for turn in talk.conversation.turns] == ["Hello.", "the wind."]
 
 
+def test_ctrl_c_pressed_twice_does_not_end_the_chat(
+    talk: module._Talk, answers: Answers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def echo(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    answers(["Mind ", KeyboardInterrupt()])
+    monkeypatch.setattr("click.secho", echo)
+    module._converse(talk, ["Hello."], interactive=True)
+    assert [turn["content"] for turn in talk.conversation.turns] == ["Hello.", "Mind "]
+    answers(["Mind ", KeyboardInterrupt()])
+    with pytest.raises(KeyboardInterrupt):
+        module._converse(talk, ["Hello."], interactive=False)
+
+
 def test_an_answer_without_a_word_is_told(
     talk: module._Talk, answers: Answers, capsys: pytest.CaptureFixture[str]
 ) -> None:
     answers([])
     talk.turn("Hello.")
-    assert "no answer; the question is not kept" in capsys.readouterr().out
-    assert talk.conversation.turns == []
+    assert "no answer; /regenerate asks again" in capsys.readouterr().out
+    answers(["Mind the wind."])
+    talk.turn("/regenerate")
+    assert [turn["content"] for turn in talk.conversation.turns] == ["Hello.", "Mind the wind."]
+
+
+def test_an_answer_that_could_not_be_given_again_stays(
+    talk: module._Talk, answers: Answers
+) -> None:
+    answers(["Mind the wind."], [KeyboardInterrupt()], [BuildError("the server was killed")])
+    module._converse(talk, ["Hello.", "/regenerate", "/regenerate"], interactive=True)
+    assert [turn["content"] for turn in talk.conversation.turns] == ["Hello.", "Mind the wind."]
+
+
+def test_lines_that_are_no_utf_8_are_said_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    for errors in ("strict", "surrogateescape"):
+        given = io.TextIOWrapper(io.BytesIO(b"Hello \xff\n"), encoding="ascii", errors=errors)
+        monkeypatch.setattr("sys.stdin", given)
+        assert list(module._piped()) == ["Hello \ufffd"]
 
 
 def test_a_person_can_save_when_the_server_has_died(

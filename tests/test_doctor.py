@@ -98,6 +98,25 @@ def test_a_gpu_without_kernels_is_told_what_it_misses(
     assert f"note: {found.notes[0]}" in found.as_text().splitlines()
 
 
+def test_a_gpu_needs_a_c_compiler_and_python_s_header(
+    project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def said() -> str:
+        return "\n".join(doctor.examine(project, "tiny").problems)
+
+    have(monkeypatch, H200)
+    monkeypatch.setenv("CC", sys.executable)
+    assert "no C compiler" not in said()
+    assert "Python.h" not in said()
+    monkeypatch.delenv("CC")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "there is no C compiler (gcc or clang)" in said()
+    monkeypatch.setattr(doctor, "python_header", lambda _: tmp_path / "Python.h")
+    assert f"the serve toolchain's Python has no {tmp_path / 'Python.h'}" in said()
+    have(monkeypatch)
+    assert said() == ""
+
+
 def test_a_driver_that_does_not_answer_is_a_problem(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -168,6 +187,38 @@ def test_it_says_how_a_size_trains_here(project: Project, monkeypatch: pytest.Mo
     (note,) = [note for note in doctor.examine(project, "4B").notes if note.startswith("CPT")]
     assert "gradient checkpointing off: about " in note
     assert " of the 140 GiB of a GPU; it trains on NVIDIA H200 (140 GiB" in note
+
+
+def test_it_adds_up_what_serving_takes_in_the_recipe_s_form(
+    project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    have(monkeypatch, Gpu("NVIDIA RTX", 12 * GIB, (8, 9), used=GIB // 2))
+    found = doctor.examine(project, "4B")
+    assert any(n.startswith("serving 4B takes 5.6 GiB of weights") for n in found.notes)
+    assert any("a model of 11.9 GiB needs about" in p for p in memory_problems(project, "9B"))
+    # The remedy that the problem names is one.
+    tiny = PROJECT_ROOT / "cyrene_assets" / "recipes" / "tiny.yaml"
+    recipe = yaml.safe_load(tiny.read_text(encoding="utf-8"))
+    recipe["quantization"] = {
+        "scheme": "W4A16",
+        "ignore": ["lm_head", "re:.*visual.*", "re:.*linear_attn.in_proj_[ab]$"],
+        "calibration": {"conversations": 8, "tokens": 256},
+    }
+    (tmp_path / "w4.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
+    settings = {"recipes": {"9B": str(tmp_path / "w4.yaml")}}
+    (tmp_path / "home" / "project.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
+    found = doctor.examine(Project.load(), "9B")
+    assert any(n.startswith("serving 9B takes 6.9 GiB of weights") for n in found.notes)
+
+
+def test_a_model_that_is_cut_short_is_a_line_with_its_remedy(project: Project) -> None:
+    form = project.recipe("4B").quantization.model_dump(mode="json")
+    with project.store.stage("fp8_model") as folder:
+        (folder / "model.safetensors").write_bytes(b"short")
+        project.store.publish(folder, "fp8_model", "4B", {"inputs": {}, "params": form})
+    (problem,) = [p for p in doctor.examine(project, "4B").problems if "safetensors" in p]
+    assert "not a safetensors file, or cut short" in problem
+    assert "run `cyrene build --size 4B --to fp8_model`" in problem
 
 
 def memory_problems(project: Project, size: str) -> list[str]:

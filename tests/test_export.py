@@ -20,6 +20,7 @@ from cyrene_assets.export import export, is_exported
 from cyrene_assets.model_card import card_values, render_card
 from cyrene_assets.plain import plain
 from cyrene_assets.project import Project
+from cyrene_assets.recipe import load_recipe
 from cyrene_assets.server import free_port
 from cyrene_assets.store import Artifact
 
@@ -68,7 +69,7 @@ def character(tmp_path: Path) -> Character:
     losses = json.dumps({"step": 1, "loss": 7.0}) + "\n"
     adapter = publish(
         *(project, "lora_adapter", "tiny", [base, packed], {"training/losses.jsonl": losses}),
-        params={"learning_rate": 0.00015},
+        params=project.recipe("tiny").sft.model_dump(mode="json"),
         measurements=TRAINING,
         toolchain={"ms-swift": "4.6.0"},
     )
@@ -80,6 +81,7 @@ def character(tmp_path: Path) -> Character:
             "chat_template.jinja": "{{ messages }}",
             "generation_config.json": '{"eos_token_id": [1, 2], "temperature": 0.7}',
         },
+        params=project.recipe("tiny").quantization.model_dump(mode="json"),
         measurements={"scheme": "FP8_BLOCK", "fidelity": FIDELITY},
     )
     return Character(project, "tiny", model)
@@ -157,7 +159,8 @@ def test_the_card_says_what_it_is(character: Character, tmp_path: Path) -> None:
         "1,234 tokens",
         "9 steps, validation loss 9.000 to 6.500",
         "plots/lora_adapter.png",
-        '"learning_rate": 0.00015',
+        "| recipe | tiny: The embedded model",
+        '"learning_rate": 0.001,',
         "0.975",
         fidelity.TRUNCATED,
         "temperature 0.5, top_p 0.8",
@@ -172,6 +175,40 @@ def test_the_card_says_what_it_is(character: Character, tmp_path: Path) -> None:
     # The corpus is counted, not quoted.
     assert "Who mended the clock" not in card
     assert "scoreboard.png" not in card
+
+
+def test_an_empty_folder_is_filled_where_it_is(
+    character: Character, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "there").mkdir()
+    (tmp_path / "link").symlink_to("there")
+    monkeypatch.chdir(tmp_path / "here")
+    assert is_exported(write(character, Path()))
+    assert "vllm serve here " in (Path.cwd() / "README.md").read_text(encoding="utf-8")
+    write(character, tmp_path / "link")
+    assert is_exported(tmp_path / "there")
+    names = {path.name for path in (tmp_path / "there").iterdir()}
+    assert names == {path.name for path in Path.cwd().iterdir()}
+    assert not any(name.startswith(".") for name in names)
+
+
+def test_the_card_names_no_recipe_that_the_model_was_not_made_with(
+    character: Character, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Project, "recipe", lambda *_: load_recipe("seed-v2"))
+    recipe = card_values(character, "en", "adopted", None)["recipe"]
+    assert recipe["name"] == "another than the project's now"
+
+
+def test_the_card_of_a_base_model_claims_no_training(character: Character) -> None:
+    (base,) = character.project.store.artifacts("base_model")
+    values = card_values(Character(character.project, "tiny", base), "en", "adopted", None)
+    card = render_card(values | {"scores_plot": None})
+    assert "as it was before any training" in card
+    assert "made from the dialog" not in card
+    assert "trained on" not in card
+    assert "base_model_relation" not in card
 
 
 def test_nothing_is_overwritten(character: Character, tmp_path: Path) -> None:
@@ -266,6 +303,25 @@ def test_no_hub_is_one_message(exported: Path, monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(BuildError, match="the hub could not be reached") as caught:
         hub.push(exported, "me/cyrene", public=False)
     assert "\n" not in str(caught.value)
+
+
+def test_a_proxy_that_cannot_be_used_is_one_message(
+    exported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import huggingface_hub
+
+    monkeypatch.setenv(hub.TOKEN, "hf_secret")
+    monkeypatch.setenv("HF_ENDPOINT", "http://hub.example")
+    monkeypatch.setenv("ALL_PROXY", f"socks5://127.0.0.1:{free_port()}")
+    huggingface_hub.close_session()
+    with pytest.raises(UserError, match=r"cannot be reached through the proxy .*SOCKS"):
+        hub.push(exported, "me/cyrene", public=False)
+
+
+def test_what_is_no_token_is_one_message(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(hub.TOKEN, "hf_sécret")
+    with pytest.raises(UserError, match="HF_TOKEN has characters that no token has"):
+        hub.push(exported, "me/cyrene", public=False)
 
 
 def test_no_token_is_one_message(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -246,6 +246,8 @@ def test_a_program_sees_no_secret_but_those_meant_for_it(
     assert program.values["HARMLESS_TOO"] == "1"
     assert program.values["PYTHONPATH"] == str(program.home / "work" / "pythonpath")
     assert "PYTHONDONTWRITEBYTECODE" not in program.values
+    # A number means the same one of several GPUs to CUDA as to the driver, which the project asks.
+    assert program.values["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
     program(body, secrets=["HF_TOKEN"])
     assert program.values["HF_TOKEN"] == "hidden"
     assert not set(secrets[1:]) & program.values.keys()

@@ -1,3 +1,4 @@
+import math
 from typing import Any
 
 import pytest
@@ -35,6 +36,7 @@ def test_all_is_well() -> None:
         ("intended_modules", {"quantized_modules": ["a"]}, {}, "not as intended: b"),
         ("intended_modules", {"intended_modules": ["a"]}, {}, "not as intended: b"),
         ("weight_error", {"errors": {"a": 0.07, "b": 0.01}}, {}, "0.0700 (a); FP8_BLOCK allows"),
+        ("weight_error", {"errors": {"a": 0.01, "b": math.nan}}, {}, "nan (b); FP8_BLOCK allows"),
         ("mtp_from_base", {"mtp_altered": ["mtp.fc.weight"]}, {}, "mtp.fc.weight"),
         ("base_files_kept", {"changed_files": ["tokenizer.json"]}, {}, "tokenizer.json"),
         ("safetensors_only", {"files": ["model.bin", "a.py"]}, {}, "model.bin, a.py"),

@@ -1,6 +1,12 @@
 import pytest
 
-from cyrene_assets.quantized import FORMATS, intended_modules, linear_modules, misfits
+from cyrene_assets.quantized import (
+    FORMATS,
+    bytes_per_parameter,
+    intended_modules,
+    linear_modules,
+    misfits,
+)
 
 LAYER = "model.language_model.layers.0"
 SHAPES: dict[str, tuple[int, ...]] = {
@@ -45,6 +51,21 @@ def test_what_is_ignored_is_not_intended(ignore: list[str], left_out: set[str]) 
     intended = set(intended_modules(SHAPES, ignore))
     gone = set(linear_modules(SHAPES)) - intended
     assert {name.rpartition(".")[2].removeprefix("linear_") for name in gone} == left_out
+
+
+@pytest.mark.parametrize(
+    ("scheme", "ignore", "measured"),
+    [
+        ("FP8_BLOCK", SEEDS, 5.54),
+        ("FP8_BLOCK", ["lm_head", "re:.*visual.*", "re:.*in_proj_[ab]$"], 4.73),
+        ("W4A16", ["lm_head", "re:.*visual.*", "re:.*in_proj_[ab]$"], 3.12),
+    ],
+)
+def test_what_4b_takes_is_about_what_was_measured(
+    scheme: str, ignore: list[str], measured: float
+) -> None:
+    """GiB of weights; benchmarks/gpu/README.md."""
+    assert 4.2e9 * bytes_per_parameter(scheme, ignore) / 2**30 == pytest.approx(measured, rel=0.05)
 
 
 def test_modules_that_cannot_be_divided_into_blocks() -> None:

@@ -128,6 +128,26 @@ def test_the_recipe_s_profile_is_what_a_request_gets_that_names_none(served: Ser
     assert "'presence_penalty': 1.0" in log
 
 
+def test_every_way_of_asking_is_in_the_language_named_and_without_thinking(served: Served) -> None:
+    def read(language: str, **more: Any) -> int:
+        answer = served.client.chat.completions.create(
+            model=f"cyrene-tiny:{language}",
+            messages=[{"role": "user", "content": "Hello."}],
+            max_tokens=1,
+            extra_body=more,
+        )
+        assert answer.usage is not None
+        return answer.usage.prompt_tokens
+
+    assert read("jp") != read("en")
+    assert read("jp", reasoning_effort="low") == read("jp")
+    response = served.client.responses.create(
+        model="cyrene-tiny:jp", input="Hello.", max_output_tokens=16
+    )
+    assert response.usage is not None
+    assert response.usage.input_tokens == read("jp")
+
+
 @pytest.mark.parametrize(
     ("route", "given", "status"),
     [
@@ -179,6 +199,6 @@ def test_a_chat_in_the_terminal(served: Served, tmp_path: Path) -> None:
     saved = json.loads(transcript.read_text(encoding="utf-8"))
     assert (saved["language"], saved["profile"]) == ("jp", "legacy")
     assert saved["messages"][0]["content"] in done.stdout
+    # Two of the long ones do not fit the context: what was said first is sent no more, but saved.
     asked = [m["content"] for m in saved["messages"] if m["role"] == "user"]
-    # Two of the long ones do not fit the context: what was said first is forgotten.
-    assert asked == [long.strip()]
+    assert asked == ["Hello.", long.strip(), long.strip()]

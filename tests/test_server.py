@@ -2,9 +2,11 @@ import os
 import signal
 import socket
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -21,14 +23,20 @@ if "--die" in sys.argv:
     sys.exit("RuntimeError: Engine core initialization failed")
 if "--fail" in sys.argv:
     print("(APIServer pid=7) WARNING 11-22 12:51:42 [x.py:1] this can lead to OSError: [Errno 24]")
+    print("(EngineCore pid=8) INFO 11-22 12:51:43 [w.py:1] Free memory on device (11/12 GiB) on")
     print("KeyError: 'the cause'")
     print("see above")
     sys.exit(3)
+if "--late" in sys.argv:
+    import time
+    time.sleep(1)
+    sys.exit("OSError: [Errno 98] Address already in use")
 child = subprocess.Popen(["sleep", "600"])
 print(child.pid, os.environ.get("VLLM_API_KEY"), os.environ.get("HF_TOKEN"), flush=True)
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.send_response(200)
+        self.send_header("x-cyrene-server", os.environ["CYRENE_SERVER_ID"])
         self.end_headers()
     def log_message(self, *_):
         pass
@@ -114,6 +122,29 @@ def test_a_port_that_is_taken_is_one_message(home: Path, stack: ExitStack) -> No
             server.check_port("127.0.0.1", port)
 
 
+class Stranger(BaseHTTPRequestHandler):
+    """A server that answers /health, too."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def test_another_server_that_comes_to_the_port_is_not_taken_for_it(
+    home: Path, stack: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with HTTPServer(("127.0.0.1", 0), Stranger) as stranger:
+        threading.Thread(target=stranger.serve_forever, daemon=True).start()
+        monkeypatch.setattr(server, "check_port", lambda *_: None)
+        monkeypatch.setattr(server, "free_port", lambda: stranger.server_port)
+        with pytest.raises(BuildError, match="another program took the port while"):
+            run(stack, home, "--late")
+        stranger.shutdown()
+
+
 def test_an_address_of_another_machine_is_one_message() -> None:
     with pytest.raises(UserError, match=r"cannot listen on 192\.0\.2\.1"):
         server.check_port("192.0.2.1", server.free_port())
@@ -127,6 +158,16 @@ def test_beyond_loopback_a_key_is_needed(
         server.required_key(host)
     monkeypatch.setenv(server.KEY_VARIABLE, "secret")
     assert server.required_key(host) == "secret"
+
+
+@pytest.mark.parametrize("key", ["ключ", "two\nlines", " padded", "padded "])
+def test_a_key_that_no_client_can_send_is_one_message(
+    home: Path, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setenv(server.KEY_VARIABLE, key)
+    with pytest.raises(UserError, match=f"{server.KEY_VARIABLE} has characters") as caught:
+        server.required_key("0.0.0.0")
+    assert key not in str(caught.value)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.9", "::1", "localhost"])

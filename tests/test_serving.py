@@ -65,6 +65,18 @@ def test_a_gpu_gets_what_fits_beside_the_weights(
     assert "kv_cache_memory_bytes" not in settings
 
 
+def test_what_others_use_of_a_gpu_is_theirs() -> None:
+    model = int(7.9 * GIB)
+    busy = Hardware((Gpu("test", 16 * GIB, (8, 9), used=2 * GIB),))
+    settings = serving.engine_settings(busy, 2048, model_bytes=model)
+    # Beside what is used and vLLM's share there is room for a CUDA context and logits.
+    assert settings["gpu_memory_utilization"] == 0.725
+    assert settings["max_num_batched_tokens"] == 512
+    busy = Hardware((Gpu("test", 12 * GIB, (8, 9), used=2 * GIB),))
+    with pytest.raises(UserError, match=r"2\.0 of which are in use: end other programs"):
+        serving.engine_settings(busy, 2048, model_bytes=model)
+
+
 def test_the_smallest_gpu_counts() -> None:
     both = Hardware(gpu(140).gpus + gpu(12).gpus)
     assert serving.engine_settings(both, 2048) == serving.engine_settings(gpu(12), 2048)

@@ -1,6 +1,5 @@
 """``cyrene chat``: talk to the character in the terminal."""
 
-import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
@@ -54,7 +53,7 @@ def chat(
     /help lists what else there is. Lines can be piped in: each is said in turn.
     """
     from cyrene_assets.hosting import hosted
-    from cyrene_assets.server import KEY_VARIABLE, free_port
+    from cyrene_assets.server import free_port, given_key
 
     # A server elsewhere has weights of its own: here the prompts alone are read.
     character = chosen_character(size, role, digest, contents=url is None)
@@ -75,7 +74,7 @@ def chat(
                 )
                 own = stack.enter_context(running)
         address = own.server.url if own else str(url)
-        client, model = connect(address, os.environ.get(KEY_VARIABLE))
+        client, model, conversation.context = connect(address, given_key())
         about = {"model": model, "digest": character.artifact.digest}
         talk = _Talk(conversation, client, model, about, own)
         click.echo(f"{character.artifact.name} {character.artifact.digest}, {code}, {name}; /help")
@@ -89,6 +88,8 @@ def chat(
 def _converse(talk: "_Talk", lines: Iterable[str], interactive: bool) -> None:
     """Do what the lines say until /quit; a person may go on after the server failed.
 
+    Ctrl-C never ends a person's chat: who stops an answer may well press it twice.
+
     Raises:
         BuildError: the server failed, and the lines come from a pipe.
     """
@@ -97,6 +98,9 @@ def _converse(talk: "_Talk", lines: Iterable[str], interactive: bool) -> None:
             break
         try:
             talk.turn(line)
+        except KeyboardInterrupt:
+            if not interactive:
+                raise
         except UserError as error:
             click.secho(str(error), fg="yellow", err=True)
         except BuildError as error:
@@ -120,8 +124,7 @@ class _Talk:
         command, _, argument = line.partition(" ")
         argument = argument.strip()
         if command == "/regenerate":
-            self.conversation.take_back()
-            self._answer()
+            self._answer(self.conversation.take_back())
         elif command == "/language":
             self.conversation.speak(argument)
             self.show_system()
@@ -143,23 +146,26 @@ class _Talk:
         """Show the system prompt that is sent."""
         click.secho(plain(f"system: {self.conversation.system}"), dim=True)
 
-    def _answer(self) -> None:
-        """Print the answer as it comes; one that breaks off counts as far as it came."""
+    def _answer(self, before: str = "") -> None:
+        """Print the answer as it comes; one that breaks off counts as far as it came.
+
+        Where none comes, the answer ``before`` stays.
+        """
         said = ""
         try:
             for piece in answer(self.client, self.model, self.conversation):
                 said += piece
                 click.echo(plain(piece), nl=False)
             if not said:
-                click.secho("(no answer; the question is not kept)", dim=True, nl=False)
+                click.secho("(no answer; /regenerate asks again)", dim=True, nl=False)
         except KeyboardInterrupt:
             click.secho(" (stopped)", dim=True, nl=False)
         except BuildError as error:
             died = self.own.server.died() if self.own else None
             raise died or error from None
         finally:
+            self.conversation.heard(said or before)
             click.echo()
-            self.conversation.heard(said)
 
     def _save(self, name: str) -> None:
         if not name:
@@ -169,8 +175,9 @@ class _Talk:
 
 
 def _piped() -> Iterator[str]:
-    """Yield the lines that are piped in."""
-    yield from (line.strip() for line in sys.stdin)
+    """Yield the lines that are piped in; what is no UTF-8 is replaced."""
+    for line in sys.stdin.buffer:
+        yield line.decode("utf-8", "replace").strip()
 
 
 def _typed(history: Path) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """What a quantized model must be before it counts: the checks, and what they found."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -43,8 +44,10 @@ def outcomes(result: Mapping[str, Any], checked: Mapping[str, Any]) -> list[Chec
     silent = [language for language, text in answers.items() if not text]
     wanted, found = set(result["intended_modules"]), set(result["quantized_modules"])
     astray = sorted(wanted ^ found)
-    worst, off = max((error, module) for module, error in result["errors"].items())
-    above = [module for module, error in result["errors"].items() if error > result["bound"]]
+    errors: Mapping[str, float] = result["errors"]
+    # A weight that is no number has an error that is none: it is above every bound.
+    off = max(errors, key=lambda module: (math.isnan(errors[module]), errors[module]))
+    above = [module for module, error in errors.items() if not error <= result["bound"]]
     foreign = [name for name in result["files"] if not name.endswith(_SUFFIXES)]
     share = result["bytes_after"] / result["bytes_before"]
     return [
@@ -61,7 +64,7 @@ def outcomes(result: Mapping[str, Any], checked: Mapping[str, Any]) -> list[Chec
         CheckOutcome(
             "weight_error",
             not above,
-            f"at most {worst:.4f} ({off}); {result['scheme']} allows {result['bound']:.4f}"
+            f"at most {errors[off]:.4f} ({off}); {result['scheme']} allows {result['bound']:.4f}"
             + (f"; {len(above)} modules are above it" if above else ""),
         ),
         CheckOutcome(

@@ -1,4 +1,4 @@
-"""What stands before vLLM's own routes: the key on every path, and models that name a language.
+"""What stands before vLLM's own routes: the key on every path, the language a model's name has.
 
 vLLM asks for its key under ``/v1`` and a few other prefixes alone and leaves routes that answer
 all the same, such as ``/invocations``, open.
@@ -12,8 +12,19 @@ from typing import Any
 
 LANGUAGES = "CYRENE_SERVED_LANGUAGES"
 KEY = "VLLM_API_KEY"
+# What a server says of itself where it is asked whether it is ready: the one that was started, and
+# no other that listens on its port.
+IDENTITY = "CYRENE_SERVER_ID"
+IDENTITY_HEADER = "x-cyrene-server"
 _OPEN = frozenset({"/health"})
-_CHAT = "/v1/chat/completions"
+# Where conversations are rendered.
+_CHATS = frozenset(
+    {
+        *("/v1/chat/completions", "/v1/chat/completions/batch", "/v1/responses"),
+        *("/v1/messages", "/v1/messages/count_tokens", "/tokenize", "/invocations"),
+    }
+)
+_CONVERSATION = ("messages", "input")
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -27,17 +38,31 @@ class Front:
     def __init__(self, app: Callable[[Scope, Receive, Send], Awaitable[None]]) -> None:
         self._app = app
         self._key = os.environ.get(KEY, "")
+        self._identity = os.environ.get(IDENTITY, "").encode()
         self._languages = frozenset(os.environ.get(LANGUAGES, "").split(","))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""
         if scope["type"] in {"http", "websocket"} and not self._may(scope):
             await _refuse(scope, send)
-        elif scope["type"] == "http" and scope["path"] == _CHAT and scope["method"] == "POST":
-            body = with_language(await _body(receive), self._languages)
+        elif scope["type"] == "http" and scope["path"] in _CHATS and scope["method"] == "POST":
+            body = with_defaults(await _body(receive), self._languages)
             await self._app(_sized(scope, body), _replayed(body, receive), send)
+        elif scope["type"] == "http" and scope["path"] in _OPEN:
+            await self._app(scope, receive, self._signed(send))
         else:
             await self._app(scope, receive, send)
+
+    def _signed(self, send: Send) -> Send:
+        """Return a sender that says which server this is."""
+
+        async def signed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                own = (IDENTITY_HEADER.encode(), self._identity)
+                message = {**message, "headers": [*message.get("headers", ()), own]}
+            await send(message)
+
+        return signed
 
     def _may(self, scope: Scope) -> bool:
         if not self._key or scope["path"] in _OPEN:
@@ -48,23 +73,25 @@ class Front:
         return scheme.lower() == b"bearer" and same
 
 
-def with_language(body: bytes, languages: frozenset[str]) -> bytes:
-    """Return a chat request that asks its template for the language its model names.
+def with_defaults(body: bytes, languages: frozenset[str]) -> bytes:
+    """Return a chat request that asks its template for the language its model names, unthinking.
 
-    ``"model": "cyrene-4B:jp"`` is the model ``cyrene-4B`` in ``jp``, unless the request's own
-    ``chat_template_kwargs`` name a language. What is no such request stays as it is.
+    ``"model": "cyrene-4B:jp"`` is the model ``cyrene-4B`` in ``jp``. vLLM takes a request's
+    ``reasoning_effort`` for a wish to think, which the character never learned. Its
+    ``chat_template_kwargs`` come before either. What is no such request stays as it is.
     """
     try:
         request = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return body
-    if not isinstance(request, dict) or not isinstance(request.get("model"), str):
+    if not isinstance(request, dict) or not any(name in request for name in _CONVERSATION):
         return body
-    language = request["model"].rpartition(":")[2]
     options = request.get("chat_template_kwargs") or {}
-    if language not in languages or not isinstance(options, dict):
+    if not isinstance(options, dict):
         return body
-    request["chat_template_kwargs"] = {"language": language, **options}
+    language = str(request.get("model")).rpartition(":")[2]
+    named = {"language": language} if language in languages else {}
+    request["chat_template_kwargs"] = {"enable_thinking": False, **named, **options}
     return json.dumps(request).encode()
 
 

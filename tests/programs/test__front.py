@@ -66,16 +66,40 @@ def test_a_model_names_a_language(model: str, options: Any, language: str | None
     request = {"model": model, "messages": []}
     if options is not None:
         request["chat_template_kwargs"] = options
-    found = json.loads(_front.with_language(json.dumps(request).encode(), LANGUAGES))
-    assert (found.get("chat_template_kwargs") or {}).get("language") == language
+    found = json.loads(_front.with_defaults(json.dumps(request).encode(), LANGUAGES))
+    assert found["chat_template_kwargs"].get("language") == language
+    assert found["chat_template_kwargs"]["enable_thinking"] is bool(
+        (options or {}).get("enable_thinking")
+    )
     assert found["model"] == model
     for name, value in (options or {}).items():
         assert found["chat_template_kwargs"][name] == value
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"model": 3}', b"\xff"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(b"", b"{", b"[]", b'{"model": 3}', b"\xff", b'{"model": "m:jp", "prompt": "Hello"}'),
+        b'{"messages": [], "chat_template_kwargs": 3}',
+        b"[" * 200_000,
+    ],
+)
 def test_what_is_no_chat_request_is_left_to_the_server(body: bytes) -> None:
-    assert _front.with_language(body, LANGUAGES) == body
+    assert _front.with_defaults(body, LANGUAGES) == body
+
+
+@pytest.mark.parametrize(
+    ("path", "key"),
+    [
+        *(("/v1/responses", "input"), ("/v1/messages", "messages"), ("/tokenize", "messages")),
+        *(("/invocations", "messages"), ("/v1/messages/count_tokens", "messages")),
+    ],
+)
+def test_a_model_names_a_language_wherever_a_conversation_is_rendered(
+    monkeypatch: pytest.MonkeyPatch, path: str, key: str
+) -> None:
+    _, reached = ask(monkeypatch, path, json.dumps({"model": "m:jp", key: []}).encode())
+    assert json.loads(reached["body"])["chat_template_kwargs"]["language"] == "jp"
 
 
 def test_the_server_gets_the_whole_request_with_its_length(
@@ -84,7 +108,8 @@ def test_the_server_gets_the_whole_request_with_its_length(
     body = json.dumps({"model": "m:jp", "messages": ["é" * 100]}).encode()
     sent, reached = ask(monkeypatch, "/v1/chat/completions", body)
     assert sent[0]["status"] == 200
-    assert json.loads(reached["body"])["chat_template_kwargs"] == {"language": "jp"}
+    options = json.loads(reached["body"])["chat_template_kwargs"]
+    assert options == {"enable_thinking": False, "language": "jp"}
     assert reached["headers"][b"content-length"] == b"%d" % len(reached["body"])
     assert reached["after"] == {"type": "http.disconnect"}
 
@@ -106,7 +131,11 @@ def test_the_key_opens(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_readiness_needs_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert ask(monkeypatch, "/health", key="secret")[0][0]["status"] == 200
+    monkeypatch.setenv(_front.IDENTITY, "this one")
+    (start,) = ask(monkeypatch, "/health", key="secret")[0]
+    assert start["status"] == 200
+    # It says which server is ready.
+    assert start["headers"] == [(b"x-cyrene-server", b"this one")]
 
 
 def test_a_websocket_needs_the_key_too(monkeypatch: pytest.MonkeyPatch) -> None:
