@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from pynvml import NVMLError
 
 GIB = 1 << 30
+# CUDA_VISIBLE_DEVICES of who wants no GPU; the last is Slurm's.
+_NO_GPU = frozenset({"", "-1", "NoDevFiles"})
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Gpu:
 class Hardware:
     """The GPUs that a run may use; none means that it runs on the CPU.
 
-    ``fault`` says, with its remedy, that there is a driver and it does not answer.
+    ``fault`` says, with its remedy, that a GPU is wanted and none can be had.
     """
 
     gpus: tuple[Gpu, ...] = ()
@@ -86,7 +88,17 @@ class Hardware:
             return cls(fault=_fault(error))
         finally:
             pynvml.nvmlShutdown()
-        return cls(visible(gpus, os.environ.get("CUDA_VISIBLE_DEVICES")), driver)
+        wanted = os.environ.get("CUDA_VISIBLE_DEVICES")
+        chosen = visible(gpus, wanted)
+        if gpus and not chosen and wanted not in _NO_GPU:
+            known = ", ".join(f"{index} ({gpu.uuid})" for index, gpu in enumerate(gpus))
+            fault = (
+                f"CUDA_VISIBLE_DEVICES={wanted} names no GPU of this machine, which has {known}; "
+                "MIG devices are not supported: name one of these, or set it to nothing to do "
+                "without a GPU"
+            )
+            return cls((), driver, fault)
+        return cls(chosen, driver)
 
 
 def _fault(error: "NVMLError") -> str | None:
@@ -94,7 +106,7 @@ def _fault(error: "NVMLError") -> str | None:
     import pynvml
 
     absent = {pynvml.NVML_ERROR_LIBRARY_NOT_FOUND, pynvml.NVML_ERROR_DRIVER_NOT_LOADED}
-    if error.value in absent or os.environ.get("CUDA_VISIBLE_DEVICES") in {"", "-1"}:
+    if error.value in absent or os.environ.get("CUDA_VISIBLE_DEVICES") in _NO_GPU:
         return None
     return (
         f"the NVIDIA driver does not answer ({error}): restart the machine (a driver that "

@@ -35,9 +35,11 @@ class Toolchain:
     def lock(self) -> Path:
         """Return the lock file for this machine: with an NVIDIA driver, or without one.
 
-        A GPU that is only hidden (``CUDA_VISIBLE_DEVICES``) does not change the environment.
+        A GPU that is only hidden (``CUDA_VISIBLE_DEVICES``) does not change the environment, nor
+        does a driver that does not answer today.
         """
-        return LOCKS / (self.lock_on_gpu if Hardware.detect().driver else self.lock_on_cpu)
+        found = Hardware.detect()
+        return LOCKS / (self.lock_on_gpu if found.driver or found.fault else self.lock_on_cpu)
 
     def folder(self, home: Path) -> Path:
         """Return the environment's folder under CYRENE_HOME."""

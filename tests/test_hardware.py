@@ -87,5 +87,13 @@ def test_detection_reads_the_driver(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(pynvml, name, lambda *_, value=value: value)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     assert Hardware.detect() == Hardware((A,), "580.95")
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    assert Hardware.detect() == Hardware((), "580.95")
+    for nothing in ("", "-1", "NoDevFiles"):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", nothing)
+        assert Hardware.detect() == Hardware((), "580.95")
+    # A mistake is not the wish for a CPU.
+    for mistake in ("1", "MIG-1234"):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", mistake)
+        found = Hardware.detect()
+        assert found.gpus == ()
+        assert f"CUDA_VISIBLE_DEVICES={mistake} names no GPU" in str(found.fault)
+        assert "0 (GPU-aaaa1111)" in str(found.fault)
