@@ -85,8 +85,9 @@ def engine_settings(
         model_bytes: of the model's weights; None reckons with half of the GPU's memory.
 
     Raises:
-        UserError: the weights do not fit on the GPU.
+        UserError: the weights do not fit on the GPU, or the driver does not answer.
     """
+    _refuse_fault(hardware)
     common = {**_ALWAYS, "max_model_len": context_length}
     if hardware is None or not hardware.gpus:
         return {
@@ -150,12 +151,20 @@ def chat_engine(
         wanted: tokens of prompt and answer together.
 
     Raises:
-        UserError: the model is too large for what is free on the GPU.
+        UserError: the model is too large for what is free on the GPU, or the driver does not
+            answer.
     """
+    _refuse_fault(hardware)
     if not hardware.gpus:
         return _ALWAYS | cpu_arguments(model, wanted), None
     fit = fit_card(hardware.gpus[0], model, wanted)
     return _ALWAYS | _ON_GPU | gpu_arguments(fit, hardware.gpus[0]), fit
+
+
+def _refuse_fault(hardware: Hardware | None) -> None:
+    """Refuse the CPU where a GPU is wanted: CUDA's vLLM does not run there."""
+    if hardware is not None and hardware.fault:
+        raise UserError(f"vLLM does not start: {hardware.fault}")
 
 
 def server_arguments(

@@ -94,6 +94,14 @@ def test_weights_that_do_not_fit_are_refused() -> None:
         serving.engine_settings(gpu(12), 2048, model_bytes=18 * GIB)
 
 
+def test_a_driver_that_does_not_answer_is_no_wish_for_a_cpu() -> None:
+    broken = Hardware(fault="the driver does not answer: restart the machine")
+    with pytest.raises(UserError, match="vLLM does not start: the driver does not answer"):
+        serving.engine_settings(broken, 2048)
+    with pytest.raises(UserError, match="restart the machine"):
+        serving.chat_engine(broken, nominal(4 * GIB), 2048)
+
+
 @pytest.mark.parametrize("hardware", [None, gpu(24)])
 def test_settings_are_json_and_never_trust_code(hardware: Hardware | None) -> None:
     settings = serving.engine_settings(hardware, 2048)
