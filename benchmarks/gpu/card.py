@@ -57,10 +57,7 @@ def main() -> None:
     watcher.start()
     started = time.monotonic()
     try:
-        llm = LLM(
-            model=str(folder),
-            **engine,
-        )
+        llm = LLM(model=str(folder), **engine)
         loaded = time.monotonic()
         prompt = [1000 + i % 7000 for i in range(fit.context - ANSWER)]
         outputs = llm.generate(

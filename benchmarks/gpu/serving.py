@@ -2,11 +2,10 @@
 
     python benchmarks/gpu/serving.py OUT.json [--once] NAME=FOLDER[,WORD=VALUE ...] ...
 
-All models are loaded at once, each by a process with compile caches of its own that gets
-an equal share of the GPU: first with empty caches, then, unless ``--once``, again with full ones.
-A model may have engine arguments (``--linear_backend=marlin``) and environment variables of its
-own.
-While one of them is measured the others wait. The requests are random tokens; answers have a fixed
+All models are loaded at once, each by a process with compile caches of its own that gets an equal
+share of the GPU: first with empty caches, then, unless ``--once``, again with full ones. A model
+may have engine arguments (``--linear_backend=marlin``) and environment variables of its own. While
+one of them is measured the others wait. The requests are random tokens; answers have a fixed
 length, whatever the model says. Of a FOLDER without weights vLLM draws random ones by its
 configuration. On a GPU the kernels of a few decode steps are then summed up by what they do, beside
 the measurement and not in it.
