@@ -67,6 +67,7 @@ _SEQUENCE = 96 * MIB
 _PROMPT_TOKEN = 3 * MIB
 _MOST_SEQUENCES = 256
 _SMALL_GPU = 40 * GIB
+_SMALL_MODEL = 256 * MIB
 
 
 def engine_settings(
@@ -119,7 +120,8 @@ def engine_settings(
     return {
         **common,
         **_ON_GPU,
-        "enforce_eager": small,
+        # Graphs of a model so small take longer to capture than it takes to answer.
+        "enforce_eager": small or (model_bytes or _SMALL_MODEL) < _SMALL_MODEL,
         "gpu_memory_utilization": share,
         "max_num_seqs": _power_of_two(room // _SEQUENCE, 1, _MOST_SEQUENCES),
         "max_num_batched_tokens": _power_of_two(outside // _PROMPT_TOKEN, 512, 8192),

@@ -90,9 +90,6 @@ def check(folder: Path) -> dict[str, Any]:
 
 def main() -> None:
     """Print the table, write it as JSON; 1 when documents do not agree or a leak is missed."""
-    from _compiling import in_parallel
-
-    in_parallel()
     with tempfile.TemporaryDirectory() as scratch:
         _parity.write_small(Path(sys.argv[1]), Path(scratch))
         _kernels.use_on_gpu()
