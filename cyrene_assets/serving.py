@@ -9,7 +9,15 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from cyrene_assets.card import CardFit, ServedModel, cpu_arguments, fit_card, gpu_arguments
+from cyrene_assets.card import (
+    CardFit,
+    ServedModel,
+    cpu_arguments,
+    fit_card,
+    fit_memory,
+    gpu_arguments,
+)
+from cyrene_assets.compute.memory import memory_bytes
 from cyrene_assets.errors import UserError
 from cyrene_assets.hardware import GIB, Hardware
 from cyrene_assets.recipe import Sampling
@@ -150,16 +158,18 @@ def chat_engine(
 
     Args:
         hardware: the GPUs; none means the CPU.
-        model: what the model takes.
+        model: what the model takes, on a CPU with its weights as they are once loaded.
         wanted: tokens of prompt and answer together.
 
     Raises:
-        UserError: the model is too large for what is free on the GPU, or the driver does not
-            answer.
+        UserError: the model is too large for what is free on the GPU or for main memory, or the
+            driver does not answer.
     """
     _refuse_fault(hardware)
     if not hardware.gpus:
-        return _ALWAYS | cpu_arguments(model, wanted), None
+        arguments = cpu_arguments(model, wanted)
+        fit_memory(model, arguments, memory_bytes())
+        return _ALWAYS | arguments, None
     fit = fit_card(hardware.gpus[0], model, wanted)
     return _ALWAYS | _ON_GPU | gpu_arguments(fit, hardware.gpus[0]), fit
 
