@@ -17,7 +17,7 @@ from cyrene_assets.compute.package_index import like_pip
 from cyrene_assets.disk import disk_errors
 from cyrene_assets.errors import BuildError, UserError
 from cyrene_assets.hardware import Hardware
-from cyrene_assets.secret_names import without_credentials
+from cyrene_assets.utils.network_errors import without_credentials
 
 LOCKS = Path(__file__).parent / "locks"
 STAMP = "cyrene.lock"
