@@ -1,0 +1,1 @@
+"""This machine: its processor, GPUs, drivers and environments."""
