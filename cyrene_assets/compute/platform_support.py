@@ -63,9 +63,9 @@ def cpu_problem(flags: Iterable[str], machine: str | None = None) -> str | None:
         return None
     best = next((name for name in ("avx", "sse4_2", "sse2") if name in known), "no SSE")
     return (
-        f"this CPU has no AVX2 (the most it has is {best}), which vLLM and Polars are built for: use "
-        "a machine whose CPU has it (Intel since 2013, AMD since 2015); a "
-        "virtual machine has it where its CPU model is `host`"
+        f"this CPU has no AVX2 (the most it has is {best}), which vLLM and Polars are built for: "
+        "use a machine whose CPU has it (Intel since 2013, AMD since 2015); a virtual machine has "
+        "it where its CPU model is `host`"
     )
 
 
