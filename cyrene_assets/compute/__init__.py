@@ -1,1 +1,1 @@
-"""This machine: its processor, GPUs, drivers and environments."""
+"""What this machine can compute with."""
