@@ -12,11 +12,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cyrene_assets.compute.cpu import Cpu, detect, quantized_path
+
 if TYPE_CHECKING:
     from cyrene_assets.hardware import Hardware
 
 PCI_DEVICES = Path("/sys/bus/pci/devices")
-CPU_INFO = Path("/proc/cpuinfo")
 _NVIDIA, _DISPLAY_CLASS = "0x10de", "0x03"
 # The driver that hands a device to a virtual machine.
 _PASSED_THROUGH = "vfio-pci"
@@ -51,35 +52,10 @@ def platform_problem(system: str | None = None, machine: str | None = None) -> s
     return None
 
 
-def cpu_problem(flags: Iterable[str], machine: str | None = None) -> str | None:
-    """Return why vLLM cannot run on this processor, its oldest library being built for AVX2.
-
-    Args:
-        flags: the processor's features, by the kernel's names (``avx2``); none where unknown.
-        machine: as ``platform.machine`` has it; this machine's where left out.
-    """
-    known = frozenset(flags)
-    if (machine or platform.machine()) != "x86_64" or not known or "avx2" in known:
-        return None
-    best = next((name for name in ("avx", "sse4_2", "sse2") if name in known), "no SSE")
-    return (
-        f"this CPU has no AVX2 (the most it has is {best}), which vLLM and Polars are built for: "
-        "use a machine whose CPU has it (Intel since 2013, AMD since 2015); a virtual machine has "
-        "it where its CPU model is `host`"
-    )
-
-
-def cpu_flags() -> frozenset[str]:
-    """Return the features that the kernel lists of the first processor; none where it lists none.
-
-    On x86-64 they are called ``flags``, on aarch64 ``Features``.
-    """
-    try:
-        text = CPU_INFO.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return frozenset()
-    found = re.search(r"^(?:flags|Features)\s*:(.*)$", text, re.MULTILINE)
-    return frozenset(found[1].split()) if found else frozenset()
+def cpu_problem(cpu: Cpu | None = None) -> str | None:
+    """Return why vLLM does not run on a processor at all; this machine's where left out."""
+    path = quantized_path("FP8_BLOCK", cpu or detect(), {})
+    return path.reason if path.kind == "refused" else None
 
 
 def nvidia_devices() -> list[str]:
