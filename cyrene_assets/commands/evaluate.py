@@ -43,9 +43,9 @@ def evaluate(checkpoint: Path, size: str, name: str | None) -> None:
         code_location = definitions()
         from cyrene_assets import builder, lineage
         from cyrene_assets.console import StepReporter, duration
-        from cyrene_assets.toolchains import SERVE
+        from cyrene_assets.orchestration import preflight
 
-        SERVE.python(project.home)
+        preflight.refuse(project, [("checkpoint_report", called)])
         started = time.monotonic()
         with own_terminal(project) as console, StepReporter(console) as reporter:
             for asset in _UPSTREAM:
