@@ -1,7 +1,7 @@
 """``cyrene build``: launch what is out of date, in order, through the Dagster instance."""
 
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from time import sleep, time
 
@@ -26,7 +26,6 @@ _WAIT_SECONDS = 0.5
 _DAEMON_SECONDS = 90.0
 _QUEUE = "QUEUED_RUN_COORDINATOR"
 _REPOSITORY_TAG = ".dagster/repository"
-_NO_TAGS: Mapping[str, str] = {}
 
 
 def build(
@@ -48,7 +47,6 @@ def build(
     Raises:
         UserError, BuildError: a step failed; the message is the step's own.
     """
-    tags = {REQUIREMENTS_TAG: IGNORED} if ignore_requirements else {}
     ran = 0
     with one_build(project):
         end_orphans(instance)
@@ -58,7 +56,13 @@ def build(
                 steps = planner.examine(project, instance, group, size)
             _observe(project, instance, steps)
             for launch in planner.launches(steps):
-                _run(definitions, instance, launch, report, tags)
+                _run(
+                    definitions,
+                    instance,
+                    launch,
+                    report,
+                    ignore_requirements=ignore_requirements,
+                )
                 ran += len(launch.assets)
     return ran
 
@@ -156,15 +160,25 @@ def build_one(
     asset: str,
     partition: str | None,
     report: Report,
+    *,
+    ignore_requirements: bool = False,
 ) -> None:
     """Materialize one artifact, whatever else is out of date; the same inputs give the same again.
+
+    What it needs of the machine is looked at first, unless ``ignore_requirements``.
 
     Raises:
         UserError, BuildError: the step failed; the message is the step's own.
     """
     with one_build(project):
         end_orphans(instance)
-        _run(definitions, instance, Launch(partition, (asset,)), report)
+        _run(
+            definitions,
+            instance,
+            Launch(partition, (asset,)),
+            report,
+            ignore_requirements=ignore_requirements,
+        )
 
 
 def _run(
@@ -172,7 +186,8 @@ def _run(
     instance: dg.DagsterInstance,
     launch: Launch,
     report: Report,
-    tags: Mapping[str, str] = _NO_TAGS,
+    *,
+    ignore_requirements: bool,
 ) -> None:
     """Run one launch in this process, reporting its events as they reach the event log."""
     keys = [dg.AssetKey(asset) for asset in launch.assets]
@@ -191,7 +206,7 @@ def _run(
                 tags={
                     OWNER_TAG: owner(),
                     _REPOSITORY_TAG: "__repository__@cyrene_assets",
-                    **tags,
+                    **({REQUIREMENTS_TAG: IGNORED} if ignore_requirements else {}),
                 },
             )
         except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError) as interrupt:

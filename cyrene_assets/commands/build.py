@@ -13,6 +13,7 @@ from cyrene_assets.commands._common import (
     json_option,
     opened,
     own_terminal,
+    requirements_option,
     size_option,
 )
 from cyrene_assets.errors import UserError
@@ -64,11 +65,7 @@ def init(corpus: str | None, recipe: str | None, size: str) -> None:
 @click.option("--corpus", help="Use this corpus from now on: a folder's path, or a name.")
 @click.option("--recipe", help="Use this recipe for the size from now on: a name, or a path.")
 @click.option("--plan", "only_plan", is_flag=True, help="Print what would run, and run nothing.")
-@click.option(
-    "--ignore-requirements",
-    is_flag=True,
-    help="Begin even where this machine lacks what stages ahead need.",
-)
+@requirements_option
 @json_option
 def build(
     size: str,
