@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
+from cyrene_assets.compute.platform_support import no_driver_problem, nvidia_devices
+
 if TYPE_CHECKING:
     from pynvml import NVMLError
 
@@ -33,12 +35,14 @@ class Gpu:
 class Hardware:
     """The GPUs that a run may use; none means that it runs on the CPU.
 
-    ``fault`` says, with its remedy, that a GPU is wanted and none can be had.
+    ``fault`` says, with its remedy, that a GPU is wanted and none can be had. ``cuda`` is the
+    release that the driver goes up to, as (major, minor).
     """
 
     gpus: tuple[Gpu, ...] = ()
     driver: str | None = None
     fault: str | None = None
+    cuda: tuple[int, int] | None = None
 
     @property
     def memory(self) -> int:
@@ -61,7 +65,10 @@ class Hardware:
 
     @classmethod
     def detect(cls) -> Self:
-        """Ask the NVIDIA driver, ``CUDA_VISIBLE_DEVICES`` respected; no driver means no GPU."""
+        """Ask the NVIDIA driver, ``CUDA_VISIBLE_DEVICES`` respected.
+
+        No driver means no GPU where the machine has none, else it is a fault.
+        """
         import pynvml
 
         try:
@@ -84,6 +91,9 @@ class Hardware:
                 for handle in handles
             ]
             driver = str(pynvml.nvmlSystemGetDriverVersion())
+            # 13020 is CUDA 13.2.
+            release = int(pynvml.nvmlSystemGetCudaDriverVersion())
+            cuda = (release // 1000, release % 1000 // 10)
         except pynvml.NVMLError as error:
             return cls(fault=_fault(error))
         finally:
@@ -97,17 +107,18 @@ class Hardware:
                 "MIG devices are not supported: name one of these, or set it to nothing to do "
                 "without a GPU"
             )
-            return cls((), driver, fault)
-        return cls(chosen, driver)
+            return cls((), driver, fault, cuda)
+        return cls(chosen, driver, cuda=cuda)
 
 
 def _fault(error: "NVMLError") -> str | None:
-    """Return what is wrong with a driver, None where there is none or no GPU is wanted."""
+    """Return what is wrong with a driver, None where there is no GPU or none is wanted."""
     import pynvml
 
-    absent = {pynvml.NVML_ERROR_LIBRARY_NOT_FOUND, pynvml.NVML_ERROR_DRIVER_NOT_LOADED}
-    if error.value in absent or os.environ.get("CUDA_VISIBLE_DEVICES") in _NO_GPU:
+    if os.environ.get("CUDA_VISIBLE_DEVICES") in _NO_GPU:
         return None
+    if error.value in {pynvml.NVML_ERROR_LIBRARY_NOT_FOUND, pynvml.NVML_ERROR_DRIVER_NOT_LOADED}:
+        return no_driver_problem(nvidia_devices())
     return (
         f"the NVIDIA driver does not answer ({error}): restart the machine (a driver that "
         "was updated needs it), or set CUDA_VISIBLE_DEVICES= to do without a GPU"

@@ -1,6 +1,9 @@
+from pathlib import Path
+
 import pynvml
 import pytest
 
+from cyrene_assets.compute import platform_support
 from cyrene_assets.hardware import GIB, Gpu, Hardware, visible
 
 A = Gpu("A", 24 * GIB, (8, 6), "GPU-aaaa1111")
@@ -41,11 +44,27 @@ def test_visible_devices_are_read_as_cuda_reads_them(
     assert visible([A, B], value) == expected
 
 
-def test_detection_without_a_driver_finds_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "error", [pynvml.NVML_ERROR_LIBRARY_NOT_FOUND, pynvml.NVML_ERROR_DRIVER_NOT_LOADED]
+)
+def test_detect_without_a_driver_tells_a_gpu_from_none(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, error: int
+) -> None:
     def fail() -> None:
-        raise pynvml.NVMLError(pynvml.NVML_ERROR_LIBRARY_NOT_FOUND)
+        raise pynvml.NVMLError(error)
 
     monkeypatch.setattr(pynvml, "nvmlInit", fail)
+    monkeypatch.setattr(platform_support, "PCI_DEVICES", tmp_path)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert Hardware.detect() == Hardware()
+    device = tmp_path / "0000:3b:00.0"
+    device.mkdir()
+    (device / "vendor").write_text("0x10de\n", encoding="ascii")
+    (device / "class").write_text("0x030200\n", encoding="ascii")
+    found = Hardware.detect()
+    assert found.gpus == ()
+    assert "an NVIDIA GPU (PCI 0000:3b:00.0) and no driver for it: install" in str(found.fault)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert Hardware.detect() == Hardware()
 
 
@@ -83,13 +102,14 @@ def test_detection_reads_the_driver(monkeypatch: pytest.MonkeyPatch) -> None:
         "nvmlDeviceGetCudaComputeCapability": [8, 6],
         "nvmlDeviceGetUUID": "GPU-aaaa1111",
         "nvmlSystemGetDriverVersion": "580.95",
+        "nvmlSystemGetCudaDriverVersion": 13020,
     }.items():
         monkeypatch.setattr(pynvml, name, lambda *_, value=value: value)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    assert Hardware.detect() == Hardware((A,), "580.95")
+    assert Hardware.detect() == Hardware((A,), "580.95", cuda=(13, 2))
     for nothing in ("", "-1", "NoDevFiles"):
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", nothing)
-        assert Hardware.detect() == Hardware((), "580.95")
+        assert Hardware.detect() == Hardware((), "580.95", cuda=(13, 2))
     # A mistake is not the wish for a CPU.
     for mistake in ("1", "MIG-1234"):
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", mistake)
