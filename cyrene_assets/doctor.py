@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from cyrene_assets import kernels
-from cyrene_assets.card import ServedModel, fit_card, least, nominal
+from cyrene_assets.card import ServedModel, fit_card, least
 from cyrene_assets.character import Character
 from cyrene_assets.console import size as shown_size
 from cyrene_assets.disk import free_bytes
 from cyrene_assets.errors import CyreneError, UserError
-from cyrene_assets.hardware import Hardware
+from cyrene_assets.hardware import GIB, Hardware
 from cyrene_assets.machine import (
     describe_devices,
     fit_on,
@@ -19,16 +19,21 @@ from cyrene_assets.machine import (
     training_gpus,
     what_would_fit,
 )
-from cyrene_assets.memory import ModelShape, fits, shown, training_memory, work_bytes
+from cyrene_assets.memory import (
+    ModelShape,
+    fits,
+    fits_now,
+    shown,
+    stored_bytes,
+    training_memory,
+)
 from cyrene_assets.models import model_size
 from cyrene_assets.programs._program import ProgramError
 from cyrene_assets.project import Project
-from cyrene_assets.quantized import bytes_per_parameter
+from cyrene_assets.quantized import quantized_bytes
 from cyrene_assets.recipe import Recipe, Stage
 from cyrene_assets.toolchains import TOOLCHAINS, TRAIN, python_header, versions
 
-# Base, CPT checkpoint and merged model at two bytes a parameter, and FP8 at 1.4.
-_KEPT_BYTES_PER_PARAMETER = 3 * 2 + 1.4
 _STAGES: tuple[Literal["cpt", "sft"], ...] = ("cpt", "sft")
 
 
@@ -120,10 +125,9 @@ def _compiler_problems(project: Project) -> list[str]:
 
 
 def _size_fits(project: Project, size: str, hardware: Hardware, found: Examination) -> None:
-    parameters = model_size(size).parameters
+    architecture = model_size(size).architecture
     recipe = project.recipe(size)
-    on_disk = _KEPT_BYTES_PER_PARAMETER + work_bytes(recipe.cpt)
-    found.needs["disk"] = round(parameters * on_disk)
+    found.needs["disk"] = sum(stored_bytes(architecture, recipe).values())
     if found.disk_free < found.needs["disk"]:
         found.problems.append(
             f"{size} needs {shown_size(found.needs['disk'])} of disk and "
@@ -133,9 +137,7 @@ def _size_fits(project: Project, size: str, hardware: Hardware, found: Examinati
     if size == "tiny":
         return
     _served_fits(project, size, hardware, found)
-    # Without a known shape this is weights, gradients and optimizer alone: a lower bound.
-    layers, hidden = model_size(size).shape or (0, 0)
-    shape = ModelShape(round(parameters), layers, hidden)
+    shape = ModelShape.of(architecture)
     found.needs["GPU memory for CPT"] = training_memory(recipe.cpt, shape, checkpointing=True)
     found.needs["GPU memory for SFT"] = training_memory(recipe.sft, shape, checkpointing=True)
     if not hardware.gpus:
@@ -168,7 +170,13 @@ def _stage_fits(
             f"{what} needs about {shown(needed)} of GPU memory and the smallest GPU has {has}, "
             f"not all of it free for it: {', or '.join(remedies)}, or a smaller size"
         )
-    elif shape.layers:
+    elif not fits_now(needed, used):
+        found.problems.append(
+            f"{what} needs about {needed / GIB:.1f} GiB of GPU memory, and of the {has} of a GPU "
+            f"{max(gpu.used for gpu in used.gpus) / GIB:.1f} GiB are in use: end other programs "
+            "that use it, or train on another GPU"
+        )
+    else:
         found.notes.append(
             f"{what} takes {batch.micro} of the recipe's {stage.batch_size} packs at a time, "
             f"gradient checkpointing {'on' if chosen.checkpointing else 'off'}: about "
@@ -199,8 +207,9 @@ def _served_fits(project: Project, size: str, hardware: Hardware, found: Examina
             )
             return
     else:
-        taken = bytes_per_parameter(recipe.quantization.scheme, recipe.quantization.ignore)
-        model = nominal(round(model_size(size).parameters * taken))
+        architecture = model_size(size).architecture
+        weights = quantized_bytes(architecture.tensors, form["scheme"], form["ignore"])
+        model = ServedModel.of({"text_config": architecture.text_config}, weights)
     found.needs["GPU memory to serve"] = least(model)
     if hardware.gpus:
         wanted = recipe.evaluation.context_length
