@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 # Bytes of kept activations per token and output of a layer's matrices: all of them (beside an
 # adapter what its dropout leaves of each matrix's input; beside float32 weights the sums between
-# layers are float32). Fitted to 4B; by the outputs, because small models' layers are wider for
-# their hidden size. Per token, layer and hidden unit: a layer's input alone.
+# layers are float32). Fitted to 4B; by the outputs, because 0.8B's layers are wider for their hidden
+# size. Those of 2B and 9B are narrower, which is left as room until one was measured. Per token,
+# layer and hidden unit: a layer's input alone.
 _ACTIVATION_BYTES, _ADAPTER_BYTES, _MASTERS_ACTIVATION_BYTES = 3.88, 5.21, 4.89
 _CHECKPOINT_BYTES = 2.4
 # Weights, gradients and two moments in bfloat16; with float32 masters all of them in float32, and
@@ -124,7 +125,7 @@ def training_memory(
     kept = _ACTIVATION_BYTES if full else _ADAPTER_BYTES
     if masters:
         kept = _MASTERS_ACTIVATION_BYTES
-    activations = tokens * outputs * kept
+    activations = tokens * max(outputs, _OUTPUTS * shape.layers * shape.hidden_size) * kept
     embedding = shape.vocabulary * shape.hidden_size * (4 if masters else 2) if full else 0
     peak: float = embedding + loss_chunk(tokens, shape) * shape.vocabulary * _LOGIT_BYTES
     if checkpointing:

@@ -26,7 +26,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     have(monkeypatch)
     recipe = str(PROJECT_ROOT / "cyrene_assets" / "recipes" / "tiny.yaml")
     (tmp_path / "home").mkdir()
-    settings = {"recipes": dict.fromkeys(("2B", "4B", "9B"), recipe)}
+    settings = {"recipes": dict.fromkeys(("0.8B", "2B", "4B", "9B"), recipe)}
     (tmp_path / "home" / "project.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
     return Project.load()
 
@@ -133,7 +133,7 @@ def test_memory_is_compared_with_the_smallest_gpu(
     have(monkeypatch, H200, LITTLE)
     cpt, sft = memory_problems(project, "9B")
     # Two GPUs take a copy of the gradients more; one of them is enough.
-    assert "CPT of 9B needs about 84 GiB of GPU memory and the smallest GPU has 8 GiB" in cpt
+    assert "CPT of 9B needs about 86 GiB of GPU memory and the smallest GPU has 8 GiB" in cpt
     assert "train on NVIDIA H200 alone (CUDA_VISIBLE_DEVICES=GPU-1), or use a larger GPU, or" in cpt
     assert sft.startswith("SFT of 9B needs about")
 
@@ -179,7 +179,7 @@ def test_float32_masters_take_twice_the_disk(seeds: Project, tmp_path: Path) -> 
     seeds.save(seeds.settings.model_copy(update={"recipes": {"4B": str(own)}}))
     more = doctor.examine(Project.load(), "4B").needs["disk"] - plain
     # Two checkpoints, each of float32 weights and moments where those of bfloat16 were.
-    assert more == 2 * (12 - 6) * 4_200_000_000
+    assert more == 2 * (12 - 6) * 4_205_751_296
 
 
 def test_it_says_how_a_size_trains_here(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,8 +194,8 @@ def test_it_adds_up_what_serving_takes_in_the_recipe_s_form(
 ) -> None:
     have(monkeypatch, Gpu("NVIDIA RTX", 12 * GIB, (8, 9), used=GIB // 2))
     found = doctor.examine(project, "4B")
-    assert any(n.startswith("serving 4B takes 5.6 GiB of weights") for n in found.notes)
-    assert any("a model of 11.9 GiB needs about" in p for p in memory_problems(project, "9B"))
+    assert any(n.startswith("serving 4B takes 5.5 GiB of weights") for n in found.notes)
+    assert any("a model of 11.7 GiB needs about" in p for p in memory_problems(project, "9B"))
     # The remedy that the problem names is one.
     tiny = PROJECT_ROOT / "cyrene_assets" / "recipes" / "tiny.yaml"
     recipe = yaml.safe_load(tiny.read_text(encoding="utf-8"))
