@@ -46,8 +46,9 @@ def test_tensors_are_named_and_shaped_as_published() -> None:
 def test_numbers_in_float32_are_as_many_as_published() -> None:
     """9B's files have 3,840 of them: the decay and the norm of 24 layers."""
     kept = ("linear_attn.A_log", "linear_attn.norm.weight")
-    assert 3840 == sum(
-        math.prod(shape) for name, shape in QWEN_9B.tensors.items() if name.endswith(kept)
+    assert (
+        sum(math.prod(shape) for name, shape in QWEN_9B.tensors.items() if name.endswith(kept))
+        == 3840
     )
 
 

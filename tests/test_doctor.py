@@ -208,7 +208,7 @@ def test_it_adds_up_what_serving_takes_in_the_recipe_s_form(
     settings = {"recipes": {"9B": str(tmp_path / "w4.yaml")}}
     (tmp_path / "home" / "project.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
     found = doctor.examine(Project.load(), "9B")
-    assert any(n.startswith("serving 9B takes 6.9 GiB of weights") for n in found.notes)
+    assert any(n.startswith("serving 9B takes 7.1 GiB of weights") for n in found.notes)
 
 
 def test_a_model_that_is_cut_short_is_a_line_with_its_remedy(project: Project) -> None:
