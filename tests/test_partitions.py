@@ -84,7 +84,7 @@ def test_a_base_of_the_size_s_shape_becomes_its_artifact(tmp_path: Path) -> None
         (row,) = json.loads(
             cyrene.run("artifacts", "base_model", "--partition", "0.8B", "--json").stdout
         )
-        assert (row["key"], row["partition"]) == ("base_model", "0.8B")
+        assert (row["asset"], row["partition"]) == ("base_model", "0.8B")
         made = home / "store" / "base_model" / "0.8B"
         assert [path.name for path in made.iterdir()] == [row["digest"]]
         again = cyrene.run("build", "--size", "0.8B", "--to", "base_model", **python)
