@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 # Bytes of kept activations per token and output of a layer's matrices: all of them (beside an
 # adapter what its dropout leaves of each matrix's input; beside float32 weights the sums between
-# layers are float32). Fitted to 4B; by the outputs, because 0.8B's layers are wider for their hidden
-# size. Those of 2B and 9B are narrower, which is left as room until one was measured. Per token,
-# layer and hidden unit: a layer's input alone.
+# layers are float32). Fitted to 4B; by the outputs, because layers of 0.8B are wider for their
+# hidden size. Those of 2B and 9B are narrower, which is left as room until one was measured. Per
+# token, layer and hidden unit: a layer's input alone.
 _ACTIVATION_BYTES, _ADAPTER_BYTES, _MASTERS_ACTIVATION_BYTES = 3.88, 5.21, 4.89
 _CHECKPOINT_BYTES = 2.4
 # Weights, gradients and two moments in bfloat16; with float32 masters all of them in float32, and

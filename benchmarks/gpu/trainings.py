@@ -28,7 +28,7 @@ WITHOUT = Path(__file__).with_name("without")
 ROOT = Path(__file__).parents[2]
 # Of a card's memory CUDA itself takes so much.
 CONTEXT_GIB = 0.8
-SHAPES = {name: ModelShape.of(SIZES[name].architecture) for name in ("0.8B", "2B", "4B", "9B")}
+SHAPES = {name: ModelShape.of(SIZES[name].architecture) for name in ("0.8B", "2B", "4B")}
 SMALL = ModelShape(200_000_000, 8, 1024, 8320)
 ROWS_TO_VALIDATE = 16
 
