@@ -147,7 +147,7 @@ def test_init_makes_the_project(inside: Inside) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["build", "--size", "5B"], ["unknown size '5B'", "tiny, 2B, 4B, 9B"]),
+        (["build", "--size", "5B"], ["unknown size '5B'", "tiny, 0.8B, 2B, 4B, 9B"]),
         (["build", "--recipe", "seed-v9"], ["unknown recipe 'seed-v9'", "tiny"]),
         (["build", "--corpus", "nowhere"], ["no corpus 'nowhere'", "corpus.yaml"]),
         (["build", "--to", "fp9_model"], ["unknown asset 'fp9_model'", "fp8_model"]),

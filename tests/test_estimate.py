@@ -9,6 +9,7 @@ from rich.console import Console
 from cyrene_assets import estimate as module
 from cyrene_assets.estimate import Estimate, StepEstimate, estimate
 from cyrene_assets.hardware import Gpu, Hardware
+from cyrene_assets.models import model_size
 
 
 @pytest.fixture(autouse=True)
@@ -63,7 +64,8 @@ def test_tokens_come_from_the_corpus_and_the_recipes_passes(empty: Sandbox) -> N
             tokens += size / 4 * passes.of(language, "dialog")
     assert found["cpt_checkpoint[tiny]"].tokens == round(tokens)
     assert found["lora_adapter[tiny]"].tokens is None
-    assert found["fp8_model[tiny]"].bytes == round(4e6 * 2 * 6.1 / 8.5)
+    architecture = model_size("tiny").architecture
+    assert found["base_model[tiny]"].bytes == 2 * (architecture.parameters + architecture.carried)
 
 
 def test_time_on_a_known_gpu_follows_from_the_flops(
