@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from cyrene_assets.hub import TOKEN
 from cyrene_assets.models import model_size
 from cyrene_assets.programs._program import ProgramError
-from cyrene_assets.programs.base_model import MODEL_TYPE, refuse_published, verify
+from cyrene_assets.programs._snapshot import refuse_published
+from cyrene_assets.programs.base_model import MODEL_TYPE, verify
 from cyrene_assets.project import Project
 
 if TYPE_CHECKING:
