@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from cyrene_assets.compute.package_index import like_pip
 from cyrene_assets.disk import disk_errors
 from cyrene_assets.errors import BuildError, UserError
 from cyrene_assets.hardware import Hardware
+from cyrene_assets.secret_names import without_credentials
 
 LOCKS = Path(__file__).parent / "locks"
 STAMP = "cyrene.lock"
@@ -163,10 +165,15 @@ def install(toolchain: Toolchain, home: Path, report: Callable[[str], None]) -> 
 def _uv(*arguments: str) -> None:
     from uv import find_uv_bin
 
-    command = [find_uv_bin(), *arguments]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    try:
+        command, environment, missing = like_pip([find_uv_bin(), *arguments])
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if result.returncode != 0:
-        raise BuildError(f"uv {' '.join(arguments[:2])} failed: {result.stderr.strip()[-1500:]}")
+        said = without_credentials(result.stderr.strip())[-1500:]
+        absent = f"; pip names wheel folders that are not there: {missing}" if missing else ""
+        raise BuildError(f"uv {' '.join(arguments[:2])} failed: {said}{absent}")
 
 
 def linked_package(work: Path) -> Path:
