@@ -13,6 +13,7 @@ from cyrene_assets.card import CardFit, ServedModel, cpu_arguments, fit_card, gp
 from cyrene_assets.errors import UserError
 from cyrene_assets.hardware import GIB, Hardware
 from cyrene_assets.recipe import Sampling
+from cyrene_assets.toolchains import VLLM_PLUGIN
 
 MIB = 1 << 20
 
@@ -27,6 +28,8 @@ SERVE_ENV: dict[str, str] = {
     "VLLM_HOST_IP": "127.0.0.1",
     "GLOO_SOCKET_IFNAME": "lo",
     "VLLM_LOGGING_LEVEL": "WARNING",
+    # What runs quantized weights on CPUs that vLLM has no kernel for, and no other plug-in.
+    "VLLM_PLUGINS": VLLM_PLUGIN,
     # DeepGEMM compiles its kernels for minutes at the first start, and gains nothing at this size.
     "VLLM_USE_DEEP_GEMM": "0",
     # FlashInfer's sampler is compiled at the first start: for two minutes, and where the machine
