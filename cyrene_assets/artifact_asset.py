@@ -1,9 +1,11 @@
 """``@artifact_asset``: a Dagster asset whose materialization is a published artifact.
 
 The decorated function gets a :class:`Build`, writes its files into ``build.out`` and returns an
-:class:`Outcome`. Everything that all artifacts share happens here: inputs are found and verified,
-one writer at a time, equal work is reused unless the run is tagged ``cyrene/reuse: false``, the
-folder is published atomically, and Dagster is told the digest and the lineage.
+:class:`Outcome`. Everything that all artifacts share happens here: a run whose stages need what
+this machine lacks is refused at its first step (unless tagged ``cyrene/requirements: ignore``),
+inputs are found and verified, one writer at a time, equal work is reused unless the run is tagged
+``cyrene/reuse: false``, the folder is published atomically, and Dagster is told the digest and the
+lineage.
 """
 
 import inspect
@@ -27,8 +29,10 @@ from cyrene_assets.artifact_spec import (
     expected_lineage,
 )
 from cyrene_assets.disk import disk_errors
-from cyrene_assets.errors import BuildError, CyreneError, UserError
+from cyrene_assets.errors import BuildError, CyreneError, RequirementError, UserError
 from cyrene_assets.lineage import Lineage, Record
+from cyrene_assets.orchestration.needs import Need
+from cyrene_assets.orchestration.preflight import refuse_run
 from cyrene_assets.plain import plain
 from cyrene_assets.policy import renewal_of
 from cyrene_assets.project import Project
@@ -63,12 +67,14 @@ def artifact_asset(
     pool: str | None = None,
     toolchain: Toolchain | None = None,
     checked_with: Toolchain | None = None,
+    needs: Sequence[Need] = (),
 ) -> Callable[[Callable[[Build], Outcome]], dg.AssetsDefinition]:
     """Make an asset of a function that fills ``build.out``; its docstring is the description.
 
     ``params`` returns the settings that the asset reads, ``external_inputs`` the digests of what
     it reads from outside the store, ``external_files`` the SHA-256 of the files in these by name.
-    ``checked_with`` is the toolchain of a program that looks at what the first one's made. With
+    ``checked_with`` is the toolchain of a program that looks at what the first one's made.
+    ``needs`` is what it needs of the machine besides: looked at before a run's first step. With
     ``whatever_exists`` the asset takes every upstream artifact there is, instead of insisting on
     each partition.
     """
@@ -91,6 +97,7 @@ def artifact_asset(
             checks=tuple(checks),
             toolchain=toolchain,
             checked_with=checked_with,
+            declared_needs=tuple(needs),
         )
         SPECS[name] = spec
 
@@ -125,7 +132,7 @@ def artifact_asset(
                 raise dg.Failure(
                     str(error),
                     metadata={"exit_status": error.exit_status},
-                    allow_retries=not isinstance(error, UserError),
+                    allow_retries=not isinstance(error, UserError | RequirementError),
                 ) from None
 
         return materialize
@@ -142,6 +149,8 @@ def _materialize(
     """
     project = Project.load()
     claim(context.instance, context.run)
+    reuse = context.run.tags.get(REUSE_TAG) != "false"
+    refuse_run(project, context, reuse=reuse)
     partition = str(context.partition_key) if context.has_partition_key else None
     name = label(spec.name, partition)
     work = project.work / spec.name / (partition or "_")
@@ -155,7 +164,7 @@ def _materialize(
         sources = spec.external_files(project, partition)
         lineage = expected_lineage(spec, project, partition, digests)
         reused = None
-        if context.run.tags.get(REUSE_TAG) != "false":
+        if reuse:
             reused = _reuse(spec, project, context, partition, lineage)
         yield reused or _make(
             spec, function, project, context, partition, lineage, records, sources

@@ -9,6 +9,7 @@ import dagster as dg
 from cyrene_assets import lineage as lineages
 from cyrene_assets.errors import BuildError
 from cyrene_assets.lineage import Lineage, Record
+from cyrene_assets.orchestration.needs import INSTALLED, Need
 from cyrene_assets.policy import Renewal
 from cyrene_assets.project import Project
 from cyrene_assets.store import label
@@ -67,6 +68,14 @@ class ArtifactSpec:
     checks: tuple[Check, ...]
     toolchain: Toolchain | None
     checked_with: Toolchain | None
+    declared_needs: tuple[Need, ...] = ()
+
+    @property
+    def needs(self) -> frozenset[Need]:
+        """What the asset needs of the machine: what it declares, and its toolchains."""
+        programs = {None if t is None else t.name for t in (self.toolchain, self.checked_with)}
+        installed = {need for name, need in INSTALLED.items() if name in programs}
+        return frozenset({*self.declared_needs, *installed})
 
     def upstream(self, partition: str | None) -> Iterator[tuple[str, str | None]]:
         """Yield the artifacts that ``partition`` is made from, as (asset, partition)."""

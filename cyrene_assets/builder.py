@@ -12,6 +12,7 @@ from cyrene_assets import observations, planner
 from cyrene_assets.disk import disk_errors
 from cyrene_assets.errors import BuildError
 from cyrene_assets.events import INTERRUPTED, Event, EventTail, Report
+from cyrene_assets.orchestration.preflight import IGNORED, REQUIREMENTS_TAG
 from cyrene_assets.planner import Launch, Step
 from cyrene_assets.processes import owner
 from cyrene_assets.project import Project
@@ -34,11 +35,14 @@ def build(
     target: str,
     size: str,
     report: Report,
+    *,
+    ignore_requirements: bool = False,
 ) -> int:
     """Materialize everything out of date up to ``target``; return how many steps ran.
 
     Each stage is examined after the ones before it: an input that was rebuilt to the same digest
-    rebuilds nothing.
+    rebuilds nothing. Every run looks at its first step at what it needs of the machine, which may
+    have changed since the build began, unless ``ignore_requirements``.
 
     Raises:
         UserError, BuildError: a step failed; the message is the step's own.
@@ -52,7 +56,13 @@ def build(
                 steps = planner.examine(project, instance, group, size)
             _observe(project, instance, steps)
             for launch in planner.launches(steps):
-                _run(definitions, instance, launch, report)
+                _run(
+                    definitions,
+                    instance,
+                    launch,
+                    report,
+                    ignore_requirements=ignore_requirements,
+                )
                 ran += len(launch.assets)
     return ran
 
@@ -109,19 +119,6 @@ def daemon_is_alive(instance: dg.DagsterInstance, name: str) -> bool:
     return beat is not None and time() - beat.timestamp < _DAEMON_SECONDS
 
 
-def check_toolchains(project: Project, steps: Sequence[Step]) -> None:
-    """Make sure that every toolchain a plan needs is there, before hours of work depend on it.
-
-    Raises:
-        UserError: one is not installed.
-    """
-    for step in steps:
-        spec = planner.find_asset(step.asset)
-        for toolchain in (spec.toolchain, spec.checked_with):
-            if step.reason is not None and toolchain is not None:
-                toolchain.python(project.home)
-
-
 @contextmanager
 def one_build(project: Project) -> Iterator[None]:
     """Hold the project's build lock.
@@ -163,19 +160,34 @@ def build_one(
     asset: str,
     partition: str | None,
     report: Report,
+    *,
+    ignore_requirements: bool = False,
 ) -> None:
     """Materialize one artifact, whatever else is out of date; the same inputs give the same again.
+
+    What it needs of the machine is looked at first, unless ``ignore_requirements``.
 
     Raises:
         UserError, BuildError: the step failed; the message is the step's own.
     """
     with one_build(project):
         end_orphans(instance)
-        _run(definitions, instance, Launch(partition, (asset,)), report)
+        _run(
+            definitions,
+            instance,
+            Launch(partition, (asset,)),
+            report,
+            ignore_requirements=ignore_requirements,
+        )
 
 
 def _run(
-    definitions: dg.Definitions, instance: dg.DagsterInstance, launch: Launch, report: Report
+    definitions: dg.Definitions,
+    instance: dg.DagsterInstance,
+    launch: Launch,
+    report: Report,
+    *,
+    ignore_requirements: bool,
 ) -> None:
     """Run one launch in this process, reporting its events as they reach the event log."""
     keys = [dg.AssetKey(asset) for asset in launch.assets]
@@ -194,6 +206,7 @@ def _run(
                 tags={
                     OWNER_TAG: owner(),
                     _REPOSITORY_TAG: "__repository__@cyrene_assets",
+                    **({REQUIREMENTS_TAG: IGNORED} if ignore_requirements else {}),
                 },
             )
         except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError) as interrupt:

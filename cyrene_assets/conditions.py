@@ -125,6 +125,31 @@ class Allowed(_Custom):
         return dg.AutomationResult(context, _subset(context, lambda _: allowed))
 
 
+class Able(_Custom):
+    """True where this machine has what a stage needs, so that what begins can finish.
+
+    It is looked at for candidates alone, and again at every tick: room on the disk lets it begin.
+    """
+
+    words = "this machine has what the stage needs (`cyrene doctor` says what it lacks)"
+
+    def evaluate(self, context: Context) -> Result:
+        """Look as a build does before its first step."""
+        if context.candidate_subset.is_empty:
+            return dg.AutomationResult(context, context.get_empty_subset())
+        from cyrene_assets.orchestration import preflight
+
+        asset = context.key.to_user_string()
+
+        def able(partition: str | None) -> bool:
+            try:
+                return not preflight.unmet(Project.load(), [(asset, partition)])
+            except CyreneError:
+                return False
+
+        return dg.AutomationResult(context, _subset(context, able))
+
+
 class GpuTurn(_Custom):
     """True for one artifact at a time, and while no run that uses a GPU is on its way.
 
@@ -203,17 +228,17 @@ _RENEWED = (
 
 # Seconds to minutes of processor time and no GPU: corpus assets and training sets. A base model,
 # whose source in project.yaml was changed, is copied or downloaded: up to 20 GB.
-AT_ONCE = _RENEWED.with_label("renewed at once")
+AT_ONCE = (_RENEWED & Able()).with_label("renewed at once")
 # Minutes to days of GPU time: a continued pretraining, a fine-tuning and a merge for each size.
-TRAINING = (_RENEWED & Allowed("training") & GpuTurn()).with_label(
+TRAINING = (_RENEWED & Allowed("training") & Able() & GpuTurn()).with_label(
     "renewed as the policy of training says"
 )
 # Seconds to minutes of GPU time for each size.
-QUANTIZATION = (_RENEWED & Allowed("quantization") & GpuTurn()).with_label(
+QUANTIZATION = (_RENEWED & Allowed("quantization") & Able() & GpuTurn()).with_label(
     "renewed as the policy of quantization says"
 )
 # Minutes of GPU time to serve each size's models.
-GENERATION = (_RENEWED & Allowed("evaluation") & GpuTurn()).with_label(
+GENERATION = (_RENEWED & Allowed("evaluation") & Able() & GpuTurn()).with_label(
     "renewed as the policy of evaluation says, on the GPU"
 )
 # Seconds of processor time to score what the models said.

@@ -23,3 +23,7 @@ class UserError(CyreneError):
 
 class BuildError(CyreneError):
     """A step failed although its input was good: a tool crashed, a disk filled up."""
+
+
+class RequirementError(CyreneError):
+    """This machine lacks what a stage ahead needs: nothing was begun, and a retry fails again."""

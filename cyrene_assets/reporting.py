@@ -4,14 +4,37 @@ They are the project's setting (``report_to`` in ``project.yaml``), for nothing 
 on them. Their keys come from the environment and reach the training program alone.
 """
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cyrene_assets.errors import UserError
+
+if TYPE_CHECKING:
+    from cyrene_assets.project import Project
 
 # The variable that holds the key of each.
 KEYS = {"wandb": "WANDB_API_KEY", "swanlab": "SWANLAB_API_KEY"}
 # The options of ms-swift that say where a training reports to.
 OPTIONS = frozenset({"--report_to", "--run_name", "--swanlab_project", "--swanlab_exp_name"})
 _PROJECT = "cyrene"
+
+
+def report_keys(project: "Project") -> list[str]:
+    """Return the variables that hold the keys of the services a training reports to.
+
+    Raises:
+        UserError: one of them is not set.
+    """
+    names = [KEYS[service] for service in project.settings.report_to]
+    for name in names:
+        if not os.environ.get(name):
+            raise UserError(
+                f"`report_to` in {project.home / 'project.yaml'} needs {name} in the environment: "
+                "set it, or take the service out"
+            )
+    return names
 
 
 def report_options(report_to: Sequence[str], work: Path) -> Sequence[str]:

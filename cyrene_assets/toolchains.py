@@ -103,13 +103,20 @@ SERVE = Toolchain(
 TOOLCHAINS = {toolchain.name: toolchain for toolchain in (TRAIN, SERVE)}
 
 
-@cache
 def versions(python: Path, packages: tuple[str, ...]) -> dict[str, str]:
     """Return the versions that an interpreter has of ``packages``; those it lacks are left out.
+
+    They are remembered for as long as nothing is installed into its environment or removed.
 
     Raises:
         BuildError: the interpreter does not run.
     """
+    folders = python.parent.parent.glob("lib/python*/site-packages")
+    return _versions(python, packages, max((f.stat().st_mtime_ns for f in folders), default=0))
+
+
+@cache
+def _versions(python: Path, packages: tuple[str, ...], _changed: int) -> dict[str, str]:
     code = (
         "import importlib.metadata as m, json, platform, sys\n"
         "found = {'python': platform.python_version()}\n"

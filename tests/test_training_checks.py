@@ -5,10 +5,10 @@ import polars as pl
 import pytest
 
 from cyrene_assets.defs import _training_checks as checks
-from cyrene_assets.defs.training import report_keys
 from cyrene_assets.errors import UserError
 from cyrene_assets.evaluation.losses import SCHEMA, LossSummary, summary
 from cyrene_assets.project import Project, ProjectFile
+from cyrene_assets.reporting import report_keys
 
 
 def outcomes(evaluations: list[float], train: float = 1.9, fall: float = 0.0) -> dict[str, bool]:

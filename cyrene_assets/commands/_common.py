@@ -30,6 +30,11 @@ def size_option(default: str | None = "tiny") -> Callable[[Command], Command]:
     )
 
 
+requirements_option = click.option(
+    "--ignore-requirements",
+    is_flag=True,
+    help="Begin even where this machine lacks what stages ahead need.",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 
 

@@ -13,6 +13,7 @@ from cyrene_assets.commands._common import (
     json_option,
     opened,
     own_terminal,
+    requirements_option,
     size_option,
 )
 from cyrene_assets.errors import UserError
@@ -64,6 +65,7 @@ def init(corpus: str | None, recipe: str | None, size: str) -> None:
 @click.option("--corpus", help="Use this corpus from now on: a folder's path, or a name.")
 @click.option("--recipe", help="Use this recipe for the size from now on: a name, or a path.")
 @click.option("--plan", "only_plan", is_flag=True, help="Print what would run, and run nothing.")
+@requirements_option
 @json_option
 def build(
     size: str,
@@ -71,9 +73,15 @@ def build(
     corpus: str | None,
     recipe: str | None,
     only_plan: bool,
+    ignore_requirements: bool,
     as_json: bool,
 ) -> None:
-    """Materialize everything out of date, up to and including an asset."""
+    """Materialize everything out of date, up to and including an asset.
+
+    What the stages ahead need of this machine (toolchains, kernels, compiler, driver, memory, disk,
+    base model) is looked at before the first of them: what cannot finish is refused, with the
+    stage, the reason and the remedy, in the words of `cyrene doctor`. --plan shows the same.
+    """
     if as_json and not only_plan:
         raise UserError("--json goes with --plan: `cyrene artifacts --json` lists what was built")
     if only_plan and corpus is not None:
@@ -85,18 +93,31 @@ def build(
     with opened(project) as instance:
         code_location = definitions()
         from cyrene_assets import estimate, planner
+        from cyrene_assets.orchestration import preflight
 
         steps = planner.plan(project, instance, target, size)
+        ahead = preflight.ahead(steps)
         if not only_plan:
-            _build(project, instance, code_location, steps, target, size)
+            if not ignore_requirements:
+                preflight.refuse(project, ahead)
+            _build(
+                project,
+                instance,
+                code_location,
+                steps,
+                target,
+                size,
+                ignore_requirements=ignore_requirements,
+            )
             return
         estimates = estimate.estimate(project, steps, size)
+        problems = [str(problem) for problem in preflight.unmet(project, ahead)]
         if as_json:
-            click.echo(json.dumps(estimates.as_dict(), indent=2))
+            click.echo(json.dumps({**estimates.as_dict(), "problems": problems}, indent=2))
         else:
             if estimates.steps:
                 Console().print(estimates.table())
-            click.echo(estimates.summary())
+            click.echo("\n".join([estimates.summary(), *(f"problem: {p}" for p in problems)]))
 
 
 def _build(
@@ -106,6 +127,8 @@ def _build(
     steps: Sequence["Step"],
     target: str,
     size: str,
+    *,
+    ignore_requirements: bool,
 ) -> None:
     from cyrene_assets import builder
     from cyrene_assets.console import StepReporter, duration
@@ -116,7 +139,6 @@ def _build(
             f"nothing to do: all {len(steps)} artifacts up to {target} are up to date for {size}"
         )
         return
-    builder.check_toolchains(project, steps)
     started = time.monotonic()
     with own_terminal(project) as console:
         console.print(
@@ -127,7 +149,15 @@ def _build(
             soft_wrap=True,
         )
         with StepReporter(console) as reporter:
-            ran = builder.build(project, instance, code_location, target, size, reporter.report)
+            ran = builder.build(
+                project,
+                instance,
+                code_location,
+                target,
+                size,
+                reporter.report,
+                ignore_requirements=ignore_requirements,
+            )
         console.print(
             f"{target} is up to date for {size}: {ran} steps in "
             f"{duration(time.monotonic() - started)}",

@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cyrene_assets.commands._common import definitions, opened, own_terminal, size_option
+from cyrene_assets.commands._common import (
+    definitions,
+    opened,
+    own_terminal,
+    requirements_option,
+    size_option,
+)
 from cyrene_assets.local_model import examine
 from cyrene_assets.project import Project
 
@@ -21,7 +27,8 @@ _UPSTREAM = ("parallel_corpus", "sft_chat", "cpt_documents")
 @click.argument("checkpoint", type=click.Path(path_type=Path))
 @size_option()
 @click.option("--name", help="What the scoreboard calls it; the folder's name where not given.")
-def evaluate(checkpoint: Path, size: str, name: str | None) -> None:
+@requirements_option
+def evaluate(checkpoint: Path, size: str, name: str | None, ignore_requirements: bool) -> None:
     """Ask the model in the folder CHECKPOINT what every model is asked, and score it.
 
     It is remembered in project.yaml under its name. --size says which size it is of: whose recipe
@@ -43,15 +50,22 @@ def evaluate(checkpoint: Path, size: str, name: str | None) -> None:
         code_location = definitions()
         from cyrene_assets import builder, lineage
         from cyrene_assets.console import StepReporter, duration
-        from cyrene_assets.toolchains import SERVE
+        from cyrene_assets.orchestration import preflight
 
-        SERVE.python(project.home)
+        if not ignore_requirements:
+            preflight.refuse(project, [("checkpoint_report", called)])
         started = time.monotonic()
         with own_terminal(project) as console, StepReporter(console) as reporter:
             for asset in _UPSTREAM:
                 builder.build(project, instance, code_location, asset, size, reporter.report)
             builder.build_one(
-                project, instance, code_location, "checkpoint_report", called, reporter.report
+                project,
+                instance,
+                code_location,
+                "checkpoint_report",
+                called,
+                reporter.report,
+                ignore_requirements=ignore_requirements,
             )
             if any(
                 lineage.latest(instance, "eval_report", f"{language}|{size}")

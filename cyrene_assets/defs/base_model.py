@@ -10,6 +10,8 @@ from cyrene_assets.artifact_build import Build
 from cyrene_assets.artifact_spec import Outcome
 from cyrene_assets.errors import UserError
 from cyrene_assets.models import model_size
+from cyrene_assets.orchestration.base_model_source import size_problem
+from cyrene_assets.orchestration.needs import Need
 from cyrene_assets.partitions import sizes
 from cyrene_assets.project import SAMPLE_CORPUS, Project
 from cyrene_assets.store import fingerprint
@@ -65,6 +67,7 @@ def _sampled(path: Path) -> list[Any]:
     partitions_def=sizes,
     params=_base_model_params,
     toolchain=TRAIN,
+    needs=(Need.BASE_MODEL, Need.WEIGHTS),
 )
 def base_model(build: Build) -> Outcome:
     """A local, verified snapshot of the base checkpoint and tokenizer.
@@ -92,13 +95,9 @@ def base_model(build: Build) -> Outcome:
         | (training.NO_TELEMETRY_ENV if from_hub else training.OFFLINE_ENV),
         secrets=("HF_TOKEN",) if from_hub else (),
     )
-    low, high = size.fits
-    if not low <= result["parameters"] <= high:
-        raise UserError(
-            f"the base model has {result['parameters'] / 1e9:.3g}B parameters, and {size.name} has "
-            f"{low / 1e9:.3g}B to {high / 1e9:.3g}B: name another base model for {size.name} under "
-            "`base_models` in project.yaml"
-        )
+    wrong = size_problem(size.name, result["parameters"])
+    if wrong is not None:
+        raise UserError(wrong)
     if from_hub:
         settings = Project.load().settings
         pins = {**settings.pins, str(asked["repo"]): result["revision"]}

@@ -22,6 +22,7 @@ from cyrene_assets.defs._asking import (
 from cyrene_assets.defs._shared import write_table
 from cyrene_assets.errors import UserError
 from cyrene_assets.local_model import model_files, set_apart
+from cyrene_assets.orchestration.needs import Need
 from cyrene_assets.partitions import checkpoints
 from cyrene_assets.project import CheckpointSource, Project
 from cyrene_assets.toolchains import SERVE
@@ -77,6 +78,7 @@ def folder_digest(folder: Path) -> str:
     checks=[PROMPTS_CHECK],
     pool="gpu",
     toolchain=SERVE,
+    needs=(Need.SERVING,),
 )
 def checkpoint_report(build: Build) -> Outcome:
     """Scores of a model from any folder, asked and measured like the models of the assets.

@@ -21,6 +21,7 @@ from cyrene_assets.defs._asking import (
     write_identity,
 )
 from cyrene_assets.defs._shared import picture, write_table
+from cyrene_assets.orchestration.needs import Need
 from cyrene_assets.partitions import language_by_size, sizes, split_key
 from cyrene_assets.project import Project
 from cyrene_assets.store import Artifact, CorruptArtifactError
@@ -55,6 +56,7 @@ _SIZE_OF_PAIR = dg.MultiToSingleDimensionPartitionMapping(partition_dimension_na
     ],
     pool="gpu",
     toolchain=SERVE,
+    needs=(Need.SERVING,),
 )
 def generations(build: Build) -> Outcome:
     """What the served models say to held-out prompts, all languages and sampling profiles (vLLM).

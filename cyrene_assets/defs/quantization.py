@@ -11,6 +11,7 @@ from cyrene_assets.artifact_spec import Outcome
 from cyrene_assets.defs import _quantization_checks as checks
 from cyrene_assets.defs._shared import TablesByLanguage
 from cyrene_assets.hardware import Hardware
+from cyrene_assets.orchestration.needs import Need
 from cyrene_assets.partitions import sizes
 from cyrene_assets.project import Project
 from cyrene_assets.toolchains import SERVE, TRAIN
@@ -42,6 +43,7 @@ def _params(project: Project, size: str | None) -> dict[str, Any]:
     pool="gpu",
     toolchain=TRAIN,
     checked_with=SERVE,
+    needs=(Need.SERVING, Need.WEIGHTS),
 )
 def fp8_model(build: Build) -> Outcome:
     """The model as it is served: FP8_BLOCK, or what the recipe names (llm-compressor).

@@ -1,6 +1,5 @@
 """The training assets: CPT checkpoint, LoRA adapter, merged model."""
 
-import os
 import shlex
 from dataclasses import replace
 
@@ -11,13 +10,12 @@ from cyrene_assets.artifact_spec import Outcome
 from cyrene_assets.defs import _training_checks as checks
 from cyrene_assets.defs._proof import prove
 from cyrene_assets.defs._shared import picture, read_table
-from cyrene_assets.errors import UserError
 from cyrene_assets.hardware import Hardware
 from cyrene_assets.machine import batch_on, describe_devices, packs_on
 from cyrene_assets.memory import ModelShape
 from cyrene_assets.models import model_size
+from cyrene_assets.orchestration.needs import Need
 from cyrene_assets.partitions import sizes
-from cyrene_assets.project import Project
 from cyrene_assets.reading_order import reading_order
 from cyrene_assets.recipe import Stage
 from cyrene_assets.toolchains import TRAIN
@@ -27,22 +25,6 @@ GROUP = "training"
 
 def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 4)
-
-
-def report_keys(project: Project) -> list[str]:
-    """Return the variables that hold the keys of the services a training reports to.
-
-    Raises:
-        UserError: one of them is not set.
-    """
-    names = [reporting.KEYS[service] for service in project.settings.report_to]
-    for name in names:
-        if not os.environ.get(name):
-            raise UserError(
-                f"`report_to` in {project.home / 'project.yaml'} needs {name} in the environment: "
-                "set it, or take the service out"
-            )
-    return names
 
 
 def _trained(
@@ -56,7 +38,7 @@ def _trained(
     model = base if program == "pretrain" else build.input("cpt_checkpoint")
     described, hardware = base.manifest["measurements"], Hardware.detect()
     report_to = build.project.settings.report_to
-    secrets = report_keys(build.project)
+    secrets = reporting.report_keys(build.project)
     proof = prove(build, hardware)
     order = reading_order(
         read_table(data, "rows.parquet"),
@@ -148,6 +130,7 @@ def _trained(
     checks=(checks.PARITY_CHECK, *checks.LOSS_CHECKS, *checks.TENSOR_CHECKS),
     pool="gpu",
     toolchain=TRAIN,
+    needs=(Need.TRAINING, Need.WEIGHTS),
 )
 def cpt_checkpoint(build: Build) -> Outcome:
     """The continually pretrained model: `swift pt` over the packed CPT set.
@@ -173,6 +156,7 @@ def cpt_checkpoint(build: Build) -> Outcome:
     checks=(checks.PARITY_CHECK, *checks.LOSS_CHECKS, checks.PROMPT_CHECK),
     pool="gpu",
     toolchain=TRAIN,
+    needs=(Need.TRAINING,),
 )
 def lora_adapter(build: Build) -> Outcome:
     """The SFT LoRA adapter: `swift sft` over the packed chats, on top of the CPT checkpoint."""
@@ -192,6 +176,7 @@ def lora_adapter(build: Build) -> Outcome:
     checks=(*checks.TENSOR_CHECKS, checks.STOP_CHECK),
     pool="gpu",
     toolchain=TRAIN,
+    needs=(Need.WEIGHTS,),
 )
 def merged_model(build: Build) -> Outcome:
     """CPT checkpoint and adapter in one (`swift export`), every tensor in the base's dtype.

@@ -23,6 +23,7 @@ from cyrene_assets.programs._program import (
 )
 from cyrene_assets.programs._tiny import build_tiny
 
+MODEL_TYPE = "qwen3_5"
 ALLOWED = ["*.json", "*.jinja", "*.txt", "*.safetensors"]
 _ADAPTER = "adapter_config.json"
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -64,10 +65,10 @@ def verify(folder: Path, expect: dict[str, Json] | None) -> dict[str, Json]:
     _checkpoint.refuse_foreign_files(folder)
     _refuse_adapter(folder)
     config = _checkpoint.read_json(folder / "config.json")
-    if config.get("model_type") != "qwen3_5":
+    if config.get("model_type") != MODEL_TYPE:
         raise ProgramError(
-            f"{folder / 'config.json'}: model_type is {config.get('model_type')!r}; only qwen3_5 "
-            "checkpoints (Qwen3.5) are supported"
+            f"{folder / 'config.json'}: model_type is {config.get('model_type')!r}; only "
+            f"{MODEL_TYPE} checkpoints (Qwen3.5) are supported"
         )
     text = config.get("text_config", {})
     for key, value in (expect or {}).items():

