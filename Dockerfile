@@ -4,12 +4,16 @@ ARG BASE=debian:trixie-slim
 
 # What both images have of the system, and how they run.
 FROM ${BASE} AS system
-ARG DEBIAN_MIRROR=http://deb.debian.org
+# Such as http://mirror.example: what stands there before /debian and /debian-security.
+ARG DEBIAN_MIRROR
 SHELL ["/bin/bash", "-o", "pipefail", "-c"]
 # libnuma1: vLLM's CPU library loads it. tini: as process 1 it passes signals on and buries orphans.
 # Versions are not pinned: the suite is, and its security updates are wanted.
 # hadolint ignore=DL3008
-RUN find /etc/apt -name '*.list' -o -name '*.sources' | xargs sed -i "s#http://deb.debian.org#${DEBIAN_MIRROR}#" \
+RUN if [ -n "${DEBIAN_MIRROR}" ]; then \
+        find /etc/apt '(' -name '*.list' -o -name '*.sources' ')' -exec \
+            sed -i -E "s#https?://[^/ ]+/debian#${DEBIAN_MIRROR}/debian#" '{}' + ; \
+    fi \
     && apt-get update \
     && apt-get install -y --no-install-recommends ca-certificates libnuma1 python3 python3-venv tini \
     && rm -rf /var/lib/apt/lists/* \
@@ -25,7 +29,7 @@ ENV CYRENE_HOME=/data \
     PATH=/opt/cyrene/.venv/bin:$PATH
 WORKDIR /opt/cyrene
 EXPOSE 3000 8000
-HEALTHCHECK --interval=30s --timeout=10s --start-period=120s --retries=3 \
+HEALTHCHECK --interval=15s --timeout=10s --start-period=120s --retries=3 \
     CMD ["python", "-m", "cyrene_assets.diagnostics.health", "ui", "--port", "3000"]
 ENTRYPOINT ["tini", "--", "cyrene"]
 CMD ["ui", "--host", "0.0.0.0", "--without-password"]
@@ -87,7 +91,7 @@ COPY --from=serve-cpu /opt/cyrene/envs/serve envs/serve
 COPY --from=project /opt/cyrene ./
 COPY --chown=cyrene:cyrene corpora /corpora
 VOLUME ["/data", "/corpora"]
-USER cyrene
+USER 1000:1000
 
 # CUDA's libraries come with the wheels, the driver with the container toolkit of the machine: no
 # image of NVIDIA is needed. Triton compiles a little C at a GPU's first kernel: gcc, Python's headers.
@@ -103,4 +107,4 @@ COPY --from=serve-cuda /opt/cyrene/envs/serve envs/serve
 COPY --from=project /opt/cyrene ./
 COPY --chown=cyrene:cyrene corpora /corpora
 VOLUME ["/data", "/corpora"]
-USER cyrene
+USER 1000:1000

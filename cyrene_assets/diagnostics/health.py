@@ -1,4 +1,4 @@
-"""Whether a service of the container works: what Docker runs every half minute.
+"""Whether a service of the container works: what Docker runs every 15 seconds.
 
 ``python -m cyrene_assets.diagnostics.health ui --port 3000`` exits 0, or prints one line and exits
 1. The standard library alone is imported: the check itself must not load a processor.
