@@ -34,10 +34,11 @@ def answer(loaded: Any = LOADED, daemons: Any = DAEMONS) -> dict[str, Any]:
 @contextmanager
 def serving(status: int) -> Iterator[int]:
     class Handler(JsonHandler):
-        def do_GET(self) -> None:
+        def do_GET(self) -> None:  # noqa: N802
             self.reply({}, status if self.path == "/health" else 404)
 
-        do_POST = do_GET
+        def do_POST(self) -> None:  # noqa: N802
+            self.reply({}, 404)
 
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
