@@ -87,9 +87,10 @@ def examine(project: Project, size: str | None) -> Examination:
             )
     if hardware.gpus:
         found.problems += _compiler_problems(project)
-    if found.toolchains[TRAIN.name]:
-        found.problems += kernels.problems(found.toolchains[TRAIN.name], hardware)
-        found.notes += kernels.notes(found.toolchains[TRAIN.name], hardware)
+    if there := found.toolchains[TRAIN.name]:
+        attention = project.settings.attention
+        found.problems += kernels.problems(there, hardware, attention)
+        found.notes += kernels.notes(there, hardware, attention)
     if size is not None:
         _size_fits(project, size, hardware, found)
     return found

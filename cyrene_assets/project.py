@@ -73,6 +73,11 @@ class ProjectFile(Strict):
         description="Services that trainings report to, by a key in the environment; no artifact "
         "depends on it",
     )
+    attention: Literal["auto", "torch", "flash-attn-2", "flash-attn-3", "flash-attn-4"] = Field(
+        default="auto",
+        description="The attention that trains on a GPU: `auto` is the fastest one installed that "
+        "keeps packed documents apart; the manifest names it and no artifact is rebuilt for it",
+    )
     rebuild: Rebuild = Field(
         default=Rebuild(), description="What is rebuilt by itself when the corpus changes, and when"
     )

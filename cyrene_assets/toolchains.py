@@ -78,7 +78,14 @@ TRAIN = Toolchain(
     "train-cuda.txt",
     (
         *("ms-swift", "llmcompressor", "torch", "transformers", "peft", "compressed-tensors"),
-        *("flash-attn", "flash-attn-4", "flash-linear-attention", "fla-core", "causal-conv1d"),
+        *(
+            "flash-attn",
+            "flash-attn-3",
+            "flash-attn-4",
+            "flash-linear-attention",
+            "fla-core",
+            "causal-conv1d",
+        ),
         *("liger-kernel", "torchao", "triton"),
     ),
 )
