@@ -184,5 +184,5 @@ QWEN_0_8B = Architecture(24, 1024, 3584, 8, 2, 16, True, Vision(12, 768, 3072))
 QWEN_2B = Architecture(24, 2048, 6144, 8, 2, 16, True, _VISION_2B_4B)
 QWEN_4B = Architecture(32, 2560, 9216, 16, 4, 32, True, _VISION_2B_4B)
 QWEN_9B = Architecture(32, 4096, 12_288, 16, 4, 32, False, Vision(27, 1152, 4304))
-# What programs._tiny makes; the vocabulary is what the sample corpus gives its tokenizer.
-TINY = Architecture(4, 256, 512, 4, 2, 4, True, Vision(1, 64, 128, 64), 2, 64, 64, 2688, 4096)
+# What programs._tiny makes of the sample corpus.
+TINY = Architecture(4, 256, 512, 4, 2, 4, True, Vision(1, 64, 128, 64), 2, 64, 64, 8192, 4096)

@@ -2,7 +2,8 @@ import math
 
 import pytest
 
-from cyrene_assets.architecture import QWEN_0_8B, QWEN_2B, QWEN_4B, QWEN_9B, Architecture
+from cyrene_assets.architecture import QWEN_0_8B, QWEN_2B, QWEN_4B, QWEN_9B, TINY, Architecture
+from cyrene_assets.programs._tiny_tokenizer import VOCABULARY
 
 # Summed from the headers of the hub's safetensors files: the language model with its output layer,
 # the vision tower, multi-token prediction, all together, and the language model's tensors.
@@ -55,3 +56,8 @@ def test_numbers_in_float32_are_as_many_as_published() -> None:
 def test_an_adapter_of_rank_16_has_as_many_numbers_as_were_trained() -> None:
     """Of 4B, by ms-swift's own count."""
     assert 16 * sum(map(sum, QWEN_4B.matrices)) == 32_464_896
+
+
+def test_the_embedded_model_s_vocabulary_is_the_one_that_its_tokenizer_may_have() -> None:
+    """The sample's languages fill it; the other dimensions are compared where one is made."""
+    assert TINY.vocabulary == VOCABULARY
