@@ -88,7 +88,10 @@ def checked(
 ) -> Callable[[str], dict[str, Any]]:
     """Return a function that looks at the model in vLLM on one path, as `fp8_model` does."""
     store = tiny[0] / "store"
-    chats = pl.concat([pl.read_parquet(p) for p in store.glob("sft_chat/*/*/chats.parquet")])
+    chats = pl.concat(
+        pl.read_parquet(path).with_columns(language=pl.lit(path.parents[1].name))
+        for path in sorted(store.glob("sft_chat/*/*/chats.parquet"))
+    )
     evaluation = load_recipe("tiny").evaluation
     lines = quantization_texts.lines_to_compare(chats, evaluation.prompts_per_language)
     (merged,), (fp8,) = store.glob("merged_model/tiny/*"), store.glob("fp8_model/tiny/*")
