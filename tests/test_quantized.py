@@ -3,10 +3,12 @@ import pytest
 from cyrene_assets.models import SIZES
 from cyrene_assets.quantized import (
     FORMATS,
+    dequantized_factor,
     intended_modules,
     linear_modules,
     misfits,
     quantized_bytes,
+    scheme_of,
 )
 
 LAYER = "model.language_model.layers.0"
@@ -110,3 +112,34 @@ def test_modules_that_cannot_be_divided_into_blocks() -> None:
     assert misfits(SHAPES, modules, FORMATS["FP8_BLOCK"]) == [small, odd]
     # Groups run along a row: few rows are no matter.
     assert misfits(SHAPES, modules, FORMATS["W4A16"]) == [odd]
+
+
+@pytest.mark.parametrize(
+    ("config", "scheme"),
+    [
+        ({}, None),
+        ({"quantization_config": {"format": "float-quantized"}}, "FP8_BLOCK"),
+        ({"quantization_config": {"format": "pack-quantized"}}, "W4A16"),
+        ({"quantization_config": {"format": "marlin-24"}}, None),
+    ],
+)
+def test_scheme_of_a_configuration_is_the_one_that_wrote_its_format(
+    config: dict[str, object], scheme: str | None
+) -> None:
+    assert scheme_of(config) == scheme
+
+
+@pytest.mark.parametrize(
+    ("tensor", "dtype", "bytes_before", "elements"),
+    [
+        ("a.weight", "F8_E4M3", 100, 100),
+        ("a.weight_packed", "I32", 400, 800),
+        ("a.weight_scale", "BF16", 64, 0),
+        ("a.weight_shape", "I64", 16, 0),
+        ("a.weight", "BF16", 200, 100),
+    ],
+)
+def test_dequantized_factor_gives_two_bytes_to_each_weight(
+    tensor: str, dtype: str, bytes_before: int, elements: int
+) -> None:
+    assert bytes_before * dequantized_factor(tensor, dtype) == 2 * elements
