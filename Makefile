@@ -3,8 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
-AUDIT = $(BIN)/uv tool run --quiet pip-audit==2.10.1
-LICENCES = $(BIN)/uv tool run --quiet pip-licenses==5.5.5
+# uv reads none of pip's settings (mirror, wheel folder, certificate, proxy); this hands them on.
+UV = $(BIN)/python cyrene_assets/compute/package_index.py $(BIN)/uv
+AUDIT = $(UV) tool run --quiet pip-audit==2.10.1
+LICENCES = $(UV) tool run --quiet pip-licenses==5.5.5
 FAST_TESTS = $(BIN)/pytest -q -n auto -m "not slow and not gpu"
 SCALE ?= 1
 export CYRENE_HOME ?= $(CURDIR)/.cyrene
@@ -23,8 +25,8 @@ $(VENV)/.installed: pyproject.toml cyrene_assets/locks/orchestrator.txt
 	@echo "orchestrator: installing into $(VENV)"
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	@$(BIN)/uv pip install --quiet --compile-bytecode --no-deps --python $(BIN)/python -r cyrene_assets/locks/orchestrator.txt
-	@$(BIN)/uv pip install --quiet --no-deps --python $(BIN)/python --editable .
+	@$(UV) pip install --quiet --compile-bytecode --no-deps --python $(BIN)/python -r cyrene_assets/locks/orchestrator.txt
+	@$(UV) pip install --quiet --no-deps --python $(BIN)/python --editable .
 	@touch $@
 
 setup: $(VENV)/.installed ## Make the orchestrator's environment and the project in CYRENE_HOME

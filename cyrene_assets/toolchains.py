@@ -13,12 +13,23 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from cyrene_assets.compute.package_index import like_pip
 from cyrene_assets.disk import disk_errors
 from cyrene_assets.errors import BuildError, UserError
 from cyrene_assets.hardware import Hardware
+from cyrene_assets.utils.network_errors import without_credentials
 
 LOCKS = Path(__file__).parent / "locks"
 STAMP = "cyrene.lock"
+# vLLM finds plug-ins by the entry points of what is installed, in each of its processes: a server's
+# engine is one of its own. It loads this one alone (`cyrene_assets.serving`).
+VLLM_PLUGIN = "cyrene_cpu_kernels"
+_ANNOUNCED = {
+    "METADATA": "Metadata-Version: 2.1\nName: cyrene-cpu-kernels\nVersion: 1\n",
+    "entry_points.txt": (
+        f"[vllm.general_plugins]\n{VLLM_PLUGIN} = {__package__}.programs._cpu_kernels:register\n"
+    ),
+}
 PYTHON_VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
@@ -78,7 +89,14 @@ TRAIN = Toolchain(
     "train-cuda.txt",
     (
         *("ms-swift", "llmcompressor", "torch", "transformers", "peft", "compressed-tensors"),
-        *("flash-attn", "flash-attn-4", "flash-linear-attention", "fla-core", "causal-conv1d"),
+        *(
+            "flash-attn",
+            "flash-attn-3",
+            "flash-attn-4",
+            "flash-linear-attention",
+            "fla-core",
+            "causal-conv1d",
+        ),
         *("liger-kernel", "torchao", "triton"),
     ),
 )
@@ -170,26 +188,38 @@ def install(toolchain: Toolchain, home: Path, report: Callable[[str], None]) -> 
 def _uv(*arguments: str) -> None:
     from uv import find_uv_bin
 
-    command = [find_uv_bin(), *arguments]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    try:
+        command, environment, missing = like_pip([find_uv_bin(), *arguments])
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if result.returncode != 0:
-        raise BuildError(f"uv {' '.join(arguments[:2])} failed: {result.stderr.strip()[-1500:]}")
+        said = without_credentials(result.stderr.strip())[-1500:]
+        absent = f"; pip names wheel folders that are not there: {missing}" if missing else ""
+        raise BuildError(f"uv {' '.join(arguments[:2])} failed: {said}{absent}")
 
 
 def linked_package(work: Path) -> Path:
     """Return a folder that holds this package alone, for a toolchain's PYTHONPATH.
 
     The folder that the package really lies in may be a whole site-packages, whose other packages
-    must not reach a toolchain.
+    must not reach a toolchain. Next to the package lies what announces its plug-in to vLLM.
     """
     folder = work / "pythonpath"
     link = folder / __package__
     target = Path(__file__).parent
+    announced = folder / "cyrene_cpu_kernels-1.dist-info"
     with disk_errors(work):
-        folder.mkdir(parents=True, exist_ok=True)
+        announced.mkdir(parents=True, exist_ok=True)
         if not link.is_symlink() or link.readlink() != target:
             partial = folder / f".{__package__}-{os.getpid()}"
             partial.unlink(missing_ok=True)
             partial.symlink_to(target, target_is_directory=True)
             partial.replace(link)
+        for name, text in _ANNOUNCED.items():
+            file = announced / name
+            if not file.is_file() or file.read_text(encoding="utf-8") != text:
+                partial = announced / f".{name}-{os.getpid()}"
+                partial.write_text(text, encoding="utf-8")
+                partial.replace(file)
     return folder

@@ -23,7 +23,6 @@ from cyrene_assets.cli import main
 from cyrene_assets.commands import _common as common
 from cyrene_assets.commands import build as build_commands
 from cyrene_assets.commands import manage as manage_commands
-from cyrene_assets.hardware import Hardware
 from cyrene_assets.instance import open_instance, prepare
 from cyrene_assets.project import Project, ProjectFile
 
@@ -117,14 +116,8 @@ def test_examples_in_help_texts_stay_as_they_are_written() -> None:
         text = command.get_help(click.Context(command, info_name=name))
         assert "\\b" not in text
         assert "\b" not in text
-    toolchain = main.commands["toolchain"]
-    assert isinstance(toolchain, click.Group)
-    for command, example in (
-        (main.commands["serve"], "cyrene serve --size 4B"),
-        (toolchain.commands["kernels"], "cyrene toolchain kernels"),
-    ):
-        lines = command.get_help(click.Context(command)).splitlines()
-        assert example in map(str.strip, lines)
+    lines = main.commands["serve"].get_help(click.Context(main.commands["serve"])).splitlines()
+    assert "cyrene serve --size 4B" in map(str.strip, lines)
 
 
 def test_every_server_listens_on_loopback_unless_told_otherwise() -> None:
@@ -258,16 +251,6 @@ def test_a_toolchain_that_is_not_installed_is_known_before_the_work(inside: Insi
     assert_nothing_made(inside.home)
     done = inside.run("build", CYRENE_TRAIN_PYTHON="/not/there/python")
     assert_ends_with(done, 2, "CYRENE_TRAIN_PYTHON=/not/there/python has no interpreter")
-    done = inside.run("toolchain", "kernels")
-    assert_ends_with(done, 2, "the 'train' toolchain is not installed")
-
-
-def test_kernels_are_built_where_there_is_a_gpu(
-    inside: Inside, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Hardware, "detect", Hardware)
-    done = inside.run("toolchain", "kernels", CYRENE_TRAIN_PYTHON=sys.executable)
-    assert_ends_with(done, 2, "no NVIDIA GPU is here")
 
 
 def test_bad_input_that_a_program_finds_ends_as_all_bad_input_does(inside: Inside) -> None:

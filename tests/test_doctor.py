@@ -88,9 +88,20 @@ def test_a_gpu_without_kernels_is_told_what_it_misses(
     there = found.toolchains["train"]
     hardware = Hardware((H200,))
     assert set(kernels.problems(there, hardware)) <= set(found.problems)
-    assert sum("has no flash-attn (" in problem for problem in found.problems) == 1
-    assert found.notes == kernels.notes(there, hardware)
-    assert f"note: {found.notes[0]}" in found.as_text().splitlines()
+    assert sum("has no flash-linear-attention (" in problem for problem in found.problems) == 1
+
+
+def test_a_gpu_is_told_which_attention_trains_on_it(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    equip(monkeypatch, H200)
+    there = {"torch": "2.14.0"} | dict.fromkeys(kernels._NEEDED, "9.9")
+    monkeypatch.setattr(machine_requirements, "versions", lambda *_: there)
+    found = doctor.examine(project, "tiny")
+    assert kernels.notes(there, Hardware((H200,)))[0] in found.notes
+    assert any(
+        "torch's variable-length flash attention (`attention: auto`)" in n for n in found.notes
+    )
 
 
 def test_a_gpu_needs_a_c_compiler_and_python_s_header(

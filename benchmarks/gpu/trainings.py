@@ -118,6 +118,15 @@ TRAININGS = {
     "linear_attention": unpacked({}, "flash_attn,liger_kernel"),
     "linear_attention_without_convolution": unpacked({}, "flash_attn,liger_kernel,causal_conv1d"),
     "both_unpacked": unpacked(FLASH, "liger_kernel"),
+    # One pack at a time, so that the two can be compared on a card of 80 GB.
+    "attention_torch": Training(batch=4, steps=6, change=micro(1, 4)),
+    "attention_flash_2": Training(batch=4, steps=6, change=micro(1, 4) | FLASH),
+    "attention_flash_4": Training(
+        batch=4, steps=6, change=micro(1, 4) | {"--attn_impl": "cyrene_varlen_fa4"}
+    ),
+    "attention_sdpa": Training(
+        batch=4, steps=6, change=micro(1, 4) | {"--attn_impl": "cyrene_sdpa"}
+    ),
     "packed_bare": Training(batch=8, steps=4, change=NEAREST | micro(1), bare=True),
 }
 

@@ -9,7 +9,6 @@ import time
 import click
 
 from cyrene_assets.commands._common import opened
-from cyrene_assets.kernels import BUILT
 from cyrene_assets.project import PROJECT_ROOT, Project
 
 _NAMES = click.Choice(["train", "serve"])
@@ -35,33 +34,9 @@ def install(names: tuple[str, ...]) -> None:
         click.echo(f"{name}: {python}  {time.monotonic() - started:.1f} s")
         if toolchain is toolchains.TRAIN:
             found = toolchains.versions(python, toolchain.packages)
-            for problem in kernels.problems(found, Hardware.detect()):
+            setting = project.settings.attention
+            for problem in kernels.problems(found, Hardware.detect(), setting):
                 click.echo(f"{name}: {problem}")
-
-
-@toolchain.command(name="kernels")
-@click.argument("packages", nargs=-1, type=click.Choice(list(BUILT)))
-def build_kernels(packages: tuple[str, ...]) -> None:
-    """Build flash-attn and causal-conv1d for the GPUs here, into the train toolchain.
-
-    With CUDA's compiler and from source; only those named, or both. Training packs with flash-attn
-    and does not begin without it. MAX_JOBS limits how many files are compiled at a time.
-    For example:
-
-    \b
-      cyrene toolchain kernels
-      MAX_JOBS=4 cyrene toolchain kernels flash-attn
-    """
-    from cyrene_assets import kernel_build
-    from cyrene_assets.hardware import Hardware
-    from cyrene_assets.toolchains import TRAIN
-
-    project = Project.load()
-    python = TRAIN.python(project.home)
-    started = time.monotonic()
-    logs = project.logs / "kernels"
-    kernel_build.build_missing(packages, python, Hardware.detect(), logs, click.echo)
-    click.echo(f"kernels: {python}  {time.monotonic() - started:.1f} s")
 
 
 @click.command()

@@ -6,8 +6,9 @@ anything is built: the preflight, ``doctor``, estimates of memory, and the plug-
 
 vLLM 0.32's CPU wheel for x86-64 carries three libraries and takes the first that the CPU can run:
 ``_C`` (AVX-512 with bfloat16), ``_C_AVX512``, ``_C_AVX2``; the wheel for aarch64 has ``_C`` alone.
-Which kernels of quantized weights they hold: block FP8 in x86-64's ``_C``, where it needs AMX;
-W4A16 in the two of AVX-512. Elsewhere the weights are dequantized to bfloat16 as they are loaded.
+Which kernels of quantized weights they hold: block FP8 in x86-64's ``_C``, W4A16 in the two of
+AVX-512. Elsewhere the weights are dequantized to bfloat16 as they are loaded. vLLM offers its FP8
+kernel on CPUs with AMX alone, which it does not need: see ``docs/cpus.md`` for what was measured.
 """
 
 import os
@@ -34,7 +35,6 @@ _ARM = frozenset({"aarch64", "arm64"})
 _AVX512 = frozenset({"avx512f", "avx512vl", "avx512bw", "avx512dq", "fma"})
 _AVX512_BF16 = "avx512_bf16"
 _AVX2 = frozenset({"avx2", "fma"})
-_AMX = "amx_tile"
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Cpu:
 
     def describe(self) -> str:
         """Return one line for a person: the name, and which of the flags that count it has."""
-        told = [_AMX, _AVX512_BF16, "avx512f", "avx2"]
+        told = ["amx_tile", _AVX512_BF16, "avx512f", "avx2"]
         best = next((flag for flag in told if flag in self.flags), "")
         shown = ", ".join(part for part in (self.architecture, best) if part)
         return f"{self.name or 'CPU'} ({shown})"
@@ -163,7 +163,7 @@ def _missing(scheme: str, cpu: Cpu, library: Library) -> str:
     """Return what a CPU lacks for vLLM's kernel of a scheme; nothing where it runs."""
     x86 = cpu.architecture == "x86_64"
     if scheme == "FP8_BLOCK":
-        return "" if x86 and library == "_C" and _AMX in cpu.flags else "AMX"
+        return "" if x86 and library == "_C" else "AVX-512 with bfloat16"
     return "" if x86 and library in {"_C", "_C_AVX512"} else "AVX-512"
 
 

@@ -50,9 +50,10 @@ def look(project: Project, findings: Findings) -> None:
     if hardware.gpus:
         _compiler(found, findings)
     if train.versions:
-        for problem in kernels.problems(train.versions, hardware):
+        attention = project.settings.attention
+        for problem in kernels.problems(train.versions, hardware, attention):
             findings.add(problem, Need.TRAINING)
-        findings.notes += kernels.notes(train.versions, hardware)
+        findings.notes += kernels.notes(train.versions, hardware, attention)
     if serve.python is not None and serve.versions and not hardware.fault:
         _vllm(serve, serve.python, hardware, findings)
 
