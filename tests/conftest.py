@@ -236,6 +236,14 @@ def mounted(tmp_path: Path) -> Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
+def able(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that has whatever a stage needs: no toolchain is there for artifacts of no cost."""
+    from cyrene_assets.orchestration import preflight
+
+    monkeypatch.setattr(preflight, "unmet", lambda *_: [])
+
+
+@pytest.fixture
 def specs() -> Iterator[None]:
     """Forget the assets that a test defines."""
     from cyrene_assets.artifact_spec import SPECS

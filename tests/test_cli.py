@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import click
+import machines
 import pytest
 from helpers import CYRENE, ROOT, Command, Sandbox, folders, linked_root
 from mini_corpus import LANGUAGES, dialog, write_corpus, write_jsonl, write_project
@@ -253,10 +254,20 @@ def test_a_language_without_files(inside: Inside) -> None:
 
 def test_a_toolchain_that_is_not_installed_is_known_before_the_work(inside: Inside) -> None:
     done = inside.run("build")
-    assert_ends_with(done, 2, "the 'train' toolchain is not installed", "cyrene toolchain install")
+    assert_ends_with(done, 1, "the 'train' toolchain is not installed", "cyrene toolchain install")
+    assert "the 'serve' toolchain is not installed" in done.stderr
     assert_nothing_made(inside.home)
+    # The doctor and the plan say the same; the plan is shown all the same.
+    told = json.loads(inside.run("doctor", "--size", "tiny", "--json").stdout)["problems"]
+    planned = json.loads(inside.run("build", "--plan", "--json").stdout)
+    shown = inside.run("build", "--plan")
+    assert shown.returncode == 0
+    for problem in told:
+        assert problem in done.stderr
+        assert any(line.endswith(problem) for line in planned["problems"])
+        assert f": {problem}\n" in shown.stdout
     done = inside.run("build", CYRENE_TRAIN_PYTHON="/not/there/python")
-    assert_ends_with(done, 2, "CYRENE_TRAIN_PYTHON=/not/there/python has no interpreter")
+    assert_ends_with(done, 1, "CYRENE_TRAIN_PYTHON=/not/there/python has no interpreter")
 
 
 def test_bad_input_that_a_program_finds_ends_as_all_bad_input_does(inside: Inside) -> None:
@@ -267,7 +278,13 @@ def test_bad_input_that_a_program_finds_ends_as_all_bad_input_does(inside: Insid
         file.write(f"base_models: {{4B: {{path: {folder}}}}}\n")
     arguments = ("build", "--size", "4B", "--to", "base_model")
     done = inside.run(*arguments, CYRENE_TRAIN_PYTHON=sys.executable)
+    assert_ends_with(done, 1, f"{folder}/config.json: model_type is 'llama'", "only qwen3_5")
+    assert "nothing was begun" in done.stderr
+    assert_nothing_made(inside.home)
+    again = (*arguments, "--ignore-requirements")
+    done = inside.run(*again, CYRENE_TRAIN_PYTHON=sys.executable)
     assert_ends_with(done, 2, f"{folder}/config.json: model_type is 'llama'", "only qwen3_5")
+    assert "nothing was begun" not in done.stderr
     assert_nothing_made(inside.home)
 
 
@@ -434,15 +451,18 @@ def test_corpus_check_lints_without_a_build(inside: Inside) -> None:
     assert not (inside.home / "dagster").exists()
 
 
-def test_doctor_says_what_is_amiss(inside: Inside) -> None:
+def test_doctor_says_what_is_amiss(inside: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
     done = inside.run("doctor", "--size", "tiny")
     assert done.returncode == 1
     problems = [line for line in done.stdout.splitlines() if line.startswith("problem: ")]
-    assert any("the train toolchain is not installed" in line for line in problems)
+    assert any("the 'train' toolchain is not installed" in line for line in problems)
     found = json.loads(inside.run("doctor", "--json").stdout)
     assert len(found["problems"]) >= 2
     both = {f"CYRENE_{name}_PYTHON": sys.executable for name in ("TRAIN", "SERVE")}
-    done = inside.run("doctor", "--size", "tiny", CUDA_VISIBLE_DEVICES="", **both)
+    done = inside.run("doctor", CUDA_VISIBLE_DEVICES="", **both)
+    assert "has no ms-swift, llmcompressor, torch, transformers: run" in done.stdout
+    machines.equip(monkeypatch)
+    done = inside.run("doctor", "--size", "tiny")
     assert done.returncode == 0, done.stdout
     assert done.stdout.endswith("no problems found\n")
 

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from machines import detect, equip
 
 from cyrene_assets import doctor, kernels
 from cyrene_assets.errors import UserError
 from cyrene_assets.hardware import GIB, Gpu, Hardware
+from cyrene_assets.orchestration import machine_requirements, size_requirements
 from cyrene_assets.project import PROJECT_ROOT, Project
 
 H200 = Gpu("NVIDIA H200", 140 * GIB, (9, 0), "GPU-1")
@@ -22,9 +24,7 @@ H100 = Gpu("NVIDIA H100 80GB HBM3", 81559 << 20, (9, 0))
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     monkeypatch.setenv("CYRENE_HOME", str(tmp_path / "home"))
-    for name in ("TRAIN", "SERVE"):
-        monkeypatch.setenv(f"CYRENE_{name}_PYTHON", sys.executable)
-    have(monkeypatch)
+    equip(monkeypatch)
     recipe = str(PROJECT_ROOT / "cyrene_assets" / "recipes" / "tiny.yaml")
     (tmp_path / "home").mkdir()
     settings = {"recipes": dict.fromkeys(("0.8B", "2B", "4B", "9B"), recipe)}
@@ -37,11 +37,6 @@ def seeds(project: Project) -> Project:
     """A project with the recipes that ship for the sizes."""
     (project.home / "project.yaml").unlink()
     return Project.load()
-
-
-def have(monkeypatch: pytest.MonkeyPatch, *gpus: Gpu) -> None:
-    hardware = Hardware(gpus, "580.1" if gpus else None)
-    monkeypatch.setattr(Hardware, "detect", lambda: hardware)
 
 
 def test_a_machine_that_can_do_tiny(project: Project) -> None:
@@ -61,7 +56,7 @@ def test_a_missing_toolchain_is_a_line_with_its_remedy(
     monkeypatch.delenv("CYRENE_SERVE_PYTHON")
     found = doctor.examine(project, None)
     (problem,) = found.problems
-    assert "the serve toolchain is not installed" in problem
+    assert "the 'serve' toolchain is not installed" in problem
     assert "run `cyrene toolchain install serve`, or set CYRENE_SERVE_PYTHON" in problem
     lines = found.as_text().splitlines()
     assert f"problem: {problem}" == lines[-1]
@@ -88,7 +83,7 @@ def test_a_large_size_needs_a_gpu(project: Project) -> None:
 def test_a_gpu_without_kernels_is_told_what_it_misses(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    have(monkeypatch, H200)
+    equip(monkeypatch, H200)
     found = doctor.examine(project, "tiny")
     assert "NVIDIA H200 (140 GiB, sm_90), driver 580.1" in found.hardware
     there = found.toolchains["train"]
@@ -100,9 +95,9 @@ def test_a_gpu_without_kernels_is_told_what_it_misses(
 def test_a_gpu_is_told_which_attention_trains_on_it(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    have(monkeypatch, H200)
+    equip(monkeypatch, H200)
     there = {"torch": "2.14.0"} | dict.fromkeys(kernels._NEEDED, "9.9")
-    monkeypatch.setattr(doctor, "versions", lambda *_: there)
+    monkeypatch.setattr(machine_requirements, "versions", lambda *_: there)
     found = doctor.examine(project, "tiny")
     assert kernels.notes(there, Hardware((H200,)))[0] in found.notes
     assert any(
@@ -116,16 +111,16 @@ def test_a_gpu_needs_a_c_compiler_and_python_s_header(
     def said() -> str:
         return "\n".join(doctor.examine(project, "tiny").problems)
 
-    have(monkeypatch, H200)
+    equip(monkeypatch, H200)
     monkeypatch.setenv("CC", sys.executable)
     assert "no C compiler" not in said()
     assert "Python.h" not in said()
     monkeypatch.delenv("CC")
     monkeypatch.setenv("PATH", str(tmp_path))
     assert "there is no C compiler (gcc or clang)" in said()
-    monkeypatch.setattr(doctor, "python_header", lambda _: tmp_path / "Python.h")
+    monkeypatch.setattr(machine_requirements, "python_header", lambda _: tmp_path / "Python.h")
     assert f"the serve toolchain's Python has no {tmp_path / 'Python.h'}" in said()
-    have(monkeypatch)
+    equip(monkeypatch)
     assert said() == ""
 
 
@@ -133,16 +128,16 @@ def test_a_driver_that_does_not_answer_is_a_problem(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken = Hardware(fault="the NVIDIA driver does not answer (mismatch): restart the machine")
-    monkeypatch.setattr(Hardware, "detect", lambda: broken)
+    detect(monkeypatch, broken)
     assert doctor.examine(project, None).problems == [broken.fault]
 
 
 def test_memory_is_compared_with_the_smallest_gpu(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    have(monkeypatch, H200)
+    equip(monkeypatch, H200)
     assert not any("GPU" in problem for problem in memory_problems(project, "4B"))
-    have(monkeypatch, H200, LITTLE)
+    equip(monkeypatch, H200, LITTLE)
     cpt, sft = memory_problems(project, "9B")
     # Two GPUs take a copy of the gradients more; one of them is enough.
     assert "CPT of 9B needs about 86 GiB of GPU memory and the smallest GPU has 8 GiB" in cpt
@@ -169,14 +164,14 @@ def test_what_does_not_fit_is_told_with_what_would(
     stage: str,
     remedy: str,
 ) -> None:
-    have(monkeypatch, *gpus)
+    equip(monkeypatch, *gpus)
     (problem,) = [p for p in memory_problems(seeds, size) if p.startswith(stage)]
     assert remedy in problem
     assert problem.endswith("or use a larger GPU, or a smaller size")
 
 
 def test_both_stages_say_how_they_train(seeds: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    have(monkeypatch, H100, H100)
+    equip(monkeypatch, H100, H100)
     assert memory_problems(seeds, "4B") == []
     cpt, sft = [n for n in doctor.examine(seeds, "4B").notes if n.startswith(("CPT", "SFT"))]
     assert "takes 1 of the recipe's 24 packs at a time, gradient checkpointing off" in cpt
@@ -195,7 +190,7 @@ def test_float32_masters_take_twice_the_disk(seeds: Project, tmp_path: Path) -> 
 
 
 def test_it_says_how_a_size_trains_here(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    have(monkeypatch, H200)
+    equip(monkeypatch, H200)
     (note,) = [note for note in doctor.examine(project, "4B").notes if note.startswith("CPT")]
     assert "gradient checkpointing off: about " in note
     assert " of the 140 GiB of a GPU; it trains on NVIDIA H200 (140 GiB" in note
@@ -204,7 +199,7 @@ def test_it_says_how_a_size_trains_here(project: Project, monkeypatch: pytest.Mo
 def test_it_adds_up_what_serving_takes_in_the_recipe_s_form(
     project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    have(monkeypatch, Gpu("NVIDIA RTX", 12 * GIB, (8, 9), used=GIB // 2))
+    equip(monkeypatch, Gpu("NVIDIA RTX", 12 * GIB, (8, 9), used=GIB // 2))
     found = doctor.examine(project, "4B")
     assert any(n.startswith("serving 4B takes 5.5 GiB of weights") for n in found.notes)
     assert any("a model of 11.7 GiB needs about" in p for p in memory_problems(project, "9B"))
@@ -296,7 +291,7 @@ def test_the_tables_of_the_sizes_are_what_the_doctor_says(
 
 
 def test_a_disk_that_is_too_small(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "free_bytes", lambda _: 1_000_000_000)
+    monkeypatch.setattr(size_requirements, "free_bytes", lambda _: 1_000_000_000)
     assert doctor.examine(project, "tiny").problems == []
     (problem,) = [p for p in doctor.examine(project, "9B").problems if "disk" in p]
     assert "and 1.0 GB are free: make room (`cyrene gc`), or set CYRENE_HOME" in problem

@@ -45,7 +45,14 @@ def missing_libraries(python: Path, library: str) -> list[str]:
         for line in result.stdout.splitlines()
         if line.endswith(_NOT_FOUND)
     ]
-    return [name for name in absent if not (packages / "torch" / "lib" / name).is_file()]
+    system = [name for name in absent if not (packages / "torch" / "lib" / name).is_file()]
+    # The environment may bring a library of its own, which its interpreter loads at its start.
+    return [name for name in system if not _loads(python, name)]
+
+
+def _loads(python: Path, library: str) -> bool:
+    command = [str(python), "-I", "-c", f"import ctypes; ctypes.CDLL({library!r})"]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 def _packages(python: Path) -> Path | None:

@@ -2,7 +2,9 @@
 
 import json
 import os
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 from cyrene_assets.programs._program import BadInputError, Program, ProgramError
@@ -33,6 +35,39 @@ def fetch(repo: str, revision: str | None, folder: Path, program: Program) -> Pu
             proxy that is set cannot be used.
         ProgramError: the hub is not reached, or gave something other than what it publishes.
     """
+    with hub_errors(repo, revision):
+        published = _published(repo, revision)
+        with reported(program, published, folder), ThreadPoolExecutor(_AT_ONCE) as pool:
+            # All are waited for: what has come of the others is kept when one fails.
+            running = [pool.submit(_download, published, file, folder) for file in published.files]
+        for ended in running:
+            ended.result()
+    compare_published(folder, published.files)
+    return published
+
+
+def listed(repo: str, revision: str | None, timeout: float) -> None:
+    """Ask for what would be fetched, as a download does first.
+
+    Args:
+        repo: the repository.
+        revision: the commit; None is the newest.
+        timeout: seconds for each part of the answer.
+
+    Raises:
+        BadInputError, ProgramError: as :func:`fetch`.
+    """
+    with hub_errors(repo, revision):
+        _published(repo, revision, timeout)
+
+
+@contextmanager
+def hub_errors(repo: str, revision: str | None) -> Iterator[None]:
+    """Turn what the hub's client raises into one line for a person.
+
+    Raises:
+        BadInputError, ProgramError: as :func:`fetch`.
+    """
     from httpx import HTTPError
     from huggingface_hub import constants
     from huggingface_hub.errors import (
@@ -42,12 +77,7 @@ def fetch(repo: str, revision: str | None, folder: Path, program: Program) -> Pu
     )
 
     try:
-        published = _published(repo, revision)
-        with reported(program, published, folder), ThreadPoolExecutor(_AT_ONCE) as pool:
-            # All are waited for: what has come of the others is kept when one fails.
-            running = [pool.submit(_download, published, file, folder) for file in published.files]
-        for ended in running:
-            ended.result()
+        yield
     except (HFValidationError, RepositoryNotFoundError) as error:
         raise BadInputError(
             f"{HUB} has no model {repo!r} that may be read here{_status(error)}; check its name, "
@@ -66,8 +96,6 @@ def fetch(repo: str, revision: str | None, folder: Path, program: Program) -> Pu
         ) from error
     except (OSError, HTTPError) as error:
         raise not_fetched(repo, HUB, constants.ENDPOINT, error) from error
-    compare_published(folder, published.files)
-    return published
 
 
 def _status(error: Exception) -> str:
@@ -75,10 +103,10 @@ def _status(error: Exception) -> str:
     return f" ({response.status_code})" if response is not None else ""
 
 
-def _published(repo: str, revision: str | None) -> Published:
+def _published(repo: str, revision: str | None, timeout: float | None = None) -> Published:
     from huggingface_hub import HfApi
 
-    info = HfApi().model_info(repo, revision=revision, files_metadata=True)
+    info = HfApi().model_info(repo, revision=revision, files_metadata=True, timeout=timeout)
     commit, siblings = str(info.sha), info.siblings or []
     refuse_other_commit(repo, revision, commit)
     names = tuple(file.rfilename for file in siblings)
