@@ -246,7 +246,7 @@ CARDS = [
 def test_0_8b_has_no_memory_problem_on_8_gb(
     seeds: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    have(monkeypatch, CARDS[0])
+    equip(monkeypatch, CARDS[0])
     assert memory_problems(seeds, "0.8B") == []
     notes = [n for n in doctor.examine(seeds, "0.8B").notes if "0.8B" in n]
     assert [note.partition(" 0.8B ")[0] for note in notes] == ["serving", "CPT of", "SFT of"]
@@ -282,7 +282,7 @@ def test_the_tables_of_the_sizes_are_what_the_doctor_says(
     assert list(fitting) == ["0.8B", "2B", "4B", "9B"]
     for size, cells in fitting.items():
         for card, cell in zip(CARDS, cells, strict=True):
-            have(monkeypatch, card)
+            equip(monkeypatch, card)
             assert told(seeds, size) == cell, f"{size} on a {card.name}"
         needs = doctor.examine(seeds, size).needs
         stages = ("GPU memory for CPT", "GPU memory for SFT", "GPU memory to serve")
