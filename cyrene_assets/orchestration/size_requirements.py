@@ -11,12 +11,12 @@ from cyrene_assets.character import Character
 from cyrene_assets.compute import cpu
 from cyrene_assets.compute.memory import memory_bytes
 from cyrene_assets.disk import free_bytes
-from cyrene_assets.errors import BuildError, UserError
+from cyrene_assets.errors import UserError
 from cyrene_assets.hardware import GIB, Hardware
 from cyrene_assets.machine import (
+    capability_problem,
     describe_devices,
     fit_on,
-    machine_arguments,
     memory_on,
     training_gpus,
     what_would_fit,
@@ -70,8 +70,7 @@ def look(
     if Need.BASE_MODEL in needs:
         findings.add(source_problem(project, size), Need.BASE_MODEL)
     if Need.TRAINING in needs:
-        if hardware.gpus:
-            findings.add(_too_old(recipe, hardware), Need.TRAINING)
+        findings.add(capability_problem(hardware), Need.TRAINING)
         try:
             report_keys(project)
         except UserError as error:
@@ -169,15 +168,6 @@ def _stage_fits(
             f"{shown(needed)} of the {has} of a GPU; it trains on "
             f"{describe_devices(hardware, stage.batch_size)}"
         )
-
-
-def _too_old(recipe: Recipe, hardware: Hardware) -> str | None:
-    """Return why these GPUs cannot train, None where they can."""
-    try:
-        machine_arguments(recipe.cpt, hardware, ModelShape(1, 0, 0))
-    except BuildError as error:
-        return str(error)
-    return None
 
 
 def _served_fits(
