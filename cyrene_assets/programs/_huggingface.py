@@ -68,14 +68,17 @@ def hub_errors(repo: str, revision: str | None) -> Iterator[None]:
     Raises:
         BadInputError, ProgramError: as :func:`fetch`.
     """
-    from httpx import HTTPError
     from huggingface_hub import constants
     from huggingface_hub.errors import (
+        HfHubHTTPError,
         HFValidationError,
         RepositoryNotFoundError,
         RevisionNotFoundError,
     )
 
+    # httpx's, or httpx2's: the orchestrator's release of the client is built on the latter.
+    bases: tuple[type, ...] = HfHubHTTPError.__mro__
+    errors = tuple(b for b in bases if b.__name__ == "HTTPError" and issubclass(b, Exception))
     try:
         yield
     except (HFValidationError, RepositoryNotFoundError) as error:
@@ -94,7 +97,7 @@ def hub_errors(repo: str, revision: str | None) -> Iterator[None]:
             f"{HUB} cannot be reached through the proxy that is set ({said}); set a proxy of "
             "http://, https:// or socks5:// (docs/networks.md)"
         ) from error
-    except (OSError, HTTPError) as error:
+    except (OSError, *errors) as error:
         raise not_fetched(repo, HUB, constants.ENDPOINT, error) from error
 
 
