@@ -49,6 +49,7 @@ def project(tmp_path: Path, monkeypatch: Patch) -> Project:
     for variable in ("HF_ENDPOINT", "HF_HUB_OFFLINE", "WANDB_API_KEY", "CC"):
         monkeypatch.delenv(variable, raising=False)
     equip(monkeypatch)
+    monkeypatch.setattr(size_requirements, "free_bytes", lambda _: 500_000_000_000)
     return Project.load()
 
 
