@@ -70,18 +70,6 @@ class ServedModel:
         return block * (math.ceil(self.linear / self.full) + math.ceil(tokens / block_tokens))
 
 
-def nominal(weights: int) -> ServedModel:
-    """Return what a model that is not there yet takes: its weights, and sequences like 4B's."""
-    return ServedModel(
-        weights=weights,
-        state=32 * 128 * 128 * 4 + 8192 * 3 * 2,
-        token=2 * 4 * 256 * 2,
-        linear=24,
-        full=8,
-        longest=262_144,
-    )
-
-
 def least(model: ServedModel) -> int:
     """Return the bytes of GPU memory that serving takes at the least: one short conversation."""
     return model.weights + model.sequence(_SHORTEST) + _WORKING + _OUTSIDE

@@ -149,6 +149,16 @@ def optimizer_steps(sequences: int, batch: Batch) -> int:
     return math.ceil(sequences // batch.devices / (batch.effective // batch.devices))
 
 
+def capability_problem(hardware: Hardware) -> str | None:
+    """Return why a GPU is too old to train on, with the remedy; None where none is."""
+    if not hardware.gpus or hardware.capability >= _OLDEST_CAPABILITY:
+        return None
+    return (
+        f"{hardware.describe()}: bfloat16 and flash attention need compute capability 8.0 "
+        "(Ampere) or later; train on another GPU, or hide this one with CUDA_VISIBLE_DEVICES="
+    )
+
+
 def machine_arguments(
     stage: "Stage", hardware: Hardware, shape: ModelShape, attention: Attention = TORCH
 ) -> Sequence[str]:
@@ -172,11 +182,9 @@ def machine_arguments(
             *("--gradient_checkpointing", "false"),
             *("--dataloader_num_workers", "0"),
         )
-    if hardware.capability < _OLDEST_CAPABILITY:
-        raise BuildError(
-            f"{hardware.describe()}: bfloat16 and flash attention need compute capability 8.0 "
-            "(Ampere) or later; train on another GPU, or hide this one with CUDA_VISIBLE_DEVICES="
-        )
+    problem = capability_problem(hardware)
+    if problem is not None:
+        raise BuildError(problem)
     return (
         *_precision(stage),
         *("--attn_impl", attention.implementation),

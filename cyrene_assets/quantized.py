@@ -3,6 +3,7 @@
 Pure functions without torch, for the program that quantizes and the checks of what it made.
 """
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -59,10 +60,6 @@ FORMATS = {
         named="pack-quantized",
     ),
 }
-# Of the parameters of Qwen3.5's language models (2B, 4B and 9B: within 0.06) which are tables of
-# embeddings, and which are linear attention's large projections.
-_TABLES_SHARE, _LINEAR_ATTENTION_SHARE = 0.21, 0.21
-_LINEAR_ATTENTION = "model.language_model.layers.0.linear_attn.in_proj_qkv"
 
 
 def scheme_of(config: Mapping[str, Any]) -> str | None:
@@ -87,12 +84,15 @@ def dequantized_factor(tensor: str, dtype: str) -> int:
     return 2 if dtype == "F8_E4M3" else 1
 
 
-def bytes_per_parameter(scheme: str, ignore: Iterable[str]) -> float:
-    """Return about how many bytes a parameter of the language model takes once it is quantized."""
-    small = FORMATS[scheme].bits / 8
-    linear = small if intended_modules({_LINEAR_ATTENTION + _WEIGHT: (1, 1)}, ignore) else 2
-    rest = 1 - _TABLES_SHARE - _LINEAR_ATTENTION_SHARE
-    return 2 * _TABLES_SHARE + linear * _LINEAR_ATTENTION_SHARE + small * rest
+def quantized_bytes(
+    shapes: Mapping[str, tuple[int, ...]], scheme: str, ignore: Iterable[str]
+) -> int:
+    """Return how many bytes tensors in bfloat16 take once they are quantized."""
+    saved = 2 - FORMATS[scheme].bits / 8
+    intended = sum(
+        math.prod(shapes[module + _WEIGHT]) for module in intended_modules(shapes, ignore)
+    )
+    return round(2 * sum(map(math.prod, shapes.values())) - saved * intended)
 
 
 def intended_modules(shapes: Mapping[str, tuple[int, ...]], ignore: Iterable[str]) -> list[str]:

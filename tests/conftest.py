@@ -77,7 +77,9 @@ def toolchain_environment() -> dict[str, str]:
 
 # These share the build of `tiny`. Some of their tests damage its artifacts and mend them again:
 # nobody else may look meanwhile, so all of them run in one process.
-_SHARE_TINY = frozenset({"test_end_to_end.py", "test_exported.py", "test_served.py"})
+_SHARE_TINY = frozenset(
+    {"test_cpu_paths.py", "test_end_to_end.py", "test_exported.py", "test_served.py"}
+)
 # What takes longest begins first, so that no process works alone at the end.
 _LONGEST = ("tiny", "test_torture.py", "test_pretrain.py", "test_two_languages.py")
 

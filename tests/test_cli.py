@@ -138,6 +138,12 @@ def test_every_server_listens_on_loopback_unless_told_otherwise() -> None:
     assert set(hosts.values()) == {"127.0.0.1"}
 
 
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "gpu-box"])
+def test_ui_beyond_loopback_without_a_word_of_it_is_refused(inside: Inside, host: str) -> None:
+    done = inside.run("ui", "--host", host)
+    assert_ends_with(done, 2, host, "no passwords", "--without-password")
+
+
 def test_init_makes_the_project(inside: Inside) -> None:
     (inside.home / "project.yaml").unlink()
     corpus = str(inside.home.parent / "corpus")
@@ -154,7 +160,7 @@ def test_init_makes_the_project(inside: Inside) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["build", "--size", "5B"], ["unknown size '5B'", "tiny, 2B, 4B, 9B"]),
+        (["build", "--size", "5B"], ["unknown size '5B'", "tiny, 0.8B, 2B, 4B, 9B"]),
         (["build", "--recipe", "seed-v9"], ["unknown recipe 'seed-v9'", "tiny"]),
         (["build", "--corpus", "nowhere"], ["no corpus 'nowhere'", "corpus.yaml"]),
         (["build", "--to", "fp9_model"], ["unknown asset 'fp9_model'", "fp8_model"]),

@@ -9,6 +9,7 @@ import time
 import click
 
 from cyrene_assets.commands._common import opened
+from cyrene_assets.errors import UserError
 from cyrene_assets.project import PROJECT_ROOT, Project
 
 _NAMES = click.Choice(["train", "serve"])
@@ -58,11 +59,27 @@ def gc(dry_run: bool) -> None:
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=3000, show_default=True, help="Port to listen on.")
-def ui(host: str, port: int) -> None:
-    """Open the Dagster UI, with its daemon, on this project's instance."""
+@click.option(
+    "--without-password",
+    is_flag=True,
+    help="Listen beyond loopback although Dagster's UI has no passwords.",
+)
+def ui(host: str, port: int, without_password: bool) -> None:
+    """Open the Dagster UI, with its daemon, on this project's instance.
+
+    Whoever reaches the UI can start runs. Beyond loopback it listens only where you say that
+    something else keeps strangers out: a container's own network, a proxy that authenticates.
+    """
     from cyrene_assets.instance import open_instance, prepare
     from cyrene_assets.reload import UI_VARIABLE, address
+    from cyrene_assets.server import is_loopback
 
+    if not (without_password or is_loopback(host)):
+        raise UserError(
+            f"{host} is reachable from other machines, and Dagster's UI has no passwords: leave "
+            "--host away and come by `ssh -L` or through a proxy that authenticates, or add "
+            "--without-password where something else keeps strangers out"
+        )
     project = Project.load()
     prepare(project, PROJECT_ROOT)
     # Its databases are there before several processes of the UI open them at once.

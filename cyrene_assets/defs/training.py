@@ -36,7 +36,7 @@ def _trained(
 
     base, data = build.input("base_model"), build.input(packed)
     model = base if program == "pretrain" else build.input("cpt_checkpoint")
-    described, hardware = base.manifest["measurements"], Hardware.detect()
+    hardware = Hardware.detect()
     report_to = build.project.settings.report_to
     secrets = reporting.report_keys(build.project)
     attention, proof = prove(build, hardware)
@@ -54,7 +54,7 @@ def _trained(
         model=model.path,
         data=files,
         work=build.work,
-        shape=ModelShape(described["parameters"], described["layers"], described["hidden_size"]),
+        shape=ModelShape.of(model_size(build.key).architecture),
         report_to=report_to,
         attention=attention,
     )

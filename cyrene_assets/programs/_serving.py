@@ -79,8 +79,10 @@ def weights_run(path: Path, engine: dict[str, Json]) -> str | None:
     Raises:
         ProgramError: they did not take the path that they should have.
     """
+    if engine.get("distributed_executor_backend") != "uni":
+        return None
     scheme = scheme_of(_checkpoint.read_json(path / "config.json"))
-    if scheme is None or engine.get("distributed_executor_backend") != "uni":
+    if scheme is None:
         return None
     planned = quantized_path(scheme, detect())
     if bool(_cpu_kernels.DEQUANTIZED[scheme]) != (planned.kind == "dequantized"):
