@@ -16,6 +16,7 @@ from pathlib import Path
 
 import click
 import machines
+import pynvml
 import pytest
 from helpers import CYRENE, ROOT, Command, Sandbox, folders, linked_root
 from mini_corpus import LANGUAGES, dialog, write_corpus, write_jsonl, write_project
@@ -24,12 +25,17 @@ from cyrene_assets.cli import main
 from cyrene_assets.commands import _common as common
 from cyrene_assets.commands import build as build_commands
 from cyrene_assets.commands import manage as manage_commands
+from cyrene_assets.compute import platform_support
+from cyrene_assets.hardware import Hardware
 from cyrene_assets.instance import open_instance, prepare
 from cyrene_assets.project import Project, ProjectFile
 
 Done = subprocess.CompletedProcess[str]
 # A line of Dagster's log; a process of its own has them in ``logs/build.log``.
 _LOG_LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+]\d{4} - dagster")
+
+# Before any test fakes it.
+DETECT = Hardware.detect
 
 
 class Inside:
@@ -268,6 +274,28 @@ def test_a_toolchain_that_is_not_installed_is_known_before_the_work(inside: Insi
         assert f": {problem}\n" in shown.stdout
     done = inside.run("build", CYRENE_TRAIN_PYTHON="/not/there/python")
     assert_ends_with(done, 1, "CYRENE_TRAIN_PYTHON=/not/there/python has no interpreter")
+
+
+def test_build_on_a_gpu_without_a_driver_is_one_line_and_makes_nothing(
+    inside: Inside, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def no_driver() -> None:
+        raise pynvml.NVMLError(pynvml.NVML_ERROR_LIBRARY_NOT_FOUND)
+
+    machines.equip(monkeypatch)
+    monkeypatch.setattr(Hardware, "detect", DETECT)
+    monkeypatch.setattr(pynvml, "nvmlInit", no_driver)
+    monkeypatch.setattr(platform_support, "PCI_DEVICES", tmp_path)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    device = tmp_path / "0000:01:00.0"
+    device.mkdir()
+    (device / "vendor").write_text("0x10de\n")
+    (device / "class").write_text("0x030000\n")
+    done = inside.run("build")
+    assert_ends_with(done, 1, "nothing was begun: cpt_checkpoint[tiny], lora_adapter[tiny]")
+    assert "an NVIDIA GPU (PCI 0000:01:00.0) and no driver for it: install" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert_nothing_made(inside.home)
 
 
 def test_bad_input_that_a_program_finds_ends_as_all_bad_input_does(inside: Inside) -> None:

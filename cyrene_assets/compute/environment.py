@@ -9,6 +9,8 @@ from cyrene_assets.toolchains import versions
 
 # Of CUDA's runtime, under the name that it has had since 13 and before.
 _RUNTIMES = ("nvidia-cuda-runtime", "nvidia-cuda-runtime-cu12")
+# Where torch has its own libraries, under the packages.
+TORCH = "torch/lib"
 _NOT_FOUND = " => not found"
 
 
@@ -45,7 +47,7 @@ def missing_libraries(python: Path, library: str) -> list[str]:
         for line in result.stdout.splitlines()
         if line.endswith(_NOT_FOUND)
     ]
-    system = [name for name in absent if not (packages / "torch" / "lib" / name).is_file()]
+    system = [name for name in absent if not (packages / TORCH / name).is_file()]
     # The environment may bring a library of its own, which its interpreter loads at its start.
     return [name for name in system if not _loads(python, name)]
 

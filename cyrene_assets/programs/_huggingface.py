@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
 
 from cyrene_assets.programs._program import BadInputError, Program, ProgramError
 from cyrene_assets.programs._snapshot import (
@@ -68,14 +69,17 @@ def hub_errors(repo: str, revision: str | None) -> Iterator[None]:
     Raises:
         BadInputError, ProgramError: as :func:`fetch`.
     """
-    from httpx import HTTPError
     from huggingface_hub import constants
     from huggingface_hub.errors import (
+        HfHubHTTPError,
         HFValidationError,
         RepositoryNotFoundError,
         RevisionNotFoundError,
     )
 
+    # httpx's, or httpx2's: the orchestrator's release of the client is built on the latter.
+    bases = [base for base in HfHubHTTPError.__mro__ if base.__name__ == "HTTPError"]
+    errors = cast("tuple[type[Exception], ...]", (OSError, *bases))
     try:
         yield
     except (HFValidationError, RepositoryNotFoundError) as error:
@@ -94,7 +98,7 @@ def hub_errors(repo: str, revision: str | None) -> Iterator[None]:
             f"{HUB} cannot be reached through the proxy that is set ({said}); set a proxy of "
             "http://, https:// or socks5:// (docs/networks.md)"
         ) from error
-    except (OSError, HTTPError) as error:
+    except errors as error:
         raise not_fetched(repo, HUB, constants.ENDPOINT, error) from error
 
 
