@@ -20,7 +20,7 @@ class Format:
     ``block`` is the number of columns, and of rows where ``rows`` says so, that share a scale.
     ``bound`` is the largest error: relative to the weight where ``relative``, else in steps of the
     format. ``attached`` are the tensors that a module has instead of, or beside, its weight;
-    ``named`` is what a model's ``config.json`` calls the format.
+    ``named`` is what a model's ``config.json`` says of the weights, in compressed-tensors' words.
     """
 
     block: int
@@ -30,7 +30,7 @@ class Format:
     attached: tuple[str, ...]
     calibrated: bool
     bits: float
-    named: str
+    named: Mapping[str, Any]
 
 
 FORMATS = {
@@ -44,7 +44,7 @@ FORMATS = {
         attached=("weight", "weight_scale"),
         calibrated=False,
         bits=8,
-        named="float-quantized",
+        named={"type": "float", "num_bits": 8, "strategy": "block"},
     ),
     # Half a step; the largest weight of a group lies half a step beyond 7, the highest number, and
     # its scale is rounded to bfloat16.
@@ -56,7 +56,7 @@ FORMATS = {
         attached=("weight_packed", "weight_scale", "weight_shape"),
         calibrated=True,
         bits=4 + 16 / 128,
-        named="pack-quantized",
+        named={"type": "int", "num_bits": 4, "strategy": "group", "symmetric": True},
     ),
 }
 # Of the parameters of Qwen3.5's language models (2B, 4B and 9B: within 0.06) which are tables of
@@ -66,9 +66,18 @@ _LINEAR_ATTENTION = "model.language_model.layers.0.linear_attn.in_proj_qkv"
 
 
 def scheme_of(config: Mapping[str, Any]) -> str | None:
-    """Return the scheme that a model's ``config.json`` names; None where nothing is quantized."""
-    named = (config.get("quantization_config") or {}).get("format")
-    return next((scheme for scheme, form in FORMATS.items() if form.named == named), None)
+    """Return the scheme that a model's ``config.json`` describes.
+
+    None where nothing is quantized, or in another way than the project's.
+    """
+    groups = (config.get("quantization_config") or {}).get("config_groups") or {}
+    found = {
+        next(
+            (name for name, form in FORMATS.items() if form.named.items() <= weights.items()), None
+        )
+        for weights in (group.get("weights") or {} for group in groups.values())
+    }
+    return found.pop() if len(found) == 1 else None
 
 
 def dequantized_factor(tensor: str, dtype: str) -> int:

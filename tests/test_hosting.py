@@ -14,6 +14,7 @@ from cyrene_assets.compute.cpu import Cpu
 from cyrene_assets.errors import UserError
 from cyrene_assets.hardware import GIB, Hardware
 from cyrene_assets.project import Project
+from cyrene_assets.quantized import FORMATS
 
 AVX2 = Cpu("x86_64", frozenset({"fma", "avx2"}))
 AVX512_BF16 = Cpu(
@@ -39,7 +40,12 @@ def write_checkpoint(folder: Path) -> None:
         header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [start, end]}
     text = json.dumps(header).encode()
     (folder / "model.safetensors").write_bytes(len(text).to_bytes(8, "little") + text + bytes(end))
-    config = {**CONFIG, "quantization_config": {"format": "float-quantized"}}
+    config = {
+        **CONFIG,
+        "quantization_config": {
+            "config_groups": {"group_0": {"weights": FORMATS["FP8_BLOCK"].named}}
+        },
+    }
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
 
 

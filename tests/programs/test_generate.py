@@ -13,6 +13,7 @@ from cyrene_assets import serving
 from cyrene_assets.compute.cpu import KERNELS_VARIABLE, detect, quantized_path
 from cyrene_assets.programs import _cpu_kernels, _likelihood, _serving, generate
 from cyrene_assets.programs._program import ProgramError
+from cyrene_assets.quantized import FORMATS
 
 ROOT = Path(__file__).parents[2]
 PROFILES = {
@@ -136,7 +137,11 @@ def test_weights_that_are_cut_short_are_refused(tmp_path: Path) -> None:
 def test_weights_that_ran_otherwise_than_planned_are_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
-    config = {"quantization_config": {"format": "float-quantized"}}
+    config = {
+        "quantization_config": {
+            "config_groups": {"group_0": {"weights": FORMATS["FP8_BLOCK"].named}}
+        }
+    }
     (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
     monkeypatch.setenv(KERNELS_VARIABLE, way)
     planned = quantized_path("FP8_BLOCK", detect())
