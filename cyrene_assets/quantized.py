@@ -71,13 +71,11 @@ def scheme_of(config: Mapping[str, Any]) -> str | None:
     None where nothing is quantized, or in another way than the project's.
     """
     groups = (config.get("quantization_config") or {}).get("config_groups") or {}
-    found = {
-        next(
-            (name for name, form in FORMATS.items() if form.named.items() <= weights.items()), None
-        )
-        for weights in (group.get("weights") or {} for group in groups.values())
-    }
-    return found.pop() if len(found) == 1 else None
+    described = [(group.get("weights") or {}).items() for group in groups.values()]
+    for scheme, form in FORMATS.items():
+        if described and all(form.named.items() <= weights for weights in described):
+            return scheme
+    return None
 
 
 def dequantized_factor(tensor: str, dtype: str) -> int:
