@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from test_card import CONFIG
 
-from cyrene_assets import hosting, serving
+from cyrene_assets import hosting
+from cyrene_assets.card import ServedModel
 from cyrene_assets.character import Character
 from cyrene_assets.compute.cpu import Cpu
 from cyrene_assets.errors import UserError
-from cyrene_assets.hardware import GIB, Hardware
+from cyrene_assets.hardware import Hardware
 from cyrene_assets.project import Project
 from cyrene_assets.quantized import FORMATS
 
@@ -92,13 +93,13 @@ def test_hosted_on_a_cpu_counts_the_weights_as_they_are_once_loaded(
     character: Character, monkeypatch: pytest.MonkeyPatch, cpu: Cpu, counted: str
 ) -> None:
     monkeypatch.setattr(hosting, "detect", lambda: cpu)
-    monkeypatch.setattr(serving, "memory_bytes", lambda: GIB)
-    expected = getattr(character, counted)
-    asked: list[Any] = []
-    fit = serving.fit_memory
-    monkeypatch.setattr(
-        serving, "fit_memory", lambda model, *more: (asked.append(model), fit(model, *more))
-    )
-    with pytest.raises(UserError, match=r"to be served on the CPU and there are 1\.0, swap"):
+    asked: list[ServedModel] = []
+
+    def refuse(_hardware: Hardware, model: ServedModel, _wanted: int) -> None:
+        asked.append(model)
+        raise UserError("too large")
+
+    monkeypatch.setattr(hosting, "chat_engine", refuse)
+    with pytest.raises(UserError, match="too large"):
         start(character)
-    assert asked == [expected]
+    assert asked == [getattr(character, counted)]
