@@ -65,35 +65,6 @@ _TABLES_SHARE, _LINEAR_ATTENTION_SHARE = 0.21, 0.21
 _LINEAR_ATTENTION = "model.language_model.layers.0.linear_attn.in_proj_qkv"
 
 
-def scheme_of(config: Mapping[str, Any]) -> str | None:
-    """Return the scheme that a model's ``config.json`` describes.
-
-    None where nothing is quantized, or in another way than the project's.
-    """
-    groups = (config.get("quantization_config") or {}).get("config_groups") or {}
-    described = [(group.get("weights") or {}).items() for group in groups.values()]
-    for scheme, form in FORMATS.items():
-        if described and all(form.named.items() <= weights for weights in described):
-            return scheme
-    return None
-
-
-def dequantized_factor(tensor: str, dtype: str) -> int:
-    """Return how many times its bytes a checkpoint's tensor takes once it is bfloat16.
-
-    Scales and shapes of quantized weights are gone then; what is not quantized stays as it is.
-
-    Args:
-        tensor: its name.
-        dtype: as safetensors calls it.
-    """
-    if tensor.endswith((".weight_scale", ".weight_shape")):
-        return 0
-    if tensor.endswith(".weight_packed"):
-        return 4
-    return 2 if dtype == "F8_E4M3" else 1
-
-
 def bytes_per_parameter(scheme: str, ignore: Iterable[str]) -> float:
     """Return about how many bytes a parameter of the language model takes once it is quantized."""
     small = FORMATS[scheme].bits / 8
@@ -143,3 +114,32 @@ def misfits(
         if columns % form.block or (form.rows and rows % form.block):
             found.append(module)
     return found
+
+
+def scheme_of(config: Mapping[str, Any]) -> str | None:
+    """Return the scheme that a model's ``config.json`` describes.
+
+    None where nothing is quantized, or in another way than the project's.
+    """
+    groups = (config.get("quantization_config") or {}).get("config_groups") or {}
+    described = [(group.get("weights") or {}).items() for group in groups.values()]
+    for scheme, form in FORMATS.items():
+        if described and all(form.named.items() <= weights for weights in described):
+            return scheme
+    return None
+
+
+def dequantized_factor(tensor: str, dtype: str) -> int:
+    """Return how many times its bytes a checkpoint's tensor takes once it is bfloat16.
+
+    Scales and shapes of quantized weights are gone then; what is not quantized stays as it is.
+
+    Args:
+        tensor: its name.
+        dtype: as safetensors calls it.
+    """
+    if tensor.endswith((".weight_scale", ".weight_shape")):
+        return 0
+    if tensor.endswith(".weight_packed"):
+        return 4
+    return 2 if dtype == "F8_E4M3" else 1
