@@ -21,7 +21,7 @@ class Format:
     ``block`` is the number of columns, and of rows where ``rows`` says so, that share a scale.
     ``bound`` is the largest error: relative to the weight where ``relative``, else in steps of the
     format. ``attached`` are the tensors that a module has instead of, or beside, its weight;
-    ``named`` is what a model's ``config.json`` calls the format.
+    ``named`` is what a model's ``config.json`` says of the weights, in compressed-tensors' words.
     """
 
     block: int
@@ -31,7 +31,7 @@ class Format:
     attached: tuple[str, ...]
     calibrated: bool
     bits: float
-    named: str
+    named: Mapping[str, Any]
 
 
 FORMATS = {
@@ -45,7 +45,7 @@ FORMATS = {
         attached=("weight", "weight_scale"),
         calibrated=False,
         bits=8,
-        named="float-quantized",
+        named={"type": "float", "num_bits": 8, "strategy": "block"},
     ),
     # Half a step; the largest weight of a group lies half a step beyond 7, the highest number, and
     # its scale is rounded to bfloat16.
@@ -57,31 +57,9 @@ FORMATS = {
         attached=("weight_packed", "weight_scale", "weight_shape"),
         calibrated=True,
         bits=4 + 16 / 128,
-        named="pack-quantized",
+        named={"type": "int", "num_bits": 4, "strategy": "group", "symmetric": True},
     ),
 }
-
-
-def scheme_of(config: Mapping[str, Any]) -> str | None:
-    """Return the scheme that a model's ``config.json`` names; None where nothing is quantized."""
-    named = (config.get("quantization_config") or {}).get("format")
-    return next((scheme for scheme, form in FORMATS.items() if form.named == named), None)
-
-
-def dequantized_factor(tensor: str, dtype: str) -> int:
-    """Return how many times its bytes a checkpoint's tensor takes once it is bfloat16.
-
-    Scales and shapes of quantized weights are gone then; what is not quantized stays as it is.
-
-    Args:
-        tensor: its name.
-        dtype: as safetensors calls it.
-    """
-    if tensor.endswith((".weight_scale", ".weight_shape")):
-        return 0
-    if tensor.endswith(".weight_packed"):
-        return 4
-    return 2 if dtype == "F8_E4M3" else 1
 
 
 def quantized_bytes(
@@ -136,3 +114,32 @@ def misfits(
         if columns % form.block or (form.rows and rows % form.block):
             found.append(module)
     return found
+
+
+def scheme_of(config: Mapping[str, Any]) -> str | None:
+    """Return the scheme that a model's ``config.json`` describes.
+
+    None where nothing is quantized, or in another way than the project's.
+    """
+    groups = (config.get("quantization_config") or {}).get("config_groups") or {}
+    described = [(group.get("weights") or {}).items() for group in groups.values()]
+    for scheme, form in FORMATS.items():
+        if described and all(form.named.items() <= weights for weights in described):
+            return scheme
+    return None
+
+
+def dequantized_factor(tensor: str, dtype: str) -> int:
+    """Return how many times its bytes a checkpoint's tensor takes once it is bfloat16.
+
+    Scales and shapes of quantized weights are gone then; what is not quantized stays as it is.
+
+    Args:
+        tensor: its name.
+        dtype: as safetensors calls it.
+    """
+    if tensor.endswith((".weight_scale", ".weight_shape")):
+        return 0
+    if tensor.endswith(".weight_packed"):
+        return 4
+    return 2 if dtype == "F8_E4M3" else 1

@@ -114,19 +114,33 @@ def test_modules_that_cannot_be_divided_into_blocks() -> None:
     assert misfits(SHAPES, modules, FORMATS["W4A16"]) == [odd]
 
 
+# As llm-compressor writes them.
+_FP8 = {"type": "float", "num_bits": 8, "strategy": "block", "symmetric": True}
+_FP8_CHANNELS = {**_FP8, "strategy": "channel"}
+_INT4 = {"type": "int", "num_bits": 4, "strategy": "group", "symmetric": True, "group_size": 128}
+_INT4_ASYMMETRIC = {**_INT4, "symmetric": False}
+
+
 @pytest.mark.parametrize(
-    ("config", "scheme"),
+    ("groups", "scheme"),
     [
-        ({}, None),
-        ({"quantization_config": {"format": "float-quantized"}}, "FP8_BLOCK"),
-        ({"quantization_config": {"format": "pack-quantized"}}, "W4A16"),
-        ({"quantization_config": {"format": "marlin-24"}}, None),
+        ([], None),
+        ([_FP8], "FP8_BLOCK"),
+        ([_INT4], "W4A16"),
+        ([_INT4, _INT4], "W4A16"),
+        ([_FP8, _INT4], None),
+        ([_FP8_CHANNELS], None),
+        ([_INT4_ASYMMETRIC], None),
+        ([None], None),
     ],
 )
-def test_scheme_of_a_configuration_is_the_one_that_wrote_its_format(
-    config: dict[str, object], scheme: str | None
+def test_scheme_of_a_configuration_is_what_describes_all_of_its_weights(
+    groups: list[dict[str, object] | None], scheme: str | None
 ) -> None:
-    assert scheme_of(config) == scheme
+    described = {f"group_{i}": {"weights": weights} for i, weights in enumerate(groups)}
+    assert scheme_of({"quantization_config": {"config_groups": described}}) == scheme
+    assert scheme_of({}) is None
+    assert scheme_of({"quantization_config": {"quant_method": "fp8"}}) is None
 
 
 @pytest.mark.parametrize(

@@ -104,6 +104,17 @@ def test_a_driver_that_does_not_answer_is_no_wish_for_a_cpu() -> None:
         serving.chat_engine(broken, MODEL, 2048)
 
 
+def test_chats_on_a_cpu_are_refused_where_main_memory_is_too_small(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(serving, "memory_bytes", lambda: 8 * GIB)
+    settings, fit = serving.chat_engine(Hardware(), nominal(2 * GIB), 2048)
+    assert settings["distributed_executor_backend"] == "uni"
+    assert fit is None
+    with pytest.raises(UserError, match=r"8\.0 GiB in memory needs about .* there are 8\.0, swap"):
+        serving.chat_engine(Hardware(), nominal(8 * GIB), 2048)
+
+
 @pytest.mark.parametrize("hardware", [None, gpu(24)])
 def test_settings_are_json_and_never_trust_code(hardware: Hardware | None) -> None:
     settings = serving.engine_settings(hardware, 2048)

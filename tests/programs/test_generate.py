@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from cyrene_assets import serving
-from cyrene_assets.programs import _likelihood, _serving, generate
+from cyrene_assets.compute.cpu import KERNELS_VARIABLE, detect, quantized_path
+from cyrene_assets.programs import _cpu_kernels, _likelihood, _serving, generate
 from cyrene_assets.programs._program import ProgramError
+from cyrene_assets.quantized import FORMATS
 
 ROOT = Path(__file__).parents[2]
 PROFILES = {
@@ -129,6 +131,28 @@ def test_weights_that_are_cut_short_are_refused(tmp_path: Path) -> None:
     folder = model_folder(tmp_path / "model", _serving.ARCHITECTURE)
     with pytest.raises(ProgramError, match=r"model\.safetensors: .* bytes, but its header"):
         _serving.load(folder, {})
+
+
+@pytest.mark.parametrize("way", ["auto", "dequantize"])
+def test_weights_that_ran_otherwise_than_planned_are_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    config = {
+        "quantization_config": {
+            "config_groups": {"group_0": {"weights": FORMATS["FP8_BLOCK"].named}}
+        }
+    }
+    (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    monkeypatch.setenv(KERNELS_VARIABLE, way)
+    planned = quantized_path("FP8_BLOCK", detect())
+    layers = 16 * (planned.kind == "dequantized")
+    engine = serving.engine_settings(None, CONTEXT)
+    monkeypatch.setitem(_cpu_kernels.DEQUANTIZED, "FP8_BLOCK", layers)
+    assert _serving.weights_run(tmp_path, engine) == planned.reason
+    assert _serving.weights_run(tmp_path, {}) is None
+    monkeypatch.setitem(_cpu_kernels.DEQUANTIZED, "FP8_BLOCK", 16 - layers)
+    with pytest.raises(ProgramError, match=rf"{16 - layers} of its layers .* kept from vLLM"):
+        _serving.weights_run(tmp_path, engine)
 
 
 @pytest.mark.parametrize(
