@@ -111,6 +111,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _huggingface(self, path: str) -> None:
         hub = self.hub
+        path = path.replace("/resolve/main/", f"/resolve/{hub.commit}/")
         start = f"/Org/Base/resolve/{hub.commit}/"
         if path in {"/api/models/Org/Base", f"/api/models/Org/Base/revision/{hub.commit}"}:
             return self._json({"id": "Org/Base", "sha": hub.commit, "siblings": hub.siblings()})
@@ -131,7 +132,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _file(self, name: str, headers: dict[str, str]) -> None:
         if not name.endswith(LARGE):
             # What is not stored as a large file comes at once, whatever range is asked for.
-            return self._send(200, self._bytes(name), headers)
+            content = self.hub.files[name]
+            git = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+            return self._send(200, self._bytes(name), {**headers, "ETag": f'"{git}"'})
         digest, size = hashlib.sha256(self.hub.files[name]).hexdigest(), len(self.hub.files[name])
         port = self.server.server_address[1]
         host = "localhost" if self.headers.get("Host", "").startswith("127.") else "cdn.example"
@@ -163,7 +166,6 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
-        self.send_header("ETag", '"0"')
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if self.command == "HEAD":

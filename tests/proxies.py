@@ -70,7 +70,9 @@ class _Http(_Handler):
     def _relay_one(self, port: int, request: bytes) -> None:
         with socket.create_connection(("127.0.0.1", port)) as far, suppress(OSError):
             far.sendall(request)
-            while data := far.recv(65536):
+            answer = far.makefile("rb")
+            self.wfile.write(answer.readline() + b"Connection: close\r\n")
+            while data := answer.read1(65536):
                 self.wfile.write(data)
 
 

@@ -11,12 +11,12 @@ from cyrene_assets.programs._snapshot import (
     PublishedFile,
     compare_published,
     not_fetched,
+    proxy_unusable,
     refuse_other_commit,
     refuse_published,
     reported,
     wanted,
 )
-from cyrene_assets.utils.network_errors import without_credentials
 
 HUB = "Hugging Face"
 _AT_ONCE = 4
@@ -35,11 +35,7 @@ def fetch(repo: str, revision: str | None, folder: Path, program: Program) -> Pu
     """
     from httpx import HTTPError
     from huggingface_hub import constants
-    from huggingface_hub.errors import (
-        HFValidationError,
-        RepositoryNotFoundError,
-        RevisionNotFoundError,
-    )
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RevisionNotFoundError
 
     try:
         published = _published(repo, revision)
@@ -48,31 +44,27 @@ def fetch(repo: str, revision: str | None, folder: Path, program: Program) -> Pu
             running = [pool.submit(_download, published, file, folder) for file in published.files]
         for ended in running:
             ended.result()
-    except (HFValidationError, RepositoryNotFoundError) as error:
-        raise BadInputError(
-            f"{HUB} has no model {repo!r} that may be read here{_status(error)}; check its name, "
-            "or set HF_TOKEN if it is private or gated"
-        ) from error
+    except HFValidationError as error:
+        raise BadInputError(f"{repo!r} cannot be a repository's name") from error
     except RevisionNotFoundError as error:
         raise BadInputError(f"{repo} has no commit {revision}; check it in project.yaml") from error
+    except HfHubHTTPError as error:
+        status = error.response.status_code
+        if status not in {401, 403, 404}:
+            raise not_fetched(repo, HUB, constants.ENDPOINT, error) from error
+        raise BadInputError(
+            f"{HUB} has no model {repo!r} that may be read here ({status}); check its name, or set "
+            "HF_TOKEN if it is private or gated"
+        ) from error
     except json.JSONDecodeError as error:
         raise not_fetched(repo, HUB, constants.ENDPOINT, error) from error
     except (ImportError, ValueError) as error:
         # What httpx says of a proxy that it cannot use.
-        said = " ".join(without_credentials(str(error)).split())
-        raise BadInputError(
-            f"{HUB} cannot be reached through the proxy that is set ({said}); set a proxy of "
-            "http://, https:// or socks5:// (docs/networks.md)"
-        ) from error
+        raise proxy_unusable(HUB, error) from error
     except (OSError, HTTPError) as error:
         raise not_fetched(repo, HUB, constants.ENDPOINT, error) from error
     compare_published(folder, published.files)
     return published
-
-
-def _status(error: Exception) -> str:
-    response = getattr(error, "response", None)
-    return f" ({response.status_code})" if response is not None else ""
 
 
 def _published(repo: str, revision: str | None) -> Published:

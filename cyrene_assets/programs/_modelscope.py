@@ -16,12 +16,13 @@ from cyrene_assets.programs._snapshot import (
     PublishedFile,
     compare_published,
     not_fetched,
+    proxy_unusable,
     refuse_other_commit,
     refuse_published,
     reported,
     wanted,
 )
-from cyrene_assets.utils.network_errors import without_credentials
+from cyrene_assets.utils.network_errors import is_unusable_proxy
 
 HUB = "ModelScope"
 TOKEN = "MODELSCOPE_API_TOKEN"  # noqa: S105 - the variable's name
@@ -47,7 +48,6 @@ def fetch(
     from modelscope_hub.errors import AuthenticationError, HubError, NotExistError
     from modelscope_hub.errors import PermissionDeniedError as NotAllowedError
     from requests import RequestException
-    from requests.exceptions import InvalidSchema
 
     api = _client(state)
     try:
@@ -69,13 +69,9 @@ def fetch(
             f"{HUB} has no model {repo!r}{at} that may be read here ({error.status_code}); check "
             f"its name and commit, or set {TOKEN} if it is private"
         ) from error
-    except InvalidSchema as error:
-        said = " ".join(without_credentials(str(error)).split())
-        raise BadInputError(
-            f"{HUB} cannot be reached through the proxy that is set ({said}); set a proxy of "
-            "http://, https:// or socks5:// (docs/networks.md)"
-        ) from error
     except (HubError, RequestException, OSError) as error:
+        if is_unusable_proxy(error):
+            raise proxy_unusable(HUB, error) from error
         raise not_fetched(repo, HUB, _address(api), error) from error
     compare_published(folder, published.files)
     return published

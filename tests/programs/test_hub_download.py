@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hub_server import COMMIT, LARGE, Hub, serving
 from proxies import proxying
 
@@ -65,7 +67,7 @@ class Fetcher:
                 **training.NO_TELEMETRY_ENV,
                 **{"HF_HUB_DISABLE_PROGRESS_BARS": "1", "TQDM_DISABLE": "1"},
                 # Fewer and shorter attempts than a real line deserves.
-                **{"MODELSCOPE_DOWNLOAD_MAX_RETRIES": "0", "MODELSCOPE_API_MAX_RETRIES": "0"},
+                **{"MODELSCOPE_DOWNLOAD_MAX_RETRIES": "0", "MODELSCOPE_API_MAX_RETRIES": "1"},
                 **{"MODELSCOPE_REPO_TREE_PAGE_MAX_ATTEMPTS": "1"},
                 **self.environment,
             },
@@ -405,16 +407,65 @@ def test_huggingface_cache_that_the_client_filled_is_used_offline(
     home = fetcher.folder / "hf"
     code = "from huggingface_hub import hf_hub_download as get; import sys\n"
     code += "for name in sys.argv[1:]: get('Org/Base', name, revision='main')"
-    hub.commit, commit = "main", hub.commit
     subprocess.run(
         [toolchain_environment["CYRENE_TRAIN_PYTHON"], "-c", code, *hub.files],
         env={"HF_ENDPOINT": hub.address, "HF_HOME": str(home), "HOME": str(home)},
         check=True,
     )
-    hub.commit = commit
     asked = len(hub.asked)
     fetcher.environment |= {"HF_HUB_OFFLINE": "1", "HF_HOME": str(home)}
     ran = fetcher.fetch("huggingface")
     assert ran.status == 0, ran.output
     assert fetcher.fetched(hub)
     assert len(hub.asked) == asked
+
+
+@pytest.mark.parametrize("name", HUBS)
+def test_build_from_a_hub_records_its_commit_and_keeps_no_secret(
+    name: str, hub: Hub, fetcher: Fetcher, toolchain_environment: dict[str, str]
+) -> None:
+    home = fetcher.folder / "home"
+    home.mkdir()
+    project = home / "project.yaml"
+    project.write_text(f"hub: {name}\nbase_models:\n  tiny: {{repository: Org/Base}}\n")
+    with proxying("http", ("me", "sesame")) as proxy:
+        secrets = {
+            TOKENS[name]: "a-secret-token",
+            "HTTP_PROXY": f"http://me:sesame@127.0.0.1:{proxy.port}",
+            ENDPOINTS[name]: f"http://hub.example:{hub.port}",
+        }
+
+        def build() -> "subprocess.CompletedProcess[str]":
+            return subprocess.run(
+                [Path(sys.executable).with_name("cyrene"), "build", "--size", "tiny"]
+                + ["--to", "base_model"],
+                env={
+                    **{"PATH": "/usr/bin:/bin", "HOME": str(fetcher.folder)},
+                    **toolchain_environment,
+                    **{"CYRENE_HOME": str(home), "DAGSTER_HOME": str(home / "dagster")},
+                    **secrets,
+                },
+                cwd=fetcher.folder,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+
+        done = build()
+        assert done.returncode == 0, done.stdout + done.stderr
+        pin = "Org/Base" if name == "huggingface" else "modelscope:Org/Base"
+        assert yaml.safe_load(project.read_text())["pins"] == {pin: COMMIT}
+        assert any("a-secret-token" in asked.secrets for asked in hub.asked)
+        # Another commit than the recorded one is not taken, also when the files are the same.
+        settings = yaml.safe_load(project.read_text())
+        settings["pins"] = {pin: "d" * 40}
+        settings["base_models"]["tiny"]["revision"] = "d" * 40
+        project.write_text(yaml.safe_dump(settings))
+        refused = build()
+        assert refused.returncode != 0
+        assert "d" * 40 in refused.stdout + refused.stderr
+    printed = done.stdout + done.stderr + refused.stdout + refused.stderr
+    written = b"".join(p.read_bytes() for p in home.rglob("*") if p.is_file())
+    for secret in ("a-secret-token", "sesame"):
+        assert secret not in printed
+        assert secret.encode() not in written
