@@ -136,7 +136,7 @@ class _Handler(BaseHTTPRequestHandler):
             git = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
             return self._send(200, self._bytes(name), {**headers, "ETag": f'"{git}"'})
         digest, size = hashlib.sha256(self.hub.files[name]).hexdigest(), len(self.hub.files[name])
-        port = self.server.server_address[1]
+        port = self.hub.port
         host = "localhost" if self.headers.get("Host", "").startswith("127.") else "cdn.example"
         headers |= {"X-Linked-Etag": f'"{digest}"', "X-Linked-Size": str(size)}
         return self._send(302, b"", {**headers, "Location": f"http://{host}:{port}/cdn/{name}"})

@@ -437,8 +437,10 @@ def test_build_from_a_hub_records_its_commit_and_keeps_no_secret(
 
         def build() -> "subprocess.CompletedProcess[str]":
             return subprocess.run(
-                [Path(sys.executable).with_name("cyrene"), "build", "--size", "tiny"]
-                + ["--to", "base_model"],
+                [
+                    Path(sys.executable).with_name("cyrene"),
+                    *("build", "--size", "tiny", "--to", "base_model"),
+                ],
                 env={
                     **{"PATH": "/usr/bin:/bin", "HOME": str(fetcher.folder)},
                     **toolchain_environment,
