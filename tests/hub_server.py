@@ -32,12 +32,13 @@ class Asked:
 class Hub:
     """A repository at one commit, and what is wrong with the hub today.
 
-    ``break_after`` is after how many bytes of a large file the connection ends, ``stall`` whether
+    ``answers`` is the commit that it names whichever is asked for, ``break_after`` after how many bytes of a large file the connection ends, ``stall`` whether
     it then stays open and silent; ``damaged`` are files that are served with a wrong byte.
     """
 
     files: dict[str, bytes]
     commit: str = COMMIT
+    answers: str | None = None
     prefix: str = ""
     break_after: int | None = None
     stall: bool = False
@@ -114,7 +115,8 @@ class _Handler(BaseHTTPRequestHandler):
         path = path.replace("/resolve/main/", f"/resolve/{hub.commit}/")
         start = f"/Org/Base/resolve/{hub.commit}/"
         if path in {"/api/models/Org/Base", f"/api/models/Org/Base/revision/{hub.commit}"}:
-            return self._json({"id": "Org/Base", "sha": hub.commit, "siblings": hub.siblings()})
+            sha = hub.answers or hub.commit
+            return self._json({"id": "Org/Base", "sha": sha, "siblings": hub.siblings()})
         if path.startswith("/api/models/Org/Base/revision/"):
             return self._json({"error": "Invalid rev"}, 404, {"X-Error-Code": "RevisionNotFound"})
         if path.startswith(start) and (name := path.removeprefix(start)) in hub.files:

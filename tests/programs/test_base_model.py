@@ -122,11 +122,14 @@ def test_another_seed_gives_other_weights_and_the_same_tokenizer(
 
 
 @pytest.mark.slow
-def test_unreachable_hub_names_the_repository_and_the_way_out(run_program: RunProgram) -> None:
-    source = {"kind": "hub", "repo": "nobody/nothing", "revision": None}
+def test_a_model_that_is_not_in_the_cache_offline_names_the_ways_out(
+    run_program: RunProgram,
+) -> None:
+    source = {"kind": "hub", "hub": "huggingface", "repo": "nobody/nothing", "revision": None}
     failed = run_program("base_model", expect_error=True, source=source, expect=None)
     assert failed.error is not None
-    assert "nobody/nothing could not be fetched" in failed.error
+    assert "nobody/nothing at main is not in Hugging Face's cache" in failed.error
+    assert "HF_HUB_OFFLINE" in failed.error
     assert "local folder" in failed.error
 
 

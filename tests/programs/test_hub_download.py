@@ -148,13 +148,17 @@ def test_hub_newest_commit_is_fetched_verified_and_returned(
 
 
 @pytest.mark.parametrize("name", HUBS)
-def test_hub_pinned_commit_that_is_answered_with_another_is_refused(
-    name: str, hub: Hub, fetcher: Fetcher
-) -> None:
+def test_hub_pinned_commit_that_is_gone_is_refused(name: str, hub: Hub, fetcher: Fetcher) -> None:
     assert fetcher.fetch(name, COMMIT).status == 0
     hub.commit = "d" * 40
     refused = fetcher.fetch(name, COMMIT)
     assert COMMIT in one_line(refused, 2)
+
+
+def test_huggingface_answer_for_another_commit_is_refused(hub: Hub, fetcher: Fetcher) -> None:
+    hub.answers = "d" * 40
+    assert f"answered for {COMMIT} with dddd" in one_line(fetcher.fetch("huggingface", COMMIT))
+    assert not list(fetcher.out.iterdir())
 
 
 def test_modelscope_listing_of_another_commit_is_refused(
