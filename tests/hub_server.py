@@ -32,8 +32,9 @@ class Asked:
 class Hub:
     """A repository at one commit, and what is wrong with the hub today.
 
-    ``answers`` is the commit that it names whichever is asked for, ``break_after`` after how many bytes of a large file the connection ends, ``stall`` whether
-    it then stays open and silent; ``damaged`` are files that are served with a wrong byte.
+    ``answers`` is the commit that it names whichever is asked for; ``break_after`` after how many
+    bytes of a large file the connection ends, and ``stall`` whether it stays open and silent then;
+    ``damaged`` are files that are served with a wrong byte.
     """
 
     files: dict[str, bytes]
