@@ -328,7 +328,7 @@ def test_a_folder_is_uploaded_through_a_proxy(
     with proxying(kind, ("me", "sesame")) as proxy:
         monkeypatch.setenv("ALL_PROXY", f"{kind}://me:sesame@127.0.0.1:{proxy.port}")
         assert hub.push(exported, "me/cyrene", public=False).endswith("/commit/1")
-        assert set(proxy.hosts) == {"hub.example"}
+        assert "hub.example" in proxy.hosts
     assert small_hub.asked
 
 
