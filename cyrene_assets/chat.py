@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from cyrene_assets.errors import BuildError, UserError
 from cyrene_assets.recipe import Sampling
 from cyrene_assets.server import KEY_VARIABLE, is_loopback
+from cyrene_assets.utils.network_errors import network_reason, without_credentials
 
 if TYPE_CHECKING:
     import openai
@@ -168,9 +169,10 @@ def connect(url: str, key: str | None) -> tuple["openai.OpenAI", str, int | None
             max_retries=0,
             http_client=openai.DefaultHttpxClient(timeout=600, trust_env=proxied),
         )
-    except ImportError as error:
+    except (ImportError, ValueError) as error:
         raise UserError(
-            f"{url} cannot be reached through the proxy that is set: {error}"
+            f"{url} cannot be reached through the proxy that is set "
+            f"({without_credentials(str(error))}): set one of http://, https:// or socks5://"
         ) from error
     try:
         models = client.models.list().data
@@ -178,7 +180,8 @@ def connect(url: str, key: str | None) -> tuple["openai.OpenAI", str, int | None
         raise _wrong_key(url) from error
     except openai.OpenAIError as error:
         raise UserError(
-            f"no OpenAI-compatible server answers at {url} ({error}): start one with "
+            f"no OpenAI-compatible server answers at {url} "
+            f"({network_reason(error) if proxied else error}): start one with "
             "`cyrene serve`, or leave --url away and `cyrene chat` starts its own"
         ) from error
     if not models:

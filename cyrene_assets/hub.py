@@ -1,9 +1,11 @@
 """Uploading an exported folder to a hub, with a token from the environment alone."""
 
 import os
+from json import JSONDecodeError
 from pathlib import Path
 
 from cyrene_assets.errors import BuildError, UserError
+from cyrene_assets.utils.network_errors import network_reason, without_credentials
 
 TOKEN = "HF_TOKEN"  # noqa: S105 - the variable's name
 
@@ -39,16 +41,13 @@ def push(folder: Path, repository: str, *, public: bool) -> str:
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
-    api = HfApi(endpoint=os.environ.get("HF_ENDPOINT"), token=required_token())
+    endpoint = os.environ.get("HF_ENDPOINT")
+    api = HfApi(endpoint=endpoint, token=required_token())
     try:
         api.create_repo(repository, private=not public, exist_ok=True)
         commit = api.upload_folder(
             folder_path=folder, repo_id=repository, commit_message=f"Upload {folder.name}"
         )
-    except ImportError as error:
-        raise UserError(
-            f"the hub cannot be reached through the proxy that is set: {_line(error)}"
-        ) from error
     except HFValidationError as error:
         raise UserError(f"{repository!r} cannot be a repository's name: {error}") from error
     except HfHubHTTPError as error:
@@ -59,13 +58,19 @@ def push(folder: Path, repository: str, *, public: bool) -> str:
                 "that may, or another repository"
             ) from error
         raise BuildError(f"the hub refused the upload to {repository} ({_line(error)})") from error
-    except (HTTPError, OSError) as error:
+    except (HTTPError, OSError, JSONDecodeError) as error:
         raise BuildError(
-            f"the hub could not be reached ({type(error).__name__}: {_line(error)}): {folder} is "
-            "whole; run the same command with --push again when it can"
+            f"{endpoint or 'the hub'} could not be reached ({network_reason(error)}): {folder} is "
+            "complete; run the same command with --push again when it can, or set a mirror or a "
+            "proxy (docs/networks.md)"
+        ) from error
+    except (ImportError, ValueError) as error:
+        raise UserError(
+            f"the hub cannot be reached through the proxy that is set ({_line(error)}): set one of "
+            "http://, https:// or socks5:// (docs/networks.md)"
         ) from error
     return str(commit.commit_url)
 
 
 def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]
+    return " ".join(without_credentials(str(error)).split())[:300]

@@ -32,12 +32,14 @@ class Asked:
 class Hub:
     """A repository at one commit, and what is wrong with the hub today.
 
-    ``break_after`` is after how many bytes of a large file the connection ends, ``stall`` whether
-    it then stays open and silent; ``damaged`` are files that are served with a wrong byte.
+    ``answers`` is the commit that it names whichever is asked for; ``break_after`` after how many
+    bytes of a large file the connection ends, and ``stall`` whether it stays open and silent then;
+    ``damaged`` are files that are served with a wrong byte.
     """
 
     files: dict[str, bytes]
     commit: str = COMMIT
+    answers: str | None = None
     prefix: str = ""
     break_after: int | None = None
     stall: bool = False
@@ -111,9 +113,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _huggingface(self, path: str) -> None:
         hub = self.hub
+        path = path.replace("/resolve/main/", f"/resolve/{hub.commit}/")
         start = f"/Org/Base/resolve/{hub.commit}/"
         if path in {"/api/models/Org/Base", f"/api/models/Org/Base/revision/{hub.commit}"}:
-            return self._json({"id": "Org/Base", "sha": hub.commit, "siblings": hub.siblings()})
+            sha = hub.answers or hub.commit
+            return self._json({"id": "Org/Base", "sha": sha, "siblings": hub.siblings()})
         if path.startswith("/api/models/Org/Base/revision/"):
             return self._json({"error": "Invalid rev"}, 404, {"X-Error-Code": "RevisionNotFound"})
         if path.startswith(start) and (name := path.removeprefix(start)) in hub.files:
@@ -131,9 +135,11 @@ class _Handler(BaseHTTPRequestHandler):
     def _file(self, name: str, headers: dict[str, str]) -> None:
         if not name.endswith(LARGE):
             # What is not stored as a large file comes at once, whatever range is asked for.
-            return self._send(200, self._bytes(name), headers)
+            content = self.hub.files[name]
+            git = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+            return self._send(200, self._bytes(name), {**headers, "ETag": f'"{git}"'})
         digest, size = hashlib.sha256(self.hub.files[name]).hexdigest(), len(self.hub.files[name])
-        port = self.server.server_address[1]
+        port = self.hub.port
         host = "localhost" if self.headers.get("Host", "").startswith("127.") else "cdn.example"
         headers |= {"X-Linked-Etag": f'"{digest}"', "X-Linked-Size": str(size)}
         return self._send(302, b"", {**headers, "Location": f"http://{host}:{port}/cdn/{name}"})
@@ -163,7 +169,6 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
-        self.send_header("ETag", '"0"')
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if self.command == "HEAD":

@@ -65,12 +65,18 @@ class _Http(_Handler):
         # One request a connection, so that the next one comes here again.
         kept = [h for h in headers if not h.lower().startswith((b"proxy-", b"connection"))]
         first = f"{method} /{path} HTTP/1.1\r\n".encode() + b"".join(kept)
-        self._relay_one(int(port or 80), first + b"Connection: close\r\n\r\n")
+        lengths = [
+            int(h.split(b":")[1]) for h in headers if h.lower().startswith(b"content-length")
+        ]
+        body = self.rfile.read(lengths[0]) if lengths else b""
+        self._relay_one(int(port or 80), first + b"Connection: close\r\n\r\n" + body)
 
     def _relay_one(self, port: int, request: bytes) -> None:
         with socket.create_connection(("127.0.0.1", port)) as far, suppress(OSError):
             far.sendall(request)
-            while data := far.recv(65536):
+            answer = far.makefile("rb")
+            self.wfile.write(answer.readline() + b"Connection: close\r\n")
+            while data := answer.read1(65536):
                 self.wfile.write(data)
 
 

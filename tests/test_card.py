@@ -120,12 +120,12 @@ def test_arguments_are_json() -> None:
 
 
 def test_fit_memory_of_a_model_that_main_memory_does_not_hold_is_refused() -> None:
-    model = card.nominal(BF16)
+    model = model_of(BF16)
     arguments = card.cpu_arguments(model, 2048)
     card.fit_memory(model, arguments, 16 * GIB)
     card.fit_memory(model, arguments, None)
     with pytest.raises(UserError, match=r"7\.9 GiB in memory needs about .* there are 9\.0, swap"):
         card.fit_memory(model, arguments, 9 * GIB)
     # In FP8 it would have fitted.
-    smaller = card.nominal(FP8)
+    smaller = model_of(FP8)
     card.fit_memory(smaller, card.cpu_arguments(smaller, 2048), 9 * GIB)

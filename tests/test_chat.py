@@ -196,8 +196,12 @@ def test_a_proxy_is_for_other_machines(
 ) -> None:
     monkeypatch.setenv(name, f"socks5://127.0.0.1:{free_port()}")
     assert connect(broken, "right")[1] == "m"
-    with pytest.raises(UserError, match=r"http://example\.org/v1 cannot be reached .* proxy"):
+    with pytest.raises(UserError, match=rf"http://example\.org/v1 .*proxy of {name.upper()}"):
         connect("http://example.org/v1", "right")
+    monkeypatch.setenv(name, f"gopher://me:sesame@127.0.0.1:{free_port()}")
+    with pytest.raises(UserError, match=r"cannot be reached through the proxy .*socks5") as caught:
+        connect("http://example.org/v1", "right")
+    assert "sesame" not in str(caught.value)
 
 
 def test_what_never_fits_leaves_the_conversation_as_it_was(talk: Conversation, broken: str) -> None:

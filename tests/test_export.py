@@ -1,4 +1,5 @@
 import json
+import os
 import re
 import threading
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ import pytest
 import yaml
 from hostile import PAYLOADS
 from json_server import JsonHandler
+from proxies import proxying
 
 from cyrene_assets import hub
 from cyrene_assets.character import Character
@@ -300,22 +302,58 @@ def test_a_name_that_cannot_be(small_hub: type[Hub], exported: Path) -> None:
 def test_no_hub_is_one_message(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{free_port()}")
     monkeypatch.setenv(hub.TOKEN, "hf_secret")
-    with pytest.raises(BuildError, match="the hub could not be reached") as caught:
+    with pytest.raises(BuildError, match=r"http://127\.0\.0\.1:\d+ could not be reached") as caught:
         hub.push(exported, "me/cyrene", public=False)
+    assert "refused" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
+@pytest.fixture
+def fresh_client() -> Iterator[None]:
+    """The hub's client looks for a proxy once only."""
+    import huggingface_hub
+
+    huggingface_hub.close_session()
+    yield
+    huggingface_hub.close_session()
+
+
+@pytest.mark.usefixtures("fresh_client")
+@pytest.mark.parametrize("kind", ["http", "socks5"])
+def test_a_folder_is_uploaded_through_a_proxy(
+    kind: str, small_hub: type[Hub], exported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = os.environ["HF_ENDPOINT"].rpartition(":")[2]
+    monkeypatch.setenv("HF_ENDPOINT", f"http://hub.example:{port}")
+    with proxying(kind, ("me", "sesame")) as proxy:
+        monkeypatch.setenv("ALL_PROXY", f"{kind}://me:sesame@127.0.0.1:{proxy.port}")
+        assert hub.push(exported, "me/cyrene", public=False).endswith("/commit/1")
+        assert "hub.example" in proxy.hosts
+    assert small_hub.asked
+
+
+@pytest.mark.usefixtures("fresh_client")
+def test_a_proxy_that_is_not_there_is_one_message(
+    exported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(hub.TOKEN, "hf_secret")
+    monkeypatch.setenv("HF_ENDPOINT", "http://hub.example")
+    monkeypatch.setenv("ALL_PROXY", f"socks5://me:sesame@127.0.0.1:{free_port()}")
+    with pytest.raises(BuildError, match=r"could not be reached .*proxy of ALL_PROXY") as caught:
+        hub.push(exported, "me/cyrene", public=False)
+    assert "sesame" not in str(caught.value)
+
+
+@pytest.mark.usefixtures("fresh_client")
 def test_a_proxy_that_cannot_be_used_is_one_message(
     exported: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import huggingface_hub
-
     monkeypatch.setenv(hub.TOKEN, "hf_secret")
     monkeypatch.setenv("HF_ENDPOINT", "http://hub.example")
-    monkeypatch.setenv("ALL_PROXY", f"socks5://127.0.0.1:{free_port()}")
-    huggingface_hub.close_session()
-    with pytest.raises(UserError, match=r"cannot be reached through the proxy .*SOCKS"):
+    monkeypatch.setenv("ALL_PROXY", f"gopher://me:sesame@127.0.0.1:{free_port()}")
+    with pytest.raises(UserError, match=r"cannot be reached through the proxy .*socks5") as caught:
         hub.push(exported, "me/cyrene", public=False)
+    assert "sesame" not in str(caught.value)
 
 
 def test_what_is_no_token_is_one_message(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:

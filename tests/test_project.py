@@ -64,6 +64,8 @@ def test_what_is_saved_is_read(home: Path) -> None:
         ("corpse: sample\n", ["corpse", "sample"]),
         ("recipes: {5B: tiny}\n", ["recipes", "unknown size '5B'", "tiny, 0.8B, 2B, 4B, 9B"]),
         ("base_models: {huge: {path: x}}\n", ["base_models", "unknown size 'huge'"]),
+        ("hub: github\n", ["hub", "'huggingface' or 'modelscope'"]),
+        ("base_models: {4B: {path: /m, hub: modelscope}}\n", ["base_models", "stands alone"]),
         ("corpus: [sample]\n", ["corpus", '["sample"]']),
         ("corpus: {\n", ["not valid YAML"]),
         ("corpus: ..\n", ["corpus", "must be the name of a folder"]),
@@ -165,6 +167,27 @@ def test_where_base_models_come_from(home: Path) -> None:
     assert local.base_model("4B") == BaseModelSource(path="/m")
     with pytest.raises(UserError, match="unknown size"):
         project.base_model("5B")
+
+
+def test_base_models_come_from_the_projects_hub_or_their_own(home: Path) -> None:
+    (home).mkdir()
+    (home / "project.yaml").write_text(
+        "hub: modelscope\n"
+        "base_models:\n"
+        "  2B: {hub: huggingface}\n"
+        "  9B: {repository: Mine/Other}\n"
+        "  tiny: {path: /m}\n"
+    )
+    project = Project.load()
+    sources = {size: project.base_model(size) for size in ("2B", "4B", "9B", "tiny")}
+    assert {size: source.hub for size, source in sources.items()} == {
+        "2B": "huggingface", "4B": "modelscope", "9B": "modelscope", "tiny": None
+    }  # fmt: skip
+    # A commit is one of its hub's: the pin of one is not taken for the other's.
+    assert [sources[size].pin for size in ("2B", "4B", "9B")] == [
+        "Qwen/Qwen3.5-2B-Base", "modelscope:Qwen/Qwen3.5-4B-Base", "modelscope:Mine/Other"
+    ]  # fmt: skip
+    assert Project.load().save(project.settings).settings == project.settings
 
 
 def test_a_recipe_may_start_from_the_instruct_model(home: Path) -> None:

@@ -11,7 +11,12 @@ from cyrene_assets.errors import UserError
 from cyrene_assets.hardware import GIB, Gpu, Hardware
 from cyrene_assets.recipe import Sampling
 
-MODEL = ServedModel.of({"text_config": QWEN_4B.text_config}, 4 * GIB)
+
+def served(weights: int) -> ServedModel:
+    return ServedModel.of({"text_config": QWEN_4B.text_config}, weights)
+
+
+MODEL = served(4 * GIB)
 LOCKS = Path(serving.__file__).parent / "locks"
 
 
@@ -108,11 +113,11 @@ def test_chats_on_a_cpu_are_refused_where_main_memory_is_too_small(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(serving, "memory_bytes", lambda: 8 * GIB)
-    settings, fit = serving.chat_engine(Hardware(), nominal(2 * GIB), 2048)
+    settings, fit = serving.chat_engine(Hardware(), served(2 * GIB), 2048)
     assert settings["distributed_executor_backend"] == "uni"
     assert fit is None
     with pytest.raises(UserError, match=r"8\.0 GiB in memory needs about .* there are 8\.0, swap"):
-        serving.chat_engine(Hardware(), nominal(8 * GIB), 2048)
+        serving.chat_engine(Hardware(), served(8 * GIB), 2048)
 
 
 @pytest.mark.parametrize("hardware", [None, gpu(24)])

@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -186,3 +187,15 @@ def test_a_home_that_cannot_be_written(toy: Toolchain, tmp_path: Path) -> None:
     (tmp_path / "home").write_text("in the way", encoding="utf-8")
     with pytest.raises(UserError, match="a file stands where a folder belongs"):
         install(toy, tmp_path / "home", lambda _: None)
+
+
+@pytest.mark.parametrize("lock", ["train", "train-cuda", "serve-cpu", "serve-cuda"])
+def test_lock_takes_no_local_build_of_torch(lock: str) -> None:
+    """Compiled code of one build of torch does not load with another, such as ``2.13.0+cpu``."""
+    lines = (
+        (Path(toolchains.__file__).parent / "locks" / f"{lock}.txt").read_text("utf-8").splitlines()
+    )
+    found = [line for line in lines if re.match(r"(torch|torchvision|torchaudio)=", line)]
+    assert len(found) >= 2
+    for line in found:
+        assert re.fullmatch(r"[a-z]+===[\d.]+", line), line

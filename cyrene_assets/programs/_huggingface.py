@@ -14,12 +14,12 @@ from cyrene_assets.programs._snapshot import (
     PublishedFile,
     compare_published,
     not_fetched,
+    proxy_unusable,
     refuse_other_commit,
     refuse_published,
     reported,
     wanted,
 )
-from cyrene_assets.utils.network_errors import without_credentials
 
 HUB = "Hugging Face"
 _AT_ONCE = 4
@@ -70,41 +70,32 @@ def hub_errors(repo: str, revision: str | None) -> Iterator[None]:
         BadInputError, ProgramError: as :func:`fetch`.
     """
     from huggingface_hub import constants
-    from huggingface_hub.errors import (
-        HfHubHTTPError,
-        HFValidationError,
-        RepositoryNotFoundError,
-        RevisionNotFoundError,
-    )
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RevisionNotFoundError
 
     # httpx's, or httpx2's: the orchestrator's release of the client is built on the latter.
     bases = [base for base in HfHubHTTPError.__mro__ if base.__name__ == "HTTPError"]
     errors = cast("tuple[type[Exception], ...]", (OSError, *bases))
     try:
         yield
-    except (HFValidationError, RepositoryNotFoundError) as error:
-        raise BadInputError(
-            f"{HUB} has no model {repo!r} that may be read here{_status(error)}; check its name, "
-            "or set HF_TOKEN if it is private or gated"
-        ) from error
+    except HFValidationError as error:
+        raise BadInputError(f"{repo!r} cannot be a repository's name") from error
     except RevisionNotFoundError as error:
         raise BadInputError(f"{repo} has no commit {revision}; check it in project.yaml") from error
+    except HfHubHTTPError as error:
+        status = error.response.status_code
+        if status not in {401, 403, 404}:
+            raise not_fetched(repo, HUB, constants.ENDPOINT, error) from error
+        raise BadInputError(
+            f"{HUB} has no model {repo!r} that may be read here ({status}); check its name, or set "
+            "HF_TOKEN if it is private or gated"
+        ) from error
     except json.JSONDecodeError as error:
         raise not_fetched(repo, HUB, constants.ENDPOINT, error) from error
     except (ImportError, ValueError) as error:
         # What httpx says of a proxy that it cannot use.
-        said = " ".join(without_credentials(str(error)).split())
-        raise BadInputError(
-            f"{HUB} cannot be reached through the proxy that is set ({said}); set a proxy of "
-            "http://, https:// or socks5:// (docs/networks.md)"
-        ) from error
+        raise proxy_unusable(HUB, error) from error
     except errors as error:
         raise not_fetched(repo, HUB, constants.ENDPOINT, error) from error
-
-
-def _status(error: Exception) -> str:
-    response = getattr(error, "response", None)
-    return f" ({response.status_code})" if response is not None else ""
 
 
 def _published(repo: str, revision: str | None, timeout: float | None = None) -> Published:

@@ -16,12 +16,13 @@ from cyrene_assets.programs._snapshot import (
     PublishedFile,
     compare_published,
     not_fetched,
+    proxy_unusable,
     refuse_other_commit,
     refuse_published,
     reported,
     wanted,
 )
-from cyrene_assets.utils.network_errors import without_credentials
+from cyrene_assets.utils.network_errors import is_unusable_proxy
 
 HUB = "ModelScope"
 TOKEN = "MODELSCOPE_API_TOKEN"  # noqa: S105 - the variable's name
@@ -47,7 +48,6 @@ def fetch(
     from modelscope_hub.errors import AuthenticationError, HubError, NotExistError
     from modelscope_hub.errors import PermissionDeniedError as NotAllowedError
     from requests import RequestException
-    from requests.exceptions import InvalidSchema
 
     api = _client(state)
     try:
@@ -69,13 +69,9 @@ def fetch(
             f"{HUB} has no model {repo!r}{at} that may be read here ({error.status_code}); check "
             f"its name and commit, or set {TOKEN} if it is private"
         ) from error
-    except InvalidSchema as error:
-        said = " ".join(without_credentials(str(error)).split())
-        raise BadInputError(
-            f"{HUB} cannot be reached through the proxy that is set ({said}); set a proxy of "
-            "http://, https:// or socks5:// (docs/networks.md)"
-        ) from error
     except (HubError, RequestException, OSError) as error:
+        if is_unusable_proxy(error):
+            raise proxy_unusable(HUB, error) from error
         raise not_fetched(repo, HUB, _address(api), error) from error
     compare_published(folder, published.files)
     return published
@@ -98,9 +94,12 @@ def _address(api: Any) -> str:
 
 
 def _published(api: Any, repo: str, revision: str | None) -> Published:
-    commit = revision or _commit(repo, _listing(api, repo, _BRANCH))
-    entries = _listing(api, repo, commit)
-    refuse_other_commit(repo, commit, _commit(repo, entries))
+    if revision is None:
+        commit, entries = _head(api, repo)
+    else:
+        commit, entries = revision, _listing(api, repo, revision)
+        newest = _newest(repo, entries)
+        refuse_other_commit(repo, commit, commit if commit in newest else newest[0])
     names = tuple(str(entry["Path"]) for entry in entries)
     refuse_published(repo, names)
     files = tuple(_file(entry) for entry in entries if wanted(str(entry["Path"])))
@@ -112,20 +111,44 @@ def _listing(api: Any, repo: str, revision: str) -> list[dict[str, Json]]:
     return [entry for entry in entries if entry.get("Type") != "tree"]
 
 
-def _commit(repo: str, entries: list[dict[str, Json]]) -> str:
-    """Return the newest commit among those that last changed the files.
+def _head(api: Any, repo: str) -> tuple[str, list[dict[str, Json]]]:
+    """Return the commit that has what the branch has now, and its listing.
+
+    Raises:
+        ProgramError: the branch moved meanwhile, or its last commit only removed files.
+    """
+    now = _listing(api, repo, _BRANCH)
+    newest = _newest(repo, now)
+    for commit in newest:
+        entries = _listing(api, repo, commit)
+        if _content(entries) == _content(now):
+            return commit, entries
+    raise ProgramError(
+        f"{repo}: {HUB} has now other files than at its files' newest commit {newest[0]}; run the "
+        "same command again, or give this commit as `revision` of the size's base model in "
+        "project.yaml"
+    )
+
+
+def _content(entries: list[dict[str, Json]]) -> set[tuple[str, str]]:
+    return {(str(entry["Path"]), str(entry.get("Sha256"))) for entry in entries}
+
+
+def _newest(repo: str, entries: list[dict[str, Json]]) -> list[str]:
+    """Return the newest commits, of one second, among those that last changed the files.
 
     Raises:
         ProgramError: the hub names none.
     """
-    newest = max(entries, key=lambda entry: int(entry.get("CommittedDate") or 0), default={})
-    commit = str(newest.get("Revision") or "")
-    if not COMMIT.fullmatch(commit):
+    last = max((int(entry.get("CommittedDate") or 0) for entry in entries), default=0)
+    newest = [e for e in entries if int(e.get("CommittedDate") or 0) == last]
+    commits = [c for c in (str(e.get("Revision")) for e in newest) if COMMIT.fullmatch(c)]
+    if not commits:
         raise ProgramError(
             f"{repo}: {HUB} names no commit of its files, so what it gives cannot be pinned; take "
             "`hub: huggingface` in project.yaml, or a local folder of the checkpoint"
         )
-    return commit
+    return list(dict.fromkeys(commits))
 
 
 def _file(entry: dict[str, Json]) -> PublishedFile:

@@ -114,6 +114,15 @@ def not_fetched(published: str, hub: str, address: str, error: BaseException) ->
     )
 
 
+def proxy_unusable(hub: str, error: BaseException) -> BadInputError:
+    """Return the error for a proxy of a kind that the hub's client cannot use."""
+    said = " ".join(without_credentials(str(error)).split())[:200]
+    return BadInputError(
+        f"{hub} cannot be reached through the proxy that is set ({said}); set a proxy of http://, "
+        "https:// or socks5:// (docs/networks.md)"
+    )
+
+
 @contextmanager
 def reported(program: Program, published: Published, folder: Path) -> Iterator[None]:
     """Report, while a snapshot is fetched into ``folder``, how much of it lies there.

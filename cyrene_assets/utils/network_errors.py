@@ -14,6 +14,10 @@ from collections.abc import Iterator
 _PROXIES = ("ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY")
 _CREDENTIALS = re.compile(r"(?<=://)[^/?#\s'\"]*@")
 _WIDEST = 200
+# requests' and urllib3's names for it.
+_UNUSABLE = frozenset(
+    {"InvalidProxyURL", "InvalidSchema", "ProxySchemeUnknown", "ProxySchemeUnsupported"}
+)
 
 
 def without_credentials(text: str) -> str:
@@ -33,6 +37,11 @@ def network_reason(error: BaseException) -> str:
     """
     chain = list(_chain(error))
     return f"{_cause(chain)}{_through(chain)}"
+
+
+def is_unusable_proxy(error: BaseException) -> bool:
+    """Return whether a request failed because no proxy of the kind that is set can be used."""
+    return any(type(inner).__name__ in _UNUSABLE for inner in _chain(error))
 
 
 def _cause(chain: list[BaseException]) -> str:
@@ -55,9 +64,17 @@ def _cause(chain: list[BaseException]) -> str:
         cause = said
     elif any(word in kind for kind in kinds for word in ("Protocol", "Incomplete", "ReadError")):
         cause = "the connection broke before everything had come"
+    elif (status := next((s for e in chain if (s := _status(e))), None)) is not None:
+        cause = f"it answered with HTTP status {status}"
     else:
-        cause = _line(chain[0])
+        cause = next((line for e in reversed(chain) if (line := _line(e))), kinds[0])
     return cause
+
+
+def _status(error: BaseException) -> int | None:
+    response = getattr(error, "response", None)
+    status = getattr(error, "status_code", None) or getattr(response, "status_code", None)
+    return status if isinstance(status, int) else None
 
 
 def _through(chain: list[BaseException]) -> str:
@@ -88,5 +105,4 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _line(error: BaseException) -> str:
-    said = " ".join(without_credentials(str(error)).split())
-    return said[:_WIDEST] or type(error).__name__
+    return " ".join(without_credentials(str(error)).split())[:_WIDEST]

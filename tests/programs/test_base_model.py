@@ -8,13 +8,9 @@ import pytest
 
 from cyrene_assets.architecture import TINY
 from cyrene_assets.programs._program import BadInputError, Program, ProgramError
+from cyrene_assets.programs._snapshot import PublishedFile, compare_published, refuse_published
 from cyrene_assets.programs._tiny_tokenizer import ADDED_TOKENS
-from cyrene_assets.programs.base_model import (
-    compare_published,
-    main,
-    refuse_published,
-    verify,
-)
+from cyrene_assets.programs.base_model import main, verify
 
 from .checkpoints import HIDDEN, VOCABULARY, base_shapes, write_checkpoint
 from .conftest import Ran, RunProgram, tokenizer_texts
@@ -129,11 +125,14 @@ def test_another_seed_gives_other_weights_and_the_same_tokenizer(
 
 
 @pytest.mark.slow
-def test_unreachable_hub_names_the_repository_and_the_way_out(run_program: RunProgram) -> None:
-    source = {"kind": "hub", "repo": "nobody/nothing", "revision": None}
+def test_a_model_that_is_not_in_the_cache_offline_names_the_ways_out(
+    run_program: RunProgram,
+) -> None:
+    source = {"kind": "hub", "hub": "huggingface", "repo": "nobody/nothing", "revision": None}
     failed = run_program("base_model", expect_error=True, source=source, expect=None)
     assert failed.error is not None
-    assert "nobody/nothing could not be fetched" in failed.error
+    assert "nobody/nothing at main is not in Hugging Face's cache" in failed.error
+    assert "HF_HUB_OFFLINE" in failed.error
     assert "local folder" in failed.error
 
 
@@ -144,9 +143,88 @@ def test_a_hub_repository_with_code_is_refused() -> None:
 
 
 def test_a_damaged_download_is_found_and_removed(tmp_path: Path) -> None:
-    weights = tmp_path / "model.safetensors"
+    weights, config = tmp_path / "model.safetensors", tmp_path / "config.json"
     weights.write_bytes(b"weights")
-    compare_published(tmp_path, {weights.name: hashlib.sha256(b"weights").hexdigest()})
-    with pytest.raises(ProgramError, match=r"model\.safetensors: SHA-256 .* damaged"):
-        compare_published(tmp_path, {weights.name: "0" * 64})
-    assert not weights.exists()
+    config.write_bytes(b"what is up, doc?")
+    good = PublishedFile(weights.name, 7, sha256=hashlib.sha256(b"weights").hexdigest())
+    # git's own name of this text, from its book.
+    named = PublishedFile(config.name, 16, git_sha1="bd9dbf5aae1a3862dd1526723246b20206e5fc37")
+    compare_published(tmp_path, [good, named])
+    for file in (replace(good, sha256="0" * 64), replace(named, git_sha1="0" * 40)):
+        with pytest.raises(ProgramError, match=rf"{file.name}: .* {'0' * 40}.*damaged"):
+            compare_published(tmp_path, [file])
+        assert not (tmp_path / file.name).exists()
+    with pytest.raises(ProgramError, match=r"model\.safetensors: was not fetched"):
+        compare_published(tmp_path, [good])
+
+
+def test_a_file_without_a_published_hash_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(ProgramError, match=r"config\.json: the hub publishes no hash"):
+        compare_published(tmp_path, [PublishedFile("config.json", 2)])
+
+
+def snapshot(cache: Path) -> Path:
+    """Write a checkpoint as a snapshot of a hub's cache: links to blobs named by their hashes."""
+    folder = cache / "models--Org--Base" / "snapshots" / ("c" * 40)
+    blobs = write_checkpoint(cache / "models--Org--Base" / "blobs")
+    folder.mkdir(parents=True)
+    for path in list(blobs.iterdir()):
+        content = path.read_bytes()
+        named = hashlib.sha256(content).hexdigest()
+        if path.suffix != ".safetensors":
+            named = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+        path.rename(blobs / named)
+        (folder / path.name).symlink_to(f"../../blobs/{named}")
+    return folder
+
+
+def test_a_snapshot_of_a_hubs_cache_is_copied_through_its_links(tmp_path: Path) -> None:
+    folder = snapshot(tmp_path)
+    result = fetch({"kind": "local", "path": str(folder)}, tmp_path / "out")
+    copied = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    assert copied == {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert set(result["files"]) == set(copied)
+    assert not any(path.is_symlink() for path in (tmp_path / "out").iterdir())
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json"])
+def test_a_damaged_blob_of_a_hubs_cache_is_refused(name: str, tmp_path: Path) -> None:
+    folder = snapshot(tmp_path)
+    blob = (folder / name).resolve()
+    content = blob.read_bytes()
+    blob.write_bytes(content[:-1] + b"\x01" if name == "model.safetensors" else content + b" ")
+    with pytest.raises(BadInputError, match=rf"{name}: its blob is damaged"):
+        fetch({"kind": "local", "path": str(folder)}, tmp_path / "out")
+
+
+def test_a_blob_that_is_not_named_by_a_hash_is_refused(tmp_path: Path) -> None:
+    folder = snapshot(tmp_path)
+    blob = (folder / "model.safetensors").resolve()
+    blob.rename(blob.with_name("weights"))
+    (folder / "model.safetensors").unlink()
+    (folder / "model.safetensors").symlink_to("../../blobs/weights")
+    with pytest.raises(BadInputError, match="not named by a hash"):
+        fetch({"kind": "local", "path": str(folder)}, tmp_path / "out")
+
+
+@pytest.mark.parametrize("to", ["outside", "blob that is a link", "nothing", "other repository"])
+def test_a_link_out_of_a_hubs_cache_is_refused(to: str, tmp_path: Path) -> None:
+    folder = snapshot(tmp_path)
+    link = folder / "tokenizer.json"
+    blobs = folder.parent.parent / "blobs"
+    (tmp_path / "secret.json").write_text("{}")
+    (tmp_path / "models--Org--Other" / "blobs").mkdir(parents=True)
+    other = tmp_path / "models--Org--Other" / "blobs" / ("a" * 40)
+    other.write_text("{}")
+    (blobs / ("b" * 40)).symlink_to(tmp_path / "secret.json")
+    target = {
+        "outside": tmp_path / "secret.json",
+        "blob that is a link": blobs / ("b" * 40),
+        "nothing": blobs / ("e" * 40),
+        "other repository": other,
+    }[to]
+    link.unlink()
+    link.symlink_to(target)
+    with pytest.raises(BadInputError, match=r"tokenizer\.json: a link that leads to no blob"):
+        fetch({"kind": "local", "path": str(folder)}, tmp_path / "out")
