@@ -69,7 +69,7 @@ class Engine:
             parallel.languages,
             lambda key: parallel.units(key, SPLIT_COLUMNS),
             parallel.duplicates,
-            parallel.stock_phrases["text"],
+            parallel.stock,
         )
         if found := proof.found():
             raise SystemExit(f"the split leaks: {found}")

@@ -11,7 +11,7 @@ in common, in whatever languages, and then they are on one side of the split. Le
   would glue half a corpus together. Ten words are also the least that the search for
   near-duplicates compares (eight shingles of three words).
 
-What is let through is counted and shown with the split.
+What is let through is counted and shown with the split, and so is what connects most scenes.
 """
 
 from dataclasses import dataclass
@@ -28,6 +28,8 @@ SHORT_LINE = 20
 LONG_LINE = 10
 # Scenes, duplicates and near-duplicates of one counted once; a stock phrase is in more.
 SEVERAL_SCENES = 5
+# Lines that connect scenes: so many are told.
+FREQUENT = 20
 LONGEST_NAME = 40
 # A name and the colon after it: rendering's, or a page's that quotes what somebody says.
 NAME = rf"^[^:\uff1a\n]{{0,{LONGEST_NAME}}}[:\uff1a]"
@@ -88,12 +90,13 @@ def hashed(lines: pl.DataFrame, words: Words) -> pl.DataFrame:
 class Shared:
     """What scenes have in common: pairs that connect all scenes with a line in common, by number.
 
-    ``stock`` are the stock phrases among them, which connect nothing: text (u64), scene (one of
-    those that it is in), scenes (how many), words.
+    ``lines`` has the stock phrases among these lines, which connect nothing (``stock``), and of the
+    others the most frequent: text (u64), scene (one of those that it is in), scenes (how many),
+    words and stock.
     """
 
     pairs: list[tuple[int, int]]
-    stock: pl.DataFrame
+    lines: pl.DataFrame
 
 
 def shared(lines: pl.DataFrame, alike: pl.Series) -> Shared:
@@ -106,20 +109,26 @@ def shared(lines: pl.DataFrame, alike: pl.Series) -> Shared:
     again = np.zeros(len(text) + 1, dtype=bool)
     again[1:-1] = text[1:] == text[:-1]
     several = ordered.filter(pl.Series(again[1:] | again[:-1]))
-    unlike = pl.lit(alike).gather("scene").n_unique()
-    stock = (
-        several.group_by("text", maintain_order=True)
+    scenes = (
+        several.with_columns(alike=pl.lit(alike).gather("scene"))
+        .group_by("text", maintain_order=True)
         .agg(
             pl.col("scene").first(),
             pl.col("scene").n_unique().alias("scenes"),
             pl.col("words").max(),
-            unlike=unlike,
+            pl.col("alike").n_unique(),
         )
-        .filter(pl.col("unlike") > SEVERAL_SCENES, pl.col("words") < LONG_LINE)
-        .drop("unlike")
+        .filter(pl.col("alike") > 1)
+        .with_columns(
+            stock=(pl.col("alike") > SEVERAL_SCENES) & (pl.col("words") < LONG_LINE),
+        )
     )
+    stock, others = scenes.filter("stock"), scenes.filter(~pl.col("stock"))
     telling = several.join(stock, on="text", how="anti", maintain_order="left")
     text, scene = telling["text"].to_numpy(), telling["scene"].to_numpy()
     both = np.flatnonzero((text[1:] == text[:-1]) & (scene[1:] != scene[:-1]))
     pairs = pl.DataFrame({"one": scene[both], "other": scene[both + 1]})
-    return Shared(pairs.unique(maintain_order=True).rows(), stock)
+    frequent = others.sort("scenes", "text", descending=[True, False]).head(FREQUENT)
+    return Shared(
+        pairs.unique(maintain_order=True).rows(), pl.concat([stock, frequent]).drop("alike")
+    )

@@ -21,6 +21,7 @@ from cyrene_assets.corpus.tokens import NO_THOUGHT, TokenCounter, chat_text, mes
 ANSWER = ("assistant", "")
 # So few texts are counted one by one, which is faster.
 FEW_TEXTS = 64
+_ROLES = ("system", "user", "assistant")
 _TURN = pl.Struct({"role": pl.String, "content": pl.String})
 
 
@@ -46,6 +47,24 @@ def answer_lines(messages: pl.Series) -> pl.Series:
     own = pl.when(pl.element().struct.field("role") == "assistant")
     lines = own.then(content.str.count_matches("\n", literal=True) + 1).otherwise(0)
     return messages.str.json_decode(pl.List(_TURN)).list.eval(lines).list.sum()
+
+
+def surely_fits(messages: pl.Series, sequence_length: int) -> pl.Series:
+    """Say of each chat whether some line of the character is sure to fit, whatever the tokenizer.
+
+    That is where its bytes do behind those of the system prompt, as a byte is a token at the most.
+    """
+    role, content = (pl.element().struct.field(name) for name in ("role", "content"))
+    shortest = content.str.split("\n").list.eval(pl.element().str.len_bytes()).list.min()
+    system = pl.when(role == "system").then(content.str.len_bytes())
+    turns = messages.str.json_decode(pl.List(_TURN))
+    marks = {who: len(message_text(_message(who, "."))) - 1 for who in _ROLES}
+    room = (
+        sequence_length - turns.list.eval(system).list.sum() - (marks["system"] + len(NO_THOUGHT))
+    )
+    # What the user says is cut to half of the room at most.
+    answer = turns.list.eval(pl.when(role == "assistant").then(shortest)).list.min()
+    return answer + 1 + marks["user"] + marks["assistant"] <= room - room // 2
 
 
 def cut_chats(chats: pl.DataFrame, counter: TokenCounter, sequence_length: int) -> pl.DataFrame:

@@ -105,7 +105,7 @@ def none_of(
     return CheckOutcome(name, False, f"{detail}; {remedy}" if remedy else detail, metadata or {})
 
 
-def no_leak(proof: "Proof", stock_phrases: "pl.DataFrame") -> CheckOutcome:
+def no_leak(proof: "Proof", shared_lines: "pl.DataFrame") -> CheckOutcome:
     """Return the outcome of a proof that nothing held out is trained on.
 
     It names the line and both scenes of each leak, and what recurs and was let through.
@@ -116,8 +116,15 @@ def no_leak(proof: "Proof", stock_phrases: "pl.DataFrame") -> CheckOutcome:
     shown = {
         "leaks": table(proof.leaks.head(SHOWN).to_dicts()),
         "let through": proof.let_through(),
-        "stock phrases": table(stock_phrases.head(SHOWN).to_dicts()),
+        "stock phrases, let through": table(_first(shared_lines.filter("stock"))),
+        "lines that keep scenes together": table(
+            _first(shared_lines.filter(~shared_lines["stock"]))
+        ),
     }
     if found:
         return none_of("no_leak", found, "on both sides of the split", shown, remedy=REMEDY)
     return CheckOutcome("no_leak", True, f"nothing leaks; {proof.let_through()}", shown)
+
+
+def _first(lines: "pl.DataFrame") -> list[dict[str, Any]]:
+    return lines.drop("stock").head(SHOWN).to_dicts()

@@ -123,12 +123,12 @@ def parallel_corpus(build: Build) -> Outcome:
 
     `units/<language>.parquet` holds every row, `coverage.parquet` the units that some language
     lacks, `duplicates.parquet` the scenes and documents that repeat others or nearly do,
-    `stock_phrases.parquet` the short lines that many scenes share. The split
+    `shared_lines.parquet` lines that scenes share. The split
     into training and validation is by scene, one for all languages, so that no translation of a
     held-out scene is trained on.
     """
     from cyrene_assets.corpus import stats
-    from cyrene_assets.corpus.align import STOCK_PHRASES
+    from cyrene_assets.corpus.align import SHARED_LINES
     from cyrene_assets.corpus.align import parallel_corpus as align
     from cyrene_assets.corpus.leaks import SPLIT_COLUMNS, split_proof
     from cyrene_assets.corpus.overview import overview
@@ -141,13 +141,13 @@ def parallel_corpus(build: Build) -> Outcome:
     )
     parallel.coverage.write_parquet(build.out / "coverage.parquet", statistics=False)
     parallel.duplicates.write_parquet(build.out / "duplicates.parquet", statistics=False)
-    parallel.stock_phrases.write_parquet(build.out / STOCK_PHRASES, statistics=False)
+    parallel.shared_lines.write_parquet(build.out / SHARED_LINES, statistics=False)
     found = overview(parallel)
     proof = split_proof(
         parallel.languages,
         lambda language: parallel.units(language, SPLIT_COLUMNS),
         parallel.duplicates,
-        parallel.stock_phrases["text"],
+        parallel.stock,
     )
     with_text = {row["language"] for row in found.kinds if row["characters"]}
     empty = [key for key in build.project.corpus.languages if key not in with_text]
@@ -166,7 +166,7 @@ def parallel_corpus(build: Build) -> Outcome:
             "worst units": table(found.worst, safe=True),
         },
         checks=[
-            no_leak(proof, parallel.stock_phrases),
+            no_leak(proof, parallel.shared_lines),
             none_of(
                 "languages_have_text",
                 empty,

@@ -42,7 +42,7 @@ def _packed(
     import polars as pl
 
     from cyrene_assets.corpus import stats
-    from cyrene_assets.corpus.align import STOCK_PHRASES
+    from cyrene_assets.corpus.align import SHARED_LINES
     from cyrene_assets.corpus.leaks import sets_proof
     from cyrene_assets.corpus.pack import pack_corpus, scenes_on_both_sides
 
@@ -51,8 +51,8 @@ def _packed(
     rows = pl.read_parquet(build.out / "rows.parquet")
     validation = pl.read_parquet(build.out / "validation_rows.parquet")
     counts = pl.read_parquet(build.out / "token_counts.parquet").to_dicts()
-    stock = read_table(build.input("parallel_corpus"), STOCK_PHRASES)
-    leaks = no_leak(sets_proof(texts, stock["text"]), stock)
+    lines = read_table(build.input("parallel_corpus"), SHARED_LINES)
+    leaks = no_leak(sets_proof(texts, lines.filter("stock")["text"]), lines)
     scenes = scenes_on_both_sides(rows, validation)
     left_out = f"; {packed.left_out}" if stage_name == "sft" else ""
     return Outcome(
