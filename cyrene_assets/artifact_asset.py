@@ -27,7 +27,7 @@ from cyrene_assets.artifact_spec import (
     expected_lineage,
 )
 from cyrene_assets.disk import disk_errors
-from cyrene_assets.errors import BuildError, CyreneError, UserError
+from cyrene_assets.errors import BuildError, CheckFailedError, CyreneError, UserError
 from cyrene_assets.lineage import Lineage, Record
 from cyrene_assets.plain import plain
 from cyrene_assets.policy import renewal_of
@@ -125,7 +125,7 @@ def artifact_asset(
                 raise dg.Failure(
                     str(error),
                     metadata={"exit_status": error.exit_status},
-                    allow_retries=not isinstance(error, UserError),
+                    allow_retries=not isinstance(error, UserError | CheckFailedError),
                 ) from None
 
         return materialize
@@ -157,9 +157,26 @@ def _materialize(
         reused = None
         if context.run.tags.get(REUSE_TAG) != "false":
             reused = _reuse(spec, project, context, partition, lineage)
-        yield reused or _make(
+        result = reused or _make(
             spec, function, project, context, partition, lineage, records, sources
         )
+        yield result
+    _refuse_failed(result)
+
+
+def _refuse_failed(result: dg.MaterializeResult[Any]) -> None:
+    """End the step in the words of its blocking checks; Dagster's own error only names them.
+
+    Raises:
+        CheckFailedError: one failed.
+    """
+    failed = [
+        f"{check.check_name}: {check.description}"
+        for check in result.check_results or ()
+        if not check.passed and check.severity is dg.AssetCheckSeverity.ERROR
+    ]
+    if failed:
+        raise CheckFailedError(f"blocking check failed: {'; '.join(failed)}")
 
 
 def _make(

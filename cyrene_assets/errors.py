@@ -23,3 +23,7 @@ class UserError(CyreneError):
 
 class BuildError(CyreneError):
     """A step failed although its input was good: a tool crashed, a disk filled up."""
+
+
+class CheckFailedError(BuildError):
+    """An artifact that did not pass a blocking check; making it again gives the same."""
