@@ -92,7 +92,7 @@ def split_proof(
     """
 
     def lines(language: str) -> pl.DataFrame:
-        return unit_lines(read(language).rename({"scene": "name"}))
+        return unit_lines(read(language).select(SPLIT_COLUMNS).rename({"scene": "name"}))
 
     def places(language: str) -> pl.DataFrame:
         of_language = read(language).select("split", scene="scene", name="scene")

@@ -94,6 +94,9 @@ def _too_few_chats(number: int, parallel: Parallel, corpus: Corpus) -> tuple[str
 def _such_as(parallel: Parallel) -> str:
     telling = parallel.shared_lines.filter(~pl.col("stock"))
     if telling.is_empty():
+        similar = parallel.duplicates.sort("similarity", descending=True, maintain_order=True)
+        for scene, original in similar.select("scene", "original").head(1).rows():
+            return f" such as {scene} and {original}"
         return ""
     text, scenes = telling.select("text", "scenes").row(0)
     shown = text if len(text) <= SHOWN_TEXT else f"{text[:SHOWN_TEXT]}…"

@@ -186,7 +186,7 @@ def _end_of(text: str, room: int, counter: TokenCounter) -> str:
         taken += counts[first]
     end = "\n".join(lines[first:])
     while len(end) > 1 and _of_texts([end], counter)[0] > room:
-        end = end[len(end) // 2 :].strip() or end[-1]
+        end = end[len(end) // 2 :].strip()
     return end
 
 
