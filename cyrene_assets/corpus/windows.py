@@ -18,7 +18,7 @@ import polars as pl
 
 from cyrene_assets.corpus.tokens import NO_THOUGHT, TokenCounter, chat_text, message_text
 
-ANSWER = ("assistant", "")
+QUESTION, ANSWER = ("user", ""), ("assistant", "")
 # So few texts are counted one by one, which is faster.
 FEW_TEXTS = 64
 _ROLES = ("system", "user", "assistant")
@@ -58,13 +58,11 @@ def surely_fits(messages: pl.Series, sequence_length: int) -> pl.Series:
     shortest = content.str.split("\n").list.eval(pl.element().str.len_bytes()).list.min()
     system = pl.when(role == "system").then(content.str.len_bytes())
     turns = messages.str.json_decode(pl.List(_TURN))
-    marks = {who: len(message_text(_message(who, "."))) - 1 for who in _ROLES}
-    room = (
-        sequence_length - turns.list.eval(system).list.sum() - (marks["system"] + len(NO_THOUGHT))
-    )
-    # What the user says is cut to half of the room at most.
+    marks = sum(len(message_text(_message(who, "."))) - 1 for who in _ROLES) + len(NO_THOUGHT)
+    room = sequence_length - turns.list.eval(system).list.sum().cast(pl.Int64) - marks
+    # What the user says takes half of the room at most, where the answer needs the other half.
     answer = turns.list.eval(pl.when(role == "assistant").then(shortest)).list.min()
-    return answer + 1 + marks["user"] + marks["assistant"] <= room - room // 2
+    return answer + 1 <= room - room // 2
 
 
 def cut_chats(chats: pl.DataFrame, counter: TokenCounter, sequence_length: int) -> pl.DataFrame:
@@ -155,11 +153,14 @@ def _parts(pair: _Pair, room: int, counter: TokenCounter) -> Iterator[_Pair]:
 
     A line that does not fit is left out.
     """
-    if room <= 0:
-        return
-    user = _end_of(pair.user, room // 2, counter)
-    around = sum(_of_texts([message_text(_message(*m)) for m in (("user", user), ANSWER)], counter))
     lines = pair.answer.split("\n")
+    counts = _of_texts([f"{line}\n" for line in lines], counter)
+    left = room - sum(_of_texts([message_text(_message(*m)) for m in (QUESTION, ANSWER)], counter))
+    if left <= min(counts):
+        return
+    # The answer comes first, as far as there is room for something before it.
+    user = _end_of(pair.user, max(left // 2, left - sum(counts)), counter)
+    around = room - left + _of_texts([user], counter)[0]
     part: list[str] = []
     taken = around
     for line, tokens in zip(
