@@ -123,3 +123,17 @@ def test_settings_cannot_bring_markup_into_the_page(ticks: Ticks) -> None:
     ticks.sandbox.edit("corpus.yaml", lambda text: text.replace("Ad'a nu ta.", "<b>a|[c](d)"))
     page = examine(ticks).markdown()
     assert r"&lt;b&gt;a\|\[c\]\(d\)" in page
+
+
+def test_the_share_of_the_characters_lines_that_is_left_out_is_said(ticks: Ticks) -> None:
+    assert examine(ticks).left_out == (
+        "0 of the character's 10 lines (0.0%) are in no chat: the pages of sft_chat say why",
+    )
+    sandbox = ticks.sandbox
+    sandbox.edit("dialog/xq7.jsonl", lambda text: text.replace("Ta sorat", "{NOBODY#1} Ta", 1))
+    sandbox.build("sft_chat")
+    found = examine(ticks)
+    [line] = found.left_out
+    assert line.startswith("1 of the character's 10 lines (10.0%) are in no chat")
+    assert "10 lines \\(10.0%\\) are in no chat" in found.markdown()
+    assert found.as_dict()["left_out"] == [line]
