@@ -101,8 +101,8 @@ def _packing_params(stage: Stage) -> dict[str, Any]:
     partitions_def=sizes,
     deps=[
         "base_model",
-        "parallel_corpus",
         dg.AssetDep("cpt_documents", partition_mapping=_ALL_LANGUAGES),
+        "parallel_corpus",
     ],
     params=lambda project, size: _packing_params(project.recipe(size or "").cpt),
     checks=_CHECKS,
@@ -126,8 +126,8 @@ def packed_cpt(build: Build) -> Outcome:
     partitions_def=sizes,
     deps=[
         "base_model",
-        "parallel_corpus",
         dg.AssetDep("sft_chat", partition_mapping=_ALL_LANGUAGES),
+        "parallel_corpus",
     ],
     params=lambda project, size: _packing_params(project.recipe(size or "").sft),
     checks=_CHECKS,
