@@ -45,10 +45,12 @@ class Packed:
     @property
     def left_out(self) -> str:
         """How many of the character's lines are left out, and which share of them, in words."""
-        share = self.lines_left_out / max(self.character_lines, 1)
+        if not self.lines_left_out:
+            return f"all {self.character_lines:,} lines of the character"
+        share = self.lines_left_out / self.character_lines
         return (
-            f"{self.lines_left_out:,} of {self.character_lines:,} lines of the character left out "
-            f"({share:.1%}): each is over the sequence length"
+            f"{self.lines_left_out:,} of {self.character_lines:,} lines of the character "
+            f"({share:.2%}) left out: each is over the sequence length by itself"
         )
 
     def as_dict(self) -> dict[str, Any]:
