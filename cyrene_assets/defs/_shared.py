@@ -122,7 +122,8 @@ def no_leak(proof: "Proof", shared_lines: "pl.DataFrame") -> CheckOutcome:
         ),
     }
     if found:
-        return none_of("no_leak", found, "on both sides of the split", shown, remedy=REMEDY)
+        what = "texts or scenes on both sides of the split"
+        return none_of("no_leak", found, what, shown, remedy=REMEDY)
     return CheckOutcome("no_leak", True, f"nothing leaks; {proof.let_through()}", shown)
 
 

@@ -210,6 +210,10 @@ def _unlike(number: int, *lines: str) -> list[Line]:
 LONG = "This very sentence is long enough by far, and it stands in each of the scenes."
 
 
+def _rain() -> Scenes:
+    return [[(BOB, f"It rains on number {n}.")] for n in range(4)]
+
+
 def _refusal_cases() -> Iterator[tuple[str, Scenes, str]]:
     yield "one scene", [_talk(1)], "no documents to validate with: there is one scene of dialog"
     yield (
@@ -225,12 +229,12 @@ def _refusal_cases() -> Iterator[tuple[str, Scenes, str]]:
     )
     yield (
         "nobody speaks to the character",
-        [[(BOB, f"It rains on number {n}.")] for n in range(4)],
+        _rain(),
         "no chats to train on: nobody speaks to the character (Ada)",
     )
     yield (
         "one chat",
-        [_talk(1), *([(BOB, f"It rains on number {n}.")] for n in range(4))],
+        [_talk(1), *_rain()],
         "no chats to train on: the scenes in which somebody speaks to the character are one",
     )
     yield (
