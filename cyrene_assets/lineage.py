@@ -151,7 +151,7 @@ class Record:
     def why_failed(self) -> str:
         """What the blocking checks that failed found, and the remedy, in their own words."""
         return "; ".join(
-            f"{check['name']}: {check['detail']}"
+            f"{check['name']}: {check['detail']}" if check.get("detail") else check["name"]
             for check in self.checks
             if check["name"] in self.failed_checks
         )
