@@ -12,10 +12,10 @@ def left_out(situation: Situation) -> Iterator[str]:
     for language in situation.project.corpus.languages:
         found = _numbers(situation, "sft_chat", language, "character_lines", "lines_in_chats")
         totals = [total + number for total, number in zip(totals, found, strict=True)]
-    hers, in_chats = totals
-    if hers > in_chats:
+    lines, in_chats = totals
+    if lines > in_chats:
         yield (
-            f"{hers - in_chats:,} of the character's {hers:,} lines ({1 - in_chats / hers:.1%}) "
+            f"{lines - in_chats:,} of the character's {lines:,} lines ({1 - in_chats / lines:.1%}) "
             "are in no chat: the pages of sft_chat say why"
         )
     for size in SIZES:

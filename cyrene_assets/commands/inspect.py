@@ -216,7 +216,7 @@ def check(ctx: click.Context, path: Path, size: str, as_json: bool) -> None:
 @json_option
 @click.pass_context
 def doctor(ctx: click.Context, size: str | None, as_json: bool) -> None:
-    """Say what this machine can do, and what a size needs of it. Exit 1 when something is amiss."""
+    """Say what this machine can do, and what a size needs of it. Exit 1 when something is wrong."""
     from cyrene_assets import doctor as doctors
 
     if size is not None:

@@ -93,7 +93,7 @@ def conversation_lines(units: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def lines_of_hers(units: pl.DataFrame) -> dict[str, int]:
+def count_character_lines(units: pl.DataFrame) -> dict[str, int]:
     """Count the character's lines: those in chats, and the others by why they are in none.
 
     The order is that of the reasons (``NOT_IN_CHATS``), after ``IN_CHATS``.

@@ -21,7 +21,7 @@ from cyrene_assets.corpus.leaks import (
     sets_proof,
     split_proof,
 )
-from cyrene_assets.corpus.lines import IN_CHATS, lines_of_hers
+from cyrene_assets.corpus.lines import IN_CHATS, count_character_lines
 from cyrene_assets.corpus.refusals import SHOWN, glued, one_sided, refused, too_long
 from cyrene_assets.corpus.render import cpt_documents, sft_chats
 from cyrene_assets.corpus.sources import Problem
@@ -78,13 +78,13 @@ class Summary:
     def in_words(self) -> list[str]:
         """Return what a person wants to know, a line each."""
         lines = self.lines
-        hers, there = sum(lines.values()), lines.pop(IN_CHATS, 0)
+        total, there = sum(lines.values()), lines.pop(IN_CHATS, 0)
         why = ", ".join(f"{number:,} {words}" for words, number in lines.items())
         return [
             f"{self.chats:,} chats in {len(self.languages)} languages, about {self.tokens:,} tokens"
             " of documents and chats",
-            f"{there:,} of the character's {hers:,} lines ({there / max(hers, 1):.1%}) are in chats"
-            + (f"; not: {why}" if why else ""),
+            f"{there:,} of the character's {total:,} lines ({there / max(total, 1):.1%}) "
+            "are in chats" + (f"; not: {why}" if why else ""),
             f"{self.held_out:.1%} of {self.scenes:,} scenes and documents are held out",
             self.recurring,
         ]
@@ -142,7 +142,7 @@ def _summary(units: pl.DataFrame, documents: pl.DataFrame, chats: pl.DataFrame) 
         chats=len(chats),
         chat_tokens=tokens(chats["messages"]),
         held_out=len(chats.filter(split="validation")) / max(len(chats), 1),
-        lines=lines_of_hers(units),
+        lines=count_character_lines(units),
     )
 
 

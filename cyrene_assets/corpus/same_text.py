@@ -39,7 +39,7 @@ OUTER = f"{WHITESPACE}()\uff08\uff09"
 
 
 def bare_lines(texts: pl.DataFrame) -> pl.DataFrame:
-    """Return the lines of ``text``, bare and not blank, with the columns beside it."""
+    """Return the lines of ``text``, bare and not blank, with the other columns."""
     lines = texts.with_columns(pl.col("text").str.split("\n")).explode("text")
     stripped = pl.col("text").str.strip_chars(OUTER)
     without_name = stripped.str.replace(NAME, "").str.strip_chars(OUTER)

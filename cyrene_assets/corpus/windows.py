@@ -137,8 +137,8 @@ def _filled(
     for user, answer, tokens in zip(
         said[::2], said[1::2], map(sum, zip(own[::2], own[1::2], strict=True)), strict=True
     ):
-        whole = _Pair(user["content"], answer["content"], tokens)
-        for pair in [whole] if tokens <= room else _parts(whole, room, counter):
+        turn = _Pair(user["content"], answer["content"], tokens)
+        for pair in [turn] if tokens <= room else _parts(turn, room, counter):
             if window and taken + pair.tokens > room:
                 yield _Window(number, system, window)
                 window, taken = [], 0

@@ -21,7 +21,7 @@ _NOTHING_TO_TRAIN_ON = (
     "no document is left to train on: give the language more scenes or documents, or set another "
     "`split.seed` in corpus.yaml (`cyrene corpus check` says more)"
 )
-_NOBODY_SPEAKS_TO_HER = (
+_NO_CHATS = (
     "no chat is left to train on: name the character's `speakers` in corpus.yaml as the dialog "
     "does, and have somebody speak before the character (`cyrene corpus check` says more)"
 )
@@ -139,20 +139,20 @@ def sft_chat(build: Build) -> Outcome:
     corpus's, byte for byte, and the one that serving sends.
     """
     from cyrene_assets.corpus import render, stats
-    from cyrene_assets.corpus.lines import IN_CHATS, lines_of_hers
+    from cyrene_assets.corpus.lines import IN_CHATS, count_character_lines
 
     units = _units_of(build)
     chats = render.sft_chats(units, build.project.corpus, build.key)
     shown = write_table(chats, build.out, "chats.parquet")
     train = _write_splits(chats, render.write_chat_jsonl, build.out)
-    lines = lines_of_hers(units)
-    hers, in_chats = sum(lines.values()), lines.get(IN_CHATS, 0)
+    lines = count_character_lines(units)
+    total, in_chats = sum(lines.values()), lines.get(IN_CHATS, 0)
     return Outcome(
         f"{train:,} chats to train on, {len(chats) - train:,} held out; "
-        f"{in_chats:,} of the character's {hers:,} lines ({in_chats / max(hers, 1):.1%}) in them",
+        f"{in_chats:,} of the character's {total:,} lines ({in_chats / max(total, 1):.1%}) in them",
         metadata={
             **shown,
-            "character_lines": hers,
+            "character_lines": total,
             "lines_in_chats": in_chats,
             "what becomes of the character's lines": table(
                 [{"lines": number, "they are": words} for words, number in lines.items()]
@@ -168,7 +168,7 @@ def sft_chat(build: Build) -> Outcome:
             CheckOutcome(
                 "has_training_chats",
                 train > 0,
-                f"{train} training chats" if train else _NOBODY_SPEAKS_TO_HER,
+                f"{train} training chats" if train else _NO_CHATS,
             ),
             _no_control_tokens(chats["chat"], chats["messages"]),
         ],

@@ -278,7 +278,7 @@ def test_a_stock_phrase_does_not_keep_scenes_together(tmp_path: Path) -> None:
     )
 
 
-def test_the_summary_says_why_lines_of_hers_are_in_no_chat(tmp_path: Path) -> None:
+def test_the_summary_says_why_lines_of_the_character_are_in_no_chat(tmp_path: Path) -> None:
     scenes: Scenes = [_talk(n) for n in range(4)]
     scenes += [_talk(1), [(ADA, "Is anybody here?"), *_talk(7)], [(BOB, "So."), (ADA, "{X#1} no.")]]
     report: Report = lint(_english(_new(tmp_path / "c"), *scenes))
