@@ -18,11 +18,11 @@ from cyrene_assets.corpus import render
 from cyrene_assets.corpus.align import parallel_corpus, read_units
 from cyrene_assets.corpus.clean import clean_units
 from cyrene_assets.corpus.config import load_corpus
+from cyrene_assets.corpus.leaks import SPLIT_COLUMNS, split_proof
 from cyrene_assets.corpus.lines import COLUMNS
 from cyrene_assets.corpus.overview import overview
 from cyrene_assets.corpus.side_by_side import side_by_side
 from cyrene_assets.corpus.sources import read_listed
-from cyrene_assets.corpus.split import SPLIT_COLUMNS, leaks
 from cyrene_assets.corpus.survey import left_out
 from cyrene_assets.corpus.tokens import TokenCounter
 
@@ -65,12 +65,13 @@ class Engine:
         folder.mkdir()
         parallel = parallel_corpus(lambda key: self._table("raw_dialog", key), self.corpus, folder)
         overview(parallel)
-        found = leaks(
+        proof = split_proof(
             parallel.languages,
             lambda key: parallel.units(key, SPLIT_COLUMNS),
             parallel.duplicates,
+            parallel.stock,
         )
-        if len(found):
+        if found := proof.found():
             raise SystemExit(f"the split leaks: {found}")
 
     def documents(self, language: str) -> None:

@@ -29,7 +29,13 @@ from cyrene_assets.artifact_spec import (
     expected_lineage,
 )
 from cyrene_assets.disk import disk_errors
-from cyrene_assets.errors import BuildError, CyreneError, RequirementError, UserError
+from cyrene_assets.errors import (
+    BuildError,
+    CheckFailedError,
+    CyreneError,
+    RequirementError,
+    UserError,
+)
 from cyrene_assets.lineage import Lineage, Record
 from cyrene_assets.orchestration.needs import Need
 from cyrene_assets.orchestration.preflight import refuse_run
@@ -132,7 +138,9 @@ def artifact_asset(
                 raise dg.Failure(
                     str(error),
                     metadata={"exit_status": error.exit_status},
-                    allow_retries=not isinstance(error, UserError | RequirementError),
+                    allow_retries=not isinstance(
+                        error, UserError | RequirementError | CheckFailedError
+                    ),
                 ) from None
 
         return materialize
@@ -166,9 +174,26 @@ def _materialize(
         reused = None
         if reuse:
             reused = _reuse(spec, project, context, partition, lineage)
-        yield reused or _make(
+        result = reused or _make(
             spec, function, project, context, partition, lineage, records, sources
         )
+        yield result
+    _refuse_failed(result)
+
+
+def _refuse_failed(result: dg.MaterializeResult[Any]) -> None:
+    """End the step in the words of its blocking checks; Dagster's own error only names them.
+
+    Raises:
+        CheckFailedError: one failed.
+    """
+    failed = [
+        f"{check.check_name}: {check.description}"
+        for check in result.check_results or ()
+        if not check.passed and check.severity is dg.AssetCheckSeverity.ERROR
+    ]
+    if failed:
+        raise CheckFailedError(f"blocking check failed: {'; '.join(failed)}")
 
 
 def _make(

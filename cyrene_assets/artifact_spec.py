@@ -144,8 +144,8 @@ def current_inputs(
             )
         if record.failed_checks:
             raise BuildError(
-                f"{label(spec.name, partition)} needs {record.name}, whose blocking check "
-                f"{', '.join(record.failed_checks)} failed: mend what it found and rebuild it"
+                f"{label(spec.name, partition)} needs {record.name}, whose blocking check failed: "
+                f"{record.why_failed}"
             )
         found[asset, key] = record
     if not found and spec.whatever_exists:

@@ -152,8 +152,8 @@ def find_character(
         )
     if record.failed_checks:
         raise BuildError(
-            f"{record.name} {record.digest} failed its check {', '.join(record.failed_checks)}: "
-            "mend what it found and build it again, or name an earlier one with --digest"
+            f"{record.name} {record.digest} failed its check {record.why_failed}; build it again "
+            "after that, or name an earlier one with --digest"
         )
     artifact = project.store.open(asset, size, record.digest, contents=contents)
     return Character(project, size, artifact)

@@ -27,3 +27,7 @@ class BuildError(CyreneError):
 
 class RequirementError(CyreneError):
     """This machine lacks what a stage ahead needs: nothing was begun, and a retry fails again."""
+
+
+class CheckFailedError(BuildError):
+    """An artifact that did not pass a blocking check; making it again gives the same."""

@@ -26,8 +26,6 @@ from cyrene_assets.recipe import Recipe
 if TYPE_CHECKING:
     from rich.table import Table
 
-# UTF-8 bytes a token of the Qwen3.5 tokenizer over the 13 languages, to one digit.
-BYTES_PER_TOKEN = 4.0
 # 6 FLOPs per parameter and token (arXiv 2001.08361); CPT of 4B at 18,593 tokens/s on one H200, as
 # it is run here (benchmarks/gpu). The H100's chip is the same.
 MEASURED_TRAINING_FLOPS = {"H200": 4.7e14, "H100": 4.7e14}
@@ -185,6 +183,7 @@ def _tokens(record: Record | None, otherwise: Callable[[], int | None]) -> int |
 def _corpus_tokens(project: Project, recipe: Recipe) -> int | None:
     """Return about how many tokens the corpus has, None where its files cannot be found."""
     from cyrene_assets.corpus.sources import adapter
+    from cyrene_assets.corpus.tokens import BYTES_PER_TOKEN
 
     source = adapter(project.corpus.source.adapter)
     total = 0.0

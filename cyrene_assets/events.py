@@ -102,7 +102,8 @@ class EventTail:
                 self._summaries[step] = str(materialization.metadata["summary"].value)
         elif kind is dg.DagsterEventType.ASSET_CHECK_EVALUATION:
             check = event.asset_check_evaluation_data
-            if not check.passed:
+            # A blocking one is the error that ends the step.
+            if not check.passed and not check.blocking:
                 detail = f"{check.check_name}: {check.description or 'failed'}"
                 self._report(Event("warning", name, detail, seconds))
         elif kind is dg.DagsterEventType.STEP_SUCCESS:

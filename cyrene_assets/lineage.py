@@ -148,6 +148,15 @@ class Record:
         return tuple(c["name"] for c in self.checks if c["blocking"] and not c["passed"])
 
     @property
+    def why_failed(self) -> str:
+        """What the blocking checks that failed found, and the remedy, in their own words."""
+        return "; ".join(
+            f"{check['name']}: {check['detail']}" if check.get("detail") else check["name"]
+            for check in self.checks
+            if check["name"] in self.failed_checks
+        )
+
+    @property
     def name(self) -> str:
         """``asset[partition]``."""
         return label(self.asset, self.partition)

@@ -226,7 +226,7 @@ def look_at(
     damage = None if changes else _damage(situation.project, record)
     reason = describe(changes) if changes else damage
     if not changes and record.failed_checks:
-        reason = f"check failed: {', '.join(record.failed_checks)}"
+        reason = f"check failed: {record.why_failed}"
     return Step(spec.name, partition, record, reason, wanted, changes, damage)
 
 

@@ -13,6 +13,7 @@ from cyrene_assets.console import size as shown_size
 from cyrene_assets.console import table as make_table
 from cyrene_assets.errors import CyreneError
 from cyrene_assets.estimate import StepEstimate, estimate
+from cyrene_assets.left_out import left_out
 from cyrene_assets.models import SIZES
 from cyrene_assets.orchestration import preflight
 from cyrene_assets.partitions import split_key
@@ -66,13 +67,17 @@ class Item:
 
 @dataclass(frozen=True)
 class Status:
-    """What of a project is out of date; ``problem`` is why nothing can be told."""
+    """What of a project is out of date; ``problem`` is why nothing can be told.
+
+    ``left_out`` says which share of the character's lines no model of what is built learns from.
+    """
 
     corpus: str
     sizes: tuple[str, ...]
     items: tuple[Item, ...]
     up_to_date: int
     problem: str | None = None
+    left_out: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Return the status as a JSON value."""
@@ -81,6 +86,7 @@ class Status:
             "sizes": list(self.sizes),
             "problem": self.problem,
             "up_to_date": self.up_to_date,
+            "left_out": list(self.left_out),
             "out_of_date": [item.as_dict() for item in self.items],
             "seconds": _sum(item.seconds for item in self.items),
             "steps_of_unknown_time": sum(item.seconds is None for item in self.items),
@@ -141,6 +147,7 @@ class Status:
                 cells = [row.name, row.why, row.change, row.rebuilt, row.time]
                 lines.append(f"| {' | '.join(escape_markdown(cell) for cell in cells)} |")
             lines += ["", escape_markdown(self.cost())]
+        lines += [f"\n{escape_markdown(line)}" for line in self.left_out]
         return "\n".join(lines)
 
     def rows(self) -> list["Row"]:
@@ -216,7 +223,13 @@ def examine(situation: Situation, now: datetime) -> Status:
                 cost.bytes,
             )
         )
-    return Status(corpus, _sizes(found), tuple(items), len(found.steps) - len(items))
+    return Status(
+        corpus,
+        _sizes(found),
+        tuple(items),
+        len(found.steps) - len(items),
+        left_out=tuple(left_out(situation)),
+    )
 
 
 def _lacks(situation: Situation, key: Key) -> str | None:

@@ -1,10 +1,12 @@
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import polars as pl
 import pytest
 from helpers import Sandbox
 from mini_corpus import LANGUAGES
@@ -13,7 +15,9 @@ from cyrene_assets import lineage
 from cyrene_assets.artifact_asset import artifact_asset
 from cyrene_assets.artifact_build import Build
 from cyrene_assets.artifact_spec import SPECS, Check, CheckOutcome, Outcome, expected_lineage
-from cyrene_assets.corpus import sources
+from cyrene_assets.corpus import align, sources
+from cyrene_assets.corpus.config import Split
+from cyrene_assets.corpus.split import Scenes
 from cyrene_assets.errors import BuildError, UserError
 from cyrene_assets.manifest import MANIFEST
 from cyrene_assets.partitions import languages
@@ -253,11 +257,15 @@ def test_a_failed_blocking_check_stops_what_is_downstream(sandbox: Sandbox) -> N
     assert "parallel_corpus" in str(caught.value)
     assert "languages_have_text" in str(caught.value)
     plan = sandbox.plan("cpt_documents")
-    assert plan["parallel_corpus"] == "check failed: languages_have_text"
+    why = (
+        "languages_have_text: 1 languages without any text: xq7; give them some, or take them off "
+        "`languages` in corpus.yaml"
+    )
+    assert plan["parallel_corpus"] == f"check failed: {why}"
+    assert str(caught.value) == f"parallel_corpus: blocking check failed: {why}"
     assert plan["cpt_documents[en]"] == "after parallel_corpus"
     said = sandbox.failure(["cpt_documents"], "en")
-    assert "whose blocking check languages_have_text failed" in said
-    assert "mend what it found" in said
+    assert f"whose blocking check failed: {why}" in said
 
 
 def test_a_failed_check_that_blocks_nothing_is_a_warning(sandbox: Sandbox) -> None:
@@ -425,3 +433,27 @@ def test_expected_lineage_names_inputs_and_what_lies_outside(sandbox: Sandbox) -
     assert record.lineage == found
     with pytest.raises(UserError, match="no language 'nope'"):
         expected_lineage(SPECS["raw_dialog"], sandbox.project, "nope", {})
+
+
+def test_a_leak_is_told_with_its_line_both_scenes_and_the_remedy(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = "The lamps along the wall burn low."
+    edit = re.compile(r"Who mended the clock of [01]\.")
+    sandbox.edit("dialog/en.jsonl", lambda text: edit.sub(line, text))
+
+    def parted(scenes: Scenes, _: Split) -> pl.Series:
+        sides = ["train", "validation"] * len(scenes.names)
+        return pl.Series("split", sides[: len(scenes.names)])
+
+    monkeypatch.setattr(align, "assign_split", parted)
+    with pytest.raises(BuildError) as caught:
+        sandbox.build("parallel_corpus")
+    said = str(caught.value)
+    assert f"the line {line!r} is in s0 (trained on) and s1 (held out)" in said
+    assert said.startswith("parallel_corpus: blocking check failed: no_leak: 2 ")
+    assert "put both under one scene id, or change the text in one of them" in said
+    record = lineage.latest(sandbox.instance, "parallel_corpus", None)
+    assert record is not None
+    assert line in record.why_failed
+    assert said.endswith(record.why_failed)

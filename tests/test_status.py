@@ -139,3 +139,15 @@ def test_examine_on_a_machine_that_lacks_something_says_what_the_automation_wait
     monkeypatch.setattr(preflight, "unmet", LOOK)
     (item,) = [item for item in examine(ticks).items if item.step.asset == "cpt_checkpoint"]
     assert item.rebuilt.startswith("when this machine has what it needs: the 'train' toolchain is")
+
+
+def test_the_share_of_the_characters_lines_that_is_left_out_is_said(ticks: Ticks) -> None:
+    assert examine(ticks).left_out == ()
+    sandbox = ticks.sandbox
+    sandbox.edit("dialog/xq7.jsonl", lambda text: text.replace("Ta sorat", "{NOBODY#1} Ta", 1))
+    sandbox.build("sft_chat")
+    found = examine(ticks)
+    [line] = found.left_out
+    assert line.startswith("1 of the character's 10 lines (10.0%) are in no chat")
+    assert "10 lines \\(10.0%\\) are in no chat" in found.markdown()
+    assert found.as_dict()["left_out"] == [line]

@@ -17,7 +17,6 @@ from cyrene_assets.project import Project
 if TYPE_CHECKING:
     import dagster as dg
 
-    from cyrene_assets.corpus.check import Report
     from cyrene_assets.lineage import Record
 
 
@@ -193,38 +192,23 @@ def corpus() -> None:
 
 @corpus.command()
 @click.argument("path", type=click.Path(path_type=Path))
+@size_option()
 @json_option
 @click.pass_context
-def check(ctx: click.Context, path: Path, as_json: bool) -> None:
-    """Lint the corpus folder at PATH: every error and warning, without a build."""
+def check(ctx: click.Context, path: Path, size: str, as_json: bool) -> None:
+    """Lint the corpus folder at PATH: every error and warning, without a build.
+
+    Without an error it builds: for --size its chats fit the recipe's sequence length.
+    """
+    from cyrene_assets.commands._corpus_report import print_report
     from cyrene_assets.corpus.check import lint
 
-    report = lint(path)
+    report = lint(path, Project.load().recipe(size).sft.sequence_length)
     if as_json:
         click.echo(json.dumps(report.as_dict(), indent=2, ensure_ascii=False))
     else:
-        _print_lint(report)
+        print_report(report)
     ctx.exit(0 if report.ok else 2)
-
-
-def _print_lint(report: "Report") -> None:
-    from cyrene_assets import console
-
-    rows = [
-        [code, *(f"{number:,}" for number in vars(counts).values())]
-        for code, counts in report.languages.items()
-    ]
-    columns = ["language", "lines", "scenes", "documents", "characters", "the character's lines"]
-    if rows:
-        Console().print(console.table(report.corpus, columns, rows, right=set(columns[1:])))
-    for kind, colour, problems in (
-        ("error", "red", report.errors),
-        ("warning", "yellow", report.warnings),
-    ):
-        for problem in problems:
-            click.secho(f"{kind}: ", fg=colour, nl=False)
-            click.echo(str(problem))
-    click.echo(f"{len(report.errors)} errors, {len(report.warnings)} warnings")
 
 
 @click.command()
@@ -232,7 +216,7 @@ def _print_lint(report: "Report") -> None:
 @json_option
 @click.pass_context
 def doctor(ctx: click.Context, size: str | None, as_json: bool) -> None:
-    """Say what this machine can do, and what a size needs of it. Exit 1 when something is amiss."""
+    """Say what this machine can do, and what a size needs of it. Exit 1 when something is wrong."""
     from cyrene_assets import doctor as doctors
 
     if size is not None:

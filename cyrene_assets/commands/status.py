@@ -54,5 +54,7 @@ def _print(found: "Status", *, watched: bool) -> None:
         terminal.print(table) if terminal.is_terminal else Console(width=1000).print(table)
         click.echo(found.cost())
         click.echo(f"all of it now: {'; '.join(found.commands())}")
+    for line in found.left_out:
+        click.echo(line)
     if not watched:
         click.echo("nothing rebuilds by itself now: no daemon is running (`make ui` starts it)")

@@ -13,8 +13,9 @@ import polars as pl
 from cyrene_assets.corpus.clean import clean_units
 from cyrene_assets.corpus.comparison import Comparison
 from cyrene_assets.corpus.config import Corpus
+from cyrene_assets.corpus.in_common import scenes_of, shared_lines
 from cyrene_assets.corpus.side_by_side import AT_ONCE, side_by_side
-from cyrene_assets.corpus.split import Scenes, assign_split, sharing_scenes
+from cyrene_assets.corpus.split import Groups, assign_split
 from cyrene_assets.corpus.survey import Register, Survey, survey
 
 # A unit of these kinds belongs to one language: it is not missing in the others.
@@ -22,6 +23,7 @@ ONE_LANGUAGE_KINDS = ("vendor", "instruction")
 # Cleaned units that every language should have.
 TRANSLATABLE = (pl.col("text") != "") & ~pl.col("kind").is_in(ONE_LANGUAGE_KINDS)
 UNITS = "units"
+SHARED_LINES = "shared_lines.parquet"
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,11 @@ class Parallel:
     to one language. ``duplicates`` has language, scene, ``original`` and ``similarity`` of each
     scene or document that repeats an earlier one: 1 where word for word (``exact``), else the
     Jaccard similarity of ``similar``. ``copies`` has language, unit and ``original`` (a language)
-    of the units flagged ``untranslated_copy``.
+    of the units flagged ``untranslated_copy``. ``shared_lines`` has text, words, scenes (in how
+    many) and ``stock`` of lines that scenes have in common: all stock phrases, and the most
+    frequent of those that keep scenes together (``same_text``). ``largest_group`` is the number of
+    scenes and documents in the largest group that the split keeps together, ``dialog_groups`` the
+    number of such groups with scenes of dialog.
     """
 
     folder: Path
@@ -43,10 +49,18 @@ class Parallel:
     coverage: pl.DataFrame
     duplicates: pl.DataFrame
     copies: pl.DataFrame
+    shared_lines: pl.DataFrame
+    largest_group: int
+    dialog_groups: int
 
     def units(self, language: str, columns: Sequence[str] | None = None) -> pl.DataFrame:
         """Read the units of a language, or some columns of them."""
         return read_units(self.folder, language, columns)
+
+    @property
+    def stock(self) -> pl.Series:
+        """The stock phrases."""
+        return self.shared_lines.filter("stock")["text"]
 
     def each(self) -> Iterator[tuple[str, pl.DataFrame]]:
         """Yield each language and its units."""
@@ -88,7 +102,15 @@ def parallel_corpus(read: Callable[[str], pl.DataFrame], corpus: Corpus, folder:
             return pl.read_ipc(Path(cleaned) / languages[language], columns=["text"])["text"]
 
         comparison = Comparison(surveys, texts)
-        split = assign_split(_scenes(register, surveys), corpus.split)
+        scenes, in_common = scenes_of(register, surveys)
+        split = assign_split(scenes, corpus.split)
+        groups = Groups(len(scenes.names), scenes.duplicates, scenes.joined)
+
+        def said(language: int) -> pl.DataFrame:
+            columns = ["speaker", "title", "text"]
+            return pl.read_ipc(Path(cleaned) / languages[language], columns=columns)
+
+        lines = shared_lines(in_common, surveys, said)
 
         def write(index: int) -> None:
             units = pl.read_ipc(Path(cleaned) / languages[index])
@@ -104,6 +126,9 @@ def parallel_corpus(read: Callable[[str], pl.DataFrame], corpus: Corpus, folder:
         _coverage(surveys, register, languages),
         _duplicates(surveys, register, languages),
         _copies(comparison, surveys, register, languages),
+        lines,
+        max(map(len, groups.members().values()), default=0),
+        len({groups.first(scene) for scene in (scenes.kinds == "dialog").arg_true()}),
     )
 
 
@@ -123,19 +148,6 @@ def _surveys(
             if later is not None:
                 cleaned.append(pool.submit(clean, later))
         return [future.result() for future in found]
-
-
-def _scenes(register: Register, surveys: list[Survey]) -> Scenes:
-    chats = pl.concat([found.chats for found in surveys]).value_counts()
-    similar = pl.concat([found.similar for found in surveys])
-    return Scenes(
-        names=register.scenes["scene"],
-        kinds=register.scenes["kind"],
-        duplicates=pl.concat([found.duplicates for found in surveys]).unique().sort("scene").rows(),
-        joined=similar.select("first", "second").unique().sort("first", "second").rows()
-        + sharing_scenes(pl.concat([found.texts for found in surveys])),
-        chats=dict(chats.rows()),
-    )
 
 
 def _copies(

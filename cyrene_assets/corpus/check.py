@@ -11,11 +11,14 @@ import polars as pl
 from cyrene_assets.corpus.align import TRANSLATABLE, Parallel, parallel_corpus
 from cyrene_assets.corpus.config import Corpus, load_corpus
 from cyrene_assets.corpus.findings import SHOWN, findings
+from cyrene_assets.corpus.rehearsal import Summary, rehearse
 from cyrene_assets.corpus.sources import Problem, SourceError, read_listed
 from cyrene_assets.errors import UserError
 
 # A language with fewer units than this share of the largest one's is thinly translated.
 COVERAGE = 0.95
+# In tokens: that of the shortest recipe that ships, `tiny`.
+SEQUENCE_LENGTH = 1024
 
 
 @dataclass(frozen=True)
@@ -37,13 +40,15 @@ class Counts:
 class Report:
     """What a corpus has, what keeps it from being built (errors), and what to look at (warnings).
 
-    ``languages`` counts those languages whose files could be read.
+    ``languages`` counts those languages whose files could be read; ``summary`` is what would come
+    of them, None where it cannot be told.
     """
 
     corpus: str
     languages: dict[str, Counts] = field(default_factory=dict)
     errors: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
+    summary: Summary | None = None
 
     @property
     def ok(self) -> bool:
@@ -55,15 +60,17 @@ class Report:
         return {"ok": self.ok, **asdict(self)}
 
 
-def lint(folder: Path) -> Report:
+def lint(folder: Path, sequence_length: int = SEQUENCE_LENGTH) -> Report:
     """Check a corpus folder. Whatever is wrong is in the report; nothing is raised.
 
-    A language whose files cannot be read is an error, and the others are checked without it.
+    Where the report has no error the corpus builds, up to the training sets of a recipe whose SFT
+    has that ``sequence_length`` in tokens. A language whose files cannot be read is an error, and
+    the others are checked without it.
     """
     try:
         corpus = load_corpus(folder)
     except UserError as error:
-        remedy = "mend corpus.yaml, then check again"
+        remedy = "correct corpus.yaml, then check again"
         return Report(folder.name, errors=[Problem("corpus.yaml", 0, str(error), remedy)])
     report = Report(corpus.name)
     readable = {}
@@ -92,6 +99,11 @@ def lint(folder: Path) -> Report:
             report.errors += error.problems
             return report
         _look_at(parallel, corpus, report)
+        if report.ok:
+            found = rehearse(parallel, corpus, sequence_length, Path(scratch))
+            report.summary = found.summary
+            report.errors += found.refusals
+            report.warnings += found.warnings
     return report
 
 

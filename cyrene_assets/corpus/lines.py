@@ -10,6 +10,15 @@ COLUMNS = (
     *("flags", "split"),
 )
 LEFT_OUT = ("duplicate", "unknown_placeholder", "empty")
+# What becomes of the character's lines.
+IN_CHATS = "in chats"
+NOT_IN_CHATS = {
+    "duplicate": "in a scene that repeats another",
+    "unknown_placeholder": "with an unknown placeholder",
+    "empty": "without any text",
+}
+UNADDRESSED = "before anybody speaks to the character"
+ALONE = "voice lines without a title"
 # The lines that an unknown placeholder stands in: it may run over several.
 UNKNOWN_LINES = rf"(?:[^\n]*?(?:{UNKNOWN_PLACEHOLDER}))+[^\n]*"
 
@@ -64,6 +73,42 @@ def chat_lines(units: pl.DataFrame) -> pl.DataFrame:
         .with_row_index("number")
     )
     return names.join(lines, on="conversation", maintain_order="left_right")
+
+
+def conversation_lines(units: pl.DataFrame) -> pl.DataFrame:
+    """Return ``chat_lines`` that are in chats, and which of them are ``hers`` there.
+
+    A conversation begins where somebody but her speaks, or with narration, and ends with her last
+    line; one in which nobody speaks but her is left out.
+    """
+    role, row = pl.col("role"), pl.col("row")
+    return (
+        chat_lines(units)
+        .with_columns(hers=(role == "character") & (pl.col("speaker") == pl.col("name")))
+        .filter(row <= row.filter("hers").max().over("number"))
+        .filter(
+            role.is_in(["player", "other"]).any().over("number"),
+            (~pl.col("hers")).cum_max().over("number"),
+        )
+    )
+
+
+def count_character_lines(units: pl.DataFrame) -> dict[str, int]:
+    """Count the character's lines: those in chats, and the others by why they are in none.
+
+    The order is that of the reasons (``NOT_IN_CHATS``), after ``IN_CHATS``.
+    """
+    hers = units.filter(pl.col("role") == "character")
+    in_chats = conversation_lines(units).filter("hers")["unit"].unique()
+    unheard = pl.when(pl.col("kind") == "dialog").then(pl.lit(UNADDRESSED)).otherwise(pl.lit(ALONE))
+    why = pl.coalesce(
+        pl.when(pl.col("unit").is_in(in_chats.implode())).then(pl.lit(IN_CHATS)),
+        *(pl.when(_flagged(flag)).then(pl.lit(words)) for flag, words in NOT_IN_CHATS.items()),
+        unheard,
+    )
+    counts: dict[str, int] = dict(hers.group_by(why.alias("why")).len().rows())
+    order = (IN_CHATS, *NOT_IN_CHATS.values(), UNADDRESSED, ALONE)
+    return {words: counts[words] for words in order if counts.get(words)}
 
 
 def _spoken() -> pl.Expr:

@@ -13,7 +13,8 @@ from cyrene_assets.corpus.cut import cut_documents
 from cyrene_assets.corpus.next_fit import fill, next_fit
 from cyrene_assets.corpus.render import document_messages, write_messages_jsonl
 from cyrene_assets.corpus.sequence import Ints, copies_of, training_sequence
-from cyrene_assets.corpus.tokens import TokenCounter, chat_text
+from cyrene_assets.corpus.tokens import TokenCounter
+from cyrene_assets.corpus.windows import answer_lines, cut_chats
 from cyrene_assets.errors import UserError
 from cyrene_assets.recipe import Stage
 
@@ -22,11 +23,12 @@ from cyrene_assets.recipe import Stage
 class Packed:
     """What was packed: rows and tokens of the training sequence, its packs and how full they are.
 
-    ``cut`` documents were longer than the sequence length, ``dropped`` conversations were and are
-    in no file. ``fill`` is the mean share of a pack that holds tokens. ``copies_together`` counts
-    the rows in packs that hold the same document, or another piece of it, already,
-    ``translations_together`` those in packs that hold the same in another language: 0, but for a
-    corpus of a few packs.
+    ``cut`` documents and conversations were longer than the sequence length and are there in parts.
+    Of conversations ``character_lines`` counts the lines of the character, and ``lines_left_out``
+    those of them that are in no file: each is longer than the sequence length by itself. ``fill``
+    is the mean share of a pack that holds tokens. ``copies_together`` counts the rows in packs that
+    hold the same document, or another piece of it, already, ``translations_together`` those in
+    packs that hold the same in another language: 0, but for a corpus of a few packs.
     """
 
     rows: int
@@ -37,7 +39,19 @@ class Packed:
     translations_together: int
     validation_rows: int
     cut: int
-    dropped: int
+    character_lines: int = 0
+    lines_left_out: int = 0
+
+    @property
+    def left_out(self) -> str:
+        """How many of the character's lines are left out, and which share of them, in words."""
+        if not self.lines_left_out:
+            return f"all {self.character_lines:,} lines of the character"
+        share = self.lines_left_out / self.character_lines
+        return (
+            f"{self.lines_left_out:,} of {self.character_lines:,} lines of the character "
+            f"({share:.2%}) left out: each is over the sequence length by itself"
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """Return the numbers as JSON values."""
@@ -67,9 +81,10 @@ def pack_corpus(
     - ``token_counts.parquet`` (language, kind, split, documents, tokens): each document counted
       once, whatever its passes.
 
-    Documents that are too long are cut, conversations dropped. ``tokens`` count what is trained on:
-    see ``tokens.END_TOKENS`` and ``tokens.chat_text``. A pack holds a unit once (see
-    ``binpack.packing_order``): no copies of it, no translations, and no two pieces of it.
+    Documents that are too long are cut (``cut``), and so are conversations (``windows``).
+    ``tokens`` count what is trained on: see ``tokens.END_TOKENS`` and ``tokens.chat_text``. A pack
+    holds a unit once (see ``binpack.packing_order``): no copies of it, no translations, and no two
+    pieces of it.
 
     Raises:
         UserError: nothing to train on or to validate with, or no tokenizer in the file.
@@ -82,9 +97,9 @@ def pack_corpus(
     # In one piece: rows repeat, and only then do repeated strings share their memory.
     train = pl.concat([part.train for part in parts], rechunk=True)
     validation = pl.concat([part.validation for part in parts])
-    dropped = sum(part.dropped for part in parts)
+    left_out = sum(part.left_out for part in parts)
     copies = copies_of(train, stage.passes)
-    _refuse_empty(stage_name, int(copies.sum()), len(validation), dropped, stage)
+    _refuse_empty(stage_name, int(copies.sum()), len(validation), left_out, stage)
 
     numbers, passes = training_sequence(copies, stage.passes.default, stage.seed)
     lengths = train["tokens"].cast(pl.Int64).to_numpy()
@@ -108,7 +123,8 @@ def pack_corpus(
         translations_together=translations_together,
         validation_rows=len(validation),
         cut=sum(part.cut for part in parts),
-        dropped=dropped,
+        character_lines=sum(part.lines for part in parts),
+        lines_left_out=left_out,
     )
 
 
@@ -134,30 +150,34 @@ class _Measured:
     validation: pl.DataFrame
     counts: pl.DataFrame
     cut: int
-    dropped: int
+    lines: int = 0
+    left_out: int = 0
 
 
 def _measured(
     stage_name: str, frame: pl.DataFrame, language: str, counter: TokenCounter, limit: int
 ) -> _Measured:
-    pieces = _documents(frame, counter, limit) if stage_name == "cpt" else _chats(frame, counter)
-    pieces = pieces.with_columns(pl.lit(language).alias("language"))
-    fitting = pieces.filter(pl.col("tokens") <= limit)
+    cut = _documents if stage_name == "cpt" else _chats
+    pieces = cut(frame, counter, limit).with_columns(pl.lit(language).alias("language"))
     columns = ["document", "scene", "language", "kind", "tokens", "unit", "messages"]
     train, validation = (
-        fitting.filter(pl.col("split") == split).select(columns)
-        for split in ("train", "validation")
+        pieces.filter(pl.col("split") == split).select(columns) for split in ("train", "validation")
     )
     counts = (
-        fitting.group_by("language", "kind", "split")
+        pieces.group_by("language", "kind", "split")
         .agg(
             pl.col("source").n_unique().cast(pl.Int32).alias("documents"),
             pl.col("tokens").cast(pl.Int64).sum(),
         )
         .sort("language", "kind", "split")
     )
-    cut = pieces.filter(pl.col("document") != pl.col("source"))["source"].n_unique()
-    return _Measured(train, validation, counts, cut, len(pieces) - len(fitting))
+    parts = pieces.filter(pl.col("document") != pl.col("source"))["source"].n_unique()
+    lines, there = (
+        (0, 0)
+        if stage_name == "cpt"
+        else (int(answer_lines(table["messages"]).sum()) for table in (frame, pieces))
+    )
+    return _Measured(train, validation, counts, parts, lines, lines - there)
 
 
 def _documents(frame: pl.DataFrame, counter: TokenCounter, limit: int) -> pl.DataFrame:
@@ -166,18 +186,20 @@ def _documents(frame: pl.DataFrame, counter: TokenCounter, limit: int) -> pl.Dat
     return pieces.with_columns(pl.col("scene").alias("unit"), document_messages()).drop("text")
 
 
-def _chats(frame: pl.DataFrame, counter: TokenCounter) -> pl.DataFrame:
-    texts = frame["messages"].map_elements(chat_text, return_dtype=pl.String)
+def _chats(frame: pl.DataFrame, counter: TokenCounter, limit: int) -> pl.DataFrame:
     name = pl.concat_str(pl.lit("/"), "speaker")
-    return frame.select(
+    windows = cut_chats(
+        frame.select("chat", "scene", "speaker", "split", "messages"), counter, limit
+    )
+    return windows.select(
         pl.col("chat").alias("document"),
         "scene",
         pl.lit("dialog").alias("kind"),
         "split",
-        pl.col("chat").alias("source"),
-        pl.Series("tokens", counter.count(texts), dtype=pl.Int32),
+        "source",
+        "tokens",
         # Chats are named after the speaker, whose name is another in each language.
-        pl.col("chat").str.strip_suffix(name).alias("unit"),
+        pl.col("source").str.strip_suffix(name).alias("unit"),
         "messages",
     )
 
@@ -216,7 +238,9 @@ def _together(numbers: Ints, packs: Ints, units: Ints, languages: Ints) -> tuple
     return len(numbers) - different[0], different[1] - different[2]
 
 
-def _refuse_empty(stage_name: str, train: int, validation: int, dropped: int, stage: Stage) -> None:
+def _refuse_empty(
+    stage_name: str, train: int, validation: int, left_out: int, stage: Stage
+) -> None:
     what, need = {
         "cpt": ("documents", "two scenes of dialog"),
         "sft": ("conversations", "two scenes in which somebody speaks to the character"),
@@ -224,8 +248,9 @@ def _refuse_empty(stage_name: str, train: int, validation: int, dropped: int, st
     for name, rows in (("train on", train), ("validate with", validation)):
         if not rows:
             raise UserError(
-                f"there are no {what} to {name}: the corpus needs {need} at least (see "
-                "`speakers` and `player` in corpus.yaml), and the recipe one pass over them; "
-                f"{dropped:,} were dropped for being over its `sequence_length` of "
-                f"{stage.sequence_length} tokens: raise that where these are missing"
+                f"there are no {what} to {name}: the corpus needs {need} at least, unlike each "
+                "other (see `speakers` and `player` in corpus.yaml, and `cyrene corpus check`), "
+                f"and the recipe one pass over them; {left_out:,} lines of the character were left "
+                f"out for being over its `sequence_length` of {stage.sequence_length} tokens: "
+                "raise that where these are missing"
             )

@@ -12,7 +12,7 @@ from pathlib import Path
 import polars as pl
 
 from cyrene_assets.corpus.config import Corpus
-from cyrene_assets.corpus.lines import chat_lines, document_lines
+from cyrene_assets.corpus.lines import conversation_lines, document_lines
 
 FULL_WIDTH_COLON = frozenset({"chs", "cht"})
 FULL_WIDTH_PARENTHESES = frozenset({"chs", "cht"})
@@ -91,13 +91,7 @@ def sft_chats(units: pl.DataFrame, corpus: Corpus, language: str) -> pl.DataFram
     text = _without_parentheses(pl.col("text"), opening, closing)
     in_parentheses = ~pl.col("hers") & ~role.is_in(["player", "character"])
     turns = (
-        chat_lines(units)
-        .with_columns(hers=(role == "character") & (pl.col("speaker") == pl.col("name")))
-        .filter(pl.col("row") <= pl.col("row").filter("hers").max().over("number"))
-        .filter(
-            role.is_in(["player", "other"]).any().over("number"),
-            (~pl.col("hers")).cum_max().over("number"),
-        )
+        conversation_lines(units)
         .with_columns(
             pl.when(in_parentheses).then(opening + text + closing).otherwise(text).alias("text"),
             turn=pl.struct("number", "hers").rle_id(),

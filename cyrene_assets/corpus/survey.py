@@ -8,9 +8,10 @@ from cyrene_assets.corpus import flags
 from cyrene_assets.corpus.config import Corpus
 from cyrene_assets.corpus.leaks import chat_texts
 from cyrene_assets.corpus.render import cpt_documents, sft_chats
+from cyrene_assets.corpus.same_text import hashed, long_enough, unit_lines
 from cyrene_assets.corpus.similar import near_duplicates
 from cyrene_assets.corpus.sources import Problem, SourceError
-from cyrene_assets.corpus.split import chat_scenes, long_texts
+from cyrene_assets.corpus.split import chat_scenes
 from cyrene_assets.corpus.words import Vocabulary, words_of
 
 REPORTED_PROBLEMS = 20
@@ -89,15 +90,15 @@ class Survey:
     ``rows`` has a row per unit: unit, scene, characters (u32), ``same`` (u64, equal where a unit's
     raw text is, null without text), wrong_script. ``duplicates`` has scene and original of scenes
     that say, word for word, what an earlier one says; ``similar`` first, second and similarity of
-    scenes that are nearly the same. ``texts`` has scene and text (u64) of the texts that must not
-    stand on both sides of the split, ``chats`` the scenes in which somebody talks with the
+    scenes that are nearly the same. ``lines`` has scene, text (u64) and words of the lines that are
+    not short (``same_text.hashed``), ``chats`` the scenes in which somebody talks with the
     character, ``placeholders`` row, unit and placeholders of the rows that have any.
     """
 
     rows: pl.DataFrame
     duplicates: pl.DataFrame
     similar: pl.DataFrame
-    texts: pl.DataFrame
+    lines: pl.DataFrame
     chats: pl.Series
     placeholders: pl.DataFrame
     vocabulary: Vocabulary
@@ -109,9 +110,11 @@ def survey(cleaned: pl.DataFrame, numbers: pl.DataFrame, corpus: Corpus, languag
     # What cleaning left as it was is normalized already.
     raw = pl.coalesce(pl.col("raw_text").str.normalize("NFC").str.strip_chars(), "text")
     same = pl.struct("unit", raw).hash()
+    duplicates = _duplicates(units)
     # What is held out must not be nearly the same as what is trained on, so what is compared is
     # what both will read.
-    rendered = cleaned.with_columns(flags=left_out(cleaned), split=pl.lit("train"))
+    repeats = units["scene"].is_in(duplicates["scene"].implode())
+    rendered = cleaned.with_columns(flags=left_out(cleaned, repeats), split=pl.lit("train"))
     documents = cpt_documents(rendered, corpus, language)
     chats = sft_chats(rendered, corpus, language)
     words = words_of(documents["text"])
@@ -135,22 +138,29 @@ def survey(cleaned: pl.DataFrame, numbers: pl.DataFrame, corpus: Corpus, languag
     )
     return Survey(
         rows,
-        _duplicates(units),
+        duplicates,
         similar.group_by("first", "second").agg(pl.col("similarity").max()).sort("first", "second"),
-        long_texts(units.select("scene", "title", "text"))
-        .select("scene", pl.col("text").hash())
-        .unique(),
+        hashed(long_enough(unit_lines(units.select("scene", "speaker", "title", "text"))), words),
         chat_scenes(units),
         _placeholders(units),
         Vocabulary.of(words, scripts),
     )
 
 
-def left_out(cleaned: pl.DataFrame) -> pl.Series:
-    """Return the flags that are known of a unit alone and leave it out of training."""
-    unknown, empty = cleaned["placeholders"].list.len() > 0, cleaned["text"] == ""
-    combined = [[], ["unknown_placeholder"], ["empty"], ["unknown_placeholder", "empty"]]
-    return pl.Series(combined).gather(unknown.cast(pl.UInt32) + 2 * empty.cast(pl.UInt32))
+def left_out(cleaned: pl.DataFrame, repeats: pl.Series | None = None) -> pl.Series:
+    """Return the flags that leave a unit out of training; ``repeats`` says which are duplicates."""
+    flags = [
+        ("unknown_placeholder", cleaned["placeholders"].list.len() > 0),
+        ("empty", cleaned["text"] == ""),
+    ]
+    if repeats is not None:
+        flags.append(("duplicate", repeats))
+    number = pl.zeros(len(cleaned), pl.UInt32, eager=True)
+    combined: list[list[str]] = [[]]
+    for place, (flag, has_it) in enumerate(flags):
+        number += has_it.cast(pl.UInt32) * 2**place
+        combined += [[*others, flag] for others in combined]
+    return pl.Series(combined, dtype=pl.List(pl.String)).gather(number)
 
 
 def _similar(pairs: pl.DataFrame, names: pl.Series, scenes: pl.DataFrame) -> pl.DataFrame:

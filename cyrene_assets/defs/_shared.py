@@ -13,6 +13,10 @@ from cyrene_assets.store import Artifact
 if TYPE_CHECKING:
     import polars as pl
 
+    from cyrene_assets.corpus.leaks import Proof
+
+SHOWN = 20
+
 
 def read_table(artifact: Artifact, name: str) -> "pl.DataFrame":
     """Read one of an artifact's Parquet files."""
@@ -86,11 +90,42 @@ def picture(png: bytes) -> dg.MarkdownMetadataValue:
 
 
 def none_of(
-    name: str, found: Sequence[str], what: str, metadata: Mapping[str, Any] | None = None
+    name: str,
+    found: Sequence[str],
+    what: str,
+    metadata: Mapping[str, Any] | None = None,
+    *,
+    remedy: str = "",
 ) -> CheckOutcome:
-    """Return a check's outcome: passed when nothing was found, else what and where."""
+    """Return a check's outcome: passed when nothing was found, else what, where and the remedy."""
     if not found:
         return CheckOutcome(name, True, f"no {what}", metadata or {})
     more = f" and {len(found) - 5:,} more" if len(found) > 5 else ""
     detail = f"{len(found):,} {what}: {', '.join(found[:5])}{more}"
-    return CheckOutcome(name, False, detail, metadata or {})
+    return CheckOutcome(name, False, f"{detail}; {remedy}" if remedy else detail, metadata or {})
+
+
+def no_leak(proof: "Proof", shared_lines: "pl.DataFrame") -> CheckOutcome:
+    """Return the outcome of a proof that nothing held out is trained on.
+
+    It names the line and both scenes of each leak, and what recurs and was let through.
+    """
+    from cyrene_assets.corpus.leaks import REMEDY
+
+    found = proof.found()
+    shown = {
+        "leaks": table(proof.leaks.head(SHOWN).to_dicts()),
+        "let through": proof.let_through(),
+        "stock phrases, let through": table(_first(shared_lines.filter("stock"))),
+        "lines that keep scenes together": table(
+            _first(shared_lines.filter(~shared_lines["stock"]))
+        ),
+    }
+    if found:
+        what = "texts or scenes on both sides of the split"
+        return none_of("no_leak", found, what, shown, remedy=REMEDY)
+    return CheckOutcome("no_leak", True, f"nothing leaks; {proof.let_through()}", shown)
+
+
+def _first(lines: "pl.DataFrame") -> list[dict[str, Any]]:
+    return lines.drop("stock").head(SHOWN).to_dicts()

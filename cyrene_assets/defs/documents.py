@@ -17,6 +17,14 @@ if TYPE_CHECKING:
     import polars as pl
 
 GROUP = "corpus"
+_NOTHING_TO_TRAIN_ON = (
+    "no document is left to train on: give the language more scenes or documents, or set another "
+    "`split.seed` in corpus.yaml (`cyrene corpus check` says more)"
+)
+_NO_CHATS = (
+    "no chat is left to train on: name the character's `speakers` in corpus.yaml as the dialog "
+    "does, and have somebody speak before the character (`cyrene corpus check` says more)"
+)
 NO_CONTROL_TOKENS = Check(
     "no_control_tokens",
     "Nothing in the text is more than text to the tokenizer or the chat template.",
@@ -28,7 +36,12 @@ def _no_control_tokens(names: "pl.Series", texts: "pl.Series") -> CheckOutcome:
     from cyrene_assets.corpus.clean import control_tokens_left
 
     left = names.filter(control_tokens_left(texts)).to_list()
-    return none_of("no_control_tokens", left, "texts with control tokens")
+    return none_of(
+        "no_control_tokens",
+        left,
+        "texts with control tokens",
+        remedy="remove them from these texts of the corpus, then build again",
+    )
 
 
 def _by_kind(documents: "pl.DataFrame") -> list[dict[str, Any]]:
@@ -96,7 +109,11 @@ def cpt_documents(build: Build) -> Outcome:
             ),
         },
         checks=[
-            CheckOutcome("has_training_documents", train > 0, f"{train} training documents"),
+            CheckOutcome(
+                "has_training_documents",
+                train > 0,
+                f"{train} training documents" if train else _NOTHING_TO_TRAIN_ON,
+            ),
             _no_control_tokens(documents["document"], documents["text"]),
         ],
     )
@@ -122,14 +139,24 @@ def sft_chat(build: Build) -> Outcome:
     corpus's, byte for byte, and the one that serving sends.
     """
     from cyrene_assets.corpus import render, stats
+    from cyrene_assets.corpus.lines import IN_CHATS, count_character_lines
 
-    chats = render.sft_chats(_units_of(build), build.project.corpus, build.key)
+    units = _units_of(build)
+    chats = render.sft_chats(units, build.project.corpus, build.key)
     shown = write_table(chats, build.out, "chats.parquet")
     train = _write_splits(chats, render.write_chat_jsonl, build.out)
+    lines = count_character_lines(units)
+    total, in_chats = sum(lines.values()), lines.get(IN_CHATS, 0)
     return Outcome(
-        f"{train:,} chats to train on, {len(chats) - train:,} held out",
+        f"{train:,} chats to train on, {len(chats) - train:,} held out; "
+        f"{in_chats:,} of the character's {total:,} lines ({in_chats / max(total, 1):.1%}) in them",
         metadata={
             **shown,
+            "character_lines": total,
+            "lines_in_chats": in_chats,
+            "what becomes of the character's lines": table(
+                [{"lines": number, "they are": words} for words, number in lines.items()]
+            ),
             "turns": int(chats["turns"].sum()),
             "turns of a chat": picture(
                 stats.length_histogram_png(chats["turns"].to_list(), what="chats", unit="turns")
@@ -138,7 +165,11 @@ def sft_chat(build: Build) -> Outcome:
             "preview": dg.MetadataValue.md(_chat_preview(chats)),
         },
         checks=[
-            CheckOutcome("has_training_chats", train > 0, f"{train} training chats"),
+            CheckOutcome(
+                "has_training_chats",
+                train > 0,
+                f"{train} training chats" if train else _NO_CHATS,
+            ),
             _no_control_tokens(chats["chat"], chats["messages"]),
         ],
     )

@@ -41,7 +41,7 @@ def test_packed_documents(tmp_path: Path) -> None:
     assert rows.group_by("pack").agg(pl.col("tokens").sum())["tokens"].max() <= 96  # type: ignore[operator]
     assert rows["pack"].max() == packed.packs - 1
     assert packed.cut > 0
-    assert packed.dropped == 0
+    assert (packed.character_lines, packed.lines_left_out) == (0, 0)
     train = _lines(out / "train.jsonl")
     assert len(train) == packed.rows
     assert [message["role"] for message in train[0]["messages"]] == ["assistant"]
@@ -72,25 +72,37 @@ def test_packed_twice_gives_the_same_bytes(tmp_path: Path) -> None:
         assert (one / path).read_bytes() == (two / path).read_bytes()
 
 
-def test_conversations_over_the_limit_are_dropped_and_counted(tmp_path: Path) -> None:
+def test_conversations_over_the_limit_are_cut_and_nothing_is_lost(tmp_path: Path) -> None:
     (tmp_path / "all").mkdir()
     whole = _pack(tmp_path / "all", "sft", _stage(sequence_length=2000))
-    assert whole.dropped == 0
+    assert (whole.cut, whole.lines_left_out) == (0, 0)
     rows = pl.read_parquet(tmp_path / "all" / "out" / "rows.parquet")
     assert set(rows["kind"]) == {"dialog"}
     once = rows.filter(pl.col("pass") == 1)
     limit = int(once["tokens"].max()) - 1  # type: ignore[arg-type]
     (tmp_path / "some").mkdir()
     some = _pack(tmp_path / "some", "sft", _stage(sequence_length=limit))
-    assert some.dropped == 1
-    assert some.rows == whole.rows - 3
+    assert (some.cut, some.lines_left_out) == (1, 0)
+    assert some.character_lines == whole.character_lines
+    assert some.rows >= whole.rows
+    cut = pl.read_parquet(tmp_path / "some" / "out" / "rows.parquet")
+    parts = set(cut["document"]) - set(rows["document"])
+    assert {name.partition("#")[2] for name in parts} <= {"1", "2"}
+    assert parts
+    assert some.left_out == "all 12 lines of the character"
+    (tmp_path / "few").mkdir()
+    few = _pack(tmp_path / "few", "sft", _stage(sequence_length=80))
+    assert 0 < few.lines_left_out < 12
+    assert few.left_out.startswith(f"{few.lines_left_out} of 12 lines of the character (")
 
 
 def test_nothing_to_train_on_or_validate_with(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
-    message = r"no conversations to train on: .*two scenes in which.*\d were dropped"
+    message = (
+        r"no conversations to train on: .*two scenes in which.*\d+ lines of the character were"
+    )
     with pytest.raises(UserError, match=message):
-        _pack(tmp_path / "a", "sft", _stage(sequence_length=64))
+        _pack(tmp_path / "a", "sft", _stage(sequence_length=32))
     (tmp_path / "b").mkdir()
     passes = Passes(default=1, languages={"en": 0, "tlh": 0})
     with pytest.raises(UserError, match=r"no documents to train on: .*the recipe one pass"):

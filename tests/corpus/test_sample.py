@@ -9,8 +9,8 @@ import pytest
 from cyrene_assets.corpus.align import Parallel
 from cyrene_assets.corpus.check import Report, lint
 from cyrene_assets.corpus.config import Corpus
+from cyrene_assets.corpus.leaks import split_proof
 from cyrene_assets.corpus.render import sft_chats
-from cyrene_assets.corpus.split import leaks
 
 from .miniature import all_units, of_language, read_parallel
 
@@ -76,7 +76,9 @@ def test_the_split_is_clean_and_holds_out_a_chat_in_every_language(
     sample: tuple[Corpus, Parallel],
 ) -> None:
     corpus, parallel = sample
-    assert leaks(parallel.languages, parallel.units, parallel.duplicates).is_empty()
+    proof = split_proof(parallel.languages, parallel.units, parallel.duplicates, parallel.stock)
+    assert proof.found() == []
+    assert proof.lines > 100
     splits = all_units(parallel).group_by("scene").agg(pl.col("split").n_unique())
     assert splits["split"].max() == 1
     for code in corpus.languages:

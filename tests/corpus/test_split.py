@@ -3,15 +3,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cyrene_assets.corpus.config import Split
-from cyrene_assets.corpus.split import (
-    Scenes,
-    assign_split,
-    chat_scenes,
-    leaks,
-    long_texts,
-    scene_hash,
-    sharing_scenes,
-)
+from cyrene_assets.corpus.leaks import split_proof
+from cyrene_assets.corpus.same_text import hashed, long_enough, shared, unit_lines
+from cyrene_assets.corpus.split import Scenes, assign_split, chat_scenes, scene_hash
+from cyrene_assets.corpus.words import words_of
 
 LONG = "A sentence that is long enough to give itself away."
 
@@ -23,7 +18,11 @@ def _units(rows: list[Row]) -> pl.DataFrame:
     frame = pl.DataFrame(rows, schema=["scene", "kind", "role", "text"], orient="row")
     order = pl.int_range(pl.len()).over("scene")
     return frame.with_columns(
-        order=order, language=pl.lit("en"), placeholders=pl.lit([], pl.List(pl.String))
+        order=order,
+        language=pl.lit("en"),
+        placeholders=pl.lit([], pl.List(pl.String)),
+        speaker=pl.lit("Ada"),
+        title=pl.lit(None, pl.String),
     )
 
 
@@ -41,26 +40,32 @@ def _split(
     first = units.unique(["scene"], keep="first", maintain_order=True)
     number = {scene: index for index, scene in enumerate(first["scene"])}
     numbered = units.with_columns(pl.col("scene").replace_strict(number, return_dtype=pl.UInt32))
-    texts = long_texts(numbered).select("scene", pl.col("text").hash())
+    lines = unit_lines(numbered.select("scene", "speaker", "title", "text"))
+    lines = hashed(long_enough(lines), words_of(units["text"]))
+    alike = pl.Series(range(len(number)), dtype=pl.UInt32)
     pairs = [(number[one], number[other]) for one, other in similar or []]
     scenes = Scenes(
         names=first["scene"],
         kinds=first["kind"],
         duplicates=[(number[one], number[other]) for one, other in duplicates or []],
-        joined=[*pairs, *sharing_scenes(texts)],
+        joined=[*pairs, *shared(lines, alike).pairs],
         chats=dict.fromkeys(chat_scenes(numbered).to_list(), 1),
     )
     split = assign_split(scenes, Split(validation=share, seed=seed))
     return dict(zip(first["scene"], split, strict=True))
 
 
-def _leaks(units: pl.DataFrame, similar: list[tuple[str, str, str]] | None = None) -> pl.DataFrame:
-    pairs = pl.DataFrame(
-        similar or [],
-        schema=dict.fromkeys(("language", "scene", "original"), pl.String()),
-        orient="row",
+def _leaks(
+    units: pl.DataFrame, similar: list[tuple[str, str, str, float]] | None = None
+) -> list[tuple[str, str, str, str]]:
+    """Reason, what is trained on, what is held out, and the line."""
+    schema = dict.fromkeys(("language", "scene", "original"), pl.String())
+    pairs = pl.DataFrame(similar or [], schema | {"similarity": pl.Float64()}, orient="row")
+    columns = ["scene", "speaker", "title", "text", "split"]
+    proof = split_proof(
+        ["en"], lambda _: units.select(columns), pairs, pl.Series([], dtype=pl.String)
     )
-    return leaks(["en"], lambda _: units, pairs)
+    return proof.leaks.select("reason", "trained", "held_out", "text").rows()
 
 
 def _held_out(places: dict[str, str]) -> set[str]:
@@ -96,6 +101,14 @@ def test_a_scene_in_which_somebody_talks_with_the_character_is_held_out() -> Non
     units = _units(rows + _scene("talk"))
     for seed in range(10):
         assert _split(units, 0.05, seed)["talk"] == "validation"
+
+
+def test_of_several_chats_one_stays_in_training_and_one_is_held_out() -> None:
+    rows = [(f"n{n}", "dialog", "narration", f"Rain {n}.") for n in range(5)]
+    units = _units(rows + _scene("a") + _scene("b"))
+    for seed in range(50):
+        places = _split(units, 0.5, seed)
+        assert {places["a"], places["b"]} == {"train", "validation"}
 
 
 def test_documents_follow_the_share() -> None:
@@ -143,20 +156,15 @@ def test_leaks_names_scene_and_text() -> None:
             ["train", "train", *["validation"] * 2, "train", "validation", *["train"] * 2]
         )
     )
-    assert _leaks(units).to_dicts() == [
-        {"reason": "scene", "text": "", "scenes": ["c"], "languages": ["en"]},
-        {"reason": "text", "text": LONG, "scenes": ["a", "b"], "languages": ["en"]},
-    ]
-    assert _leaks(units.with_columns(split=pl.lit("train"))).is_empty()
+    assert _leaks(units) == [("scene", "c", "c", ""), ("line", "a", "b", LONG)]
+    assert _leaks(units.with_columns(split=pl.lit("train"))) == []
 
 
 def test_leaks_names_scenes_that_are_nearly_the_same() -> None:
     places = ["train", "train", "validation", "validation"]
     units = _units(_scene("a") + _scene("b")).with_columns(split=pl.Series(places))
-    assert _leaks(units, [("en", "b", "a")]).to_dicts() == [
-        {"reason": "similar", "text": "", "scenes": ["a", "b"], "languages": ["en"]}
-    ]
-    assert _leaks(units.with_columns(split=pl.lit("train")), [("en", "b", "a")]).is_empty()
+    assert _leaks(units, [("en", "b", "a", 0.7)]) == [("similar", "a", "b", "")]
+    assert _leaks(units.with_columns(split=pl.lit("train")), [("en", "b", "a", 0.7)]) == []
 
 
 def test_what_is_nearly_the_same_is_held_out_as_a_whole_or_not_at_all() -> None:
@@ -198,10 +206,13 @@ def test_a_kind_with_enough_documents_has_one_held_out() -> None:
     st.sampled_from([0.05, 0.2, 0.5]),
 )
 def test_no_corpus_leaks(lines: list[tuple[int, int]], seed: int, share: float) -> None:
-    rows = [(f"s{s}", "dialog", "player", f"{t} is what was said, and no less.") for s, t in lines]
+    rows = [
+        (f"s{s}", "dialog", "player", f"{t} is what was said, and no less was meant by it.")
+        for s, t in lines
+    ]
     units = _units(sorted(rows))
     places = pl.DataFrame(
         list(_split(units, share, seed).items()), ["scene", "split"], orient="row"
     )
-    assert _leaks(units.join(places, on="scene")).is_empty()
+    assert _leaks(units.join(places, on="scene")) == []
     assert "train" in places["split"]
