@@ -177,7 +177,8 @@ def _needs(path: Path) -> tuple[str, ...] | None:
         with path.open("rb") as file:
             for segment in ELFFile(file).iter_segments("PT_DYNAMIC"):
                 assert isinstance(segment, DynamicSegment)
-                return tuple(tag.needed for tag in segment.iter_tags("DT_NEEDED"))
+                tags = segment.iter_tags("DT_NEEDED")
+                return tuple(str(tag.needed) for tag in tags)  # type: ignore[attr-defined]
     except ELFError:  # a linker's script, or another system's library
         return None
     return ()
