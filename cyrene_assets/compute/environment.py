@@ -4,6 +4,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from cyrene_assets.compute.library_check import loads
 from cyrene_assets.compute.platform_support import cuda_of_packages
 from cyrene_assets.toolchains import versions
 
@@ -26,7 +27,8 @@ def missing_libraries(python: Path, library: str) -> list[str]:
     """Return the system's libraries that one of a package's compiled libraries cannot load.
 
     What torch's own folder holds is loaded with torch. The loader itself is consulted (``ldd``),
-    which costs no import of torch.
+    which costs no import of torch; what it misses the interpreter may have loaded at its start, as
+    it does a libnuma that came with the environment.
 
     Args:
         python: the environment's interpreter.
@@ -45,7 +47,8 @@ def missing_libraries(python: Path, library: str) -> list[str]:
         for line in result.stdout.splitlines()
         if line.endswith(_NOT_FOUND)
     ]
-    return [name for name in absent if not (packages / "torch" / "lib" / name).is_file()]
+    foreign = [name for name in absent if not (packages / "torch" / "lib" / name).is_file()]
+    return [name for name in foreign if not loads(python, name)]
 
 
 def _packages(python: Path) -> Path | None:

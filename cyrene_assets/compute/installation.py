@@ -69,22 +69,22 @@ def load_all(
 ) -> list[str]:
     """Load what was installed; return what does not load, a line each with its remedy.
 
-    libnuma comes from a wheel where the system has none. What has loaded once is not looked at
-    again.
+    libnuma comes from a wheel where the system has none. The rest is not looked at again once it
+    has loaded.
 
     Raises:
         BuildError: the interpreter does not run.
     """
     folder = toolchain.folder(home)
     loaded = folder / _LOADED
-    if loaded.is_file():
+    on_cpus = _on_cpus(toolchain)
+    has_numa = not on_cpus or loads(python, numa.LIBRARY)
+    if loaded.is_file() and has_numa:
         return []
-    files: tuple[str, ...] = ()
-    if _on_cpus(toolchain):
-        library = cpu.vllm_library(cpu.detect())
-        files = (f"vllm/{library}.abi3.so",) if library else ()
-        if not loads(python, numa.LIBRARY):
-            _bring_numa(toolchain, folder, python, report)
+    if not has_numa:
+        _bring_numa(toolchain, folder, python, report)
+    library = cpu.vllm_library(cpu.detect()) if on_cpus else None
+    files = [f"vllm/{library}.abi3.so"] if library else []
     found = unloadable(python, _MODULES[toolchain.name], files)
     if not found:
         with disk_errors(home):

@@ -14,6 +14,7 @@ from cyrene_assets import kernels
 from cyrene_assets.compute import cpu
 from cyrene_assets.compute.environment import cuda_release, missing_libraries
 from cyrene_assets.compute.platform_support import cpu_problem, driver_problem, platform_problem
+from cyrene_assets.compute.system_libraries import missing_line
 from cyrene_assets.errors import CyreneError, UserError
 from cyrene_assets.hardware import Hardware
 from cyrene_assets.orchestration.needs import INSTALLED, Findings, Need
@@ -135,9 +136,5 @@ def _vllm(serve: Installed, python: Path, hardware: Hardware, findings: Findings
     findings.add(cpu_problem(), Need.SERVING)
     library = cpu.vllm_library(cpu.detect())
     absent = missing_libraries(python, f"vllm/{library}.abi3.so") if library else []
-    if absent:
-        findings.add(
-            f"vLLM's library ({library}) needs {', '.join(absent)}, which this system lacks: "
-            "install it (Debian, Ubuntu: `apt install libnuma1` brings libnuma.so.1)",
-            Need.SERVING,
-        )
+    for name in absent:
+        findings.add(missing_line(name, f"vLLM's library ({library})"), Need.SERVING)

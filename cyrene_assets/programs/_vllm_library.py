@@ -42,7 +42,8 @@ def _reason(library: str) -> str:
         said = f"it has no {_OPERATOR}"
     missing = _MISSING.search(said)
     if missing:
-        return f"{missing_line(missing[1], f'vLLM ({library})')}, or make the serve toolchain again"
+        line = missing_line(missing[1], f"vLLM's library ({library})")
+        return f"{line}, or run `cyrene toolchain install serve`, which may bring it along"
     return (
         f"vLLM's library for this CPU ({library}) does not load ({said}): run "
         "`cyrene toolchain install serve`, which says what this system lacks"
