@@ -82,16 +82,17 @@ def wheel_problem(lock: Path, uv: Uv, python: str, header: Path | None) -> str |
     missing = without_wheel(lock, uv, python, most=1)
     if not missing:
         return None
+    package = missing[0].partition(";")[0].strip()
     for other in PYTHONS:
         if other != python and not without_wheel(lock, uv, other, most=1):
             return (
-                f"{lock.name}: {missing[0]} has no wheel for Python {python} on this system: use "
+                f"{lock.name}: {package} has no wheel for Python {python} on this system: use "
                 f"Python {other} (`rm -rf .venv && make PYTHON=python{other} envs`)"
             )
     if compiler() and header is not None and header.is_file():
         return None
     return (
-        f"{lock.name}: {missing[0]} has no wheel for this system, and to build it there is "
+        f"{lock.name}: {package} has no wheel for this system, and to build it there is "
         f"{f'no {header}' if compiler() else 'no C compiler'}: install both (Debian, Ubuntu: "
         "`apt install gcc python3-dev`)"
     )

@@ -77,7 +77,7 @@ def test_without_wheel_follows_python_platform_and_c_library(
 
 def test_without_wheel_of_what_is_not_there_at_all_says_so(lock: Path) -> None:
     lock.write_text("absent==1.0\n", encoding="utf-8")
-    with pytest.raises(BuildError, match="absent was not found"):
+    with pytest.raises(BuildError, match="no version of absent==1.0"):
         without_wheel(lock, run_uv, "3.13")
 
 
@@ -104,7 +104,7 @@ def only_for(python: str) -> wheels.Uv:
 def test_wheel_problem_names_the_python_to_use(lock: Path) -> None:
     line = wheel_problem(lock, only_for("3.12"), "3.15", None)
     assert line == (
-        "toy.txt: old==1.0 ; python_version > '3' has no wheel for Python 3.15 on this system: use "
+        "toy.txt: old==1.0 has no wheel for Python 3.15 on this system: use "
         "Python 3.12 (`rm -rf .venv && make PYTHON=python3.12 envs`)"
     )
     assert wheel_problem(lock, only_for("3.12"), "3.12", None) is None
