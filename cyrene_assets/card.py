@@ -13,6 +13,8 @@ _WORKING = GIB
 # The CUDA context, which vLLM does not count, and what a desktop may yet take.
 _OUTSIDE = 3 * GIB // 4
 _MOST_SHARE = 0.92
+# The server's two processes on a CPU, without a model.
+_CPU_PROCESSES = 2 * GIB
 _SHORTEST = 1024
 _MOST_SEQUENCES = 256
 _LARGE_GPU = 40 * GIB
@@ -66,18 +68,6 @@ class ServedModel:
         block_tokens = math.ceil(self.state / self.token / _BLOCK_TOKENS) * _BLOCK_TOKENS
         block = block_tokens * self.token * self.full
         return block * (math.ceil(self.linear / self.full) + math.ceil(tokens / block_tokens))
-
-
-def nominal(weights: int) -> ServedModel:
-    """Return what a model that is not there yet takes: its weights, and sequences like 4B's."""
-    return ServedModel(
-        weights=weights,
-        state=32 * 128 * 128 * 4 + 8192 * 3 * 2,
-        token=2 * 4 * 256 * 2,
-        linear=24,
-        full=8,
-        longest=262_144,
-    )
 
 
 def least(model: ServedModel) -> int:
@@ -149,6 +139,26 @@ def gpu_arguments(fit: CardFit, gpu: Gpu) -> dict[str, Any]:
         "max_num_seqs": fit.sequences,
         "max_num_batched_tokens": 8192 if gpu.memory >= _LARGE_GPU else 2048,
     }
+
+
+def fit_memory(model: ServedModel, arguments: Mapping[str, Any], memory: int | None) -> None:
+    """Refuse a model that main memory does not hold.
+
+    Args:
+        model: what it takes, its weights as they lie in memory.
+        arguments: of `cpu_arguments`.
+        memory: bytes that a process can have here; None where the system does not tell.
+
+    Raises:
+        UserError: it is too large.
+    """
+    needed = model.weights + arguments["kv_cache_memory_bytes"] + _CPU_PROCESSES
+    if memory is not None and memory < needed:
+        raise UserError(
+            f"a model of {model.weights / GIB:.1f} GiB in memory needs about {needed / GIB:.1f} "
+            f"GiB to be served on the CPU and there are {memory / GIB:.1f}, swap included: add "
+            "memory or swap, raise the container's limit, or serve a smaller size"
+        )
 
 
 def cpu_arguments(model: ServedModel, wanted: int) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from cyrene_assets.card import ServedModel
 from cyrene_assets.errors import BuildError, UserError
 from cyrene_assets.models import model_size
 from cyrene_assets.project import Project
+from cyrene_assets.quantized import dequantized_factor, scheme_of
 from cyrene_assets.recipe import Recipe, Sampling
 from cyrene_assets.store import Artifact, Store
 
@@ -91,8 +92,23 @@ class Character:
         return chosen, evaluation.profiles[chosen]
 
     @property
+    def scheme(self) -> str | None:
+        """How the model is quantized, None where it is not."""
+        from cyrene_assets.programs._checkpoint import read_json
+
+        return scheme_of(read_json(self.artifact.path / "config.json"))
+
+    @property
     def memory(self) -> ServedModel:
         """What the model takes when it is served."""
+        return self._memory(dequantized=False)
+
+    @property
+    def memory_dequantized(self) -> ServedModel:
+        """What it takes where its quantized weights become bfloat16 as they are loaded."""
+        return self._memory(dequantized=True)
+
+    def _memory(self, *, dequantized: bool) -> ServedModel:
         from cyrene_assets.programs._checkpoint import read_header, read_json
 
         weights = 0
@@ -100,7 +116,8 @@ class Character:
             for name, entry in read_header(path).items():
                 if not name.startswith(_NOT_SERVED):
                     first, last = entry["data_offsets"]
-                    weights += last - first
+                    factor = dequantized_factor(name, entry["dtype"]) if dequantized else 1
+                    weights += (last - first) * factor
         return ServedModel.of(read_json(self.artifact.path / "config.json"), weights)
 
 

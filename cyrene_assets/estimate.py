@@ -17,7 +17,7 @@ from cyrene_assets.errors import UserError
 from cyrene_assets.hardware import Hardware
 from cyrene_assets.lineage import Record
 from cyrene_assets.machine import gpus_used
-from cyrene_assets.memory import work_bytes
+from cyrene_assets.memory import stored_bytes
 from cyrene_assets.models import model_size
 from cyrene_assets.planner import Step
 from cyrene_assets.project import Project
@@ -50,8 +50,6 @@ TINY_SECONDS = {
     "fp8_model": 20.0,
     "generations": 120.0,
 }
-# An FP8_BLOCK checkpoint of 4B has 6.1 GB where its BF16 one has 8.5 GB.
-FP8_SHARE = 6.1 / 8.5
 
 
 @dataclass(frozen=True)
@@ -151,20 +149,13 @@ def estimate(project: Project, steps: Sequence[Step], size: str) -> Estimate:
 
 
 def _step(step: Step, size: str, recipe: Recipe, tokens: dict[str, int | None]) -> StepEstimate:
-    parameters = model_size(size).parameters
+    architecture = model_size(size).architecture
     stage = {"cpt_checkpoint": "cpt", "lora_adapter": "sft"}.get(step.asset)
     stage_tokens = tokens[stage] if stage else None
-    weights = {
-        "base_model": 2.0,
-        # The checkpoint, and what lies beside it while it trains.
-        "cpt_checkpoint": 2.0 + work_bytes(recipe.cpt),
-        "merged_model": 2.0,
-        "fp8_model": 2.0 * FP8_SHARE,
-    }.get(step.asset)
     seconds = step.record.seconds if step.record is not None else LIGHT_SECONDS.get(step.asset)
     if seconds is None and stage_tokens is not None:
         batch_size = (recipe.cpt if stage == "cpt" else recipe.sft).batch_size
-        seconds = _training_seconds(parameters, stage_tokens, batch_size)
+        seconds = _training_seconds(architecture.parameters, stage_tokens, batch_size)
     if seconds is None and size == "tiny":
         seconds = TINY_SECONDS.get(step.asset)
     return StepEstimate(
@@ -172,7 +163,7 @@ def _step(step: Step, size: str, recipe: Recipe, tokens: dict[str, int | None]) 
         step.reason or "",
         stage_tokens,
         seconds,
-        None if weights is None else round(parameters * weights),
+        stored_bytes(architecture, recipe).get(step.asset),
     )
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 from cyrene_assets.card import CardFit
 from cyrene_assets.character import Character
 from cyrene_assets.chat_template import character_template, own_template
+from cyrene_assets.compute.cpu import QuantizedPath, detect, quantized_path
+from cyrene_assets.errors import UserError
 from cyrene_assets.hardware import Hardware
 from cyrene_assets.programs import _front
 from cyrene_assets.recipe import Sampling
@@ -18,7 +20,10 @@ from cyrene_assets.serving import chat_engine, server_arguments
 
 @dataclass(frozen=True)
 class Hosted:
-    """A character that answers: where, in which language and profile unless told otherwise."""
+    """A character that answers: where, in which language and profile unless told otherwise.
+
+    ``weights`` says how quantized ones run on a CPU.
+    """
 
     character: Character
     server: Server
@@ -26,11 +31,13 @@ class Hosted:
     profile: str
     context: int
     fit: CardFit | None
+    weights: str | None = None
 
     def describe(self) -> str:
         """Return the memory it takes in one line."""
         if self.fit is None:
-            return f"on the CPU, {self.context:,} tokens of context"
+            told = f"on the CPU, {self.context:,} tokens of context"
+            return f"{told}; {self.weights}" if self.weights else told
         return self.fit.describe()
 
 
@@ -47,12 +54,15 @@ def hosted(
     """Start a server for a character, yield it when it answers, and end it whatever happens.
 
     Raises:
-        UserError, BuildError: as `cyrene_assets.server.running`, and a model that is too large for
-            the card.
+        UserError, BuildError: as `cyrene_assets.server.running`, a model that is too large for the
+            card or for main memory, and a CPU that vLLM does not run on.
     """
     project = character.project
     hardware, wanted = Hardware.detect(), character.recipe.evaluation.context_length
-    engine, fit = chat_engine(hardware, character.memory, wanted)
+    path = None if hardware.gpus or hardware.fault else _on_cpu(character)
+    dequantized = path is not None and path.kind == "dequantized"
+    memory = character.memory_dequantized if dequantized else character.memory
+    engine, fit = chat_engine(hardware, memory, wanted)
     with tempfile.TemporaryDirectory(prefix="cyrene-serve-") as folder:
         template = Path(folder) / "chat_template.jinja"
         own = own_template(character.artifact.path)
@@ -82,4 +92,19 @@ def hosted(
             environment=environment,
             waiting=waiting,
         ) as server:
-            yield Hosted(character, server, language, profile[0], engine["max_model_len"], fit)
+            yield Hosted(
+                *(character, server, language, profile[0], engine["max_model_len"], fit),
+                weights=path.reason if path and character.scheme else None,
+            )
+
+
+def _on_cpu(character: Character) -> QuantizedPath:
+    """Return how this machine's CPU runs a character's weights, quantized or not.
+
+    Raises:
+        UserError: vLLM does not run on it.
+    """
+    path = quantized_path(character.scheme or "FP8_BLOCK", detect())
+    if path.kind == "refused":
+        raise UserError(f"vLLM does not start: {path.reason}")
+    return path

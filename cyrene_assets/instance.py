@@ -88,7 +88,11 @@ def _write_dotenv(project: Project, file: Path, *, repoint: bool) -> None:
     kept = [line for line in old if line.partition("=")[0].strip() not in ours]
     if not repoint and len(kept) < len(old):
         return
-    text = "\n".join([*kept, *(f"{name}={value}" for name, value in ours.items())]) + "\n"
+    lines = [*kept, *(f"{name}={value}" for name, value in ours.items())]
+    if lines == old:
+        # Nothing to write, and in a container nowhere to write it to.
+        return
+    text = "\n".join(lines) + "\n"
     with disk_errors(file):
         partial = file.with_name(f"{file.name}.partial-{os.getpid()}")
         partial.write_text(text, encoding="utf-8")

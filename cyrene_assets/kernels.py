@@ -7,23 +7,17 @@ Pure functions of the versions found. What they find is refused before a trainin
 from collections.abc import Iterator, Mapping
 from itertools import takewhile
 
+from cyrene_assets.attention import AUTO, candidates, setting_problem
 from cyrene_assets.errors import BuildError
 from cyrene_assets.hardware import Hardware
 
 # What training on a GPU does not begin without, and what it brings.
 _NEEDED = {
-    "flash-attn": "flash attention 2, which packing needs",
     "flash-linear-attention": "linear attention that keeps packed documents apart; without it "
     "training falls back to plain PyTorch, 4 to 6 times slower",
     "liger-kernel": "a fused loss: 13 GB less memory for a pack of 5,120 tokens",
     "torchao": "bfloat16 weights that learn as float32 ones do (stochastic rounding)",
 }
-_EXTRAS = {
-    "causal-conv1d": "nothing where training packs, as it does on a GPU: flash-linear-attention's "
-    "own convolution is used then",
-}
-# What is built from source (`cyrene toolchain kernels`); the others come with the lock file.
-BUILT = {"flash-attn": "2.8.3", "causal-conv1d": "1.7.0"}
 _HOPPER = 9
 _WRONG_TRITON = ((3, 4), (3, 7, 1))
 # Before these, state and convolution of linear attention went on over the bounds of a pack's
@@ -31,28 +25,25 @@ _WRONG_TRITON = ((3, 4), (3, 7, 1))
 _PACKS_RIGHT = {"ms-swift": (4, 4), "transformers": (5, 9)}
 
 
-def problems(versions: Mapping[str, str], hardware: Hardware) -> list[str]:
+def problems(versions: Mapping[str, str], hardware: Hardware, attention: str = AUTO) -> list[str]:
     """Return a line for each thing that training on this GPU must not begin with; the remedy too.
 
-    ``versions`` are the train toolchain's, by package. Nothing is amiss where there is no GPU: a
-    CPU needs none of it.
+    ``versions`` are the train toolchain's, by package; ``attention`` is project.yaml's. Nothing is
+    wrong where there is no GPU: a CPU needs none of it.
     """
-    return list(_problems(versions, hardware)) if hardware.gpus else []
+    return list(_problems(versions, hardware, attention)) if hardware.gpus else []
 
 
-def _problems(versions: Mapping[str, str], hardware: Hardware) -> Iterator[str]:
+def _problems(versions: Mapping[str, str], hardware: Hardware, attention: str) -> Iterator[str]:
     for package, brings in _NEEDED.items():
-        if package in versions:
-            continue
-        beta = " (flash-attn-4 is a beta that this stack cannot call)" * (
-            package == "flash-attn" and "flash-attn-4" in versions
-        )
-        remedy = (
-            f"cyrene toolchain kernels {package}"
-            if package in BUILT
-            else "cyrene toolchain install train"
-        )
-        yield f"the train toolchain has no {package} ({brings}){beta}: run `{remedy}`"
+        if package not in versions:
+            yield (
+                f"the train toolchain has no {package} ({brings}): run "
+                "`cyrene toolchain install train`"
+            )
+    problem = setting_problem(attention, versions, hardware)
+    if problem is not None:
+        yield problem
     triton = versions.get("triton", "")
     least, repaired = _WRONG_TRITON
     hopper = any(gpu.capability[0] == _HOPPER for gpu in hardware.gpus)
@@ -72,23 +63,25 @@ def _problems(versions: Mapping[str, str], hardware: Hardware) -> Iterator[str]:
             )
 
 
-def notes(versions: Mapping[str, str], hardware: Hardware) -> list[str]:
-    """Return a line for each kernel that is missing without harm."""
+def notes(versions: Mapping[str, str], hardware: Hardware, attention: str = AUTO) -> list[str]:
+    """Return a line that says which attention is tried first on these GPUs, and what comes next."""
+    if not hardware.gpus or problems(versions, hardware, attention):
+        return []
+    first, *others = candidates(attention, versions, hardware)
+    then = f"; where it does not, {others[0].described}" if others else ""
     return [
-        f"the train toolchain has no {package}; it would bring {brings} "
-        f"(`cyrene toolchain kernels {package}`)"
-        for package, brings in _EXTRAS.items()
-        if hardware.gpus and package not in versions
+        f"training attends with {first.described} (`attention: {attention}`), once it is seen to "
+        f"keep packed documents apart{then}"
     ]
 
 
-def refuse(versions: Mapping[str, str], hardware: Hardware) -> None:
+def refuse(versions: Mapping[str, str], hardware: Hardware, attention: str = AUTO) -> None:
     """Raise where training must not begin on this GPU.
 
     Raises:
-        BuildError: with everything that is amiss, and what to do about it.
+        BuildError: with everything that is wrong, and what to do about it.
     """
-    found = problems(versions, hardware)
+    found = problems(versions, hardware, attention)
     if found:
         raise BuildError("training does not begin on this GPU: " + "; ".join(found))
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from cyrene_assets.attention import TORCH, Attention
 from cyrene_assets.errors import BuildError
 from cyrene_assets.hardware import Hardware
 from cyrene_assets.memory import Fit, ModelShape, fit, fits, training_memory
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 _CPU_MICRO_BATCH = 2
 _CPU_EVALUATION_BATCH = 4
 _GPU_WORKERS = 4
-# Flash attention 2 and bfloat16 both begin with Ampere.
+# bfloat16 and flash attention both begin with Ampere.
 _OLDEST_CAPABILITY = (8, 0)
 # The plugin's optimizer of bfloat16 weights (programs._optimizer), by the name that ms-swift knows.
 ROUNDING_OPTIMIZER = "cyrene_adamw"
@@ -48,7 +49,7 @@ class Batch:
 
 
 def packs_on(hardware: Hardware) -> bool:
-    """Return whether training packs: on a GPU. Flash attention, which it needs, has no CPU form."""
+    """Return whether training packs: on a GPU. Linear attention has no packs on a CPU."""
     return bool(hardware.gpus)
 
 
@@ -148,8 +149,20 @@ def optimizer_steps(sequences: int, batch: Batch) -> int:
     return math.ceil(sequences // batch.devices / (batch.effective // batch.devices))
 
 
-def machine_arguments(stage: "Stage", hardware: Hardware, shape: ModelShape) -> Sequence[str]:
-    """Return the arguments of ms-swift that this machine decides.
+def capability_problem(hardware: Hardware) -> str | None:
+    """Return why a GPU is too old to train on, with the remedy; None where none is."""
+    if not hardware.gpus or hardware.capability >= _OLDEST_CAPABILITY:
+        return None
+    return (
+        f"{hardware.describe()}: bfloat16 and flash attention need compute capability 8.0 "
+        "(Ampere) or later; train on another GPU, or hide this one with CUDA_VISIBLE_DEVICES="
+    )
+
+
+def machine_arguments(
+    stage: "Stage", hardware: Hardware, shape: ModelShape, attention: Attention = TORCH
+) -> Sequence[str]:
+    """Return the arguments of ms-swift that this machine decides; ``attention`` is a GPU's.
 
     Raises:
         BuildError: a GPU too old for bfloat16 and flash attention.
@@ -169,14 +182,12 @@ def machine_arguments(stage: "Stage", hardware: Hardware, shape: ModelShape) -> 
             *("--gradient_checkpointing", "false"),
             *("--dataloader_num_workers", "0"),
         )
-    if hardware.capability < _OLDEST_CAPABILITY:
-        raise BuildError(
-            f"{hardware.describe()}: bfloat16 and flash attention need compute capability 8.0 "
-            "(Ampere) or later; train on another GPU, or hide this one with CUDA_VISIBLE_DEVICES="
-        )
+    problem = capability_problem(hardware)
+    if problem is not None:
+        raise BuildError(problem)
     return (
         *_precision(stage),
-        *("--attn_impl", "flash_attention_2"),
+        *("--attn_impl", attention.implementation),
         *("--packing", "true"),
         *("--padding_free", "true"),
         *("--packing_length", str(stage.sequence_length)),

@@ -1,8 +1,21 @@
 """The model sizes: one row each, from which every size-specific number is derived."""
 
 from dataclasses import dataclass
+from typing import Any
 
+from cyrene_assets.architecture import QWEN_0_8B, QWEN_2B, QWEN_4B, QWEN_9B, TINY, Architecture
 from cyrene_assets.errors import UserError
+
+# Of the text configuration: what tells the sizes apart, whatever a fine-tuning changed.
+_TOLD_APART = (
+    "num_hidden_layers",
+    "hidden_size",
+    "intermediate_size",
+    "num_attention_heads",
+    "num_key_value_heads",
+    "linear_num_value_heads",
+)
+_TOLERANCE = 0.05
 
 
 @dataclass(frozen=True)
@@ -10,20 +23,15 @@ class ModelSize:
     """A size of the Qwen3.5 family.
 
     ``instruct`` is the hub repository of its instruct model, whose base model's is called the same
-    with ``-Base``; None where the base is made here.
-    ``parameters`` is the text model's nominal count, used for estimates; a base model is accepted
-    when its own count lies within ``fits``. CPT must lower the validation loss by at least the
-    share ``loss_fall``: random weights have far to fall, a pretrained model only has to. ``shape``
-    is the text model's layers and hidden size, where known: the base model must have it.
+    with ``-Base``; None where the base is made here. CPT must lower the validation loss by at
+    least the share ``loss_fall``: random weights have far to fall, a pretrained model only has to.
     """
 
     name: str
     instruct: str | None
-    parameters: float
-    fits: tuple[float, float]
+    architecture: Architecture
     recipe: str
-    loss_fall: float
-    shape: tuple[int, int] | None = None
+    loss_fall: float = 0.0
 
     @property
     def repository(self) -> str | None:
@@ -31,20 +39,38 @@ class ModelSize:
         return None if self.instruct is None else f"{self.instruct}-Base"
 
     @property
-    def expected(self) -> dict[str, int] | None:
-        """What the base model's text configuration must say, or None where nothing is known."""
-        if self.shape is None:
+    def parameters(self) -> int:
+        """The language model's parameters."""
+        return self.architecture.parameters
+
+    @property
+    def fits(self) -> tuple[float, float]:
+        """The least and the most parameters of a base model's folder that counts as this size.
+
+        With and without the vision tower and multi-token prediction, a twentieth left for another
+        vocabulary. The embedded model's place takes any small model.
+        """
+        if self.instruct is None:
+            return 1e6, 2e7
+        most = self.parameters + self.architecture.carried
+        return self.parameters * (1 - _TOLERANCE), most * (1 + _TOLERANCE)
+
+    @property
+    def expected(self) -> dict[str, Any] | None:
+        """What the base model's text configuration must say, or None where any will do."""
+        if self.instruct is None:
             return None
-        return {"num_hidden_layers": self.shape[0], "hidden_size": self.shape[1]}
+        return {key: self.architecture.text_config[key] for key in _TOLD_APART}
 
 
 SIZES = {
     size.name: size
     for size in (
-        ModelSize("tiny", None, 4e6, (1e6, 2e7), "tiny", 0.25),
-        ModelSize("2B", "Qwen/Qwen3.5-2B", 1.9e9, (1.4e9, 3.0e9), "seed-v2", 0.0),
-        ModelSize("4B", "Qwen/Qwen3.5-4B", 4.2e9, (3.5e9, 6.0e9), "seed-v2", 0.0, (32, 2560)),
-        ModelSize("9B", "Qwen/Qwen3.5-9B", 9.0e9, (7.5e9, 1.2e10), "seed-v2", 0.0),
+        ModelSize("tiny", None, TINY, "tiny", 0.25),
+        ModelSize("0.8B", "Qwen/Qwen3.5-0.8B", QWEN_0_8B, "small"),
+        ModelSize("2B", "Qwen/Qwen3.5-2B", QWEN_2B, "seed-v2"),
+        ModelSize("4B", "Qwen/Qwen3.5-4B", QWEN_4B, "seed-v2"),
+        ModelSize("9B", "Qwen/Qwen3.5-9B", QWEN_9B, "seed-v2"),
     )
 }
 

@@ -28,8 +28,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from cyrene_assets.attention import Attention
 from cyrene_assets.disk import disk_errors
-from cyrene_assets.errors import BuildError
 from cyrene_assets.hardware import Gpu, Hardware
 
 FACTOR = 2.0
@@ -45,7 +45,10 @@ _HEADS = (
 )
 _PROGRAMS = Path(__file__).parent / "programs"
 # The project's own code that computes or compares: another text is another set of kernels.
-_SOURCES = (_PROGRAMS / "_kernels.py", _PROGRAMS / "_parity.py", Path(__file__))
+_SOURCES = (
+    *(_PROGRAMS / "_attention.py", _PROGRAMS / "_kernels.py", _PROGRAMS / "_parity.py"),
+    Path(__file__),
+)
 
 
 @dataclass(frozen=True)
@@ -125,12 +128,15 @@ def kinds(hardware: Hardware) -> tuple[Gpu, ...]:
     return tuple({(gpu.name, gpu.capability): gpu for gpu in reversed(hardware.gpus)}.values())
 
 
-def setting(gpu: Gpu, versions: Mapping[str, str], base: Path) -> dict[str, Any]:
+def setting(
+    gpu: Gpu, versions: Mapping[str, str], base: Path, attention: Attention
+) -> dict[str, Any]:
     """Return what a verdict holds for: the GPU's model, the kernels, and a model's dimensions."""
     text = json.loads((base / "config.json").read_text(encoding="utf-8"))["text_config"]
     sources = hashlib.sha256(b"".join(path.read_bytes() for path in _SOURCES)).hexdigest()
     return {
         "gpu": gpu.name,
+        "attention": attention.name,
         "capability": list(gpu.capability),
         "versions": dict(sorted(versions.items())),
         "heads": {name: text[name] for name in _HEADS},
@@ -168,20 +174,16 @@ class Records:
             half.replace(path)
 
 
-def refuse(gpu: Gpu, verdict: Verdict, versions: Mapping[str, str]) -> None:
-    """Raise where packed documents do not stay apart.
-
-    Raises:
-        BuildError: with what was found and what to do.
-    """
-    if verdict.ok:
-        return
-    kernels = ("torch", "triton", "flash-attn", "flash-linear-attention", "liger-kernel")
-    there = ", ".join(f"{name} {versions[name]}" for name in kernels if name in versions)
-    raise BuildError(
-        f"{gpu.name}: packed documents do not agree with the same documents alone beyond bfloat16 "
-        f"rounding ({verdict.summary()}), so training would learn from leaks or wrong gradients "
-        f"and does not begin. The kernels: {there}. Install the versions of the lock file "
-        "(`cyrene toolchain install train`, and flash-attn as the README says), or train on a GPU "
-        "of another generation; the next attempt measures again"
+def explain(gpu: Gpu, attention: Attention, verdict: Verdict, versions: Mapping[str, str]) -> str:
+    """Return what was found where packed documents do not stay apart, and what to do."""
+    kernels = ("torch", "triton", "flash-linear-attention", "liger-kernel")
+    packages = (*kernels, *([attention.package] if attention.package else ()))
+    there = ", ".join(f"{name} {versions[name]}" for name in packages if name in versions)
+    return (
+        f"{gpu.name}: with {attention.described}, packed documents do not agree with the same "
+        f"documents alone beyond bfloat16 rounding ({verdict.summary()}), so training would learn "
+        f"from leaks or wrong gradients and does not begin. The kernels: {there}. Install the "
+        "versions of the lock file (`cyrene toolchain install train`), set another `attention` in "
+        "project.yaml (docs/attention.md), or train on a GPU of another generation; the next "
+        "attempt measures again"
     )

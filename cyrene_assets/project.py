@@ -32,19 +32,30 @@ _FILE = "project.yaml"
 CHECKPOINTS_ARE_NOT = ("base", "cpt", "merged", "fp8", "real lines")
 
 
+Hub = Literal["huggingface", "modelscope"]
+
+
 class BaseModelSource(Strict):
     """Where a size's base model comes from, when not from the size's own hub repository."""
 
     path: str | None = Field(default=None, description="A local folder")
     repository: str | None = Field(default=None, description="A hub repository")
+    hub: Hub | None = Field(default=None, description="The hub, where not the project's")
     revision: str | None = Field(
         default=None, pattern=r"^[0-9a-f]{40}$", description="The commit that is enforced"
     )
 
+    @property
+    def pin(self) -> str:
+        """The repository's key in ``pins``: a commit is one of its hub's."""
+        return f"{self.hub}:{self.repository}" if self.hub == "modelscope" else f"{self.repository}"
+
     @model_validator(mode="after")
     def _one_source(self) -> Self:
-        if self.path is not None and (self.repository or self.revision):
-            raise ValueError("`path` stands alone: a local folder has no repository or revision")
+        if self.path is not None and (self.repository or self.revision or self.hub):
+            raise ValueError(
+                "`path` stands alone: a local folder has no repository, revision or hub"
+            )
         return self
 
 
@@ -61,6 +72,9 @@ class ProjectFile(Strict):
     corpus: str = "sample"
     recipes: dict[str, str] = Field(default_factory=dict)
     base_models: dict[str, BaseModelSource] = Field(default_factory=dict)
+    hub: Hub = Field(
+        default="huggingface", description="Where base models are fetched from, by the same names"
+    )
     pins: dict[str, str] = Field(
         default_factory=dict,
         description="The commit of each hub repository, recorded at its first fetch and enforced",
@@ -72,6 +86,11 @@ class ProjectFile(Strict):
         default=(),
         description="Services that trainings report to, by a key in the environment; no artifact "
         "depends on it",
+    )
+    attention: Literal["auto", "torch", "flash-attn-2", "flash-attn-3", "flash-attn-4"] = Field(
+        default="auto",
+        description="The attention that trains on a GPU: `auto` is the fastest one installed that "
+        "keeps packed documents apart; the manifest names it and no artifact is rebuilt for it",
     )
     rebuild: Rebuild = Field(
         default=Rebuild(), description="What is rebuilt by itself when the corpus changes, and when"
@@ -176,25 +195,30 @@ class Project:
     def base_model(self, size: str) -> BaseModelSource:
         """Return where the model that ``size`` starts from comes from.
 
-        What ``base_models`` names, else the size's base or instruct model, as its recipe has it.
-        ``tiny`` has no path and no repository.
+        What ``base_models`` names, else the size's base or instruct model, as its recipe has it,
+        with the hub that it is fetched from. ``tiny`` has no path and no repository.
 
         Raises:
             UserError: unknown size, or a recipe that starts from an instruct model there is not.
         """
         source = self.settings.base_models.get(size, BaseModelSource())
-        if source.path is not None or source.repository is not None:
+        if source.path is not None:
             return source
+        hub = source.hub or self.settings.hub
+        if source.repository is not None:
+            return source.model_copy(update={"hub": hub})
         of_size, recipe = model_size(size), self.recipe(size)
         if recipe.starts_from == "base":
-            return source.model_copy(update={"repository": of_size.repository})
+            if of_size.repository is None:
+                return source
+            return source.model_copy(update={"repository": of_size.repository, "hub": hub})
         if of_size.instruct is None:
             raise UserError(
                 f"recipe {recipe.name} starts from the instruct model, and {size} has none: give "
                 f"`starts_from: base`, or name a model for {size} under `base_models` in "
                 f"{self.home / _FILE}"
             )
-        return source.model_copy(update={"repository": of_size.instruct})
+        return source.model_copy(update={"repository": of_size.instruct, "hub": hub})
 
     def with_corpus(self, corpus: str) -> ProjectFile:
         """Return the settings with another corpus: a name, or a folder's path.

@@ -3,9 +3,11 @@
 Pure functions without torch, for the program that quantizes and the checks of what it made.
 """
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 # Tables of embeddings are two-dimensional, too, and no linear layers.
 _TABLES = ("embed_tokens", "pos_embed")
@@ -18,7 +20,8 @@ class Format:
 
     ``block`` is the number of columns, and of rows where ``rows`` says so, that share a scale.
     ``bound`` is the largest error: relative to the weight where ``relative``, else in steps of the
-    format. ``attached`` are the tensors that a module has instead of, or beside, its weight.
+    format. ``attached`` are the tensors that a module has instead of, or beside, its weight;
+    ``named`` is what a model's ``config.json`` calls the format.
     """
 
     block: int
@@ -28,6 +31,7 @@ class Format:
     attached: tuple[str, ...]
     calibrated: bool
     bits: float
+    named: str
 
 
 FORMATS = {
@@ -41,6 +45,7 @@ FORMATS = {
         attached=("weight", "weight_scale"),
         calibrated=False,
         bits=8,
+        named="float-quantized",
     ),
     # Half a step; the largest weight of a group lies half a step beyond 7, the highest number, and
     # its scale is rounded to bfloat16.
@@ -52,20 +57,42 @@ FORMATS = {
         attached=("weight_packed", "weight_scale", "weight_shape"),
         calibrated=True,
         bits=4 + 16 / 128,
+        named="pack-quantized",
     ),
 }
-# Of the parameters of Qwen3.5's language models (2B, 4B and 9B: within 0.06) which are tables of
-# embeddings, and which are linear attention's large projections.
-_TABLES_SHARE, _LINEAR_ATTENTION_SHARE = 0.21, 0.21
-_LINEAR_ATTENTION = "model.language_model.layers.0.linear_attn.in_proj_qkv"
 
 
-def bytes_per_parameter(scheme: str, ignore: Iterable[str]) -> float:
-    """Return about how many bytes a parameter of the language model takes once it is quantized."""
-    small = FORMATS[scheme].bits / 8
-    linear = small if intended_modules({_LINEAR_ATTENTION + _WEIGHT: (1, 1)}, ignore) else 2
-    rest = 1 - _TABLES_SHARE - _LINEAR_ATTENTION_SHARE
-    return 2 * _TABLES_SHARE + linear * _LINEAR_ATTENTION_SHARE + small * rest
+def scheme_of(config: Mapping[str, Any]) -> str | None:
+    """Return the scheme that a model's ``config.json`` names; None where nothing is quantized."""
+    named = (config.get("quantization_config") or {}).get("format")
+    return next((scheme for scheme, form in FORMATS.items() if form.named == named), None)
+
+
+def dequantized_factor(tensor: str, dtype: str) -> int:
+    """Return how many times its bytes a checkpoint's tensor takes once it is bfloat16.
+
+    Scales and shapes of quantized weights are gone then; what is not quantized stays as it is.
+
+    Args:
+        tensor: its name.
+        dtype: as safetensors calls it.
+    """
+    if tensor.endswith((".weight_scale", ".weight_shape")):
+        return 0
+    if tensor.endswith(".weight_packed"):
+        return 4
+    return 2 if dtype == "F8_E4M3" else 1
+
+
+def quantized_bytes(
+    shapes: Mapping[str, tuple[int, ...]], scheme: str, ignore: Iterable[str]
+) -> int:
+    """Return how many bytes tensors in bfloat16 take once they are quantized."""
+    saved = 2 - FORMATS[scheme].bits / 8
+    intended = sum(
+        math.prod(shapes[module + _WEIGHT]) for module in intended_modules(shapes, ignore)
+    )
+    return round(2 * sum(map(math.prod, shapes.values())) - saved * intended)
 
 
 def intended_modules(shapes: Mapping[str, tuple[int, ...]], ignore: Iterable[str]) -> list[str]:

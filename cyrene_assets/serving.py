@@ -9,7 +9,15 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from cyrene_assets.card import CardFit, ServedModel, cpu_arguments, fit_card, gpu_arguments
+from cyrene_assets.card import (
+    CardFit,
+    ServedModel,
+    cpu_arguments,
+    fit_card,
+    fit_memory,
+    gpu_arguments,
+)
+from cyrene_assets.compute.memory import memory_bytes
 from cyrene_assets.errors import UserError
 from cyrene_assets.hardware import GIB, Hardware
 from cyrene_assets.recipe import Sampling
@@ -70,6 +78,7 @@ _SEQUENCE = 96 * MIB
 _PROMPT_TOKEN = 3 * MIB
 _MOST_SEQUENCES = 256
 _SMALL_GPU = 40 * GIB
+_SMALL_MODEL = 256 * MIB
 
 
 def engine_settings(
@@ -122,7 +131,8 @@ def engine_settings(
     return {
         **common,
         **_ON_GPU,
-        "enforce_eager": small,
+        # Graphs of a model so small take longer to capture than it takes to answer.
+        "enforce_eager": small or (model_bytes or _SMALL_MODEL) < _SMALL_MODEL,
         "gpu_memory_utilization": share,
         "max_num_seqs": _power_of_two(room // _SEQUENCE, 1, _MOST_SEQUENCES),
         "max_num_batched_tokens": _power_of_two(outside // _PROMPT_TOKEN, 512, 8192),
@@ -150,16 +160,18 @@ def chat_engine(
 
     Args:
         hardware: the GPUs; none means the CPU.
-        model: what the model takes.
+        model: what the model takes, on a CPU with its weights as they are once loaded.
         wanted: tokens of prompt and answer together.
 
     Raises:
-        UserError: the model is too large for what is free on the GPU, or the driver does not
-            answer.
+        UserError: the model is too large for what is free on the GPU or for main memory, or the
+            driver does not answer.
     """
     _refuse_fault(hardware)
     if not hardware.gpus:
-        return _ALWAYS | cpu_arguments(model, wanted), None
+        arguments = cpu_arguments(model, wanted)
+        fit_memory(model, arguments, memory_bytes())
+        return _ALWAYS | arguments, None
     fit = fit_card(hardware.gpus[0], model, wanted)
     return _ALWAYS | _ON_GPU | gpu_arguments(fit, hardware.gpus[0]), fit
 

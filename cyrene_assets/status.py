@@ -14,10 +14,11 @@ from cyrene_assets.console import table as make_table
 from cyrene_assets.errors import CyreneError
 from cyrene_assets.estimate import StepEstimate, estimate
 from cyrene_assets.models import SIZES
+from cyrene_assets.orchestration import preflight
 from cyrene_assets.partitions import split_key
 from cyrene_assets.planner import Step
 from cyrene_assets.renewal import Outlook, outlook
-from cyrene_assets.situation import Situation
+from cyrene_assets.situation import Key, Situation
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -202,17 +203,26 @@ def examine(situation: Situation, now: datetime) -> Status:
             continue
         cost = estimates[step.name]
         spec, run = SPECS[step.asset], found.on_its_way.get(key)
-        vain = in_vain(situation, spec, step.partition) if step.need and not run else None
+        vain = lacks = None
+        if step.need and not run:
+            vain = in_vain(situation, spec, step.partition)
+            lacks = _lacks(situation, key)
         items.append(
             Item(
                 step,
-                vain or rebuild.described(spec.renewal, now),
+                vain or lacks or rebuild.described(spec.renewal, now),
                 run,
                 cost.seconds,
                 cost.bytes,
             )
         )
     return Status(corpus, _sizes(found), tuple(items), len(found.steps) - len(items))
+
+
+def _lacks(situation: Situation, key: Key) -> str | None:
+    """Return what the automation waits for where this machine could not finish an artifact."""
+    found = preflight.unmet(situation.project, [key])
+    return f"when this machine has what it needs: {found[0].text}" if found else None
 
 
 def _sizes(found: Outlook) -> tuple[str, ...]:

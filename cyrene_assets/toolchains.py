@@ -17,7 +17,7 @@ from cyrene_assets.compute.package_index import like_pip
 from cyrene_assets.disk import disk_errors
 from cyrene_assets.errors import BuildError, UserError
 from cyrene_assets.hardware import Hardware
-from cyrene_assets.secret_names import without_credentials
+from cyrene_assets.utils.network_errors import without_credentials
 
 LOCKS = Path(__file__).parent / "locks"
 STAMP = "cyrene.lock"
@@ -89,7 +89,14 @@ TRAIN = Toolchain(
     "train-cuda.txt",
     (
         *("ms-swift", "llmcompressor", "torch", "transformers", "peft", "compressed-tensors"),
-        *("flash-attn", "flash-attn-4", "flash-linear-attention", "fla-core", "causal-conv1d"),
+        *(
+            "flash-attn",
+            "flash-attn-3",
+            "flash-attn-4",
+            "flash-linear-attention",
+            "fla-core",
+            "causal-conv1d",
+        ),
         *("liger-kernel", "torchao", "triton"),
     ),
 )

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from cyrene_assets.attention import TORCH, Attention
 from cyrene_assets.hardware import Hardware
 from cyrene_assets.machine import ROUNDING_OPTIMIZER, machine_arguments, training_gpus
 from cyrene_assets.memory import ModelShape
@@ -85,13 +86,19 @@ def pretrain_command(
     work: Path,
     shape: ModelShape,
     report_to: Sequence[str] = (),
+    attention: Attention = TORCH,
 ) -> list[str]:
     """Return the ``swift pt`` command of a CPT stage; output goes to ``work / RUN_FOLDER``.
+
+    ``attention`` is a GPU's; a CPU trains unpacked, with PyTorch's own.
 
     Raises:
         BuildError: a GPU too old for bfloat16 and flash attention.
     """
-    return ["swift", "pt", *_arguments(stage, hardware, model, data, work, shape, report_to)]
+    return [
+        *("swift", "pt"),
+        *_arguments(stage, hardware, model, data, work, shape, report_to, attention),
+    ]
 
 
 def finetune_command(
@@ -103,6 +110,7 @@ def finetune_command(
     work: Path,
     shape: ModelShape,
     report_to: Sequence[str] = (),
+    attention: Attention = TORCH,
 ) -> list[str]:
     """Return the ``swift sft`` command of an SFT stage; parameters as for CPT.
 
@@ -115,7 +123,7 @@ def finetune_command(
     """
     return [
         *("swift", "sft"),
-        *_arguments(stage, hardware, model, data, work, shape, report_to),
+        *_arguments(stage, hardware, model, data, work, shape, report_to, attention),
         *("--enable_thinking", "false"),
         *("--add_non_thinking_prefix", "true"),
         *("--preserve_thinking", "false"),
@@ -195,6 +203,7 @@ def _arguments(
     work: Path,
     shape: ModelShape,
     report_to: Sequence[str],
+    attention: Attention,
 ) -> list[str]:
     share = repr(evaluation_share(stage.evaluations))
     return [
@@ -211,7 +220,7 @@ def _arguments(
         *("--max_length", str(stage.sequence_length)),
         *("--truncation_strategy", "right"),
         *("--num_train_epochs", "1"),
-        *machine_arguments(stage, hardware, shape),
+        *machine_arguments(stage, hardware, shape, attention),
         *("--learning_rate", repr(stage.learning_rate)),
         *("--lr_scheduler_type", stage.lr_scheduler),
         *(

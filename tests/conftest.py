@@ -91,7 +91,9 @@ def package_index() -> None:
 
 # These share the build of `tiny`. Some of their tests damage its artifacts and mend them again:
 # nobody else may look meanwhile, so all of them run in one process.
-_SHARE_TINY = frozenset({"test_end_to_end.py", "test_exported.py", "test_served.py"})
+_SHARE_TINY = frozenset(
+    {"test_cpu_paths.py", "test_end_to_end.py", "test_exported.py", "test_served.py"}
+)
 # What takes longest begins first, so that no process works alone at the end.
 _LONGEST = ("tiny", "test_torture.py", "test_pretrain.py", "test_two_languages.py")
 
@@ -245,6 +247,14 @@ def mounted(tmp_path: Path) -> Callable[..., "subprocess.CompletedProcess[str]"]
     if shutil.which("unshare") is None or run("size=64k", ["true"]).returncode != 0:
         pytest.skip("this system lets no user mount a disk of their own (unshare -rm)")
     return run
+
+
+@pytest.fixture
+def able(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that has whatever a stage needs: no toolchain is there for artifacts of no cost."""
+    from cyrene_assets.orchestration import preflight
+
+    monkeypatch.setattr(preflight, "unmet", lambda *_: [])
 
 
 @pytest.fixture

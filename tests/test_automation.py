@@ -15,6 +15,14 @@ from ticks import MIDNIGHT, NOON, Ticks
 
 from cyrene_assets import builder
 from cyrene_assets.artifact_spec import SPECS
+from cyrene_assets.orchestration import preflight
+from cyrene_assets.orchestration.preflight import Unmet
+from cyrene_assets.project import Project
+from cyrene_assets.situation import Key
+
+pytestmark = pytest.mark.usefixtures("able")
+# Before any test fakes it.
+LOOK = preflight.unmet
 
 SETS = ["packed_cpt[tiny]", "packed_sft[tiny]"]
 GPU = ["cpt_checkpoint[tiny]", "lora_adapter[tiny]", "merged_model[tiny]", "fp8_model[tiny]"]
@@ -308,3 +316,33 @@ def test_another_recipe_and_another_code_version_count_as_for_a_build(
     assert [name for name, reason in plan.items() if reason] == [
         *("fp8_model[tiny]", "generations[tiny]", *EVALUATED[1:]),
     ]
+
+
+def test_ticks_on_a_machine_that_lacks_something_begin_nothing_until_it_is_there(
+    ticks: Ticks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lacking = {"cpt_checkpoint"}
+
+    def unmet(_project: Project, artifacts: list[Key]) -> list[Unmet]:
+        return [Unmet((asset,), "no GPU") for asset, _ in artifacts if asset in lacking]
+
+    monkeypatch.setattr(preflight, "unmet", unmet)
+    change(ticks, "en")
+    requested = ticks.until_quiet()
+    assert set(SETS) <= set(requested)
+    assert not set(GPU) & set(requested)
+    # It is neither tried nor forgotten.
+    assert [ticks.tick() for _ in range(3)] == [[], [], []]
+    lacking.clear()
+    assert ticks.tick() == GPU[:1]
+
+
+def test_ticks_without_toolchains_begin_what_needs_none(
+    ticks: Ticks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Real: the tests' home has no toolchain."""
+    monkeypatch.setattr(preflight, "unmet", LOOK)
+    change(ticks, "en")
+    requested = ticks.until_quiet()
+    assert {*RENDERED, *SETS} & set(requested) == {*RENDERED, *SETS}
+    assert not {*GPU, "generations[tiny]"} & set(requested)

@@ -1,6 +1,5 @@
 import subprocess
 import sys
-from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -154,21 +153,3 @@ def test_whether_a_build_is_at_work(sandbox: Sandbox) -> None:
     with builder.one_build(project):
         assert builder.build_at_work(project)
     assert not builder.build_at_work(project)
-
-
-def test_missing_toolchains_are_found_before_anything_runs(
-    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    project = sandbox.project
-    builder.check_toolchains(project, sandbox.steps("sft_chat"))
-    with pytest.raises(UserError, match="the 'train' toolchain is not installed") as caught:
-        builder.check_toolchains(project, sandbox.steps("fp8_model"))
-    assert "cyrene toolchain install train" in str(caught.value)
-    assert "CYRENE_TRAIN_PYTHON" in str(caught.value)
-    monkeypatch.setenv("CYRENE_TRAIN_PYTHON", sys.executable)
-    builder.check_toolchains(project, sandbox.steps("merged_model"))
-    with pytest.raises(UserError, match="the 'serve' toolchain is not installed"):
-        builder.check_toolchains(project, sandbox.steps("scoreboard"))
-    monkeypatch.setenv("CYRENE_SERVE_PYTHON", str(tmp_path / "no" / "python"))
-    with pytest.raises(UserError, match=r"CYRENE_SERVE_PYTHON=.*/no/python has no interpreter"):
-        builder.check_toolchains(project, sandbox.steps("scoreboard"))

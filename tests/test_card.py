@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 
 from cyrene_assets import card
+from cyrene_assets.architecture import QWEN_4B
 from cyrene_assets.errors import UserError
 from cyrene_assets.hardware import GIB, Gpu
 
@@ -24,20 +25,25 @@ CONFIG: dict[str, Any] = {
 }
 
 
+def model_of(weights: int) -> card.ServedModel:
+    return card.ServedModel.of({"text_config": QWEN_4B.text_config}, weights)
+
+
 def gpu(memory: float, used: float = 0.3) -> Gpu:
     return Gpu("RTX", round(memory * GIB), (8, 9), used=round(used * GIB))
 
 
 def test_a_configuration_says_what_a_sequence_takes() -> None:
     model = card.ServedModel.of(CONFIG, FP8)
-    assert model == card.nominal(FP8)
+    assert model == model_of(FP8)
+    assert CONFIG["text_config"].items() <= QWEN_4B.text_config.items()
     assert (model.linear, model.full) == (24, 8)
     # 32 x 128 x 128 numbers in float32, and three columns of 8,192 channels in bfloat16.
     assert model.state == 2 * 2**20 + 49_152
 
 
 def test_a_sequence_takes_whole_blocks() -> None:
-    model = card.nominal(FP8)
+    model = model_of(FP8)
     block = 528 * model.token * 8
     assert model.sequence(1) == model.sequence(528) == 4 * block
     assert model.sequence(529) == 5 * block
@@ -46,7 +52,7 @@ def test_a_sequence_takes_whole_blocks() -> None:
 
 def test_a_cache_holds_as_many_sequences_as_vllm_says() -> None:
     """VLLM 0.26 on a GPU, 4B dimensions: 17 GiB, 211.00 requests of 1,024 tokens at a time."""
-    assert round(17 * GIB / card.nominal(FP8).sequence(1024), 1) == 211.0
+    assert round(17 * GIB / model_of(FP8).sequence(1024), 1) == 211.0
 
 
 @pytest.mark.parametrize(
@@ -63,7 +69,7 @@ def test_a_cache_holds_as_many_sequences_as_vllm_says() -> None:
 def test_what_fits_a_card(
     memory: float, used: float, weights: int, context: int, sequences: int
 ) -> None:
-    fit = card.fit_card(gpu(memory, used), card.nominal(weights), 8192)
+    fit = card.fit_card(gpu(memory, used), model_of(weights), 8192)
     assert (fit.context, fit.sequences) == (context, sequences)
     taken = fit.weights + fit.cache + GIB
     assert taken <= fit.share * memory * GIB + GIB / 100
@@ -80,13 +86,13 @@ def test_the_context_is_no_longer_than_the_model_knows() -> None:
 
 
 def test_a_short_context_is_kept_where_it_is_wanted() -> None:
-    assert card.fit_card(gpu(12), card.nominal(FP8), 512).context == 512
+    assert card.fit_card(gpu(12), model_of(FP8), 512).context == 512
 
 
 @pytest.mark.parametrize(("memory", "used"), [(6, 0.3), (12, 6)])
 def test_a_model_that_is_too_large_is_one_message(memory: float, used: float) -> None:
     with pytest.raises(UserError) as caught:
-        card.fit_card(gpu(memory, used), card.nominal(FP8), 8192)
+        card.fit_card(gpu(memory, used), model_of(FP8), 8192)
     said = str(caught.value)
     assert "5.5 GiB needs about 7.4 GiB" in said
     assert f"{memory - used:.1f} of {memory:.1f} GiB are free on RTX" in said
@@ -95,7 +101,7 @@ def test_a_model_that_is_too_large_is_one_message(memory: float, used: float) ->
 
 
 def test_the_sum_is_shown() -> None:
-    shown = card.fit_card(gpu(12), card.nominal(FP8), 8192).describe()
+    shown = card.fit_card(gpu(12), model_of(FP8), 8192).describe()
     assert shown == (
         "5.5 GiB of weights + 4.3 for 14 x 8,192 tokens + 1.0 to work with + 0.75 outside vLLM, "
         "of 11.7 GiB free"
@@ -103,7 +109,7 @@ def test_the_sum_is_shown() -> None:
 
 
 def test_arguments_are_json() -> None:
-    model = card.nominal(FP8)
+    model = model_of(FP8)
     on_gpu = card.gpu_arguments(card.fit_card(gpu(12), model, 8192), gpu(12))
     assert json.loads(json.dumps(on_gpu)) == on_gpu
     assert on_gpu["max_num_batched_tokens"] == 2048
@@ -111,3 +117,15 @@ def test_arguments_are_json() -> None:
     assert on_cpu["enforce_eager"] is True
     assert on_cpu["kv_cache_memory_bytes"] >= 4 * model.sequence(8192)
     assert on_cpu["max_num_batched_tokens"] >= on_cpu["max_model_len"]
+
+
+def test_fit_memory_of_a_model_that_main_memory_does_not_hold_is_refused() -> None:
+    model = card.nominal(BF16)
+    arguments = card.cpu_arguments(model, 2048)
+    card.fit_memory(model, arguments, 16 * GIB)
+    card.fit_memory(model, arguments, None)
+    with pytest.raises(UserError, match=r"7\.9 GiB in memory needs about .* there are 9\.0, swap"):
+        card.fit_memory(model, arguments, 9 * GIB)
+    # In FP8 it would have fitted.
+    smaller = card.nominal(FP8)
+    card.fit_memory(smaller, card.cpu_arguments(smaller, 2048), 9 * GIB)

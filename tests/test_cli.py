@@ -15,6 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import click
+import machines
+import pynvml
 import pytest
 from helpers import CYRENE, ROOT, Command, Sandbox, folders, linked_root
 from mini_corpus import LANGUAGES, dialog, write_corpus, write_jsonl, write_project
@@ -23,6 +25,7 @@ from cyrene_assets.cli import main
 from cyrene_assets.commands import _common as common
 from cyrene_assets.commands import build as build_commands
 from cyrene_assets.commands import manage as manage_commands
+from cyrene_assets.compute import platform_support
 from cyrene_assets.hardware import Hardware
 from cyrene_assets.instance import open_instance, prepare
 from cyrene_assets.project import Project, ProjectFile
@@ -30,6 +33,9 @@ from cyrene_assets.project import Project, ProjectFile
 Done = subprocess.CompletedProcess[str]
 # A line of Dagster's log; a process of its own has them in ``logs/build.log``.
 _LOG_LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+]\d{4} - dagster")
+
+# Before any test fakes it.
+DETECT = Hardware.detect
 
 
 class Inside:
@@ -117,14 +123,8 @@ def test_examples_in_help_texts_stay_as_they_are_written() -> None:
         text = command.get_help(click.Context(command, info_name=name))
         assert "\\b" not in text
         assert "\b" not in text
-    toolchain = main.commands["toolchain"]
-    assert isinstance(toolchain, click.Group)
-    for command, example in (
-        (main.commands["serve"], "cyrene serve --size 4B"),
-        (toolchain.commands["kernels"], "cyrene toolchain kernels"),
-    ):
-        lines = command.get_help(click.Context(command)).splitlines()
-        assert example in map(str.strip, lines)
+    lines = main.commands["serve"].get_help(click.Context(main.commands["serve"])).splitlines()
+    assert "cyrene serve --size 4B" in map(str.strip, lines)
 
 
 def test_every_server_listens_on_loopback_unless_told_otherwise() -> None:
@@ -136,6 +136,12 @@ def test_every_server_listens_on_loopback_unless_told_otherwise() -> None:
     }
     assert "ui" in hosts
     assert set(hosts.values()) == {"127.0.0.1"}
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "gpu-box"])
+def test_ui_beyond_loopback_without_a_word_of_it_is_refused(inside: Inside, host: str) -> None:
+    done = inside.run("ui", "--host", host)
+    assert_ends_with(done, 2, host, "no passwords", "--without-password")
 
 
 def test_init_makes_the_project(inside: Inside) -> None:
@@ -154,7 +160,7 @@ def test_init_makes_the_project(inside: Inside) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["build", "--size", "5B"], ["unknown size '5B'", "tiny, 2B, 4B, 9B"]),
+        (["build", "--size", "5B"], ["unknown size '5B'", "tiny, 0.8B, 2B, 4B, 9B"]),
         (["build", "--recipe", "seed-v9"], ["unknown recipe 'seed-v9'", "tiny"]),
         (["build", "--corpus", "nowhere"], ["no corpus 'nowhere'", "corpus.yaml"]),
         (["build", "--to", "fp9_model"], ["unknown asset 'fp9_model'", "fp8_model"]),
@@ -254,20 +260,42 @@ def test_a_language_without_files(inside: Inside) -> None:
 
 def test_a_toolchain_that_is_not_installed_is_known_before_the_work(inside: Inside) -> None:
     done = inside.run("build")
-    assert_ends_with(done, 2, "the 'train' toolchain is not installed", "cyrene toolchain install")
+    assert_ends_with(done, 1, "the 'train' toolchain is not installed", "cyrene toolchain install")
+    assert "the 'serve' toolchain is not installed" in done.stderr
     assert_nothing_made(inside.home)
+    # The doctor and the plan say the same; the plan is shown all the same.
+    told = json.loads(inside.run("doctor", "--size", "tiny", "--json").stdout)["problems"]
+    planned = json.loads(inside.run("build", "--plan", "--json").stdout)
+    shown = inside.run("build", "--plan")
+    assert shown.returncode == 0
+    for problem in told:
+        assert problem in done.stderr
+        assert any(line.endswith(problem) for line in planned["problems"])
+        assert f": {problem}\n" in shown.stdout
     done = inside.run("build", CYRENE_TRAIN_PYTHON="/not/there/python")
-    assert_ends_with(done, 2, "CYRENE_TRAIN_PYTHON=/not/there/python has no interpreter")
-    done = inside.run("toolchain", "kernels")
-    assert_ends_with(done, 2, "the 'train' toolchain is not installed")
+    assert_ends_with(done, 1, "CYRENE_TRAIN_PYTHON=/not/there/python has no interpreter")
 
 
-def test_kernels_are_built_where_there_is_a_gpu(
-    inside: Inside, monkeypatch: pytest.MonkeyPatch
+def test_build_on_a_gpu_without_a_driver_is_one_line_and_makes_nothing(
+    inside: Inside, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(Hardware, "detect", Hardware)
-    done = inside.run("toolchain", "kernels", CYRENE_TRAIN_PYTHON=sys.executable)
-    assert_ends_with(done, 2, "no NVIDIA GPU is here")
+    def no_driver() -> None:
+        raise pynvml.NVMLError(pynvml.NVML_ERROR_LIBRARY_NOT_FOUND)
+
+    machines.equip(monkeypatch)
+    monkeypatch.setattr(Hardware, "detect", DETECT)
+    monkeypatch.setattr(pynvml, "nvmlInit", no_driver)
+    monkeypatch.setattr(platform_support, "PCI_DEVICES", tmp_path)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    device = tmp_path / "0000:01:00.0"
+    device.mkdir()
+    (device / "vendor").write_text("0x10de\n")
+    (device / "class").write_text("0x030000\n")
+    done = inside.run("build")
+    assert_ends_with(done, 1, "nothing was begun: cpt_checkpoint[tiny], lora_adapter[tiny]")
+    assert "an NVIDIA GPU (PCI 0000:01:00.0) and no driver for it: install" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert_nothing_made(inside.home)
 
 
 def test_bad_input_that_a_program_finds_ends_as_all_bad_input_does(inside: Inside) -> None:
@@ -278,7 +306,13 @@ def test_bad_input_that_a_program_finds_ends_as_all_bad_input_does(inside: Insid
         file.write(f"base_models: {{4B: {{path: {folder}}}}}\n")
     arguments = ("build", "--size", "4B", "--to", "base_model")
     done = inside.run(*arguments, CYRENE_TRAIN_PYTHON=sys.executable)
+    assert_ends_with(done, 1, f"{folder}/config.json: model_type is 'llama'", "only qwen3_5")
+    assert "nothing was begun" in done.stderr
+    assert_nothing_made(inside.home)
+    again = (*arguments, "--ignore-requirements")
+    done = inside.run(*again, CYRENE_TRAIN_PYTHON=sys.executable)
     assert_ends_with(done, 2, f"{folder}/config.json: model_type is 'llama'", "only qwen3_5")
+    assert "nothing was begun" not in done.stderr
     assert_nothing_made(inside.home)
 
 
@@ -445,15 +479,18 @@ def test_corpus_check_lints_without_a_build(inside: Inside) -> None:
     assert not (inside.home / "dagster").exists()
 
 
-def test_doctor_says_what_is_amiss(inside: Inside) -> None:
+def test_doctor_says_what_is_amiss(inside: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
     done = inside.run("doctor", "--size", "tiny")
     assert done.returncode == 1
     problems = [line for line in done.stdout.splitlines() if line.startswith("problem: ")]
-    assert any("the train toolchain is not installed" in line for line in problems)
+    assert any("the 'train' toolchain is not installed" in line for line in problems)
     found = json.loads(inside.run("doctor", "--json").stdout)
     assert len(found["problems"]) >= 2
     both = {f"CYRENE_{name}_PYTHON": sys.executable for name in ("TRAIN", "SERVE")}
-    done = inside.run("doctor", "--size", "tiny", CUDA_VISIBLE_DEVICES="", **both)
+    done = inside.run("doctor", CUDA_VISIBLE_DEVICES="", **both)
+    assert "has no ms-swift, llmcompressor, torch, transformers: run" in done.stdout
+    machines.equip(monkeypatch)
+    done = inside.run("doctor", "--size", "tiny")
     assert done.returncode == 0, done.stdout
     assert done.stdout.endswith("no problems found\n")
 

@@ -9,6 +9,7 @@ from rich.console import Console
 from cyrene_assets import estimate as module
 from cyrene_assets.estimate import Estimate, StepEstimate, estimate
 from cyrene_assets.hardware import Gpu, Hardware
+from cyrene_assets.models import model_size
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +47,7 @@ def test_tiny_is_known_through_and_through(empty: Sandbox) -> None:
     assert found.unknown == 0
     assert found.seconds is not None
     assert 60 < found.seconds < 3600
-    assert 10_000_000 < found.bytes < 100_000_000
+    assert 10_000_000 < found.bytes < 150_000_000
     data = found.as_dict()
     assert json.loads(json.dumps(data)) == data
     assert data["hours"] == round(found.seconds / 3600, 3)
@@ -63,7 +64,8 @@ def test_tokens_come_from_the_corpus_and_the_recipes_passes(empty: Sandbox) -> N
             tokens += size / 4 * passes.of(language, "dialog")
     assert found["cpt_checkpoint[tiny]"].tokens == round(tokens)
     assert found["lora_adapter[tiny]"].tokens is None
-    assert found["fp8_model[tiny]"].bytes == round(4e6 * 2 * 6.1 / 8.5)
+    architecture = model_size("tiny").architecture
+    assert found["base_model[tiny]"].bytes == 2 * (architecture.parameters + architecture.carried)
 
 
 def test_time_on_a_known_gpu_follows_from_the_flops(

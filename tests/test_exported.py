@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from cyrene_assets import serving, training
+from cyrene_assets.toolchains import linked_package
 
 pytestmark = pytest.mark.slow
 
@@ -68,7 +69,9 @@ def test_the_card_shows_what_was_measured(exported: Path) -> None:
     assert sorted(pictures) == ["cpt_checkpoint.png", "lora_adapter.png", "scoreboard.png"]
 
 
-def test_vllm_speaks_as_the_character(exported: Path, environment: dict[str, str]) -> None:
+def test_vllm_speaks_as_the_character(
+    exported: Path, environment: dict[str, str], tmp_path: Path
+) -> None:
     engine = serving.engine_settings(None, 512)
     done = subprocess.run(
         [
@@ -78,6 +81,8 @@ def test_vllm_speaks_as_the_character(exported: Path, environment: dict[str, str
         env={
             **environment,
             **serving.SERVE_ENV,
+            # On a CPU that vLLM has no kernel of its weights for, it takes the project's.
+            "PYTHONPATH": str(linked_package(tmp_path)),
             "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
             "TORCHDYNAMO_DISABLE": "1",
         },

@@ -42,6 +42,15 @@ def test_makes_the_configuration_once(project: Project, root: Path) -> None:
     assert "# mine" in file.read_text(encoding="utf-8")
 
 
+def test_prepare_a_second_time_leaves_the_env_file_as_it_is(project: Project, root: Path) -> None:
+    prepare(project, root)
+    before = (root / ".env").stat()
+    prepare(project, root)
+    after = (root / ".env").stat()
+    # The same file, not another one in its place: the folder may be one that cannot be written to.
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
 def test_env_names_absolute_folders(project: Project, root: Path) -> None:
     prepare(project, root)
     assert values(root) == {

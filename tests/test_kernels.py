@@ -32,7 +32,6 @@ def without(*packages: str) -> dict[str, str]:
 @pytest.mark.parametrize("hardware", [H200, RTX_5090])
 def test_the_versions_of_the_lock_file_train(hardware: Hardware) -> None:
     assert kernels.problems(GOOD, hardware) == []
-    assert kernels.notes(GOOD, hardware) == []
     kernels.refuse(GOOD, hardware)
 
 
@@ -43,7 +42,6 @@ def test_a_cpu_needs_no_kernels() -> None:
 @pytest.mark.parametrize(
     ("package", "said"),
     [
-        ("flash-attn", "flash attention 2, which packing needs"),
         ("flash-linear-attention", "falls back to plain PyTorch, 4 to 6 times slower"),
         ("liger-kernel", "13 GB less memory"),
         ("torchao", "stochastic rounding"),
@@ -57,24 +55,30 @@ def test_a_missing_kernel_is_refused_with_what_it_brings(package: str, said: str
         kernels.refuse(without(package), H200)
 
 
-def test_what_is_built_from_source_is_told_by_its_command() -> None:
-    (problem,) = kernels.problems(without("flash-attn"), H200)
-    assert problem.endswith("run `cyrene toolchain kernels flash-attn`")
-    (problem,) = kernels.problems(without("liger-kernel"), H200)
-    assert problem.endswith("run `cyrene toolchain install train`")
+def test_nothing_has_to_be_compiled_to_train() -> None:
+    bare = without("flash-attn", "causal-conv1d")
+    assert kernels.problems(bare, H200) == kernels.problems(bare, RTX_3090) == []
+    kernels.refuse(bare, RTX_5090)
 
 
-def test_the_beta_of_flash_attention_4_does_not_count() -> None:
-    (problem,) = kernels.problems(without("flash-attn") | {"flash-attn-4": "4.0.0b36"}, H200)
-    assert "no flash-attn (" in problem
-    assert "flash-attn-4 is a beta that this stack cannot call" in problem
+def test_an_attention_that_a_person_named_and_did_not_install_is_refused() -> None:
+    (problem,) = kernels.problems(without("flash-attn"), H200, "flash-attn-2")
+    assert problem.startswith(
+        "the train toolchain has no flash-attn, which `attention: flash-attn-2`"
+    )
+    with pytest.raises(BuildError, match="set `attention: auto`"):
+        kernels.refuse(without("flash-attn"), H200, "flash-attn-2")
+    assert kernels.notes(without("flash-attn"), H200, "flash-attn-2") == []
 
 
-def test_causal_conv1d_may_be_missing() -> None:
-    assert kernels.problems(without("causal-conv1d"), RTX_3090) == []
-    (note,) = kernels.notes(without("causal-conv1d"), RTX_3090)
-    assert "it would bring nothing where training packs" in note
-    assert note.endswith("(`cyrene toolchain kernels causal-conv1d`)")
+def test_the_attention_that_trains_is_told() -> None:
+    (note,) = kernels.notes(without("flash-attn"), H200)
+    assert note.startswith("training attends with torch's variable-length flash attention")
+    assert note.endswith(
+        "where it does not, PyTorch's attention, one document of a pack after the other"
+    )
+    (note,) = kernels.notes(GOOD, H200, "flash-attn-2")
+    assert note.startswith("training attends with flash-attn 2 (`attention: flash-attn-2`)")
 
 
 def test_the_lock_file_has_what_builds_without_isolation() -> None:
@@ -127,8 +131,8 @@ def test_versions_that_leak_between_documents_are_refused(
     assert all(f"{package} {version} lets packed documents leak" in line for line in found)
 
 
-def test_everything_that_is_amiss_is_said_at_once() -> None:
+def test_everything_that_is_wrong_is_said_at_once() -> None:
     with pytest.raises(BuildError) as caught:
         kernels.refuse({"triton": "3.6.0"}, H200)
-    for word in ("flash-attn", "flash-linear-attention", "liger-kernel", "torchao", "Triton 3.6.0"):
+    for word in ("flash-linear-attention", "liger-kernel", "torchao", "Triton 3.6.0"):
         assert word in str(caught.value)

@@ -1,3 +1,6 @@
+from dataclasses import replace
+from itertools import pairwise
+
 import pytest
 
 from cyrene_assets.hardware import GIB, Gpu, Hardware
@@ -6,16 +9,20 @@ from cyrene_assets.memory import (
     ModelShape,
     fit,
     fits,
+    fits_now,
     loss_chunk,
     shown,
+    stored_bytes,
     training_memory,
 )
-from cyrene_assets.recipe import load_recipe
+from cyrene_assets.models import SIZES
+from cyrene_assets.recipe import Stage, load_recipe
 
 SEED = load_recipe("seed-v2")
 MASTERS = SEED.cpt.model_copy(update={"master_weights": True})
-QWEN_4B = ModelShape(4_205_751_296, 32, 2560)
-QWEN_2B = ModelShape(1_881_825_088, 24, 2048)
+QWEN_08B, QWEN_2B, QWEN_4B, QWEN_9B = (
+    ModelShape.of(SIZES[name].architecture) for name in ("0.8B", "2B", "4B", "9B")
+)
 TINY = ModelShape(4_400_000, 4, 256)
 
 
@@ -84,10 +91,94 @@ def test_float32_masters_cost_ten_bytes_more_a_parameter() -> None:
     )
 
 
-def test_an_unknown_shape_gives_a_lower_bound() -> None:
-    unknown = ModelShape(QWEN_4B.parameters, 0, 0)
-    low = training_memory(SEED.cpt, unknown, checkpointing=True)
-    assert 8 * QWEN_4B.parameters <= low < training_memory(SEED.cpt, QWEN_4B, checkpointing=True)
+def test_a_shape_without_widths_has_those_of_4b_in_proportion() -> None:
+    plain = ModelShape(QWEN_4B.parameters, QWEN_4B.layers, QWEN_4B.hidden_size)
+    for stage in (SEED.cpt, SEED.sft, MASTERS):
+        for checkpointing in (True, False):
+            assert training_memory(stage, plain, checkpointing=checkpointing) == pytest.approx(
+                training_memory(stage, QWEN_4B, checkpointing=checkpointing), 1e-3
+            )
+
+
+def test_small_layers_keep_more_for_their_hidden_size() -> None:
+    """Linear attention of 0.8B has as many channels as that of 2B, at half the hidden size."""
+
+    def kept(shape: ModelShape) -> float:
+        one, two = (
+            training_memory(SEED.cpt, shape, checkpointing=False, micro_batch=micro)
+            for micro in (1, 2)
+        )
+        chunks = loss_chunk(2 * 5120, shape) - loss_chunk(5120, shape)
+        activations = two - one - chunks * shape.vocabulary * 2
+        return activations / 5120 / shape.layers / shape.hidden_size
+
+    assert kept(QWEN_4B) == pytest.approx(53.6, rel=0.001)
+    assert [round(kept(shape)) for shape in (QWEN_08B, QWEN_2B, QWEN_9B)] == [63, 54, 54]
+
+
+def test_beside_an_adapter_the_layer_that_is_computed_again_counts() -> None:
+    """Not beside full training, where the loss and the embedding's gradient are more."""
+
+    def by_length(stage: Stage, *tokens: int) -> list[float]:
+        needed = [
+            training_memory(
+                stage.model_copy(update={"sequence_length": length}), QWEN_4B, checkpointing=True
+            )
+            for length in tokens
+        ]
+        return [(b - a) / (tokens[1] - tokens[0]) for a, b in pairwise(needed)]
+
+    # Two lengths with the same chunk of the loss.
+    (full,), (adapter,) = by_length(SEED.cpt, 4200, 8000), by_length(SEED.sft, 4200, 8000)
+    inputs = 2.4 * QWEN_4B.layers * QWEN_4B.hidden_size
+    assert full == pytest.approx(inputs)
+    assert adapter == pytest.approx(inputs + 5.21 * QWEN_4B.widths[1] / QWEN_4B.layers, rel=0.5)
+    assert adapter > full
+
+
+def test_a_vision_tower_counts_as_it_is() -> None:
+    small = replace(QWEN_4B, vision=QWEN_08B.vision)
+    for stage in (SEED.cpt, SEED.sft):
+        less = training_memory(stage, QWEN_4B, checkpointing=True) - training_memory(
+            stage, small, checkpointing=True
+        )
+        assert less == 2 * (333_514_240 - 100_592_896)
+
+
+def test_full_cpt_of_0_8b_fits_8_gb_beside_a_desktop() -> None:
+    small = load_recipe("small")
+    needed = training_memory(small.cpt, QWEN_08B, checkpointing=True)
+    card = Gpu("RTX 4060", 8188 << 20, (8, 9), used=round(0.9 * GIB))
+    assert fits(needed, Hardware((card,)))
+    assert fits_now(needed, Hardware((card,)))
+    assert fits(needed, gpu(7.6))
+    assert not fits_now(needed, Hardware((replace(card, used=round(1.2 * GIB)),)))
+    # The seeds' packs leave no room for a desktop.
+    seeds = training_memory(SEED.cpt, QWEN_08B, checkpointing=True)
+    assert not fits(seeds, gpu(7.6))
+    assert not fits_now(seeds, Hardware((card,)))
+
+
+def test_the_small_recipe_has_the_seeds_tokens_in_a_step() -> None:
+    small = load_recipe("small")
+    assert (
+        small.cpt.batch_size * small.cpt.sequence_length
+        == SEED.cpt.batch_size * SEED.cpt.sequence_length
+    )
+    changed = {"batch_size", "sequence_length"}
+    assert small.cpt.model_dump(exclude=changed) == SEED.cpt.model_dump(exclude=changed)
+    assert (small.sft, small.quantization, small.evaluation) == (
+        *(SEED.sft, SEED.quantization, SEED.evaluation),
+    )
+
+
+def test_what_is_stored_is_every_checkpoint_and_what_training_works_with() -> None:
+    architecture = SIZES["0.8B"].architecture
+    stored = stored_bytes(architecture, SEED)
+    # The published file has a header besides.
+    assert stored["base_model"] == pytest.approx(1_746_942_600, rel=1e-4)
+    assert stored["cpt_checkpoint"] == stored["base_model"] + 12 * 752_393_024
+    assert stored["fp8_model"] < stored["merged_model"] == stored["base_model"]
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pytest
 
 from cyrene_assets import kernels, parity
 from cyrene_assets.artifact_build import Build
+from cyrene_assets.attention import FLASH_2, FLASH_4, ONE_BY_ONE, TORCH, Attention
 from cyrene_assets.defs import _proof
 from cyrene_assets.errors import BuildError
 from cyrene_assets.hardware import GIB, Gpu, Hardware
@@ -64,29 +65,29 @@ def test_a_verdict_says_what_is_nearest_to_its_limit_or_wrong() -> None:
 
 
 def test_a_verdict_holds_for_its_gpu_its_kernels_and_its_dimensions(base: Path) -> None:
-    key = parity.setting(H200, VERSIONS, base)
-    assert parity.setting(Gpu(H200.name, GIB, (9, 0), "GPU-7"), VERSIONS, base) == key
-    assert parity.setting(RTX, VERSIONS, base) != key
-    assert parity.setting(H200, VERSIONS | {"triton": "3.9.0"}, base) != key
+    key = parity.setting(H200, VERSIONS, base, TORCH)
+    assert parity.setting(Gpu(H200.name, GIB, (9, 0), "GPU-7"), VERSIONS, base, TORCH) == key
+    assert parity.setting(RTX, VERSIONS, base, TORCH) != key
+    assert parity.setting(H200, VERSIONS | {"triton": "3.9.0"}, base, TORCH) != key
     text = dict.fromkeys(parity._HEADS, 32)
     (base / "config.json").write_text(json.dumps({"text_config": text}), encoding="utf-8")
-    assert parity.setting(H200, VERSIONS, base) != key
+    assert parity.setting(H200, VERSIONS, base, TORCH) != key
 
 
 def test_records_are_found_by_what_they_hold_for(tmp_path: Path, base: Path) -> None:
     records = Records(tmp_path / "parity")
-    key = parity.setting(H200, VERSIONS, base)
+    key = parity.setting(H200, VERSIONS, base, TORCH)
     assert records.find(key) is None
     records.write(key, Verdict.from_dict(GOOD))
     assert records.find(key) == Verdict.from_dict(GOOD)
-    assert records.find(parity.setting(RTX, VERSIONS, base)) is None
+    assert records.find(parity.setting(RTX, VERSIONS, base, TORCH)) is None
     assert json.loads(records.path(key).read_text("utf-8"))["setting"]["gpu"] == "NVIDIA H200"
     assert [path.suffix for path in records.folder.iterdir()] == [".json"]
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"rows": {"x": [1]}}', '{"rows": 3}'])
 def test_a_record_that_cannot_be_read_counts_as_none(tmp_path: Path, base: Path, text: str) -> None:
-    records, key = Records(tmp_path), parity.setting(H200, VERSIONS, base)
+    records, key = Records(tmp_path), parity.setting(H200, VERSIONS, base, TORCH)
     records.path(key).write_text(text, encoding="utf-8")
     assert records.find(key) is None
 
@@ -95,67 +96,136 @@ def test_one_gpu_of_each_kind_is_looked_at() -> None:
     assert parity.kinds(Hardware((H200, RTX, H200))) == (H200, RTX)
 
 
-def test_a_refusal_names_the_gpu_the_kernels_and_the_remedy() -> None:
-    with pytest.raises(BuildError) as caught:
-        parity.refuse(H200, Verdict.from_dict(LEAKY), VERSIONS)
-    said = str(caught.value)
-    assert said.startswith("NVIDIA H200: packed documents do not agree")
+def test_a_refusal_names_the_gpu_the_attention_the_kernels_and_the_remedy() -> None:
+    said = parity.explain(H200, TORCH, Verdict.from_dict(LEAKY), VERSIONS)
+    assert said.startswith(
+        "NVIDIA H200: with torch's variable-length flash attention, packed documents do not agree"
+    )
     assert "logits: packed from alone 0.9000, at most 0.0400" in said
     assert "torch 2.14.0, triton 3.8.0" in said
     assert "cyrene toolchain install train" in said
-    parity.refuse(H200, Verdict.from_dict(GOOD), VERSIONS)
+    said = parity.explain(
+        H200, FLASH_2, Verdict.from_dict(LEAKY), VERSIONS | {"flash-attn": "2.8.3"}
+    )
+    assert "flash-attn 2.8.3" in said
+
+
+Rows = dict[str, list[float]]
 
 
 class FakeBuild(SimpleNamespace):
-    """A build whose program finds what it is told, and counts how often it is asked."""
+    """A build whose program finds what it is told, and counts how often it is run.
 
-    def __init__(self, home: Path, base: Path, rows: dict[str, list[float]]) -> None:
-        log = SimpleNamespace(info=lambda _: None)
-        super().__init__(context=SimpleNamespace(log=log), project=SimpleNamespace(home=home))
+    ``rows`` are what is found by an attention's implementation; a text is what the program dies of.
+    """
+
+    def __init__(self, home: Path, base: Path, rows: dict[str, Rows | str], attention: str) -> None:
+        self.warnings: list[str] = []
+        log = SimpleNamespace(info=lambda _: None, warning=self.warnings.append)
+        settings = SimpleNamespace(attention=attention)
+        super().__init__(
+            context=SimpleNamespace(log=log),
+            project=SimpleNamespace(home=home, settings=settings),
+        )
         self.base, self.rows = base, rows
-        self.devices: list[str] = []
+        self.runs: list[tuple[str, str]] = []
 
     def input(self, _asset: str) -> SimpleNamespace:
         return SimpleNamespace(path=self.base)
 
     def run_program(self, program: str, extras: Any, *, environment: Any) -> dict[str, Any]:
         assert program == "parity"
-        assert extras == {"base": str(self.base)}
-        self.devices.append(environment["CUDA_VISIBLE_DEVICES"])
-        return {"rows": self.rows}
+        assert extras["base"] == str(self.base)
+        self.runs.append((extras["attention"], environment["CUDA_VISIBLE_DEVICES"]))
+        found = self.rows[extras["attention"]]
+        if isinstance(found, str):
+            raise BuildError(found)
+        return {"rows": found}
+
+
+class Proved(SimpleNamespace):
+    attention: Attention
+    outcome: Any
+    runs: list[tuple[str, str]]
+    warnings: list[str]
 
 
 @pytest.fixture
 def prove(tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setattr(_proof, "versions", lambda *_: VERSIONS)
     monkeypatch.setattr(Toolchain, "python", lambda *_: Path("python"))
     monkeypatch.setattr(kernels, "refuse", lambda *_: None)
 
-    def run(rows: dict[str, list[float]], *gpus: Gpu) -> tuple[Any, list[str]]:
-        build = FakeBuild(tmp_path, base, rows)
-        return _proof.prove(cast(Build, build), Hardware(gpus)), build.devices
+    def run(
+        rows: dict[str, Rows | str] | Rows,
+        *gpus: Gpu,
+        attention: str = "auto",
+        versions: dict[str, str] = VERSIONS,
+    ) -> Proved:
+        monkeypatch.setattr(_proof, "versions", lambda *_: versions)
+        by_name = rows if TORCH.implementation in rows else {TORCH.implementation: rows}
+        build = FakeBuild(tmp_path, base, cast(dict[str, Rows | str], by_name), attention)
+        chosen, outcome = _proof.prove(cast(Build, build), Hardware(gpus))
+        return Proved(attention=chosen, outcome=outcome, runs=build.runs, warnings=build.warnings)
 
     return run
 
 
-def test_a_gpu_is_looked_at_before_its_first_training_only(prove: Any) -> None:
-    first, devices = prove(GOOD, H200)
-    assert first.passed
-    assert devices == ["GPU-0"]
-    assert first.metadata["NVIDIA H200, logits: packed from alone"] == 0.01
-    again, devices = prove(LEAKY, H200)
-    assert again == first
-    assert devices == []
-    _, devices = prove(GOOD, H200, RTX)
-    assert devices == ["GPU-1"]
+def test_a_gpu_is_compared_before_its_first_training_only(prove: Any) -> None:
+    first = prove(GOOD, H200)
+    assert first.outcome.passed
+    assert first.attention is TORCH
+    assert first.outcome.detail.startswith(
+        "torch's variable-length flash attention; NVIDIA H200: all"
+    )
+    assert first.runs == [("cyrene_varlen", "GPU-0")]
+    assert first.outcome.metadata["NVIDIA H200, logits: packed from alone"] == 0.01
+    again = prove(LEAKY, H200)
+    assert again.outcome == first.outcome
+    assert again.runs == []
+    assert prove(GOOD, H200, RTX).runs == [("cyrene_varlen", "GPU-1")]
 
 
-def test_a_leak_stops_the_training_and_is_looked_for_again(prove: Any) -> None:
+def test_a_leak_of_the_attention_that_a_person_named_stops_the_training(prove: Any) -> None:
     with pytest.raises(BuildError, match="packed documents do not agree"):
-        prove(LEAKY, H200)
-    found, devices = prove(GOOD, H200)
-    assert found.passed
-    assert devices == ["GPU-0"]
+        prove(LEAKY, H200, attention="torch")
+    found = prove(GOOD, H200, attention="torch")
+    assert found.outcome.passed
+    assert found.runs == [("cyrene_varlen", "GPU-0")]
+
+
+def test_auto_takes_the_next_attention_where_one_leaks_or_dies(prove: Any) -> None:
+    rows: dict[str, Rows | str] = {
+        FLASH_4.implementation: "no kernel for heads of 256",
+        TORCH.implementation: LEAKY,
+        ONE_BY_ONE.implementation: GOOD,
+    }
+    versions = VERSIONS | {"flash-attn-4": "4.0"}
+    found = prove(rows, H200, versions=versions)
+    assert found.attention is ONE_BY_ONE
+    assert [name for name, _ in found.runs] == [
+        *(FLASH_4.implementation, TORCH.implementation, ONE_BY_ONE.implementation)
+    ]
+    assert "flash-attn 4 behind torch's call is passed over: no kernel" in found.warnings[0]
+    assert "packed documents do not agree" in found.warnings[1]
+    # The leak is on record and is not measured again; what died may have died of something else.
+    again = prove(rows, H200, versions=versions)
+    assert [name for name, _ in again.runs] == [FLASH_4.implementation]
+    assert again.attention is ONE_BY_ONE
+
+
+def test_auto_refuses_where_no_attention_keeps_documents_apart(prove: Any) -> None:
+    rows = {TORCH.implementation: LEAKY, ONE_BY_ONE.implementation: LEAKY}
+    with pytest.raises(BuildError, match="one document of a pack after the other"):
+        prove(rows, H200)
+
+
+def test_an_attention_must_pass_on_every_kind_of_gpu(prove: Any, monkeypatch: Any) -> None:
+    prove(GOOD, H200)
+    rows = {TORCH.implementation: LEAKY, ONE_BY_ONE.implementation: GOOD}
+    found = prove(rows, H200, RTX)
+    assert found.attention is ONE_BY_ONE
+    assert found.runs[0] == ("cyrene_varlen", "GPU-1")
+    assert sorted(found.runs[1:]) == [("cyrene_sdpa", "GPU-0"), ("cyrene_sdpa", "GPU-1")]
 
 
 def test_a_driver_that_does_not_answer_is_no_reason_to_train_on_the_cpu() -> None:
@@ -164,7 +234,7 @@ def test_a_driver_that_does_not_answer_is_no_reason_to_train_on_the_cpu() -> Non
 
 
 def test_a_cpu_has_nothing_to_prove(prove: Any) -> None:
-    found, devices = prove(LEAKY)
-    assert found.passed
-    assert found.detail == "nothing is packed on a CPU"
-    assert devices == []
+    found = prove(LEAKY)
+    assert found.outcome.passed
+    assert found.outcome.detail == "nothing is packed on a CPU"
+    assert found.runs == []

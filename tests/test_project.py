@@ -62,7 +62,7 @@ def test_what_is_saved_is_read(home: Path) -> None:
     ("text", "words"),
     [
         ("corpse: sample\n", ["corpse", "sample"]),
-        ("recipes: {5B: tiny}\n", ["recipes", "unknown size '5B'", "tiny, 2B, 4B, 9B"]),
+        ("recipes: {5B: tiny}\n", ["recipes", "unknown size '5B'", "tiny, 0.8B, 2B, 4B, 9B"]),
         ("base_models: {huge: {path: x}}\n", ["base_models", "unknown size 'huge'"]),
         ("corpus: [sample]\n", ["corpus", '["sample"]']),
         ("corpus: {\n", ["not valid YAML"]),

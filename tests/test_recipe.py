@@ -194,5 +194,5 @@ def test_unreadable_recipe_names_the_file(tmp_path: Path, content: bytes) -> Non
 
 
 def test_unknown_recipe_lists_the_shipped_ones() -> None:
-    with pytest.raises(UserError, match="seed-v1, seed-v2, tiny"):
+    with pytest.raises(UserError, match="seed-v1, seed-v2, small, tiny"):
         load_recipe("seed-v9")

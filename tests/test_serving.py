@@ -5,11 +5,13 @@ from pathlib import Path
 import pytest
 
 from cyrene_assets import serving
-from cyrene_assets.card import nominal
+from cyrene_assets.architecture import QWEN_4B
+from cyrene_assets.card import ServedModel
 from cyrene_assets.errors import UserError
 from cyrene_assets.hardware import GIB, Gpu, Hardware
 from cyrene_assets.recipe import Sampling
 
+MODEL = ServedModel.of({"text_config": QWEN_4B.text_config}, 4 * GIB)
 LOCKS = Path(serving.__file__).parent / "locks"
 
 
@@ -99,7 +101,7 @@ def test_a_driver_that_does_not_answer_is_no_wish_for_a_cpu() -> None:
     with pytest.raises(UserError, match="vLLM does not start: the driver does not answer"):
         serving.engine_settings(broken, 2048)
     with pytest.raises(UserError, match="restart the machine"):
-        serving.chat_engine(broken, nominal(4 * GIB), 2048)
+        serving.chat_engine(broken, MODEL, 2048)
 
 
 @pytest.mark.parametrize("hardware", [None, gpu(24)])
@@ -119,7 +121,7 @@ def test_serving_needs_no_compiler_of_cuda() -> None:
     # FlashInfer's sampler, its kernel for prompts and DeepGEMM would run nvcc at the first start.
     assert serving.SERVE_ENV["VLLM_USE_FLASHINFER_SAMPLER"] == "0"
     assert serving.SERVE_ENV["VLLM_USE_DEEP_GEMM"] == "0"
-    chats, _ = serving.chat_engine(gpu(12), nominal(4 * GIB), 2048)
+    chats, _ = serving.chat_engine(gpu(12), MODEL, 2048)
     for settings in (chats, serving.engine_settings(gpu(12), 2048)):
         assert settings["gdn_prefill_backend"] == "triton"
     assert "gdn_prefill_backend" not in serving.engine_settings(None, 2048)

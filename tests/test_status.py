@@ -7,9 +7,13 @@ from helpers import Sandbox
 from ticks import NIGHT, Ticks
 
 from cyrene_assets import status
+from cyrene_assets.orchestration import preflight
 from cyrene_assets.situation import Situation
 from cyrene_assets.status import Status
 
+pytestmark = pytest.mark.usefixtures("able")
+# Before any test fakes it.
+LOOK = preflight.unmet
 NOON = datetime(2030, 3, 10, 12, 0, tzinfo=UTC)
 SIZED = ("base_model", "packed_cpt", "packed_sft", "cpt_checkpoint", "lora_adapter")
 
@@ -123,3 +127,15 @@ def test_settings_cannot_bring_markup_into_the_page(ticks: Ticks) -> None:
     ticks.sandbox.edit("corpus.yaml", lambda text: text.replace("Ad'a nu ta.", "<b>a|[c](d)"))
     page = examine(ticks).markdown()
     assert r"&lt;b&gt;a\|\[c\]\(d\)" in page
+
+
+def test_examine_on_a_machine_that_lacks_something_says_what_the_automation_waits_for(
+    ticks: Ticks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Real: the tests' home has no toolchain."""
+    ticks.made("packed_cpt[tiny]", "other")
+    (item,) = [item for item in examine(ticks).items if item.step.asset == "cpt_checkpoint"]
+    assert item.rebuilt.startswith("at night")
+    monkeypatch.setattr(preflight, "unmet", LOOK)
+    (item,) = [item for item in examine(ticks).items if item.step.asset == "cpt_checkpoint"]
+    assert item.rebuilt.startswith("when this machine has what it needs: the 'train' toolchain is")

@@ -1,3 +1,4 @@
+import subprocess
 import sys
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from cyrene_assets.toolchains import (
     STAMP,
     TOOLCHAINS,
     TRAIN,
+    VLLM_PLUGIN,
     Toolchain,
     install,
     linked_package,
@@ -110,15 +112,37 @@ def test_an_interpreter_that_cannot_be_started(tmp_path: Path) -> None:
         versions(broken, ("click",))
 
 
-def test_the_link_holds_this_package_alone(tmp_path: Path) -> None:
+def test_the_link_holds_this_package_and_the_plug_in_s_announcement_alone(tmp_path: Path) -> None:
     folder = linked_package(tmp_path / "work")
-    assert [path.name for path in folder.iterdir()] == ["cyrene_assets"]
+    names = sorted(path.name for path in folder.iterdir())
+    assert names == ["cyrene_assets", "cyrene_cpu_kernels-1.dist-info"]
     package = Path(toolchains.__file__).parent
     assert (folder / "cyrene_assets").readlink() == package
     (folder / "cyrene_assets").unlink()
     (folder / "cyrene_assets").symlink_to(tmp_path / "a package that moved")
     assert linked_package(tmp_path / "work") == folder
     assert (folder / "cyrene_assets").readlink() == package
+
+
+def test_linked_package_announces_the_plug_in_to_every_python_that_has_it(tmp_path: Path) -> None:
+    folder = linked_package(tmp_path / "work")
+    announced = folder / "cyrene_cpu_kernels-1.dist-info" / "entry_points.txt"
+    announced.write_text("[vllm.general_plugins]\nold = gone\n", encoding="utf-8")
+    assert linked_package(tmp_path / "work") == folder
+    code = (
+        "import importlib.metadata as m\n"
+        "(found,) = m.entry_points(group='vllm.general_plugins')\n"
+        "print(found.name, found.load().__module__, m.version('cyrene-cpu-kernels'))"
+    )
+    # A Python of its own, without this test's: the one that a toolchain has.
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", code],
+        env={"PYTHONPATH": str(folder)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == [VLLM_PLUGIN, "cyrene_assets.programs._cpu_kernels", "1"]
 
 
 @pytest.fixture

@@ -124,11 +124,11 @@ def test_cpu_trains_unpacked_in_float32() -> None:
 
 
 @pytest.mark.parametrize("hardware", [H200, RTX_5090, RTX_PRO_6000, RTX_4070, TWO])
-def test_gpus_pack_in_bfloat16_with_flash_attention_2(hardware: Hardware) -> None:
+def test_gpus_pack_in_bfloat16_with_torchs_attention(hardware: Hardware) -> None:
     given = cpt(hardware)
     assert given["torch_dtype"] == "bfloat16"
     assert given["bf16"] == "true"
-    assert given["attn_impl"] == "flash_attention_2"
+    assert given["attn_impl"] == "cyrene_varlen"
     assert given["packing"] == given["padding_free"] == "true"
     assert given["packing_length"] == "5120"
     assert given["packing_strategy"] == "sequential"

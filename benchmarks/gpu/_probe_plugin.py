@@ -11,7 +11,6 @@ processes that load at the same time one trains).
 import fcntl
 import json
 import os
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -21,8 +20,7 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from swift.callbacks import callbacks_map
 from swift.callbacks.base import TrainerCallback
 
-sys.path.insert(0, str(Path(__file__).parent))
-from _compiling import in_parallel
+from cyrene_assets.programs._compiling import in_parallel
 
 GIB = 1 << 30
 KERNELS = 70
@@ -127,4 +125,5 @@ def _operation_times(profiler: Any) -> list[list[Any]]:
 
 callbacks_map["probe"] = Probe
 if torch.cuda.is_available():
+    # A bare training has none of the project's plugin, and waits as long for its kernels.
     in_parallel()

@@ -15,7 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from cyrene_assets.programs import _kernels, _parity
+from cyrene_assets.attention import TORCH
+from cyrene_assets.programs import _attention, _kernels, _parity
 
 
 def ignoring_bounds(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -50,7 +51,7 @@ def check(folder: Path) -> dict[str, Any]:
     texts = _parity.documents(folder)
     plain = _parity.reference(folder, [[text] for text in texts])
     seconds["reference"] = time.time() - started
-    model, template = _parity.load(folder, torch.bfloat16, "flash_attention_2", liger=True)
+    model, template = _parity.load(folder, torch.bfloat16, TORCH.implementation, liger=True)
     layers = model.config.text_config.num_hidden_layers
     started = time.time()
     packed = _parity.measure(model, template, [texts])
@@ -89,12 +90,10 @@ def check(folder: Path) -> dict[str, Any]:
 
 def main() -> None:
     """Print the table, write it as JSON; 1 when documents do not agree or a leak is missed."""
-    from _compiling import in_parallel
-
-    in_parallel()
     with tempfile.TemporaryDirectory() as scratch:
         _parity.write_small(Path(sys.argv[1]), Path(scratch))
         _kernels.use_on_gpu()
+        _attention.register()
         result = check(Path(scratch))
     Path(sys.argv[2]).write_text(json.dumps(result), encoding="utf-8")
     for name, (found, most) in result["rows"].items():

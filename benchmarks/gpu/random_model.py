@@ -32,8 +32,10 @@ class Dimensions:
     vision_intermediate: int = 4096
 
 
-# 4B and 2B as their published configurations have them; "small" has the head dimensions of both.
+# As their published configurations have them; "small" has the head dimensions of 2B and 4B. 9B has
+# an output layer of its own, which is not made here.
 DIMENSIONS = {
+    "0.8B": Dimensions(24, 1024, 3584, 8, 2, 16, 16, VOCABULARY, 12, 768, 3072),
     "4B": Dimensions(32, 2560, 9216, 16, 4, 16, 32),
     "2B": Dimensions(24, 2048, 6144, 8, 2, 16, 16),
     "small": Dimensions(8, 1024, 3072, 8, 2, 16, 32, 8320, 2, 128, 256),
@@ -64,8 +66,8 @@ def configuration(size: Dimensions, ids: dict[str, int]) -> dict[str, Any]:
         "depth": size.vision_depth,
         "hidden_size": size.vision_hidden,
         "intermediate_size": size.vision_intermediate,
-        "num_heads": 16 if size.vision_hidden >= 1024 else 2,
-        "num_position_embeddings": 2304 if size.vision_hidden >= 1024 else 64,
+        "num_heads": {1024: 16, 768: 12}.get(size.vision_hidden, 2),
+        "num_position_embeddings": 2304 if size.vision_hidden >= 768 else 64,
         "out_hidden_size": size.hidden,
     }
     return config

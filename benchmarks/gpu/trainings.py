@@ -18,6 +18,7 @@ from typing import Any
 from cyrene_assets import training
 from cyrene_assets.hardware import GIB, Hardware
 from cyrene_assets.memory import ModelShape
+from cyrene_assets.models import SIZES
 from cyrene_assets.programs._swift import swift_process
 from cyrene_assets.programs._worker import PARENT
 from cyrene_assets.recipe import load_recipe
@@ -27,7 +28,7 @@ WITHOUT = Path(__file__).with_name("without")
 ROOT = Path(__file__).parents[2]
 # Of a card's memory CUDA itself takes so much.
 CONTEXT_GIB = 0.8
-SHAPES = {"4B": ModelShape(4_205_751_296, 32, 2560), "2B": ModelShape(1_881_825_088, 24, 2048)}
+SHAPES = {name: ModelShape.of(SIZES[name].architecture) for name in ("0.8B", "2B", "4B")}
 SMALL = ModelShape(200_000_000, 8, 1024, 8320)
 ROWS_TO_VALIDATE = 16
 
@@ -118,6 +119,15 @@ TRAININGS = {
     "linear_attention": unpacked({}, "flash_attn,liger_kernel"),
     "linear_attention_without_convolution": unpacked({}, "flash_attn,liger_kernel,causal_conv1d"),
     "both_unpacked": unpacked(FLASH, "liger_kernel"),
+    # One pack at a time, so that the two can be compared on a card of 80 GB.
+    "attention_torch": Training(batch=4, steps=6, change=micro(1, 4)),
+    "attention_flash_2": Training(batch=4, steps=6, change=micro(1, 4) | FLASH),
+    "attention_flash_4": Training(
+        batch=4, steps=6, change=micro(1, 4) | {"--attn_impl": "cyrene_varlen_fa4"}
+    ),
+    "attention_sdpa": Training(
+        batch=4, steps=6, change=micro(1, 4) | {"--attn_impl": "cyrene_sdpa"}
+    ),
     "packed_bare": Training(batch=8, steps=4, change=NEAREST | micro(1), bare=True),
 }
 

@@ -9,7 +9,7 @@ import time
 import click
 
 from cyrene_assets.commands._common import opened
-from cyrene_assets.kernels import BUILT
+from cyrene_assets.errors import UserError
 from cyrene_assets.project import PROJECT_ROOT, Project
 
 _NAMES = click.Choice(["train", "serve"])
@@ -47,33 +47,9 @@ def install(names: tuple[str, ...]) -> None:
         click.echo(f"{name}: {python}  {time.monotonic() - started:.1f} s")
         if toolchain is toolchains.TRAIN:
             found = toolchains.versions(python, toolchain.packages)
-            for problem in kernels.problems(found, Hardware.detect()):
+            setting = project.settings.attention
+            for problem in kernels.problems(found, Hardware.detect(), setting):
                 click.echo(f"{name}: {problem}")
-
-
-@toolchain.command(name="kernels")
-@click.argument("packages", nargs=-1, type=click.Choice(list(BUILT)))
-def build_kernels(packages: tuple[str, ...]) -> None:
-    """Build flash-attn and causal-conv1d for the GPUs here, into the train toolchain.
-
-    With CUDA's compiler and from source; only those named, or both. Training packs with flash-attn
-    and does not begin without it. MAX_JOBS limits how many files are compiled at a time.
-    For example:
-
-    \b
-      cyrene toolchain kernels
-      MAX_JOBS=4 cyrene toolchain kernels flash-attn
-    """
-    from cyrene_assets import kernel_build
-    from cyrene_assets.hardware import Hardware
-    from cyrene_assets.toolchains import TRAIN
-
-    project = Project.load()
-    python = TRAIN.python(project.home)
-    started = time.monotonic()
-    logs = project.logs / "kernels"
-    kernel_build.build_missing(packages, python, Hardware.detect(), logs, click.echo)
-    click.echo(f"kernels: {python}  {time.monotonic() - started:.1f} s")
 
 
 @click.command()
@@ -95,11 +71,27 @@ def gc(dry_run: bool) -> None:
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=3000, show_default=True, help="Port to listen on.")
-def ui(host: str, port: int) -> None:
-    """Open the Dagster UI, with its daemon, on this project's instance."""
+@click.option(
+    "--without-password",
+    is_flag=True,
+    help="Listen beyond loopback although Dagster's UI has no passwords.",
+)
+def ui(host: str, port: int, without_password: bool) -> None:
+    """Open the Dagster UI, with its daemon, on this project's instance.
+
+    Whoever reaches the UI can start runs. Beyond loopback it listens only where you say that
+    something else keeps strangers out: a container's own network, a proxy that authenticates.
+    """
     from cyrene_assets.instance import open_instance, prepare
     from cyrene_assets.reload import UI_VARIABLE, address
+    from cyrene_assets.server import is_loopback
 
+    if not (without_password or is_loopback(host)):
+        raise UserError(
+            f"{host} is reachable from other machines, and Dagster's UI has no passwords: leave "
+            "--host away and come by `ssh -L` or through a proxy that authenticates, or add "
+            "--without-password where something else keeps strangers out"
+        )
     project = Project.load()
     prepare(project, PROJECT_ROOT)
     # Its databases are there before several processes of the UI open them at once.

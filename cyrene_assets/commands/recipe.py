@@ -1,7 +1,6 @@
 """``cyrene recipe list`` and ``cyrene recipe show``: what a recipe says, and what would run."""
 
 import json
-import math
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,7 +16,6 @@ from cyrene_assets.models import SIZES, ModelSize, model_size
 from cyrene_assets.project import Project
 
 if TYPE_CHECKING:
-    from cyrene_assets.memory import ModelShape
     from cyrene_assets.recipe import Recipe, Stage
 
 _LARGEST_GPU_GIB = 4096
@@ -141,7 +139,7 @@ def _stage(
         training_gpus,
         what_would_fit,
     )
-    from cyrene_assets.memory import fits
+    from cyrene_assets.memory import ModelShape, fits
 
     stage: Stage = getattr(recipe, name)
     made, model = ("cpt_checkpoint", "base_model") if name == "cpt" else (
@@ -149,7 +147,7 @@ def _stage(
     )  # fmt: skip
     data = training.Data.of(_artifact(project, f"packed_{name}", size))
     make = training.pretrain_command if name == "cpt" else training.finetune_command
-    shape = _shape(size)
+    shape = ModelShape.of(size.architecture)
     command = make(
         stage,
         hardware,
@@ -186,21 +184,6 @@ def _stage(
 
 def _artifact(project: Project, asset: str, size: ModelSize) -> Path:
     return project.store.root / asset / size.name / "DIGEST"
-
-
-def _shape(size: ModelSize) -> "ModelShape":
-    """Return a size's shape; where it is not known, that of 4B scaled to the parameters."""
-    from cyrene_assets.memory import ModelShape
-
-    parameters = round(size.parameters)
-    if size.shape is not None:
-        return ModelShape(parameters, *size.shape)
-    known = SIZES["4B"]
-    assert known.shape is not None
-    layers, hidden = known.shape
-    return ModelShape(
-        parameters, layers, round(hidden * math.sqrt(size.parameters / known.parameters))
-    )
 
 
 def _print(shown: dict[str, Any]) -> None:

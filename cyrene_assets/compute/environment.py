@@ -4,12 +4,13 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from cyrene_assets.compute.library_check import loads
 from cyrene_assets.compute.platform_support import cuda_of_packages
 from cyrene_assets.toolchains import versions
 
 # Of CUDA's runtime, under the name that it has had since 13 and before.
 _RUNTIMES = ("nvidia-cuda-runtime", "nvidia-cuda-runtime-cu12")
+# Where torch has its own libraries, under the packages.
+TORCH = "torch/lib"
 _NOT_FOUND = " => not found"
 
 
@@ -27,8 +28,7 @@ def missing_libraries(python: Path, library: str) -> list[str]:
     """Return the system's libraries that one of a package's compiled libraries cannot load.
 
     What torch's own folder holds is loaded with torch. The loader itself is consulted (``ldd``),
-    which costs no import of torch; what it misses the interpreter may have loaded at its start, as
-    it does a libnuma that came with the environment.
+    which costs no import of torch.
 
     Args:
         python: the environment's interpreter.
@@ -47,8 +47,14 @@ def missing_libraries(python: Path, library: str) -> list[str]:
         for line in result.stdout.splitlines()
         if line.endswith(_NOT_FOUND)
     ]
-    foreign = [name for name in absent if not (packages / "torch" / "lib" / name).is_file()]
-    return [name for name in foreign if not loads(python, name)]
+    system = [name for name in absent if not (packages / TORCH / name).is_file()]
+    # The environment may bring a library of its own, which its interpreter loads at its start.
+    return [name for name in system if not _loads(python, name)]
+
+
+def _loads(python: Path, library: str) -> bool:
+    command = [str(python), "-I", "-c", f"import ctypes; ctypes.CDLL({library!r})"]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 def _packages(python: Path) -> Path | None:

@@ -19,6 +19,11 @@ from cyrene_assets.toolchains import TRAIN
 
 GROUP = "training"
 TINY_SEED = 7
+HUB_TOKENS = {"huggingface": "HF_TOKEN", "modelscope": "MODELSCOPE_API_TOKEN"}
+# The program says itself how far it is; the clients' bars would fill its log.
+_DOWNLOAD_ENV = {
+    **training.NO_TELEMETRY_ENV, "HF_HUB_DISABLE_PROGRESS_BARS": "1", "TQDM_DISABLE": "1"
+}  # fmt: skip
 # A file is told apart by its size and by its first and last megabyte: a checkpoint of 18 GB cannot
 # be read whole each time something is planned. The copy in the store is hashed whole.
 _SAMPLED = 1 << 20
@@ -35,7 +40,10 @@ def _base_model_params(project: Project, size: str | None) -> dict[str, Any]:
     if source.path is not None:
         return {"kind": "local", "listing": _listing(Path(source.path).expanduser())}
     if source.repository is not None:
-        return {"kind": "hub", "repository": source.repository, "revision": source.revision}
+        own = {} if source.hub == "huggingface" else {"hub": source.hub}
+        return {
+            "kind": "hub", "repository": source.repository, "revision": source.revision, **own
+        }  # fmt: skip
     texts = {
         path.relative_to(SAMPLE_CORPUS).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in _sample_texts()
@@ -72,9 +80,9 @@ def _sampled(path: Path) -> list[Any]:
 def base_model(build: Build) -> Outcome:
     """A local, verified snapshot of the base checkpoint and tokenizer.
 
-    From a hub repository at one commit (recorded at the first fetch, then enforced), or a local
-    folder; `tiny` is made here, from a fixed seed. Safetensors only: a folder with pickles, Python
-    files or a configuration that names code is refused.
+    From a repository of Hugging Face or ModelScope at one commit (recorded at the first fetch, then
+    enforced), or a local folder; `tiny` is made here, from a fixed seed. Safetensors only: a folder
+    with pickles, Python files or a configuration that names code is refused.
     """
     size = model_size(build.key)
     source = build.project.base_model(size.name)
@@ -82,8 +90,10 @@ def base_model(build: Build) -> Outcome:
     if source.path is not None:
         asked = {"kind": "local", "path": str(Path(source.path).expanduser())}
     elif source.repository is not None:
-        revision = source.revision or build.project.settings.pins.get(source.repository)
-        asked = {"kind": "hub", "repo": source.repository, "revision": revision}
+        revision = source.revision or build.project.settings.pins.get(source.pin)
+        asked = {
+            "kind": "hub", "hub": source.hub, "repo": source.repository, "revision": revision
+        }  # fmt: skip
     else:
         texts = [str(path) for path in sorted(_sample_texts())]
         asked = {"kind": "tiny", "seed": TINY_SEED, "tokenizer_texts": texts}
@@ -91,16 +101,15 @@ def base_model(build: Build) -> Outcome:
     result = build.run_program(
         "base_model",
         {"source": asked, "expect": size.expected},
-        environment=training.CPU_ENV
-        | (training.NO_TELEMETRY_ENV if from_hub else training.OFFLINE_ENV),
-        secrets=("HF_TOKEN",) if from_hub else (),
+        environment=training.CPU_ENV | (_DOWNLOAD_ENV if from_hub else training.OFFLINE_ENV),
+        secrets=(HUB_TOKENS[source.hub or "huggingface"],) if from_hub else (),
     )
     wrong = size_problem(size.name, result["parameters"])
     if wrong is not None:
         raise UserError(wrong)
     if from_hub:
         settings = Project.load().settings
-        pins = {**settings.pins, str(asked["repo"]): result["revision"]}
+        pins = {**settings.pins, source.pin: result["revision"]}
         build.project.save(settings.model_copy(update={"pins": pins}))
     return Outcome(
         f"{result['parameters']:,} parameters, verified",

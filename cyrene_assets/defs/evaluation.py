@@ -94,6 +94,7 @@ def generations(build: Build) -> Outcome:
             "prompts": len(run.prompts),
             "output tokens": result["output_tokens"],
             "output tokens per second": result["tokens_per_second"],
+            **{f"weights of {role}": told for role, told in result["weights"].items()},
             "sample": dg.MetadataValue.md(
                 markdown_table(sample, ["language", "model", "user", "text", "reference"])
             ),

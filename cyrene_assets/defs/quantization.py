@@ -82,6 +82,7 @@ def fp8_model(build: Build) -> Outcome:
         f"{modules} modules quantized, {before / 1e6:.1f} MB to {after / 1e6:.1f} MB{kept}",
         metadata={
             "scheme": settings.scheme,
+            "weights when checked": checked["weights"] or "as vLLM has them on a GPU",
             "quantized modules": modules,
             "ignored modules": result["ignored_modules"],
             "megabytes before": round(before / 1e6, 3),

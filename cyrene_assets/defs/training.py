@@ -36,10 +36,10 @@ def _trained(
 
     base, data = build.input("base_model"), build.input(packed)
     model = base if program == "pretrain" else build.input("cpt_checkpoint")
-    described, hardware = base.manifest["measurements"], Hardware.detect()
+    hardware = Hardware.detect()
     report_to = build.project.settings.report_to
     secrets = reporting.report_keys(build.project)
-    proof = prove(build, hardware)
+    attention, proof = prove(build, hardware)
     order = reading_order(
         read_table(data, "rows.parquet"),
         packed=packs_on(hardware),
@@ -54,8 +54,9 @@ def _trained(
         model=model.path,
         data=files,
         work=build.work,
-        shape=ModelShape(described["parameters"], described["layers"], described["hidden_size"]),
+        shape=ModelShape.of(model_size(build.key).architecture),
         report_to=report_to,
+        attention=attention,
     )
     # Of an adapter that becomes part of a checkpoint at once.
     merge = training.merge_command(
@@ -89,6 +90,7 @@ def _trained(
     summary = losses.summary(curve.filter(curve["step"] <= chosen))
     first, last = checks.shown(summary.first_eval_loss), checks.shown(summary.last_eval_loss)
     precision = training.precision(result["command"])
+    attended = attention.described if hardware.gpus else "PyTorch's attention, nothing packed"
     title = f"{build.spec.name}[{build.key}], recipe {build.project.recipe(build.key).name}"
     drawn = loss_curve_png(
         curve,
@@ -112,11 +114,12 @@ def _trained(
             "memory (GiB)": result["memory_gib"],
             "hardware": devices,
             "started from": result["started_from"],
+            "attention": attended,
             "precision": precision,
             "command": shlex.join(result["command"]),
         },
         checks=[proof, *checks.loss_outcomes(summary, expected_fall)],
-        measurements=result | {"precision": precision},
+        measurements=result | {"precision": precision, "attention": attended},
     )
 
 

@@ -1,18 +1,20 @@
 """Whether the model that a size starts from can be had, before anything is built for it."""
 
+import json
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from urllib.error import HTTPError
+from urllib.parse import quote
+from urllib.request import urlopen
 
-from cyrene_assets.hub import TOKEN
 from cyrene_assets.models import model_size
+from cyrene_assets.programs import _huggingface, _modelscope
 from cyrene_assets.programs._program import ProgramError
-from cyrene_assets.programs.base_model import MODEL_TYPE, refuse_published, verify
-from cyrene_assets.project import Project
-
-if TYPE_CHECKING:
-    from huggingface_hub.hf_api import ModelInfo
+from cyrene_assets.programs._snapshot import not_fetched, refuse_published
+from cyrene_assets.programs.base_model import verify
+from cyrene_assets.project import BaseModelSource, Project
 
 # Seconds. Looking a name up has no limit of its own: a resolver that does not answer takes longer.
 TIMEOUT = 5.0
@@ -21,9 +23,10 @@ TIMEOUT = 5.0
 def source_problem(project: Project, size: str) -> str | None:
     """Return why the base model of ``size`` cannot be fetched, copied or served.
 
-    A hub is asked for the repository's description, at the revision that will be fetched, for at
-    most ``TIMEOUT`` seconds; ``HF_ENDPOINT`` and proxies count as they do for the download. Of a
-    local folder the configuration and the headers of the weights are read.
+    A hub is asked for the listing that a download begins with, at the commit that will be fetched,
+    for at most ``TIMEOUT`` seconds; mirrors and proxies count as they do for the download, and so
+    does Hugging Face's cache where it is told to be offline. Of a local folder the configuration
+    and the headers of the weights are read.
 
     Raises:
         UserError: unknown size, or a recipe that starts from a model there is not.
@@ -40,8 +43,8 @@ def source_problem(project: Project, size: str) -> str | None:
             found = verify(folder, model_size(size).expected)
             return size_problem(size, found["parameters"])
         if source.repository is not None:
-            revision = source.revision or project.settings.pins.get(source.repository)
-            return _hub_problem(source.repository, revision)
+            revision = source.revision or project.settings.pins.get(source.pin)
+            _look_at_hub(source, source.repository, revision)
     except ProgramError as error:
         return str(error)
     return None
@@ -59,43 +62,70 @@ def size_problem(size: str, parameters: int) -> str | None:
     )
 
 
-def _hub_problem(repository: str, revision: str | None) -> str | None:
-    from huggingface_hub import HfApi, constants
-    from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
+def _look_at_hub(source: BaseModelSource, repository: str, revision: str | None) -> None:
+    if source.hub == "modelscope":
+        address = modelscope_address()
+        _within_the_time(
+            lambda: _look_at_modelscope(address, repository), repository, _modelscope.HUB, address
+        )
+    elif _huggingface.offline():
+        _huggingface.cached(repository, revision)
+    else:
+        _within_the_time(
+            lambda: _huggingface.listed(repository, revision, TIMEOUT),
+            repository,
+            _huggingface.HUB,
+            os.environ.get("HF_ENDPOINT") or "https://huggingface.co",
+        )
 
-    endpoint = os.environ.get("HF_ENDPOINT", "").rstrip("/") or constants.ENDPOINT
-    answers: list[ModelInfo | Exception] = []
+
+def _within_the_time(look: Callable[[], None], repository: str, hub: str, address: str) -> None:
+    """Call a function that asks a hub, and wait no longer than ``TIMEOUT``.
+
+    Raises:
+        ProgramError: its own, or that there was no answer in time.
+    """
+    raised: list[Exception] = []
 
     def ask() -> None:
         try:
-            # A token from the environment alone, never one that lies on the disk.
-            api = HfApi(endpoint, token=os.environ.get(TOKEN) or False)
-            answers.append(api.model_info(repository, revision=revision, timeout=TIMEOUT))
+            look()
         except Exception as error:
-            answers.append(error)
+            raised.append(error)
 
-    # A thread that is left behind where no resolver answers: it ends with the process.
+    # Where no resolver answers the thread is left behind, and ends with the process.
     thread = threading.Thread(target=ask, name="hub", daemon=True)
     thread.start()
     thread.join(TIMEOUT)
-    answer = answers[0] if answers else TimeoutError(f"no answer within {TIMEOUT:g} s")
-    if isinstance(answer, HFValidationError | RepositoryNotFoundError):
-        return (
-            f"the hub ({endpoint}) has no model {repository!r} that may be read here: "
-            f"check its name, or set {TOKEN} if it is private or gated"
-        )
-    if isinstance(answer, Exception):
-        said = " ".join(str(answer).split())[:200]
-        return (
-            f"{repository} cannot be fetched: the hub ({endpoint}) does not answer "
-            f"({type(answer).__name__}: {said}): connect this machine, set HF_ENDPOINT to a mirror "
-            "or HTTPS_PROXY to a proxy, or name a local folder under `base_models` in project.yaml"
-        )
-    refuse_published(repository, [file.rfilename for file in answer.siblings or []])
-    kind = (answer.config or {}).get("model_type", MODEL_TYPE)
-    if kind != MODEL_TYPE:
-        return (
-            f"{repository} is of model_type {kind!r}, and only {MODEL_TYPE} (Qwen3.5) is trained "
-            "and served: name another model under `base_models` in project.yaml"
-        )
-    return None
+    if raised:
+        raise raised[0]
+    if thread.is_alive():
+        raise not_fetched(repository, hub, address, TimeoutError("no answer"))
+
+
+def modelscope_address() -> str:
+    """Return the address that ModelScope's client uses."""
+    return os.environ.get("MODELSCOPE_ENDPOINT", "").rstrip("/") or "https://modelscope.cn"
+
+
+def _look_at_modelscope(address: str, repository: str) -> None:
+    """Ask ModelScope for a repository's files; its own client is in the train toolchain alone.
+
+    Raises:
+        ProgramError: it is not reached, has no such repository, or the repository holds code.
+    """
+    path = f"/api/v1/models/{quote(repository)}/repo/files?Revision=master&Recursive=True"
+    try:
+        with urlopen(address + path, timeout=TIMEOUT) as response:  # noqa: S310 - set by the user
+            listing = json.load(response)["Data"]["Files"]
+    except HTTPError as error:
+        # It answers; a private repository is listed for the token alone, which the download has.
+        if error.code in {401, 403, 404} and not os.environ.get(_modelscope.TOKEN):
+            raise ProgramError(
+                f"{_modelscope.HUB} has no model {repository!r} that may be read here "
+                f"({error.code}); check its name, or set {_modelscope.TOKEN} if it is private"
+            ) from error
+        return
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise not_fetched(repository, _modelscope.HUB, address, error) from error
+    refuse_published(repository, [str(entry["Path"]) for entry in listing])

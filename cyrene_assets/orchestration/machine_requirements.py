@@ -51,9 +51,10 @@ def look(project: Project, findings: Findings) -> None:
     if hardware.gpus:
         _compiler(found, findings)
     if train.versions:
-        for problem in kernels.problems(train.versions, hardware):
+        attention = project.settings.attention
+        for problem in kernels.problems(train.versions, hardware, attention):
             findings.add(problem, Need.TRAINING)
-        findings.notes += kernels.notes(train.versions, hardware)
+        findings.notes += kernels.notes(train.versions, hardware, attention)
     if serve.python is not None and serve.versions and not hardware.fault:
         _vllm(serve, serve.python, hardware, findings)
 
@@ -135,6 +136,5 @@ def _vllm(serve: Installed, python: Path, hardware: Hardware, findings: Findings
         return
     findings.add(cpu_problem(), Need.SERVING)
     library = cpu.vllm_library(cpu.detect())
-    absent = missing_libraries(python, f"vllm/{library}.abi3.so") if library else []
-    for name in absent:
-        findings.add(missing_line(name, f"vLLM's library ({library})"), Need.SERVING)
+    for name in missing_libraries(python, f"vllm/{library}.abi3.so") if library else []:
+        findings.add(missing_line(name, f"vLLM's library {library}"), Need.SERVING)

@@ -51,8 +51,13 @@ class Findings:
 
     def add(self, text: str | None, *needs: Need) -> None:
         """Note a problem of stages with one of ``needs``; nothing where ``text`` is None."""
-        if text is not None:
-            self.problems.append(Problem(frozenset(needs), text))
+        if text is None:
+            return
+        for place, known in enumerate(self.problems):
+            if known.text == text:
+                self.problems[place] = Problem(known.needs | frozenset(needs), text)
+                return
+        self.problems.append(Problem(frozenset(needs), text))
 
     def of(self, needs: Collection[Need]) -> list[Problem]:
         """Return the problems of stages with these needs."""

@@ -6,36 +6,42 @@ Each function adds to the findings what is missing, in the words of a person's `
 from collections.abc import Collection
 from typing import Literal
 
-from cyrene_assets.card import ServedModel, fit_card, least, nominal
+from cyrene_assets.card import ServedModel, fit_card, least
 from cyrene_assets.character import Character
 from cyrene_assets.compute import cpu
 from cyrene_assets.compute.memory import memory_bytes
 from cyrene_assets.disk import free_bytes
-from cyrene_assets.errors import BuildError, UserError
+from cyrene_assets.errors import UserError
 from cyrene_assets.hardware import GIB, Hardware
 from cyrene_assets.machine import (
+    capability_problem,
     describe_devices,
     fit_on,
-    machine_arguments,
     memory_on,
     training_gpus,
     what_would_fit,
 )
-from cyrene_assets.memory import ModelShape, fits, shown, training_memory, work_bytes
+from cyrene_assets.memory import (
+    ModelShape,
+    fits,
+    fits_now,
+    shown,
+    stored_bytes,
+    training_memory,
+)
 from cyrene_assets.models import model_size
 from cyrene_assets.orchestration.base_model_source import source_problem
 from cyrene_assets.orchestration.needs import Findings, Need
 from cyrene_assets.programs._program import ProgramError
 from cyrene_assets.project import Project
-from cyrene_assets.quantized import bytes_per_parameter
+from cyrene_assets.quantized import quantized_bytes
 from cyrene_assets.recipe import Recipe, Stage
 from cyrene_assets.reporting import report_keys
 
 _STAGES: tuple[Literal["cpt", "sft"], ...] = ("cpt", "sft")
-# Bytes a parameter that stages keep: base, CPT checkpoint and merged model, and FP8 of them.
-_KEPT = {"base_model": 2.0, "cpt_checkpoint": 2.0, "merged_model": 2.0, "fp8_model": 1.4}
-WITH_WEIGHTS: tuple[str, ...] = tuple(_KEPT)
-# What training and serving `tiny` took of a CPU's memory at the most, its weights being nothing.
+WITH_WEIGHTS: tuple[str, ...] = ("base_model", "cpt_checkpoint", "merged_model", "fp8_model")
+# Main memory that training and serving `tiny` take on a CPU: libraries and caches, for its weights
+# are nothing. Measured with the orchestrator's 0.4 GiB: 1.9 GiB, and 1.9 GiB.
 _TRAINING_ON_CPU, _SERVING_ON_CPU = 2 * GIB, 2 * GIB
 
 
@@ -65,8 +71,7 @@ def look(
     if Need.BASE_MODEL in needs:
         findings.add(source_problem(project, size), Need.BASE_MODEL)
     if Need.TRAINING in needs:
-        if hardware.gpus:
-            findings.add(_too_old(recipe, hardware), Need.TRAINING)
+        findings.add(capability_problem(hardware), Need.TRAINING)
         try:
             report_keys(project)
         except UserError as error:
@@ -89,11 +94,8 @@ def _disk(
     # The console imports the assets' machinery, which imports this.
     from cyrene_assets.console import size as shown_size
 
-    parameters = model_size(size).parameters
-    kept = sum(_KEPT.get(stage, 0.0) for stage in stages)
-    if "cpt_checkpoint" in stages:
-        kept += work_bytes(recipe.cpt)
-    needed = round(parameters * kept)
+    kept = stored_bytes(model_size(size).architecture, recipe)
+    needed = sum(kept.get(stage, 0) for stage in stages)
     if not needed:
         return
     free = free_bytes(project.home)
@@ -114,9 +116,7 @@ def _folder_bytes(project: Project, stage: str, size: str) -> int:
 
 
 def _training_fits(size: str, recipe: Recipe, hardware: Hardware, findings: Findings) -> None:
-    # Without a known shape this is weights, gradients and optimizer alone: a lower bound.
-    layers, hidden = model_size(size).shape or (0, 0)
-    shape = ModelShape(round(model_size(size).parameters), layers, hidden)
+    shape = ModelShape.of(model_size(size).architecture)
     for name in _STAGES:
         stage: Stage = getattr(recipe, name)
         needed = training_memory(stage, shape, checkpointing=True)
@@ -155,22 +155,20 @@ def _stage_fits(
             f"not all of it free for it: {', or '.join(remedies)}, or a smaller size",
             Need.TRAINING,
         )
-    elif shape.layers:
+    elif not fits_now(needed, used):
+        findings.add(
+            f"{what} needs about {needed / GIB:.1f} GiB of GPU memory, and of the {has} of a GPU "
+            f"{max(gpu.used for gpu in used.gpus) / GIB:.1f} GiB are in use: end other programs "
+            "that use it, or train on another GPU",
+            Need.TRAINING,
+        )
+    else:
         findings.notes.append(
             f"{what} takes {batch.micro} of the recipe's {stage.batch_size} packs at a time, "
             f"gradient checkpointing {'on' if chosen.checkpointing else 'off'}: about "
             f"{shown(needed)} of the {has} of a GPU; it trains on "
             f"{describe_devices(hardware, stage.batch_size)}"
         )
-
-
-def _too_old(recipe: Recipe, hardware: Hardware) -> str | None:
-    """Return why these GPUs cannot train, None where they can."""
-    try:
-        machine_arguments(recipe.cpt, hardware, ModelShape(1, 0, 0))
-    except BuildError as error:
-        return str(error)
-    return None
 
 
 def _served_fits(
@@ -197,8 +195,9 @@ def _served_fits(
             )
             return
     else:
-        taken = bytes_per_parameter(recipe.quantization.scheme, recipe.quantization.ignore)
-        model = nominal(round(model_size(size).parameters * taken))
+        architecture = model_size(size).architecture
+        weights = quantized_bytes(architecture.tensors, form["scheme"], form["ignore"])
+        model = ServedModel.of({"text_config": architecture.text_config}, weights)
     findings.needed["GPU memory to serve"] = least(model)
     if hardware.gpus:
         wanted = recipe.evaluation.context_length

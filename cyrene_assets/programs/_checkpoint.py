@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cyrene_assets.programs._blobs import blob_of
 from cyrene_assets.programs._program import Json, ProgramError
 
 INDEX = "model.safetensors.index.json"
@@ -129,12 +130,14 @@ def write_json(path: Path, value: Json) -> None:
 def refuse_foreign_files(folder: Path) -> None:
     """Refuse links, code and pickles anywhere in ``folder``, and configurations that name code.
 
+    The links of a snapshot in Hugging Face's cache to its own blobs are its files.
+
     Raises:
         ProgramError: naming the file.
     """
     for path in sorted(folder.rglob("*")):
         if path.is_symlink():
-            raise ProgramError(f"{path}: a link; copy the file itself into the folder")
+            blob_of(path, folder)
         if path.suffix.lower() in CODE_AND_PICKLES:
             raise ProgramError(
                 f"{path}: code and pickled weights are not taken in; use a checkpoint of "

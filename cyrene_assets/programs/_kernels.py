@@ -8,6 +8,7 @@ import importlib.util
 from typing import Any
 
 from cyrene_assets.memory import LOSS_CHUNK
+from cyrene_assets.programs import _compiling
 
 
 def use_on_gpu() -> None:
@@ -16,6 +17,7 @@ def use_on_gpu() -> None:
 
     if not torch.cuda.is_available():
         return
+    _compiling.in_parallel()
     if importlib.util.find_spec("liger_kernel"):
         widen_loss_chunks()
         evaluate_without_logits()

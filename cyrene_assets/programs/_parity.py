@@ -122,15 +122,11 @@ def measure(model: Any, template: Any, batches: Iterable[list[list[int]]]) -> Ru
     gradients: dict[str, Any] = {}
     for batch in batches:
         inputs = collate(template, batch)
-        positions = inputs.pop("text_position_ids")
+        inputs.pop("text_position_ids")
         labels = inputs["labels"].to(model.device)
 
-        def ready(model: Any, inputs: Any = inputs, positions: Any = positions) -> dict[str, Any]:
+        def ready(model: Any, inputs: Any = inputs) -> dict[str, Any]:
             _, given = template.pre_forward_hook(model, (), dict(inputs))
-            if model.device.type == "cpu":
-                # Flash attention is told where documents end; PyTorch's sees it by the positions.
-                rows = positions.view(1, *given["position_ids"].shape[1:])
-                given["position_ids"] = torch.cat([rows, given["position_ids"][-3:]])
             return dict(given)
 
         model.eval()

@@ -7,9 +7,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from cyrene_assets.programs import _checkpoint, _vllm_library
+from cyrene_assets.compute.cpu import detect, quantized_path
+from cyrene_assets.programs import _checkpoint, _cpu_kernels, _vllm_library
 from cyrene_assets.programs._program import Json, ProgramError
+from cyrene_assets.quantized import scheme_of
 from cyrene_assets.serving import OUT_OF_MEMORY
+from cyrene_assets.toolchains import VLLM_PLUGIN
 
 ARCHITECTURE = "Qwen3_5ForConditionalGeneration"
 
@@ -54,6 +57,7 @@ def load(path: Path, engine: dict[str, Json]) -> Any:
     if in_process:
         # A few helpers would be compiled at their first call, for seconds and by a C++ compiler.
         os.environ["TORCHDYNAMO_DISABLE"] = "1"
+    _cpu_kernels.DEQUANTIZED.clear()
     # An earlier engine is held by reference cycles.
     gc.collect()
     try:
@@ -69,6 +73,29 @@ def load(path: Path, engine: dict[str, Json]) -> Any:
         raise
     except Exception as error:
         raise _explained(error, path) from error
+
+
+def weights_run(path: Path, engine: dict[str, Json]) -> str | None:
+    """Return how the quantized weights of the model that was loaded last run on this CPU.
+
+    None where nothing is quantized, and on a GPU, where vLLM has its own kernels.
+
+    Raises:
+        ProgramError: they did not take the path that they should have.
+    """
+    if engine.get("distributed_executor_backend") != "uni":
+        return None
+    scheme = scheme_of(_checkpoint.read_json(path / "config.json"))
+    if scheme is None:
+        return None
+    planned = quantized_path(scheme, detect())
+    if bool(_cpu_kernels.DEQUANTIZED[scheme]) != (planned.kind == "dequantized"):
+        raise ProgramError(
+            f"{path}: {_cpu_kernels.DEQUANTIZED[scheme]} of its layers were dequantized, although "
+            f"{planned.reason}: is the plug-in {VLLM_PLUGIN} kept from vLLM (VLLM_PLUGINS, "
+            "PYTHONPATH), or one of its kernels switched off (VLLM_DISABLED_KERNELS)?"
+        )
+    return planned.reason
 
 
 def run_requests(

@@ -14,7 +14,7 @@ from swift.callbacks import callbacks_map
 from swift.callbacks.base import TrainerCallback
 from swift.model.register import ModelLoader
 
-from cyrene_assets.programs import _kernels, _optimizer  # noqa: F401  # registers itself
+from cyrene_assets.programs import _attention, _kernels, _optimizer  # noqa: F401  # registers itself
 from cyrene_assets.programs._checkpoint import write_json
 from cyrene_assets.programs._dtypes import suit_autocast
 from cyrene_assets.programs._served_prompts import ROWS_PER_LANGUAGE, compare_prompts
@@ -62,3 +62,5 @@ transformers.dynamic_module_utils.get_class_in_module = _refuse
 transformers.dynamic_module_utils.get_cached_module_file = _refuse
 callbacks_map["cyrene"] = Cyrene
 _kernels.use_on_gpu()
+_attention.register()
+_attention.accept_packing()

@@ -1,18 +1,17 @@
 """Make or fetch a base model: a verified checkpoint folder that nothing later has to doubt.
 
 Parameters: ``source`` (``{"kind": "tiny", "seed", "tokenizer_texts"}``, ``{"kind": "local",
-"path"}`` or ``{"kind": "hub", "repo", "revision"}``), ``expect`` (entries of the text
-configuration that must hold, or null), ``work``, ``out``.
+"path"}`` or ``{"kind": "hub", "hub", "repo", "revision"}``, where ``hub`` is ``huggingface`` or
+``modelscope``), ``expect`` (entries of the text configuration that must hold, or null), ``work``,
+``out``.
 """
 
-import hashlib
 import re
 import shutil
-from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 
-from cyrene_assets.programs import _checkpoint
+from cyrene_assets.programs import _blobs, _checkpoint, _huggingface, _modelscope
 from cyrene_assets.programs._program import (
     BadInputError,
     Json,
@@ -21,12 +20,11 @@ from cyrene_assets.programs._program import (
     given_by_user,
     run,
 )
+from cyrene_assets.programs._snapshot import refuse_other_commit
 from cyrene_assets.programs._tiny import build_tiny
 
 MODEL_TYPE = "qwen3_5"
-ALLOWED = ["*.json", "*.jinja", "*.txt", "*.safetensors"]
 _ADAPTER = "adapter_config.json"
-_COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 def main(program: Program) -> dict[str, Json]:
@@ -38,17 +36,12 @@ def main(program: Program) -> dict[str, Json]:
         program.progress("making the embedded base model")
         build_tiny(source["seed"], [Path(path) for path in source["tokenizer_texts"]], out)
     elif source["kind"] == "local":
-        program.progress(f"copying {source['path']}")
         path = Path(source["path"]).expanduser()
-        with given_by_user():
-            if not path.is_dir():
-                raise ProgramError(f"{path}: no such folder; give the folder of a checkpoint")
-            verify(path, expect)
-        _copy_local(path, out)
+        if not path.is_dir():
+            raise BadInputError(f"{path}: no such folder; give the folder of a checkpoint")
+        _take(path, out, expect, program)
     elif source["kind"] == "hub":
-        revision = _download(
-            source["repo"], source.get("revision"), Path(extras["work"]), out, program
-        )
+        revision = _fetch(source, Path(extras["work"]), out, expect, program)
     else:
         raise ProgramError(f"unknown source kind {source['kind']!r}: tiny, local or hub")
     with nullcontext() if source["kind"] == "tiny" else given_by_user():
@@ -120,80 +113,41 @@ def _layer(name: str) -> str | None:
     return match and match[1]
 
 
-def _copy_local(path: Path, out: Path) -> None:
-    for file in _checkpoint.model_files(path):
-        shutil.copyfile(file, out / file.name)
+def _take(path: Path, out: Path, expect: dict[str, Json] | None, program: Program) -> None:
+    """Copy the model in ``path`` into ``out``, and what its links lead to."""
+    program.progress(f"copying {path}")
+    with given_by_user():
+        verify(path, expect)
+        for file in _checkpoint.model_files(path):
+            if file.is_symlink():
+                _blobs.check_blob(file, path)
+            shutil.copyfile(file, out / file.name)
 
 
-def _download(repo: str, revision: str | None, work: Path, out: Path, program: Program) -> str:
-    """Download ``repo`` at ``revision`` into ``out``; return the commit that was fetched.
+def _fetch(
+    source: dict[str, Json], work: Path, out: Path, expect: dict[str, Json] | None, program: Program
+) -> str:
+    """Put a hub's snapshot into ``out``; return its commit.
 
-    An interrupted download goes on from what lies in ``work``.
+    An interrupted download is resumed from what lies in ``work``.
     """
-    from httpx import HTTPError
-    from huggingface_hub import HfApi, snapshot_download
-    from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
-
+    repo, revision = source["repo"], source.get("revision")
     partial = work / "snapshot"
-    try:
-        info = HfApi().model_info(repo, revision=revision, files_metadata=True)
-        commit, files = str(info.sha), info.siblings or []
-        if revision is not None and _COMMIT.fullmatch(revision) and commit != revision:
-            raise ProgramError(f"{repo}: the hub answered for {revision} with {commit}; try again")
-        refuse_published(repo, [file.rfilename for file in files])
-        program.progress(f"fetching {repo} at {commit}")
-        snapshot_download(repo, revision=commit, allow_patterns=ALLOWED, local_dir=partial)
-        compare_published(
-            partial, {file.rfilename: file.lfs.sha256 for file in files if file.lfs is not None}
-        )
-    except (HFValidationError, RepositoryNotFoundError) as error:
-        raise BadInputError(
-            f"the hub has no model {repo!r} that may be read here ({error}); check its name, or "
-            "set HF_TOKEN if it is private or gated"
-        ) from error
-    except (OSError, HTTPError) as error:
-        raise ProgramError(
-            f"{repo} could not be fetched from the hub ({type(error).__name__}: {error}); connect "
-            "this machine, or give a local folder of the checkpoint instead"
-        ) from error
-    shutil.rmtree(partial / ".cache", ignore_errors=True)
-    for path in partial.iterdir():
-        shutil.move(path, out / path.name)
-    partial.rmdir()
-    return commit
-
-
-def refuse_published(repo: str, names: Iterable[str]) -> None:
-    """Refuse a hub repository that holds code or pickles.
-
-    Raises:
-        ProgramError: naming the repository and the file.
-    """
-    for name in names:
-        if Path(name).suffix.lower() in _checkpoint.CODE_AND_PICKLES:
-            raise BadInputError(
-                f"{repo} holds {name}: code and pickled weights are not taken in; name a "
-                "repository of safetensors and JSON files, or a local folder without this file"
-            )
-
-
-def compare_published(folder: Path, published: Mapping[str, str]) -> None:
-    """Compare the SHA-256 of downloaded files with what the hub publishes for them.
-
-    Raises:
-        ProgramError: a file is not what the hub says; it is removed, so that a retry fetches it.
-    """
-    for name, expected in published.items():
-        path = folder / name
-        if path.is_file():
-            with path.open("rb") as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
-            if found != expected:
-                path.unlink()
-                raise ProgramError(
-                    f"{name}: SHA-256 {found}, the hub publishes {expected}: the download was "
-                    "damaged; run the same command again"
-                )
+    partial.mkdir(parents=True, exist_ok=True)
+    if source.get("hub") == "modelscope":
+        published = _modelscope.fetch(repo, revision, partial, work / "modelscope", program)
+    elif _huggingface.offline():
+        snapshot = _huggingface.cached(repo, revision)
+        refuse_other_commit(repo, revision, snapshot.name)
+        _take(snapshot, out, expect, program)
+        return snapshot.name
+    else:
+        published = _huggingface.fetch(repo, revision, partial, program)
+    for file in published.files:
+        (partial / file.name).replace(out / file.name)
+    shutil.rmtree(partial)
+    shutil.rmtree(work / "modelscope", ignore_errors=True)
+    return published.commit
 
 
 if __name__ == "__main__":

@@ -24,17 +24,22 @@ _END = "<|im_end|>"
 
 
 def main(program: Program) -> dict[str, Json]:
-    """Load both models one after another; return answers by language, and fidelity."""
+    """Load both models one after another; return answers by language, and fidelity.
+
+    ``weights`` says how the quantized ones ran on a CPU.
+    """
     extras = program.extras
     with Path(extras["lines"]).open(encoding="utf-8") as file:
         lines = [json.loads(line) for line in file]
     scored: dict[str, list[Scored]] = {}
     answers: dict[str, str] = {}
+    weights = None
     for name in ("merged", "out"):
         path = Path(extras[name])
         program.progress(f"loading {path.name if name == 'merged' else 'the quantized model'}")
         llm = _serving.load(path, extras["engine"])
         if name == "out":
+            weights = _serving.weights_run(path, extras["engine"])
             answers = _answers(llm, path, extras)
         program.progress("reading held-out lines")
         kept, texts = _texts(llm, lines)
@@ -49,6 +54,7 @@ def main(program: Program) -> dict[str, Json]:
         "answers": answers,
         "lines": len(compared),
         "fidelity": by_language(compared),
+        "weights": weights,
         "vllm": _serving.version(),
     }
 

@@ -45,7 +45,10 @@ ASKED = {
 
 
 def main(program: Program) -> dict[str, Json]:
-    """Ask every model everything; return counts, seconds and rates, in all and by model."""
+    """Ask every model everything; return counts, seconds and rates, in all and by model.
+
+    ``weights`` says how a model's quantized ones ran on a CPU.
+    """
     extras = program.extras
     out = Path(extras["out"])
     prompts = _read(extras["prompts"])
@@ -58,6 +61,7 @@ def main(program: Program) -> dict[str, Json]:
     requests = len(cases) + sum(ASKED[name][2] * len(rows) for name, rows in more.items())
     progress = _Progress(program, len(extras["models"]) * requests)
     models: dict[str, dict[str, Json]] = {}
+    weights: dict[str, str] = {}
     for model in extras["models"]:
         role, path = model["role"], Path(model["path"])
         progress.begin(f"{role}: loading")
@@ -67,6 +71,8 @@ def main(program: Program) -> dict[str, Json]:
         started = time.monotonic()
         llm = _serving.load(path, extras["engine"])
         loaded = time.monotonic()
+        if run_as := _serving.weights_run(path, extras["engine"]):
+            weights[role] = run_as
         progress.begin(f"{role}: answering")
         answers, shortened = _answer(llm, path, cases, extras["max_tokens"], progress)
         answered = time.monotonic()
@@ -95,6 +101,7 @@ def main(program: Program) -> dict[str, Json]:
     return {
         **_with_rate(totals),
         "models": {role: _with_rate(model) for role, model in models.items()},
+        "weights": weights,
         "engine": extras["engine"],
         "vllm": _serving.version(),
     }

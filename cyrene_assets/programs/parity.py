@@ -1,15 +1,14 @@
 """Do packed documents stay apart on this machine? See :mod:`cyrene_assets.parity`.
 
-Parameters: ``base`` (a model's folder, whose head dimensions are used), ``work``. On a GPU with
-flash attention 2 and liger in bfloat16, as training runs; on a CPU, where training never packs,
-with PyTorch's own attention.
+Parameters: ``base`` (a model's folder, whose head dimensions are used), ``attention`` (the name of
+its implementation), ``work``. On a GPU in bfloat16 with liger's kernels, as training runs.
 """
 
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from cyrene_assets.programs import _kernels, _parity
+from cyrene_assets.programs import _attention, _kernels, _parity
 from cyrene_assets.programs._program import Json, Program, run
 
 _WHAT = "packed documents against the same alone"
@@ -29,11 +28,9 @@ def main(program: Program) -> dict[str, Json]:
     texts = _parity.documents(folder)
     plain = _parity.reference(folder, one_by_one(program, texts, "the reference in float32"))
     _kernels.use_on_gpu()
+    _attention.register()
     model, template = _parity.load(
-        folder,
-        torch.bfloat16,
-        "flash_attention_2" if on_gpu else "sdpa",
-        liger=on_gpu,
+        folder, torch.bfloat16, program.extras["attention"], liger=on_gpu
     )
     program.progress(f"{_WHAT}: {len(texts)} documents in one pack; {_KERNELS}")
     packed = _parity.measure(model, template, [texts])

@@ -77,7 +77,7 @@ def test_without_wheel_follows_python_platform_and_c_library(
 
 def test_without_wheel_of_what_is_not_there_at_all_says_so(lock: Path) -> None:
     lock.write_text("absent==1.0\n", encoding="utf-8")
-    with pytest.raises(BuildError, match="no version of absent==1.0"):
+    with pytest.raises(BuildError, match="no version of absent=="):
         without_wheel(lock, run_uv, "3.13")
 
 

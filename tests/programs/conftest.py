@@ -11,12 +11,13 @@ from typing import Any
 import polars as pl
 import pytest
 
-from cyrene_assets import training
+from cyrene_assets import serving, training
 from cyrene_assets.corpus.cached_dataset import write_cached_dataset
 from cyrene_assets.hardware import Hardware
 from cyrene_assets.machine import batch_on, optimizer_steps
 from cyrene_assets.memory import ModelShape
 from cyrene_assets.recipe import Stage, load_recipe
+from cyrene_assets.toolchains import linked_package
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "corpora" / "sample"
@@ -43,6 +44,7 @@ class Ran:
 
 RunProgram = Callable[..., Ran]
 RunPython = Callable[..., str]
+RunServed = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture(scope="session")
@@ -69,6 +71,40 @@ def run_python(
         )
         assert done.returncode == 0, done.stderr[-3000:]
         return done.stdout
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def run_served(
+    toolchain_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> RunServed:
+    """Return a function that runs a program by hand in the serve toolchain; its result."""
+    package = linked_package(tmp_path_factory.mktemp("package"))
+
+    def run(name: str, *, environment: dict[str, str], **extras: Any) -> dict[str, Any]:
+        given = tmp_path_factory.mktemp(name) / "extras.json"
+        given.write_text(json.dumps(extras), encoding="utf-8")
+        done = subprocess.run(
+            [
+                toolchain_environment["CYRENE_SERVE_PYTHON"],
+                *("-m", f"cyrene_assets.programs.{name}", str(given)),
+            ],
+            env={
+                **{k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"},
+                **serving.SERVE_ENV,
+                **environment,
+                "PYTHONPATH": str(package),
+            },
+            cwd=given.parent,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        (said,) = [line for line in done.stdout.splitlines() if line.startswith('{"result"')]
+        result: dict[str, Any] = json.loads(said)["result"]
+        return result
 
     return run
 

@@ -56,6 +56,7 @@ def ask(
     ("model", "options", "language"),
     [
         ("cyrene-4B:jp", None, "jp"),
+        ("cyrene-0.8B:jp", None, "jp"),
         ("cyrene-4B:jp", {"language": "en"}, "en"),
         ("cyrene-4B:jp", {"enable_thinking": True}, "jp"),
         ("cyrene-4B", None, None),

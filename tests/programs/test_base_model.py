@@ -1,10 +1,12 @@
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cyrene_assets.architecture import TINY
 from cyrene_assets.programs._program import BadInputError, Program, ProgramError
 from cyrene_assets.programs._tiny_tokenizer import ADDED_TOKENS
 from cyrene_assets.programs.base_model import (
@@ -90,7 +92,9 @@ def test_missing_file_is_named(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.slow
 def test_the_embedded_model_is_complete(base: Ran) -> None:
-    assert 3e6 < base.result["parameters"] < 8e6
+    # One language of the sample gives the tokenizer fewer tokens than all of it.
+    made = replace(TINY, vocabulary=base.result["vocabulary"])
+    assert base.result["parameters"] == made.parameters + made.carried
     assert base.result["mtp_tensors"] == 15
     assert base.result["dtype"] == "bfloat16"
     config = json.loads((base.out / "config.json").read_text())

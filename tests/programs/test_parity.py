@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from cyrene_assets.attention import ONE_BY_ONE
 from cyrene_assets.parity import Verdict
 from cyrene_assets.programs import _program
 from cyrene_assets.programs._parity import LENGTHS
@@ -32,7 +33,12 @@ def test_each_document_is_reported_before_it_is_run(monkeypatch: pytest.MonkeyPa
 def test_a_kernel_that_ignores_the_bounds_of_documents_is_caught(
     base: Ran, run_python: RunPython, tmp_path: Path, leaky: str, ok: bool
 ) -> None:
-    extras = {"base": str(base.out), "work": str(tmp_path), "out": str(tmp_path)}
+    extras = {
+        "base": str(base.out),
+        "attention": ONE_BY_ONE.implementation,
+        "work": str(tmp_path),
+        "out": str(tmp_path),
+    }
     (tmp_path / "extras.json").write_text(json.dumps(extras))
     printed = run_python(
         *("-m", "cyrene_assets.programs.parity", tmp_path / "extras.json"),

@@ -3,12 +3,15 @@ from pathlib import Path
 
 import pytest
 
+from cyrene_assets import serving
+from cyrene_assets.compute.cpu import KERNELS_VARIABLE, detect, quantized_path
 from cyrene_assets.programs._checkpoint import INDEX, read_header, side_files, tensors
 from cyrene_assets.programs.quantize import changed_files
 from cyrene_assets.quantized import FORMATS
 
-from .conftest import FEWER_IGNORED, IGNORE, Ran, RunProgram
+from .conftest import FEWER_IGNORED, IGNORE, Ran, RunProgram, RunPython, RunServed
 
+SAMPLING = {"temperature": 1.0, "top_p": 1.0, "top_k": 0, "presence_penalty": 0.0}
 CHATS = [
     [
         {"role": "system", "content": "You keep the lamp."},
@@ -112,6 +115,51 @@ def test_four_bits_reach_linear_attention_and_scale_what_feeds_it(merged: Ran, w
         assert raw(w4.out, name) == raw(merged.out, name), name
     config = json.loads((w4.out / "config.json").read_text())
     assert config["quantization_config"]["format"] == "pack-quantized"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["fp8", "w4"])
+def test_weights_dequantized_for_a_cpu_are_what_compressed_tensors_reads(
+    model: str, run_python: RunPython, request: pytest.FixtureRequest
+) -> None:
+    ran: Ran = request.getfixturevalue(model)
+    script = Path(__file__).with_name("dequantized.py")
+    found = json.loads(run_python(script, ran.out).splitlines()[-1])
+    assert found == {"modules": len(ran.result["quantized_modules"]), "other": []}
+
+
+@pytest.mark.slow
+def test_four_bits_dequantized_for_a_cpu_answer_as_vllm_s_kernel_does(
+    merged: Ran, w4: Ran, run_served: RunServed, tmp_path: Path
+) -> None:
+    lines = tmp_path / "lines.jsonl"
+    said = [
+        {"language": "en", "messages": chat[:2], "reference": chat[2]["content"]} for chat in CHATS
+    ]
+    lines.write_text("".join(json.dumps(line) + "\n" for line in said), encoding="utf-8")
+    found = [
+        run_served(
+            "check_quantized",
+            merged=str(merged.out),
+            out=str(w4.out),
+            lines=str(lines),
+            questions={"en": CHATS[0][:2]},
+            sampling=SAMPLING,
+            max_tokens=8,
+            engine=serving.engine_settings(None, 256),
+            environment={KERNELS_VARIABLE: way},
+        )
+        for way in ("auto", "dequantize")
+    ]
+    path = quantized_path("W4A16", detect(), {})
+    assert [result["weights"] for result in found] == [
+        path.reason,
+        f"W4A16 weights are dequantized to bfloat16 at load: {KERNELS_VARIABLE}=dequantize",
+    ]
+    own, forced = (result["fidelity"]["(all)"] for result in found)
+    assert own["tokens"] == forced["tokens"] > 0
+    assert forced["perplexity"] == pytest.approx(own["perplexity"], rel=0.002)
+    assert forced["mean_kl"] == pytest.approx(own["mean_kl"], rel=0.2, abs=1e-5)
 
 
 @pytest.mark.slow

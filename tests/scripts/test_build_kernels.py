@@ -1,15 +1,18 @@
 import io
 import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
+import build_kernels
 import pytest
+from build_kernels import BUILT
+from click.testing import CliRunner
 from uv import find_uv_bin
 
-from cyrene_assets import kernel_build, toolchains
+from cyrene_assets import toolchains
 from cyrene_assets.errors import BuildError, UserError
 from cyrene_assets.hardware import GIB, Gpu, Hardware
-from cyrene_assets.kernels import BUILT
 
 H200 = Gpu("NVIDIA H200", 140 * GIB, (9, 0))
 RTX_3090 = Gpu("RTX 3090", 24 * GIB, (8, 6))
@@ -28,7 +31,7 @@ def script(path: Path, body: str) -> Path:
     [((H200,), "90"), ((RTX_5090,), "120"), ((RTX_3090,), "80"), ((RTX_3090, H200, H200), "80;90")],
 )
 def test_the_gpus_at_hand_are_built_for(gpus: tuple[Gpu, ...], archs: str, tmp_path: Path) -> None:
-    found = kernel_build.build_environment(
+    found = build_kernels.build_environment(
         Hardware(gpus), Path("/cuda/bin/nvcc"), Path("/usr/bin/c++"), tmp_path, 7
     )
     assert found["FLASH_ATTN_CUDA_ARCHS"] == archs
@@ -44,7 +47,7 @@ def test_a_compiler_is_told_the_standard_and_the_gpus_and_the_rest_as_it_is(
     tmp_path: Path,
 ) -> None:
     real = script(tmp_path / "a folder" / "nvcc", 'printf "%s\\n" "$@"')
-    wrapper = kernel_build.write_wrapper(tmp_path / "nvcc", real, ["80", "90"])
+    wrapper = build_kernels.write_wrapper(tmp_path / "nvcc", real, ["80", "90"])
     given = [
         *("-std=c++17", "a b.cu", "-gencode", "arch=compute_75,code=sm_75", "-O3"),
         *("-gencode", "arch=compute_90,code=sm_90", "-gencode", "arch=compute_120,code=sm_120"),
@@ -53,8 +56,8 @@ def test_a_compiler_is_told_the_standard_and_the_gpus_and_the_rest_as_it_is(
     assert told == ["-std=c++20", "a b.cu", "-O3", "-gencode", "arch=compute_90,code=sm_90"]
     # A question, such as torch's for the version, is passed on as it is; a file is compiled without
     # what Qwen3.5's attention has not.
-    assert list(kernel_build.compiler_words(["-v"], ["90"])) == ["-v"]
-    compiled = list(kernel_build.compiler_words(["-c", "a.cu"], ["90"]))
+    assert list(build_kernels.compiler_words(["-v"], ["90"])) == ["-v"]
+    compiled = list(build_kernels.compiler_words(["-c", "a.cu"], ["90"]))
     assert compiled[:2] == ["-c", "a.cu"]
     assert "-DFLASHATTENTION_DISABLE_DROPOUT" in compiled
 
@@ -65,16 +68,16 @@ def test_what_is_missing_is_told_before_anything_is_compiled(
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     here, home = Hardware((H200,)), {"CUDA_HOME": str(tmp_path / "cuda")}
     with pytest.raises(UserError, match="no NVIDIA GPU is here"):
-        kernel_build.find_compilers(home, Hardware())
+        build_kernels.find_compilers(home, Hardware())
     with pytest.raises(UserError, match="nvcc, is missing: install the CUDA toolkit 13"):
-        kernel_build.find_compilers(home, here)
+        build_kernels.find_compilers(home, here)
     nvcc = script(tmp_path / "cuda" / "bin" / "nvcc", "")
     with pytest.raises(UserError, match=r"g\+\+ is missing"):
-        kernel_build.find_compilers(home, here)
+        build_kernels.find_compilers(home, here)
     compiler = script(tmp_path / "bin" / "g++", "")
-    assert kernel_build.find_compilers(home, here) == (nvcc, compiler)
+    assert build_kernels.find_compilers(home, here) == (nvcc, compiler)
     other = script(tmp_path / "bin" / "clang++", "")
-    assert kernel_build.find_compilers(home | {"CXX": "clang++"}, here) == (nvcc, other)
+    assert build_kernels.find_compilers(home | {"CXX": "clang++"}, here) == (nvcc, other)
 
 
 # A source distribution whose build says what a compiler would, and keeps what it was told.
@@ -133,11 +136,10 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_kernel_is_built_into_the_environment(
     environment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kernel_build, "_REPORT_SECONDS", 0.01)
+    monkeypatch.setattr(build_kernels, "_REPORT_SECONDS", 0.01)
     said: list[str] = []
     logs = tmp_path / "logs"
-    toolchains.versions.cache_clear()
-    kernel_build.build_missing(("flash-attn",), environment, Hardware((H200,)), logs, said.append)
+    build_kernels.build_missing(("flash-attn",), environment, Hardware((H200,)), logs, said.append)
     (told,) = environment.parents[1].rglob("told.txt")
     assert told.read_text() == "90 3"
     assert "[2/2] nvcc" in (logs / "flash-attn.log").read_text()
@@ -145,14 +147,14 @@ def test_a_kernel_is_built_into_the_environment(
     assert said[1].startswith("flash-attn==2.8.3: 0 s")
     # For another GPU it is compiled again, not taken from a cache.
     wanted, settings = "flash-attn==2.8.3", {"FLASH_ATTN_CUDA_ARCHS": "120"}
-    kernel_build.install(wanted, environment, settings, logs / "again.log", said.append)
+    build_kernels.install(wanted, environment, settings, logs / "again.log", said.append)
     assert told.read_text() == "120 3"
 
 
 def test_a_kernel_that_is_not_built_names_the_log(environment: Path, tmp_path: Path) -> None:
     log, wanted = tmp_path / "log", "flash-attn==2.8.3"
     with pytest.raises(BuildError, match="was not built") as caught:
-        kernel_build.install(wanted, environment, {"FLASH_ATTN_CUDA_ARCHS": "0"}, log, print)
+        build_kernels.install(wanted, environment, {"FLASH_ATTN_CUDA_ARCHS": "0"}, log, print)
     assert str(log) in str(caught.value)
     assert "unsupported architecture" in str(caught.value)
 
@@ -160,20 +162,48 @@ def test_a_kernel_that_is_not_built_names_the_log(environment: Path, tmp_path: P
 def test_progress_is_ninjas(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_bytes(b"[1/73] nvcc\nwords\n[12/73] nvcc\n")
-    assert kernel_build._progress(log) == ", 12 of 73 files"
+    assert build_kernels._progress(log) == ", 12 of 73 files"
 
 
 @pytest.mark.parametrize("given", ["many", "0", "-1"])
 def test_a_number_of_jobs_that_is_none(given: str) -> None:
     with pytest.raises(UserError, match=f"MAX_JOBS={given}: give how many"):
-        kernel_build.jobs_at_a_time({"MAX_JOBS": given})
-    assert kernel_build.jobs_at_a_time({}) >= 1
+        build_kernels.jobs_at_a_time({"MAX_JOBS": given})
+    assert build_kernels.jobs_at_a_time({}) >= 1
 
 
 def test_what_is_there_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(toolchains, "versions", lambda _, names: {n: BUILT[n] for n in names})
     said: list[str] = []
-    kernel_build.build_missing(
+    build_kernels.build_missing(
         ("flash-attn",), Path("python"), Hardware(), Path("logs"), said.append
     )
     assert said == [f"flash-attn=={BUILT['flash-attn']} is there already"]
+
+
+def test_the_script_says_what_it_takes() -> None:
+    script = Path(build_kernels.__file__)
+    done = subprocess.run(
+        [sys.executable, str(script), "--help"], capture_output=True, text=True, check=True
+    )
+    assert "[flash-attn|causal-conv1d]" in done.stdout
+    refused = subprocess.run(
+        [sys.executable, str(script), "flash-attn-3"], capture_output=True, text=True, check=False
+    )
+    assert refused.returncode == 2
+    assert "'flash-attn-3' is not one of" in refused.stderr
+
+
+def test_main_without_a_toolchain_or_a_gpu_says_so_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CYRENE_HOME", str(tmp_path))
+    monkeypatch.delenv("CYRENE_TRAIN_PYTHON", raising=False)
+    done = CliRunner().invoke(build_kernels.main, ["flash-attn"])
+    assert done.exit_code == 1
+    assert "the 'train' toolchain is not installed" in done.output
+    monkeypatch.setenv("CYRENE_TRAIN_PYTHON", sys.executable)
+    monkeypatch.setattr(Hardware, "detect", Hardware)
+    done = CliRunner().invoke(build_kernels.main, ["flash-attn"])
+    assert done.exit_code == 1
+    assert done.output.startswith("Error: no NVIDIA GPU is here")

@@ -1,17 +1,29 @@
-"""Compile all candidates of a Triton autotuning at once instead of one after the other."""
+"""Compile all candidates of a Triton autotuning at once instead of one after the other.
+
+Before a GPU's first training that is most of the time: flash-linear-attention tries dozens of
+configurations of each kernel, and Triton compiles each on one core.
+"""
 
 import contextlib
 import inspect
+import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 
-def in_parallel(threads: int = 12) -> None:
-    """Let every autotuning of this process compile its candidates in so many threads."""
+def in_parallel() -> None:
+    """Let every autotuning of this process compile its candidates in a thread per core.
+
+    What is wrong with a candidate is found where it is timed, as without this. It reaches into
+    Triton's autotuner, seen in Triton 3.8; twice is once.
+    """
     from triton.runtime._async_compile import AsyncCompileMode
     from triton.runtime.autotuner import Autotuner
 
     plain = Autotuner.check_disk_cache
+    if hasattr(plain, "in_parallel"):
+        return
+    threads = os.cpu_count() or 1
 
     def check(self: Any, key: Any, configs: Any, bench: Any) -> Any:
         seen = inspect.getclosurevars(bench).nonlocals
@@ -26,4 +38,5 @@ def in_parallel(threads: int = 12) -> None:
 
         return plain(self, key, configs, compile_and_bench)
 
+    check.in_parallel = True  # type: ignore[attr-defined]
     Autotuner.check_disk_cache = check

@@ -1,10 +1,11 @@
-"""Flash attention and causal-conv1d, built from source for the GPUs at hand.
+"""Build flash-attn 2 and causal-conv1d from source for the GPUs at hand: `build_kernels.py --help`.
 
-The package index has no wheels of either, and what their releases tell the compilers does not suit:
+Neither is needed: training packs with torch's own attention. The package index has no wheels of
+them, and what their releases tell the compilers does not suit:
 C++17, which the headers of torch 2.13 and later refuse (flash-attention#2863); causal-conv1d's code
 for nine kinds of GPU, whatever is asked; and of flash attention forms that Qwen3.5 has no use for,
 most of what there is to compile. So both compilers are called through a wrapper that says it in
-other words: ``python -m cyrene_assets.kernel_build COMPILER ARCHS WORD...``.
+other words: ``build_kernels.py --compile COMPILER ARCHS WORD...``.
 """
 
 import os
@@ -18,12 +19,15 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+import click
+
 from cyrene_assets import toolchains
 from cyrene_assets.disk import disk_errors
-from cyrene_assets.errors import BuildError, UserError
+from cyrene_assets.errors import BuildError, CyreneError, UserError
 from cyrene_assets.hardware import GIB, Hardware
-from cyrene_assets.kernels import BUILT
+from cyrene_assets.project import Project
 
+BUILT = {"flash-attn": "2.8.3", "causal-conv1d": "1.7.0"}
 _STANDARD = {"-std=c++17": "-std=c++20"}
 # Flash attention refuses what it is built without where it is asked for it.
 _LEFT_OUT = [f"-DFLASHATTENTION_DISABLE_{n}" for n in ("DROPOUT", "ALIBI", "SOFTCAP", "LOCAL")]
@@ -37,7 +41,7 @@ _COMPILED = re.compile(rb"\[(\d+)/(\d+)\]")
 def build(
     package: str, python: Path, hardware: Hardware, log: Path, report: Callable[[str], None]
 ) -> None:
-    """Build a package of ``kernels.BUILT`` and install it into the environment of ``python``.
+    """Build a package of ``BUILT`` and install it into the environment of ``python``.
 
     ``MAX_JOBS`` and ``CXX`` in the environment are respected; a version that is there is left. What
     the compilers say goes to ``log``, how far they are to ``report``.
@@ -185,7 +189,8 @@ def compiler_words(words: Sequence[str], archs: Sequence[str]) -> Iterator[str]:
 
 def write_wrapper(path: Path, compiler: Path, archs: Sequence[str]) -> Path:
     """Write a program that calls ``compiler`` with :func:`compiler_words`; return its path."""
-    command = shlex.join([sys.executable, "-m", __name__, str(compiler), ";".join(archs)])
+    script = str(Path(__file__).resolve())
+    command = shlex.join([sys.executable, script, "--compile", str(compiler), ";".join(archs)])
     path.write_text(f'#!/bin/sh\nexec {command} "$@"\n', "utf-8")
     path.chmod(0o755)
     return path
@@ -218,10 +223,37 @@ def build_missing(
     logs: Path,
     report: Callable[[str], None],
 ) -> None:
-    """Build the packages that are named, or all of ``kernels.BUILT``, one after the other."""
+    """Build the packages that are named, or all of ``BUILT``, one after the other."""
     for package in packages or tuple(BUILT):
         build(package, python, hardware, logs / f"{package}.log", report)
 
 
+@click.command()
+@click.argument("packages", nargs=-1, type=click.Choice(list(BUILT)))
+def main(packages: tuple[str, ...]) -> None:
+    """Build flash-attn and causal-conv1d for the GPUs here, into the train toolchain.
+
+    With CUDA's compiler and from source; only those named, or both. flash-attn is what `attention:
+    flash-attn-2` in project.yaml needs. MAX_JOBS limits how many files are compiled at a time. For
+    example, with the project's environment activated:
+
+    \b
+      python scripts/build_kernels.py
+      MAX_JOBS=4 python scripts/build_kernels.py flash-attn
+    """
+    started = time.monotonic()
+    try:
+        project = Project.load()
+        python = toolchains.TRAIN.python(project.home)
+        logs = project.logs / "kernels"
+        build_missing(packages, python, Hardware.detect(), logs, click.echo)
+    except CyreneError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"kernels: {python}  {time.monotonic() - started:.1f} s")
+
+
 if __name__ == "__main__":
-    os.execv(sys.argv[1], [sys.argv[1], *compiler_words(sys.argv[3:], sys.argv[2].split(";"))])
+    if sys.argv[1:2] == ["--compile"]:
+        compiler, archs, *words = sys.argv[2:]
+        os.execv(compiler, [compiler, *compiler_words(words, archs.split(";"))])
+    main()

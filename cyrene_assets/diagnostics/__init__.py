@@ -1,0 +1,1 @@
+"""What is wrong, and with what: looked at from outside of a build."""

@@ -1,0 +1,1 @@
+"""What everything may use: it imports nothing of this package."""
