@@ -8,6 +8,7 @@ from compute.compiled import MATH, SUFFIX, bundled, environment, needing
 from cyrene_assets import toolchains
 from cyrene_assets.compute import installation, numa
 from cyrene_assets.compute.installation import early_problems, load_all
+from cyrene_assets.compute.library_check import unloadable
 from cyrene_assets.errors import BuildError
 from cyrene_assets.hardware import Gpu, Hardware
 from cyrene_assets.toolchains import SERVE, STAMP, TOOLCHAINS, TRAIN
@@ -150,4 +151,4 @@ def test_load_all_of_the_installed_toolchains_finds_nothing(
         files = ["vllm/_C.abi3.so"] if toolchain is SERVE else []
         modules = installation._MODULES[toolchain.name]
         assert toolchains.versions(python, toolchain.packages)
-        assert installation.unloadable(python, modules, files) == []
+        assert unloadable(python, modules, files) == []
