@@ -1,4 +1,4 @@
-"""The script that tries a bare Debian; running it takes root and half an hour (docs/installation.md)."""
+"""The script that tries a bare Debian; running it takes root and half an hour."""
 
 import os
 import re
