@@ -111,25 +111,20 @@ def refuse_run(project: Project, context: dg.AssetExecutionContext, *, reuse: bo
         RequirementError: this machine lacks what assets selected in the run need.
         UserError: project.yaml or a recipe does not fit.
     """
-    if requirements_are_ignored(context):
-        return
     instance, run = context.instance, context.run
+    names = _selected(context)
+    if run.tags.get(REQUIREMENTS_TAG) == IGNORED or not any(SPECS[n].needs for n in names):
+        return
+    # A run's tags in a step are those of its beginning.
     now = instance.get_run_by_id(run.run_id)
     if now is not None and _LOOKED_TAG in now.tags:
         return
     partition = str(context.partition_key) if context.has_partition_key else None
-    steps = _selected(context)
-    artifacts = [(name, partition if SPECS[name].partitions_def else None) for name in steps]
-    if any(SPECS[name].needs for name in steps):
-        if reuse:
-            artifacts = _out_of_date(Situation(project, instance), artifacts)
-        refuse(project, artifacts)
+    artifacts = [(name, partition if SPECS[name].partitions_def else None) for name in names]
+    if reuse:
+        artifacts = _out_of_date(Situation(project, instance), artifacts)
+    refuse(project, artifacts)
     instance.add_run_tags(run.run_id, {_LOOKED_TAG: "met"})
-
-
-def requirements_are_ignored(context: dg.AssetExecutionContext) -> bool:
-    """Return whether a run's tag says that it begins whatever this machine lacks."""
-    return context.run.tags.get(REQUIREMENTS_TAG) == IGNORED
 
 
 def _selected(context: dg.AssetExecutionContext) -> list[str]:

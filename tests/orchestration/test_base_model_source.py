@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hub_server import COMMIT, Hub, serving
 
+from cyrene_assets.models import model_size
 from cyrene_assets.orchestration import base_model_source
 from cyrene_assets.orchestration.base_model_source import size_problem, source_problem
 from cyrene_assets.project import BaseModelSource, Project, ProjectFile
@@ -129,5 +130,8 @@ def test_source_problem_of_tiny_is_none(tmp_path: Path) -> None:
 
 
 def test_size_problem_compares_parameters() -> None:
-    assert size_problem("4B", 4_200_000_000) is None
-    assert "has 1.9B parameters, and 4B has 3.5B to 6B" in str(size_problem("4B", 1_900_000_000))
+    low, high = model_size("4B").fits
+    assert size_problem("4B", round(high)) is None
+    found = size_problem("4B", round(low) // 2)
+    assert f"and 4B has {low / 1e9:.3g}B to {high / 1e9:.3g}B: name another" in str(found)
+    assert size_problem("4B", round(high) + 1) is not None
