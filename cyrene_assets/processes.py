@@ -6,6 +6,7 @@ was restarted: what a dead process left behind would count as another's work.
 
 import os
 import socket
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -48,7 +49,12 @@ def maker_is_alive(staged: Path) -> bool:
 
 
 def exists(process: int) -> bool:
-    """Return whether there is a process with this number, whosoever it is."""
+    """Return whether there is a process with this number, no matter of whom."""
+    if sys.platform == "win32":
+        # Signal 0 is Ctrl-C there.
+        import psutil
+
+        return bool(psutil.pid_exists(process))
     try:
         os.kill(process, 0)
     except (ProcessLookupError, OverflowError):

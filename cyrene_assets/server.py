@@ -33,6 +33,7 @@ _POLL_SECONDS = 0.3
 _START_SECONDS = 1800.0
 _TAIL_LINES = 4
 _TAKEN = os.strerror(errno.EADDRINUSE).lower()
+_OWN = "error: "
 _ERROR = re.compile(r"\b\w+(?:Error|Exception): ")
 # Log lines that quote an error in passing, or tell of memory: vLLM does at every start on a GPU.
 _NO_CAUSE = re.compile(r"\b(?:DEBUG|INFO|WARNING)\b")
@@ -239,6 +240,10 @@ def _explained(status: int, log: Path) -> BuildError:
     end = f"was killed by {signal.Signals(-status).name}" if status < 0 else "ended"
     if status == -signal.SIGKILL:
         end += " (the system kills what takes more memory than there is)"
+    # What the program itself found before vLLM began.
+    own = next((line for line in lines if line.startswith(_OWN)), None)
+    if own is not None:
+        return BuildError(f"the server {end}: {own.removeprefix(_OWN)}\n  log: {log}")
     # vLLM ends with a general remark; the cause is the first error of its log.
     causes = [line for line in said if _ERROR.search(line)]
     told = [*causes[:1], *[line for line in lines if line.strip()][-_TAIL_LINES:]]

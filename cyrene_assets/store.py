@@ -9,6 +9,7 @@ import json
 import os
 import re
 import shutil
+import sys
 import tempfile
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
@@ -269,7 +270,8 @@ def _digest(files: Mapping[str, Mapping[str, Any]]) -> str:
 def _sync(folder: Path) -> None:
     for path in folder.rglob("*"):
         if path.is_file():
-            with path.open("rb") as file:
+            # Windows syncs only what is open for writing.
+            with path.open("r+b" if sys.platform == "win32" else "rb") as file:
                 os.fsync(file.fileno())
         else:
             _sync_folder(path)
@@ -277,6 +279,8 @@ def _sync(folder: Path) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
+    if sys.platform == "win32":  # which opens no folder, and writes a rename to its journal
+        return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

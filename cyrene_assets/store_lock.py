@@ -1,13 +1,16 @@
 """Who uses the store: any number of runs at once, or whoever removes things from it, alone.
 
-The lock is the system's own (flock), so that it ends with its process, however that ends.
+The lock is the system's own (flock, or LockFileEx on Windows), so that it ends with its process,
+however that ends.
 """
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import portalocker
+from portalocker import LockFlags
 
 from cyrene_assets.disk import disk_errors
 from cyrene_assets.errors import BuildError
@@ -19,7 +22,7 @@ _FILE = ".lock"
 def in_use(root: Path) -> Iterator[None]:
     """Use the store: nothing is removed from it meanwhile; waits for a removal to end."""
     with _opened(root) as lock:
-        fcntl.flock(lock, fcntl.LOCK_SH)
+        portalocker.lock(lock, LockFlags.SHARED)
         yield
 
 
@@ -32,8 +35,8 @@ def alone(root: Path) -> Iterator[None]:
     """
     with _opened(root) as lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+            portalocker.lock(lock, LockFlags.EXCLUSIVE | LockFlags.NON_BLOCKING)
+        except portalocker.AlreadyLocked as error:
             raise BuildError(
                 f"a run is at work in {root} and may need what would go: wait for it to end, or "
                 "cancel it in the UI"
@@ -45,7 +48,8 @@ def alone(root: Path) -> Iterator[None]:
 def _opened(root: Path) -> Iterator[int]:
     with disk_errors(root):
         root.mkdir(parents=True, exist_ok=True)
-        lock = os.open(root / _FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        # No process that is started inherits it: Python opens files so on every system.
+        lock = os.open(root / _FILE, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         yield lock
     finally:

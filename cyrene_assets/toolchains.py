@@ -156,10 +156,20 @@ def python_header(python: Path) -> Path | None:
     return Path(result.stdout.strip()) / "Python.h"
 
 
+def is_current(toolchain: Toolchain, home: Path) -> bool:
+    """Return whether this home has a toolchain's environment with its lock file's content."""
+    folder = toolchain.folder(home)
+    stamp = folder / STAMP
+    if not (stamp.is_file() and (folder / "bin" / "python").is_file()):
+        return False
+    return stamp.read_text(encoding="utf-8") == toolchain.lock().read_text(encoding="utf-8")
+
+
 def install(toolchain: Toolchain, home: Path, report: Callable[[str], None]) -> Path:
     """Make or renew a toolchain's environment from its lock file; return its interpreter.
 
-    An environment that already has the lock's content is left alone.
+    An environment that already has the lock's content is left alone. What this system lacks is
+    looked at before and after, by `cyrene_assets.compute.installation`.
 
     Raises:
         BuildError: uv could not make it; the message ends with uv's own words.
@@ -169,14 +179,14 @@ def install(toolchain: Toolchain, home: Path, report: Callable[[str], None]) -> 
     lock = toolchain.lock()
     wanted = lock.read_text(encoding="utf-8")
     python = folder / "bin" / "python"
-    if stamp.is_file() and stamp.read_text(encoding="utf-8") == wanted and python.is_file():
+    if is_current(toolchain, home):
         report(f"{toolchain.name}: up to date ({folder})")
         return python
     report(f"{toolchain.name}: installing {len(wanted.splitlines())} packages into {folder}")
     with disk_errors(home):
         folder.parent.mkdir(parents=True, exist_ok=True)
-    _uv("venv", "--quiet", "--clear", "--python", sys.executable, str(folder))
-    _uv(
+    run_uv("venv", "--quiet", "--clear", "--python", sys.executable, str(folder))
+    run_uv(
         *("pip", "install", "--quiet", "--compile-bytecode", "--no-deps"),
         *("--python", str(python), "-r", str(lock)),
     )
@@ -185,7 +195,13 @@ def install(toolchain: Toolchain, home: Path, report: Callable[[str], None]) -> 
     return python
 
 
-def _uv(*arguments: str) -> None:
+def run_uv(*arguments: str) -> None:
+    """Run a command of uv's, which looks for packages where pip does.
+
+    Raises:
+        UserError: pip's configuration cannot be read.
+        BuildError: it failed; the message ends with uv's own words.
+    """
     from uv import find_uv_bin
 
     try:

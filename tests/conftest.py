@@ -75,6 +75,20 @@ def toolchain_environment() -> dict[str, str]:
     return found
 
 
+@pytest.fixture(scope="session")
+def package_index() -> None:
+    """The package index, which a test consults; without it the test is skipped."""
+    from cyrene_assets.errors import BuildError
+    from cyrene_assets.toolchains import run_uv
+
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            # A version that is there as long as the index is.
+            run_uv("pip", "install", "--dry-run", "-q", "--target", folder, "click==8.1.8")
+        except BuildError as error:
+            pytest.skip(f"no package index: {' '.join(str(error).split())[-300:]}")
+
+
 # These share the build of `tiny`. Some of their tests damage its artifacts and mend them again:
 # nobody else may look meanwhile, so all of them run in one process.
 _SHARE_TINY = frozenset(

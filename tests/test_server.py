@@ -192,3 +192,16 @@ def _gone(process: int) -> bool:
             return True
         time.sleep(0.05)
     return False
+
+
+def test_a_server_that_tells_its_own_error_is_quoted_alone(tmp_path: Path) -> None:
+    log = tmp_path / "serve.log"
+    log.write_text(
+        "WARNING Failed to import from vllm._C: ImportError('libnuma.so.1: cannot open')\n"
+        "error: this system has no libnuma.so.1, which vLLM's library (_C) needs: install it\n",
+        encoding="utf-8",
+    )
+    assert str(server._explained(1, log)) == (
+        "the server ended: this system has no libnuma.so.1, which vLLM's library (_C) needs: "
+        f"install it\n  log: {log}"
+    )

@@ -23,15 +23,27 @@ def toolchain() -> None:
 @toolchain.command()
 @click.argument("names", nargs=-1, type=_NAMES)
 def install(names: tuple[str, ...]) -> None:
-    """Make or renew toolchains from their lock files: all of them, or those named."""
+    """Make or renew toolchains from their lock files: all of them, or those named.
+
+    What this system lacks for them is said before anything is downloaded, or where that cannot be
+    known, as soon as it is installed: everything compiled is loaded once.
+    """
     from cyrene_assets import kernels, toolchains
+    from cyrene_assets.compute import installation
+    from cyrene_assets.errors import BuildError
     from cyrene_assets.hardware import Hardware
 
     project = Project.load()
-    for name in names or toolchains.TOOLCHAINS:
-        started = time.monotonic()
-        toolchain = toolchains.TOOLCHAINS[name]
+    chosen = [toolchains.TOOLCHAINS[name] for name in names or toolchains.TOOLCHAINS]
+    problems = installation.early_problems(chosen, project.home, Hardware.detect())
+    if problems:
+        raise BuildError("\n".join(problems))
+    for toolchain in chosen:
+        name, started = toolchain.name, time.monotonic()
         python = toolchains.install(toolchain, project.home, click.echo)
+        problems = installation.load_all(toolchain, python, project.home, click.echo)
+        if problems:
+            raise BuildError("\n".join(problems))
         click.echo(f"{name}: {python}  {time.monotonic() - started:.1f} s")
         if toolchain is toolchains.TRAIN:
             found = toolchains.versions(python, toolchain.packages)

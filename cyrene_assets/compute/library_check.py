@@ -83,20 +83,38 @@ class Packages:
         return _exports(library.path, f"PyInit_{name.split('.')[0]}")
 
 
-def unloadable(python: Path, modules: Iterable[str] = ()) -> list[str]:
+def unloadable(python: Path, modules: Iterable[str] = (), files: Iterable[str] = ()) -> list[str]:
     """Return a line with its remedy for each thing that an environment cannot load on this system.
 
     Args:
         python: the environment's interpreter.
         modules: to import as well; some fail for other reasons than a missing library.
+        files: libraries to load after them, as paths under the environment's packages; those that
+            are not there are left out.
 
     Raises:
         BuildError: the interpreter does not run.
     """
-    needed = Packages(_packages_of(python)).from_the_system()
-    wanted = {"libraries": sorted(needed), "modules": list(modules)}
-    found = _run(python, [str(_PROGRAM), json.dumps(wanted)])
+    packages = packages_of(python)
+    needed = Packages(packages).from_the_system()
+    wanted = {
+        "libraries": sorted(needed),
+        "modules": list(modules),
+        "files": [str(packages / file) for file in files if (packages / file).is_file()],
+    }
+    found = run_python(python, str(_PROGRAM), json.dumps(wanted))
     return _lines(python, needed, json.loads(found.rstrip().splitlines()[-1]))
+
+
+def loads(python: Path, library: str) -> bool:
+    """Return whether an environment's interpreter finds a library of the system's and loads it.
+
+    Raises:
+        BuildError: the interpreter does not run.
+    """
+    wanted = {"libraries": [library], "modules": [], "files": []}
+    found = run_python(python, str(_PROGRAM), json.dumps(wanted))
+    return not json.loads(found.rstrip().splitlines()[-1])["libraries"]
 
 
 def _lines(
@@ -108,22 +126,32 @@ def _lines(
             lines.append(missing_line(name, needed[name]))
         else:
             lines.append(f"{needed[name]} needs {name}, which does not load here ({said})")
-    for module, said in found["modules"].items():
-        # It says again what the line about the library says.
+    for what, said in {**found["modules"], **found["files"]}.items():
+        # Some say again what the line about a library says.
         if not any(name in said for name in found["libraries"]):
             lines.append(
-                f"`import {module}` fails in {python} ({said}): remove the environment's folder "
-                f"and make it again; if that does not help, the package does not run on this system"
+                f"{what} does not load in {python} ({said}): remove the environment's folder and "
+                "make it again; if that does not help, the package does not run on this system"
             )
     return lines
 
 
-def _packages_of(python: Path) -> Path:
+def packages_of(python: Path) -> Path:
+    """Return where an environment's compiled packages lie.
+
+    Raises:
+        BuildError: the interpreter does not run.
+    """
     code = "import sysconfig; print(sysconfig.get_path('platlib'))"
-    return Path(_run(python, ["-c", code]).strip())
+    return Path(run_python(python, "-c", code).strip())
 
 
-def _run(python: Path, arguments: Sequence[str]) -> str:
+def run_python(python: Path, *arguments: str) -> str:
+    """Return what an interpreter prints; neither the user's packages nor variables reach it.
+
+    Raises:
+        BuildError: it does not run, or not to its end.
+    """
     command = [str(python), "-I", *arguments]
     try:
         result = subprocess.run(
@@ -149,7 +177,8 @@ def _needs(path: Path) -> tuple[str, ...] | None:
         with path.open("rb") as file:
             for segment in ELFFile(file).iter_segments("PT_DYNAMIC"):
                 assert isinstance(segment, DynamicSegment)
-                return tuple(tag.needed for tag in segment.iter_tags("DT_NEEDED"))
+                tags = segment.iter_tags("DT_NEEDED")
+                return tuple(str(tag.needed) for tag in tags)  # type: ignore[attr-defined]
     except ELFError:  # a linker's script, or another system's library
         return None
     return ()

@@ -77,7 +77,7 @@ def rename(library: Path, name: str) -> None:
         for segment in ELFFile(file).iter_segments("PT_DYNAMIC"):
             assert isinstance(segment, DynamicSegment)
             for tag in segment.iter_tags("DT_SONAME"):
-                old = tag.soname.encode()
+                old = str(tag.soname).encode()  # type: ignore[attr-defined]
                 if len(name) > len(old):
                     raise BuildError(f"{library}: {old!r} has no room for the name {name!r}")
                 _, strings = segment.get_table_offset("DT_STRTAB")

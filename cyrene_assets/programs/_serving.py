@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cyrene_assets.compute.cpu import detect, quantized_path
-from cyrene_assets.programs import _checkpoint, _cpu_kernels
+from cyrene_assets.programs import _checkpoint, _cpu_kernels, _vllm_library
 from cyrene_assets.programs._program import Json, ProgramError
 from cyrene_assets.quantized import scheme_of
 from cyrene_assets.serving import OUT_OF_MEMORY
@@ -47,7 +47,8 @@ def load(path: Path, engine: dict[str, Json]) -> Any:
     """Return a ``vllm.LLM`` that serves the model in ``path``; it never runs code that lies there.
 
     Raises:
-        ProgramError: the folder is refused (:func:`examine`), or memory is short.
+        ProgramError: the folder is refused (:func:`examine`), memory is short, or vLLM's library
+            does not load.
     """
     examine(path)
     in_process = engine.get("distributed_executor_backend") == "uni"
@@ -62,11 +63,14 @@ def load(path: Path, engine: dict[str, Json]) -> Any:
     try:
         from vllm import LLM
 
+        _vllm_library.require()
         if in_process:
             _introduce_architecture()
             # What the imports left behind stays: looking for garbage in it takes a second a time.
             gc.freeze()
         return LLM(model=str(path), trust_remote_code=False, use_tqdm_on_load=False, **engine)
+    except ProgramError:
+        raise
     except Exception as error:
         raise _explained(error, path) from error
 

@@ -39,8 +39,11 @@ def unimportable(modules: Sequence[str]) -> dict[str, str]:
 def main() -> None:
     """Load what the argument says; print what does not load."""
     wanted = json.loads(sys.argv[1])
-    libraries = unloadable(wanted["libraries"])
-    result = {"libraries": libraries, "modules": unimportable(wanted["modules"])}
+    result = {
+        "libraries": unloadable(wanted["libraries"]),
+        "modules": unimportable(wanted["modules"]),
+        "files": unloadable(wanted["files"]),
+    }
     sys.stdout.write(f"\n{json.dumps(result)}\n")
 
 

@@ -5,13 +5,21 @@ is not there where vLLM was packaged under another name, as its CPU backend is.
 """
 
 import runpy
+import sys
 
-from cyrene_assets.programs._program import end_with_parent
+from cyrene_assets.programs import _vllm_library
+from cyrene_assets.programs._program import ProgramError, end_with_parent
 
 
 def main() -> None:
     """Serve until told to stop."""
     end_with_parent()
+    try:
+        # The engine is another process, whose error would be lost among its traceback's lines.
+        _vllm_library.require()
+    except ProgramError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        sys.exit(error.exit_status)
     runpy.run_module("vllm.entrypoints.openai.api_server", run_name="__main__", alter_sys=True)
 
 

@@ -154,7 +154,7 @@ def test_uv_that_an_index_refuses_does_not_tell_the_password(
     assert "127.0.0.1" in refused.stderr
     assert "barley" not in refused.stdout + refused.stderr
     with pytest.raises(BuildError, match="uv pip install failed") as caught:
-        toolchains._uv("pip", "install", "--python", str(python), REQUIREMENT)
+        toolchains.run_uv("pip", "install", "--python", str(python), REQUIREMENT)
     assert "127.0.0.1" in str(caught.value)
     assert "barley" not in str(caught.value)
 
@@ -165,7 +165,7 @@ def test_a_toolchain_is_installed_from_pips_extra_index(
     (tmp_path / "other" / "simple").mkdir(parents=True)
     monkeypatch.setenv("PIP_INDEX_URL", (tmp_path / "other" / "simple").as_uri())
     monkeypatch.setenv("PIP_EXTRA_INDEX_URL", f"http://me:sesame@{index}")
-    toolchains._uv("pip", "install", "--python", str(python), REQUIREMENT)
+    toolchains.run_uv("pip", "install", "--python", str(python), REQUIREMENT)
     assert installed(python)
 
 
