@@ -75,7 +75,8 @@ FLASH_4 = Attention(
 ONE_BY_ONE = Attention(
     "sdpa", "cyrene_sdpa", "PyTorch's attention, one document of a pack after the other"
 )
-# The fastest first; benchmarks/gpu has the measurement.
+# The fastest first. torch's and the last are measured (benchmarks/gpu); flash-attn 3 and 4 stand
+# where their authors' measurements put them: who has them installed them to be faster.
 _BY_SPEED = (FLASH_3, FLASH_4, TORCH, FLASH_2, ONE_BY_ONE)
 CHOICES = {attention.name: attention for attention in (TORCH, FLASH_2, FLASH_3, FLASH_4)}
 
