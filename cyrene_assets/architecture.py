@@ -114,7 +114,7 @@ class Architecture:
 
     @property
     def carried(self) -> int:
-        """Parameters that every checkpoint has beside the language model's, as the base has them.
+        """Parameters that every checkpoint has besides the language model's, as the base has them.
 
         These are the vision tower and multi-token prediction: one layer of full attention, a matrix
         that joins embedding and hidden state, and three norms.

@@ -185,7 +185,7 @@ def fits(needed: int, hardware: Hardware) -> bool:
 
 
 def fits_now(needed: int, hardware: Hardware) -> bool:
-    """Return whether so many bytes fit beside what other programs use of each GPU now."""
+    """Return whether so many bytes fit next to what other programs use of each GPU now."""
     return all(needed <= gpu.free - _CONTEXT for gpu in hardware.gpus)
 
 

@@ -54,6 +54,8 @@ def early_problems(chosen: Sequence[Toolchain], home: Path, hardware: Hardware) 
         if is_current(toolchain, home):
             continue
         lock = toolchain.lock()
+        # CUDA's gigabytes are of no use until the GPU can be had, and vLLM's for CPUs may be meant.
+        found.append(hardware.fault)
         if hardware.gpus:
             found += [driver_problem(hardware, cuda_of_lock(lock)), triton_problem(header)]
         elif _on_cpus(toolchain):

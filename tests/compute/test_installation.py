@@ -61,6 +61,14 @@ def test_early_problems_on_a_cpu_that_vllm_refuses_spares_the_look_up(
     assert early_problems([SERVE], tmp_path, Hardware()) == ["needs AVX2"]
 
 
+def test_early_problems_of_a_gpu_that_cannot_be_had_spares_the_look_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(installation, "wheel_problem", lambda *_: pytest.fail("looked up"))
+    fault = "this machine has an NVIDIA GPU and no driver: install it, or set CUDA_VISIBLE_DEVICES="
+    assert early_problems(ALL, tmp_path, Hardware(fault=fault)) == [fault]
+
+
 def test_early_problems_with_a_gpu_needs_driver_compiler_and_header(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
