@@ -54,6 +54,72 @@ def test_a_request_with_a_system_message_keeps_it(template: str) -> None:
     assert render(template, [own, HELLO], language="jp") == "[system|Be brief.][user|Hello.]"
 
 
+def turn(role: str, content: Any) -> dict[str, Any]:
+    return {"role": role, "content": content}
+
+
+PARTS = [{"type": "text", "text": "Be "}, {"type": "image"}, {"type": "text", "text": "brief."}]
+EN = f"[system|{PROMPTS['en']}]"
+
+
+@pytest.mark.parametrize(
+    ("messages", "expected"),
+    [
+        # Several at the beginning are one; empty ones add nothing.
+        (
+            [turn("system", "A."), turn("system", " "), turn("developer", "B."), HELLO],
+            "[system|A.\n\nB.][user|Hello.]",
+        ),
+        ([turn("developer", "A."), HELLO], "[system|A.][user|Hello.]"),
+        (
+            [turn("system", PARTS), turn("system", "B."), HELLO],
+            "[system|Be brief.\n\nB.][user|Hello.]",
+        ),
+        # One that is empty keeps the character's prompt out, as ever; so do several.
+        ([turn("system", ""), HELLO], "[system|][user|Hello.]"),
+        ([turn("system", ""), turn("system", ""), HELLO], "[system|][user|Hello.]"),
+        # After the user's turn, before it, between answers, and last.
+        ([HELLO, turn("system", "A.")], EN + "[user|Hello.\n\n[System note: A.]]"),
+        (
+            [HELLO, turn("assistant", "Hi."), turn("system", "A."), turn("system", "[B.]")],
+            EN + "[user|Hello.][assistant|Hi.][user|[System note: A.]\n\n[B.]]",
+        ),
+        (
+            [HELLO, turn("assistant", "Hi."), turn("developer", "A."), turn("user", "And?")],
+            EN + "[user|Hello.][assistant|Hi.][user|[System note: A.]\n\nAnd?]",
+        ),
+        (
+            [HELLO, turn("assistant", "Hi."), turn("system", PARTS), turn("assistant", "So.")],
+            EN + "[user|Hello.][assistant|Hi.][user|[System note: Be brief.]][assistant|So.]",
+        ),
+        ([HELLO, turn("system", " ")], EN + "[user|Hello.]"),
+        # The user's own turns are not joined.
+        ([HELLO, HELLO], EN + "[user|Hello.][user|Hello.]"),
+        # No user's turn at all: the last instruction is one.
+        (
+            [turn("system", "A."), turn("system", "[Begin.]"), turn("assistant", "Hi.")],
+            "[system|A.][user|[Begin.]][assistant|Hi.]",
+        ),
+        ([turn("system", "A."), turn("assistant", "Hi.")], "[system|A.][assistant|Hi.]"),
+    ],
+)
+def test_system_messages_anywhere_are_taken_as_they_come(
+    template: str, messages: list[dict[str, Any]], expected: str
+) -> None:
+    assert render(template, messages) == expected
+
+
+def test_what_is_no_system_message_is_not_touched(template: str) -> None:
+    original = character_template("{{ messages | tojson }}", PROMPTS, "en")
+    called = {"role": "assistant", "content": None, "tool_calls": [{"id": "1"}]}
+    tool = {"role": "tool", "tool_call_id": "1", "content": "Rain."}
+    image = turn("user", PARTS)
+    messages = [turn("system", "A."), image, called, tool, {**HELLO, "name": "Max"}]
+    assert json.loads(render(original, messages)) == messages
+    noted = json.loads(render(original, [image, turn("system", "B.")]))
+    assert noted[1:] == [image, turn("user", "[System note: B.]")]
+
+
 def test_a_prompt_is_text_whatever_it_says() -> None:
     for payload in PAYLOADS:
         shown = render(character_template(ORIGINAL, {"en": payload}, "en"), [HELLO])
