@@ -1,8 +1,8 @@
-"""Requests in the shape in which well-known clients send them, each with what a server hears.
+"""Requests in the shape in which well-known clients send them, each with what a model hears.
 
-SillyTavern: ``public/scripts/openai.js`` builds the messages (the main prompt, the character's card,
-examples and the mark of a new chat are system messages of their own; instructions after the history
-and notes at a depth are too), ``src/endpoints/backends/chat-completions.js`` the body of a custom
+SillyTavern: ``public/scripts/openai.js`` builds the messages (the main prompt, the character's
+card and the mark of a new chat are system messages of their own; instructions after the history and
+notes at a depth are too), ``src/endpoints/backends/chat-completions.js`` the body of a custom
 source. Open WebUI: ``utils/middleware.py`` (tools of native function calling), ``utils/payload.py``
 and ``routers/openai.py``. The OpenAI SDK: its own types, ``developer`` for the instructions.
 """

@@ -190,9 +190,8 @@ def test_a_front_end_s_request_is_answered(served: Served, name: str) -> None:
     assert answer.json()["prompt_token_ids"] == ids
     assert ("x-cyrene-ignored" in answer.headers) is offers_tools(request)
     # As it is sent, piece by piece.
-    with httpx.stream(
-        "POST", url, json={**request, "model": "cyrene-tiny", limit: 2}, headers=headers, timeout=60
-    ) as stream:
+    asked = {**request, "model": "cyrene-tiny", limit: 2}
+    with httpx.stream("POST", url, json=asked, headers=headers, timeout=60) as stream:
         assert stream.status_code == 200
         assert stream.read()
 
