@@ -20,7 +20,7 @@ _WEATHER = {
         "required": ["place"],
     },
 }
-TOOL = {"type": "function", "function": _WEATHER}
+TOOL: dict[str, Any] = {"type": "function", "function": _WEATHER}
 
 
 def _message(role: str, content: str, **more: str) -> dict[str, Any]:
