@@ -223,6 +223,8 @@ def test_the_other_ways_of_asking_take_the_same(served: Served) -> None:
     answer = httpx.post(f"{root}/messages", json=spoken, headers=headers, timeout=60)
     assert answer.status_code == 200, answer.text
     assert answer.headers["x-cyrene-ignored"] == "tools"
+    log = Path(served.described["log"]).read_text(encoding="utf-8", errors="replace")
+    assert "left out of a request: tools\n" in log
 
 
 def test_what_cannot_be_answered_is_the_client_s_error(served: Served) -> None:

@@ -10,9 +10,9 @@ can be told to refuse such requests instead.
 """
 
 import json
-import logging
 import os
 import secrets
+import sys
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, NamedTuple
 
@@ -28,6 +28,7 @@ IGNORE, REFUSE = "ignore", "refuse"
 IGNORED_HEADER = "x-cyrene-ignored"
 # What OpenAI's and Anthropic's ways of asking say of tools; the last two are the old names.
 _OF_TOOLS = ("tools", "tool_choice", "parallel_tool_calls", "functions", "function_call")
+_LEFT_OUT = "warning: the character calls no tools, left out of a request:"
 _OPEN = frozenset({"/health"})
 # Where conversations are rendered.
 _CHATS = frozenset(
@@ -37,8 +38,6 @@ _CHATS = frozenset(
     }
 )
 _CONVERSATION = ("messages", "input")
-
-_LOG = logging.getLogger(__name__)
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -67,7 +66,8 @@ class Front:
                 return
             if asked.ignored:
                 names = ", ".join(asked.ignored)
-                _LOG.warning("a request's %s: left out, the character calls no tools", names)
+                # vLLM's set-up of logging drops what other loggers say.
+                print(f"{_LEFT_OUT} {names}", file=sys.stderr, flush=True)
                 send = _with_header(send, IGNORED_HEADER, names)
             await self._app(_sized(scope, asked.body), _replayed(asked.body, receive), send)
         elif scope["type"] == "http" and scope["path"] in _OPEN:
