@@ -4,6 +4,7 @@ from typing import Any
 
 import jinja2
 import pytest
+from front_ends import REQUESTS
 from hostile import PAYLOADS
 from jinja2 import meta, sandbox
 
@@ -107,6 +108,35 @@ def test_system_messages_anywhere_are_taken_as_they_come(
     template: str, messages: list[dict[str, Any]], expected: str
 ) -> None:
     assert render(template, messages) == expected
+
+
+# As strict as Qwen's own.
+STRICT = """\
+{%- if not messages | selectattr('role', 'equalto', 'user') | list -%}
+    {{- raise_exception('No user query found in messages.') -}}
+{%- endif -%}
+{%- for m in messages -%}
+    {%- if m.role == 'system' and not loop.first -%}
+        {{- raise_exception('System message must be at the beginning.') -}}
+    {%- elif m.role not in ['system', 'user', 'assistant', 'tool'] -%}
+        {{- raise_exception('Unexpected message role.') -}}
+    {%- endif -%}
+    {%- if m.content is string -%}
+        {{- [m.role, m.content] | tojson -}}
+    {%- else -%}
+        {{- [m.role, m.content | map(attribute='text') | join] | tojson -}}
+    {%- endif -%}
+    {{- '\\n' -}}
+{%- endfor -%}
+"""
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+def test_a_strict_template_takes_what_front_ends_send(name: str) -> None:
+    request, heard = REQUESTS[name]
+    shown = render(character_template(STRICT, PROMPTS, "en"), request["messages"])
+    found = [tuple(json.loads(line)) for line in shown.splitlines()]
+    assert found == [(role, PROMPTS["en"] if text is None else text) for role, text in heard]
 
 
 def test_what_is_no_system_message_is_not_touched(template: str) -> None:
