@@ -51,17 +51,27 @@ _ROLES = """\
         {%- elif text | trim -%}
             {%- set note = character_note(text | trim) -%}
             {%- set before = said.turns[-1] -%}
-            {%- if before.role == 'user' and before.content is string -%}
-                {%- set joined = {'role': 'user', 'content': before.content + '\n\n' + note} -%}
-                {%- set said.turns = said.turns[:-1] + [joined] -%}
+            {%- if before.role == 'user' -%}
+                {%- if before.content is string -%}
+                    {%- set joined = before.content + '\\n\\n' + note -%}
+                {%- else -%}
+                    {%- set part = {'type': 'text', 'text': '\\n\\n' + note} -%}
+                    {%- set joined = (before.content or []) + [part] -%}
+                {%- endif -%}
+                {%- set said.turns = said.turns[:-1] + [{'role': 'user', 'content': joined}] -%}
             {%- else -%}
                 {%- set said.turns = said.turns + [{'role': 'user', 'content': note}] -%}
                 {%- set said.note = true -%}
             {%- endif -%}
             {%- set said.user = true -%}
         {%- endif -%}
-    {%- elif message.role == 'user' and said.note and message.content is string -%}
-        {%- set joined = said.turns[-1].content + '\n\n' + message.content -%}
+    {%- elif message.role == 'user' and said.note -%}
+        {%- set before = said.turns[-1].content + '\\n\\n' -%}
+        {%- if message.content is string -%}
+            {%- set joined = before + message.content -%}
+        {%- else -%}
+            {%- set joined = [{'type': 'text', 'text': before}] + (message.content or []) -%}
+        {%- endif -%}
         {%- set said.turns = said.turns[:-1] + [{'role': 'user', 'content': joined}] -%}
         {%- set said.note = false -%}
     {%- else -%}
@@ -76,7 +86,7 @@ _ROLES = """\
     {%- set said.texts = said.texts[:-1] -%}
 {%- endif -%}
 {%- if said.first | length > 1 -%}
-    {%- set system = [{'role': 'system', 'content': said.texts | join('\n\n')}] -%}
+    {%- set system = [{'role': 'system', 'content': said.texts | join('\\n\\n')}] -%}
 {%- elif said.first -%}
     {%- set system = [{'role': 'system', 'content': said.first[0].content}] -%}
 {%- else -%}

@@ -146,8 +146,17 @@ def test_what_is_no_system_message_is_not_touched(template: str) -> None:
     image = turn("user", PARTS)
     messages = [turn("system", "A."), image, called, tool, {**HELLO, "name": "Max"}]
     assert json.loads(render(original, messages)) == messages
-    noted = json.loads(render(original, [image, turn("system", "B.")]))
-    assert noted[1:] == [image, turn("user", "[System note: B.]")]
+
+
+def test_a_note_next_to_content_in_parts_is_a_part() -> None:
+    original = character_template("{{ messages[1:] | tojson }}", PROMPTS, "en")
+    after = json.loads(render(original, [turn("user", PARTS), turn("system", "B.")]))
+    note = {"type": "text", "text": "\n\n[System note: B.]"}
+    assert after == [turn("user", [*PARTS, note])]
+    answer = turn("assistant", "Hi.")
+    said = [HELLO, answer, turn("system", "B."), turn("user", PARTS)]
+    before = {"type": "text", "text": "[System note: B.]\n\n"}
+    assert json.loads(render(original, said)) == [HELLO, answer, turn("user", [before, *PARTS])]
 
 
 def test_a_prompt_is_text_whatever_it_says() -> None:
