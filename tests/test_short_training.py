@@ -71,4 +71,4 @@ def test_one_step_is_said_before_it_and_learns_and_no_learning_ends_the_build(
     assert "training_changed_the_weights" in failed.stderr
     assert "0 of " in failed.stderr
     assert "nothing was learned; raise `learning_rate`" in failed.stderr
-    assert "lora_adapter" not in failed.stdout
+    assert "lora_adapter[tiny]" not in failed.stdout
