@@ -14,6 +14,9 @@ from cyrene_assets.project import Project
 from cyrene_assets.store import Artifact, label
 from cyrene_assets.toolchains import Toolchain
 
+# The metadata of an observation that is a warning, no progress.
+WARNING = "warning"
+
 
 @dataclass
 class Build:
@@ -56,6 +59,18 @@ class Build:
         """Return what the only input called ``asset`` was made from, as Dagster recorded it."""
         artifact = self.input(asset)
         return self.records[artifact.asset, artifact.partition].lineage
+
+    def warn(self, message: str) -> None:
+        """Say something in the run's log, on the asset's page and in the terminal of a build."""
+        self.context.log.warning(f"{label(self.spec.name, self.partition)}: {message}")
+        self.context.log_event(
+            dg.AssetObservation(
+                self.context.asset_key,
+                description=message,
+                partition=self.partition,
+                metadata={WARNING: message},
+            )
+        )
 
     def run_program(
         self,

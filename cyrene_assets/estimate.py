@@ -5,6 +5,7 @@ come from the corpus's size, hours from the training FLOPs over the rate that wa
 GPU at hand, and bytes from the parameter count.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,12 +17,13 @@ from cyrene_assets.disk import free_bytes
 from cyrene_assets.errors import UserError
 from cyrene_assets.hardware import Hardware
 from cyrene_assets.lineage import Record
-from cyrene_assets.machine import gpus_used
+from cyrene_assets.machine import batch_on, gpus_used, optimizer_steps, packs_on
 from cyrene_assets.memory import stored_bytes
 from cyrene_assets.models import model_size
 from cyrene_assets.planner import Step
 from cyrene_assets.project import Project
-from cyrene_assets.recipe import Recipe
+from cyrene_assets.recipe import Recipe, Stage
+from cyrene_assets.schedule import few_steps
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -52,13 +54,18 @@ TINY_SECONDS = {
 
 @dataclass(frozen=True)
 class StepEstimate:
-    """One waiting step; None where nothing is known. ``bytes`` is what it adds to the store."""
+    """One waiting step; None where nothing is known. ``bytes`` is what it adds to the store.
+
+    A training has ``optimizer_steps``, and a ``warning`` where they are too few.
+    """
 
     step: str
     reason: str
     tokens: int | None
     seconds: float | None
     bytes: int | None
+    optimizer_steps: int | None = None
+    warning: str | None = None
 
 
 @dataclass(frozen=True)
@@ -106,13 +113,19 @@ class Estimate:
                 members[0].step if len(members) == 1 else f"{asset} x {len(members)}",
                 members[0].reason,
                 _shown_sum([m.tokens for m in members], "{:,}".format),
+                _shown_sum([m.optimizer_steps for m in members], "{:,}".format),
                 _shown_sum([m.seconds for m in members], duration),
                 _shown_sum([m.bytes for m in members], shown_size),
             ]
             for asset, members in grouped.items()
         ]
-        columns = ["step", "why", "tokens", "time", "disk"]
-        return make_table(None, columns, rows, right={"tokens", "time", "disk"})
+        columns = ["step", "why", "tokens", "optimizer steps", "time", "disk"]
+        return make_table(None, columns, rows, right={*columns[2:]})
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the waiting steps had better not be, a line each."""
+        return [f"{step.step}: {step.warning}" for step in self.steps if step.warning]
 
     def summary(self) -> str:
         """Return the plan's sum in one line."""
@@ -135,25 +148,30 @@ def estimate(project: Project, steps: Sequence[Step], size: str) -> Estimate:
     waiting = [step for step in steps if step.reason is not None]
     records = {step.asset: step.record for step in steps if step.record is not None}
     recipe = project.recipe(size)
-    tokens = {
-        "cpt": _tokens(records.get("packed_cpt"), lambda: _corpus_tokens(project, recipe)),
-        "sft": _tokens(records.get("packed_sft"), lambda: None),
+    trainings = {
+        "cpt": _training(
+            recipe.cpt, records.get("packed_cpt"), lambda: _corpus_tokens(project, recipe)
+        ),
+        "sft": _training(recipe.sft, records.get("packed_sft"), lambda: None),
     }
     return Estimate(
-        tuple(_step(step, size, recipe, tokens) for step in waiting),
+        tuple(_step(step, size, recipe, trainings) for step in waiting),
         len(steps) - len(waiting),
         free_bytes(project.home),
     )
 
 
-def _step(step: Step, size: str, recipe: Recipe, tokens: dict[str, int | None]) -> StepEstimate:
+def _step(
+    step: Step, size: str, recipe: Recipe, trainings: dict[str, tuple[int | None, int | None]]
+) -> StepEstimate:
     architecture = model_size(size).architecture
     stage = {"cpt_checkpoint": "cpt", "lora_adapter": "sft"}.get(step.asset)
-    stage_tokens = tokens[stage] if stage else None
+    stage_tokens, optimized = trainings[stage] if stage else (None, None)
+    of_recipe = recipe.cpt if stage == "cpt" else recipe.sft
+    warning = few_steps(of_recipe, stage, optimized) if stage and optimized is not None else None
     seconds = step.record.seconds if step.record is not None else LIGHT_SECONDS.get(step.asset)
     if seconds is None and stage_tokens is not None:
-        batch_size = (recipe.cpt if stage == "cpt" else recipe.sft).batch_size
-        seconds = _training_seconds(architecture.parameters, stage_tokens, batch_size)
+        seconds = _training_seconds(architecture.parameters, stage_tokens, of_recipe.batch_size)
     if seconds is None and size == "tiny":
         seconds = TINY_SECONDS.get(step.asset)
     return StepEstimate(
@@ -162,7 +180,25 @@ def _step(step: Step, size: str, recipe: Recipe, tokens: dict[str, int | None]) 
         stage_tokens,
         seconds,
         stored_bytes(architecture, recipe).get(step.asset),
+        optimized,
+        warning,
     )
+
+
+def _training(
+    stage: Stage, packed: Record | None, otherwise: Callable[[], int | None]
+) -> tuple[int | None, int | None]:
+    """Return the tokens and the optimizer steps of a stage: as packed last, else about so many."""
+    hardware = Hardware.detect()
+    tokens = _count(packed, "tokens")
+    sequences = _count(packed, "packs" if packs_on(hardware) else "rows")
+    if tokens is None:
+        tokens = otherwise()
+        if tokens is not None and packs_on(hardware):
+            sequences = math.ceil(tokens / stage.sequence_length)
+    if sequences is None:
+        return tokens, None
+    return tokens, optimizer_steps(sequences, batch_on(hardware, stage.batch_size))
 
 
 def _training_seconds(parameters: float, tokens: int, batch_size: int) -> float | None:
@@ -173,11 +209,11 @@ def _training_seconds(parameters: float, tokens: int, batch_size: int) -> float 
     return None
 
 
-def _tokens(record: Record | None, otherwise: Callable[[], int | None]) -> int | None:
-    if record is not None and "tokens" in record.metadata:
-        value = record.metadata["tokens"].value
-        return value if isinstance(value, int) else None
-    return otherwise()
+def _count(record: Record | None, name: str) -> int | None:
+    if record is None or name not in record.metadata:
+        return None
+    value = record.metadata[name].value
+    return value if isinstance(value, int) else None
 
 
 def _corpus_tokens(project: Project, recipe: Recipe) -> int | None:

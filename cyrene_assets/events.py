@@ -14,6 +14,7 @@ import dagster as dg
 from sqlalchemy.exc import OperationalError
 
 from cyrene_assets.artifact_asset import REUSED_TAG
+from cyrene_assets.artifact_build import WARNING
 from cyrene_assets.errors import BuildError, CyreneError, UserError
 from cyrene_assets.store import label
 
@@ -92,8 +93,11 @@ class EventTail:
             self._started[step] = timestamp
             self._report(Event("start", name))
         elif kind is dg.DagsterEventType.ASSET_OBSERVATION:
-            detail = event.asset_observation_data.asset_observation.description or ""
-            self._report(Event("progress", name, detail, seconds))
+            said = event.asset_observation_data.asset_observation
+            told: Literal["warning", "progress"] = (
+                "warning" if WARNING in said.metadata else "progress"
+            )
+            self._report(Event(told, name, said.description or "", seconds))
         elif kind is dg.DagsterEventType.ASSET_MATERIALIZATION:
             materialization = event.step_materialization_data.materialization
             if (materialization.tags or {}).get(REUSED_TAG):

@@ -49,9 +49,12 @@ def hosted(
     profile: tuple[str, Sampling],
     host: str,
     port: int,
+    tools: str = _front.IGNORE,
     waiting: Callable[[float], None] = lambda _seconds: None,
 ) -> Iterator[Hosted]:
     """Start a server for a character, yield it when it answers, and end it whatever happens.
+
+    ``tools`` says what becomes of requests that offer some: ``ignore`` or ``refuse``.
 
     Raises:
         UserError, BuildError: as `cyrene_assets.server.running`, a model that is too large for the
@@ -79,7 +82,7 @@ def hosted(
             host=host,
             port=port,
         )
-        environment = {_front.LANGUAGES: ",".join(character.prompts)}
+        environment = {_front.LANGUAGES: ",".join(character.prompts), _front.TOOLS: tools}
         if not hardware.gpus:
             # Nothing is compiled on a CPU.
             environment["TORCHDYNAMO_DISABLE"] = "1"

@@ -63,7 +63,10 @@ class Stage(Strict):
         ge=0, description="NEFTune noise on the embeddings (arXiv 2310.05914); 0 for none"
     )
     warmup_ratio: float = Field(
-        ge=0, lt=1, description="Share of the steps in which the learning rate rises from 0"
+        ge=0,
+        lt=1,
+        description="Share of the steps in which the learning rate rises from 0; trainings of "
+        "fewer than 10 steps have none",
     )
     lr_scheduler: Literal["cosine_with_min_lr", "cosine", "linear", "constant_with_warmup"] = Field(
         description="How the learning rate goes on after warm-up"

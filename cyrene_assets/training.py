@@ -19,6 +19,7 @@ from cyrene_assets.hardware import Hardware
 from cyrene_assets.machine import ROUNDING_OPTIMIZER, machine_arguments, training_gpus
 from cyrene_assets.memory import ModelShape
 from cyrene_assets.reporting import report_options
+from cyrene_assets.schedule import warmup_ratio
 
 if TYPE_CHECKING:
     from cyrene_assets.recipe import Stage
@@ -87,17 +88,19 @@ def pretrain_command(
     shape: ModelShape,
     report_to: Sequence[str] = (),
     attention: Attention = TORCH,
+    steps: int | None = None,
 ) -> list[str]:
     """Return the ``swift pt`` command of a CPT stage; output goes to ``work / RUN_FOLDER``.
 
-    ``attention`` is a GPU's; a CPU trains unpacked, with PyTorch's own.
+    ``attention`` is a GPU's; a CPU trains unpacked, with PyTorch's own. ``steps`` are the optimizer
+    steps, None where they are not counted yet: few of them have no warm-up.
 
     Raises:
         BuildError: a GPU too old for bfloat16 and flash attention.
     """
     return [
         *("swift", "pt"),
-        *_arguments(stage, hardware, model, data, work, shape, report_to, attention),
+        *_arguments(stage, hardware, model, data, work, shape, report_to, attention, steps),
     ]
 
 
@@ -111,6 +114,7 @@ def finetune_command(
     shape: ModelShape,
     report_to: Sequence[str] = (),
     attention: Attention = TORCH,
+    steps: int | None = None,
 ) -> list[str]:
     """Return the ``swift sft`` command of an SFT stage; parameters as for CPT.
 
@@ -123,7 +127,7 @@ def finetune_command(
     """
     return [
         *("swift", "sft"),
-        *_arguments(stage, hardware, model, data, work, shape, report_to, attention),
+        *_arguments(stage, hardware, model, data, work, shape, report_to, attention, steps),
         *("--enable_thinking", "false"),
         *("--add_non_thinking_prefix", "true"),
         *("--preserve_thinking", "false"),
@@ -204,6 +208,7 @@ def _arguments(
     shape: ModelShape,
     report_to: Sequence[str],
     attention: Attention,
+    steps: int | None,
 ) -> list[str]:
     share = repr(evaluation_share(stage.evaluations))
     return [
@@ -228,7 +233,7 @@ def _arguments(
             if stage.lr_scheduler_kwargs
             else ()
         ),
-        *("--warmup_ratio", repr(stage.warmup_ratio)),
+        *("--warmup_ratio", repr(warmup_ratio(stage, steps))),
         *("--optim", "adamw_torch_fused"),
         *("--weight_decay", repr(stage.weight_decay)),
         *("--adam_beta1", repr(stage.adam_beta1)),

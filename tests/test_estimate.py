@@ -1,6 +1,7 @@
 import io
 import json
 
+import dagster as dg
 import pytest
 from helpers import Sandbox
 from mini_corpus import LANGUAGES
@@ -9,7 +10,9 @@ from rich.console import Console
 from cyrene_assets import estimate as module
 from cyrene_assets.estimate import Estimate, StepEstimate, estimate
 from cyrene_assets.hardware import Gpu, Hardware
+from cyrene_assets.lineage import Lineage, Record
 from cyrene_assets.models import model_size
+from cyrene_assets.recipe import load_recipe
 
 
 @pytest.fixture(autouse=True)
@@ -82,6 +85,34 @@ def test_time_on_a_known_gpu_follows_from_the_flops(
     unknown = Gpu("NVIDIA Something", 1 << 37, (9, 0))
     monkeypatch.setattr(Hardware, "detect", lambda: Hardware((unknown,)))
     assert module._training_seconds(4.2e9, 1_000_000_000, 24) is None
+
+
+def test_optimizer_steps_are_those_of_the_packed_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = load_recipe("seed-v2").cpt
+    counts = {"rows": 49, "packs": 24, "tokens": 100_000}
+    packed = Record(
+        *("packed_cpt", "4B", "d", Lineage("1", {}, {}), "r", 0.0, 1.0, ()),
+        {name: dg.MetadataValue.int(value) for name, value in counts.items()},
+        {},
+    )
+    # On a CPU nothing is packed: three steps of 24 rows, the last one small.
+    assert module._training(stage, packed, lambda: None) == (100_000, 3)
+    one = Gpu("NVIDIA H200", 1 << 37, (9, 0))
+    monkeypatch.setattr(Hardware, "detect", lambda: Hardware((one,)))
+    assert module._training(stage, packed, lambda: None) == (100_000, 1)
+    # Before anything is packed: so many full packs.
+    tokens = 456 * stage.batch_size * stage.sequence_length
+    assert module._training(stage, None, lambda: tokens) == (tokens, 456)
+    assert module._training(stage, None, lambda: None) == (None, None)
+
+
+def test_a_plan_names_the_optimizer_steps_and_warns_of_few() -> None:
+    few = StepEstimate("lora_adapter[4B]", "not built yet", 1_000, None, None, 1, "only 1 step")
+    many = StepEstimate("cpt_checkpoint[4B]", "not built yet", 2_000, None, None, 456)
+    found = Estimate((many, few), up_to_date=0, free_bytes=10**12)
+    assert [row[4:] for row in shown(found)[1:]] == [["2,000", "456"], ["1,000", "1"]]
+    assert found.warnings == ["lora_adapter[4B]: only 1 step"]
+    assert [step["optimizer_steps"] for step in found.as_dict()["steps"]] == [456, 1]
 
 
 def shown(found: Estimate) -> list[list[str]]:

@@ -49,6 +49,7 @@ def test_start_progress_warning_and_end_in_order(empty: Sandbox) -> None:
     def toy(build: Build) -> Outcome:
         """A toy."""
         (build.out / "x").touch()
+        build.warn("only 7 steps")
         build.context.log_event(dg.AssetObservation("toy", description="step 3 of 7, loss 2.5"))
         checks = [CheckOutcome("good", True, "yes"), CheckOutcome("nice", False, "2 are not")]
         return Outcome("7 steps", checks=checks)
@@ -57,6 +58,7 @@ def test_start_progress_warning_and_end_in_order(empty: Sandbox) -> None:
     assert error is None
     assert [(event.kind, event.step, event.detail) for event in events] == [
         ("start", "toy", ""),
+        ("warning", "toy", "only 7 steps"),
         ("progress", "toy", "step 3 of 7, loss 2.5"),
         ("warning", "toy", "nice: 2 are not"),
         ("done", "toy", "7 steps"),

@@ -14,6 +14,7 @@ import jinja2
 import openai
 import polars as pl
 import pytest
+from front_ends import REQUESTS, TOOL, offers_tools
 from tokenizers import Tokenizer
 
 from cyrene_assets.server import KEY_VARIABLE, free_port
@@ -164,6 +165,66 @@ def test_the_key_is_asked_for_everywhere(
     root = served.described["url"].removesuffix("/v1")
     headers = {"Authorization": f"Bearer {given}"} if given else {}
     assert httpx.get(root + route, headers=headers).status_code == status
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+def test_a_front_end_s_request_is_answered(served: Served, name: str) -> None:
+    """The prompt is what the model's own template makes of the messages after the merge."""
+    request, heard = REQUESTS[name]
+    own = served.described["languages"][0]
+    environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True)
+    template = environment.from_string((served.model / "chat_template.jinja").read_text("utf-8"))
+    tokenizer = Tokenizer.from_file(str(served.model / "tokenizer.json"))
+    (chats,) = served.store.glob(f"sft_chat/{own}/*/chats.parquet")
+    system = json.loads(pl.read_parquet(chats)["messages"][0])[0]["content"]
+    messages = [{"role": role, "content": system if text is None else text} for role, text in heard]
+    text = template.render(messages=messages, add_generation_prompt=True, enable_thinking=False)
+    asked = {**request, "model": "cyrene-tiny", "stream": False, "return_token_ids": True}
+    asked.pop("stream_options", None)
+    limit = "max_completion_tokens" if "max_completion_tokens" in request else "max_tokens"
+    headers = {"Authorization": f"Bearer {SECRET}"}
+    url = f"{served.described['url']}/chat/completions"
+    answer = httpx.post(url, json={**asked, limit: 2}, headers=headers, timeout=60)
+    assert answer.status_code == 200, answer.text
+    ids = tokenizer.encode(text, add_special_tokens=False).ids
+    assert answer.json()["prompt_token_ids"] == ids
+    assert ("x-cyrene-ignored" in answer.headers) is offers_tools(request)
+    # As it is sent, piece by piece.
+    asked = {**request, "model": "cyrene-tiny", limit: 2}
+    with httpx.stream("POST", url, json=asked, headers=headers, timeout=60) as stream:
+        assert stream.status_code == 200
+        assert stream.read()
+
+
+def test_the_other_ways_of_asking_take_the_same(served: Served) -> None:
+    root = served.described["url"]
+    headers = {"Authorization": f"Bearer {SECRET}"}
+    tool = {"type": "function", **TOOL["function"]}
+    asked = {
+        "model": "cyrene-tiny",
+        "instructions": "You are kind.",
+        "input": [
+            {"role": "developer", "content": "Be brief."},
+            {"role": "user", "content": "Hello."},
+        ],
+        "tools": [tool],
+        "max_output_tokens": 2,
+    }
+    answer = httpx.post(f"{root}/responses", json=asked, headers=headers, timeout=60)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["x-cyrene-ignored"] == "tools"
+    spoken = {
+        "model": "cyrene-tiny",
+        "system": "You are kind.",
+        "messages": [{"role": "user", "content": "Hello."}],
+        "tools": [{"name": "get_weather", "input_schema": {"type": "object"}}],
+        "max_tokens": 2,
+    }
+    answer = httpx.post(f"{root}/messages", json=spoken, headers=headers, timeout=60)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["x-cyrene-ignored"] == "tools"
+    log = Path(served.described["log"]).read_text(encoding="utf-8", errors="replace")
+    assert "left out of a request: tools\n" in log
 
 
 def test_what_cannot_be_answered_is_the_client_s_error(served: Served) -> None:

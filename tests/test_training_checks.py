@@ -71,6 +71,16 @@ def test_tensors_are_judged(changes: dict[str, Any], expected: list[str]) -> Non
     assert all(check.blocking for check in checks.TENSOR_CHECKS)
 
 
+def test_a_training_that_changed_nothing_is_refused() -> None:
+    found = checks.learned_outcome({"steps": 1, "trained_tensors": 24, "changed_tensors": 0})
+    assert not found.passed
+    assert "0 of 24 trained tensors" in found.detail
+    assert "1 optimizer steps: nothing was learned; raise `learning_rate`" in found.detail
+    assert checks.LEARNED_CHECK.blocking
+    assert checks.LEARNED_CHECK.name == found.name
+    assert checks.learned_outcome({"steps": 9, "trained_tensors": 24, "changed_tensors": 1}).passed
+
+
 def test_prompts_and_ends_are_judged() -> None:
     assert checks.prompt_outcome({"prompts": {"rows": 8, "same_tokens": 8}}).passed
     assert not checks.prompt_outcome({"prompts": None}).passed

@@ -117,7 +117,9 @@ def build(
         else:
             if estimates.steps:
                 Console().print(estimates.table())
-            click.echo("\n".join([estimates.summary(), *(f"problem: {p}" for p in problems)]))
+            warned = (f"warning: {warning}" for warning in estimates.warnings)
+            found = (f"problem: {problem}" for problem in problems)
+            click.echo("\n".join([estimates.summary(), *warned, *found]))
 
 
 def _build(

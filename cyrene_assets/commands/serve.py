@@ -64,6 +64,13 @@ def _loading(what: str, seconds: float) -> str:
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535))
 @click.option("--language", help="For requests that name none; the corpus's first otherwise.")
 @click.option("--profile", help="Sampling profile of the recipe; its `served_profile` otherwise.")
+@click.option(
+    "--tools",
+    default="ignore",
+    show_default=True,
+    type=click.Choice(["ignore", "refuse"]),
+    help="A request that offers tools is answered in words without them, or refused.",
+)
 @json_option
 def serve(
     size: str,
@@ -73,14 +80,16 @@ def serve(
     port: int,
     language: str | None,
     profile: str | None,
+    tools: str,
     as_json: bool,
 ) -> None:
     """Serve the character to any OpenAI client, until Ctrl-C.
 
     A request without a system message gets the character's own, in the language of the model that
     it names (cyrene-4B:jp) or of "chat_template_kwargs": {"language": "jp"}. Sampling is the
-    profile's where a request says nothing; thinking is off. Beyond loopback clients must send the
-    key in CYRENE_API_KEY.
+    profile's where a request says nothing; thinking is off. Several system messages, late ones and
+    the role `developer` are taken as they come. Beyond loopback clients must send the key in
+    CYRENE_API_KEY.
 
     \b
     cyrene serve --size 4B
@@ -106,6 +115,7 @@ def serve(
                     profile=sampling,
                     host=host,
                     port=port,
+                    tools=tools,
                     waiting=waiting,
                 )
                 found = stack.enter_context(running)

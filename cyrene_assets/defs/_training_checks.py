@@ -14,6 +14,12 @@ LOSS_CHECKS = (
     Check("validation_loss_recovered", "The validation loss is near its lowest, or was lately."),
     Check("gap_under_10_percent", "(validation - training) / validation loss is at most 10%."),
 )
+LEARNED_CHECK = Check(
+    "training_changed_the_weights",
+    "What was trained is not what it started from: some adapter matrix is no longer zero, some "
+    "tensor of the checkpoint differs from the base's.",
+    blocking=True,
+)
 TENSOR_CHECKS = (
     Check(
         "tensors_match_base",
@@ -79,6 +85,18 @@ def loss_outcomes(summary: "LossSummary", expected_fall: float) -> list[CheckOut
             f"training {shown(summary.train_loss)}, validation {last}: the gap is {_percent(gap)}",
         ),
     ]
+
+
+def learned_outcome(result: dict[str, Any]) -> CheckOutcome:
+    """Judge how many of the trained tensors differ from what the training started from."""
+    changed, trained = result["changed_tensors"], result["trained_tensors"]
+    found = f"{changed} of {trained} trained tensors differ from where the training started"
+    if changed == 0:
+        found += (
+            f", after {result['steps']} optimizer steps: nothing was learned; raise "
+            "`learning_rate` or `passes` in the recipe, or lower `batch_size`"
+        )
+    return CheckOutcome(LEARNED_CHECK.name, changed > 0, found)
 
 
 def tensor_outcomes(result: dict[str, Any]) -> list[CheckOutcome]:

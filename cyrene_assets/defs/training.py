@@ -18,6 +18,7 @@ from cyrene_assets.orchestration.needs import Need
 from cyrene_assets.partitions import sizes
 from cyrene_assets.reading_order import reading_order
 from cyrene_assets.recipe import Stage
+from cyrene_assets.schedule import few_steps
 from cyrene_assets.toolchains import TRAIN
 
 GROUP = "training"
@@ -57,7 +58,11 @@ def _trained(
         shape=ModelShape.of(model_size(build.key).architecture),
         report_to=report_to,
         attention=attention,
+        steps=order.steps,
     )
+    few = few_steps(stage, "cpt" if program == "pretrain" else "sft", order.steps)
+    if few is not None:
+        build.warn(few)
     # Of an adapter that becomes part of a checkpoint at once.
     merge = training.merge_command(
         hardware,
@@ -66,7 +71,9 @@ def _trained(
         out=build.work / training.MERGED_FOLDER,
     )
     devices = describe_devices(hardware, stage.batch_size)
-    build.context.log.info(f"{build.spec.name}[{build.key}] trains on {devices}")
+    build.context.log.info(
+        f"{build.spec.name}[{build.key}] trains {order.steps} optimizer steps on {devices}"
+    )
     result = build.run_program(
         program,
         {
@@ -104,7 +111,7 @@ def _trained(
         f"gap {checks.shown(summary.gap)}",
         metadata={
             "losses": picture(drawn),
-            "steps": result["steps"],
+            "optimizer steps": result["steps"],
             "training loss": _rounded(summary.train_loss),
             "validation loss before": _rounded(summary.first_eval_loss),
             "validation loss": _rounded(summary.last_eval_loss),
@@ -118,7 +125,11 @@ def _trained(
             "precision": precision,
             "command": shlex.join(result["command"]),
         },
-        checks=[proof, *checks.loss_outcomes(summary, expected_fall)],
+        checks=[
+            proof,
+            *checks.loss_outcomes(summary, expected_fall),
+            checks.learned_outcome(result),
+        ],
         measurements=result | {"precision": precision, "attention": attended},
     )
 
@@ -126,11 +137,16 @@ def _trained(
 @artifact_asset(
     group_name=GROUP,
     kinds={"pytorch", "safetensors"},
-    code_version="2",
+    code_version="3",
     partitions_def=sizes,
     deps=["base_model", "packed_cpt"],
     params=lambda project, size: project.recipe(size or "").cpt.model_dump(mode="json"),
-    checks=(checks.PARITY_CHECK, *checks.LOSS_CHECKS, *checks.TENSOR_CHECKS),
+    checks=(
+        checks.PARITY_CHECK,
+        *checks.LOSS_CHECKS,
+        checks.LEARNED_CHECK,
+        *checks.TENSOR_CHECKS,
+    ),
     pool="gpu",
     toolchain=TRAIN,
     needs=(Need.TRAINING, Need.WEIGHTS),
@@ -152,11 +168,16 @@ def cpt_checkpoint(build: Build) -> Outcome:
 @artifact_asset(
     group_name=GROUP,
     kinds={"pytorch", "safetensors"},
-    code_version="2",
+    code_version="3",
     partitions_def=sizes,
     deps=["base_model", "cpt_checkpoint", "packed_sft"],
     params=lambda project, size: project.recipe(size or "").sft.model_dump(mode="json"),
-    checks=(checks.PARITY_CHECK, *checks.LOSS_CHECKS, checks.PROMPT_CHECK),
+    checks=(
+        checks.PARITY_CHECK,
+        *checks.LOSS_CHECKS,
+        checks.LEARNED_CHECK,
+        checks.PROMPT_CHECK,
+    ),
     pool="gpu",
     toolchain=TRAIN,
     needs=(Need.TRAINING,),

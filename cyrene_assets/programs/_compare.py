@@ -58,6 +58,35 @@ def altered(base: Path, other: Path) -> tuple[int, list[str]]:
     return len(names), wrong
 
 
+def changed(base: Path, other: Path) -> tuple[int, int]:
+    """Compare bit for bit what training changes: all tensors but those of `UNTOUCHED`.
+
+    Returns how many tensors of that kind both have, and how many of them differ.
+    """
+    wanted, given = tensors(base), tensors(other)
+    names = [name for name in wanted if not name.startswith(UNTOUCHED) and name in given]
+    places = _places(base, wanted, names), _places(other, given, names)
+    differ = sum(not _equal(places[0][name], places[1][name]) for name in names)
+    return len(names), differ
+
+
+def moved_from_zero(adapter: Path) -> tuple[int, int]:
+    """Return how many ``lora_B`` matrices an adapter's file has, and how many are not all zeros.
+
+    PEFT starts them at zero, so that the adapter changes nothing until one of them moves.
+    """
+    header = read_header(adapter)
+    names = [name for name in header if ".lora_B." in name]
+    moved = 0
+    with adapter.open("rb") as file:
+        start = 8 + int.from_bytes(file.read(8), "little")
+        for name in names:
+            first, last = header[name]["data_offsets"]
+            file.seek(start + first)
+            moved += any(file.read(last - first))
+    return len(names), moved
+
+
 def _places(
     folder: Path, found: dict[str, Tensor], names: Collection[str]
 ) -> dict[str, tuple[Path, int, int]]:

@@ -1,14 +1,20 @@
-"""What stands before vLLM's own routes: the key on every path, the language a model's name has.
+"""What stands before vLLM's own routes: the key, the language a model's name has, no tools.
 
 vLLM asks for its key under ``/v1`` and a few other prefixes alone and leaves routes that answer
 all the same, such as ``/invocations``, open.
+
+A character was never trained to call tools, and vLLM refuses a request that offers some unless it
+is told how a model writes its calls. Clients that always offer theirs get an answer in words: tools
+are taken out of the request, and the response says so (`IGNORED_HEADER`), as does the log. A server
+can be told to refuse such requests instead.
 """
 
 import json
 import os
 import secrets
+import sys
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from typing import Any, NamedTuple
 
 LANGUAGES = "CYRENE_SERVED_LANGUAGES"
 KEY = "VLLM_API_KEY"
@@ -16,6 +22,13 @@ KEY = "VLLM_API_KEY"
 # no other that listens on its port.
 IDENTITY = "CYRENE_SERVER_ID"
 IDENTITY_HEADER = "x-cyrene-server"
+# What becomes of a request that offers tools: `IGNORE` or `REFUSE`.
+TOOLS = "CYRENE_SERVED_TOOLS"
+IGNORE, REFUSE = "ignore", "refuse"
+IGNORED_HEADER = "x-cyrene-ignored"
+# What OpenAI's and Anthropic's ways of asking say of tools; the last two are the old names.
+_OF_TOOLS = ("tools", "tool_choice", "parallel_tool_calls", "functions", "function_call")
+_LEFT_OUT = "warning: the character calls no tools, left out of a request:"
 _OPEN = frozenset({"/health"})
 # Where conversations are rendered.
 _CHATS = frozenset(
@@ -38,31 +51,29 @@ class Front:
     def __init__(self, app: Callable[[Scope, Receive, Send], Awaitable[None]]) -> None:
         self._app = app
         self._key = os.environ.get(KEY, "")
-        self._identity = os.environ.get(IDENTITY, "").encode()
+        self._identity = os.environ.get(IDENTITY, "")
         self._languages = frozenset(os.environ.get(LANGUAGES, "").split(","))
+        self._refuses_tools = os.environ.get(TOOLS) == REFUSE
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""
         if scope["type"] in {"http", "websocket"} and not self._may(scope):
             await _refuse(scope, send)
         elif scope["type"] == "http" and scope["path"] in _CHATS and scope["method"] == "POST":
-            body = with_defaults(await _body(receive), self._languages)
-            await self._app(_sized(scope, body), _replayed(body, receive), send)
+            asked = rewritten(await _body(receive), self._languages)
+            if asked.ignored and self._refuses_tools:
+                await _refuse_tools(asked.ignored, send)
+                return
+            if asked.ignored:
+                names = ", ".join(asked.ignored)
+                # vLLM's set-up of logging drops what other loggers say.
+                print(f"{_LEFT_OUT} {names}", file=sys.stderr, flush=True)
+                send = _with_header(send, IGNORED_HEADER, names)
+            await self._app(_sized(scope, asked.body), _replayed(asked.body, receive), send)
         elif scope["type"] == "http" and scope["path"] in _OPEN:
-            await self._app(scope, receive, self._signed(send))
+            await self._app(scope, receive, _with_header(send, IDENTITY_HEADER, self._identity))
         else:
             await self._app(scope, receive, send)
-
-    def _signed(self, send: Send) -> Send:
-        """Return a sender that says which server this is."""
-
-        async def signed(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                own = (IDENTITY_HEADER.encode(), self._identity)
-                message = {**message, "headers": [*message.get("headers", ()), own]}
-            await send(message)
-
-        return signed
 
     def _may(self, scope: Scope) -> bool:
         if not self._key or scope["path"] in _OPEN:
@@ -73,8 +84,15 @@ class Front:
         return scheme.lower() == b"bearer" and same
 
 
-def with_defaults(body: bytes, languages: frozenset[str]) -> bytes:
-    """Return a chat request that asks its template for the language its model names, unthinking.
+class Rewritten(NamedTuple):
+    """A request's body as vLLM gets it, and the names of what was taken out of it."""
+
+    body: bytes
+    ignored: tuple[str, ...]
+
+
+def rewritten(body: bytes, languages: frozenset[str]) -> Rewritten:
+    """Return a chat request in the language that its model names, unthinking and without tools.
 
     ``"model": "cyrene-4B:jp"`` is the model ``cyrene-4B`` in ``jp``. vLLM takes a request's
     ``reasoning_effort`` for a wish to think, which the character never learned. Its
@@ -83,16 +101,31 @@ def with_defaults(body: bytes, languages: frozenset[str]) -> bytes:
     try:
         request = json.loads(body)
     except (ValueError, RecursionError):
-        return body
+        return Rewritten(body, ())
     if not isinstance(request, dict) or not any(name in request for name in _CONVERSATION):
-        return body
+        return Rewritten(body, ())
     options = request.get("chat_template_kwargs") or {}
     if not isinstance(options, dict):
-        return body
+        return Rewritten(body, ())
     language = str(request.get("model")).rpartition(":")[2]
     named = {"language": language} if language in languages else {}
     request["chat_template_kwargs"] = {"enable_thinking": False, **named, **options}
-    return json.dumps(request).encode()
+    # An empty list is refused by vLLM, and offers nothing.
+    offered = any(request.get(name) for name in ("tools", "functions"))
+    said = [name for name in _OF_TOOLS if request.pop(name, None)]
+    return Rewritten(json.dumps(request).encode(), tuple(said) if offered else ())
+
+
+def _with_header(send: Send, name: str, value: str) -> Send:
+    """Return a sender whose response has one header more."""
+
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            own = (name.encode(), value.encode())
+            message = {**message, "headers": [*message.get("headers", ()), own]}
+        await send(message)
+
+    return sending
 
 
 async def _body(receive: Receive) -> bytes:
@@ -129,7 +162,21 @@ async def _refuse(scope: Scope, send: Send) -> None:
         await send({"type": "websocket.close", "code": 1008})
         return
     problem = {"message": "a key is needed: Authorization: Bearer KEY", "type": "unauthorized"}
-    body = json.dumps({"error": {**problem, "code": 401}}).encode()
-    headers = [(b"content-type", b"application/json"), (b"www-authenticate", b"Bearer")]
-    await send({"type": "http.response.start", "status": 401, "headers": headers})
+    await _error(send, 401, problem, (b"www-authenticate", b"Bearer"))
+
+
+async def _refuse_tools(names: tuple[str, ...], send: Send) -> None:
+    message = (
+        f"{', '.join(names)}: the character calls no tools; leave them out of the request, or "
+        "serve it with `--tools ignore`"
+    )
+    await _error(send, 400, {"message": message, "type": "BadRequestError", "param": names[0]})
+
+
+async def _error(
+    send: Send, status: int, problem: dict[str, str], *headers: tuple[bytes, bytes]
+) -> None:
+    body = json.dumps({"error": {**problem, "code": status}}).encode()
+    own = [(b"content-type", b"application/json"), *headers]
+    await send({"type": "http.response.start", "status": status, "headers": own})
     await send({"type": "http.response.body", "body": body})

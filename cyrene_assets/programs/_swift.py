@@ -50,6 +50,13 @@ _CAUSES = (
         "the disk is full. Free space under CYRENE_HOME; the next attempt resumes",
     ),
 )
+# A line that ends a traceback.
+_ERROR = re.compile(r"[\w.]*(Error|Exception)\b")
+_CHAIN = re.compile(
+    r"During handling of the above exception|The above exception was the direct cause"
+)
+# What the other devices say when one has failed.
+_CONSEQUENCE = re.compile(r"NCCL|DistBackendError|DistNetworkError|Connection (?:reset|closed) by")
 
 
 def swift_process(command: Sequence[str], environment: Mapping[str, str]) -> list[str]:
@@ -139,16 +146,35 @@ def workers_lines(lines: Sequence[str]) -> list[str]:
 
 
 def explain_failure(lines: Sequence[str], status: int) -> str:
-    """Return the likely cause of a failed command, with its remedy, from its last lines."""
-    text = "\n".join(lines)
-    if status in {-9, 137}:
-        text += "\nDefaultCPUAllocator"
+    """Return the likely cause of a failed command, with its remedy, from its last lines.
+
+    It is the last error of the log: libraries log errors that they get over, such as a module that
+    is tried and missing. What a known cause led to does not hide it: the next error of a chained
+    traceback, and those of the other devices.
+    """
+    cause = "its last lines follow"
+    known = chained = False
+    killed = ["DefaultCPUAllocator"] if status in {-9, 137} else []
+    for line in (*lines, *killed):
+        words = _known(line)
+        if words is not None:
+            cause, known, chained = words, True, False
+        elif _CHAIN.search(line):
+            chained = known
+        elif _ERROR.match(line.strip()) and not _CONSEQUENCE.search(line):
+            if not chained:
+                cause, known = line.strip(), False
+            chained = False
+    return cause
+
+
+def _known(line: str) -> str | None:
+    """Return what a line means, where that is known."""
     for pattern, cause in _CAUSES:
-        found = re.search(pattern, text)
+        found = re.search(pattern, line)
         if found:
             return cause.format(found[0], *found.groups())
-    errors = [line for line in lines if re.match(r"\w*(Error|Exception)\b", line.strip())]
-    return errors[-1] if errors else "its last lines follow"
+    return None
 
 
 def neutral(command: Sequence[str]) -> list[str]:

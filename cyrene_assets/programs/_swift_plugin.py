@@ -28,7 +28,12 @@ def _refuse(*_: Any, **__: Any) -> NoReturn:
 
 
 class Cyrene(TrainerCallback):  # type: ignore[misc]
-    """Compares prompts before training, evaluates by language, saves where a pass ends."""
+    """Compares prompts before training, evaluates by language, saves where a pass ends.
+
+    It also has the learning rate of a step logged, where ms-swift would log that of the next one.
+    """
+
+    _rate: float | None = None
 
     def on_train_begin(self, args: Any, state: Any, *_: Any, **__: Any) -> None:
         """Take over evaluation; where there are chats, compare their prompts with the served.
@@ -37,6 +42,7 @@ class Cyrene(TrainerCallback):  # type: ignore[misc]
         """
         # transformers would log a loss that is not a number as 0.
         args.logging_nan_inf_filter = False
+        self._log_the_rate_used()
         if args.bf16:
             suit_autocast(self.trainer.model)
         if VALIDATION not in os.environ:
@@ -49,6 +55,15 @@ class Cyrene(TrainerCallback):  # type: ignore[misc]
             if state.is_world_process_zero:
                 write_json(Path(args.output_dir) / PROMPTS, found)
         self.trainer.evaluate = LanguageLosses(self.trainer, folder)
+
+    def on_optimizer_step(self, *_: Any, lr_scheduler: Any, **__: Any) -> None:
+        """Keep the rate of the step that was made; the scheduler is about to go on."""
+        self._rate = float(lr_scheduler.get_last_lr()[0])
+
+    def _log_the_rate_used(self) -> None:
+        """Answer ms-swift with the last step's rate: it asks when the scheduler has gone on."""
+        own = self.trainer._get_learning_rate
+        self.trainer._get_learning_rate = lambda: own() if self._rate is None else self._rate
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Ask for a checkpoint and an evaluation after the step that ends a pass."""

@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 
 from cyrene_assets.programs._checkpoint import read_header, read_json, write_json
+from cyrene_assets.programs._compare import moved_from_zero
 from cyrene_assets.programs._program import Json, Program, ProgramError, run
 from cyrene_assets.programs._training import train, write_records
 
@@ -31,7 +32,13 @@ def main(program: Program) -> dict[str, Json]:
     write_records(out, trained, program.extras["command"])
     header = read_header(out / WEIGHTS)
     elements = sum(math.prod(entry["shape"]) for entry in header.values())
-    return trained.result | {"adapter_tensors": len(header), "adapter_parameters": elements}
+    matrices, moved = moved_from_zero(out / WEIGHTS)
+    return trained.result | {
+        "adapter_tensors": len(header),
+        "adapter_parameters": elements,
+        "trained_tensors": matrices,
+        "changed_tensors": moved,
+    }
 
 
 def _ordered(modules: Json) -> Json:

@@ -12,7 +12,7 @@ import shutil
 from pathlib import Path
 
 from cyrene_assets.programs._checkpoint import rewrite_like
-from cyrene_assets.programs._compare import compare
+from cyrene_assets.programs._compare import changed, compare
 from cyrene_assets.programs._program import Json, Program, run
 from cyrene_assets.programs._swift import run_swift
 from cyrene_assets.programs._training import train, write_records
@@ -31,8 +31,11 @@ def main(program: Program) -> dict[str, Json]:
     program.progress("writing the checkpoint")
     rewrite = rewrite_like(base, weights, out)
     write_records(out, trained, extras["command"])
+    count, differ = changed(base, out)
     return {
         **trained.result,
+        "trained_tensors": count,
+        "changed_tensors": differ,
         "tensors": rewrite.tensors,
         "from_base": list(rewrite.from_base),
         **compare(base, out),

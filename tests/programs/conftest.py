@@ -247,8 +247,9 @@ def pretrain_extras(base: Ran, cpt_data: training.Data) -> Callable[..., dict[st
 
     def extras(work: Path, *, keep_step: int | None = None, **changes: Any) -> dict[str, Any]:
         chosen = stage("cpt", **{"batch_size": 2, "evaluations": 3, **changes})
+        steps = optimizer_steps(CPT_ROWS, batch_on(CPU, chosen.batch_size))
         command = training.pretrain_command(
-            chosen, CPU, model=base.out, data=cpt_data, work=work, shape=SHAPE
+            chosen, CPU, model=base.out, data=cpt_data, work=work, shape=SHAPE, steps=steps
         )
         merge = training.merge_command(
             CPU,
@@ -263,7 +264,7 @@ def pretrain_extras(base: Ran, cpt_data: training.Data) -> Callable[..., dict[st
             ),
             "base": str(base.out),
             "merge": merge if chosen.tuner == "lora" else None,
-            "steps": optimizer_steps(CPT_ROWS, batch_on(CPU, chosen.batch_size)),
+            "steps": steps,
             "checkpoint": chosen.checkpoint,
             "checkpoint_step": keep_step,
             "tokens": 1000,
@@ -299,7 +300,6 @@ def adapter(
         evaluations=1,
         neftune_alpha=5.0,
         checkpoint="epoch:1",
-        warmup_ratio=0.0,
     )
     return run_program(
         "finetune",
@@ -310,6 +310,7 @@ def adapter(
             data=sft_data,
             work=work,
             shape=SHAPE,
+            steps=2,
         ),
         environment=training.training_environment(CPU, 4, sft_data, 1),
         base=str(base.out),

@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from cyrene_assets.programs._compare import altered, compare, differences
+from cyrene_assets.programs._compare import altered, changed, compare, differences, moved_from_zero
 
-from .checkpoints import Shapes, base_shapes, write_checkpoint
+from .checkpoints import Shapes, base_shapes, write_checkpoint, write_safetensors
 
 VISION = "model.visual.patch_embed.proj.weight"
 
@@ -71,3 +71,29 @@ def test_what_is_missing_or_of_another_dtype_is_altered(tmp_path: Path) -> None:
     found = compare(base, write_checkpoint(tmp_path / "other", other))
     assert found["altered"] == ["mtp.fc.weight", VISION]
     assert found["mtp"] == 0
+
+
+@pytest.mark.parametrize("shards", [1, 3])
+def test_a_checkpoint_that_equals_its_start_has_no_changed_tensor(
+    tmp_path: Path, shards: int
+) -> None:
+    base = write_checkpoint(tmp_path / "base", shapes())
+    other = write_checkpoint(tmp_path / "other", shapes(), shards=shards)
+    assert changed(base, other) == (5, 0)
+    # What training leaves alone does not count.
+    change(other, VISION)
+    assert changed(base, other) == (5, 0)
+    change(other, "model.language_model.layers.1.linear_attn.A_log")
+    assert changed(base, other) == (5, 1)
+
+
+def test_an_adapter_of_zeros_has_moved_nowhere(tmp_path: Path) -> None:
+    names = [f"base_model.model.layers.{n}.q_proj.lora_{m}.weight" for n in (0, 1) for m in "AB"]
+    write_safetensors(tmp_path / "adapter_model.safetensors", dict.fromkeys(names, ("F32", (4, 2))))
+    adapter = tmp_path / "adapter_model.safetensors"
+    assert moved_from_zero(adapter) == (2, 0)
+    # A is drawn at random and counts for nothing while B is zero.
+    change(tmp_path, names[0])
+    assert moved_from_zero(adapter) == (2, 0)
+    change(tmp_path, names[3])
+    assert moved_from_zero(adapter) == (2, 1)

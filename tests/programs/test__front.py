@@ -67,7 +67,7 @@ def test_a_model_names_a_language(model: str, options: Any, language: str | None
     request = {"model": model, "messages": []}
     if options is not None:
         request["chat_template_kwargs"] = options
-    found = json.loads(_front.with_defaults(json.dumps(request).encode(), LANGUAGES))
+    found = json.loads(_front.rewritten(json.dumps(request).encode(), LANGUAGES).body)
     assert found["chat_template_kwargs"].get("language") == language
     assert found["chat_template_kwargs"]["enable_thinking"] is bool(
         (options or {}).get("enable_thinking")
@@ -86,7 +86,7 @@ def test_a_model_names_a_language(model: str, options: Any, language: str | None
     ],
 )
 def test_what_is_no_chat_request_is_left_to_the_server(body: bytes) -> None:
-    assert _front.with_defaults(body, LANGUAGES) == body
+    assert _front.rewritten(body, LANGUAGES) == (body, ())
 
 
 @pytest.mark.parametrize(
@@ -113,6 +113,53 @@ def test_the_server_gets_the_whole_request_with_its_length(
     assert options == {"enable_thinking": False, "language": "jp"}
     assert reached["headers"][b"content-length"] == b"%d" % len(reached["body"])
     assert reached["after"] == {"type": "http.disconnect"}
+
+
+TOOL = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}
+
+
+@pytest.mark.parametrize(
+    ("offer", "ignored"),
+    [
+        ({"tools": [TOOL]}, "tools"),
+        ({"tools": [TOOL], "tool_choice": "auto"}, "tools, tool_choice"),
+        ({"functions": [TOOL["function"]], "function_call": "auto"}, "functions, function_call"),
+        # Nothing is offered, so nothing is lost.
+        ({"tools": []}, None),
+        ({"tools": None, "tool_choice": "none"}, None),
+        ({}, None),
+    ],
+)
+def test_tools_are_left_out_and_the_response_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    offer: dict[str, Any],
+    ignored: str | None,
+) -> None:
+    request = {"model": "m", "messages": [], "temperature": 0.5, **offer}
+    sent, reached = ask(monkeypatch, "/v1/chat/completions", json.dumps(request).encode())
+    assert json.loads(reached["body"]) == {
+        "model": "m",
+        "messages": [],
+        "temperature": 0.5,
+        "chat_template_kwargs": {"enable_thinking": False},
+    }
+    said = dict(sent[0]["headers"]).get(b"x-cyrene-ignored")
+    assert said == (None if ignored is None else ignored.encode())
+    line = f"warning: the character calls no tools, left out of a request: {ignored}\n"
+    assert capsys.readouterr().err == ("" if ignored is None else line)
+
+
+def test_a_server_may_refuse_tools(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(_front.TOOLS, _front.REFUSE)
+    body = json.dumps({"model": "m", "messages": [], "tools": [TOOL]}).encode()
+    sent, reached = ask(monkeypatch, "/v1/chat/completions", body)
+    assert sent[0]["status"] == 400
+    assert not reached
+    error = json.loads(sent[1]["body"])["error"]
+    assert error["message"].startswith("tools: the character calls no tools; leave them out")
+    plain = json.dumps({"model": "m", "messages": []}).encode()
+    assert ask(monkeypatch, "/v1/chat/completions", plain)[0][0]["status"] == 200
 
 
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/invocations", "/tokenize", "/metrics"])

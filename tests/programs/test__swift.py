@@ -79,6 +79,36 @@ def test_causes_are_named_with_a_remedy(lines: list[str], status: int, words: st
     assert words in explain_failure(lines, status)
 
 
+MISSING = "ModuleNotFoundError: No module named 'fla'"
+FULL = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 9 GiB"
+ABOVE = "During handling of the above exception, another exception occurred:"
+CAUSED = "The above exception was the direct cause of the following exception:"
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        # What is got over comes first, what ended the program last.
+        ([MISSING, "loading", FULL], "the GPU's memory ran out"),
+        ([FULL, "retrying with less", MISSING], "lacks something"),
+        ([MISSING, "loading", "ValueError: bad pack"], "ValueError: bad pack"),
+        (["ValueError: was caught", "loading", "datasets.exceptions.BadError: x"], "BadError: x"),
+        # A library's words around a known cause.
+        ([FULL, "", CAUSED, "", "Traceback", "RuntimeError: step failed"], "memory ran out"),
+        ([MISSING, "", ABOVE, "", "Traceback", "ValueError: bad pack"], "lacks something"),
+        ([MISSING, ABOVE, "ValueError: x", "loading", "TypeError: y"], "TypeError: y"),
+        (["KeyError: 'a'", ABOVE, "ValueError: bad pack"], "ValueError: bad pack"),
+        # Other devices lose the one that failed.
+        (
+            [FULL, "torch.distributed.DistBackendError: NCCL error in: ProcessGroup"],
+            "the GPU's memory ran out",
+        ),
+    ],
+)
+def test_the_cause_is_the_last_error_of_the_log(lines: list[str], words: str) -> None:
+    assert words in explain_failure(lines, 1)
+
+
 def test_a_full_gpu_s_remedies_say_what_they_cost() -> None:
     """A changed recipe is another training: only the same goes on from its checkpoint."""
     said = explain_failure(["torch.OutOfMemoryError: CUDA out of memory. Tried"], 1)

@@ -1,13 +1,16 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from cyrene_assets import training
 from cyrene_assets.corpus.tokens import chat_text
+from cyrene_assets.defs import _training_checks as checks
 from cyrene_assets.programs._tensorboard import FILE
 from cyrene_assets.programs._tiny_tokenizer import CHAT_TEMPLATE
 
-from .conftest import Ran, RunPython
+from .conftest import CPU, SFT_ROWS, SHAPE, Ran, RunProgram, RunPython, stage
 from .test__tiny_tokenizer import render
 
 pytestmark = pytest.mark.slow
@@ -35,6 +38,49 @@ def test_the_checkpoint_at_the_end_of_a_pass_is_the_chosen_one(adapter: Ran) -> 
     assert adapter.result["chosen_step"] == 1
     assert adapter.result["checkpoint"] == "step 1 of 2 (epoch:1)"
     assert [step for step, _ in adapter.result["eval_loss"]] == [0, 1, 2]
+
+
+def test_the_adapter_of_one_step_has_learned_something(adapter: Ran) -> None:
+    """The chosen checkpoint is the first step's: with a warm-up from 0 it would be all zeros."""
+    assert adapter.result["chosen_step"] == 1
+    assert adapter.result["changed_tensors"] == adapter.result["trained_tensors"] > 0
+
+
+def test_a_training_of_one_step_learns(
+    cpt: Ran, base: Ran, sft_data: training.Data, run_program: RunProgram, tmp_path: Path
+) -> None:
+    chosen = stage("sft", batch_size=SFT_ROWS, evaluations=1)
+    assert chosen.warmup_ratio > 0
+    extras: dict[str, Any] = {
+        "environment": training.training_environment(CPU, SFT_ROWS, sft_data),
+        "base": str(base.out),
+        "steps": 1,
+        "checkpoint": "last",
+        "checkpoint_step": None,
+        "tokens": None,
+    }
+
+    def command(work: Path, steps: int | None) -> list[str]:
+        return training.finetune_command(
+            chosen, CPU, model=cpt.out, data=sft_data, work=work, shape=SHAPE, steps=steps
+        )
+
+    ran = run_program("finetune", command=command(tmp_path, 1), work=tmp_path, **extras)
+    assert ran.result["steps"] == 1
+    assert ran.result["changed_tensors"] == ran.result["trained_tensors"] > 0
+    assert ran.result["last_eval_loss"] != ran.result["first_eval_loss"]
+    lines = (ran.out / "training" / "losses.jsonl").read_text().splitlines()
+    rates = [row["learning_rate"] for row in map(json.loads, lines) if "learning_rate" in row]
+    assert rates == [chosen.learning_rate]
+    # The same with the recipe's own warm-up is what the check of the adapter is there for.
+    work = tmp_path / "warm"
+    work.mkdir()
+    cold = run_program("finetune", command=command(work, None), work=work, **extras)
+    assert cold.result["changed_tensors"] == 0
+    assert not checks.learned_outcome(cold.result).passed
+    lines = (cold.out / "training" / "losses.jsonl").read_text().splitlines()
+    rates = [row["learning_rate"] for row in map(json.loads, lines) if "learning_rate" in row]
+    assert rates == [0]
 
 
 def test_prompts_were_compared_before_training(adapter: Ran) -> None:

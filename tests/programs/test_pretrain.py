@@ -1,4 +1,5 @@
 import json
+import math
 import os
 import re
 import shutil
@@ -36,6 +37,23 @@ def test_weights_were_trained(base: Ran, cpt: Ran) -> None:
     name = "model.safetensors"
     assert (cpt.out / name).read_bytes() != (base.out / name).read_bytes()
     assert cpt.result["last_eval_loss"] < cpt.result["first_eval_loss"]
+
+
+def test_how_many_tensors_changed_is_counted(cpt: Ran) -> None:
+    assert cpt.result["trained_tensors"] == 91 - cpt.result["untouched"]
+    assert 0 < cpt.result["changed_tensors"] <= cpt.result["trained_tensors"]
+
+
+def test_the_logged_rate_is_the_one_that_the_step_was_made_with(cpt: Ran) -> None:
+    """Six steps have no warm-up: a cosine from the recipe's rate down to its lowest.
+
+    ms-swift rounds what it logs to eight decimals.
+    """
+    lines = (cpt.out / "training" / "losses.jsonl").read_text().splitlines()
+    rates = [row["learning_rate"] for row in map(json.loads, lines) if "learning_rate" in row]
+    high, low = 2e-3, 2e-4
+    expected = [low + (high - low) * (1 + math.cos(math.pi * step / 6)) / 2 for step in range(6)]
+    assert rates == pytest.approx(expected, abs=1e-8)
 
 
 def test_artifact_holds_weights_files_and_records_only(base: Ran, cpt: Ran) -> None:
