@@ -13,6 +13,7 @@ from cyrene_assets.corpus.config import Corpus, load_corpus
 from cyrene_assets.corpus.findings import SHOWN, findings
 from cyrene_assets.corpus.rehearsal import Summary, rehearse
 from cyrene_assets.corpus.sources import Problem, SourceError, read_listed
+from cyrene_assets.corpus.speakers import near_misses, to_name
 from cyrene_assets.errors import UserError
 
 # A language with fewer units than this share of the largest one's is thinly translated.
@@ -140,6 +141,9 @@ def _look_at(parallel: Parallel, corpus: Corpus, report: Report) -> None:
         if not found.characters
     ]
     report.warnings += _silent_people(heard, corpus)
+    report.warnings += near_misses(parallel.speakers, corpus)
+    report.warnings += to_name(parallel.speakers)
+    report.warnings += parallel.unknown.warnings()
     report.warnings += _thin_languages(report.languages)
     report.warnings += _missing(parallel.coverage, places)
     report.warnings += _duplicates(parallel.duplicates, pl.concat(firsts))
@@ -163,6 +167,7 @@ def _silent_people(heard: set[tuple[str, str, str]], corpus: Corpus) -> Iterator
         for key, role, names in (
             ("speakers", "character", entry.speakers),
             ("player", "player", (entry.player,)),
+            ("player_names", "player", entry.player_names),
         ):
             for name in names:
                 if (code, role, name) not in heard:

@@ -1,9 +1,9 @@
 r"""Cleaning: from a game's marked-up text to plain text, with what could not be cleaned reported.
 
-What is markup is said by ``markup`` in corpus.yaml (``markup.Rules``): own patterns are applied once,
-in their order. The order of the presets' rules does not matter: they are applied until none applies
-any more, so that marks inside marks, and marks that come about when others go, are gone as well.
-Escapes and entities are read once, at the end.
+What is markup is said by ``markup`` in corpus.yaml (``markup.Rules``): own patterns are applied
+once, in their order. The order of the presets' rules does not matter: they are applied until none
+applies any more, so that marks inside marks, and marks that come about when others go, are gone as
+well. Escapes and entities are read once, at the end.
 
 What becomes of Unicode:
 
@@ -50,8 +50,8 @@ STABLE = (
 # Thai's marks are stable too, but for their order.
 DISORDER = r"[\u0E48-\u0E4B][\u0E38-\u0E3A]|[\u0E38\u0E39]\u0E3A"
 MARKS = rf"<{{\\\r{LINE_BREAKS}{CONTROLS}{INVISIBLE}{TAGS}\p{{Co}}"
-# A text in which this is not found is in NFC; one without MARKS or the rules' own marks is changed by
-# no preset and has no placeholder; one without either needs no look at all.
+# A text in which this is not found is in NFC; one without MARKS or the rules' own marks is changed
+# by no preset and has no placeholder; one without either needs no look at all.
 UNSTABLE = rf"[^{STABLE}]|{DISORDER}"
 # Braces around text with a letter beyond ASCII and no # are text: {大地獣, 数学}. The class is
 # printable ASCII without braces; the pattern is one that Python reads in the same way.

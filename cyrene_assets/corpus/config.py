@@ -173,7 +173,11 @@ class Corpus(Strict):
             key: value if isinstance(value, str) else value.get(language)
             for key, value in self.speakers.items()
         }
-        return {key.strip(): name for key, name in names.items() if name is not None}
+        return {
+            unicodedata.normalize("NFC", key.strip()): name
+            for key, name in names.items()
+            if name is not None
+        }
 
     def rules(self) -> Rules:
         """Return what is done about markup: what ``markup`` says, or the adapter's presets."""
