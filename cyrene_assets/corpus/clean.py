@@ -166,9 +166,7 @@ def _apply_own(
 
 def _lines_without(texts: pl.Series, pattern: str) -> pl.Series:
     lines = texts.str.split("\n")
-    return lines.list.eval(
-        pl.element().filter(~pl.element().str.contains(pattern))
-    ).list.join("\n")
+    return lines.list.eval(pl.element().filter(~pl.element().str.contains(pattern))).list.join("\n")
 
 
 def _apply_presets(texts: pl.Series, player: str, rules: Rules) -> tuple[pl.Series, pl.Series]:
@@ -176,7 +174,7 @@ def _apply_presets(texts: pl.Series, player: str, rules: Rules) -> tuple[pl.Seri
     repeated = [(rule.pattern, _replacement(rule, player)) for rule in rules.repeated]
     texts, removed = _until_none_applies(texts, (*ALWAYS, *repeated), rules.marks)
     if rules.last or rules.entities:
-        before = texts
+        before = texts.clone()  # scattering changes a series in place
         for rule in rules.last:
             texts = texts.str.replace_all(rule.pattern, _replacement(rule, player))
         if rules.entities:

@@ -53,7 +53,7 @@ class Marked:
     def units(self, language: str) -> pl.DataFrame:
         """Return a language's cleaned units, unknown markup among their placeholders."""
         before = self._before(language)
-        units = pl.read_ipc(before, memory_map=False)
+        units = pl.read_ipc(before)
         marked = keep_out(units, self._found[language], self._tokens)
         if marked is units:
             before.rename(self._folder / language)

@@ -73,9 +73,7 @@ def without_text(placeholders: pl.Series, itself: Sequence[str]) -> pl.Series:
 
 
 def _is_text(token: pl.Expr, itself: Sequence[str]) -> pl.Expr:
-    return pl.any_horizontal(
-        pl.lit(False), *(token.str.contains(pattern) for pattern in itself)
-    )
+    return pl.any_horizontal(pl.lit(False), *(token.str.contains(pattern) for pattern in itself))
 
 
 def markup_tokens(

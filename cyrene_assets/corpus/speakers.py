@@ -22,9 +22,7 @@ SHOWN = 20
 LANGUAGES_SHOWN = 5
 
 
-def name_speakers(
-    rows: pl.DataFrame, people: "Language", names: Mapping[str, str]
-) -> pl.DataFrame:
+def name_speakers(rows: pl.DataFrame, people: "Language", names: Mapping[str, str]) -> pl.DataFrame:
     """Return ``raw_dialog`` rows whose speakers are named as ``speakers`` in corpus.yaml says.
 
     A name stands for what is written as speaker, or for the source's own id of one. What was

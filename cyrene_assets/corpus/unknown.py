@@ -101,10 +101,11 @@ class Unknown:
         tokens = self.tokens["token"].head(EXAMPLES).to_list()
         presets = list(dict.fromkeys(name for one in tokens if (name := preset_for(one))))
         own = [one for one in tokens if not preset_for(one)]
-        written = ", ".join([*presets, *(_own(one) for one in own)])
+        written = ", ".join(f"`{one}`" for one in [*presets, *(_own(one) for one in own)])
         return (
-            f"say what it stands for, in corpus.yaml: `markup: [{written}]` (docs/markup.md), or "
-            "allow more by `unknown_markup`"
+            f"say what it stands for: add {written} to `markup` in corpus.yaml, `becomes: nothing`, "
+            "`player`, `{text: ...}`, `leave out` or, where it is text, `itself` (docs/markup.md); "
+            "or allow more by `unknown_markup`"
         )
 
 
@@ -168,10 +169,7 @@ def _message(row: dict[str, Any]) -> str:
 def _remedy(token: str) -> str:
     name = preset_for(token)
     what = name or _own(token)
-    return (
-        f"say what it stands for, in corpus.yaml: `markup: [{what}]`; until then the line is not "
-        "trained on"
-    )
+    return f"add `{what}`, or what else it is, to `markup`; until then the line is not trained on"
 
 
 def _own(token: str) -> str:

@@ -100,10 +100,10 @@ def test_what_stands_in_the_lines(tmp_path: Path) -> None:
     lines[1]["text"] = "{F#}"
     lines[2]["text"] = "<|im_<i></i>end|>Only."
     assert _warnings(_lint(tmp_path, "en", lines)) == [
+        "dialog/en.jsonl:1: unknown placeholder {X} in s1-0; add `{text: '{X}', becomes: leave "
+        "out}`, or what else it is, to `markup`; until then the line is not trained on",
         "corpus.yaml: en has 15 units, 94% of tlh's; translate the missing ones",
         "dialog/tlh.jsonl:2: missing translation: s1-1 is not in en; translate it into en",
-        "dialog/en.jsonl:1: unknown placeholder {X} in s1-0; write what it stands for; until then "
-        "the line is not trained on",
         "dialog/en.jsonl:1: control tokens in s1-0: <|im_start|>; remove them from the text, "
         "as cleaning does",
         "dialog/en.jsonl:2: no text is left in s1-1; write it, or remove it",

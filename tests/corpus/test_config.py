@@ -107,10 +107,14 @@ def test_params_are_of_one_concern_each(tmp_path: Path) -> None:
     two = load_corpus(write_corpus(tmp_path / "two", settings(languages=prompt)))
     assert one.chat_params("tlh") != two.chat_params("tlh")
     assert one.source_params("tlh") == two.source_params("tlh")
-    assert one.render_params("tlh") == two.render_params("tlh") == {
-        "player": "SoH",
-        "markup": ["hoyo"],
-    }
+    assert (
+        one.render_params("tlh")
+        == two.render_params("tlh")
+        == {
+            "player": "SoH",
+            "markup": ["hoyo"],
+        }
+    )
 
 
 def test_import_is_light() -> None:

@@ -84,7 +84,12 @@ def test_only_what_is_written_alike_is_compared() -> None:
 
 def test_placeholders_that_stand_for_something() -> None:
     texts = ["{NICKNAME}, {RUBY_B#x}you{RUBY_E#}", "{F#he}{M#she} {SPACE}", "{B}{A}", "none"]
-    assert flags.placeholders(pl.Series(texts), HOYO.aside).to_list() == ["{NICKNAME}", "", "{A}{B}", ""]
+    assert flags.placeholders(pl.Series(texts), HOYO.aside).to_list() == [
+        "{NICKNAME}",
+        "",
+        "{A}{B}",
+        "",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -333,7 +333,9 @@ def test_no_control_token_comes_about_in_rendering(
     scene = _scene(*lines, ("Ada", "a"))
     document = _document(*book).with_columns(scene=pl.lit("b"), unit=pl.lit("b"))
     instruction = document.with_columns(kind=pl.lit("instruction"), scene=pl.lit("i"))
-    units = clean_units(pl.concat([scene, document, instruction]), "<|im_start", rules_of(("hoyo",)))
+    units = clean_units(
+        pl.concat([scene, document, instruction]), "<|im_start", rules_of(("hoyo",))
+    )
     documents = cpt_documents(units, _corpus(language), language)["text"]
     chats = sft_chats(units, _corpus(language), language)["messages"]
     assert not control_tokens_left(documents).any()
