@@ -103,9 +103,9 @@ class Unknown:
         own = [one for one in tokens if not preset_for(one)]
         written = ", ".join(f"`{one}`" for one in [*presets, *(_own(one) for one in own)])
         return (
-            f"say what it stands for: add {written} to `markup` in corpus.yaml, `becomes: nothing`, "
-            "`player`, `{text: ...}`, `leave out` or, where it is text, `itself` (docs/markup.md); "
-            "or allow more by `unknown_markup`"
+            f"say what it stands for: add {written} to `markup` in corpus.yaml, `becomes: nothing`,"
+            " `player`, `{text: ...}`, `leave out` or, where it is text, `itself` (docs/markup.md);"
+            " or allow more by `unknown_markup`"
         )
 
 
