@@ -32,6 +32,7 @@ class Marked:
         self._speakers: dict[str, pl.DataFrame] = {}
         self._rows: dict[str, int] = {}
         rules = corpus.rules()
+        self._named = rules.presets
 
         def clean(language: str) -> pl.DataFrame:
             units = clean_units(read(language), corpus.languages[language].player, rules)
@@ -68,7 +69,7 @@ class Marked:
     def unknown(self) -> Unknown:
         """Return the unknown markup of all languages, once ``units`` returned each of them."""
         rows = {language: self._rows[language] for language in self._languages}
-        return collect([self._unknown[language] for language in self._languages], rows)
+        return collect([self._unknown[language] for language in self._languages], rows, self._named)
 
     def speakers(self) -> pl.DataFrame:
         """Return the ``speaker_counts`` of all languages, once ``units`` returned each of them."""

@@ -114,6 +114,7 @@ class Rules:
     marks: str = ""
     aside: str = ""
     known: str = ""
+    presets: frozenset[str] = frozenset()
 
     def player_only(self) -> "Rules":
         """Return the rules of plain text, where nothing but the player's name is markup."""
@@ -144,6 +145,7 @@ def rules_of(markup: tuple["Name | Own", ...]) -> Rules:
         marks="".join(preset.marks for preset in presets),
         aside=joined([preset.aside for preset in presets]),
         known=joined([preset.known for preset in presets]),
+        presets=frozenset(one for one in markup if not isinstance(one, Own)),
     )
 
 

@@ -3,10 +3,13 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import polars as pl
 
+from cyrene_assets.corpus.clean import ENTITY
+from cyrene_assets.corpus.presets import HTML, PRESETS, RENPY, RPGMAKER, UNITY, Preset
 from cyrene_assets.corpus.sources import Problem
 
 # A corpus of a hundred lines is not stopped for two of them.
@@ -38,11 +41,13 @@ class Unknown:
     ``tokens`` has a row per distinct one, most frequent first: token, lines, languages (list), and
     the first unit with its language, file, line and text. ``lines`` counts by language the lines
     and documents that have any, ``of`` all of them.
+    ``named`` are the presets that ``markup`` names.
     """
 
     tokens: pl.DataFrame
     lines: dict[str, int]
     of: dict[str, int]
+    named: frozenset[str]
 
     def over(self, share: float) -> list[str]:
         """Return the languages with over a share of such lines; a few are let through.
@@ -56,52 +61,72 @@ class Unknown:
         ]
 
     def warnings(self) -> list[Problem]:
-        """Return a line for each, with count, first place and remedy."""
-        found = [
-            Problem(row["file"], row["line"], _message(row), _remedy(row["token"]))
-            for row in self.tokens.head(SHOWN).rows(named=True)
+        """Return a line for each, with count, first place and remedy.
+
+        What one preset knows is one line.
+        """
+        rows = self.tokens.rows(named=True)
+        of_presets: dict[str, list[dict[str, Any]]] = {}
+        others = []
+        for row in rows:
+            name = self._to_write(row["token"])
+            (of_presets.setdefault(name, []) if name in PRESETS else others).append(row)
+        found = [_of_preset(name, mine) for name, mine in of_presets.items()]
+        found += [
+            Problem(row["file"], row["line"], _message(row), _remedy(self._to_write(row["token"])))
+            for row in others[:SHOWN]
         ]
-        if len(self.tokens) > SHOWN:
-            rest = self.tokens[SHOWN:]
-            message = (
-                f"{len(rest)} more of what may be markup is unknown, {rest['lines'].sum():,} times"
-            )
+        if len(others) > SHOWN:
+            times = sum(row["lines"] for row in others[SHOWN:])
+            message = f"{len(others) - SHOWN} more unknown placeholders, {times:,} times"
             found.append(Problem("corpus.yaml", 0, message, "look at the first ones"))
         return found
 
     def refusals(self, share: float) -> list[Problem]:
-        """Return why the build would stop, one for each language over the share."""
+        """Return why the build would stop, if it would."""
         return [
-            Problem("corpus.yaml", 0, self._too_many(language), self.remedy())
-            for language in self.over(share)
+            Problem("corpus.yaml", 0, self._too_many(over), self.remedy())
+            for over in (self.over(share),)
+            if over
         ]
 
     def detail(self, share: float) -> str:
         """Say in one line what was found, for the check of the build."""
         over = self.over(share)
+        if over:
+            return f"{self._too_many(over)}; {self.remedy()}"
         total = sum(self.lines.values())
-        if not over:
-            return f"{total:,} lines with unknown markup are left out of training"
-        return f"{'; '.join(map(self._too_many, over))}; {self.remedy()}"
+        return f"{total:,} lines with unknown markup are left out of training"
 
-    def _too_many(self, language: str) -> str:
-        lines, of = self.lines[language], self.of[language]
-        mine = self.tokens.filter(pl.col("languages").list.contains(language))
+    def _too_many(self, over: Sequence[str]) -> str:
+        worst = sorted(over, key=lambda language: -self.lines[language] / self.of[language])
+        shares = [
+            f"{self.lines[one]:,} of {self.of[one]:,} lines of {one} "
+            f"({self.lines[one] / self.of[one]:.1%})"
+            for one in worst[:EXAMPLES]
+        ]
+        more = len(over) - EXAMPLES
         shown = ", ".join(
             f"{row['token']} ({row['lines']:,}, first in {row['file']}:{row['line']})"
-            for row in mine.head(EXAMPLES).rows(named=True)
+            for row in self.tokens.head(EXAMPLES).rows(named=True)
         )
         return (
-            f"{lines:,} of {of:,} lines of {language} ({lines / of:.1%}) have markup that "
-            f"`markup` does not name: {shown}"
+            f"{', '.join(shares)}{f' and of {more} more languages' if more > 0 else ''} have "
+            f"markup that `markup` does not name: {shown}"
         )
+
+    def _to_write(self, token: str) -> str:
+        """Return what names ``token`` in ``markup``.
+
+        What a preset that is named already leaves is not its markup: an escaped one.
+        """
+        name = preset_for(token)
+        return _own(token, "itself") if name in self.named else name or _own(token)
 
     def remedy(self) -> str:
         """Say what to write into corpus.yaml."""
         tokens = self.tokens["token"].head(EXAMPLES).to_list()
-        presets = list(dict.fromkeys(name for one in tokens if (name := preset_for(one))))
-        own = [one for one in tokens if not preset_for(one)]
-        written = ", ".join(f"`{one}`" for one in [*presets, *(_own(one) for one in own)])
+        written = ", ".join(f"`{one}`" for one in dict.fromkeys(map(self._to_write, tokens)))
         return (
             f"say what it stands for: add {written} to `markup` in corpus.yaml, `becomes: nothing`,"
             " `player`, `{text: ...}`, `leave out` or, where it is text, `itself` (docs/markup.md);"
@@ -109,8 +134,8 @@ class Unknown:
         )
 
 
-def collect(found: Sequence[pl.DataFrame], of: dict[str, int]) -> Unknown:
-    """Return what ``unknown_in`` found in all languages; ``of`` counts each language's lines."""
+def collect(found: Sequence[pl.DataFrame], of: dict[str, int], named: frozenset[str]) -> Unknown:
+    """Return what ``unknown_in`` found in all languages; for the others see ``Unknown``."""
     table = pl.concat(found)
     units = pl.struct("unit", "line").n_unique()
     lines = dict(table.group_by("language", maintain_order=True).agg(units).rows())
@@ -124,32 +149,30 @@ def collect(found: Sequence[pl.DataFrame], of: dict[str, int]) -> Unknown:
         )
         .sort("lines", descending=True, maintain_order=True)
     )
-    return Unknown(tokens, {str(key): int(number) for key, number in lines.items()}, of)
+    return Unknown(tokens, {str(key): int(number) for key, number in lines.items()}, of, named)
 
 
+@lru_cache(maxsize=1024)
 def preset_for(token: str) -> str:
     """Return the preset that knows what looks like ``token``, if one does for sure."""
+    one = pl.Series([token])
     return next(
-        (
-            name
-            for name, pattern in _KNOWN_TO
-            if pl.Series([token]).str.contains(rf"^(?:{pattern})$")[0]
-        ),
-        "",
+        (name for name, pattern in _KNOWN_TO if one.str.contains(rf"^(?:{pattern})$")[0]), ""
     )
+
+
+def _any_rule(preset: Preset) -> str:
+    return "|".join(f"(?:{rule.pattern})" for rule in preset.rules)
 
 
 # Of what presets have in common, the most usual one is proposed.
 _KNOWN_TO = (
     ("hoyo", r"\{(?:NICKNAME|SPACE|(?:F|M|RUBY_[BE]|LAYOUT_\w+|Img)[# ][^{}]*)\}?"),
-    ("renpy", r"\{/?(?:i|b|u|s|w|p|nw|fast|cps|size|color|font|a|k|rb|rt)(?:=[^{}]*)?\}"),
+    ("renpy", RENPY.aside),
     ("ass", r"\{\\[^{}]*\}|\\N"),
-    ("rpgmaker", r"(?i:\\(?:c|i|fs|px|py)\[\d+\])|\\[Nn]\[1\]"),
-    ("unity", r"</?(?:color|size|sprite|align|nobr|voffset|mark)(?:=[^<>]*)?>|<#\w+>"),
-    (
-        "html",
-        r"</?(?:b|i|u|s|br|p|em|strong|span|small|a|div|ruby|rt|font)(?:[\s/][^<>]*)?>|&[#\w]+;",
-    ),
+    ("rpgmaker", _any_rule(RPGMAKER)),
+    ("html", rf"{_any_rule(HTML)}|{ENTITY}"),
+    ("unity", _any_rule(UNITY)),
 )
 
 
@@ -166,13 +189,25 @@ def _message(row: dict[str, Any]) -> str:
     return f"unknown placeholder {row['token']} in {where} of {shown}{more}"
 
 
-def _remedy(token: str) -> str:
-    name = preset_for(token)
-    what = name or _own(token)
+def _of_preset(name: str, rows: Sequence[dict[str, Any]]) -> Problem:
+    first = rows[0]
+    if len(rows) == 1:
+        message = _message(first)
+    else:
+        tokens = ", ".join(row["token"] for row in rows[:EXAMPLES])
+        times = sum(row["lines"] for row in rows)
+        message = (
+            f"{len(rows)} unknown placeholders that the preset {name} knows, {times:,} times: "
+            f"{tokens}{', ...' if len(rows) > EXAMPLES else ''} (first in {first['unit']})"
+        )
+    return Problem(first["file"], first["line"], message, _remedy(name))
+
+
+def _remedy(what: str) -> str:
     return f"add `{what}`, or what else it is, to `markup`; until then the line is not trained on"
 
 
-def _own(token: str) -> str:
+def _own(token: str, becomes: str = "") -> str:
     quoted = token.replace("'", "''")
-    becomes = "player" if PLAYER_LIKE.search(token) else "leave out"
+    becomes = becomes or ("player" if PLAYER_LIKE.search(token) else "leave out")
     return f"{{text: '{quoted}', becomes: {becomes}}}"

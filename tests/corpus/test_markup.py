@@ -12,7 +12,7 @@ from cyrene_assets.corpus.presets import NAMES, PRESETS
 
 
 def _clean(text: str, *markup: str | Own) -> str:
-    cleaned: str = clean_texts(pl.Series([text]), "Kai", rules_of(markup))["text"][0]  # type: ignore[arg-type]
+    cleaned: str = clean_texts(pl.Series([text]), "Kai", rules_of(markup))["text"][0]
     return cleaned
 
 
