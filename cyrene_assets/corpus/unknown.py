@@ -96,7 +96,8 @@ class Unknown:
         if over:
             return f"{self._too_many(over)}; {self.remedy()}"
         total = sum(self.lines.values())
-        return f"{total:,} lines with unknown markup are left out of training"
+        found = f": {self._examples()}" if total else ""
+        return f"{total:,} lines with unknown markup are left out of training{found}"
 
     def _too_many(self, over: Sequence[str]) -> str:
         worst = sorted(over, key=lambda language: -self.lines[language] / self.of[language])
@@ -106,13 +107,15 @@ class Unknown:
             for one in worst[:EXAMPLES]
         ]
         more = len(over) - EXAMPLES
-        shown = ", ".join(
-            f"{row['token']} ({row['lines']:,}, first in {row['file']}:{row['line']})"
-            for row in self.tokens.head(EXAMPLES).rows(named=True)
-        )
         return (
             f"{', '.join(shares)}{f' and of {more} more languages' if more > 0 else ''} have "
-            f"markup that `markup` does not name: {shown}"
+            f"markup that `markup` does not name: {self._examples()}"
+        )
+
+    def _examples(self) -> str:
+        return ", ".join(
+            f"{row['token']} ({row['lines']:,}, first in {row['file']}:{row['line']})"
+            for row in self.tokens.head(EXAMPLES).rows(named=True)
         )
 
     def _to_write(self, token: str) -> str:
