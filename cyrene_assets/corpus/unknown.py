@@ -67,7 +67,7 @@ class Unknown:
         """
         rows = self.tokens.rows(named=True)
         of_presets: dict[str, list[dict[str, Any]]] = {}
-        others = []
+        others: list[dict[str, Any]] = []
         for row in rows:
             name = self._to_write(row["token"])
             (of_presets.setdefault(name, []) if name in PRESETS else others).append(row)

@@ -95,8 +95,8 @@ def test_a_build_stops_over_the_share_and_says_lines_and_remedy(tmp_path: Path) 
         "`markup` does not name: [player_name] (12, first in dialog/en.jsonl:1), $unit.name| "
         "(2, first in dialog/en.jsonl:1); say what it stands for: add `{text: '[player_name]', "
         "becomes: player}`, `{text: '$unit.name|', becomes: leave out}` to `markup` in "
-        "corpus.yaml, `becomes: nothing`, `player`, `{text: ...}`, `leave out` or, where it is text, "
-        "`itself` (docs/markup.md); or allow more by `unknown_markup`"
+        "corpus.yaml, `becomes: nothing`, `player`, `{text: ...}`, `leave out` or, where it is "
+        "text, `itself` (docs/markup.md); or allow more by `unknown_markup`"
     )
     assert not any("markup" in error for error in errors[1:])
 
