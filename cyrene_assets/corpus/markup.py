@@ -1,5 +1,6 @@
 """``markup`` in corpus.yaml: presets by name and own patterns, and the rules that they come to."""
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -64,10 +65,15 @@ class Own(Strict):
     @property
     def rule(self) -> Rule:
         """What is applied."""
-        pattern = _escaped(self.text) if self.text is not None else f"(?:{self.pattern})"
+        written = f"(?:{self.pattern})" if self.text is None else _escaped(_nfc(self.text))
+        pattern = _nfc(written)  # as the text is when patterns are applied
         if isinstance(self.becomes, Fixed):
             return Rule(pattern, self.becomes.text.replace("$", "$$"))
         return Rule(pattern, _WORDS[self.becomes])
+
+
+def _nfc(text: str) -> str:
+    return unicodedata.normalize("NFC", text)
 
 
 def _escaped(text: str) -> str:

@@ -84,6 +84,8 @@ def test_printf_leaves_out_what_has_no_value_unless_an_own_pattern_has_one() -> 
         (_own(pattern="a", becomes={"text": "aa"}), "banana", "baanaanaa"),
         (_own(text="%cut%", becomes="leave out"), "a\n%cut% b", ""),
         (_own(text="é", becomes="nothing"), "cafe\u0301", "caf"),
+        (_own(text="e\u0301", becomes="nothing"), "café", "caf"),
+        (_own(pattern="e\u0301+", becomes="nothing"), "café", "caf"),
     ],
 )
 def test_own_patterns(own: Own, text: str, cleaned: str) -> None:
