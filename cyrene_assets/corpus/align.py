@@ -81,7 +81,8 @@ def read_units(folder: Path, language: str, columns: Sequence[str] | None = None
 def parallel_corpus(read: Callable[[str], pl.DataFrame], corpus: Corpus, folder: Path) -> Parallel:
     """Align all of the corpus's languages, whose ``raw_dialog`` tables ``read`` returns.
 
-    Rows keep their order; for their flags see ``comparison``.
+    The original comes first (``Corpus.ordered_languages``): what several languages say is said of
+    it. Rows keep their order; for their flags see ``comparison``.
     Two languages are in memory at a time, and of the others the numbers of ``Survey``.
     ``read`` is called by several threads.
 
@@ -89,7 +90,7 @@ def parallel_corpus(read: Callable[[str], pl.DataFrame], corpus: Corpus, folder:
         SourceError: a unit lies in another scene, or a scene is of another kind, in another
             language; each place with file and line.
     """
-    languages = tuple(sorted(corpus.languages))
+    languages = corpus.ordered_languages
     (folder / UNITS).mkdir()
     with TemporaryDirectory(dir=folder) as cleaned:
         register = Register()

@@ -88,7 +88,8 @@ def lint(folder: Path, sequence_length: int = SEQUENCE_LENGTH) -> Report:
             readable[language] = entry
         if not readable:
             return report
-        corpus = corpus.model_copy(update={"languages": readable})
+        original = corpus.original if corpus.original in readable else None
+        corpus = corpus.model_copy(update={"languages": readable, "original": original})
         (Path(scratch) / "parallel").mkdir()
         try:
             parallel = parallel_corpus(

@@ -131,9 +131,11 @@ class Corpus(Strict):
     ``docs/markup.md``). ``unknown_markup`` is the share of a language's lines above which what
     looks like markup and is not named stops the build. ``speakers`` says, by what stands as speaker
     in the files (or the source's own id of one), who that is: a name, or one per language.
+    ``original`` is the language that the others are translations of, the first of ``languages``
+    where it is left out.
 
     The ``*_params`` methods return what an artifact depends on, as JSON values in a canonical form:
-    comments, the order of keys and settings of no concern to the artifact do not change them.
+    comments, the order of other keys and settings of no concern to the artifact do not change them.
     """
 
     name: Name
@@ -143,6 +145,7 @@ class Corpus(Strict):
     unknown_markup: float = Field(default=0.01, ge=0, le=1)
     speakers: dict[str, Name | dict[str, Name]] = Field(default_factory=dict)
     languages: dict[str, Language] = Field(min_length=1)
+    original: str | None = None
     split: Split = Split()
 
     @field_validator("languages", mode="before")
@@ -166,6 +169,21 @@ class Corpus(Strict):
                     f"`languages`: {', '.join(self.languages)}"
                 )
         return self
+
+    @model_validator(mode="after")
+    def _original_is_one_of_its_languages(self) -> Self:
+        if self.original is not None and self.original not in self.languages:
+            raise ValueError(
+                f"`original` {self.original!r} is no language of `languages`: "
+                f"{', '.join(self.languages)}"
+            )
+        return self
+
+    @property
+    def ordered_languages(self) -> tuple[str, ...]:
+        """The codes of the languages: the original first, the others as in the file."""
+        first = self.original or next(iter(self.languages))
+        return (first, *(code for code in self.languages if code != first))
 
     def named_speakers(self, language: str) -> dict[str, str]:
         """Return who is meant, in ``language``, by what stands as speaker in its files."""

@@ -99,6 +99,7 @@ def raw_dialog(build: Build) -> Outcome:
     params=lambda project, _: {
         "split": project.corpus.split_params(),
         "languages": {key: project.corpus.render_params(key) for key in project.corpus.languages},
+        "order": list(project.corpus.ordered_languages),
         "unknown_markup": project.corpus.unknown_markup,
     },
     checks=[
