@@ -195,20 +195,23 @@ def _thin_languages(languages: Mapping[str, Counts]) -> Iterator[Problem]:
 
 
 def _missing(coverage: pl.DataFrame, places: pl.DataFrame) -> Iterator[Problem]:
-    missing = (
-        coverage.explode("languages_missing")
-        .join(places, on="unit", maintain_order="left")
-        .select("languages_missing", "unit", "file", "line")
+    """Yield the units that are missing, all languages of one together."""
+    missing = coverage.join(places, on="unit", maintain_order="left").select(
+        "languages_missing", "unit", "file", "line"
     )
-    for (language,), rows in missing.group_by("languages_missing", maintain_order=True):
-        for _, unit, file, line in rows.head(SHOWN).rows():
-            message = f"missing translation: {unit} is not in {language}"
-            yield Problem(file, line, message, f"translate it into {language}")
-        if len(rows) > SHOWN:
-            more = len(rows) - SHOWN
-            yield Problem(
-                "corpus.yaml", 0, f"{more} more units are not in {language}", "translate them"
-            )
+    for languages, unit, file, line in missing.head(SHOWN).rows():
+        where = ", ".join(languages)
+        message = f"missing translation: {unit} is not in {where}"
+        yield Problem(file, line, message, f"translate it into {where}")
+    rest = missing[SHOWN:].explode("languages_missing")
+    if len(rest):
+        number = len(missing) - SHOWN
+        counts = rest.group_by("languages_missing", maintain_order=True).len()
+        where = ", ".join(
+            language if of == number else f"{language} ({of:,})" for language, of in counts.rows()
+        )
+        what = "more unit is" if number == 1 else "more units are"
+        yield Problem("corpus.yaml", 0, f"{number:,} {what} not in {where}", "translate them")
 
 
 def _duplicates(duplicates: pl.DataFrame, firsts: pl.DataFrame) -> Iterator[Problem]:

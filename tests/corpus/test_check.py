@@ -87,6 +87,21 @@ def test_many_missing_translations_are_summed_up(tmp_path: Path) -> None:
     assert warnings[-1] == "corpus.yaml: 10 more units are not in tlh; translate them"
 
 
+def test_a_unit_that_several_languages_lack_is_one_warning(tmp_path: Path) -> None:
+    people = settings()["languages"]
+    people["qx"] = people["tlh"]
+    write_corpus(tmp_path, settings(languages=people))
+    write_jsonl(tmp_path / "dialog" / "tlh.jsonl", dialog(1)[:-1])
+    write_jsonl(tmp_path / "dialog" / "qx.jsonl", dialog(1)[:-2])
+    write_jsonl(tmp_path / "documents" / "qx.jsonl", documents(1))
+    missing = [str(one) for one in lint(tmp_path).warnings if "missing translation" in str(one)]
+    assert missing == [
+        "dialog/en.jsonl:13: missing translation: s3-1 is not in qx; translate it into qx",
+        "dialog/en.jsonl:14: missing translation: s4-0 is not in qx, tlh; translate it into "
+        "qx, tlh",
+    ]
+
+
 def test_people_who_never_speak(tmp_path: Path) -> None:
     lines = [line for line in dialog(0) if line["speaker"] not in {"The Stranger", "You"}]
     warnings = _warnings(_lint(tmp_path, "en", lines))
