@@ -102,7 +102,7 @@ class Engine:
         """Do what a builder without alignment does: read, clean, render and write."""
         rows, _ = read_listed(self.folder, self.corpus, language)
         player = self.corpus.languages[language].player
-        cleaned = clean_units(rows, player)
+        cleaned = clean_units(rows, player, self.corpus.rules())
         units = cleaned.with_columns(split=pl.lit("train"), flags=left_out(cleaned))
         documents = render.cpt_documents(units, self.corpus, language)
         self._write_jsonl(documents, "alone", language, render.write_document_jsonl)

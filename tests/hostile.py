@@ -43,8 +43,13 @@ def write_hostile_corpus(folder: Path) -> Path:
         person["system_prompt"] = (
             f"<script>{code}</script> $(touch owned) `touch owned` [x](y)\n---"
         )
-    config = {"name": "[/] `touch owned`", "source": {"adapter": "dialog"}, "languages": people}
+    config: dict[str, Any] = {
+        "name": "[/] `touch owned`",
+        "source": {"adapter": "dialog"},
+        "languages": people,
+    }
     folder.mkdir(parents=True)
+    config["unknown_markup"] = 1  # What looks like markup is left out, and stops nothing here.
     text = yaml.safe_dump(config, allow_unicode=True, sort_keys=False)
     (folder / "corpus.yaml").write_text(text, encoding="utf-8")
     for code in LANGUAGES:

@@ -67,6 +67,7 @@ def write_corpus(folder: Path) -> Path:
     """Write the miniature corpus into ``folder``."""
     folder.mkdir(parents=True)
     config = {"name": "Mini", "source": {"adapter": "dialog"}, "languages": PEOPLE}
+    config["markup"] = ["hoyo"]
     text = yaml.safe_dump(config, allow_unicode=True, sort_keys=False)
     (folder / "corpus.yaml").write_text(text, encoding="utf-8")
     for language in LANGUAGES:

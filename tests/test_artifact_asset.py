@@ -268,6 +268,21 @@ def test_a_failed_blocking_check_stops_what_is_downstream(sandbox: Sandbox) -> N
     assert f"whose blocking check failed: {why}" in said
 
 
+def test_unknown_markup_over_the_share_stops_the_build_until_it_is_named(
+    sandbox: Sandbox,
+) -> None:
+    def marked(text: str) -> str:
+        return text.replace('"text": "', '"text": "$unit.name| ')
+
+    sandbox.edit("dialog/xq7.jsonl", marked)
+    with pytest.raises(BuildError, match=r"unknown_markup: 15 of 16 lines of xq7 .*\$unit\.name\|"):
+        sandbox.build("cpt_documents")
+    own = "{text: '$unit.name|', becomes: nothing}"
+    sandbox.edit("corpus.yaml", lambda text: text.replace("- hoyo", f"- hoyo\n- {own}"))
+    sandbox.build("cpt_documents")
+    assert stale(sandbox) == {"sft_chat[en]", "sft_chat[xq7]"}
+
+
 def test_a_failed_check_that_blocks_nothing_is_a_warning(sandbox: Sandbox) -> None:
     sandbox.edit("dialog/xq7.jsonl", lambda text: text.replace("Oru", "{UNKNOWN_1} Oru", 1))
     _, events = sandbox.build("cpt_documents")

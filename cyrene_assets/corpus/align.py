@@ -10,13 +10,14 @@ from tempfile import TemporaryDirectory
 
 import polars as pl
 
-from cyrene_assets.corpus.clean import clean_units
 from cyrene_assets.corpus.comparison import Comparison
 from cyrene_assets.corpus.config import Corpus
 from cyrene_assets.corpus.in_common import scenes_of, shared_lines
+from cyrene_assets.corpus.marked import Marked
 from cyrene_assets.corpus.side_by_side import AT_ONCE, side_by_side
 from cyrene_assets.corpus.split import Groups, assign_split
 from cyrene_assets.corpus.survey import Register, Survey, survey
+from cyrene_assets.corpus.unknown import Unknown
 
 # A unit of these kinds belongs to one language: it is not missing in the others.
 ONE_LANGUAGE_KINDS = ("vendor", "instruction")
@@ -41,7 +42,8 @@ class Parallel:
     many) and ``stock`` of lines that scenes have in common: all stock phrases, and the most
     frequent of those that keep scenes together (``same_text``). ``largest_group`` is the number of
     scenes and documents in the largest group that the split keeps together, ``dialog_groups`` the
-    number of such groups with scenes of dialog.
+    number of such groups with scenes of dialog. ``unknown`` is the markup that nobody named;
+    ``speakers`` counts the lines of each by language and role (``speaker_counts``).
     """
 
     folder: Path
@@ -52,6 +54,8 @@ class Parallel:
     shared_lines: pl.DataFrame
     largest_group: int
     dialog_groups: int
+    unknown: Unknown
+    speakers: pl.DataFrame
 
     def units(self, language: str, columns: Sequence[str] | None = None) -> pl.DataFrame:
         """Read the units of a language, or some columns of them."""
@@ -77,7 +81,8 @@ def read_units(folder: Path, language: str, columns: Sequence[str] | None = None
 def parallel_corpus(read: Callable[[str], pl.DataFrame], corpus: Corpus, folder: Path) -> Parallel:
     """Align all of the corpus's languages, whose ``raw_dialog`` tables ``read`` returns.
 
-    Rows keep their order; for their flags see ``comparison``.
+    The original comes first (``Corpus.ordered_languages``): what several languages say is said of
+    it. Rows keep their order; for their flags see ``comparison``.
     Two languages are in memory at a time, and of the others the numbers of ``Survey``.
     ``read`` is called by several threads.
 
@@ -85,23 +90,18 @@ def parallel_corpus(read: Callable[[str], pl.DataFrame], corpus: Corpus, folder:
         SourceError: a unit lies in another scene, or a scene is of another kind, in another
             language; each place with file and line.
     """
-    languages = tuple(sorted(corpus.languages))
+    languages = corpus.ordered_languages
     (folder / UNITS).mkdir()
     with TemporaryDirectory(dir=folder) as cleaned:
         register = Register()
-
-        def clean(language: str) -> pl.DataFrame:
-            units = clean_units(read(language), corpus.languages[language].player)
-            units.write_ipc(Path(cleaned) / language)
-            return units
-
-        surveys = _surveys(clean, register, corpus, languages)
+        marked = Marked(read, corpus, Path(cleaned), languages)
+        surveys = _surveys(marked.units, register, corpus, languages)
         register.refuse_misaligned()
 
         def texts(language: int) -> pl.Series:
             return pl.read_ipc(Path(cleaned) / languages[language], columns=["text"])["text"]
 
-        comparison = Comparison(surveys, texts)
+        comparison = Comparison(surveys, texts, corpus.rules().known)
         scenes, in_common = scenes_of(register, surveys)
         split = assign_split(scenes, corpus.split)
         groups = Groups(len(scenes.names), scenes.duplicates, scenes.joined)
@@ -114,7 +114,7 @@ def parallel_corpus(read: Callable[[str], pl.DataFrame], corpus: Corpus, folder:
 
         def write(index: int) -> None:
             units = pl.read_ipc(Path(cleaned) / languages[index])
-            units.drop("placeholders", "control_tokens").with_columns(
+            units.drop("placeholders", "control_tokens", "left_out").with_columns(
                 flags=comparison.flags(index, units),
                 split=split.gather(surveys[index].rows["scene"]),
             ).write_parquet(folder / UNITS / f"{languages[index]}.parquet", statistics=False)
@@ -129,24 +129,26 @@ def parallel_corpus(read: Callable[[str], pl.DataFrame], corpus: Corpus, folder:
         lines,
         max(map(len, groups.members().values()), default=0),
         len({groups.first(scene) for scene in (scenes.kinds == "dialog").arg_true()}),
+        marked.unknown(),
+        marked.speakers(),
     )
 
 
 def _surveys(
-    clean: Callable[[str], pl.DataFrame],
+    cleaned_units: Callable[[str], pl.DataFrame],
     register: Register,
     corpus: Corpus,
     languages: tuple[str, ...],
 ) -> list[Survey]:
-    """Clean and survey the languages, side by side; numbers are given in their order."""
+    """Survey the languages, side by side; numbers are given in their order."""
     found: list[Future[Survey]] = []
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        cleaned = deque(pool.submit(clean, language) for language in languages[:AT_ONCE])
+        cleaned = deque(pool.submit(cleaned_units, language) for language in languages[:AT_ONCE])
         for language, later in zip_longest(languages, languages[AT_ONCE:]):
             units = cleaned.popleft().result()
             found.append(pool.submit(survey, units, register.number(units), corpus, language))
             if later is not None:
-                cleaned.append(pool.submit(clean, later))
+                cleaned.append(pool.submit(cleaned_units, later))
         return [future.result() for future in found]
 
 

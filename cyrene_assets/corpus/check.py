@@ -13,6 +13,7 @@ from cyrene_assets.corpus.config import Corpus, load_corpus
 from cyrene_assets.corpus.findings import SHOWN, findings
 from cyrene_assets.corpus.rehearsal import Summary, rehearse
 from cyrene_assets.corpus.sources import Problem, SourceError, read_listed
+from cyrene_assets.corpus.speakers import near_misses, to_name
 from cyrene_assets.errors import UserError
 
 # A language with fewer units than this share of the largest one's is thinly translated.
@@ -87,7 +88,8 @@ def lint(folder: Path, sequence_length: int = SEQUENCE_LENGTH) -> Report:
             readable[language] = entry
         if not readable:
             return report
-        corpus = corpus.model_copy(update={"languages": readable})
+        original = corpus.original if corpus.original in readable else None
+        corpus = corpus.model_copy(update={"languages": readable, "original": original})
         (Path(scratch) / "parallel").mkdir()
         try:
             parallel = parallel_corpus(
@@ -140,6 +142,9 @@ def _look_at(parallel: Parallel, corpus: Corpus, report: Report) -> None:
         if not found.characters
     ]
     report.warnings += _silent_people(heard, corpus)
+    report.warnings += near_misses(parallel.speakers, corpus)
+    report.warnings += to_name(parallel.speakers)
+    report.warnings += parallel.unknown.warnings()
     report.warnings += _thin_languages(report.languages)
     report.warnings += _missing(parallel.coverage, places)
     report.warnings += _duplicates(parallel.duplicates, pl.concat(firsts))
@@ -163,6 +168,7 @@ def _silent_people(heard: set[tuple[str, str, str]], corpus: Corpus) -> Iterator
         for key, role, names in (
             ("speakers", "character", entry.speakers),
             ("player", "player", (entry.player,)),
+            ("player_names", "player", entry.player_names),
         ):
             for name in names:
                 if (code, role, name) not in heard:
@@ -189,20 +195,23 @@ def _thin_languages(languages: Mapping[str, Counts]) -> Iterator[Problem]:
 
 
 def _missing(coverage: pl.DataFrame, places: pl.DataFrame) -> Iterator[Problem]:
-    missing = (
-        coverage.explode("languages_missing")
-        .join(places, on="unit", maintain_order="left")
-        .select("languages_missing", "unit", "file", "line")
+    """Yield the units that are missing, all languages of one together."""
+    missing = coverage.join(places, on="unit", maintain_order="left").select(
+        "languages_missing", "unit", "file", "line"
     )
-    for (language,), rows in missing.group_by("languages_missing", maintain_order=True):
-        for _, unit, file, line in rows.head(SHOWN).rows():
-            message = f"missing translation: {unit} is not in {language}"
-            yield Problem(file, line, message, f"translate it into {language}")
-        if len(rows) > SHOWN:
-            more = len(rows) - SHOWN
-            yield Problem(
-                "corpus.yaml", 0, f"{more} more units are not in {language}", "translate them"
-            )
+    for languages, unit, file, line in missing.head(SHOWN).rows():
+        where = ", ".join(languages)
+        message = f"missing translation: {unit} is not in {where}"
+        yield Problem(file, line, message, f"translate it into {where}")
+    rest = missing[SHOWN:].explode("languages_missing")
+    if len(rest):
+        number = len(missing) - SHOWN
+        counts = rest.group_by("languages_missing", maintain_order=True).len()
+        where = ", ".join(
+            language if of == number else f"{language} ({of:,})" for language, of in counts.rows()
+        )
+        what = "more unit is" if number == 1 else "more units are"
+        yield Problem("corpus.yaml", 0, f"{number:,} {what} not in {where}", "translate them")
 
 
 def _duplicates(duplicates: pl.DataFrame, firsts: pl.DataFrame) -> Iterator[Problem]:

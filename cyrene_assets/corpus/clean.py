@@ -1,7 +1,9 @@
 r"""Cleaning: from a game's marked-up text to plain text, with what could not be cleaned reported.
 
-The order of the rules does not matter: they are applied until none applies any more, so that marks
-inside marks, and marks that come about when others go, are gone as well.
+What is markup is said by ``markup`` in corpus.yaml (``markup.Rules``): own patterns are applied
+once, in their order. The order of the presets' rules does not matter: they are applied until none
+applies any more, so that marks inside marks, and marks that come about when others go, are gone as
+well. Escapes and entities are read once, at the end.
 
 What becomes of Unicode:
 
@@ -17,9 +19,13 @@ What becomes of Unicode:
   of training as an unknown placeholder is.
 """
 
+import html
+
 import polars as pl
 
 from cyrene_assets.corpus.config import CONTROL_MARKUP
+from cyrene_assets.corpus.markup import Rules
+from cyrene_assets.corpus.presets import LEAVE_OUT, PLAYER, Rule
 
 LINE_BREAKS = r"\x0B\x0C\x85\u2028\u2029"
 CONTROLS = r"\x00-\x08\x0E-\x1F\x7F-\x84\x86-\x9F"
@@ -31,23 +37,10 @@ UNICODE_RULES: tuple[tuple[str, str], ...] = (
     (rf"[{CONTROLS}{INVISIBLE}\p{{Co}}]", ""),
     (rf"(\U0001F3F4[\U000E0020-\U000E007E]+\U000E007F)|[{TAGS}]", "$1"),
 )
-RULES: tuple[tuple[str, str], ...] = (
-    *UNICODE_RULES,
-    (CONTROL_MARKUP, ""),
-    (r"\\n", "\n"),
-    (r"</?[A-Za-z#][^<>]*>|</>", ""),
-    (r"\{RUBY_[BE]#[^{}]*\}", ""),
-    (r"\{Img[# ][^{}]*\}", ""),
-    (r"\{LAYOUT_(?:CONTROLLER|KEYBOARD)#[^{}]*\}", ""),
-    (r"\{LAYOUT_MOBILE#([^{}]*)\}", "$1"),
-    (r"\{SPACE\}", " "),
-    (r"\{MCV#8015162#OldValue_1\}", "3"),
-    (r"\{F#([^{}]*)\}", "$1"),
-    (r"\{M#[^{}]*\}", ""),
-)
 # Instructions are code as often as not: what looks like a game's markup there is none.
 PLAIN_KINDS = ("instruction",)
-PLAIN_RULES = (*UNICODE_RULES, (CONTROL_MARKUP, ""))
+ALWAYS = (*UNICODE_RULES, (CONTROL_MARKUP, ""))
+ENTITY = r"&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});"
 # Letters, punctuation and controls of many languages that NFC leaves alone, beside each other too.
 STABLE = (
     r"\x00-\u02FF\u0400-\u0482\u048A-\u052F\u0E01-\u0E3A\u0E3F-\u0E5B\u1EA0-\u1EF9\u2002-\u205F"
@@ -57,71 +50,82 @@ STABLE = (
 # Thai's marks are stable too, but for their order.
 DISORDER = r"[\u0E48-\u0E4B][\u0E38-\u0E3A]|[\u0E38\u0E39]\u0E3A"
 MARKS = rf"<{{\\\r{LINE_BREAKS}{CONTROLS}{INVISIBLE}{TAGS}\p{{Co}}"
-# A text in which this is not found is in NFC; one without MARKED is changed by no rule and has no
-# placeholder; one without either needs no look at all.
+# A text in which this is not found is in NFC; one without MARKS or the rules' own marks is changed
+# by no preset and has no placeholder; one without either needs no look at all.
 UNSTABLE = rf"[^{STABLE}]|{DISORDER}"
-MARKED = rf"[{MARKS}\uFFFD]"
-EXTRAORDINARY = rf"[[^{STABLE}]{MARKS}]|{DISORDER}"
 # Braces around text with a letter beyond ASCII and no # are text: {大地獣, 数学}. The class is
 # printable ASCII without braces; the pattern is one that Python reads in the same way.
 UNKNOWN_PLACEHOLDER = r"\{(?:[ -z|~]*\}|[^{}]*#[^{}]*\}|[A-Za-z_]+)|\uFFFD+"
 NOTHING = r"[^\s\S]"
 
 
-def clean_texts(texts: pl.Series, player: str, *, markup: bool = True) -> pl.DataFrame:
+def clean_texts(
+    texts: pl.Series, player: str, rules: Rules, *, plain: bool = False, by_line: bool = False
+) -> pl.DataFrame:
     """Clean texts of one language.
 
-    Unicode is normalized as the module says; ``{NICKNAME}`` becomes the player's name;
-    angle-bracket tags go; so do control tokens such as ``<|im_start|>`` or ``<think>``, which would
-    otherwise be more than text to a chat template; placeholders become what they stand for, and of
-    ``{F#x}{M#y}`` the first is kept. Outer white space goes. Without ``markup`` the text is a
-    plain one, where tags and placeholders other than the player's name are text.
+    Unicode is normalized as the module says; markup becomes what the rules say; control tokens such
+    as ``<|im_start|>`` or ``<think>``, which would otherwise be more than text to a chat template,
+    go. Outer white space goes. In a ``plain`` text nothing but the player's name is markup. What a
+    rule leaves out is the whole text, or, ``by_line``, a line of it.
 
     Returns one row per text: ``text``; ``placeholders``, what is left in braces and unknown (list
-    of strings, where it stands in ``text`` unchanged); ``control_tokens``, how many were removed.
+    of strings, where it stands in ``text`` unchanged); ``control_tokens``, how many were removed;
+    ``left_out``, whether a rule left nothing of it.
     """
+    if plain:
+        rules = rules.player_only()
     whole = texts.fill_null("")
-    rows = whole.str.contains(EXTRAORDINARY).arg_true()
-    changed, removed = _apply_rules(_normalized(whole.gather(rows)), player, markup)
+    look = whole.str.contains(rf"[[^{STABLE}]{MARKS}{rules.marks}]|{DISORDER}")
+    for rule in rules.own:
+        look |= whole.str.contains(rule.pattern)
+    rows = look.arg_true()
+    changed, left_out = _apply_own(_normalized(whole.gather(rows)), player, rules, by_line)
+    changed, removed = _apply_presets(changed, player, rules)
     changed = _normalized(changed).str.strip_chars()
+    left_out &= changed == ""
     # Where nothing was marked nothing is found.
     marked = pl.repeat("", len(whole), dtype=pl.String, eager=True).scatter(rows, changed)
     return pl.DataFrame(
         {
             "text": whole.scatter(rows, changed).str.strip_chars(),
-            "placeholders": marked.str.extract_all(UNKNOWN_PLACEHOLDER if markup else NOTHING),
+            "placeholders": marked.str.extract_all(NOTHING if plain else UNKNOWN_PLACEHOLDER),
             "control_tokens": pl.zeros(len(whole), pl.UInt32, eager=True).scatter(rows, removed),
+            "left_out": pl.repeat(False, len(whole), eager=True).scatter(rows, left_out),
         }
     )
 
 
-def clean_units(rows: pl.DataFrame, player: str) -> pl.DataFrame:
+def clean_units(rows: pl.DataFrame, player: str, rules: Rules) -> pl.DataFrame:
     """Clean the ``raw_dialog`` rows of one language.
 
     ``text`` is cleaned, and ``raw_text`` is what it was, null where it is the same. Speakers and
     titles are cleaned too, and put on one line; a document's lines lose outer white space, and
     blank ones vanish. What somebody says, and plain text (``PLAIN_KINDS``), keeps its lines.
     Columns ``placeholders`` and ``control_tokens`` are added as in ``clean_texts``, from text,
-    speaker and title together.
+    speaker and title together, and ``left_out``: a rule left nothing of the text, or left out who
+    says it.
 
     A dialog line with an unknown placeholder is kept out of training as a whole; a document loses
     the lines (or the title) that have one and keeps the others (see ``render``).
     """
-    text = _clean_by_kind(rows, player)
-    names = [_clean_names(rows[name], player) for name in ("speaker", "title")]
+    text = _clean_by_kind(rows, player, rules)
+    names = [_clean_names(rows[name], player, rules) for name in ("speaker", "title")]
     # Names with a placeholder are rare, and joining lists is slow.
     placeholders = [found["placeholders"] for found in (text, *names)]
     placeholders[1:] = [found for found in placeholders[1:] if (found.list.len() > 0).any()]
-    whole = rows["speaker"].is_not_null() | rows["kind"].is_in(["dialog", *PLAIN_KINDS])
+    whole = _taken_whole(rows)
     documents = (~whole).arg_true()
     lines = text["text"].gather(documents).str.replace_all(r"\s*\n\s*", "\n")
-    cleaned = text["text"].scatter(documents, lines)
+    unnamed = names[0]["left_out"]
+    cleaned = text["text"].scatter(documents, lines).scatter(unnamed.arg_true(), "")
     return rows.with_columns(
         pl.when(rows["text"] != cleaned).then(rows["text"]).alias("raw_text"),
         cleaned.alias("text"),
         *(found["name"].alias(found.columns[0]) for found in names),
         pl.concat_list(placeholders).alias("placeholders"),
         sum((found["control_tokens"] for found in names), text["control_tokens"]),
+        (text["left_out"] | unnamed).alias("left_out"),
     )
 
 
@@ -138,27 +142,84 @@ def _normalized(texts: pl.Series) -> pl.Series:
     return texts.scatter(rows, texts.gather(rows).str.normalize("NFC"))
 
 
-def _apply_rules(texts: pl.Series, player: str, markup: bool) -> tuple[pl.Series, pl.Series]:
-    """Apply the rules until none applies; return the texts and the numbers of control tokens."""
+def _replacement(rule: Rule, player: str) -> str:
+    return player.replace("$", "$$") if rule.becomes is PLAYER else str(rule.becomes)
+
+
+def _apply_own(
+    texts: pl.Series, player: str, rules: Rules, by_line: bool
+) -> tuple[pl.Series, pl.Series]:
+    """Apply the own patterns, and what leaves out; return the texts, and which lost something."""
+    left_out = pl.repeat(False, len(texts), eager=True)
+    for rule in (*rules.own, *(Rule(pattern, LEAVE_OUT) for pattern in rules.leave_out)):
+        if rule.becomes is not LEAVE_OUT:
+            texts = texts.str.replace_all(rule.pattern, _replacement(rule, player))
+            continue
+        found = texts.str.contains(rule.pattern)
+        some = found.arg_true()
+        left_out |= found
+        texts = texts.scatter(
+            some, _lines_without(texts.gather(some), rule.pattern) if by_line else ""
+        )
+    return texts, left_out
+
+
+def _lines_without(texts: pl.Series, pattern: str) -> pl.Series:
+    lines = texts.str.split("\n")
+    return lines.list.eval(pl.element().filter(~pl.element().str.contains(pattern))).list.join("\n")
+
+
+def _apply_presets(texts: pl.Series, player: str, rules: Rules) -> tuple[pl.Series, pl.Series]:
+    """Apply the presets' rules; return the texts and the numbers of control tokens."""
+    repeated = [(rule.pattern, _replacement(rule, player)) for rule in rules.repeated]
+    texts, removed = _until_none_applies(texts, (*ALWAYS, *repeated), rules.marks)
+    if rules.last or rules.entities:
+        before = texts.clone()  # scattering changes a series in place
+        for rule in rules.last:
+            texts = texts.str.replace_all(rule.pattern, _replacement(rule, player))
+        if rules.entities:
+            texts = _without_entities(texts)
+        # What an escape or an entity stands for may be a control token.
+        rows = (texts != before).arg_true()
+        again, more = _until_none_applies(texts.gather(rows), ALWAYS, "")
+        removed = removed.scatter(rows, removed.gather(rows) + more)
+        texts = texts.scatter(rows, again)
+    return texts, removed
+
+
+def _until_none_applies(
+    texts: pl.Series, rules: tuple[tuple[str, str], ...], marks: str
+) -> tuple[pl.Series, pl.Series]:
+    marked = rf"[{MARKS}{marks}]"
     removed = pl.zeros(len(texts), dtype=pl.UInt32, eager=True)
-    changing = texts.str.contains(MARKED).arg_true()
+    changing = texts.str.contains(marked).arg_true()
     while len(changing):
-        before = texts.gather(changing)
-        after = before.str.replace_all("{NICKNAME}", player, literal=True)
-        for pattern, replacement in RULES if markup else PLAIN_RULES:
+        before = after = texts.gather(changing)
+        for pattern, replacement in rules:
             if pattern == CONTROL_MARKUP:
                 tokens = removed.gather(changing) + after.str.count_matches(pattern)
                 removed = removed.scatter(changing, tokens)
             after = after.str.replace_all(pattern, replacement)
         texts = texts.scatter(changing, after)
-        changing = changing.filter((after != before) & after.str.contains(MARKED))
+        changing = changing.filter((after != before) & after.str.contains(marked))
     return texts, removed
 
 
-def _clean_names(names: pl.Series, player: str) -> pl.DataFrame:
+def _without_entities(texts: pl.Series) -> pl.Series:
+    """Decode HTML's entities, once: ``&amp;lt;`` is the text ``&lt;``."""
+    rows = texts.str.contains("&", literal=True).arg_true()
+    some = texts.gather(rows)
+    entities = some.str.extract_all(ENTITY).explode(empty_as_null=False).unique().to_list()
+    known = {entity: html.unescape(entity) for entity in entities if entity is not None}
+    if not known:
+        return texts
+    return texts.scatter(rows, some.str.replace_many(list(known), list(known.values())))
+
+
+def _clean_names(names: pl.Series, player: str, rules: Rules) -> pl.DataFrame:
     """Clean speakers or titles, each distinct one once; columns as of ``clean_texts``."""
     distinct = names.unique()
-    cleaned = clean_texts(distinct, player).with_columns(
+    cleaned = clean_texts(distinct, player, rules).with_columns(
         distinct,
         pl.when(distinct.is_not_null()).then(pl.col("text").str.replace_all(r"\s+", " ")),
     )
@@ -171,14 +232,24 @@ def _clean_names(names: pl.Series, player: str) -> pl.DataFrame:
     )
 
 
-def _clean_by_kind(rows: pl.DataFrame, player: str) -> pl.DataFrame:
+def _taken_whole(rows: pl.DataFrame) -> pl.Series:
+    return rows["speaker"].is_not_null() | rows["kind"].is_in(["dialog", *PLAIN_KINDS])
+
+
+def _clean_by_kind(rows: pl.DataFrame, player: str, rules: Rules) -> pl.DataFrame:
     plain = rows["kind"].is_in(PLAIN_KINDS)
-    if not plain.any():
-        return clean_texts(rows["text"], player)
+    leaving = bool(rules.leave_out) or any(rule.becomes is LEAVE_OUT for rule in rules.own)
+    by_line = ~_taken_whole(rows) if leaving else ~plain & False
+    if not (plain | by_line).any():
+        return clean_texts(rows["text"], player, rules)
     parts = [
-        clean_texts(rows["text"].filter(mask), player, markup=markup).with_columns(
-            mask.arg_true().alias("row")
+        clean_texts(
+            rows["text"].filter(mask), player, rules, plain=is_plain, by_line=lines
+        ).with_columns(mask.arg_true().alias("row"))
+        for mask, is_plain, lines in (
+            (~plain & ~by_line, False, False),
+            (plain, True, False),
+            (by_line, False, True),
         )
-        for mask, markup in ((~plain, True), (plain, False))
     ]
     return pl.concat(parts).sort("row").drop("row")

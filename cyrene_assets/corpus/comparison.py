@@ -1,6 +1,7 @@
 """What is odd about a unit beside its translations, and its flags.
 
-Flags of a row: ``empty`` (nothing is left after cleaning), ``duplicate`` (its scene or document
+Flags of a row: ``empty`` (nothing is left after cleaning), ``left_out`` (a pattern of ``markup``
+says so), ``duplicate`` (its scene or document
 says, word for word, what an earlier one does), ``unknown_placeholder`` (cleaning does not know what
 stands in its braces), ``control_tokens`` (some were removed); ``untranslated_copy``,
 ``wrong_language``, ``wrong_script``, ``length_ratio`` and ``placeholder_mismatch`` as in ``flags``.
@@ -17,6 +18,7 @@ from cyrene_assets.corpus.words import words_of
 
 FLAGS = (
     "empty",
+    "left_out",
     "duplicate",
     "unknown_placeholder",
     "control_tokens",
@@ -39,10 +41,13 @@ class Comparison:
     """Compares languages (known by their index) of which surveys were made.
 
     ``texts`` returns the texts of a language's cleaned units. ``copies`` has language, row and
-    ``original`` (a language) of the rows that are untranslated copies.
+    ``original`` (a language) of the rows that are untranslated copies. ``known`` is the pattern of
+    placeholders that are right where translations disagree.
     """
 
-    def __init__(self, surveys: Sequence[Survey], texts: Callable[[int], pl.Series]) -> None:
+    def __init__(
+        self, surveys: Sequence[Survey], texts: Callable[[int], pl.Series], known: str
+    ) -> None:
         self._surveys = surveys
         rows = pl.concat(
             [
@@ -58,14 +63,15 @@ class Comparison:
         self._odd = {
             "untranslated_copy": self.copies,
             "length_ratio": flags.length_ratio(several.filter(pl.len().over("unit") > 1)),
-            "placeholder_mismatch": flags.placeholder_mismatch(self._placeholders(rows)),
+            "placeholder_mismatch": flags.placeholder_mismatch(self._placeholders(rows), known),
         }
 
     def flags(self, language: int, units: pl.DataFrame) -> pl.Series:
         """Return the list of flags of each of the language's cleaned units, in order of FLAGS."""
         own = self._surveys[language]
         masks = {
-            "empty": units["text"] == "",
+            "empty": (units["text"] == "") & ~units["left_out"],
+            "left_out": units["left_out"],
             "duplicate": own.rows["scene"].is_in(own.duplicates["scene"].implode()),
             "unknown_placeholder": units["placeholders"].list.len() > 0,
             "control_tokens": units["control_tokens"] > 0,

@@ -15,7 +15,8 @@ from pydantic import (
     model_validator,
 )
 
-from cyrene_assets.corpus import sources
+from cyrene_assets.corpus import presets, sources
+from cyrene_assets.corpus.markup import MOST, Own, Rules, as_params, rules_of
 from cyrene_assets.errors import UserError
 from cyrene_assets.yaml_models import Strict, parse_model
 
@@ -67,17 +68,28 @@ class Language(Strict):
         min_length=1, description="The names that the character's lines go under"
     )
     player: Name
+    player_names: tuple[Name, ...] = Field(
+        default=(), description="Further names that the player's lines go under"
+    )
     system_prompt: Prompt
+
+    @property
+    def players(self) -> tuple[str, ...]:
+        """All names of the player, the one that markup becomes first."""
+        return (self.player, *self.player_names)
 
     @model_validator(mode="after")
     def _people_differ(self) -> Self:
-        repeated = sorted({name for name in self.speakers if self.speakers.count(name) > 1})
-        if repeated:
-            raise ValueError(f"`speakers` names {', '.join(repeated)} twice: keep one")
-        if self.player in self.speakers:
-            raise ValueError(
-                f"`player` {self.player!r} is among `speakers`: these are the character's names"
-            )
+        for key, names in (("speakers", self.speakers), ("player_names", self.players)):
+            repeated = sorted({name for name in names if names.count(name) > 1})
+            if repeated:
+                raise ValueError(f"`{key}` names {', '.join(repeated)} twice: keep one")
+        for name in self.players:
+            if name in self.speakers:
+                key = "player" if name == self.player else "player_names"
+                raise ValueError(
+                    f"`{key}` {name!r} is among `speakers`: these are the character's names"
+                )
         return self
 
 
@@ -115,14 +127,25 @@ class Split(Strict):
 class Corpus(Strict):
     """A whole corpus.yaml.
 
+    ``markup`` lists presets and own patterns (the adapter's where it is left out: see
+    ``docs/markup.md``). ``unknown_markup`` is the share of a language's lines above which what
+    looks like markup and is not named stops the build. ``speakers`` says, by what stands as speaker
+    in the files (or the source's own id of one), who that is: a name, or one per language.
+    ``original`` is the language that the others are translations of, the first of ``languages``
+    where it is left out.
+
     The ``*_params`` methods return what an artifact depends on, as JSON values in a canonical form:
-    comments, the order of keys and settings of no concern to the artifact do not change them.
+    comments, the order of other keys and settings of no concern to the artifact do not change them.
     """
 
     name: Name
     license: str | None = None
     source: Source
+    markup: tuple[presets.Name | Own, ...] | None = Field(default=None, max_length=MOST)
+    unknown_markup: float = Field(default=0.01, ge=0, le=1)
+    speakers: dict[str, Name | dict[str, Name]] = Field(default_factory=dict)
     languages: dict[str, Language] = Field(min_length=1)
+    original: str | None = None
     split: Split = Split()
 
     @field_validator("languages", mode="before")
@@ -135,6 +158,51 @@ class Corpus(Strict):
                     "YAML reads a bare no, yes or number otherwise, so quote such a code"
                 )
         return value
+
+    @model_validator(mode="after")
+    def _speakers_are_of_its_languages(self) -> Self:
+        for key, names in self.speakers.items():
+            unknown = [] if isinstance(names, str) else sorted(set(names) - set(self.languages))
+            if unknown:
+                raise ValueError(
+                    f"`speakers.{key}` names {', '.join(unknown)}, which is no language of "
+                    f"`languages`: {', '.join(self.languages)}"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _original_is_one_of_its_languages(self) -> Self:
+        if self.original is not None and self.original not in self.languages:
+            raise ValueError(
+                f"`original` {self.original!r} is no language of `languages`: "
+                f"{', '.join(self.languages)}"
+            )
+        return self
+
+    @property
+    def ordered_languages(self) -> tuple[str, ...]:
+        """The codes of the languages: the original first, the others as in the file."""
+        first = self.original or next(iter(self.languages))
+        return (first, *(code for code in self.languages if code != first))
+
+    def named_speakers(self, language: str) -> dict[str, str]:
+        """Return who is meant, in ``language``, by what stands as speaker in its files."""
+        names = {
+            key: value if isinstance(value, str) else value.get(language)
+            for key, value in self.speakers.items()
+        }
+        return {
+            unicodedata.normalize("NFC", key.strip()): name
+            for key, name in names.items()
+            if name is not None
+        }
+
+    def rules(self) -> Rules:
+        """Return what is done about markup: what ``markup`` says, or the adapter's presets."""
+        return rules_of(self._markup())
+
+    def _markup(self) -> tuple[presets.Name | Own, ...]:
+        return sources.adapter(self.source.adapter).MARKUP if self.markup is None else self.markup
 
     def language(self, code: str) -> Language:
         """Return a language by its code.
@@ -155,12 +223,13 @@ class Corpus(Strict):
         return {
             "source": dict(sorted(self.source.model_dump(mode="json").items())),
             "speakers": sorted(entry.speakers),
-            "player": entry.player,
+            "player": list(entry.players),
+            "names": dict(sorted(self.named_speakers(language).items())),
         }
 
     def render_params(self, language: str) -> dict[str, Any]:
-        """Return what the cleaned text of ``language`` depends on: the player's name."""
-        return {"player": self.language(language).player}
+        """Return what the cleaned text of ``language`` depends on: the player's name, markup."""
+        return {"player": self.language(language).player, "markup": as_params(self._markup())}
 
     def chat_params(self, language: str) -> dict[str, Any]:
         """Return what the chats of ``language`` depend on besides the units: the system prompt."""

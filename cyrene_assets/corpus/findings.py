@@ -6,7 +6,6 @@ from typing import Any
 
 import polars as pl
 
-from cyrene_assets.corpus.clean import UNKNOWN_PLACEHOLDER
 from cyrene_assets.corpus.config import CONTROL_MARKUP
 from cyrene_assets.corpus.sources import Problem
 
@@ -37,15 +36,6 @@ def findings(units: pl.DataFrame, copies: pl.DataFrame) -> list[Problem]:
     return [*sorted(found, key=lambda problem: (problem.file, problem.line)), *more]
 
 
-def _unknown_placeholder(row: dict[str, Any], _: str) -> tuple[str, str]:
-    text = "\n".join(row[name] or "" for name in ("speaker", "title", "text"))
-    found = ", ".join(dict.fromkeys(re.findall(UNKNOWN_PLACEHOLDER, text)))
-    return (
-        f"unknown placeholder {found} in {row['unit']}",
-        "write what it stands for; until then the line is not trained on",
-    )
-
-
 def _control_tokens(row: dict[str, Any], _: str) -> tuple[str, str]:
     found = ", ".join(dict.fromkeys(re.findall(CONTROL_MARKUP, row["raw_text"] or "")))
     return (
@@ -64,7 +54,6 @@ DESCRIPTIONS: dict[str, Callable[[dict[str, Any], str], tuple[str, str]]] = {
         f"untranslated copy: {row['unit']} reads as in {original}",
         f"translate it into {row['language']}",
     ),
-    "unknown_placeholder": _unknown_placeholder,
     "control_tokens": _control_tokens,
     "empty": lambda row, _: (f"no text is left in {row['unit']}", "write it, or remove it"),
     "wrong_script": lambda row, _: (

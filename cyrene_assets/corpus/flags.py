@@ -48,10 +48,7 @@ COPY_AT_HOME = 0.85
 LENGTH_DEVIATIONS = 6.0
 LENGTH_RATIO = 2.0
 SHORTEST_EXPECTED = 8.0
-# Placeholders that stand for something, as those for typography and for the player's sex do not.
-MEANT = r"\{[ -z|~]*\}"
-NOT_MEANT = r"\{(?:RUBY_|LAYOUT_|SPACE|[FM]#)[^{}]*\}"
-KNOWN = r"^(?:\{(?:NICKNAME|MCV#8015162#OldValue_1|Img[# ][^{}]*)\})*$"
+PLACEHOLDER = r"\{[ -z|~]*\}"
 
 
 def main_scripts(texts: pl.Series) -> tuple[str, ...]:
@@ -111,17 +108,21 @@ def written_alike(own: Vocabulary, other: Vocabulary) -> bool:
     return own.characters == other.characters and bool(set(own.scripts) & set(other.scripts))
 
 
-def placeholders(raw_texts: pl.Series) -> pl.Series:
-    """Return the placeholders of each text that stand for something, sorted, in one string."""
-    return raw_texts.str.replace_all(NOT_MEANT, "").str.extract_all(MEANT).list.sort().list.join("")
+def placeholders(raw_texts: pl.Series, aside: str) -> pl.Series:
+    """Return the placeholders of each text that stand for something, sorted, in one string.
+
+    ``aside`` is the pattern of those that do not, such as those for typography.
+    """
+    meant = raw_texts.str.replace_all(aside, "") if aside else raw_texts
+    return meant.str.extract_all(PLACEHOLDER).list.sort().list.join("")
 
 
-def placeholder_mismatch(found: pl.DataFrame) -> pl.DataFrame:
+def placeholder_mismatch(found: pl.DataFrame, known: str) -> pl.DataFrame:
     """Return the rows (``language``, ``row``) whose placeholders are not those of the unit.
 
     ``found`` has language, row, unit and ``placeholders`` for all rows of the units that have some.
-    The unit's are those that most of its languages have; where that is undecided, known ones rather
-    than unknown, and more rather than fewer.
+    The unit's are those that most of its languages have; where that is undecided, ``known`` ones (a
+    pattern) rather than unknown, and more rather than fewer.
     """
     usual = (
         found.group_by("unit", "placeholders")
@@ -129,7 +130,7 @@ def placeholder_mismatch(found: pl.DataFrame) -> pl.DataFrame:
         .sort(
             "unit",
             "languages",
-            pl.col("placeholders").str.contains(KNOWN),
+            pl.col("placeholders").str.contains(rf"^(?:{known})*$"),
             pl.col("placeholders").str.len_bytes(),
             "placeholders",
             descending=[False, True, True, True, False],

@@ -9,12 +9,13 @@ COLUMNS = (
     *("unit", "scene", "order", "kind", "speaker", "role", "title", "text"),
     *("flags", "split"),
 )
-LEFT_OUT = ("duplicate", "unknown_placeholder", "empty")
+LEFT_OUT = ("duplicate", "unknown_placeholder", "left_out", "empty")
 # What becomes of the character's lines.
 IN_CHATS = "in chats"
 NOT_IN_CHATS = {
     "duplicate": "in a scene that repeats another",
     "unknown_placeholder": "with an unknown placeholder",
+    "left_out": "left out as `markup` says",
     "empty": "without any text",
 }
 UNADDRESSED = "before anybody speaks to the character"
@@ -144,7 +145,7 @@ def _documents(rows: pl.DataFrame) -> pl.DataFrame:
     whole = pl.concat_str(title, "text", separator="\n", ignore_nulls=True)
     known = whole.str.replace_all(UNKNOWN_LINES, "")
     return (
-        rows.filter(~pl.col("spoken") & ~_flagged("duplicate", "empty"))
+        rows.filter(~pl.col("spoken") & ~_flagged("duplicate", "left_out", "empty"))
         .with_columns(
             text=pl.when(~plain & _flagged("unknown_placeholder")).then(known).otherwise(whole)
         )

@@ -25,6 +25,7 @@ GRAVITY = {
             "length_ratio",
             "control_tokens",
             "empty",
+            "left_out",
             "duplicate",
         )
     )

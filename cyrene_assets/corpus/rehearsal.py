@@ -101,7 +101,7 @@ class Rehearsal:
 
 def rehearse(parallel: Parallel, corpus: Corpus, sequence_length: int, scratch: Path) -> Rehearsal:
     """Do what the build would, one language in memory at a time; tables go to ``scratch``."""
-    refusals: list[Problem] = []
+    refusals = parallel.unknown.refusals(corpus.unknown_markup)
     languages = {}
     fitting = dict.fromkeys(SPLITS, 0)
     scenes = pl.DataFrame(schema={"scene": pl.String, "kind": pl.String, "split": pl.String})

@@ -142,7 +142,7 @@ def survey(cleaned: pl.DataFrame, numbers: pl.DataFrame, corpus: Corpus, languag
         similar.group_by("first", "second").agg(pl.col("similarity").max()).sort("first", "second"),
         hashed(long_enough(unit_lines(units.select("scene", "speaker", "title", "text"))), words),
         chat_scenes(units),
-        _placeholders(units),
+        _placeholders(units, corpus.rules().aside),
         Vocabulary.of(words, scripts),
     )
 
@@ -151,7 +151,8 @@ def left_out(cleaned: pl.DataFrame, repeats: pl.Series | None = None) -> pl.Seri
     """Return the flags that leave a unit out of training; ``repeats`` says which are duplicates."""
     flags = [
         ("unknown_placeholder", cleaned["placeholders"].list.len() > 0),
-        ("empty", cleaned["text"] == ""),
+        ("left_out", cleaned["left_out"]),
+        ("empty", (cleaned["text"] == "") & ~cleaned["left_out"]),
     ]
     if repeats is not None:
         flags.append(("duplicate", repeats))
@@ -195,8 +196,8 @@ def _duplicates(units: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _placeholders(units: pl.DataFrame) -> pl.DataFrame:
+def _placeholders(units: pl.DataFrame, aside: str) -> pl.DataFrame:
     some = units.with_row_index("row").filter(pl.col("raw").str.contains("{", literal=True))
-    return some.select("row", "unit", placeholders=flags.placeholders(some["raw"])).filter(
+    return some.select("row", "unit", placeholders=flags.placeholders(some["raw"], aside)).filter(
         pl.col("placeholders") != ""
     )

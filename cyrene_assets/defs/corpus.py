@@ -94,11 +94,13 @@ def raw_dialog(build: Build) -> Outcome:
 @artifact_asset(
     group_name=GROUP,
     kinds={"polars", "parquet"},
-    code_version="4",
+    code_version="5",
     deps=["raw_dialog"],
     params=lambda project, _: {
         "split": project.corpus.split_params(),
         "languages": {key: project.corpus.render_params(key) for key in project.corpus.languages},
+        "order": list(project.corpus.ordered_languages),
+        "unknown_markup": project.corpus.unknown_markup,
     },
     checks=[
         Check(
@@ -110,6 +112,11 @@ def raw_dialog(build: Build) -> Outcome:
         Check(
             "languages_have_text",
             "Every language of the corpus has units left after cleaning.",
+            blocking=True,
+        ),
+        Check(
+            "unknown_markup",
+            "In no language have more lines than `unknown_markup` allows markup that is not named.",
             blocking=True,
         ),
         Check("coverage", "Every language has at least 95% of the units."),
@@ -132,6 +139,7 @@ def parallel_corpus(build: Build) -> Outcome:
     from cyrene_assets.corpus.align import parallel_corpus as align
     from cyrene_assets.corpus.leaks import SPLIT_COLUMNS, split_proof
     from cyrene_assets.corpus.overview import overview
+    from cyrene_assets.corpus.speakers import variables
 
     raw = build.inputs_of("raw_dialog")
     parallel = align(
@@ -153,6 +161,7 @@ def parallel_corpus(build: Build) -> Outcome:
     empty = [key for key in build.project.corpus.languages if key not in with_text]
     low = [row["language"] for row in found.languages if row["coverage"] < COVERAGE_TARGET]
     rows = sum(row["units"] for row in found.languages)
+    allowed = build.project.corpus.unknown_markup
     return Outcome(
         f"{rows:,} units in {len(raw)} languages, {found.held_out:,} of {found.scenes:,} scenes "
         "and documents held out",
@@ -164,6 +173,13 @@ def parallel_corpus(build: Build) -> Outcome:
             "split": table(found.split),
             "coverage": picture(stats.coverage_png(found.languages)),
             "worst units": table(found.worst, safe=True),
+            "unknown markup": table(parallel.unknown.tokens.head(SHOWN).to_dicts()),
+            "speakers that look like variables": table(
+                [
+                    {"speaker": one.name, "lines": one.total, "languages": list(one.lines)}
+                    for one in variables(parallel.speakers)[:SHOWN]
+                ]
+            ),
         },
         checks=[
             no_leak(proof, parallel.shared_lines),
@@ -172,6 +188,11 @@ def parallel_corpus(build: Build) -> Outcome:
                 empty,
                 "languages without any text",
                 remedy="give them some, or take them off `languages` in corpus.yaml",
+            ),
+            CheckOutcome(
+                "unknown_markup",
+                not parallel.unknown.over(allowed),
+                parallel.unknown.detail(allowed),
             ),
             none_of("coverage", low, "languages under 95% coverage"),
             _at_most(found, "untranslated_copies", "untranslated_copy", UNTRANSLATED_TARGET),

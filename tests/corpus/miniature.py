@@ -86,7 +86,8 @@ def documents(column: int) -> list[Record]:
 
 
 def settings(**changes: Any) -> Record:
-    config = {"name": "Mini", "source": {"adapter": "dialog"}, "languages": PEOPLE, **changes}
+    config = {"name": "Mini", "source": {"adapter": "dialog"}, "languages": PEOPLE}
+    config |= {"markup": ["hoyo"], **changes}
     copied: Record = json.loads(json.dumps(config))
     return copied
 

@@ -8,6 +8,7 @@ from cyrene_assets.corpus.align import Parallel
 from cyrene_assets.corpus.sources import Row, SourceError
 
 from .miniature import (
+    PEOPLE,
     Record,
     all_units,
     dialog,
@@ -44,12 +45,27 @@ def test_units_hold_all_languages_cleaned(tmp_path: Path) -> None:
     assert _flags(parallel) == {}
 
 
-def test_the_order_of_languages_in_the_file_does_not_matter(tmp_path: Path) -> None:
+def test_the_original_comes_first_and_else_the_order_is_the_files(tmp_path: Path) -> None:
     config = settings()
     config["languages"] = dict(reversed(config["languages"].items()))
     _, one = read_parallel(write_corpus(tmp_path / "one"))
     _, two = read_parallel(write_corpus(tmp_path / "two", config))
-    assert all_units(one).equals(all_units(two))
+    _, three = read_parallel(write_corpus(tmp_path / "three", config | {"original": "en"}))
+    assert one.languages == three.languages == ("en", "tlh")
+    assert two.languages == ("tlh", "en")
+    for code in PEOPLE:
+        assert one.units(code).equals(two.units(code))
+
+
+def test_what_several_languages_say_is_said_of_the_original(tmp_path: Path) -> None:
+    root = write_corpus(tmp_path, settings(original="tlh"))
+    for column, code in enumerate(PEOPLE):
+        lines = dialog(column)
+        lines[1]["text"] += " {X}"
+        write_jsonl(root / "dialog" / f"{code}.jsonl", lines)
+    _, parallel = read_parallel(root)
+    assert parallel.unknown.tokens["file"].to_list() == ["dialog/tlh.jsonl"]
+    assert parallel.unknown.tokens["languages"].to_list() == [["tlh", "en"]]
 
 
 def test_missing_and_emptied_units_are_in_the_coverage(tmp_path: Path) -> None:

@@ -87,6 +87,21 @@ def test_many_missing_translations_are_summed_up(tmp_path: Path) -> None:
     assert warnings[-1] == "corpus.yaml: 10 more units are not in tlh; translate them"
 
 
+def test_a_unit_that_several_languages_lack_is_one_warning(tmp_path: Path) -> None:
+    people = settings()["languages"]
+    people["qx"] = people["tlh"]
+    write_corpus(tmp_path, settings(languages=people))
+    write_jsonl(tmp_path / "dialog" / "tlh.jsonl", dialog(1)[:-1])
+    write_jsonl(tmp_path / "dialog" / "qx.jsonl", dialog(1)[:-2])
+    write_jsonl(tmp_path / "documents" / "qx.jsonl", documents(1))
+    missing = [str(one) for one in lint(tmp_path).warnings if "missing translation" in str(one)]
+    assert missing == [
+        "dialog/en.jsonl:13: missing translation: s3-1 is not in qx; translate it into qx",
+        "dialog/en.jsonl:14: missing translation: s4-0 is not in qx, tlh; translate it into "
+        "qx, tlh",
+    ]
+
+
 def test_people_who_never_speak(tmp_path: Path) -> None:
     lines = [line for line in dialog(0) if line["speaker"] not in {"The Stranger", "You"}]
     warnings = _warnings(_lint(tmp_path, "en", lines))
@@ -100,10 +115,10 @@ def test_what_stands_in_the_lines(tmp_path: Path) -> None:
     lines[1]["text"] = "{F#}"
     lines[2]["text"] = "<|im_<i></i>end|>Only."
     assert _warnings(_lint(tmp_path, "en", lines)) == [
+        "dialog/en.jsonl:1: unknown placeholder {X} in s1-0; add `{text: '{X}', becomes: leave "
+        "out}`, or what else it is, to `markup`; until then the line is not trained on",
         "corpus.yaml: en has 15 units, 94% of tlh's; translate the missing ones",
         "dialog/tlh.jsonl:2: missing translation: s1-1 is not in en; translate it into en",
-        "dialog/en.jsonl:1: unknown placeholder {X} in s1-0; write what it stands for; until then "
-        "the line is not trained on",
         "dialog/en.jsonl:1: control tokens in s1-0: <|im_start|>; remove them from the text, "
         "as cleaning does",
         "dialog/en.jsonl:2: no text is left in s1-1; write it, or remove it",

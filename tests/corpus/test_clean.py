@@ -17,6 +17,9 @@ from cyrene_assets.corpus.clean import (
     control_tokens_left,
 )
 from cyrene_assets.corpus.config import CONTROL_MARKUP
+from cyrene_assets.corpus.markup import rules_of
+
+HOYO = rules_of(("hoyo",))
 
 # The added tokens of Qwen3.5's tokenizer, in their order.
 ADDED_TOKENS = """
@@ -36,7 +39,7 @@ CHARACTERS = [chr(c) for c in range(sys.maxunicode + 1) if not 0xD800 <= c < 0xE
 
 
 def _clean(text: str) -> str:
-    cleaned: str = clean_texts(pl.Series([text]), "Kai")["text"][0]
+    cleaned: str = clean_texts(pl.Series([text]), "Kai", HOYO)["text"][0]
     return cleaned
 
 
@@ -85,14 +88,14 @@ def test_rules(text: str, cleaned: str) -> None:
     ],
 )
 def test_unknown_placeholders_are_reported_and_stay(text: str, unknown: list[str]) -> None:
-    row = clean_texts(pl.Series([text]), "Kai").row(0, named=True)
+    row = clean_texts(pl.Series([text]), "Kai", HOYO).row(0, named=True)
     assert row["placeholders"] == unknown
     assert all(one in row["text"] for one in unknown)
 
 
 def test_control_tokens_are_counted_however_they_come_about() -> None:
     texts = pl.Series(["<|im_start|>a</think>", "<|im_<b>end|>", "<b>a</b>", "a"])
-    assert clean_texts(texts, "Kai")["control_tokens"].to_list() == [2, 1, 0, 0]
+    assert clean_texts(texts, "Kai", HOYO)["control_tokens"].to_list() == [2, 1, 0, 0]
 
 
 MARKS = [*"<>|{}#\\n/F bM\x07é\u0338\u200b", "im_end", "think", "NICKNAME", "SPACE", "{F#", "<|"]
@@ -115,7 +118,7 @@ def test_python_reads_the_placeholder_pattern_as_polars_does(text: str) -> None:
 
 @given(st.lists(st.sampled_from(MARKS)).map("".join))
 def test_no_control_token_is_left_in_plain_text(text: str) -> None:
-    cleaned = clean_texts(pl.Series([text]), "Kai", markup=False)["text"]
+    cleaned = clean_texts(pl.Series([text]), "Kai", HOYO, plain=True)["text"]
     assert not re.search(CONTROL_MARKUP, cleaned[0])
     assert not control_tokens_left(cleaned)[0]
 
@@ -124,8 +127,13 @@ def test_no_control_token_is_left_in_plain_text(text: str) -> None:
 def test_control_tokens_of_tokenizer_and_templates(token: str) -> None:
     half = len(token) // 2
     nested = f"a{token[:half]}{token}{token[half:]}b"
-    cleaned = clean_texts(pl.Series([nested]), "Kai", markup=False).row(0, named=True)
-    assert cleaned == {"text": "ab", "placeholders": [], "control_tokens": 2}
+    cleaned = clean_texts(pl.Series([nested]), "Kai", HOYO, plain=True).row(0, named=True)
+    assert cleaned == {
+        "text": "ab",
+        "placeholders": [],
+        "control_tokens": 2,
+        "left_out": False,
+    }
 
 
 @pytest.mark.parametrize(
@@ -143,8 +151,13 @@ def test_control_tokens_of_tokenizer_and_templates(token: str) -> None:
     ],
 )
 def test_what_the_tokenizer_takes_for_text_is_text(text: str) -> None:
-    cleaned = clean_texts(pl.Series([text]), "Kai", markup=False).row(0, named=True)
-    assert cleaned == {"text": text, "placeholders": [], "control_tokens": 0}
+    cleaned = clean_texts(pl.Series([text]), "Kai", HOYO, plain=True).row(0, named=True)
+    assert cleaned == {
+        "text": text,
+        "placeholders": [],
+        "control_tokens": 0,
+        "left_out": False,
+    }
 
 
 def test_control_tokens_left() -> None:
@@ -183,13 +196,13 @@ def test_unicode(text: str, cleaned: str) -> None:
 
 
 def test_a_lost_character_is_an_unknown_placeholder() -> None:
-    row = clean_texts(pl.Series(["caf\ufffd\ufffd!"]), "Kai").row(0, named=True)
+    row = clean_texts(pl.Series(["caf\ufffd\ufffd!"]), "Kai", HOYO).row(0, named=True)
     assert (row["text"], row["placeholders"]) == ("caf\ufffd\ufffd!", ["\ufffd\ufffd"])
 
 
 def test_what_becomes_of_every_character() -> None:
     known = [c for c in CHARACTERS if unicodedata.category(c) != "Cn"]
-    said = clean_texts(pl.Series([f"a{c}b" for c in known]), "Kai")["text"].to_list()
+    said = clean_texts(pl.Series([f"a{c}b" for c in known]), "Kai", HOYO)["text"].to_list()
     changed = {
         c: text
         for c, text in zip(known, said, strict=True)
@@ -231,7 +244,7 @@ def test_speakers_and_titles_are_cleaned_where_they_stand() -> None:
         }
     )
     before = rows.clone()
-    cleaned = clean_units(rows, "Kai")
+    cleaned = clean_units(rows, "Kai", HOYO)
     assert_frame_equal(rows, before)
     assert cleaned["speaker"].to_list() == ["{X}Bo", None, None, "Kai", "{X}Bo"]
     assert cleaned["title"].to_list() == [None, None, "On {Y}", None, None]
@@ -242,7 +255,7 @@ def test_speakers_and_titles_are_cleaned_where_they_stand() -> None:
 def test_raw_text_is_kept_where_cleaning_changed_something() -> None:
     texts = ["as it is", "<b>bold</b>", " outer ", "two\n\nlines", "e\u0301"]
     rows = pl.DataFrame({"kind": "book", "speaker": None, "title": None, "text": texts})
-    cleaned = clean_units(rows.cast({"speaker": pl.String, "title": pl.String}), "Kai")
+    cleaned = clean_units(rows.cast({"speaker": pl.String, "title": pl.String}), "Kai", HOYO)
     assert cleaned["text"].to_list() == ["as it is", "bold", "outer", "two\nlines", "é"]
     assert cleaned["raw_text"].to_list() == [None, *texts[1:]]
     assert cleaned["raw_text"].dtype == pl.String
@@ -254,7 +267,7 @@ def test_instructions_are_plain_text() -> None:
         {"kind": ["instruction", "book"], "speaker": None, "title": None, "text": [text, "<b>c"]},
         schema_overrides={"speaker": pl.String, "title": pl.String},
     )
-    instruction, book = clean_units(rows, "Kai").to_dicts()
+    instruction, book = clean_units(rows, "Kai", HOYO).to_dicts()
     assert instruction["text"] == "if a < b:\n\n  print({x}, '\\n') Kai <b>"
     assert (instruction["placeholders"], instruction["control_tokens"]) == ([], 1)
     assert book["text"] == "c"
@@ -269,7 +282,7 @@ def test_documents_lose_blank_lines_and_dialog_is_taken_whole() -> None:
             "text": ["a\n\n  b", "\u3000a \n\n{F#}\n b<|im_end|>"],
         }
     )
-    dialog, book = clean_units(rows, "Kai").to_dicts()
+    dialog, book = clean_units(rows, "Kai", HOYO).to_dicts()
     assert (dialog["text"], dialog["speaker"], dialog["title"]) == ("a\n\n  b", "Bo Bo", None)
     assert (book["text"], book["speaker"]) == ("a\nb", None)
     assert book["raw_text"] == rows["text"][1]

@@ -57,6 +57,10 @@ def test_missing_folder_and_file_say_how_to_make_one(tmp_path: Path) -> None:
         ({"languages": _changed(system_prompt=" ")}, "must not be blank"),
         ({"source": {"adapter": "tape"}}, "unknown source adapter 'tape': give one of dialog"),
         ({"source": {"adapter": "dialog", "root": "x"}}, "adapter 'dialog': `root`: Extra inputs"),
+        ({"original": "fr"}, "`original` 'fr' is no language of `languages`: en, tlh"),
+        ({"unknown_markup": 2}, "unknown_markup: Input should be less than or equal to 1"),
+        ({"markup": ["bbcode"]}, "markup.0"),
+        ({"markup": [{"pattern": "(", "becomes": "nothing"}]}, "is no Rust regular expression"),
         ({"split": {"validation": 0.9}}, "split.validation: Input should be less than or equal"),
         ({"split": {"seeds": 1}}, "split.seeds: Extra inputs"),
     ],
@@ -107,7 +111,14 @@ def test_params_are_of_one_concern_each(tmp_path: Path) -> None:
     two = load_corpus(write_corpus(tmp_path / "two", settings(languages=prompt)))
     assert one.chat_params("tlh") != two.chat_params("tlh")
     assert one.source_params("tlh") == two.source_params("tlh")
-    assert one.render_params("tlh") == two.render_params("tlh") == {"player": "SoH"}
+    assert (
+        one.render_params("tlh")
+        == two.render_params("tlh")
+        == {
+            "player": "SoH",
+            "markup": ["hoyo"],
+        }
+    )
 
 
 def test_import_is_light() -> None:

@@ -3,8 +3,10 @@ import polars as pl
 import pytest
 
 from cyrene_assets.corpus import flags
+from cyrene_assets.corpus.markup import rules_of
 from cyrene_assets.corpus.words import Vocabulary, words_of
 
+HOYO = rules_of(("hoyo",))
 GERMAN = [
     "das Licht am Hafen ist heute sehr hell",
     "der Wind kommt heute aus dem Norden und ist kalt",
@@ -82,7 +84,12 @@ def test_only_what_is_written_alike_is_compared() -> None:
 
 def test_placeholders_that_stand_for_something() -> None:
     texts = ["{NICKNAME}, {RUBY_B#x}you{RUBY_E#}", "{F#he}{M#she} {SPACE}", "{B}{A}", "none"]
-    assert flags.placeholders(pl.Series(texts)).to_list() == ["{NICKNAME}", "", "{A}{B}", ""]
+    assert flags.placeholders(pl.Series(texts), HOYO.aside).to_list() == [
+        "{NICKNAME}",
+        "",
+        "{A}{B}",
+        "",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -105,7 +112,7 @@ def test_placeholder_mismatch(of_languages: list[str], odd: list[int]) -> None:
             "placeholders": of_languages,
         }
     )
-    assert flags.placeholder_mismatch(found)["language"].to_list() == odd
+    assert flags.placeholder_mismatch(found, HOYO.known)["language"].to_list() == odd
 
 
 def _lengths(table: list[list[int]]) -> list[tuple[int, int]]:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from cyrene_assets.corpus.clean import clean_units, control_tokens_left
 from cyrene_assets.corpus.config import CONTROL_MARKUP, Corpus
+from cyrene_assets.corpus.markup import rules_of
 from cyrene_assets.corpus.render import (
     CHAT_SCHEMA,
     DOCUMENT_SCHEMA,
@@ -332,7 +333,9 @@ def test_no_control_token_comes_about_in_rendering(
     scene = _scene(*lines, ("Ada", "a"))
     document = _document(*book).with_columns(scene=pl.lit("b"), unit=pl.lit("b"))
     instruction = document.with_columns(kind=pl.lit("instruction"), scene=pl.lit("i"))
-    units = clean_units(pl.concat([scene, document, instruction]), "<|im_start")
+    units = clean_units(
+        pl.concat([scene, document, instruction]), "<|im_start", rules_of(("hoyo",))
+    )
     documents = cpt_documents(units, _corpus(language), language)["text"]
     chats = sft_chats(units, _corpus(language), language)["messages"]
     assert not control_tokens_left(documents).any()

@@ -3,6 +3,7 @@
 An adapter is a module of this package, known by its file name, with
 
 - ``Options``: a pydantic model of what ``source`` in corpus.yaml says besides ``adapter``;
+- ``MARKUP``: the presets of markup (``presets``) that hold where corpus.yaml has no ``markup``;
 - ``files(root, corpus, language) -> list[Path]``: the raw files that the language's rows come from;
 - ``read(root, corpus, language) -> Iterator[Row | DataFrame | Problem]``: the rows, dialog in
   order, then documents, singly or many in a table; and a ``Problem`` for what it leaves out. Raises
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias, cast
 
 from pydantic import BaseModel
 
+from cyrene_assets.corpus.presets import Name
 from cyrene_assets.errors import UserError
 from cyrene_assets.plain import plain
 
@@ -94,6 +96,7 @@ class Adapter(Protocol):
     """What a module of this package provides."""
 
     Options: type[BaseModel]
+    MARKUP: tuple[Name, ...]
 
     def files(self, root: Path, corpus: "Corpus", language: str) -> list[Path]:
         """Return the raw files of ``language``, those that exist, in a fixed order."""
@@ -136,7 +139,10 @@ def read_listed(
     """
     import polars as pl
 
+    from cyrene_assets.corpus.speakers import name_speakers
+
     corpus.language(language)
+    names = corpus.named_speakers(language)
     schema = dict.fromkeys(Row._fields, pl.String()) | {"order": pl.Int32(), "line": pl.Int32()}
     tables: list[pl.DataFrame] = []
     rows: list[Row] = []
@@ -154,7 +160,8 @@ def read_listed(
             rows.clear()
         else:
             rows.append(item)
-    return pl.concat([*tables, singly_read()]), left_out
+    found = pl.concat([*tables, singly_read()])
+    return name_speakers(found, corpus.language(language), names), left_out
 
 
 def raw_files(root: Path, corpus: "Corpus", language: str) -> dict[str, str]:

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cyrene_assets.corpus.jsonl import JsonLines
+from cyrene_assets.corpus.presets import Name
 from cyrene_assets.corpus.sources import Problem, SourceError
 from cyrene_assets.corpus.sources._raw_files import exists, refuse_odd_files
 from cyrene_assets.yaml_models import Strict
@@ -37,6 +38,10 @@ if TYPE_CHECKING:
 
 DIALOG_KEYS = ("scene", "line", "speaker", "text")
 DOCUMENT_KEYS = ("document", "kind", "title", "text")
+
+
+# A person's own lines: what markup they have, nobody can know beforehand.
+MARKUP: tuple[Name, ...] = ()
 
 
 class Options(Strict):
@@ -101,7 +106,7 @@ def _dialog_rows(file: JsonLines, language: str, people: "Language") -> "pl.Data
         .then(pl.lit("narration"))
         .when(pl.col("speaker").is_in(people.speakers))
         .then(pl.lit("character"))
-        .when(pl.col("speaker") == people.player)
+        .when(pl.col("speaker").is_in(people.players))
         .then(pl.lit("player"))
         .otherwise(pl.lit("other"))
     )

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
+from cyrene_assets.corpus.presets import Name
 from cyrene_assets.corpus.sources import Batch, Problem, SourceError
 from cyrene_assets.corpus.sources import _game_tables as game_tables
 from cyrene_assets.corpus.sources._game_documents import Document, Documents
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from cyrene_assets.corpus.config import Corpus
 
 Hash = Annotated[int, Field(ge=-(1 << 63), lt=1 << 64)]
+MARKUP: tuple[Name, ...] = ("hoyo",)
 VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 
 

@@ -717,6 +717,7 @@ def test_the_shipped_configuration_is_sound(corpus: Corpus) -> None:
     assert report.ok
     unknown = [str(w) for w in report.warnings if "unknown placeholder" in str(w)]
     assert any("{AETHER#7} in 100009005" in warning for warning in unknown)
-    assert any("{TEXTJOIN#4}, {TEXTJOIN#99} in 100010003" in warning for warning in unknown)
+    for token in ("{TEXTJOIN#4}", "{TEXTJOIN#99}"):
+        assert any(f"{token} in 100010003" in warning for warning in unknown)
     assert any("skipped in an entry (2): a line without a TalkSentenceID" in str(w)
                for w in report.warnings)  # fmt: skip
