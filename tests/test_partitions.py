@@ -71,11 +71,13 @@ def test_a_partition_with_a_dot_is_stored_listed_and_collected(sandbox: Sandbox)
 
 
 @pytest.mark.slow
-def test_a_base_of_the_size_s_shape_becomes_its_artifact(tmp_path: Path) -> None:
+def test_a_base_of_the_size_s_shape_becomes_its_artifact(
+    tmp_path: Path, toolchain_environment: dict[str, str]
+) -> None:
     """Through the command, from a folder of 1.5 GB to the store and what lists and clears it."""
     root, home = linked_root(tmp_path / "root"), tmp_path / "home"
     cyrene = command(root, home, write_corpus(tmp_path / "corpus"))
-    python = {"CYRENE_TRAIN_PYTHON": sys.executable}
+    python = {name: toolchain_environment[name] for name in ("CYRENE_TRAIN_PYTHON",)}
     name_base(home, write_base(tmp_path / "Qwen3.5-0.8B-Base", QWEN_0_8B))
     try:
         built = cyrene.run("build", "--size", "0.8B", "--to", "base_model", **python)
