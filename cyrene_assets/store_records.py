@@ -9,7 +9,7 @@ without a record, as older versions left them, the manifest speaks.
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,14 @@ from typing import Any
 import msgspec
 
 from cyrene_assets.manifest import seal_is_whole, sealed
-from cyrene_assets.store import Artifact, CorruptArtifactError, Store, fingerprint, label, sync_folder
+from cyrene_assets.store import (
+    Artifact,
+    CorruptArtifactError,
+    Store,
+    fingerprint,
+    label,
+    sync_folder,
+)
 
 FOLDER = ".records"
 
@@ -111,13 +118,27 @@ def everything(store: Store) -> list[StoredRecord]:
     ]
 
 
-def files(store: Store) -> Iterator[tuple[Path, str, str]]:
-    """Yield the file of every record with the name and the digest of its artifact."""
+def unneeded(store: Store) -> list[Path]:
+    """Return the files of records that say nothing any more.
+
+    Their artifact is gone, or it was made again since and an artifact that it was made from then is
+    gone; what was made from files elsewhere alone stays.
+    """
+    there = {(artifact.name, artifact.digest) for artifact in store.artifacts()}
+    assets = {name.partition("[")[0] for name, _ in there}
+    found: list[Path] = []
+    newest: dict[tuple[str, str], StoredRecord] = {}
+    for record in everything(store):
+        newest.setdefault((record.name, record.digest), record)
     for file in sorted((store.root / FOLDER).glob("*/*/*")):
-        partition = file.parent.name
-        asset = file.parent.parent.name
-        name = label(asset, None if partition == "_" else partition)
-        yield file, name, file.name.partition(".")[0]
+        read = _read(file)
+        if read is None or (read.name, read.digest) not in there:
+            found.append(file)
+        elif read.fingerprint != newest[read.name, read.digest].fingerprint:
+            inputs = [(n, d) for n, d in read.inputs.items() if n.partition("[")[0] in assets]
+            if not there.issuperset(inputs):
+                found.append(file)
+    return found
 
 
 def _file(store: Store, record: StoredRecord) -> Path:

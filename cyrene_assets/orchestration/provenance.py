@@ -22,9 +22,7 @@ def provenance_tags(
     instance: dg.DagsterInstance, spec: ArtifactSpec, partition: str | None, record: Record
 ) -> dict[str, str]:
     """Return the tags of a materialization of ``record``, as a step of a run would set them."""
-    parents: dict[str, list[str | None]] = {
-        dep.asset_key.to_user_string(): [] for dep in spec.deps
-    }
+    parents: dict[str, list[str | None]] = {dep.asset_key.to_user_string(): [] for dep in spec.deps}
     for asset, key in spec.upstream(partition):
         parents[asset].append(key)
     tags = {
