@@ -43,7 +43,7 @@ def test_what_nothing_refers_to_goes(sandbox: Sandbox) -> None:
         == replaced - kept
         == {f"cpt_documents[en]/{old['cpt_documents[en]']}"}
     )
-    assert all(size > 0 for _, size in gone)
+    assert all(garbage.bytes > 0 and garbage.why for garbage in gone)
     sandbox.build("sft_chat")
     collect(sandbox.project, sandbox.instance, dry_run=False)
     # The other language's chats came out as they were. Their manifest names the first table still,
@@ -89,7 +89,7 @@ def test_what_a_living_process_published_and_has_to_record_yet_is_kept(sandbox: 
     assert collect(sandbox.project, sandbox.instance, dry_run=False) == []
     process.communicate()
     gone = collect(sandbox.project, sandbox.instance, dry_run=False)
-    assert [path for path, _ in gone] == [made.path]
+    assert [garbage.path for garbage in gone] == [made.path]
 
 
 def test_an_old_scoreboard_goes(sandbox: Sandbox) -> None:
@@ -97,7 +97,7 @@ def test_an_old_scoreboard_goes(sandbox: Sandbox) -> None:
     with store.stage("scoreboard") as out:
         (out / "x").write_text("a page that nobody asked for again")
         made = store.publish(out, "scoreboard", None, {})
-    assert [path for path, _ in collect(sandbox.project, sandbox.instance, dry_run=False)] == [
+    assert [g.path for g in collect(sandbox.project, sandbox.instance, dry_run=False)] == [
         made.path
     ]
 
@@ -107,9 +107,7 @@ def test_what_was_set_aside_goes(sandbox: Sandbox) -> None:
     artifact = next(store.artifacts("sft_chat"))
     aside = store.set_aside(artifact)
     sandbox.build("sft_chat")
-    assert [path for path, _ in collect(sandbox.project, sandbox.instance, dry_run=False)] == [
-        aside
-    ]
+    assert [g.path for g in collect(sandbox.project, sandbox.instance, dry_run=False)] == [aside]
 
 
 def test_an_unreadable_manifest_does_not_take_what_others_need(sandbox: Sandbox) -> None:

@@ -21,7 +21,8 @@ def status(as_json: bool) -> None:
     """Say what is out of date and why, when it is rebuilt by itself, and what that costs.
 
     Only what was built before can be out of date; `cyrene build --plan` says what there is to build
-    at all. What the store has and Dagster's database lost is recorded there again. With --json, `out_of_date` holds every artifact with its reason and all that changed.
+    at all. What the store has and Dagster's database lost is recorded there again. With --json,
+    `out_of_date` holds every artifact with its reason and all that changed.
     """
     project = Project.load()
     with opened(project) as instance:
