@@ -25,6 +25,7 @@ from cyrene_assets.errors import CyreneError
 from cyrene_assets.lineage import Lineage, Record
 from cyrene_assets.orchestration.provenance import provenance_tags
 from cyrene_assets.project import Project
+from cyrene_assets.runs import forget_reported_check
 from cyrene_assets.situation import Key, Situation
 from cyrene_assets.store import Artifact, CorruptArtifactError, Store, label
 from cyrene_assets.store_lock import in_use
@@ -223,21 +224,19 @@ class _Adoption:
     ) -> Record | None:
         """Return what is to be current instead of ``latest``, or None."""
         found = store_records.of_partition(self._store, spec.name, partition)
-        if latest is not None and _is_there(self._store, latest):
-            newer = [
-                r
-                for r in found
-                if r.recorded > latest.created
-                and (r.digest, r.fingerprint) != (latest.digest, latest.lineage.fingerprint)
-            ]
-            if newer:
-                history = lineages.history(self._instance, spec.name, partition)
-                known = {(record.digest, record.lineage.fingerprint) for record in history}
-                newer = [r for r in newer if (r.digest, r.fingerprint) not in known]
-            return self._best(spec, newer)
+        there, own = False, False
+        if latest is not None:
+            there, own = _is_there(self._store, latest), self._is_own(latest)
+        if latest is not None and there:
+            newer = self._best(spec, self._never_recorded(latest, found))
+            if newer is not None or own:
+                return newer
         wanted = self._wanted(spec, partition)
+        if latest is not None and there and latest.lineage.fingerprint == wanted:
+            return None
+        # Another home's build may have come to the same content from other inputs.
         exact = self._best(spec, [r for r in found if r.fingerprint == wanted])
-        if exact is not None or (latest is not None and self._is_own(latest)):
+        if exact is not None or there or own:
             return exact
         best = self._best(spec, found)
         if best is None and found:
@@ -246,6 +245,17 @@ class _Adoption:
                 "blocking checks passed: the next build makes it"
             )
         return best
+
+    def _never_recorded(self, latest: Record, found: Sequence[StoredRecord]) -> list[StoredRecord]:
+        """Return what is newer than ``latest`` and not in Dagster's history."""
+        own = latest.digest, latest.lineage.fingerprint
+        newer = [r for r in found if r.recorded > latest.created]
+        newer = [r for r in newer if (r.digest, r.fingerprint) != own]
+        if not newer:
+            return []
+        history = lineages.history(self._instance, latest.asset, latest.partition)
+        known = {(record.digest, record.lineage.fingerprint) for record in history}
+        return [r for r in newer if (r.digest, r.fingerprint) not in known]
 
     def _best(self, spec: ArtifactSpec, found: Iterable[StoredRecord]) -> Record | None:
         told = [self._teller.record(spec, record) for record in found]
@@ -278,6 +288,7 @@ class _Adoption:
         """
         severity = {True: dg.AssetCheckSeverity.ERROR, False: dg.AssetCheckSeverity.WARN}
         for check in record.checks:
+            forget_reported_check(self._instance, spec.name, check["name"], partition)
             self._instance.report_runless_asset_event(
                 dg.AssetCheckEvaluation(
                     dg.AssetKey(spec.name),

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -22,7 +23,9 @@ from cyrene_assets.collector import collect
 from cyrene_assets.errors import CyreneError, UserError
 from cyrene_assets.instance import open_instance, prepare
 from cyrene_assets.orchestration.adoption import adopt
+from cyrene_assets.processes import mark
 from cyrene_assets.project import Project
+from cyrene_assets.runs import OWNER_TAG
 
 TARGETS = ("cpt_documents", "sft_chat")
 Reopen = Callable[[Sandbox, pytest.MonkeyPatch], Any]
@@ -56,6 +59,7 @@ def another_projects_instance(sandbox: Sandbox, patch: pytest.MonkeyPatch) -> It
     other = sandbox.home.parent / "other"
     other.mkdir()
     patch.setenv("DAGSTER_HOME", str(other))
+    prepare(Project.load(), other)
     with open_instance(Project.load()) as instance:
 
         @dg.asset
@@ -101,7 +105,7 @@ def test_adopt_a_lost_database_names_the_same_artifacts_again(
     before, there = listing(sandbox), folders(sandbox)
     with lose(sandbox, monkeypatch) as after:
         assert listing(after) == []
-        with pytest.raises(UserError, match="knows none of the .* cyrene artifacts --adopt"):
+        with pytest.raises(UserError, match=r"knows none of the .* `cyrene artifacts --adopt`"):
             collect(after.project, after.instance, dry_run=False)
         assert folders(after) == there
         done = adopt(after.project, after.instance)
@@ -111,6 +115,9 @@ def test_adopt_a_lost_database_names_the_same_artifacts_again(
         assert listing(after) == before
         assert outdated(after) == []
         assert adopt(after.project, after.instance).recorded == ()
+        # Lost a second time, it is found a second time.
+        after.instance.wipe_assets(after.instance.all_asset_keys())
+        assert len(adopt(after.project, after.instance).recorded) == len(before)
         assert collect(after.project, after.instance, dry_run=False) == []
         assert folders(after) == there
 
@@ -199,8 +206,8 @@ def test_adopt_reports_what_a_run_would_have(
         adopt(after.project, after.instance)
         for name in names:
             old, new = before[name], event(after, name)
-            assert {k: v for k, v in new.metadata.items() if k != lineage.METADATA_KEY} == {
-                k: v for k, v in old.metadata.items() if k != lineage.METADATA_KEY
+            assert {k: v for k, v in new.metadata.items() if k not in ("path", lineage.METADATA_KEY)} == {
+                k: v for k, v in old.metadata.items() if k not in ("path", lineage.METADATA_KEY)
             }
             pointers = "dagster/input_event_pointer/"
             assert {k: v for k, v in (new.tags or {}).items() if not k.startswith(pointers)} == {
@@ -350,6 +357,13 @@ def test_gc_killed_at_any_move_loses_nothing_that_is_kept(sandbox: Sandbox) -> N
     kept = set(sandbox.digests().items())
     everything = {(a.name, a.digest) for a in store.artifacts()}
     assert everything - kept
+    # This process made them and lives: gc in another would wait for it to record them.
+    ended = subprocess.Popen(["sleep", "60"])
+    tag = f"{socket.gethostname()}:{mark(ended.pid)}"
+    ended.kill()
+    ended.wait()
+    for run in sandbox.instance.get_runs():
+        sandbox.instance.add_run_tags(run.run_id, {OWNER_TAG: tag})
     for at, moment in ((1, "before"), (1, "after"), (2, "after")):
         assert killed("gc", at, moment) == -signal.SIGKILL
         left = {(a.name, a.digest) for a in store.artifacts()}
@@ -398,5 +412,5 @@ def test_gc_on_another_homes_instance_is_refused(
     monkeypatch.setenv("CYRENE_HOME", str(place / "home"))
     monkeypatch.setenv("DAGSTER_HOME", str(sandbox.home / "dagster"))
     prepare(Project.load(), place)
-    with pytest.raises(CyreneError, match="belongs to the home .*unset DAGSTER_HOME"):
+    with pytest.raises(CyreneError, match=r"belongs to the home .*unset DAGSTER_HOME"):
         collect(Project.load(), sandbox.instance, dry_run=True)
