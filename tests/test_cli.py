@@ -192,7 +192,9 @@ def test_usage_errors_are_bad_input(inside: Inside) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", [["build"], ["build", "--plan"], ["artifacts"], ["gc", "--yes"]])
+@pytest.mark.parametrize(
+    "command", [["build"], ["build", "--plan"], ["artifacts"], ["gc", "--yes"]]
+)
 def test_a_corpus_that_is_gone(cyrene: Command, command: list[str]) -> None:
     corpus = cyrene.home.parent / "corpus"
     shutil.rmtree(corpus)

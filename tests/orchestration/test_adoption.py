@@ -206,18 +206,17 @@ def test_adopt_reports_what_a_run_would_have(
         adopt(after.project, after.instance)
         for name in names:
             old, new = before[name], event(after, name)
-            assert {k: v for k, v in new.metadata.items() if k not in ("path", lineage.METADATA_KEY)} == {
-                k: v for k, v in old.metadata.items() if k not in ("path", lineage.METADATA_KEY)
-            }
+            assert {
+                k: v for k, v in new.metadata.items() if k not in ("path", lineage.METADATA_KEY)
+            } == {k: v for k, v in old.metadata.items() if k not in ("path", lineage.METADATA_KEY)}
             pointers = "dagster/input_event_pointer/"
             assert {k: v for k, v in (new.tags or {}).items() if not k.startswith(pointers)} == {
                 k: v for k, v in (old.tags or {}).items() if not k.startswith(pointers)
             }
             assert after.record(name).checks == checks[name]
         key = dg.AssetCheckKey(dg.AssetKey("parallel_corpus"), "no_leak")
-        (latest,) = after.instance.event_log_storage.get_latest_asset_check_execution_by_key(
-            [key]
-        ).values()
+        storage = after.instance.event_log_storage
+        (latest,) = storage.get_latest_asset_check_execution_by_key([key]).values()
         assert latest.status.value == "SUCCEEDED"
 
 
