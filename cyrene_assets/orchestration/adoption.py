@@ -104,6 +104,8 @@ def adopt(project: Project, instance: dg.DagsterInstance) -> Adopted:
     and was never recorded: a run that somebody deleted. What another process makes is left to it.
     Ended at any moment, the next adoption does the rest.
     """
+    if not project.store.root.is_dir():
+        return Adopted()
     with disk_errors(project.work):
         project.work.mkdir(parents=True, exist_ok=True)
         lock = FileLock(project.work / "adopt.lock")

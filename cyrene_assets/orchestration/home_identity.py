@@ -49,7 +49,9 @@ def refuse_foreign_instance(project: Project) -> None:
 
 
 def _id(project: Project) -> str:
-    return (project.home / _ID).read_text(encoding="utf-8").strip()
+    """Return the home's name; of one that was never prepared there is none."""
+    file = project.home / _ID
+    return file.read_text(encoding="utf-8").strip() if file.is_file() else ""
 
 
 def _claim(project: Project) -> dict[str, Any] | None:
