@@ -37,7 +37,7 @@ from cyrene_assets.errors import (
     UserError,
 )
 from cyrene_assets.lineage import Lineage, Record
-from cyrene_assets.orchestration import adoption
+from cyrene_assets.orchestration import adoption, told_records
 from cyrene_assets.orchestration.needs import Need
 from cyrene_assets.orchestration.preflight import refuse_run
 from cyrene_assets.plain import plain
@@ -254,7 +254,7 @@ def _make(
     # The store's own record first: what Dagster knows, the store knows whatever becomes of Dagster.
     store_records.write(
         project.store,
-        adoption.stored(
+        told_records.stored(
             artifact, lineage, result.metadata or {}, checks, sources, context.run.run_id, seconds
         ),
     )
@@ -334,7 +334,7 @@ def _reuse(
     """Return the result of an earlier build of the same lineage, if its artifact is still good."""
     record = lineages.find(context.instance, spec.name, partition, lineage.fingerprint)
     if record is None:
-        record = adoption.find(project.store, spec, partition, lineage.fingerprint)
+        record = told_records.find(project.store, spec, partition, lineage.fingerprint)
     if record is None:
         return None
     try:
@@ -345,7 +345,7 @@ def _reuse(
     context.log.info(f"{artifact.name} {artifact.digest} is what this would make: reused")
     store_records.write(
         project.store,
-        adoption.stored(
+        told_records.stored(
             artifact,
             lineage,
             record.metadata,

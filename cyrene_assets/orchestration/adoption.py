@@ -5,14 +5,10 @@ artifact lies next to a record of what it was made from, so that nothing has to 
 event that the normal path would have left is reported from that record.
 """
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from time import time
-from typing import Any
 
 import dagster as dg
 from filelock import FileLock, Timeout
@@ -22,18 +18,15 @@ from cyrene_assets import planner, store_records
 from cyrene_assets.artifact_spec import SPECS, ArtifactSpec, expected_lineage
 from cyrene_assets.disk import disk_errors
 from cyrene_assets.errors import CyreneError
-from cyrene_assets.lineage import Lineage, Record
+from cyrene_assets.lineage import Record
 from cyrene_assets.orchestration.provenance import provenance_tags
+from cyrene_assets.orchestration.told_records import Teller, stored
 from cyrene_assets.project import Project
 from cyrene_assets.runs import forget_reported_check
 from cyrene_assets.situation import Key, Situation
-from cyrene_assets.store import Artifact, CorruptArtifactError, Store, label
+from cyrene_assets.store import Store, label
 from cyrene_assets.store_lock import in_use
 from cyrene_assets.store_records import StoredRecord
-
-# What a record of the store does not keep of a materialization's metadata: it says it itself, or
-# it depends on where the store is.
-_OWN = frozenset({lineages.METADATA_KEY, "path"})
 
 
 @dataclass(frozen=True)
@@ -42,47 +35,6 @@ class Adopted:
 
     recorded: tuple[Record, ...] = ()
     left: tuple[str, ...] = ()
-
-
-def stored(
-    artifact: Artifact,
-    lineage: Lineage,
-    metadata: Mapping[str, Any],
-    checks: Sequence[Mapping[str, Any]],
-    sources: Mapping[str, str],
-    run_id: str,
-    seconds: float,
-    *,
-    recorded: float | None = None,
-) -> StoredRecord:
-    """Return the store's record of what Dagster is told; ``recorded`` is now where left out."""
-    kept = {name: value for name, value in metadata.items() if name not in _OWN}
-    event = dg.AssetMaterialization(artifact.asset, metadata=kept)
-    return StoredRecord(
-        asset=artifact.asset,
-        partition=artifact.partition,
-        digest=artifact.digest,
-        code_version=lineage.code_version,
-        params=dict(lineage.params),
-        inputs=dict(lineage.inputs),
-        seconds=seconds,
-        checks=[dict(check) for check in checks],
-        sources=dict(sources),
-        run_id=run_id,
-        recorded=time() if recorded is None else recorded,
-        metadata=json.loads(dg.serialize_value(event)),
-    )
-
-
-def find(store: Store, spec: ArtifactSpec, partition: str | None, wanted: str) -> Record | None:
-    """Return the newest making in the store whose fingerprint is ``wanted`` and that passed."""
-    teller = _Teller(store)
-    for record in store_records.of_partition(store, spec.name, partition):
-        if record.fingerprint == wanted and not record.failed:
-            told = teller.record(spec, record)
-            if told is not None:
-                return told
-    return None
 
 
 def adopt_inputs(
@@ -113,86 +65,13 @@ def adopt(project: Project, instance: dg.DagsterInstance) -> Adopted:
         return _Adoption(project, instance).run()
 
 
-class _Teller:
-    """Turns the store's records into those of Dagster's kind."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-
-    @cached_property
-    def _used(self) -> set[tuple[str, str]]:
-        """Every artifact that another one was made from: its blocking checks had passed."""
-        return {item for r in store_records.everything(self._store) for item in r.inputs.items()}
-
-    def record(self, spec: ArtifactSpec, stored: StoredRecord) -> Record | None:
-        """Return the record, or None where its files are damaged or its checks are not known."""
-        artifact = self._store.locate(stored.asset, stored.partition, stored.digest)
-        try:
-            artifact.verify(contents=False)
-        except CorruptArtifactError:
-            return None
-        checks = self._checks(spec, stored)
-        if checks is None:
-            return None
-        lineage = Lineage(stored.code_version, stored.params, stored.inputs)
-        size = sum(file["bytes"] for file in artifact.manifest["files"].values())
-        told: dict[str, Any] = {
-            "summary": "recorded again from its manifest",
-            "digest": stored.digest,
-            "megabytes": round(size / 1e6, 3),
-            "seconds": round(stored.seconds, 1),
-        }
-        if stored.metadata is not None:
-            event = dg.deserialize_value(json.dumps(stored.metadata), dg.AssetMaterialization)
-            told = dict(event.metadata)
-        told["path"] = dg.MetadataValue.path(str(artifact.path))
-        told[lineages.METADATA_KEY] = dg.MetadataValue.json(
-            {
-                **lineage.as_dict(),
-                "digest": stored.digest,
-                "seconds": round(stored.seconds, 1),
-                "checks": checks,
-                "sources": stored.sources,
-                "made": {"run_id": stored.run_id, "created": stored.recorded},
-            }
-        )
-        return Record(
-            asset=stored.asset,
-            partition=stored.partition,
-            digest=stored.digest,
-            lineage=lineage,
-            run_id=stored.run_id,
-            created=stored.recorded,
-            seconds=stored.seconds,
-            checks=tuple(checks),
-            metadata=dg.AssetMaterialization(stored.asset, metadata=told).metadata,
-            sources=stored.sources,
-        )
-
-    def _checks(self, spec: ArtifactSpec, stored: StoredRecord) -> list[dict[str, Any]] | None:
-        """Return what the checks found, or None where nothing tells that the blocking ones passed.
-
-        Older manifests do not say it. Where something was made from the artifact they had passed,
-        for otherwise its input would have been refused.
-        """
-        if stored.checks is not None:
-            return stored.checks
-        blocking = [check.name for check in spec.checks if check.blocking]
-        if blocking and (stored.name, stored.digest) not in self._used:
-            return None
-        detail = "passed when it was made: something was made from it"
-        return [
-            {"name": name, "passed": True, "blocking": True, "detail": detail} for name in blocking
-        ]
-
-
 class _Adoption:
     def __init__(self, project: Project, instance: dg.DagsterInstance) -> None:
         self._project = project
         self._instance = instance
         self._store = project.store
         self._situation = Situation(project, instance)
-        self._teller = _Teller(project.store)
+        self._teller = Teller(project.store)
         self._current: dict[Key, Record | None] = {}
         self._recorded: list[Record] = []
         self._left: list[str] = []
