@@ -324,3 +324,66 @@ def test_folders_and_what_is_left_half_made_are_all_there_is(store: Store) -> No
         assert len(dead) == 2
         assert store.left_half_made() == sorted(dead)
     assert list(store.folders()) == sorted([kept.path, old.path, aside])
+
+
+def test_lists_artifacts_in_order_and_nothing_else(store: Store) -> None:
+    assert not list(store.artifacts())
+    b, a = publish(store, asset="b"), publish(store, asset="a", partition=None)
+    store.set_aside(publish(store, {"x": b"y"}, asset="a"))
+    with store.stage("a"):
+        assert list(store.artifacts()) == [a, b]
+        assert list(store.artifacts("b")) == [b]
+
+
+def test_a_file_in_the_way_of_the_store(tmp_path: Path) -> None:
+    (tmp_path / "home").write_text("in the way")
+    for root in (tmp_path / "home", tmp_path / "home" / "store"):
+        with pytest.raises(UserError, match="a file stands where a folder belongs"):
+            publish(Store(root))
+
+
+_ON_A_DISK = """
+import sys
+from pathlib import Path
+from cyrene_assets.errors import CyreneError
+from cyrene_assets.disk import disk_errors
+from cyrene_assets.store import Store
+store = Store(Path(sys.argv[1]) / "store")
+try:
+    with disk_errors(store.root), store.stage("thing") as out:
+        (out / "big").write_bytes(bytes(int(sys.argv[2])))
+        store.publish(out, "thing", None, {})
+except CyreneError as error:
+    print(error)
+    sys.exit(error.exit_status)
+finally:
+    print(sum(1 for path in store.root.rglob("*") if path.is_file()), "files left")
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "size", "status", "said"),
+    [
+        ("size=512k", 2_000_000, 1, "is full (0.0 GB free): make room"),
+        ("size=512k,ro", 10, 2, "is read-only: make it writable"),
+        ("size=4m", 2_000_000, 0, "2 files left"),
+    ],
+)
+def test_a_real_disk_that_is_full_or_read_only(
+    mounted: Callable[..., "subprocess.CompletedProcess[str]"],
+    options: str,
+    size: int,
+    status: int,
+    said: str,
+) -> None:
+    done = mounted(options, [sys.executable, "-c", _ON_A_DISK, "{mount}", str(size)])
+    assert said in done.stdout, done.stdout + done.stderr
+    assert done.returncode == status
+    assert status == 0 or "0 files left" in done.stdout
+
+
+def test_a_fingerprint_ignores_the_order_of_keys() -> None:
+    assert fingerprint({"a": 1, "b": [1, 2]}) == fingerprint({"b": [1, 2], "a": 1})
+    assert fingerprint({"a": 1, "b": [1, 2]}) != fingerprint({"a": 1, "b": [2, 1]})
+    # SHA-256 of {"é":"ü"} in UTF-8.
+    assert fingerprint({"é": "ü"}) == hashlib.sha256('{"é":"ü"}'.encode()).hexdigest()[:16]
