@@ -16,7 +16,7 @@ from typing import Any, cast
 
 import dagster as dg
 
-from cyrene_assets import conditions
+from cyrene_assets import conditions, store_records
 from cyrene_assets import lineage as lineages
 from cyrene_assets.artifact_build import Build
 from cyrene_assets.artifact_spec import (
@@ -37,6 +37,7 @@ from cyrene_assets.errors import (
     UserError,
 )
 from cyrene_assets.lineage import Lineage, Record
+from cyrene_assets.orchestration import adoption, told_records
 from cyrene_assets.orchestration.needs import Need
 from cyrene_assets.orchestration.preflight import refuse_run
 from cyrene_assets.plain import plain
@@ -161,6 +162,7 @@ def _materialize(
     refuse_run(project, context, reuse=reuse)
     partition = str(context.partition_key) if context.has_partition_key else None
     name = label(spec.name, partition)
+    adoption.adopt_inputs(project, context.instance, spec, partition)
     work = project.work / spec.name / (partition or "_")
     with (
         in_use(project.store.root),
@@ -225,6 +227,7 @@ def _make(
             log=log,
         )
         outcome = function(build)
+        checks = _checked(spec, outcome)
         if spec.external_files(project, partition) != sources:
             raise BuildError(
                 f"the files of {label(spec.name, partition)} changed while they were read: run it "
@@ -242,23 +245,27 @@ def _make(
                 "toolchain": _toolchain_versions(spec.toolchain, project),
                 "checked_with": _toolchain_versions(spec.checked_with, project),
                 "measurements": dict(outcome.measurements),
+                "checks": checks,
                 "run_id": context.run.run_id,
             },
         )
+    seconds = time.monotonic() - started
+    result = _result(artifact, lineage, sources, outcome, checks, seconds)
+    # The store's own record first: what Dagster knows, the store knows whatever becomes of Dagster.
+    store_records.write(
+        project.store,
+        told_records.stored(
+            artifact, lineage, result.metadata or {}, checks, sources, context.run.run_id, seconds
+        ),
+    )
     shutil.rmtree(state, ignore_errors=True)
-    return _result(spec, artifact, lineage, sources, outcome, time.monotonic() - started)
+    return result
 
 
-def _result(
-    spec: ArtifactSpec,
-    artifact: Artifact,
-    lineage: Lineage,
-    sources: Mapping[str, str],
-    outcome: Outcome,
-    seconds: float,
-) -> dg.MaterializeResult[Any]:
+def _checked(spec: ArtifactSpec, outcome: Outcome) -> list[dict[str, Any]]:
+    """Return what the asset's checks found, as a JSON value."""
     blocking = {check.name for check in spec.checks if check.blocking}
-    checks = [
+    return [
         {
             "name": c.name,
             "passed": c.passed,
@@ -267,6 +274,16 @@ def _result(
         }
         for c in outcome.checks
     ]
+
+
+def _result(
+    artifact: Artifact,
+    lineage: Lineage,
+    sources: Mapping[str, str],
+    outcome: Outcome,
+    checks: Sequence[Mapping[str, Any]],
+    seconds: float,
+) -> dg.MaterializeResult[Any]:
     size = sum(file["bytes"] for file in artifact.manifest["files"].values())
     return dg.MaterializeResult(
         metadata={
@@ -281,7 +298,7 @@ def _result(
                     **lineage.as_dict(),
                     "digest": artifact.digest,
                     "seconds": round(seconds, 1),
-                    "checks": checks,
+                    "checks": list(checks),
                     "sources": dict(sources),
                 }
             ),
@@ -317,6 +334,8 @@ def _reuse(
     """Return the result of an earlier build of the same lineage, if its artifact is still good."""
     record = lineages.find(context.instance, spec.name, partition, lineage.fingerprint)
     if record is None:
+        record = told_records.find(project.store, spec, partition, lineage.fingerprint)
+    if record is None:
         return None
     try:
         artifact = _open(project, record)
@@ -324,6 +343,18 @@ def _reuse(
         context.log.warning(str(error))
         return None
     context.log.info(f"{artifact.name} {artifact.digest} is what this would make: reused")
+    store_records.write(
+        project.store,
+        told_records.stored(
+            artifact,
+            lineage,
+            record.metadata,
+            record.checks,
+            record.sources,
+            context.run.run_id,
+            record.seconds,
+        ),
+    )
     return dg.MaterializeResult(
         metadata=record.metadata,
         check_results=_check_results(record.checks, {}),

@@ -139,13 +139,19 @@ def find_character(
         CorruptArtifactError: its files are not what was published.
         BuildError: a blocking check of the current model failed.
     """
-    from cyrene_assets import lineage
+    from cyrene_assets import definitions, lineage
+    from cyrene_assets.orchestration import adoption
 
     model_size(size)
     asset = MODEL_ASSETS[role]
     if digest is not None:
         return Character(project, size, _named(project.store, asset, size, digest, contents))
     record = lineage.latest(instance, asset, size)
+    if record is None:
+        # A store that came from elsewhere, or whose database is lost, has it nevertheless.
+        definitions.defs()
+        adoption.adopt(project, instance)
+        record = lineage.latest(instance, asset, size)
     if record is None:
         raise UserError(
             f"there is no {asset}[{size}] yet: run `cyrene build --size {size} --to {asset}`"

@@ -1,73 +1,179 @@
-"""``cyrene gc``: which artifacts are still referred to, and by what."""
+"""``cyrene gc``: which artifacts are still needed, by what, and what becomes of the others."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
 
 from cyrene_assets import lineage as lineages
+from cyrene_assets import store_records
 from cyrene_assets.artifact_spec import SPECS, current_inputs, expected_lineage
 from cyrene_assets.builder import one_build
-from cyrene_assets.errors import BuildError, CyreneError
+from cyrene_assets.disk import disk_errors
+from cyrene_assets.errors import BuildError, CyreneError, UserError
 from cyrene_assets.lineage import Record
+from cyrene_assets.orchestration.chains import Chains, Key, artifact_inputs
+from cyrene_assets.orchestration.home_identity import refuse_foreign_instance
 from cyrene_assets.processes import is_dead, owner
 from cyrene_assets.project import Project
 from cyrene_assets.runs import OWNER_TAG, UNFINISHED, end_orphans, forget
-from cyrene_assets.store import Artifact, CorruptArtifactError, label
+from cyrene_assets.store import DIGEST_LENGTH, Artifact, CorruptArtifactError, label
 from cyrene_assets.store_lock import alone
+from cyrene_assets.trash import Trash, size
 
 # The scoreboard compares every one of these that there is.
 EVALUATED = ("eval_report", "checkpoint_report")
-Key = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Garbage:
+    """A folder (or a link) that nothing needs, its bytes, and why it is not needed.
+
+    ``for_good`` says that it has lain in the trash for its time and is removed from the disk.
+    """
+
+    path: Path
+    bytes: int
+    why: str
+    for_good: bool = False
 
 
 def collect(
-    project: Project, instance: dg.DagsterInstance, *, dry_run: bool
-) -> list[tuple[Path, int]]:
-    """Remove every artifact that nothing refers to; return the folders with their bytes.
+    project: Project,
+    instance: dg.DagsterInstance,
+    *,
+    dry_run: bool,
+    now: bool = False,
+    only: Collection[Path] | None = None,
+) -> list[Garbage]:
+    """Move to the trash what nothing needs, and empty the trash of what lay there for its time.
 
-    Kept are the current artifact of every partition, whatever the scoreboard compares, and all
-    that these were made from; the resume state of what the next build would make; and what
-    Dagster keeps of the runs that made these, and of the newest.
+    Kept are the newest complete chain of every partition and recipe, as the store itself tells; the
+    current artifact of every partition, as Dagster does; whatever the scoreboard compares; all that
+    these were made from; the resume state of what the next build would make; and what Dagster keeps
+    of the runs that made these, and of the newest. ``now`` empties the trash at once, with all that
+    goes into it; ``only`` limits it to these paths.
 
     Raises:
+        UserError: the instance belongs to another home, or knows nothing of what is in the store.
         BuildError: a build or another run is at work.
     """
-    with one_build(project), alone(project.store.root):
+    refuse_foreign_instance(project)
+    with one_build(project), alone(project.store.root), disk_errors(project.home):
         end_orphans(instance)
         for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED), limit=1):
             raise BuildError(
                 f"run {run.run_id} is at work and may need what would go: wait for it to end, or "
                 "cancel it in the UI"
             )
-        return _collect(project, instance, dry_run=dry_run)
+        trash = Trash(project.home, (project.store.root, project.work), datetime.now(UTC))
+        found, runs = _garbage(project, instance)
+        found += [
+            Garbage(folder, size(folder), "in the trash", for_good=True)
+            for folder in (trash.everything() if now else trash.old())
+        ]
+        found = [garbage for garbage in found if only is None or garbage.path in only]
+        if not dry_run:
+            _remove(project, trash, found, now=now)
+            forget(project, instance, runs)
+        return found
 
 
-def _collect(
-    project: Project, instance: dg.DagsterInstance, *, dry_run: bool
-) -> list[tuple[Path, int]]:
+def _remove(project: Project, trash: Trash, found: Collection[Garbage], *, now: bool) -> None:
+    """Move what goes to the trash, each by one rename; then empty what is to be emptied."""
+    for garbage in found:
+        if not garbage.for_good:
+            trash.take(garbage.path)
+    # An artifact's records go after it, so that they can come back with it.
+    for file in store_records.unneeded(project.store):
+        trash.take(file)
+    if now:
+        for folder in trash.everything():
+            trash.empty(folder)
+    for garbage in found:
+        if garbage.for_good and garbage.path.exists():
+            trash.empty(garbage.path)
+
+
+def _garbage(project: Project, instance: dg.DagsterInstance) -> tuple[list[Garbage], set[str]]:
+    """Return what nothing needs, and the runs that made what is needed."""
     from cyrene_assets.definitions import defs
 
     defs()
     store = project.store
     there = {(a.name, a.digest): a for a in store.artifacts()}
     current, recorded = _records(instance, there.keys())
-    waiting = [*current, *(key for key, artifact in there.items() if artifact.asset in EVALUATED)]
+    if there and not recorded:
+        raise UserError(
+            f"{project.dagster_home}: this Dagster instance knows none of the {len(there)} "
+            f"artifacts in {store.root}: run `cyrene artifacts --adopt` to record them in it, or "
+            "set DAGSTER_HOME to the instance that made them"
+        )
+    chains = Chains(store)
+    kept = _kept(instance, there, current, chains)
+    keep = {there[key].path for key in kept}
+    by_path = {artifact.path: key for key, artifact in there.items()}
+    found = [
+        Garbage(folder, size(folder), _why(folder, by_path, chains))
+        for folder in store.folders()
+        if folder not in keep
+    ]
+    found += [
+        Garbage(folder, size(folder), "half-made, and its process is gone")
+        for folder in store.left_half_made()
+    ]
+    found += [
+        Garbage(folder, size(folder), "resume state that no coming build would use")
+        for folder in _abandoned(project, instance)
+    ]
+    return found, {recorded[key].run_id for key in kept & recorded.keys()}
+
+
+def _why(folder: Path, by_path: Mapping[Path, Key], chains: Chains) -> str:
+    if folder in by_path:
+        return chains.why_not(by_path[folder])
+    if ".corrupt-" in folder.name[DIGEST_LENGTH:]:
+        return "set aside as corrupt"
+    return "no artifact: it has no manifest"
+
+
+def _kept(
+    instance: dg.DagsterInstance,
+    there: Mapping[Key, Artifact],
+    current: Mapping[Key, Record],
+    chains: Chains,
+) -> set[Key]:
+    waiting = [*current, *chains.kept]
+    waiting += [key for key, artifact in there.items() if artifact.asset in EVALUATED]
     waiting += [key for key, artifact in there.items() if _in_the_making(instance, artifact)]
     kept: set[Key] = set()
     while waiting:
         key = waiting.pop()
         if key in there and key not in kept:
             kept.add(key)
-            # What is current was last made from what its record says. A manifest says what it was
-            # first made from; where a later build came to the same content, that may go.
-            inputs = current[key].lineage.inputs if key in current else _inputs(there[key])
-            waiting += inputs.items()
-    keep = {there[key].path for key in kept}
-    gone = store.sweep(keep, _abandoned(project, instance), dry_run=dry_run)
-    if not dry_run:
-        forget(project, instance, {recorded[key].run_id for key in kept & recorded.keys()})
-    return gone
+            waiting += _inputs(key, there[key], current, chains)
+    return kept
+
+
+def _inputs(
+    key: Key, artifact: Artifact, current: Mapping[Key, Record], chains: Chains
+) -> Iterator[Key]:
+    """Yield what an artifact was made from.
+
+    What is current was last made from what its record says, and what ends a chain of the store's
+    from what that says. A manifest says what it was first made from; where a later build came to
+    the same content, that may go.
+    """
+    made = chains.newest(key)
+    if key in current:
+        yield from artifact_inputs(current[key].lineage.inputs)
+    if made is not None:
+        yield from artifact_inputs(made.inputs)
+    elif key not in current:
+        inputs: Mapping[str, str] = artifact.manifest.get("inputs", {})
+        yield from artifact_inputs(inputs)
 
 
 def _records(
@@ -102,11 +208,6 @@ def _in_the_making(instance: dg.DagsterInstance, artifact: Artifact) -> bool:
         return False
     holder = run.tags.get(OWNER_TAG, "") if run is not None else ""
     return bool(holder) and holder != owner() and not is_dead(holder)
-
-
-def _inputs(artifact: Artifact) -> Mapping[str, str]:
-    inputs: Mapping[str, str] = artifact.manifest.get("inputs", {})
-    return inputs
 
 
 def _abandoned(project: Project, instance: dg.DagsterInstance) -> list[Path]:

@@ -58,8 +58,9 @@ def _number(error: OSError) -> int | None:
 def _full(path: Path | str, what: str, where: Path) -> BuildError:
     free = free_bytes(where)
     return BuildError(
-        f"{path}: the disk {what} ({free / 1e9:.1f} GB free): make room (`cyrene gc` removes what "
-        "nothing refers to) or set CYRENE_HOME to another disk, and run the same command again"
+        f"{path}: the disk {what} ({free / 1e9:.1f} GB free): make room (`cyrene gc --now` "
+        "removes what nothing refers to) or set CYRENE_HOME to another disk, and run the same "
+        "command again"
     )
 
 

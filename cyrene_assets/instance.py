@@ -11,6 +11,7 @@ from sqlalchemy.exc import OperationalError
 
 from cyrene_assets.disk import disk_errors, free_bytes
 from cyrene_assets.errors import BuildError, UserError
+from cyrene_assets.orchestration import home_identity
 from cyrene_assets.project import Project
 from cyrene_assets.yaml_models import read_yaml
 
@@ -76,6 +77,7 @@ def prepare(project: Project, root: Path, *, repoint: bool = True) -> None:
         config = home / "dagster.yaml"
         if not config.exists():
             config.write_text(_DAGSTER_YAML, encoding="utf-8")
+    home_identity.claim(project)
     if (root / "workspace.yaml").is_file():
         _write_dotenv(project, root / ".env", repoint=repoint)
 
@@ -167,6 +169,6 @@ def _database_errors(home: Path) -> Iterator[None]:
             ) from error
         raise BuildError(
             f"{home}: Dagster's database failed ({said}; {free_bytes(home) / 1e9:.1f} GB free): "
-            "make room (`cyrene gc` removes what nothing refers to) or set CYRENE_HOME to another "
-            "disk, and run the same command again"
+            "make room (`cyrene gc --now` removes what nothing refers to) or set CYRENE_HOME to "
+            "another disk, and run the same command again"
         ) from error

@@ -216,13 +216,15 @@ def _record(asset: str, partition: str | None, event: dg.EventLogRecord) -> Reco
     if materialization is None or METADATA_KEY not in materialization.metadata:
         return None
     data: Any = materialization.metadata[METADATA_KEY].value
+    # What was recorded again from the store says when and by which run it was made.
+    made = data.get("made", {"run_id": event.run_id, "created": event.timestamp})
     return Record(
         asset=asset,
         partition=partition,
         digest=data["digest"],
         lineage=Lineage(data["code_version"], data["params"], data["inputs"]),
-        run_id=event.run_id,
-        created=event.timestamp,
+        run_id=made["run_id"],
+        created=made["created"],
         seconds=data["seconds"],
         checks=tuple(data["checks"]),
         metadata=materialization.metadata,

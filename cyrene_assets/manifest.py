@@ -34,7 +34,7 @@ class _Manifest(msgspec.Struct):
 
 def write(folder: Path, fields: Mapping[str, Any]) -> None:
     """Write and seal the manifest of an artifact."""
-    text = json.dumps({**fields, _SEAL: _seal(fields)}, indent=2, ensure_ascii=False)
+    text = json.dumps(sealed(fields), indent=2, ensure_ascii=False)
     (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
 
 
@@ -51,9 +51,19 @@ def read(folder: Path) -> dict[str, Any]:
         raise ManifestError(f"is not a manifest ({error})") from error
     except (OSError, ValueError, RecursionError) as error:
         raise ManifestError(f"cannot be read ({error})") from error
-    if manifest[_SEAL] != _seal(manifest):
+    if not seal_is_whole(manifest):
         raise ManifestError("is not what was written (its seal is broken)")
     return dict(manifest)
+
+
+def sealed(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields with the seal that shows a change of any of them."""
+    return {**fields, _SEAL: _seal(fields)}
+
+
+def seal_is_whole(fields: Any) -> bool:
+    """Return whether a JSON value is what ``sealed`` returned."""
+    return isinstance(fields, dict) and fields.get(_SEAL) == _seal(fields)
 
 
 def _seal(manifest: Mapping[str, Any]) -> str:

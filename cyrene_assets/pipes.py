@@ -103,7 +103,9 @@ class ProgramRun:
             end = "ended without a result"
         lines = "".join(f"\n  | {line}" for line in tail)
         if any("No space left on device" in line for line in tail):
-            end += " because the disk is full (make room: `cyrene gc`, or another CYRENE_HOME)"
+            end += (
+                " because the disk is full (make room: `cyrene gc --now`, or another CYRENE_HOME)"
+            )
         return f"{self.program} {end}; its last lines:{lines}\n  log: {self.log}"
 
 

@@ -101,6 +101,24 @@ def forget(project: Project, instance: dg.DagsterInstance, needed: Collection[st
     return len(gone)
 
 
+def forget_reported_check(
+    instance: dg.DagsterInstance, asset: str, check: str, partition: str | None
+) -> None:
+    """Remove what was reported of a check without a run: Dagster takes a second report for none."""
+    storage = instance.event_log_storage
+    if isinstance(storage, SqlEventLogStorage):
+        checks = AssetCheckExecutionsTable.c
+        with storage.index_connection() as connection:
+            connection.execute(
+                delete(AssetCheckExecutionsTable).where(
+                    checks.asset_key == dg.AssetKey(asset).to_string(),
+                    checks.check_name == check,
+                    checks.run_id == _NO_RUN,
+                    checks.partition == partition,
+                )
+            )
+
+
 def _newest() -> Select[tuple[int]]:
     """Select the last event of each kind that there is of each partition of an asset."""
     events = SqlEventLogStorageTable

@@ -12,7 +12,7 @@ import shutil
 import sys
 import tempfile
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -188,7 +188,7 @@ class Store:
             _sync(staged)
             artifact.path.parent.mkdir(parents=True, exist_ok=True)
             staged.rename(artifact.path)
-            _sync_folder(artifact.path.parent)
+            sync_folder(artifact.path.parent)
         return self.locate(asset, partition, artifact.digest)
 
     def set_aside(self, artifact: Artifact) -> Path:
@@ -212,36 +212,16 @@ class Store:
                     folder,
                 )
 
-    def sweep(
-        self, keep: set[Path], others: Iterable[Path] = (), *, dry_run: bool
-    ) -> list[tuple[Path, int]]:
-        """Remove every folder but those in ``keep``; return what went, with its size in bytes.
-
-        A folder being made goes only when the process that made it is gone; ``others`` are folders
-        elsewhere that go as well.
-        """
-        gone = []
+    def folders(self) -> Iterator[Path]:
+        """Yield every folder in the place of an artifact, whole or not, in the order of paths."""
         root = self.root.resolve()
-        staged = [f for f in (self.root / _STAGING).glob("*") if not maker_is_alive(f)]
         own = [f for f in self.root.glob("[!.]*/*/*") if f.parent.resolve().is_relative_to(root)]
-        for folder in sorted([*own, *staged, *others]):
-            if folder in keep or not folder.is_dir():
-                continue
-            files = [] if folder.is_symlink() else folder.rglob("*")
-            gone.append((folder, sum(f.lstat().st_size for f in files if f.is_file())))
-            if not dry_run:
-                self._remove(folder)
-        return gone
+        yield from (f for f in sorted(own) if f.is_dir())
 
-    def _remove(self, folder: Path) -> None:
-        """Remove a folder; an artifact is out of sight before the first of its files goes."""
-        if folder.is_symlink():
-            folder.unlink()
-            return
-        if folder.is_relative_to(self.root) and folder.parent.name != _STAGING:
-            (self.root / _STAGING).mkdir(exist_ok=True)
-            folder = folder.rename(self.root / _STAGING / f"{uuid.uuid4().hex}-gone")
-        shutil.rmtree(folder)
+    def left_half_made(self) -> list[Path]:
+        """Return the folders whose maker is gone."""
+        staged = sorted((self.root / _STAGING).glob("*"))
+        return [folder for folder in staged if not maker_is_alive(folder)]
 
 
 def label(asset: str, partition: str | None) -> str:
@@ -274,11 +254,12 @@ def _sync(folder: Path) -> None:
             with path.open("r+b" if sys.platform == "win32" else "rb") as file:
                 os.fsync(file.fileno())
         else:
-            _sync_folder(path)
-    _sync_folder(folder)
+            sync_folder(path)
+    sync_folder(folder)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Write a folder's list of names to the disk."""
     if sys.platform == "win32":  # which opens no folder, and writes a rename to its journal
         return
     descriptor = os.open(folder, os.O_RDONLY)

@@ -192,7 +192,9 @@ def test_usage_errors_are_bad_input(inside: Inside) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", [["build"], ["build", "--plan"], ["artifacts"], ["gc"]])
+@pytest.mark.parametrize(
+    "command", [["build"], ["build", "--plan"], ["artifacts"], ["gc", "--yes"]]
+)
 def test_a_corpus_that_is_gone(cyrene: Command, command: list[str]) -> None:
     corpus = cyrene.home.parent / "corpus"
     shutil.rmtree(corpus)
@@ -536,7 +538,7 @@ def test_an_interrupted_build_goes_on(cyrene: Command, sent: signal.Signals) -> 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "3 of 5 artifacts out of date" in done.stdout
     # What a killed process left is cleared away.
-    assert cyrene.run("gc").returncode == 0
+    assert cyrene.run("gc", "--yes").returncode == 0
     assert not list(staging.iterdir())
 
 

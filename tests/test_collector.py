@@ -1,12 +1,14 @@
+import os
 import socket
 import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 
 import dagster as dg
 import pytest
-from helpers import Sandbox
+from helpers import CYRENE, Sandbox
 
 from cyrene_assets.collector import collect
 from cyrene_assets.errors import BuildError
@@ -43,7 +45,7 @@ def test_what_nothing_refers_to_goes(sandbox: Sandbox) -> None:
         == replaced - kept
         == {f"cpt_documents[en]/{old['cpt_documents[en]']}"}
     )
-    assert all(size > 0 for _, size in gone)
+    assert all(garbage.bytes > 0 and garbage.why for garbage in gone)
     sandbox.build("sft_chat")
     collect(sandbox.project, sandbox.instance, dry_run=False)
     # The other language's chats came out as they were. Their manifest names the first table still,
@@ -89,7 +91,130 @@ def test_what_a_living_process_published_and_has_to_record_yet_is_kept(sandbox: 
     assert collect(sandbox.project, sandbox.instance, dry_run=False) == []
     process.communicate()
     gone = collect(sandbox.project, sandbox.instance, dry_run=False)
-    assert [path for path, _ in gone] == [made.path]
+    assert [garbage.path for garbage in gone] == [made.path]
+
+
+def publish_chain(sandbox: Sandbox, rate: float, text: str, recorded: float) -> tuple[str, str]:
+    """Publish a checkpoint of a recipe and what was made from it, with their records."""
+    from cyrene_assets import store_records
+
+    store = sandbox.project.store
+    made: dict[str, str] = {}
+    for asset, params in (("cpt_checkpoint", {"learning_rate": rate}), ("merged_model", {})):
+        with store.stage(asset) as out:
+            (out / "x").write_text(f"{asset} {text}")
+            fields = {"code_version": "1", "params": params, "inputs": dict(made), "run_id": ""}
+            digest = store.publish(out, asset, "tiny", fields).digest
+        record = store_records.StoredRecord(
+            asset=asset, partition="tiny", digest=digest, code_version="1", params=params,
+            inputs=dict(made), seconds=1.0, checks=[], sources={}, run_id="", recorded=recorded,
+        )  # fmt: skip
+        store_records.write(store, record)
+        made = {f"{asset}[tiny]": digest}
+        if asset == "cpt_checkpoint":
+            first = digest
+    return first, digest
+
+
+def test_gc_keeps_the_newest_chain_of_every_recipe_that_no_database_names(
+    sandbox: Sandbox,
+) -> None:
+    """Two recipes, the second one's chain made twice, and once more without its checkpoint."""
+    before = paths(sandbox)
+    first = publish_chain(sandbox, 1e-5, "first recipe", 100.0)
+    old = publish_chain(sandbox, 2e-5, "second recipe", 200.0)
+    new = publish_chain(sandbox, 2e-5, "second recipe again", 300.0)
+    torn = publish_chain(sandbox, 2e-5, "second recipe, incomplete", 400.0)
+    store = sandbox.project.store
+    (store.locate("cpt_checkpoint", "tiny", torn[0]).path / "x").unlink()
+    gone = collect(sandbox.project, sandbox.instance, dry_run=False)
+    kept = {f"cpt_checkpoint[tiny]/{chain[0]}" for chain in (first, new)}
+    kept |= {f"merged_model[tiny]/{chain[1]}" for chain in (first, new)}
+    assert paths(sandbox) == before | kept
+    why = {garbage.path.name: garbage.why for garbage in gone}
+    assert why == {
+        old[0]: f"replaced by {new[0]}",
+        old[1]: f"replaced by {new[1]}",
+        torn[0]: "its files are not what its manifest says",
+        torn[1]: "what it was made from is gone or incomplete: cpt_checkpoint[tiny]",
+    }
+    (moved,) = (sandbox.home / "trash").iterdir()
+    assert (moved / "store" / "merged_model" / "tiny" / old[1] / "x").is_file()
+    assert len(list((moved / "store" / ".records" / "merged_model" / "tiny").iterdir())) == 2
+
+
+def test_gc_empties_the_trash_after_its_time_or_at_once(sandbox: Sandbox) -> None:
+    publish_chain(sandbox, 1e-5, "old", 100.0)
+    publish_chain(sandbox, 1e-5, "new", 200.0)
+    assert len(collect(sandbox.project, sandbox.instance, dry_run=False)) == 2
+    trash = sandbox.home / "trash"
+    (day,) = trash.iterdir()
+    assert collect(sandbox.project, sandbox.instance, dry_run=False) == []
+    past = day.rename(trash / "20200101T000000Z-abc")
+    (found,) = collect(sandbox.project, sandbox.instance, dry_run=True)
+    assert (found.path, found.for_good) == (past, True)
+    assert past.is_dir()
+    collect(sandbox.project, sandbox.instance, dry_run=False)
+    assert not past.exists()
+    publish_chain(sandbox, 1e-5, "newest", 300.0)
+    assert len(collect(sandbox.project, sandbox.instance, dry_run=False, now=True)) == 2
+    assert list(trash.iterdir()) == []
+
+
+def cyrene_gc(sandbox: Sandbox, *options: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [str(CYRENE), "gc", *options],
+        cwd=sandbox.home,
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def test_gc_command_without_a_terminal_needs_yes(sandbox: Sandbox) -> None:
+    publish_chain(sandbox, 1e-5, "old", 100.0)
+    publish_chain(sandbox, 1e-5, "new", 200.0)
+    before = paths(sandbox)
+    refused = cyrene_gc(sandbox)
+    assert refused.returncode == 2
+    assert refused.stdout == ""
+    assert len(refused.stderr.splitlines()) == 1
+    assert "add --yes" in refused.stderr
+    shown = cyrene_gc(sandbox, "--dry-run")
+    assert shown.stdout.count("would move to the trash") == 2
+    assert "replaced by" in shown.stdout
+    assert paths(sandbox) == before
+    done = cyrene_gc(sandbox, "--yes")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("moved to the trash") == 2
+    assert len(paths(sandbox)) == len(before) - 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals")
+@pytest.mark.parametrize("answer", ["n", "y"])
+def test_gc_command_in_a_terminal_asks(sandbox: Sandbox, answer: str) -> None:
+    import pty
+
+    publish_chain(sandbox, 1e-5, "old", 100.0)
+    publish_chain(sandbox, 1e-5, "new", 200.0)
+    before = paths(sandbox)
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [str(CYRENE), "gc"], cwd=sandbox.home, stdin=theirs, stdout=theirs, stderr=theirs
+    )
+    os.close(theirs)
+    said = b""
+    while b"[y/N]" not in said:
+        said += os.read(ours, 4096)
+    assert paths(sandbox) == before
+    assert said.count(b"would move to the trash") == 2
+    os.write(ours, f"{answer}\n".encode())
+    with suppress(OSError):  # the other end is closed
+        while os.read(ours, 4096):
+            pass
+    assert process.wait() == (0 if answer == "y" else 1)
+    assert len(before) - len(paths(sandbox)) == (2 if answer == "y" else 0)
 
 
 def test_an_old_scoreboard_goes(sandbox: Sandbox) -> None:
@@ -97,7 +222,7 @@ def test_an_old_scoreboard_goes(sandbox: Sandbox) -> None:
     with store.stage("scoreboard") as out:
         (out / "x").write_text("a page that nobody asked for again")
         made = store.publish(out, "scoreboard", None, {})
-    assert [path for path, _ in collect(sandbox.project, sandbox.instance, dry_run=False)] == [
+    assert [g.path for g in collect(sandbox.project, sandbox.instance, dry_run=False)] == [
         made.path
     ]
 
@@ -107,9 +232,7 @@ def test_what_was_set_aside_goes(sandbox: Sandbox) -> None:
     artifact = next(store.artifacts("sft_chat"))
     aside = store.set_aside(artifact)
     sandbox.build("sft_chat")
-    assert [path for path, _ in collect(sandbox.project, sandbox.instance, dry_run=False)] == [
-        aside
-    ]
+    assert [g.path for g in collect(sandbox.project, sandbox.instance, dry_run=False)] == [aside]
 
 
 def test_an_unreadable_manifest_does_not_take_what_others_need(sandbox: Sandbox) -> None:

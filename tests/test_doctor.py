@@ -294,7 +294,7 @@ def test_a_disk_that_is_too_small(project: Project, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(size_requirements, "free_bytes", lambda _: 1_000_000_000)
     assert doctor.examine(project, "tiny").problems == []
     (problem,) = [p for p in doctor.examine(project, "9B").problems if "disk" in p]
-    assert "and 1.0 GB are free: make room (`cyrene gc`), or set CYRENE_HOME" in problem
+    assert "and 1.0 GB are free: make room (`cyrene gc --now`), or set CYRENE_HOME" in problem
 
 
 def test_an_unknown_size(project: Project) -> None:

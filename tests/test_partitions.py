@@ -92,7 +92,7 @@ def test_a_base_of_the_size_s_shape_becomes_its_artifact(
         again = cyrene.run("build", "--size", "0.8B", "--to", "base_model", **python)
         assert again.returncode == 0
         assert "up to date" in again.stdout
-        assert cyrene.run("gc").returncode == 0
+        assert cyrene.run("gc", "--yes").returncode == 0
         assert [path.name for path in made.iterdir()] == [row["digest"]]
     finally:
         shutil.rmtree(home)

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from cyrene_assets.store import (
     fingerprint,
     label,
 )
+from cyrene_assets.trash import Trash
 
 FILES = {"data.txt": b"the data\n", "inner/more.bin": bytes(range(256))}
 
@@ -207,7 +209,11 @@ def test_a_link_in_an_artifacts_place_is_corrupt_and_goes_alone(store: Store) ->
     artifact.path.symlink_to(elsewhere)
     with pytest.raises(CorruptArtifactError, match="is a link"):
         store.open("thing", "en", artifact.digest)
-    assert [path for path, _ in store.sweep({other.path}, dry_run=False)] == [artifact.path]
+    assert sorted(store.folders()) == sorted([artifact.path, other.path])
+    trash = Trash(store.root.parent, (), datetime.now(UTC))
+    moved = trash.take(artifact.path)
+    assert moved.is_symlink()
+    Trash.empty(moved.parents[3])
     assert (elsewhere / MANIFEST).is_file()
 
 
@@ -216,27 +222,8 @@ def test_nothing_outside_the_store_is_swept(store: Store) -> None:
     elsewhere = store.root.parent / "elsewhere"
     artifact.path.parent.rename(elsewhere)
     artifact.path.parent.symlink_to(elsewhere)
-    assert store.sweep(set(), dry_run=False) == []
+    assert list(store.folders()) == []
     assert (elsewhere / artifact.digest / MANIFEST).is_file()
-
-
-def test_what_is_swept_is_out_of_sight_at_once(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    artifact = publish(store)
-
-    def killed(path: Path) -> None:
-        next(path.rglob("*.txt")).unlink()
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(shutil, "rmtree", killed)
-    with pytest.raises(KeyboardInterrupt):
-        store.sweep(set(), dry_run=False)
-    monkeypatch.undo()
-    assert not list(store.artifacts())
-    assert not artifact.path.exists()
-    assert len(store.sweep(set(), dry_run=False)) == 1
-    assert not staged(store)
 
 
 def test_setting_aside_twice_at_the_same_time_of_a_clock_set_back(
@@ -327,24 +314,16 @@ def ended_process() -> str:
     return word
 
 
-def test_sweep_removes_what_is_not_kept(store: Store) -> None:
+def test_folders_and_what_is_left_half_made_are_all_there_is(store: Store) -> None:
     kept, old, corrupt = publish(store), publish(store, {"x": b"old"}), publish(store, {"x": b"12"})
     aside = store.set_aside(corrupt)
     for name in (f"thing-{ended_process()}-abc", "left_by_something_else"):
         (store.root / ".staging" / name).mkdir(parents=True)
-    dead = store.root / ".staging"
     with store.stage("thing") as alive:
-        (alive / "half.txt").write_bytes(b"half")
-        expected = sorted([old.path, aside, *(f for f in dead.iterdir() if f != alive)])
-        for dry_run in (True, False):
-            gone = store.sweep({kept.path}, dry_run=dry_run)
-            assert sorted(path for path, _ in gone) == expected
-            sizes = dict(gone)
-            assert sizes[old.path] == 3 + (old.path / MANIFEST).stat().st_size if dry_run else True
-            assert old.path.exists() == dry_run
-        assert (alive / "half.txt").read_bytes() == b"half"
-    assert list(store.artifacts()) == [kept]
-    assert store.sweep({kept.path}, dry_run=False) == []
+        dead = [f for f in (store.root / ".staging").iterdir() if f != alive]
+        assert len(dead) == 2
+        assert store.left_half_made() == sorted(dead)
+    assert list(store.folders()) == sorted([kept.path, old.path, aside])
 
 
 def test_lists_artifacts_in_order_and_nothing_else(store: Store) -> None:

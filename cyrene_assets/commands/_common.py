@@ -57,6 +57,24 @@ def definitions() -> "dg.Definitions":
     return defs()
 
 
+def adopt(project: Project, instance: "dg.DagsterInstance", *, say_nothing: bool = False) -> None:
+    """Record what the store has and Dagster's database does not know; say so on standard error.
+
+    The code location is loaded. With ``say_nothing`` nothing is said where nothing was to do.
+    """
+    from cyrene_assets.orchestration import adoption
+
+    done = adoption.adopt(project, instance)
+    if done.recorded or not say_nothing:
+        click.echo(
+            f"recorded {len(done.recorded)} artifacts that are in {project.store.root} and that "
+            f"{project.dagster_home} did not know",
+            err=True,
+        )
+    for line in done.left:
+        click.echo(line, err=True)
+
+
 @contextmanager
 def own_terminal(project: Project) -> Iterator[Console]:
     """Keep the terminal for a console; what tools and Dagster print goes to ``logs/build.log``."""

@@ -9,6 +9,7 @@ import click
 from rich.console import Console
 
 from cyrene_assets.commands._common import (
+    adopt,
     definitions,
     json_option,
     opened,
@@ -81,6 +82,8 @@ def build(
     What the stages ahead need of this machine (toolchains, kernels, compiler, driver, memory, disk,
     base model) is looked at before the first of them: what cannot finish is refused, with the
     stage, the reason and the remedy, in the words of `cyrene doctor`. --plan shows the same.
+
+    What the store has and Dagster's database lost is recorded there again instead of made again.
     """
     if as_json and not only_plan:
         raise UserError("--json goes with --plan: `cyrene artifacts --json` lists what was built")
@@ -95,6 +98,7 @@ def build(
         from cyrene_assets import estimate, planner
         from cyrene_assets.orchestration import preflight
 
+        adopt(project, instance, say_nothing=True)
         steps = planner.plan(project, instance, target, size)
         ahead = preflight.ahead(steps)
         if not only_plan:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cyrene_assets.commands._common import (
+    adopt,
     definitions,
     opened,
     own_terminal,
@@ -54,6 +55,7 @@ def evaluate(checkpoint: Path, size: str, name: str | None, ignore_requirements:
 
         if not ignore_requirements:
             preflight.refuse(project, [("checkpoint_report", called)])
+        adopt(project, instance, say_nothing=True)
         started = time.monotonic()
         with own_terminal(project) as console, StepReporter(console) as reporter:
             for asset in _UPSTREAM:

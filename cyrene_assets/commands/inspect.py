@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.console import Console
 
-from cyrene_assets.commands._common import definitions, json_option, opened, size_option
+from cyrene_assets.commands._common import adopt, definitions, json_option, opened, size_option
 from cyrene_assets.errors import UserError
 from cyrene_assets.models import model_size
 from cyrene_assets.project import Project
@@ -24,12 +24,22 @@ if TYPE_CHECKING:
 @click.argument("asset", required=False)
 @click.option("--partition", metavar="KEY", help="Only this partition.")
 @click.option("--summary", is_flag=True, help="One row per asset, its partitions counted.")
+@click.option(
+    "--adopt",
+    "adopts",
+    is_flag=True,
+    help="First record what the store has and Dagster's database does not know.",
+)
 @json_option
-def artifacts(asset: str | None, partition: str | None, summary: bool, as_json: bool) -> None:
+def artifacts(
+    asset: str | None, partition: str | None, summary: bool, adopts: bool, as_json: bool
+) -> None:
     """List the current artifacts: key, partition, path, digest, made when, by which run."""
     project = Project.load()
     with opened(project) as instance:
         definitions()
+        if adopts:
+            adopt(project, instance)
         rows = [_row(project, record) for record in _current(instance, asset, partition)]
     if as_json:
         click.echo(json.dumps(rows, indent=2))

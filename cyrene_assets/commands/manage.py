@@ -5,12 +5,17 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
 from cyrene_assets.commands._common import opened
 from cyrene_assets.errors import UserError
 from cyrene_assets.project import PROJECT_ROOT, Project
+
+if TYPE_CHECKING:
+    from cyrene_assets.collector import Garbage
 
 _NAMES = click.Choice(["train", "serve"])
 
@@ -53,19 +58,46 @@ def install(names: tuple[str, ...]) -> None:
 
 
 @click.command()
-@click.option("--dry-run", is_flag=True, help="Say what would go, and remove nothing.")
-def gc(dry_run: bool) -> None:
-    """Remove artifacts that no current materialization refers to, and what was left half-made."""
-    from cyrene_assets import console
+@click.option("--dry-run", is_flag=True, help="Say what would go and why, and move nothing.")
+@click.option("--yes", is_flag=True, help="Do it without being asked, as programs need it.")
+@click.option("--now", is_flag=True, help="Empty the trash at once, with what goes into it.")
+def gc(dry_run: bool, yes: bool, now: bool) -> None:
+    """Move to the trash what nothing refers to, and what was left half-made.
+
+    Kept are the newest complete artifacts of every partition and recipe, as the store itself says,
+    and whatever Dagster's database names, with all that they were made from. What goes lies in
+    CYRENE_HOME/trash for 7 days, then the next gc removes it for good; until then moving a folder
+    back undoes it. A Dagster instance that knows none of the artifacts, or belongs to another
+    home, is refused.
+    """
     from cyrene_assets.collector import collect
 
+    asks = sys.stdin.isatty() and sys.stdout.isatty()
+    if not (dry_run or yes or asks):
+        raise UserError(
+            "nobody can be asked here whether what `cyrene gc --dry-run` shows may go: add --yes"
+        )
     project = Project.load()
     with opened(project) as instance:
-        gone = collect(project, instance, dry_run=dry_run)
-    for path, size in gone:
-        click.echo(f"{'would remove' if dry_run else 'removed'} {path}  {console.size(size)}")
-    total = console.size(sum(size for _, size in gone))
-    click.echo(f"{len(gone)} folders, {total}")
+        found = collect(project, instance, dry_run=True, now=now)
+        if not (dry_run or yes) and found:
+            _print_garbage(found, would=True, now=now)
+            click.confirm("Go on?", abort=True)
+        if not dry_run:
+            found = collect(project, instance, dry_run=False, now=now, only={g.path for g in found})
+    _print_garbage(found, would=dry_run, now=now)
+
+
+def _print_garbage(found: "Sequence[Garbage]", *, would: bool, now: bool) -> None:
+    from cyrene_assets import console
+
+    for garbage in found:
+        for_good = garbage.for_good or now
+        done = ("would remove" if for_good else "would move to the trash") if would else (
+            "removed" if for_good else "moved to the trash"
+        )  # fmt: skip
+        click.echo(f"{done} {garbage.path}  {console.size(garbage.bytes)}  ({garbage.why})")
+    click.echo(f"{len(found)} folders, {console.size(sum(g.bytes for g in found))}")
 
 
 @click.command()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 from rich.console import Console
 
-from cyrene_assets.commands._common import definitions, json_option, opened
+from cyrene_assets.commands._common import adopt, definitions, json_option, opened
 from cyrene_assets.errors import UserError
 from cyrene_assets.project import Project
 
@@ -21,7 +21,8 @@ def status(as_json: bool) -> None:
     """Say what is out of date and why, when it is rebuilt by itself, and what that costs.
 
     Only what was built before can be out of date; `cyrene build --plan` says what there is to build
-    at all. With --json, `out_of_date` holds every artifact with its reason and all that changed.
+    at all. What the store has and Dagster's database lost is recorded there again. With --json,
+    `out_of_date` holds every artifact with its reason and all that changed.
     """
     project = Project.load()
     with opened(project) as instance:
@@ -31,6 +32,7 @@ def status(as_json: bool) -> None:
         from cyrene_assets.situation import Situation
 
         runs.end_orphans(instance)
+        adopt(project, instance, say_nothing=True)
         found = statuses.examine(Situation(project, instance), datetime.now(UTC))
         watched = builder.daemon_is_alive(instance, "SENSOR")
     if as_json:

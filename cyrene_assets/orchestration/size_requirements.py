@@ -105,7 +105,7 @@ def _disk(
     if free < needed - left:
         findings.add(
             f"{size} needs {shown_size(needed)} of disk and {shown_size(free)} are free: make room "
-            "(`cyrene gc`), or set CYRENE_HOME to another disk",
+            "(`cyrene gc --now`), or set CYRENE_HOME to another disk",
             Need.WEIGHTS,
         )
 

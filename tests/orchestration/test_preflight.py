@@ -188,7 +188,7 @@ SERVED = ["fp8_model", "generations"]
         (old_cpu, "tiny", SERVED, "AVX2 and FMA, which Xeon X5670 lacks: use a newer CPU"),
         (no_library, "tiny", SERVED, "this system has no libnuma.so.1, which vLLM's library"),
         (little_memory, "tiny", SERVED, "serving tiny on the CPU needs about 2.0 GiB"),
-        (small_disk, "tiny", ALL_BUT_ADAPTER, "and 1.0 MB are free: make room (`cyrene gc`)"),
+        (small_disk, "tiny", ALL_BUT_ADAPTER, "and 1.0 MB are free: make room (`cyrene gc --now`)"),
         (hidden_gpu, "tiny", SERVED, "vLLM 0.32.0 for NVIDIA GPUs and none is visible"),
         (broken_driver, "tiny", [*TRAINED, *SERVED], "the NVIDIA driver does not answer"),
         (

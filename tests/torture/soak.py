@@ -50,7 +50,7 @@ def soak(place: Path, rebuilds: int, seed: int) -> Iterator[dict[str, float]]:
         with open_instance(project) as instance:
             for target in TARGETS:
                 builder.build(project, instance, code_location(), target, "tiny", _quiet)
-            collect(project, instance, dry_run=False)
+            collect(project, instance, dry_run=False, now=True)
             sandbox = Sandbox(project.home, corpus, instance)
             waiting = [n for t in TARGETS for n, why in sandbox.plan(t).items() if why is not None]
             if waiting:

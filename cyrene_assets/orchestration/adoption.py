@@ -1,0 +1,214 @@
+"""Adoption: what the store has and Dagster's database does not know is recorded there again.
+
+A database may be lost, wiped or another project's; a store may come from another machine. Each
+artifact lies next to a record of what it was made from, so that nothing has to be made again: the
+event that the normal path would have left is reported from that record.
+"""
+
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+from filelock import FileLock, Timeout
+
+from cyrene_assets import lineage as lineages
+from cyrene_assets import planner, store_records
+from cyrene_assets.artifact_spec import SPECS, ArtifactSpec, expected_lineage
+from cyrene_assets.disk import disk_errors
+from cyrene_assets.errors import CyreneError
+from cyrene_assets.lineage import Record
+from cyrene_assets.orchestration.provenance import provenance_tags
+from cyrene_assets.orchestration.told_records import Teller, stored
+from cyrene_assets.project import Project
+from cyrene_assets.runs import forget_reported_check
+from cyrene_assets.situation import Key, Situation
+from cyrene_assets.store import Store, label
+from cyrene_assets.store_lock import in_use
+from cyrene_assets.store_records import StoredRecord
+
+
+@dataclass(frozen=True)
+class Adopted:
+    """What an adoption did: the artifacts recorded, and why others could not be."""
+
+    recorded: tuple[Record, ...] = ()
+    left: tuple[str, ...] = ()
+
+
+def adopt_inputs(
+    project: Project, instance: dg.DagsterInstance, spec: ArtifactSpec, partition: str | None
+) -> None:
+    """Adopt what the store has, if the database knows no good input of what is about to be made."""
+    for asset, key in spec.upstream(partition):
+        record = lineages.latest(instance, asset, key)
+        if record is None or not _is_there(project.store, record):
+            adopt(project, instance)
+            return
+
+
+def adopt(project: Project, instance: dg.DagsterInstance) -> Adopted:
+    """Record in Dagster what the store has and Dagster does not know; the other way round as well.
+
+    Where Dagster names nothing that is in this store, what the next build would make is taken,
+    else the newest that passed its blocking checks. Where it names something, only what is newer
+    and was never recorded: a run that somebody deleted. What another process makes is left to it.
+    Ended at any moment, the next adoption does the rest.
+    """
+    if not project.store.root.is_dir():
+        return Adopted()
+    with disk_errors(project.work):
+        project.work.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(project.work / "adopt.lock")
+    with in_use(project.store.root), lock:
+        return _Adoption(project, instance).run()
+
+
+class _Adoption:
+    def __init__(self, project: Project, instance: dg.DagsterInstance) -> None:
+        self._project = project
+        self._instance = instance
+        self._store = project.store
+        self._situation = Situation(project, instance)
+        self._teller = Teller(project.store)
+        self._current: dict[Key, Record | None] = {}
+        self._recorded: list[Record] = []
+        self._left: list[str] = []
+
+    def run(self) -> Adopted:
+        for asset in planner.build_order():
+            spec = SPECS[asset]
+            keys = spec.partitions_def.get_partition_keys() if spec.partitions_def else [None]
+            for partition in keys:
+                if (self._store.root / asset / (partition or "_")).is_dir():
+                    self._look_at(spec, partition)
+        return Adopted(tuple(self._recorded), tuple(self._left))
+
+    def _look_at(self, spec: ArtifactSpec, partition: str | None) -> None:
+        work = self._project.work / spec.name / (partition or "_")
+        with disk_errors(work):
+            work.mkdir(parents=True, exist_ok=True)
+        # Whoever makes it records it.
+        with suppress(Timeout), FileLock(work / "lock", timeout=0):
+            latest = self._situation.record(spec.name, partition)
+            chosen = self._choose(spec, partition, latest)
+            if chosen is not None:
+                self._record(spec, partition, chosen)
+                self._recorded.append(chosen)
+            elif latest is not None and _is_there(self._store, latest):
+                self._write_down(latest)
+            self._current[spec.name, partition] = chosen or latest
+
+    def _choose(
+        self, spec: ArtifactSpec, partition: str | None, latest: Record | None
+    ) -> Record | None:
+        """Return what is to be current instead of ``latest``, or None."""
+        found = store_records.of_partition(self._store, spec.name, partition)
+        there, own = False, False
+        if latest is not None:
+            there, own = _is_there(self._store, latest), self._is_own(latest)
+        if latest is not None and there:
+            newer = self._best(spec, self._never_recorded(latest, found))
+            if newer is not None or own:
+                return newer
+        wanted = self._wanted(spec, partition)
+        if latest is not None and there and latest.lineage.fingerprint == wanted:
+            return None
+        # Another home's build may have come to the same content from other inputs.
+        exact = self._best(spec, [r for r in found if r.fingerprint == wanted])
+        if exact is not None or there or own:
+            return exact
+        best = self._best(spec, found)
+        if best is None and found:
+            self._left.append(
+                f"{label(spec.name, partition)}: no artifact of it is whole and says that its "
+                "blocking checks passed: the next build makes it"
+            )
+        return best
+
+    def _never_recorded(self, latest: Record, found: Sequence[StoredRecord]) -> list[StoredRecord]:
+        """Return what is newer than ``latest`` and not in Dagster's history."""
+        own = latest.digest, latest.lineage.fingerprint
+        newer = [r for r in found if r.recorded > latest.created]
+        newer = [r for r in newer if (r.digest, r.fingerprint) != own]
+        if not newer:
+            return []
+        history = lineages.history(self._instance, latest.asset, latest.partition)
+        known = {(record.digest, record.lineage.fingerprint) for record in history}
+        return [r for r in newer if (r.digest, r.fingerprint) not in known]
+
+    def _best(self, spec: ArtifactSpec, found: Iterable[StoredRecord]) -> Record | None:
+        told = [self._teller.record(spec, record) for record in found]
+        good = [record for record in told if record is not None]
+        return max(good, key=lambda r: (not r.failed_checks, r.created), default=None)
+
+    def _is_own(self, record: Record) -> bool:
+        """Return whether an artifact was in this store: somebody removed it by hand, then."""
+        path = record.metadata.get("path")
+        root = self._store.root.resolve()
+        return path is not None and Path(str(path.value)).resolve().is_relative_to(root)
+
+    def _wanted(self, spec: ArtifactSpec, partition: str | None) -> str | None:
+        inputs = {}
+        for key in spec.upstream(partition):
+            record = self._current.get(key)
+            if record is not None:
+                inputs[key] = record.digest
+            elif not spec.whatever_exists:
+                return None
+        try:
+            return expected_lineage(spec, self._project, partition, inputs).fingerprint
+        except CyreneError:
+            return None
+
+    def _record(self, spec: ArtifactSpec, partition: str | None, record: Record) -> None:
+        """Report what the normal path would have; the checks first.
+
+        Ended in between, the artifact counts as unknown, and all of it is reported again.
+        """
+        severity = {True: dg.AssetCheckSeverity.ERROR, False: dg.AssetCheckSeverity.WARN}
+        for check in record.checks:
+            forget_reported_check(self._instance, spec.name, check["name"], partition)
+            self._instance.report_runless_asset_event(
+                dg.AssetCheckEvaluation(
+                    dg.AssetKey(spec.name),
+                    check["name"],
+                    passed=check["passed"],
+                    severity=severity[check["blocking"]],
+                    description=check["detail"],
+                    blocking=check["blocking"],
+                    partition=partition,
+                )
+            )
+        self._instance.report_runless_asset_event(
+            dg.AssetMaterialization(
+                spec.name,
+                partition=partition,
+                metadata=record.metadata,
+                tags=provenance_tags(self._instance, spec, partition, record),
+            )
+        )
+
+    def _write_down(self, record: Record) -> None:
+        """Give the store a record of what only Dagster knows, as older versions left it."""
+        lineage = record.lineage.fingerprint
+        if not store_records.is_written(
+            self._store, record.asset, record.partition, record.digest, lineage
+        ):
+            artifact = self._store.locate(record.asset, record.partition, record.digest)
+            entry = stored(
+                artifact,
+                record.lineage,
+                record.metadata,
+                record.checks,
+                record.sources,
+                record.run_id,
+                record.seconds,
+                recorded=record.created,
+            )
+            store_records.write(self._store, entry)
+
+
+def _is_there(store: Store, record: Record) -> bool:
+    return store.locate(record.asset, record.partition, record.digest).path.is_dir()

@@ -1,0 +1,118 @@
+"""Complete chains: the artifacts that are there together with all that they were made from."""
+
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+
+from cyrene_assets import store_records
+from cyrene_assets.artifact_spec import SPECS
+from cyrene_assets.partitions import checkpoints, language_by_size, sizes
+from cyrene_assets.store import Artifact, CorruptArtifactError, Store, fingerprint
+from cyrene_assets.store_records import StoredRecord
+
+Key = tuple[str, str]
+# The assets whose settings are a recipe's; what is common to all sizes has the corpus's.
+_BY_RECIPE = (sizes, language_by_size, checkpoints)
+
+
+def artifact_inputs(inputs: Mapping[str, str]) -> Iterable[Key]:
+    """Return those of a lineage's inputs that are artifacts; the others are files elsewhere."""
+    return [(name, digest) for name, digest in inputs.items() if _asset(name) in SPECS]
+
+
+class Chains:
+    """What the store itself says was complete, and when; needs the code location loaded."""
+
+    def __init__(self, store: Store) -> None:
+        self._records: dict[Key, list[StoredRecord]] = {}
+        self._artifacts: dict[Key, Artifact] = {}
+        for record in store_records.everything(store):
+            key = record.name, record.digest
+            self._records.setdefault(key, []).append(record)
+            self._artifacts[key] = store.locate(record.asset, record.partition, record.digest)
+        self._complete: dict[Key, StoredRecord | None] = {}
+        self._recipes: dict[Key, str] = {}
+
+    def newest(self, key: Key) -> StoredRecord | None:
+        """Return the newest making of an artifact of which every input is complete, or None."""
+        if key not in self._complete:
+            # What its own inputs lead back to is not complete.
+            self._complete[key] = None
+            if self._is_whole(key):
+                self._complete[key] = next(
+                    (r for r in self._records[key] if self._has_all(r) and not r.failed), None
+                )
+        return self._complete[key]
+
+    @cached_property
+    def kept(self) -> dict[Key, StoredRecord]:
+        """The newest complete chain's end of every partition and recipe, with its making."""
+        best: dict[tuple[str, str], StoredRecord] = {}
+        for key in self._records:
+            record = self.newest(key)
+            if record is None or record.asset not in SPECS:
+                continue
+            place = record.name, self._recipe(key, record)
+            if place not in best or record.recorded > best[place].recorded:
+                best[place] = record
+        return {(record.name, record.digest): record for record in best.values()}
+
+    def why_not(self, key: Key) -> str:
+        """Say why an artifact is not at the end of a chain that is kept."""
+        if key not in self._records:
+            return "its manifest does not say what it was made from"
+        record = self.newest(key)
+        if record is not None:
+            newer = self._newer(key, record)
+            return f"replaced by {newer.digest}" if newer else "nothing refers to it"
+        if not self._is_whole(key):
+            return "its files are not what its manifest says"
+        if all(r.failed for r in self._records[key]):
+            return "a blocking check failed"
+        newest = self._records[key][0]
+        gone = [
+            name for name, digest in artifact_inputs(newest.inputs) if not self._there(name, digest)
+        ]
+        return f"what it was made from is gone or incomplete: {', '.join(gone)}"
+
+    def _newer(self, key: Key, record: StoredRecord) -> StoredRecord | None:
+        recipe = self._recipe(key, record)
+        for other, kept in self.kept.items():
+            if kept.name == record.name and self._recipe(other, kept) == recipe:
+                return kept
+        return None
+
+    def _there(self, name: str, digest: str) -> bool:
+        return self.newest((name, digest)) is not None
+
+    def _has_all(self, record: StoredRecord) -> bool:
+        return all(self._there(*key) for key in artifact_inputs(record.inputs))
+
+    def _is_whole(self, key: Key) -> bool:
+        if key not in self._artifacts:
+            return False
+        try:
+            self._artifacts[key].verify(contents=False)
+        except CorruptArtifactError:
+            return False
+        return True
+
+    def _recipe(self, key: Key, record: StoredRecord) -> str:
+        """Return a digest of the recipe's settings that an artifact and its inputs were made with.
+
+        A corpus changes all the time; its settings are no recipe, and the newest one replaces the
+        ones before.
+        """
+        if record.asset not in SPECS or SPECS[record.asset].partitions_def not in _BY_RECIPE:
+            return ""
+        if key not in self._recipes:
+            before = {
+                name: self._recipe((name, digest), made)
+                for name, digest in artifact_inputs(record.inputs)
+                if (made := self.newest((name, digest))) is not None
+            }
+            self._recipes[key] = fingerprint([record.params, before])
+        return self._recipes[key]
+
+
+def _asset(name: str) -> str:
+    return name.partition("[")[0]

@@ -1,0 +1,63 @@
+"""The tags with which Dagster remembers what a materialization was made from.
+
+A run's step gets them from Dagster itself; an event that is reported without a run needs the same,
+or the UI would call the asset stale.
+"""
+
+from collections.abc import Sequence
+from hashlib import sha256
+
+import dagster as dg
+
+from cyrene_assets.artifact_spec import SPECS, ArtifactSpec
+from cyrene_assets.lineage import Record
+from cyrene_assets.store import label
+
+DATA_VERSION = "dagster/data_version"
+# From so many partitions on Dagster itself names the version of the last one alone.
+_MANY = 100
+
+
+def provenance_tags(
+    instance: dg.DagsterInstance, spec: ArtifactSpec, partition: str | None, record: Record
+) -> dict[str, str]:
+    """Return the tags of a materialization of ``record``, as a step of a run would set them."""
+    parents: dict[str, list[str | None]] = {dep.asset_key.to_user_string(): [] for dep in spec.deps}
+    for asset, key in spec.upstream(partition):
+        parents[asset].append(key)
+    tags = {
+        "dagster/code_version": record.lineage.code_version,
+        DATA_VERSION: record.digest,
+        "dagster/data_version_is_user_provided": "true",
+    }
+    if isinstance(partition, dg.MultiPartitionKey):
+        for dimension, key in partition.keys_by_dimension.items():
+            tags[f"dagster/partition/{dimension}"] = key
+    events = _last_events(instance, list(parents))
+    for asset, keys in parents.items():
+        if len(keys) < _MANY:
+            version = _version(asset, keys, record)
+            tags[f"dagster/input_data_version/{asset}"] = version
+            tags[f"dagster/input_event_pointer/{asset}"] = events.get(asset, "NULL")
+    return tags
+
+
+def _version(asset: str, keys: Sequence[str | None], record: Record) -> str:
+    """Return an input's version: a digest, or the SHA-256 over those of its partitions in order."""
+    if asset in SPECS and SPECS[asset].partitions_def is None:
+        return record.lineage.inputs.get(label(asset, None), "INITIAL")
+    inputs = record.lineage.inputs
+    # Of raw files that are only observed Dagster counts no partition.
+    digests = [inputs.get(label(asset, key), "") for key in sorted(keys, key=str)]
+    return sha256("".join(digests).encode()).hexdigest()
+
+
+def _last_events(instance: dg.DagsterInstance, assets: Sequence[str]) -> dict[str, str]:
+    """Return the number of the last event of each asset that has one."""
+    found = {}
+    for record in instance.get_asset_records([dg.AssetKey(asset) for asset in assets]):
+        entry = record.asset_entry
+        event = entry.last_materialization_record or entry.last_observation_record
+        if event is not None:
+            found[entry.asset_key.to_user_string()] = str(event.storage_id)
+    return found
