@@ -83,6 +83,7 @@ def test_unmet_on_a_machine_that_has_everything_is_nothing(
     assert unmet(project, [("raw_dialog", "en"), ("parallel_corpus", None)]) == []
 
 
+@pytest.mark.slow
 def test_unmet_with_the_toolchains_of_this_machine_is_nothing(
     toolchain_environment: dict[str, str], tmp_path: Path, monkeypatch: Patch
 ) -> None:
@@ -276,6 +277,7 @@ def test_a_model_that_avx2_dequantizes_is_no_problem_and_a_note(
     assert "W4A16 weights are dequantized to bfloat16 at load" in note
 
 
+@pytest.mark.slow
 def test_missing_libraries_of_the_real_vllm_are_none(toolchain_environment: dict[str, str]) -> None:
     """Real: ldd and the loader of the serve toolchain."""
     python = Path(toolchain_environment["CYRENE_SERVE_PYTHON"])
@@ -284,6 +286,7 @@ def test_missing_libraries_of_the_real_vllm_are_none(toolchain_environment: dict
     assert environment.missing_libraries(python, "vllm/no_such.abi3.so") == []
 
 
+@pytest.mark.slow
 def test_missing_libraries_are_named_by_the_loader(
     toolchain_environment: dict[str, str], monkeypatch: Patch
 ) -> None:
