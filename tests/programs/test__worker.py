@@ -15,8 +15,10 @@ from cyrene_assets.programs._worker import PARENT
 ROOT = Path(__file__).parents[2]
 WORKER = "cyrene_assets.programs._worker"
 # Starts a worker as torch's launcher does, in a session of its own, and waits for it.
+# Dagster makes SIGTERM what SIGINT is: ignored, where a shell runs the tests in the background.
 LAUNCHER = """
-import subprocess, sys
+import signal, subprocess, sys
+signal.signal(signal.SIGTERM, signal.SIG_DFL)
 subprocess.run([sys.executable, "-m", sys.argv[1], *sys.argv[2:]], start_new_session=True)
 """
 SLEEPER = """
