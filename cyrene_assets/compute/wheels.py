@@ -110,18 +110,28 @@ def triton_problem(header: Path | None) -> str | None:
     Args:
         header: where the ``Python.h`` of the environment's Python belongs.
     """
-    if compiler() is None:
-        return (
-            f"there is no C compiler ({os.environ.get('CC') or 'gcc or clang'}), and Triton "
-            "compiles a little C before a GPU's first kernel: install one (Debian, Ubuntu: "
-            "`apt install gcc`)"
-        )
-    if header is not None and not header.is_file():
-        return (
-            f"this Python has no {header}, which Triton compiles against before a GPU's first "
-            "kernel: install it (Debian, Ubuntu: `apt install python3-dev`)"
-        )
-    return None
+    return compiler_problem() or header_problem(header, "this Python")
+
+
+def compiler_problem() -> str | None:
+    """Return that there is no C compiler for Triton, with the remedy."""
+    if compiler() is not None:
+        return None
+    return (
+        f"there is no C compiler ({os.environ.get('CC') or 'gcc or clang'}), and Triton "
+        "compiles a little C before a GPU's first kernel: install one (Debian, Ubuntu: "
+        "`apt install gcc`)"
+    )
+
+
+def header_problem(header: Path | None, whose: str) -> str | None:
+    """Return that a Python, called ``whose``, lacks the header that Triton needs."""
+    if header is None or header.is_file():
+        return None
+    return (
+        f"{whose} has no {header}, which Triton compiles against before a GPU's first "
+        "kernel: install it (Debian, Ubuntu: `apt install python3-dev`)"
+    )
 
 
 def _pins(lock: Path) -> list[str]:

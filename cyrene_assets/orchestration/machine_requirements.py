@@ -5,7 +5,6 @@ first step say it in the same words.
 """
 
 import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from cyrene_assets.compute import cpu
 from cyrene_assets.compute.environment import cuda_release, missing_libraries
 from cyrene_assets.compute.platform_support import cpu_problem, driver_problem, platform_problem
 from cyrene_assets.compute.system_libraries import missing_line
+from cyrene_assets.compute.wheels import compiler_problem, header_problem
 from cyrene_assets.errors import CyreneError, UserError
 from cyrene_assets.hardware import Hardware
 from cyrene_assets.orchestration.needs import INSTALLED, Findings, Need
@@ -90,26 +90,12 @@ def _toolchains(project: Project, findings: Findings) -> dict[str, Installed]:
 
 
 def _compiler(found: Mapping[str, Installed], findings: Findings) -> None:
-    """Look for what Triton lacks, which compiles C at a GPU's first kernel, in both toolchains.
-
-    It takes the compiler in CC, gcc or clang, and the headers of the Python that it runs in.
-    """
-    compilers = [os.environ["CC"]] if os.environ.get("CC") else ["gcc", "clang"]
-    if not any(shutil.which(compiler.split()[0]) for compiler in compilers):
-        findings.add(
-            f"there is no C compiler ({' or '.join(compilers)}), and Triton compiles a little C "
-            "before a GPU's first kernel: install one (Debian, Ubuntu: `apt install gcc`)",
-            *_COMPUTING,
-        )
+    """Look for what Triton lacks, which compiles C at a GPU's first kernel, in both toolchains."""
+    findings.add(compiler_problem(), *_COMPUTING)
     for installed in found.values():
         header = python_header(installed.python) if installed.python is not None else None
-        if header is not None and not header.is_file():
-            findings.add(
-                f"the {installed.name} toolchain's Python has no {header}, which Triton compiles "
-                "against before a GPU's first kernel: install it (Debian, Ubuntu: `apt install "
-                "python3-dev`)",
-                _RUNS[installed.name],
-            )
+        whose = f"the {installed.name} toolchain's Python"
+        findings.add(header_problem(header, whose), _RUNS[installed.name])
 
 
 def _vllm(serve: Installed, python: Path, hardware: Hardware, findings: Findings) -> None:
