@@ -36,8 +36,11 @@ SERVE_ENV: dict[str, str] = {
     "VLLM_HOST_IP": "127.0.0.1",
     "GLOO_SOCKET_IFNAME": "lo",
     "VLLM_LOGGING_LEVEL": "WARNING",
-    # What runs quantized weights on CPUs that vLLM has no kernel for, and no other plug-in.
+    # Ours (`cyrene_assets.programs._vllm_plugin`), and no other plug-in.
     "VLLM_PLUGINS": VLLM_PLUGIN,
+    # Which form of a Triton kernel is the fastest is kept on disk: vLLM would measure it at each
+    # start, a hundred forms of the linear attention's kernels.
+    "TRITON_CACHE_AUTOTUNING": "1",
     # DeepGEMM compiles its kernels for minutes at the first start, and gains nothing at this size.
     "VLLM_USE_DEEP_GEMM": "0",
     # FlashInfer's sampler is compiled at the first start: for two minutes, and where the machine

@@ -23,11 +23,11 @@ LOCKS = Path(__file__).parent / "locks"
 STAMP = "cyrene.lock"
 # vLLM finds plug-ins by the entry points of what is installed, in each of its processes: a server's
 # engine is one of its own. It loads this one alone (`cyrene_assets.serving`).
-VLLM_PLUGIN = "cyrene_cpu_kernels"
+VLLM_PLUGIN = "cyrene"
 _ANNOUNCED = {
-    "METADATA": "Metadata-Version: 2.1\nName: cyrene-cpu-kernels\nVersion: 1\n",
+    "METADATA": "Metadata-Version: 2.1\nName: cyrene-vllm-plugin\nVersion: 1\n",
     "entry_points.txt": (
-        f"[vllm.general_plugins]\n{VLLM_PLUGIN} = {__package__}.programs._cpu_kernels:register\n"
+        f"[vllm.general_plugins]\n{VLLM_PLUGIN} = {__package__}.programs._vllm_plugin:register\n"
     ),
 }
 PYTHON_VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -224,7 +224,7 @@ def linked_package(work: Path) -> Path:
     folder = work / "pythonpath"
     link = folder / __package__
     target = Path(__file__).parent
-    announced = folder / "cyrene_cpu_kernels-1.dist-info"
+    announced = folder / "cyrene_vllm_plugin-1.dist-info"
     with disk_errors(work):
         announced.mkdir(parents=True, exist_ok=True)
         if not link.is_symlink() or link.readlink() != target:

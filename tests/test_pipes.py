@@ -255,7 +255,7 @@ def test_a_program_sees_no_secret_but_those_meant_for_it(
 
 def test_only_this_package_is_added_to_the_toolchains_own(program: Runner) -> None:
     program("    return {'seen': sorted(os.listdir(os.environ['PYTHONPATH']))}")
-    assert program.values == {"seen": ["cyrene_assets", "cyrene_cpu_kernels-1.dist-info", "toy"]}
+    assert program.values == {"seen": ["cyrene_assets", "cyrene_vllm_plugin-1.dist-info", "toy"]}
 
 
 def test_a_full_disk_under_the_log_does_not_stop_the_program(program: Runner) -> None:

@@ -116,7 +116,7 @@ def test_an_interpreter_that_cannot_be_started(tmp_path: Path) -> None:
 def test_the_link_holds_this_package_and_the_plug_in_s_announcement_alone(tmp_path: Path) -> None:
     folder = linked_package(tmp_path / "work")
     names = sorted(path.name for path in folder.iterdir())
-    assert names == ["cyrene_assets", "cyrene_cpu_kernels-1.dist-info"]
+    assert names == ["cyrene_assets", "cyrene_vllm_plugin-1.dist-info"]
     package = Path(toolchains.__file__).parent
     assert (folder / "cyrene_assets").readlink() == package
     (folder / "cyrene_assets").unlink()
@@ -127,13 +127,13 @@ def test_the_link_holds_this_package_and_the_plug_in_s_announcement_alone(tmp_pa
 
 def test_linked_package_announces_the_plug_in_to_every_python_that_has_it(tmp_path: Path) -> None:
     folder = linked_package(tmp_path / "work")
-    announced = folder / "cyrene_cpu_kernels-1.dist-info" / "entry_points.txt"
+    announced = folder / "cyrene_vllm_plugin-1.dist-info" / "entry_points.txt"
     announced.write_text("[vllm.general_plugins]\nold = gone\n", encoding="utf-8")
     assert linked_package(tmp_path / "work") == folder
     code = (
         "import importlib.metadata as m\n"
         "(found,) = m.entry_points(group='vllm.general_plugins')\n"
-        "print(found.name, found.load().__module__, m.version('cyrene-cpu-kernels'))"
+        "print(found.name, found.load().__module__, m.version('cyrene-vllm-plugin'))"
     )
     # A Python of its own, without this test's: the one that a toolchain has.
     done = subprocess.run(
@@ -143,7 +143,7 @@ def test_linked_package_announces_the_plug_in_to_every_python_that_has_it(tmp_pa
         text=True,
         check=True,
     )
-    assert done.stdout.split() == [VLLM_PLUGIN, "cyrene_assets.programs._cpu_kernels", "1"]
+    assert done.stdout.split() == [VLLM_PLUGIN, "cyrene_assets.programs._vllm_plugin", "1"]
 
 
 @pytest.fixture

@@ -109,6 +109,11 @@ TRAININGS = {
     "4B_in_96_GB": Training(batch=8, card=95.6),
     "2B": Training("2B", batch=8, steps=4, change=micro(1)),
     "2B_in_32_GB": Training("2B", batch=8, card=31.8),
+    "0.8B": Training("0.8B", batch=8, steps=4, change=micro(1)),
+    # What the recipe `small` asks of a card of 8 GB: packs of 2,048 tokens, 60 of them a step.
+    "0.8B_in_8_GB": Training(
+        "0.8B", batch=24, card=8.0, settings={"sequence_length": 2048, "batch_size": 60}
+    ),
     "masters": Training(batch=8, settings={"master_weights": True}),
     "masters_1": Training(batch=8, settings={"master_weights": True}, change=micro(1)),
     "sft": Training(stage="sft", batch=3, steps=6),

@@ -1,7 +1,7 @@
 """Compile all candidates of a Triton autotuning at once instead of one after the other.
 
-Before a GPU's first training that is most of the time: flash-linear-attention tries dozens of
-configurations of each kernel, and Triton compiles each on one core.
+Before a GPU's first training, and at vLLM's first start, that is most of the time: the kernels of
+linear attention come in dozens of configurations each, and Triton compiles one after the other.
 """
 
 import contextlib
@@ -15,7 +15,8 @@ def in_parallel() -> None:
     """Let every autotuning of this process compile its candidates in a thread per core.
 
     What is wrong with a candidate is found where it is timed, as without this. It reaches into
-    Triton's autotuner, seen in Triton 3.8; twice is once.
+    Triton's autotuner, seen in Triton 3.7 and 3.8, whose results must be kept on disk
+    (``TRITON_CACHE_AUTOTUNING``, or a kernel's own ``cache_results``); twice is once.
     """
     from triton.runtime._async_compile import AsyncCompileMode
     from triton.runtime.autotuner import Autotuner

@@ -3,9 +3,8 @@
 Where its library holds one, that is used: block FP8 runs on every CPU with AVX-512 and bfloat16,
 though vLLM offers it on those with AMX alone. Elsewhere weights become bfloat16 as they are loaded.
 
-A plug-in that vLLM loads in each of its processes, the server's engine included: the folder on a
-toolchain's PYTHONPATH announces it (`cyrene_assets.toolchains.linked_package`). Which path a CPU
-takes is decided in `cyrene_assets.compute.cpu`. Dequantized layers run as vLLM's own unquantized
+Part of the plug-in of `cyrene_assets.programs._vllm_plugin`. Which path a CPU takes is decided in
+`cyrene_assets.compute.cpu`. Dequantized layers run as vLLM's own unquantized
 ones do, with oneDNN, and take as much memory.
 """
 
@@ -28,10 +27,6 @@ def register() -> None:
 
     vLLM takes the first kernel that says it can.
     """
-    from vllm.platforms import current_platform
-
-    if not current_platform.is_cpu():
-        return
     from vllm.model_executor.kernels import linear
     from vllm.platforms import PlatformEnum
 
