@@ -1,5 +1,7 @@
 """Load the model in argv[1] in vLLM and read a prompt with it; run under the serve toolchain."""
 
+# ruff: noqa: TID251 - runs in the serve toolchain
+
 import sys
 from pathlib import Path
 
