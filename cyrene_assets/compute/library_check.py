@@ -25,6 +25,9 @@ from cyrene_assets.errors import BuildError
 _PROGRAM = Path(__file__).parents[1] / "programs" / "load_libraries.py"
 # They come with NVIDIA's driver, of which `platform_support` knows more than a missing file.
 _DRIVER = frozenset({"libcuda.so.1", "libnvidia-ml.so.1"})
+# Modules that their package does without: numba takes another of its threading layers where Intel's
+# or GNU's library is not there.
+_OPTIONAL = ("numba/np/ufunc/tbbpool.", "numba/np/ufunc/omppool.")
 _SECONDS = 300
 
 
@@ -76,7 +79,8 @@ class Packages:
 
     def _is_module(self, library: _Library) -> bool:
         name = library.path.name
-        if not name.endswith(tuple(self.suffixes)):
+        shown = library.path.relative_to(self.folder).as_posix()
+        if not name.endswith(tuple(self.suffixes)) or shown.startswith(_OPTIONAL):
             return False
         if not name.startswith("lib"):
             return True

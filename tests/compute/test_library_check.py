@@ -41,6 +41,19 @@ def test_from_the_system_of_plug_ins_alone_is_nothing(tmp_path: Path, name: str)
     assert Packages(tmp_path).from_the_system() == {}
 
 
+@pytest.mark.parametrize("name", ["tbbpool", "omppool"])
+def test_from_the_system_without_a_threading_layer_of_numba_is_nothing(
+    tmp_path: Path, name: str
+) -> None:
+    """numba imports them where they load, and has one of its own."""
+    folder = tmp_path / "numba" / "np" / "ufunc"
+    folder.mkdir(parents=True)
+    (folder / f"{name}{SUFFIX}").write_bytes(needing(ABSENT))
+    assert Packages(tmp_path).from_the_system() == {}
+    (folder / f"workqueue{SUFFIX}").write_bytes(needing(ABSENT))
+    assert ABSENT in Packages(tmp_path).from_the_system()
+
+
 def test_a_module_is_told_by_what_it_exports() -> None:
     """As Triton's libtriton.so, whose name is a library's."""
     assert _exports(MATH, "PyInit__imagingmath")
