@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from cyrene_assets import console
+from cyrene_assets.plain import plain
 
 if TYPE_CHECKING:
     from cyrene_assets.corpus.importers._run import Report
@@ -95,9 +96,9 @@ def print_import(report: "Report") -> None:
         first = skipped.examples[0]
         place = f"{first['file']}:{first['line']}" if first["line"] else first["file"]
         click.secho(f"skipped: {skipped.count:,} x ", fg="yellow", nl=False)
-        click.echo(console.plain(f"{reason}; first {place}: {_short(first['value'])}"))
+        click.echo(plain(f"{reason}; first {place}: {_short(first['value'])}"))
     for note in tally.notes:
-        click.echo(console.plain(f"note: {note}"))
+        click.echo(plain(f"note: {note}"))
     rows = [
         [code, f"{len(lines):,}", f"{len({line.scene for line in lines}):,}"]
         for code, lines in report.imported.languages.items()
@@ -109,9 +110,7 @@ def print_import(report: "Report") -> None:
     if report.folder is None:
         return
     click.echo(
-        console.plain(
-            f"character: {', '.join(report.character)}; player: {', '.join(report.player)}"
-        )
+        plain(f"character: {', '.join(report.character)}; player: {', '.join(report.player)}")
     )
     click.echo(f"{report.folder}: written, and read back line by line")
     click.echo(f"next: look at {report.folder / 'corpus.yaml'} (the system prompts are yours to")

@@ -60,7 +60,7 @@ def import_() -> None:
 
 def _command(form: str, chosen: "Importer") -> click.Command:
     @click.pass_context
-    def run(ctx: click.Context, **given: Any) -> None:
+    def run(ctx: click.Context, /, **given: Any) -> None:
         _import(ctx, form, chosen, given)
 
     fields = chosen.Options.model_fields
