@@ -191,13 +191,17 @@ def _slug(name: str) -> str:
     return re.sub(r"[^\w-]+", "-", name.casefold()).strip("-") or "corpus"
 
 
+def _at_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
 def _chooser(as_json: bool) -> Callable[[Sequence["Speaker"]], str | None]:
     """Return what asks a person at a terminal; nobody is asked where programs read."""
 
     def choose(found: Sequence["Speaker"]) -> str | None:
         from cyrene_assets.commands._import_report import print_speakers
 
-        if as_json or not (sys.stdin.isatty() and sys.stdout.isatty()):
+        if as_json or not _at_terminal():
             return None
         print_speakers(found)
         chosen: str = click.prompt("which of these is the character? (name or number)", err=True)

@@ -20,6 +20,7 @@ HEADINGS = {
     "language": "language lang locale culture",
 }
 ROLES = tuple(HEADINGS)
+_ORIGINALS = frozenset({"source", "sourcetext", "original", "originaltext", "text"})
 # Headings of numbers, not of Norwegian.
 _NUMBERS = frozenset({"No", "No.", "NO"})
 # A second row of headings has at least so many of them.
@@ -84,9 +85,10 @@ def columns_of(row: Sequence[str], given: Mapping[str, str], wanted: Wanted) -> 
     codes = codes_of(languages.values(), wanted)
     for n, called in languages.items():
         found.texts.setdefault(codes[called], n)
-    if found.texts and "text" not in given:
-        # With columns of languages, `Text` or `Source` is the original only where it is said to be.
-        found.roles.pop("text", None)
+    beside = found.roles.get("text") if found.texts and "text" not in given else None
+    # Beside columns of languages only such a one is the original, in a language to be found.
+    if beside is not None and bare(row[beside]) not in _ORIGINALS:
+        del found.roles["text"]
     found.unused = [one for n, one in enumerate(row) if n not in found.used and one.strip()]
     return found
 

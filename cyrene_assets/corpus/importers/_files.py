@@ -48,12 +48,14 @@ def read_text(path: Path) -> str:
         content = path.read_bytes()
     except OSError as error:
         raise SourceError([unreadable(str(path), error)]) from error
-    encoding = "utf-16" if content.startswith(_UTF_16) else "utf-8-sig"
+    name, encoding = ("UTF-8", "utf-8-sig")
+    if content.startswith(_UTF_16):
+        name, encoding = ("UTF-16", "utf-16")
     try:
         text = content.decode(encoding)
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         raise one_problem(
-            path, line, f"not {encoding[:6].upper()} at byte {error.start}", "save it as UTF-8"
+            path, line, f"not {name} at byte {error.start}", "save it as UTF-8"
         ) from error
     return text.replace("\r\n", "\n").replace("\r", "\n")

@@ -23,7 +23,7 @@ _ASSIGNED = re.compile(
 _LABEL = re.compile(r"label\s+(\.?\w+(?:\.\w+)?)(\s*\(.*\))?(?P<hide>\s+hide)?\s*:", re.DOTALL)
 _MENU = re.compile(r"menu(?:\s+(\.?\w+(?:\.\w+)?))?(\s*\(.*\))?\s*:", re.DOTALL)
 _CALL_FROM = re.compile(r"call\s.*\bfrom\s+(\w+)\s*$", re.DOTALL)
-_TRANSLATE = re.compile(r"translate\s+(\w+)\s+(\w+)\s*:")
+_TRANSLATE = re.compile(r"translate\s+(\w+)\s+(\w+)(?:\s+[\w.]+)?\s*:")
 # Statements whose blocks hold dialog, and those that belong to the dialog beside them.
 _BLOCKS = re.compile(r"(?:if|elif|else|while|for)\b|init(?:\s+-?\d+)?\s*:")
 _WITH_DIALOG = re.compile(r"voice\b|nvl\s+clear\s*$")
@@ -138,10 +138,10 @@ class Game:
         )
         while isinstance(given, ast.Call) and given.args:
             given = given.args[0]
-        if isinstance(given, ast.Constant):
-            if given.value is None:
-                return None
-            return f"[{given.value}]" if dynamic else str(given.value)
+        if isinstance(given, ast.Constant) and given.value is None:
+            return None
+        if isinstance(given, ast.Constant) and isinstance(given.value, str):
+            return f"[{given.value}]" if dynamic else given.value
         return f"[{ast.unparse(given)}]"
 
     def identifier(self, label: str | None, codes: list[str], given: str | None) -> str:

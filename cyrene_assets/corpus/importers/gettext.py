@@ -78,7 +78,7 @@ def read(path: Path, options: Options, wanted: Wanted, progress: Progress) -> Im
         places = places_in_script(options.script, entries, wanted, tally)
     ordered = sorted(places, key=lambda key: places[key].order)
     names = _line_names(ordered, places)
-    original = wanted.original or detect((key[1] for key in ordered), wanted)
+    original = wanted.original or detect((key[1] for key in ordered), Wanted())
     done: dict[str, set[Key]] = {}
     tally.notes.append(f"the original (msgid) is {original} (--original says otherwise)")
     languages = {original: [_line(key, key[1], places, names) for key in ordered]}

@@ -11,34 +11,15 @@ Without a column of scenes they are taken from ids such as ``file_knot_stitch_UD
 ends a scene.
 """
 
-import re
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
-from cyrene_assets.corpus.importers._columns import (
-    ROLES,
-    Columns,
-    columns_of,
-    has_text,
-    is_headings,
-)
-from cyrene_assets.corpus.importers._files import files_at, one_problem
-from cyrene_assets.corpus.importers._imported import (
-    Imported,
-    Line,
-    Progress,
-    Tally,
-    Wanted,
-    plain_name,
-    with_original_first,
-)
-from cyrene_assets.corpus.importers._languages import codes_of, detect, split_file_name
-from cyrene_assets.corpus.importers._sheets import SUFFIXES, Sheet, cell_name, read_sheets
-from cyrene_assets.corpus.importers._speakers import split_prefix
+from cyrene_assets.corpus.importers._files import files_at
+from cyrene_assets.corpus.importers._imported import Imported, Progress, Wanted
+from cyrene_assets.corpus.importers._sheets import SUFFIXES, read_sheets
+from cyrene_assets.corpus.importers._table_reading import Reading
 from cyrene_assets.errors import UserError
 from cyrene_assets.yaml_models import Strict
 
@@ -48,9 +29,6 @@ EXAMPLES = (
     "cyrene corpus import table lines.csv --column line=Nr --column speaker=Figur --column de=Satz",
     "cyrene corpus import table strings/ --original en      # a file per language",
 )
-# The headings are looked for in so many rows.
-_HEADING_ROWS = 5
-_INK_ID = re.compile(r"^(.+)_[A-Z0-9]{4}$")
 
 
 class Options(Strict):
@@ -82,7 +60,7 @@ def read(path: Path, options: Options, wanted: Wanted, progress: Progress) -> Im
         UserError: a column is missing.
     """
     given = dict(_pair(one) for one in options.column)
-    reading = Reading(given, options, wanted)
+    reading = Reading(given, options.header_row, options.speaker_from, wanted)
     files = files_at(path, SUFFIXES)
     for number, file in enumerate(files):
         progress(file.name, number, len(files))
@@ -99,194 +77,3 @@ def _pair(text: str) -> tuple[str, str]:
     if not separator or not what.strip() or not heading.strip():
         raise UserError(f"--column {text}: write WHAT=HEADING, as in --column speaker=Figur")
     return what.strip(), heading
-
-
-class Reading:
-    """Tables under reading: the lines of each language so far."""
-
-    def __init__(self, given: Mapping[str, str], options: Options, wanted: Wanted) -> None:
-        self.tally = Tally()
-        self._given = given
-        self._options = options
-        self._wanted = wanted
-        # By what the files call a language; "" where they do not say.
-        self._lines: dict[str, list[Line]] = defaultdict(list)
-        self._ids = True
-
-    def add(self, sheet: Sheet) -> None:
-        """Read one table."""
-        at = self._heading_row(sheet)
-        headings = [cell.strip() for cell in sheet.rows[at]]
-        columns = columns_of(headings, self._given, self._wanted)
-        self._refuse_merged(sheet, at, columns)
-        if at + 1 < len(sheet.rows) and is_headings(sheet.rows[at + 1], self._wanted):
-            raise one_problem(
-                sheet.shown,
-                sheet.numbers[at + 1],
-                f"a second row of headings ({', '.join(filter(None, sheet.rows[at + 1]))})",
-                f"delete one of the two, or say which one counts: --header-row {at + 2}",
-            )
-        note = columns.in_words(headings)
-        if note not in self.tally.notes:
-            self.tally.notes.append(note)
-        self.tally.read["tables"] += 1
-        self._rows(sheet, at, columns)
-
-    def _heading_row(self, sheet: Sheet) -> int:
-        """Return the place of the row of headings.
-
-        Raises:
-            SourceError: there is none.
-        """
-        if self._options.header_row is not None:
-            if self._options.header_row > len(sheet.rows):
-                raise one_problem(
-                    sheet.shown, 0, f"has {len(sheet.rows)} rows", "give --header-row one of them"
-                )
-            return self._options.header_row - 1
-        filled = [n for n, row in enumerate(sheet.rows) if any(cell.strip() for cell in row)]
-        if not filled:
-            raise one_problem(sheet.shown, 0, "has no rows", "give a table with headings and lines")
-        first = filled[0]
-        if has_text(
-            columns_of(
-                sheet.rows[first], self._given if self._fits(sheet, first) else {}, self._wanted
-            )
-        ):
-            return first
-        for at in filled[1:_HEADING_ROWS]:
-            if is_headings(sheet.rows[at], self._wanted):
-                raise one_problem(
-                    sheet.shown,
-                    sheet.numbers[at],
-                    "the headings are in this row, and another row stands above it",
-                    f"delete what stands above, or give --header-row {at + 1}",
-                )
-        there = ", ".join(repr(one) for one in sheet.rows[first] if one.strip())
-        raise one_problem(
-            sheet.shown,
-            sheet.numbers[first],
-            f"no column is known to have the text; the headings are {there}",
-            "say which one: --column de=HEADING",
-        )
-
-    def _fits(self, sheet: Sheet, at: int) -> bool:
-        row = [cell.strip() for cell in sheet.rows[at]]
-        return all(heading.strip() in row for heading in self._given.values())
-
-    @staticmethod
-    def _refuse_merged(sheet: Sheet, at: int, columns: Columns) -> None:
-        for (top, left), (bottom, right) in sheet.merged:
-            if bottom >= at and columns.used & set(range(left, right + 1)):
-                cells = f"{cell_name(top, left)}:{cell_name(bottom, right)}"
-                raise one_problem(
-                    sheet.shown,
-                    top + 1,
-                    f"merged cells {cells} (of {len(sheet.merged):,} merged ranges): "
-                    "only the first of them has the text",
-                    "unmerge them and fill in every cell",
-                )
-
-    def _rows(self, sheet: Sheet, at: int, columns: Columns) -> None:
-        texts = columns.texts or {"": columns.roles["text"]}
-        stem, named = split_file_name(sheet.file, self._wanted)
-        scene, pieces = stem or sheet.file.stem, 1
-        previous_blank = False
-        for row, number in zip(sheet.rows[at + 1 :], sheet.numbers[at + 1 :], strict=True):
-            if not any(cell.strip() for cell in row):
-                previous_blank = True
-                continue
-            if previous_blank:
-                pieces += 1
-                previous_blank = False
-            self.tally.read["rows"] += 1
-            cells = _Cells(row, columns)
-            self._row(sheet, number, cells, texts, named, scene, pieces)
-
-    def _row(
-        self,
-        sheet: Sheet,
-        number: int,
-        cells: "_Cells",
-        texts: Mapping[str, int],
-        named: str | None,
-        stem: str,
-        piece: int,
-    ) -> None:
-        line = cells.role("line")
-        if line is None:
-            self._ids = False
-            line = f"{stem}-{number:05}"
-        if not line or not line.isprintable():
-            self.tally.skip("no id", sheet.shown, number, " ".join(cells.row))
-            return
-        scene = cells.role("scene")
-        if scene == "":
-            raise one_problem(
-                sheet.shown,
-                number,
-                f"the cell of the scene is empty (line {line!r})",
-                "fill it in: cells that were merged leave blanks when they are saved as CSV",
-            )
-        if scene is None:
-            found = _INK_ID.match(line)
-            scene = found[1] if found else f"{stem}-{piece:03}"
-        for called, column in texts.items():
-            text = cells.at(column)
-            if not self.tally.usable(text, sheet.shown, number):
-                continue
-            language = called or cells.role("language") or named or ""
-            speaker = cells.speaker(called)
-            if self._from_text(cells):
-                speaker, text = split_prefix(text)
-            self._lines[language].append(Line(scene, line, plain_name(speaker), text))
-
-    def _from_text(self, cells: "_Cells") -> bool:
-        if self._options.speaker_from is not None:
-            return self._options.speaker_from == "text"
-        return "speaker" not in cells.columns.roles and not cells.columns.speakers
-
-    def imported(self) -> Imported:
-        """Return what was read.
-
-        Raises:
-            UserError: several languages, and no ids to tell which lines are the same.
-        """
-        codes = codes_of((called for called in self._lines if called), self._wanted)
-        languages: dict[str, Sequence[Line]] = {}
-        for called, lines in self._lines.items():
-            code = codes.get(called) or detect((line.text for line in lines), self._wanted)
-            if not called and self._wanted.language is None:
-                self.tally.notes.append(f"language found: {code} (--language says otherwise)")
-            languages[code] = [*languages.get(code, ()), *lines]
-        if not self._ids and len(languages) > 1 and self.tally.read["tables"] > 1:
-            raise UserError(
-                "the tables have no column of ids, so nobody knows which lines are translations of "
-                "each other: say which one it is, --column line=HEADING"
-            )
-        if not self._ids:
-            self.tally.notes.append("no column of ids: lines are called by table and row")
-        return Imported(with_original_first(languages, self._wanted), self.tally)
-
-
-class _Cells:
-    """A row, by what its columns are."""
-
-    def __init__(self, row: Sequence[str], columns: Columns) -> None:
-        self.row = row
-        self.columns = columns
-
-    def at(self, column: int) -> str:
-        """Return a cell; rows may be shorter than the headings."""
-        return self.row[column] if column < len(self.row) else ""
-
-    def role(self, role: str) -> str | None:
-        """Return the cell of a role, stripped, or None where there is no such column."""
-        assert role in ROLES
-        column = self.columns.roles.get(role)
-        return None if column is None else self.at(column).strip()
-
-    def speaker(self, language: str) -> str | None:
-        """Return the speaker in a language, as it is written."""
-        column = self.columns.speakers.get(language, self.columns.roles.get("speaker"))
-        return None if column is None else self.at(column)
