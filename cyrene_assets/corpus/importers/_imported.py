@@ -5,6 +5,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
 
 from cyrene_assets.corpus.presets import Name
@@ -15,6 +16,7 @@ from cyrene_assets.errors import UserError
 Progress: TypeAlias = Callable[[str, int, int], None]
 EXAMPLES_KEPT = 3
 SHOWN = 60
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 # Markup around a name, and what corpus.yaml takes in none.
 _NAME_MARKUP = re.compile(r"<[^<>]*>|\{[^{}]*\}|[<>{}]")
 
@@ -71,7 +73,7 @@ class Tally:
             reason = "no text"
         elif "\0" in text:
             reason = "a NUL character in the text"
-        elif any("\ud800" <= character <= "\udfff" for character in text):
+        elif _SURROGATE.search(text):
             reason = "half of a surrogate pair in the text"
         elif too_long(text):
             reason = f"a line of over {LONGEST_LINE:,} characters"
@@ -106,13 +108,13 @@ class Imported:
         return next(iter(self.languages))
 
 
+@lru_cache(maxsize=10_000)
 def plain_name(name: str | None) -> str | None:
     """Return a speaker's name without markup and with single blanks, as corpus.yaml takes it."""
     if name is None:
         return None
     written = unicodedata.normalize("NFC", " ".join(name.replace("\0", "").split()))
-    written = "".join(one for one in written if not "\ud800" <= one <= "\udfff")
-    return " ".join(_NAME_MARKUP.sub("", written).split()) or None
+    return " ".join(_NAME_MARKUP.sub("", _SURROGATE.sub("", written)).split()) or None
 
 
 def in_order(lines: Sequence[Line], original: Sequence[Line]) -> list[Line]:

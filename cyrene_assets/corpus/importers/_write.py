@@ -14,6 +14,8 @@ from cyrene_assets.corpus.sources import read_listed
 from cyrene_assets.disk import disk_errors
 from cyrene_assets.errors import BuildError, UserError
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False)
+
 
 def write_corpus(
     folder: Path, config: str, languages: Mapping[str, Sequence[Line]], progress: Progress
@@ -39,9 +41,7 @@ def write_corpus(
                 with (staged / "dialog" / f"{code}.jsonl").open(
                     "w", encoding="utf-8", newline="\n"
                 ) as file:
-                    file.writelines(
-                        json.dumps(line._asdict(), ensure_ascii=False) + "\n" for line in lines
-                    )
+                    file.writelines(f"{_ENCODER.encode(line._asdict())}\n" for line in lines)
             for number, (code, lines) in enumerate(languages.items(), start=len(languages)):
                 progress(f"reading {code} back", number, steps)
                 _read_back(staged, code, lines)
