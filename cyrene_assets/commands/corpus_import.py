@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from cyrene_assets.corpus.importers._speakers import Speaker
 
 
+# Folders of which each project has one.
+_COMMON = frozenset({"game", "tl", "po", "locale", "strings", "dialog", "chats", "subtitles"})
+
+
 class _Formats(click.Group):
     """A group with a command per format; a format is loaded when it is named."""
 
@@ -125,7 +129,7 @@ def _import(ctx: click.Context, form: str, chosen: "Importer", given: dict[str, 
     from cyrene_assets.corpus.importers._run import NoCharacterError, run_import
 
     path: Path = given["path"]
-    name = given["name"] or re.sub(r"[<>{}\s]+", " ", path.resolve().stem).strip() or "corpus"
+    name = given["name"] or _name_of(path)
     as_json: bool = given["as_json"]
     try:
         options = chosen.Options(
@@ -166,6 +170,14 @@ def _import(ctx: click.Context, form: str, chosen: "Importer", given: dict[str, 
     else:
         print_import(report)
     ctx.exit(0)
+
+
+def _name_of(path: Path) -> str:
+    """Return a corpus's name after its file or folder, or the folder around one called `game`."""
+    whole = path.resolve()
+    while whole.name.casefold() in _COMMON and whole.parent != whole:
+        whole = whole.parent
+    return re.sub(r"[<>{}\s]+", " ", whole.stem).strip() or "corpus"
 
 
 def _wanted(given: dict[str, Any]) -> Any:

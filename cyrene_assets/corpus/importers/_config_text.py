@@ -69,11 +69,9 @@ def config_text(
         "# name (`player_names`, if there are more), and the system prompt, used as it is in\n"
         "# training and in serving. ",
     ]
-    unwritten = [code for code in character if code not in prompts]
+    all_found = all(code in prompts for code in character)
     parts.append(
-        f"It says only the name in {', '.join(unwritten)}: write who that is.\n"
-        if unwritten
-        else "They were found in the files.\n"
+        "It was found in the files.\n" if all_found else "It says little: write who that is.\n"
     )
     if not found_player:
         parts.append("# Nobody was found to be the player: correct `player` if somebody is.\n")

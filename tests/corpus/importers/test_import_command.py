@@ -1,5 +1,6 @@
 """``cyrene corpus import`` and ``corpus init`` as a person and a program use them."""
 
+import errno
 import json
 from pathlib import Path
 
@@ -158,6 +159,24 @@ def test_write_corpus_interrupted_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         write_corpus(tmp_path / "out", "name: x\n", {"en": []}, stop)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_write_corpus_appears_by_one_rename_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def rename(self: Path, target: Path) -> Path:
+        seen.append((sorted(one.name for one in self.iterdir()), target, target.exists()))
+        raise OSError(errno.ENOSPC, "No space left on device", str(self))
+
+    monkeypatch.setattr(Path, "rename", rename)
+    done = _run("import", "table", _table(tmp_path), "--character", "Ada", "--out",
+                tmp_path / "out")  # fmt: skip
+    assert seen == [(["corpus.yaml", "dialog"], tmp_path / "out", False)]
+    assert done.exit_code == 1
+    assert "is full" in done.stderr
+    assert [one.name for one in tmp_path.iterdir()] == ["dialog.csv"]
 
 
 def test_import_where_nothing_can_be_written_is_one_line(tmp_path: Path) -> None:
