@@ -45,7 +45,7 @@ def fits(
         else:
             continue
         right = False
-    extra = record.keys() - set(keys)
+    extra = [key for key in record if key not in keys]
     if ignored is not None:
         ignored.update(extra)
         return right

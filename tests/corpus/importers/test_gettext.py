@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -120,7 +121,7 @@ def test_read_script_gives_order_scene_and_speaker(tmp_path: Path, script: str) 
 def test_read_other_mistakes_are_one_message_each(tmp_path: Path) -> None:
     out = tmp_path / "out"
 
-    def error(path: Path, **options: object) -> str:
+    def error(path: Path, **options: Any) -> str:
         with pytest.raises(UserError) as caught:
             bring("gettext", path, out, wanted=ENGLISH, **options)
         [message] = str(caught.value).splitlines()

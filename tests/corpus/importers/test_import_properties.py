@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import polib
 import pysubs2
@@ -87,7 +88,9 @@ def test_chats_give_every_line_back(chats: list[list[tuple[str, str]]], form: st
 @given(said=st.lists(st.tuples(NAMES, TEXTS), min_size=1, max_size=12))
 def test_sillytavern_gives_every_line_back(said: list[tuple[str, str]]) -> None:
     lines = [("Ada", "Hello there."), *said]
-    records = [{"user_name": "Bob", "character_name": "Ada", "chat_metadata": {}}]
+    records: list[dict[str, Any]] = [
+        {"user_name": "Bob", "character_name": "Ada", "chat_metadata": {}}
+    ]
     records += [
         {"name": who, "is_user": who == "Bob", "is_system": False, "mes": what}
         for who, what in lines

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 import xlsxwriter
@@ -26,7 +27,7 @@ INK = (
     'demo_Start_TL0V,"Bob: What do you think of it?"\n'
     'demo_Start_Stitch1_C9A9,"Ada: Oh well, that is great!"\n'
 )
-SHEET = [
+SHEET: list[list[Any]] = [
     ["Scene", "ID", "Character", "English", "Deutsch (de)", "Notes"],
     ["1", "a", "Ada", "It is late.", "Es ist spät.", "calm"],
     ["1", "b", "Bob", "It is early.\nVery early.", "Es ist früh.", None],
@@ -35,7 +36,7 @@ SHEET = [
 ]
 
 
-def _workbook(path: Path, rows: list[list[object]], merged: str = "") -> Path:
+def _workbook(path: Path, rows: list[list[Any]], merged: str = "") -> Path:
     book = xlsxwriter.Workbook(path)
     sheet = book.add_worksheet("Dialog")
     for number, row in enumerate(rows):
@@ -47,9 +48,9 @@ def _workbook(path: Path, rows: list[list[object]], merged: str = "") -> Path:
     return path
 
 
-def _error(path: Path, out: Path, **options: object) -> str:
+def _error(path: Path, out: Path, **options: Any) -> str:
     with pytest.raises(UserError) as error:
-        bring("table", path, out, **options)  # type: ignore[arg-type]
+        bring("table", path, out, **options)
     assert not out.exists()
     [message] = str(error.value).splitlines()
     return message
@@ -184,7 +185,7 @@ def test_read_merged_cells_saved_as_csv_are_one_message(tmp_path: Path) -> None:
     ],
 )
 def test_read_two_header_rows_are_one_message(tmp_path: Path, above: list[str], said: str) -> None:
-    path = _workbook(tmp_path / "d.xlsx", [above, *SHEET])  # type: ignore[list-item]
+    path = _workbook(tmp_path / "d.xlsx", [above, *SHEET])
     message = _error(path, tmp_path / "out")
     assert said in message
     assert "--header-row 2" in message
