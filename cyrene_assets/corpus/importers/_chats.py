@@ -11,6 +11,7 @@ from cyrene_assets.corpus.importers._imported import Imported, Line, Progress, T
 from cyrene_assets.corpus.importers._languages import detect
 from cyrene_assets.corpus.json_records import reason_of, type_name, unrepeated
 
+_LINES_A_STEP = 5_000
 USER, ASSISTANT = "user", "assistant"
 # Placeholders that front ends leave in stored chats.
 _USER_MACROS = ("{{user}}", "<USER>")
@@ -41,7 +42,10 @@ def records(
                 )
             yield from ((file, *found) for found in _array(file, text))
             continue
-        for number, line in enumerate(text.split("\n"), start=1):
+        lines = text.split("\n")
+        for number, line in enumerate(lines, start=1):
+            if number % _LINES_A_STEP == 0:
+                progress(file.name, number, len(lines))
             if line.strip():
                 yield file, number, _object(file, number, line)
 

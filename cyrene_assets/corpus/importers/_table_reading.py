@@ -15,6 +15,7 @@ from cyrene_assets.corpus.importers._files import one_problem
 from cyrene_assets.corpus.importers._imported import (
     Imported,
     Line,
+    Progress,
     Tally,
     Wanted,
     plain_name,
@@ -27,6 +28,7 @@ from cyrene_assets.errors import UserError
 
 # The headings are looked for in so many rows.
 _HEADING_ROWS = 5
+_ROWS_A_STEP = 5_000
 _INK_ID = re.compile(r"^(.+)_[A-Z0-9]{4}$")
 
 
@@ -43,8 +45,10 @@ class Reading:
         header_row: int | None,
         speaker_from: str | None,
         wanted: Wanted,
+        progress: Progress,
     ) -> None:
         self.tally = Tally()
+        self._progress = progress
         self._given = given
         self._header_row = header_row
         self._speaker_from = speaker_from
@@ -140,6 +144,8 @@ class Reading:
                 pieces += 1
                 previous_blank = False
             self.tally.read["rows"] += 1
+            if number % _ROWS_A_STEP == 0:
+                self._progress(sheet.shown, number, len(sheet.rows))
             cells = _Cells(row, columns)
             self._row(sheet, number, cells, texts, named, scene, pieces)
 

@@ -60,7 +60,7 @@ def read(path: Path, options: Options, wanted: Wanted, progress: Progress) -> Im
         UserError: a column is missing.
     """
     given = dict(_pair(one) for one in options.column)
-    reading = Reading(given, options.header_row, options.speaker_from, wanted)
+    reading = Reading(given, options.header_row, options.speaker_from, wanted, progress)
     files = files_at(path, SUFFIXES)
     for number, file in enumerate(files):
         progress(file.name, number, len(files))

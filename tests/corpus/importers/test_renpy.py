@@ -161,10 +161,10 @@ def test_read_translations_are_found_by_identifier(tmp_path: Path) -> None:
     assert skipped["a block of style in a translation"] == 1
 
 
-@pytest.mark.skipif("CYRENE_RENPY_GAME" not in os.environ, reason="CYRENE_RENPY_GAME names no game")
+@pytest.mark.skipif("RENPY_GAME" not in os.environ, reason="RENPY_GAME names no game")
 def test_read_real_game_finds_its_translations(tmp_path: Path) -> None:
     """A game with the engine's own identifiers: /usr/share/games/renpy/demo/game of Debian's."""
-    done = _import(Path(os.environ["CYRENE_RENPY_GAME"]), tmp_path / "out")
+    done = _import(Path(os.environ["RENPY_GAME"]), tmp_path / "out")
     english = len(done.rows["en"])
     assert len(done.rows) > 1
     for rows in done.rows.values():
