@@ -19,11 +19,12 @@ Key: TypeAlias = tuple[str | None, str]
 
 
 class Place(NamedTuple):
-    """Where a line stands, and who says it."""
+    """Where a line stands, and who says it: ``in_text`` that the text begins with the name."""
 
     scene: str
     order: tuple[int, ...]
     speaker: str | None
+    in_text: bool = False
 
 
 def places_in_source(path: Path, entries: Mapping[Key, Any], tally: Tally) -> dict[Key, Place]:

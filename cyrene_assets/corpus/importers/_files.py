@@ -6,6 +6,7 @@ from pathlib import Path
 
 from cyrene_assets.corpus.sources import Problem, SourceError, unreadable
 
+_UTF_32 = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -49,6 +50,8 @@ def read_text(path: Path) -> str:
     except OSError as error:
         raise SourceError([unreadable(str(path), error)]) from error
     name, encoding = ("UTF-8", "utf-8-sig")
+    if content.startswith(_UTF_32):
+        raise one_problem(path, 0, "not UTF-8 but UTF-32", "save it as UTF-8")
     if content.startswith(_UTF_16):
         name, encoding = ("UTF-16", "utf-16")
     try:

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import warnings
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -117,8 +118,12 @@ class Game:
         if found is None:
             return
         try:
-            value = ast.parse(found[2].strip(), mode="eval").body
-        except (SyntaxError, ValueError, RecursionError):
+            with (
+                warnings.catch_warnings()
+            ):  # What Python thinks of a game's code is not ours to say.
+                warnings.simplefilter("ignore")
+                value = ast.parse(found[2].strip(), mode="eval").body
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
             return
         if isinstance(value, ast.Name) and value.id in self.people:
             self.people[found[1]] = self.people[value.id]

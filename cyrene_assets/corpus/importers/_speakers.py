@@ -123,6 +123,9 @@ def _names(lines: Sequence[Line], who: dict[str, str | None], wanted: Sequence[s
     return sorted(named, key=lambda name: (first.get(name, len(first)), -mine[name], name))
 
 
+FROM_TEXT = "speakers are the names that stand before a colon in the text"
+
+
 def split_prefix(text: str) -> tuple[str | None, str]:
     """Return the name before a line's first colon (None where none is there), and what is said."""
     found = _PREFIX.match(text)

@@ -23,7 +23,7 @@ from cyrene_assets.corpus.importers._imported import (
 )
 from cyrene_assets.corpus.importers._languages import codes_of, detect, split_file_name
 from cyrene_assets.corpus.importers._sheets import Sheet, cell_name
-from cyrene_assets.corpus.importers._speakers import split_prefix
+from cyrene_assets.corpus.importers._speakers import FROM_TEXT, split_prefix
 from cyrene_assets.errors import UserError
 
 # The headings are looked for in so many rows.
@@ -184,6 +184,8 @@ class Reading:
             language = called or cells.role("language") or named or ""
             speaker = cells.speaker(called)
             if self._from_text(cells):
+                if FROM_TEXT not in self.tally.notes:
+                    self.tally.notes.append(FROM_TEXT)
                 speaker, text = split_prefix(text)
             self._lines[language].append(Line(scene, line, plain_name(speaker), text))
 

@@ -3,8 +3,9 @@
 A catalogue has neither by itself. Order is that of the places in the source (``#: scene.cfg:12``),
 or that of a script: ``--script TABLE``, a CSV, TSV or spreadsheet with a row per line, in order,
 with columns for the scene, the speaker, and the ``msgid`` or ``msgctxt``. Speakers are the
-script's, or what an extracted comment says (``#. speaker=Konrad``, ``#. Character: Konrad``), or
-the name before a colon. A .po without places and without a script is refused.
+script's, or what an extracted comment says (``#. speaker=Konrad``, ``#. Character: Konrad``), or,
+where nobody is named so, the name before a colon. A .po without places and without a script is
+refused.
 
 Obsolete, fuzzy, untranslated and plural entries are skipped and counted.
 """
@@ -33,7 +34,7 @@ from cyrene_assets.corpus.importers._imported import (
     with_original_first,
 )
 from cyrene_assets.corpus.importers._languages import codes_of, detect, split_file_name
-from cyrene_assets.corpus.importers._speakers import split_prefix
+from cyrene_assets.corpus.importers._speakers import FROM_TEXT, split_prefix
 from cyrene_assets.errors import UserError
 from cyrene_assets.yaml_models import Strict
 
@@ -81,6 +82,10 @@ def read(path: Path, options: Options, wanted: Wanted, progress: Progress) -> Im
     original = wanted.original or detect((key[1] for key in ordered), Wanted())
     done: dict[str, set[Key]] = {}
     tally.notes.append(f"the original (msgid) is {original} (--original says otherwise)")
+    named = any(place.speaker for place in places.values())
+    if not named:
+        tally.notes.append(FROM_TEXT)
+        places = {key: place._replace(in_text=True) for key, place in places.items()}
     languages = {original: [_line(key, key[1], places, names) for key in ordered]}
     called = _called(catalogues, wanted)
     codes = codes_of(called.values(), wanted)
@@ -142,7 +147,7 @@ def _line_names(ordered: Iterable[Key], places: dict[Key, Place]) -> dict[Key, s
 def _line(key: Key, text: str, places: dict[Key, Place], names: dict[Key, str]) -> Line:
     place = places[key]
     speaker = place.speaker
-    if speaker is None:
+    if place.in_text:
         said, rest = split_prefix(text)
         if said is not None:
             speaker, text = plain_name(said), rest

@@ -1,8 +1,8 @@
 """Subtitles: .srt, .ass, .ssa, .vtt, a language per file: ``ep1.en.srt``, ``ep1.de.srt``.
 
-Speakers are the actors of .ass events, or a name before the first colon (``JOHN: Hello.``). Tags
-are taken out by pysubs2. Comments, drawings and empty events are skipped. A translation's event is
-the original's that it shares most of its time with; a pause ends a scene.
+Speakers are the actors of .ass events, or, in a file without any, names before the first colon
+(``JOHN: Hello.``). Tags are taken out by pysubs2. Comments, drawings and empty events are skipped.
+A translation's event is the original's that it shares most of its time with; a pause ends a scene.
 """
 
 from collections import defaultdict
@@ -23,7 +23,7 @@ from cyrene_assets.corpus.importers._imported import (
     with_original_first,
 )
 from cyrene_assets.corpus.importers._languages import detect, split_file_name
-from cyrene_assets.corpus.importers._speakers import split_prefix
+from cyrene_assets.corpus.importers._speakers import FROM_TEXT, split_prefix
 from cyrene_assets.errors import UserError
 from cyrene_assets.yaml_models import Strict
 
@@ -109,6 +109,9 @@ def _events(file: Path, tally: Tally) -> list[Event]:
     if not subtitles.events:
         raise one_problem(file, 0, f"no {file.suffix[1:]} event was found", "export them again")
     found = []
+    named = any(event.name.strip() for event in subtitles.events)
+    if not named and FROM_TEXT not in tally.notes:
+        tally.notes.append(FROM_TEXT)
     tally.read["files"] += 1
     for number, event in enumerate(subtitles.events, start=1):
         tally.read["events"] += 1
@@ -118,9 +121,7 @@ def _events(file: Path, tally: Tally) -> list[Event]:
         elif event.is_drawing:
             tally.skip("a drawing", str(file), 0, f"event {number}")
         elif tally.usable(said, str(file), 0):
-            speaker = plain_name(event.name) if event.name.strip() else None
-            if speaker is None:
-                speaker, said = split_prefix(said)
+            speaker, said = (event.name, said) if named else split_prefix(said)
             found.append(Event(event.start, event.end, plain_name(speaker), said))
     return sorted(found, key=lambda one: (one.start, one.end))
 

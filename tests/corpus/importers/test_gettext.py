@@ -88,6 +88,25 @@ def test_read_places_in_the_source_give_order_and_speaker(tmp_path: Path) -> Non
     }
 
 
+@pytest.mark.parametrize("comment", ["#. speaker=Ada\n", ""])
+def test_read_colon_names_a_speaker_only_where_nothing_else_does(
+    tmp_path: Path, comment: str
+) -> None:
+    catalogue = (
+        'msgid ""\nmsgstr ""\n"Language: de\\n"\n\n'
+        f'{comment}#: a.txt:1\nmsgid "Ada: Come in."\nmsgstr "Ada: Herein."\n\n'
+        '#: a.txt:2\nmsgid "Mind you: it rains."\nmsgstr "Wohlgemerkt: es regnet."\n'
+    )
+    path = write(tmp_path / "de.po", catalogue)
+    done = bring("gettext", path, tmp_path / "out", wanted=ENGLISH)
+    expected = (
+        [("Ada", "Ada: Come in."), (None, "Mind you: it rains.")]
+        if comment
+        else [("Ada", "Come in."), ("Mind you", "it rains.")]
+    )
+    assert done.said["en"] == expected
+
+
 def test_read_without_order_is_one_message(tmp_path: Path) -> None:
     with pytest.raises(UserError) as error:
         bring("gettext", write(tmp_path / "de.po", PLAIN), tmp_path / "out", wanted=ENGLISH)

@@ -112,6 +112,17 @@ def test_read_what_cannot_be_used_is_one_message(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32", "latin-1"])
+def test_read_encodings_are_read_or_named(tmp_path: Path, encoding: str) -> None:
+    path = write(tmp_path / "a.de.srt", SRT_EN.replace("goes", "gräbt"), encoding)
+    if encoding.startswith(("utf-8", "utf-16")):
+        done = bring("subtitles", path, tmp_path / "out", character=("ADA",))
+        assert done.said["de"][0] == ("ADA", "Who gräbt there?")
+        return
+    with pytest.raises(UserError, match=r"not UTF-8 .*; save it as UTF-8"):
+        bring("subtitles", path, tmp_path / "out", character=("ADA",))
+
+
 def test_read_two_files_of_one_language_are_refused(tmp_path: Path) -> None:
     write(tmp_path / "in" / "ep1.en.srt", SRT_EN)
     write(tmp_path / "in" / "ep1_en.srt", SRT_EN)
