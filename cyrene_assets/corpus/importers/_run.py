@@ -10,7 +10,7 @@ from cyrene_assets.corpus.config import CONTROL_MARKUP
 from cyrene_assets.corpus.importers import importer
 from cyrene_assets.corpus.importers._chats import CHARACTER
 from cyrene_assets.corpus.importers._config_text import config_text
-from cyrene_assets.corpus.importers._imported import Imported, Line, Progress, Wanted
+from cyrene_assets.corpus.importers._imported import Imported, Line, Progress, Wanted, plain_name
 from cyrene_assets.corpus.importers._speakers import (
     Speaker,
     candidates,
@@ -94,7 +94,7 @@ def run_import(
         reasons = [f"{one.count:,} {why}" for why, one in imported.tally.skipped.items()]
         raise UserError(f"{path}: no line of dialog was read ({'; '.join(reasons) or 'no text'})")
     _refuse_repeated(path, imported)
-    names = [" ".join(one.split()) for one in character]
+    names = _plain(character, "--character")
     players = _named_players(imported, players)
     if imported.unnamed and names and names[0] not in {one.name for one in speakers_of(imported)}:
         rename(imported, imported.unnamed, names[0])
@@ -120,7 +120,7 @@ def run_import(
         if not re.search(CONTROL_MARKUP, prompt)
     }
     text = config_text(
-        name,
+        plain_name(name) or "corpus",
         cast.character,
         cast.player,
         prompts=prompts,
@@ -133,9 +133,16 @@ def run_import(
     return Report(out, name, names, said, speakers_of(imported), imported)
 
 
+def _plain(names: Sequence[str], option: str) -> list[str]:
+    found = [plain_name(name) for name in names]
+    if None in found:
+        raise UserError(f"{option}: give a name that is not blank, without markup")
+    return [str(name) for name in found]
+
+
 def _named_players(imported: Imported, players: Sequence[str]) -> list[str]:
     """Return the player's names; the role ``user`` takes the first where a format has no names."""
-    names = [" ".join(name.split()) for name in players]
+    names = _plain(players, "--player")
     if names and imported.unnamed and imported.players:
         rename(imported, imported.players[0], names[0])
         imported.players = tuple(names)

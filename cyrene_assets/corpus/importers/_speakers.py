@@ -105,7 +105,9 @@ def cast_of(imported: Imported, character: Sequence[str], players: Sequence[str]
         found.character[code] = mine or list(character)
         taken = found.character[code]
         fallback = [name for name in said or [FALLBACK_PLAYER] if name not in taken]
-        found.player[code] = [name for name in theirs if name not in taken] or fallback
+        found.player[code] = [name for name in theirs if name not in taken] or (
+            fallback or [FALLBACK_PLAYER]
+        )
     return found
 
 

@@ -108,6 +108,20 @@ def test_import_refuses_a_folder_that_is_there(tmp_path: Path) -> None:
     assert list(out.iterdir()) == []
 
 
+def test_import_names_are_as_corpus_yaml_takes_them(tmp_path: Path) -> None:
+    table = write(
+        tmp_path / "a.csv", "id,speaker,en\n1,<b>Ada </b>  Lee,Hello to you.\n2,{i},Hi.\n"
+    )
+    out = tmp_path / "out"
+    done = _run("import", "table", table, "--out", out, "--name", "Mini: <one>", "--character",
+                "Ada Lee", "--player", "Nobody {x}")  # fmt: skip
+    assert done.exit_code == 0, done.output
+    config = yaml.safe_load((out / "corpus.yaml").read_text(encoding="utf-8"))
+    assert config["name"] == "Mini:"
+    assert config["languages"]["en"]["speakers"] == ["Ada Lee"]
+    assert config["languages"]["en"]["player"] == "Nobody"
+
+
 def test_import_default_folder_is_called_as_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -128,6 +142,8 @@ def test_import_default_folder_is_called_as_the_file(
         (("import", "table", "{}", "--language", "d e"), "a code has letters, digits, _ and -"),
         (("import", "table", "{}", "--header-row", "0"), "--header-row 0: Input should be greater"),
         (("import", "table", "{}", "--original", "fr"), "the files have no such language: en, de"),
+        (("import", "table", "{}", "--character", "<b>"), "--character: give a name that is not"),
+        (("import", "table", "{}", "--character", "Bo"), "nobody is called so; nearly 'Bob'"),
         (("import", "renpy", "{}"), "its name ends in '.csv'; give a .rpy file"),
     ],
 )
