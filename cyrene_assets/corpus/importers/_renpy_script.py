@@ -1,8 +1,6 @@
 """Ren'Py games: the dialog of a script with the engine's identifiers, and its translations."""
 
-import ast
 import re
-import warnings
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,10 +15,8 @@ from cyrene_assets.corpus.importers._renpy_lexer import (
     parse_say,
     string_value,
 )
+from cyrene_assets.corpus.importers._renpy_people import ASSIGNED, People
 
-_ASSIGNED = re.compile(
-    r"(?:(?:define|default)\s+(?:-?\d+\s+)?|\$\s*)?([^\W\d]\w*(?:\.\w+)*)\s*=\s*(.+)", re.DOTALL
-)
 _LABEL = re.compile(r"label\s+(\.?\w+(?:\.\w+)?)(\s*\(.*\))?(?P<hide>\s+hide)?\s*:", re.DOTALL)
 _MENU = re.compile(r"menu(?:\s+(\.?\w+(?:\.\w+)?))?(\s*\(.*\))?\s*:", re.DOTALL)
 _CALL_FROM = re.compile(r"call\s.*\bfrom\s+(\w+)\s*$", re.DOTALL)
@@ -53,7 +49,7 @@ class Game:
     """A game under reading: who is defined, what is said in order, and its translations."""
 
     tally: Tally = field(default_factory=Tally)
-    people: dict[str, str | None] = field(default_factory=dict)
+    people: People = field(default_factory=People)
     spoken: list[Spoken] = field(default_factory=list)
     # By language: say statements by identifier, with file; strings by the original.
     blocks: dict[str, dict[str, tuple[Path, list[Say]]]] = field(
@@ -73,10 +69,11 @@ class Game:
             found = _TRANSLATE.match(lines[at].text)
             end = _block_end(lines, at)
             if found is not None and found[1] != "None":
-                self._translated(file, found[1], found[2], lines[at + 1 : end])
+                self.translated(file, found[1], found[2], lines[at + 1 : end])
             at = end
 
-    def _translated(self, file: Path, language: str, name: str, lines: Sequence[Logical]) -> None:
+    def translated(self, file: Path, language: str, name: str, lines: Sequence[Logical]) -> None:
+        """Read a block of a translation: a line's, or strings."""
         if name in ("python", "style"):
             self.tally.skip(f"a block of {name} in a translation", str(file), 0, language)
             return
@@ -107,47 +104,10 @@ class Game:
         if who is None or who in NOBODY:
             return None
         written = STRING.fullmatch(who)
-        name = string_value(who) if written else self.people.get(who, who)
+        name = string_value(who) if written else self.people.names.get(who, who)
         if name is None or language is None:
             return name
         return self.strings[language].get(name) or name
-
-    def define(self, line: str) -> None:
-        """Note whom a line defines, if it does."""
-        found = _ASSIGNED.match(line)
-        if found is None:
-            return
-        try:
-            with (
-                warnings.catch_warnings()
-            ):  # What Python thinks of a game's code is not ours to say.
-                warnings.simplefilter("ignore")
-                value = ast.parse(found[2].strip(), mode="eval").body
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            return
-        if isinstance(value, ast.Name) and value.id in self.people:
-            self.people[found[1]] = self.people[value.id]
-        elif isinstance(value, ast.Call) and re.search(
-            r"(?:^|\.)(?:\w*Character)$", ast.unparse(value.func)
-        ):
-            self.people[found[1]] = self._name(value)
-
-    def _name(self, call: ast.Call) -> str | None:
-        keywords = {one.arg: one.value for one in call.keywords}
-        given = call.args[0] if call.args else keywords.get("name")
-        if given is None:
-            kind = keywords.get("kind")
-            return self.people.get(ast.unparse(kind)) if kind is not None else None
-        dynamic = ast.unparse(call.func).endswith("DynamicCharacter") or (
-            "dynamic" in keywords and ast.unparse(keywords["dynamic"]) == "True"
-        )
-        while isinstance(given, ast.Call) and given.args:
-            given = given.args[0]
-        if isinstance(given, ast.Constant) and given.value is None:
-            return None
-        if isinstance(given, ast.Constant) and isinstance(given.value, str):
-            return f"[{given.value}]" if dynamic else given.value
-        return f"[{ast.unparse(given)}]"
 
     def identifier(self, label: str | None, codes: list[str], given: str | None) -> str:
         """Return the engine's identifier of a block, which stands once in a game."""
@@ -196,7 +156,7 @@ class _Script:
     def _is_say(self, line: Logical, alone: bool) -> bool:
         if not alone or line.text.endswith(":"):
             return False
-        return _ASSIGNED.match(line.text) is None and parse_say(line) is not None
+        return ASSIGNED.match(line.text) is None and parse_say(line) is not None
 
     def _say(self, group: list[str], say: Say) -> None:
         if say.what == "{clear}":
@@ -209,30 +169,26 @@ class _Script:
 
     def _statement(self, line: Logical, at: int, end: int) -> None:
         text = line.text
-        if found := _LABEL.match(text):
-            if not found["hide"]:
-                self._enter(found[1])
-            self._block(at + 1, end)
-        elif found := _MENU.match(text):
-            if found[1]:
-                self._enter(found[1])
+        entered = _LABEL.match(text) or _MENU.match(text) or _CALL_FROM.match(text)
+        if entered and entered[1] and not entered.groupdict().get("hide"):
+            self._enter(entered[1])
+        if _MENU.match(text):
             self._menu(at + 1, end)
-        elif found := _CALL_FROM.match(text):
-            self._enter(found[1])
-        elif _BLOCKS.match(text):
+        elif entered or _BLOCKS.match(text):
             self._block(at + 1, end)
+        elif (found := _TRANSLATE.match(text)) and found[1] != "None":
+            self.game.translated(self.file, found[1], found[2], self.lines[at + 1 : end])
         elif _PYTHON.match(text):
             for inner in self.lines[at + 1 : end]:
-                self.game.define(inner.text)
-        elif end > at + 1:
-            if not _NO_DIALOG.match(text):
-                self._doubtful += 1
-                self._block(at + 1, end)
-                self._doubtful -= 1
-        else:
-            self.game.define(text)
+                self.game.people.define(inner.text)
+        elif end == at + 1:
+            self.game.people.define(text)
             if STRING.match(text):
                 self.game.tally.skip("not understood", str(self.file), line.number, text)
+        elif not _NO_DIALOG.match(text):
+            self._doubtful += 1
+            self._block(at + 1, end)
+            self._doubtful -= 1
 
     def _enter(self, name: str) -> None:
         if name.startswith("."):

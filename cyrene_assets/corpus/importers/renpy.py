@@ -90,7 +90,7 @@ def _is_said(one: Spoken, game: Game, known: set[str]) -> bool:
         what = "in a statement of the game's own, and not translated as dialog"
         game.tally.skip(what, str(one.file), one.say.number, one.say.code)
         return False
-    if who is None or who in game.people or who == "extend" or who[0] in "\"'`":
+    if who is None or who in game.people.names or who == "extend" or who[0] in "\"'`":
         return True
     if game.speaker(who, None) is None:
         return True

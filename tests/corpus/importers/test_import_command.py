@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 
 from cyrene_assets.cli import main
 from cyrene_assets.commands import corpus_import
+from cyrene_assets.corpus import importers
 from cyrene_assets.corpus.check import lint
 from cyrene_assets.corpus.importers import formats, importer
 from cyrene_assets.corpus.importers._write import write_corpus
@@ -231,3 +232,30 @@ def test_init_mistakes_are_one_line(tmp_path: Path) -> None:
         assert (done.exit_code, len(done.stderr.splitlines())) == (2, 1)
         assert said in done.stderr
         assert not folder.exists()
+
+
+def test_format_is_one_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(
+        tmp_path / "formats" / "plain_notes.py",
+        '"""Notes: a line each, said by Ada."""\n'
+        "from pydantic import Field\n"
+        "from cyrene_assets.corpus.importers._files import read_text\n"
+        "from cyrene_assets.corpus.importers._imported import Imported, Line, Tally\n"
+        "from cyrene_assets.yaml_models import Strict\n"
+        'SUMMARY = "notes"\n'
+        'EXAMPLES = ("cyrene corpus import plain-notes a.txt",)\n'
+        "class Options(Strict):\n"
+        '    scene: str = Field(default="s", description="What the scene is called.")\n'
+        "def read(path, options, wanted, progress):\n"
+        "    lines = [Line(options.scene, str(n), 'Ada', text)\n"
+        "             for n, text in enumerate(read_text(path).split('\\n'))]\n"
+        "    return Imported({'en': lines}, Tally())\n",
+    )
+    monkeypatch.setattr(importers, "__path__", [*importers.__path__, str(tmp_path / "formats")])
+    assert "plain-notes" in _run("import", "--help").stdout
+    assert "What the scene is called." in _run("import", "plain-notes", "--help").stdout
+    notes = write(tmp_path / "a.txt", "Hello.\nGoodbye.")
+    done = _run("import", "plain-notes", notes, "--out", tmp_path / "out", "--scene", "x")
+    assert done.exit_code == 0, done.output
+    [first, _] = (tmp_path / "out" / "dialog" / "en.jsonl").read_text().splitlines()
+    assert json.loads(first) == {"scene": "x", "line": "0", "speaker": "Ada", "text": "Hello."}

@@ -196,6 +196,15 @@ def test_parse_say_code_is_as_the_engine_writes_it(written: str, code: str | Non
         assert says[0].code == code
 
 
+def test_read_translations_beside_the_script_count_too(tmp_path: Path) -> None:
+    root = _game(tmp_path)
+    translation = root / "tl" / "german" / "script.rpy"
+    expected = _import(root, tmp_path / "a").rows
+    (root / "german.rpy").write_bytes(translation.read_bytes())
+    translation.unlink()
+    assert _import(root, tmp_path / "b").rows == expected
+
+
 def test_read_compiled_scripts_are_refused(tmp_path: Path) -> None:
     write(tmp_path / "game" / "script.rpyc", "RENPY RPC2")
     with pytest.raises(UserError, match="only compiled scripts"):
