@@ -5,6 +5,8 @@ Speakers are the actors of .ass events, or, in a file without any, names before 
 A translation's event is the original's that it shares most of its time with; a pause ends a scene.
 """
 
+import re
+import warnings
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -32,6 +34,7 @@ EXAMPLES = (
     "cyrene corpus import subtitles episodes/ --original en --character Ada",
     "cyrene corpus import subtitles ep1.ass --language jp --scene-gap 20",
 )
+_EVENT = re.compile(r"(?m)^(?:Dialogue|Comment):|^[\d:.,]+ *-->")
 SUFFIXES = (".srt", ".ass", ".ssa", ".vtt")
 
 
@@ -101,13 +104,18 @@ def _events(file: Path, tally: Tally) -> list[Event]:
 
     text = read_text(file)
     try:
-        subtitles = pysubs2.SSAFile.from_string(text, format_=_format(file))
+        with warnings.catch_warnings():  # Margins and layers that are none: nobody says them.
+            warnings.simplefilter("ignore")
+            subtitles = pysubs2.SSAFile.from_string(text, format_=_format(file))
     except (pysubs2.exceptions.Pysubs2Error, ValueError, IndexError, KeyError) as error:
         raise one_problem(
             file, 0, f"no {file.suffix[1:]} subtitles: {error}", "export them again"
         ) from error
     if not subtitles.events:
         raise one_problem(file, 0, f"no {file.suffix[1:]} event was found", "export them again")
+    written = len(_EVENT.findall(text)) - len(subtitles.events)
+    if written > 0:
+        tally.skip("an event that cannot be read", str(file), 0, "", written)
     found = []
     named = any(event.name.strip() for event in subtitles.events)
     if not named and FROM_TEXT not in tally.notes:

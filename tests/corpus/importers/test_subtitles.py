@@ -123,6 +123,15 @@ def test_read_encodings_are_read_or_named(tmp_path: Path, encoding: str) -> None
         bring("subtitles", path, tmp_path / "out", character=("ADA",))
 
 
+def test_read_times_that_are_none_are_counted_or_refused(tmp_path: Path) -> None:
+    srt = SRT_EN.replace("00:00:43,000 -->", "00:00 -->")
+    done = bring("subtitles", write(tmp_path / "a.en.srt", srt), tmp_path / "a", character=("ADA",))
+    assert done.skipped == {"an event that cannot be read": 1}
+    path = write(tmp_path / "b.en.ass", ASS.replace("0:00:03.00", "nonsense"))
+    with pytest.raises(UserError, match="Failed to parse timestamp: 'nonsense'"):
+        bring("subtitles", path, tmp_path / "b")
+
+
 def test_read_two_files_of_one_language_are_refused(tmp_path: Path) -> None:
     write(tmp_path / "in" / "ep1.en.srt", SRT_EN)
     write(tmp_path / "in" / "ep1_en.srt", SRT_EN)
