@@ -59,7 +59,7 @@ class Reporter:
     def paused(
         self, choose: "Callable[[Sequence[Speaker]], str | None]"
     ) -> "Callable[[Sequence[Speaker]], str | None]":
-        """Return ``choose`` with the live line out of the way while a person is asked."""
+        """Return ``choose`` with the live line out of the way while a person chooses."""
 
         def asking(found: "Sequence[Speaker]") -> str | None:
             self._live.stop()

@@ -174,10 +174,10 @@ def _import(ctx: click.Context, form: str, chosen: "Importer", given: dict[str, 
 
 def _name_of(path: Path) -> str:
     """Return a corpus's name after its file or folder, or the folder around one called `game`."""
-    whole = path.resolve()
-    while whole.name.casefold() in _COMMON and whole.parent != whole:
-        whole = whole.parent
-    return re.sub(r"[<>{}\s]+", " ", whole.stem).strip() or "corpus"
+    place = path.resolve()
+    while place.name.casefold() in _COMMON and place.parent != place:
+        place = place.parent
+    return re.sub(r"[<>{}\s]+", " ", place.stem).strip() or "corpus"
 
 
 def _wanted(given: dict[str, Any]) -> Any:
@@ -208,7 +208,7 @@ def _at_terminal() -> bool:
 
 
 def _chooser(as_json: bool) -> Callable[[Sequence["Speaker"]], str | None]:
-    """Return what asks a person at a terminal; nobody is asked where programs read."""
+    """Return what prompts a person at a terminal, and nobody where programs read."""
 
     def choose(found: Sequence["Speaker"]) -> str | None:
         from cyrene_assets.commands._import_report import print_speakers

@@ -74,7 +74,7 @@ def columns_of(row: Sequence[str], given: Mapping[str, str], wanted: Wanted) -> 
             (found.roles if what in ROLES else found.texts)[what] = at
     free = {bare(one): n for n, one in reversed(list(enumerate(row))) if n not in found.used}
     if {"id", "line"} <= free.keys() and "line" not in found.roles:
-        # Beside columns of languages, `id` is Indonesian; else `Line` is what is said.
+        # Next to columns of languages, `id` is Indonesian; else `Line` is what is said.
         others = _languages(row, {*found.used, free["id"]}, wanted)
         found.roles["line" if others else "text"] = free["line"]
     for role, synonyms in HEADINGS.items():
@@ -85,9 +85,9 @@ def columns_of(row: Sequence[str], given: Mapping[str, str], wanted: Wanted) -> 
     codes = codes_of(languages.values(), wanted)
     for n, called in languages.items():
         found.texts.setdefault(codes[called], n)
-    beside = found.roles.get("text") if found.texts and "text" not in given else None
-    # Beside columns of languages only such a one is the original, in a language to be found.
-    if beside is not None and bare(row[beside]) not in _ORIGINALS:
+    second = found.roles.get("text") if found.texts and "text" not in given else None
+    # Next to columns of languages only such a one is the original, in a language to be found.
+    if second is not None and bare(row[second]) not in _ORIGINALS:
         del found.roles["text"]
     found.unused = [one for n, one in enumerate(row) if n not in found.used and one.strip()]
     return found

@@ -40,18 +40,20 @@ def write_example(
     for option, person in people.items():
         if person is None:
             raise UserError(f"{option}: give a name that is not blank")
-    hers, theirs = str(people["--character"]), str(people["--player"])
-    if hers == theirs:
-        raise UserError(f"--player {theirs!r} is the character too: give another name")
+    character, player = str(people["--character"]), str(people["--player"])
+    if character == player:
+        raise UserError(f"--player {player!r} is the character too: give another name")
     lines = [
         Line(f"s{scene:02}", f"s{scene:02}-{number}", speaker, text)
         for scene, texts in enumerate(_SCENES, start=1)
-        for number, (speaker, text) in enumerate(zip((theirs, hers), texts, strict=True), start=1)
+        for number, (speaker, text) in enumerate(
+            zip((player, character), texts, strict=True), start=1
+        )
     ]
     text = config_text(
         plain_name(name) or "Mine",
-        {code: [hers] for code in codes},
-        {code: [theirs] for code in codes},
+        {code: [character] for code in codes},
+        {code: [player] for code in codes},
         prompts={},
         markup=[],
         source="A corpus in the plain layout: dialog/LANGUAGE.jsonl has a line of dialog per line.",

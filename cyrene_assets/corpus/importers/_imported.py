@@ -137,7 +137,7 @@ def with_original_first(
     """Return the languages with the original first, the others in its order; empty ones go.
 
     Raises:
-        UserError: the original that was asked for is none of them.
+        UserError: the original that was named is none of them.
     """
     found = {code: list(lines) for code, lines in languages.items() if lines}
     original = wanted.original or next(iter(found), None)

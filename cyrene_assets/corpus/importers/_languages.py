@@ -105,7 +105,7 @@ def _known(called: str, wanted: Wanted) -> str | None:
 
 
 def detect(texts: Iterable[str], wanted: Wanted) -> str:
-    """Return the code of the language that texts are in: what was asked for, or the likeliest.
+    """Return the code of the language that texts are in: what was given, or the likeliest.
 
     Simplified and Traditional Chinese are told by what Python's codecs can write.
     """

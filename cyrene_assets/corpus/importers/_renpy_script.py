@@ -21,7 +21,7 @@ _LABEL = re.compile(r"label\s+(\.?\w+(?:\.\w+)?)(\s*\(.*\))?(?P<hide>\s+hide)?\s
 _MENU = re.compile(r"menu(?:\s+(\.?\w+(?:\.\w+)?))?(\s*\(.*\))?\s*:", re.DOTALL)
 _CALL_FROM = re.compile(r"call\s.*\bfrom\s+(\w+)\s*$", re.DOTALL)
 _TRANSLATE = re.compile(r"translate\s+(\w+)\s+(\w+)(?:\s+[\w.]+)?\s*:")
-# Statements whose blocks hold dialog, and those that belong to the dialog beside them.
+# Statements whose blocks hold dialog, and those that belong to the line after them.
 _BLOCKS = re.compile(r"(?:if|elif|else|while|for)\b|init(?:\s+-?\d+)?\s*:")
 _WITH_DIALOG = re.compile(r"voice\b|nvl\s+clear\s*$")
 _NO_DIALOG = re.compile(r"(?:screen|style|transform|image|layeredimage|testcase|translate|show)\b")

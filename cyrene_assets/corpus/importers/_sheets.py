@@ -34,7 +34,7 @@ class Sheet:
 
 
 def read_sheets(path: Path, names: Sequence[str]) -> tuple[list[Sheet], list[str]]:
-    """Return the tables of a file that are asked for, or its first, and the sheets left out.
+    """Return the tables of a file that are named, or its first, and the sheets left out.
 
     Raises:
         SourceError: it cannot be read, or has no such sheet.
