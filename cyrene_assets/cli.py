@@ -7,6 +7,7 @@ import click
 from cyrene_assets.commands import (
     build,
     chat,
+    corpus_import,
     evaluate,
     export,
     inspect,
@@ -61,3 +62,5 @@ for _command in (
     manage.ui,
 ):
     main.add_command(_command)
+for _command in (corpus_import.import_, corpus_import.init):
+    inspect.corpus.add_command(_command)

@@ -66,6 +66,12 @@ class CheckpointSource(Strict):
     size: str = Field(description="The size whose recipe says what it is asked")
 
 
+def corpora_folder() -> Path:
+    """Return the folder of corpora: ``CYRENE_CORPORA``, or the project's own."""
+    corpora = os.environ.get("CYRENE_CORPORA") or PROJECT_ROOT / "corpora"
+    return Path(corpora).expanduser().absolute()
+
+
 class ProjectFile(Strict):
     """The content of ``project.yaml``."""
 
@@ -170,8 +176,7 @@ class Project:
         name = self.settings.corpus
         if "/" in name or name.startswith("~"):
             return Path(name).expanduser().absolute()
-        corpora = os.environ.get("CYRENE_CORPORA") or PROJECT_ROOT / "corpora"
-        return Path(corpora).expanduser().absolute() / name
+        return corpora_folder() / name
 
     @cached_property
     def corpus(self) -> "Corpus":

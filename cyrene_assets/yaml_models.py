@@ -5,6 +5,8 @@ more than it is long (aliases of aliases), or itself (an alias inside of what it
 """
 
 import json
+import re
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,6 +22,9 @@ LARGEST_FILE = 1_000_000
 LARGEST_DOCUMENT = 100_000
 # Of a value, in characters; of what is wrong, in lines.
 SHOWN, LISTED = 120, 30
+# In double quotes a backslash begins an escape: C:\temp\new has a tab and a line break.
+WINDOWS_PATH = re.compile(r'"[A-Za-z]:\\[^\\"][^"\n]*"')
+DOUBLE_QUOTED = re.compile(r'"[^"\n]*\\[^"\n]*"')
 
 
 class Strict(BaseModel):
@@ -79,6 +84,7 @@ def _values(path: Path, text: str) -> Any:
         node = loader.get_single_node()
         if node is None:
             return None
+        _refuse_windows_paths(path, node, text)
         if _size(node, {}) > LARGEST_DOCUMENT:
             raise UserError(
                 f"{path}: its aliases stand for over {LARGEST_DOCUMENT:,} values; write out what "
@@ -86,12 +92,62 @@ def _values(path: Path, text: str) -> Any:
             )
         return loader.construct_document(node)
     except yaml.YAMLError as error:
-        raise UserError(f"{path}: not valid YAML: {error}") from error
+        said = _bad_escape(path, error, text) or f"{path}: not valid YAML: {error}"
+        raise UserError(said) from error
     except RecursionError as error:
         raise UserError(f"{path}: nested too deep, or in itself") from error
     except (ValueError, OverflowError, AttributeError, TypeError, KeyError) as error:
         # What PyYAML says of a date, number or tag whose text is none.
         raise UserError(f"{path}: not valid YAML: {error}") from error
+
+
+def _refuse_windows_paths(path: Path, node: yaml.Node, text: str) -> None:
+    r"""Refuse a path such as "C:\temp", which YAML would read with a tab in it.
+
+    Raises:
+        UserError: there is one.
+    """
+    for scalar in _scalars(node, set()):
+        written = text[scalar.start_mark.index : scalar.end_mark.index]
+        if scalar.style == '"' and WINDOWS_PATH.fullmatch(written):
+            raise UserError(_backslash(path, scalar.start_mark.line + 1, written))
+
+
+def _scalars(node: yaml.Node, seen: set[int]) -> Iterator[yaml.ScalarNode]:
+    if id(node) in seen:
+        return
+    seen.add(id(node))
+    if isinstance(node, yaml.ScalarNode):
+        yield node
+    elif isinstance(node, yaml.SequenceNode):
+        for part in node.value:
+            yield from _scalars(part, seen)
+    elif isinstance(node, yaml.MappingNode):
+        for pair in node.value:
+            for part in pair:
+                yield from _scalars(part, seen)
+
+
+def _bad_escape(path: Path, error: yaml.YAMLError, text: str) -> str | None:
+    """Say so where a backslash in double quotes began an escape that YAML does not know."""
+    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
+        return None
+    line = text.split("\n")[error.problem_mark.line]
+    found = next(
+        (one for one in DOUBLE_QUOTED.finditer(line) if one.end() > error.problem_mark.column), None
+    )
+    if found is None or "escape" not in (error.problem or ""):
+        return None
+    return _backslash(path, error.problem_mark.line + 1, found[0])
+
+
+def _backslash(path: Path, line: int, written: str) -> str:
+    single = written[1:-1].replace("'", "''")
+    slashes = ", or a path with / in place of it" if ":" in written or "\\\\" in written else ""
+    return (
+        f"{path}:{line}: {written[:SHOWN]}: in double quotes a backslash begins an escape; "
+        f"write '{single[:SHOWN]}' in single quotes{slashes}"
+    )
 
 
 def _size(node: yaml.Node, known: dict[int, int]) -> int:

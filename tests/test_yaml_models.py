@@ -105,3 +105,32 @@ def test_a_value_that_does_not_fit_is_shown_whatever_it_is(
         parse_model(Settings, written(tmp_path, text))
     assert shown in str(caught.value)
     assert len(str(caught.value).encode()) < 8000
+
+
+@pytest.mark.parametrize(
+    ("value", "single"),
+    [
+        (r'"C:\Users\me\game"', r"C:\Users\me\game"),
+        (r'"C:\temp\new"', r"C:\temp\new"),
+        (r'"\\server\share"', r"\\server\share"),
+        (r'"\d+"', r"\d+"),
+    ],
+)
+def test_parse_model_backslash_in_double_quotes_is_one_message(
+    tmp_path: Path, value: str, single: str
+) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(f"# a comment\nname: {value}\n")
+    with pytest.raises(UserError) as error:
+        read_yaml(path)
+    [message] = str(error.value).splitlines()
+    assert message.startswith(f"{path}:2: {value}: ")
+    assert f"write '{single}' in single quotes" in message
+    path.write_text(f"name: '{single}'\n")
+    assert read_yaml(path) == {"name": single}
+
+
+def test_parse_model_escapes_that_are_meant_stay(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(r'a: ["C:\\temp", "a\tb", "\\d+", "C:/temp"]')
+    assert read_yaml(path) == {"a": ["C:\\temp", "a\tb", "\\d+", "C:/temp"]}

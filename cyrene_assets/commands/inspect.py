@@ -197,7 +197,7 @@ def _line(text: str) -> str:
 
 @click.group()
 def corpus() -> None:
-    """Look at a corpus."""
+    """Look at a corpus, or make one from what you have."""
 
 
 @corpus.command()

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -132,7 +132,8 @@ class Corpus(Strict):
     looks like markup and is not named stops the build. ``speakers`` says, by what stands as speaker
     in the files (or the source's own id of one), who that is: a name, or one per language.
     ``original`` is the language that the others are translations of, the first of ``languages``
-    where it is left out.
+    where it is left out. ``extra`` says what is done about keys that a line of the plain files need
+    not have: they are refused, or counted and ignored.
 
     The ``*_params`` methods return what an artifact depends on, as JSON values in a canonical form:
     comments, the order of other keys and settings of no concern to the artifact do not change them.
@@ -146,6 +147,7 @@ class Corpus(Strict):
     speakers: dict[str, Name | dict[str, Name]] = Field(default_factory=dict)
     languages: dict[str, Language] = Field(min_length=1)
     original: str | None = None
+    extra: Literal["refuse", "ignore"] = "refuse"
     split: Split = Split()
 
     @field_validator("languages", mode="before")

@@ -1,12 +1,22 @@
 """Reading the JSON Lines files of a corpus, with every problem named by file and line."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from cyrene_assets.corpus.json_records import (
+    NULLABLE,
+    begins_an_array,
+    fits,
+    quoted,
+    reason_of,
+    type_name,
+    unrepeated,
+)
 from cyrene_assets.corpus.sources import (
     LONGEST_LINE,
     Problem,
@@ -20,17 +30,21 @@ if TYPE_CHECKING:
     import polars as pl
 
 REPORTED_PROBLEMS = 20
-NULLABLE = "speaker"
 BOM = b"\xef\xbb\xbf"
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 # Lines are put into a table so many at a time.
 CHUNK = 100_000
+IGNORED_KEYS_SHOWN = 5
 
 
 class JsonLines:
-    """A JSON Lines file of a corpus under reading, and what was found wrong with it so far."""
+    """A JSON Lines file of a corpus under reading, and what was found wrong with it so far.
 
-    def __init__(self, root: Path, path: Path) -> None:
+    With ``ignore_extra`` keys that the file's lines need not have are no mistake, but counted.
+    """
+
+    def __init__(self, root: Path, path: Path, *, ignore_extra: bool = False) -> None:
+        self._extra: Counter[str] | None = Counter() if ignore_extra else None
         self.name = path.relative_to(root).as_posix()
         self._root = root
         self._path = path
@@ -48,6 +62,23 @@ class JsonLines:
             return problems
         more = Problem(self.name, 0, f"{left_out} more problems", "mend the first ones, look again")
         return [*problems[:REPORTED_PROBLEMS], more]
+
+    def ignored(self) -> list[Problem]:
+        """Say which extra keys were ignored, with their lines; nothing where there are none."""
+        if not self._extra:
+            return []
+        most = self._extra.most_common(IGNORED_KEYS_SHOWN)
+        named = ", ".join(f"`{key[:60]}` ({number:,})" for key, number in most)
+        more = len(self._extra) - len(most)
+        return [
+            Problem(
+                self.name,
+                0,
+                f"keys that are ignored, with their lines: {named}"
+                + (f" and {more} more" if more else ""),
+                "take `extra: ignore` out of corpus.yaml to have them refused",
+            )
+        ]
 
     def table(self, keys: tuple[str, ...]) -> "pl.DataFrame":
         """Return the ``keys`` of each line that has them, of the right type, and no other.
@@ -117,6 +148,14 @@ class JsonLines:
                     if not text.strip():
                         blank.append((number, start, text))
                         continue
+                    if number == 1 + len(blank) and begins_an_array(text):
+                        self.wrong(
+                            number,
+                            "a JSON array, not JSON Lines",
+                            "write one object per line, without the brackets and commas around "
+                            f"them: jq -c '.[]' FILE > {self._path.name}",
+                        )
+                        return
                     yield from blank
                     blank.clear()
                     yield number, start, text.removesuffix(b"\n")
@@ -143,14 +182,14 @@ class JsonLines:
             wrong("a NUL byte", "remove it")
             return None
         try:
-            record = json.loads(text, object_pairs_hook=_unrepeated)
+            record = json.loads(text, object_pairs_hook=unrepeated)
         except (ValueError, RecursionError) as error:
-            wrong(f"not valid JSON ({_reason(error)})", "write one JSON object per line")
+            wrong(f"not valid JSON ({reason_of(error)})", "write one JSON object per line")
             return None
         if not isinstance(record, dict):
-            wrong(f"not an object but {_type(record)}", f"write an object with {_quoted(keys)}")
+            wrong(f"not an object but {type_name(record)}", f"write an object with {quoted(keys)}")
             return None
-        return record if _fits(record, keys, wrong) else None
+        return record if fits(record, keys, wrong, self._extra) else None
 
     def without(self, table: "pl.DataFrame", where: "pl.Expr", *said: str) -> "pl.DataFrame":
         """Return the table without some rows, and note what is wrong with them.
@@ -187,58 +226,3 @@ class _Quoted(dict[str, Any]):
     def __getitem__(self, key: str) -> str:
         value = super().__getitem__(key)
         return repr(value) if isinstance(value, str) else str(value)
-
-
-def _fits(record: dict[str, Any], keys: tuple[str, ...], wrong: Callable[[str, str], None]) -> bool:
-    fits = True
-    for key in keys:
-        value = record.get(key)
-        if key not in record:
-            wrong(f"`{key}` is missing", f"give the line {_quoted(keys)}")
-        elif value is None and key == NULLABLE:
-            continue
-        elif not isinstance(value, str):
-            wrong(f"`{key}` is {_type(value)} ({json.dumps(value)[:60]})", "write a string")
-        elif "\0" in value:
-            wrong(f"`{key}` contains a NUL character", "remove it")
-        elif not _encodable(value):
-            wrong(f"`{key}` contains half of a surrogate pair", "write the character itself")
-        else:
-            continue
-        fits = False
-    for key in record.keys() - set(keys):
-        wrong(f"`{key[:60]}` is no key of this file", f"keep {_quoted(keys)} only")
-        fits = False
-    return fits
-
-
-def _encodable(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    record = dict(pairs)
-    if len(record) < len(pairs):
-        raise ValueError("a key stands twice in one object")
-    return record
-
-
-def _reason(error: ValueError | RecursionError) -> str:
-    if isinstance(error, json.JSONDecodeError):
-        return f"{error.msg} at column {error.colno}"
-    return "nested too deep" if isinstance(error, RecursionError) else str(error)
-
-
-def _type(value: Any) -> str:
-    if value is None:
-        return "null"
-    names = {bool: "true or false", int: "a number", float: "a number", str: "a string"}
-    return names.get(type(value), "a list" if isinstance(value, list) else "an object")
-
-
-def _quoted(keys: tuple[str, ...]) -> str:
-    return ", ".join(f"`{key}`" for key in keys)

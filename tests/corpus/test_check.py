@@ -141,3 +141,12 @@ def test_duplicates_and_copies_name_what_they_repeat(tmp_path: Path) -> None:
         "them, or leave it: only the first is trained on",
         "dialog/tlh.jsonl:8: untranslated copy: s2-1 reads as in en; translate it into tlh",
     ]
+
+
+def test_lint_extra_keys_that_are_ignored_are_counted(tmp_path: Path) -> None:
+    lines = [{**line, "voice": "a.ogg"} for line in dialog(1)]
+    write_jsonl(write_corpus(tmp_path, settings(extra="ignore")) / "dialog" / "tlh.jsonl", lines)
+    [warning] = _warnings(lint(tmp_path))
+    assert warning.startswith(
+        "dialog/tlh.jsonl: keys that are ignored, with their lines: `voice` (14);"
+    )

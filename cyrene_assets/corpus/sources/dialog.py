@@ -15,7 +15,8 @@ Either file may be missing for a language, not both.
 Nothing is left out: whatever is wrong is an error that names file and line, and so for all lines at
 once. That is a file that is no plain file of the corpus folder's own (a directory, a pipe, a link
 out of it); text that is not UTF-8; a line that is not a JSON object of these keys and no other,
-each once (only ``speaker`` may be null); a blank line but at the end; an id or kind that is blank;
+each once (only ``speaker`` may be null; with ``extra: ignore`` in corpus.yaml other keys are
+counted and ignored); a blank line but at the end; an id or kind that is blank;
 a ``line`` or ``document`` that stands twice; NUL characters and halves of surrogate pairs; a text
 with a line of over 100,000 characters. A speaker whom corpus.yaml does not know is one of the
 others; `cyrene corpus check` names names of the character and of the player that never occur.
@@ -72,25 +73,30 @@ def files(root: Path, corpus: "Corpus", language: str) -> list[Path]:  # noqa: A
     return found
 
 
-def read(root: Path, corpus: "Corpus", language: str) -> "Iterator[pl.DataFrame]":
+def read(root: Path, corpus: "Corpus", language: str) -> "Iterator[pl.DataFrame | Problem]":
     """Yield the language's rows: dialog in file order, then documents in file order.
+
+    A file with keys that are ignored yields a problem that counts them.
 
     Raises:
         SourceError: no file, or files with anything wrong in them; up to 20 problems per file, each
             with file, line and remedy.
     """
     problems: list[Problem] = []
+    ignored: list[Problem] = []
     tables: list[pl.DataFrame] = []
     for path in files(root, corpus, language):
-        file = JsonLines(root, path)
+        file = JsonLines(root, path, ignore_extra=corpus.extra == "ignore")
         if path.parent.name == "dialog":
             tables.append(_dialog_rows(file, language, corpus.language(language)))
         else:
             tables.append(_document_rows(file, language, tables))
         problems += file.reported()
+        ignored += file.ignored()
     if problems:
         raise SourceError(problems)
     yield from tables
+    yield from ignored
 
 
 def _dialog_rows(file: JsonLines, language: str, people: "Language") -> "pl.DataFrame":

@@ -9,7 +9,13 @@ import pytest
 from mini_corpus import write_jsonl
 
 from cyrene_assets.corpus.config import load_corpus
-from cyrene_assets.corpus.sources import SourceError, adapter, adapters, raw_digest
+from cyrene_assets.corpus.sources import (
+    SourceError,
+    adapter,
+    adapters,
+    raw_digest,
+    read_listed,
+)
 from cyrene_assets.errors import UserError
 
 from ..miniature import Record, dialog, documents, read_raw, settings, write_corpus  # noqa: TID252
@@ -297,3 +303,49 @@ def test_adapters_are_known_by_their_file_names() -> None:
     assert "dialog" in adapters()
     with pytest.raises(UserError, match=r"unknown source adapter '../x': give one of dialog"):
         adapter("../x")
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        json.dumps([GOOD, GOOD]),
+        json.dumps([GOOD, GOOD], indent=2),
+        "[\n" + ",\n".join([json.dumps(GOOD)] * 50) + "\n]",
+        "\n[]",
+    ],
+)
+def test_read_json_array_is_one_message(tmp_path: Path, array: str) -> None:
+    write_corpus(tmp_path)
+    (tmp_path / "dialog" / "en.jsonl").write_text(array)
+    [problem] = _problems(tmp_path)
+    assert "a JSON array, not JSON Lines; write one object per line" in problem
+
+
+def test_read_extra_keys_are_refused_or_counted(tmp_path: Path) -> None:
+    lines = [{**line, "voice": "a.ogg"} for line in dialog(0)]
+    lines[0]["mood"] = {"é\\": ["calm"]}
+    path = tmp_path / "dialog" / "en.jsonl"
+    write_corpus(tmp_path)
+    write_jsonl(path, lines)
+    assert "`voice` is no key of this file" in _problems(tmp_path)[0]
+    assert "write `extra: ignore` in corpus.yaml" in _problems(tmp_path)[0]
+    write_corpus(tmp_path, settings(extra="ignore"))
+    expected = _read(tmp_path)
+    write_jsonl(path, lines)
+    rows, counted = read_listed(tmp_path, load_corpus(tmp_path), "en")
+    assert rows.to_dicts() == expected
+    [problem] = counted
+    assert problem.file == "dialog/en.jsonl"
+    assert f"`voice` ({len(lines)}), `mood` (1)" in problem.message
+
+
+def test_read_extra_ignore_does_not_excuse_what_is_missing(tmp_path: Path) -> None:
+    write_corpus(tmp_path, settings(extra="ignore"))
+    (tmp_path / "dialog" / "en.jsonl").write_text('{"scene": "s", "line": "l", "txt": "a"}\n')
+    assert "`text` is missing" in "\n".join(_problems(tmp_path))
+
+
+def test_source_params_do_not_depend_on_extra(tmp_path: Path) -> None:
+    plain = load_corpus(write_corpus(tmp_path / "a"))
+    ignoring = load_corpus(write_corpus(tmp_path / "b", settings(extra="ignore")))
+    assert plain.source_params("en") == ignoring.source_params("en")

@@ -1,0 +1,127 @@
+"""Which column of a table is what: by its heading, or as a person says."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from cyrene_assets.corpus.importers._imported import Wanted
+from cyrene_assets.corpus.importers._languages import codes_of, find_code
+from cyrene_assets.errors import UserError
+
+# Headings by what they mean, the surest first; compared without case, blanks and punctuation.
+HEADINGS = {
+    "line": "lineid stringid textid dialogueid key id line identifier entryid uid no nr number",
+    "scene": "scene sceneid node knot conversation dialogue dialog quest chapter episode section "
+    "level group event file filename",
+    "speaker": "speaker speakername character charactername charname actor who npc name spokenby "
+    "sprecher figur personnage personaje personagem personaggio",
+    "text": "text sourcetext source original originaltext dialoguetext linetext content message "
+    "string value translation target",
+    "language": "language lang locale culture",
+}
+ROLES = tuple(HEADINGS)
+_ORIGINALS = frozenset({"source", "sourcetext", "original", "originaltext", "text"})
+# Headings of numbers, not of Norwegian.
+_NUMBERS = frozenset({"No", "No.", "NO"})
+# A second row of headings has at least so many of them.
+_FEWEST_HEADINGS = 2
+
+
+@dataclass
+class Columns:
+    """Columns by role, and by language; their numbers from 0. ``unused`` are headings left over."""
+
+    roles: dict[str, int] = field(default_factory=dict)
+    texts: dict[str, int] = field(default_factory=dict)
+    speakers: dict[str, int] = field(default_factory=dict)
+    unused: list[str] = field(default_factory=list)
+
+    @property
+    def used(self) -> set[int]:
+        """The numbers of the columns that are read."""
+        return {*self.roles.values(), *self.texts.values(), *self.speakers.values()}
+
+    def in_words(self, row: Sequence[str]) -> str:
+        """Say which heading is what."""
+        named = [f"{role} = {row[at]!r}" for role, at in {**self.roles, **self.texts}.items()]
+        named += [f"speaker.{code} = {row[at]!r}" for code, at in self.speakers.items()]
+        unused = ", ".join(repr(one) for one in self.unused)
+        return "columns: " + ", ".join(named) + (f"; not used: {unused}" if unused else "")
+
+
+def bare(heading: str) -> str:
+    """Return a heading without case, blanks and punctuation."""
+    return re.sub(r"[\W_]+", "", heading.casefold())
+
+
+def columns_of(row: Sequence[str], given: Mapping[str, str], wanted: Wanted) -> Columns:
+    """Return what the headings of a table say; ``given`` are headings by role or language.
+
+    Raises:
+        UserError: a heading that was given is not there.
+    """
+    found = Columns()
+    for what, heading in given.items():
+        at = next((n for n, one in enumerate(row) if one.strip() == heading.strip()), None)
+        if at is None:
+            there = ", ".join(repr(one) for one in row if one.strip())
+            raise UserError(
+                f"--column {what}={heading}: no column has this heading; there are {there}"
+            )
+        if what.startswith("speaker."):
+            found.speakers[what.removeprefix("speaker.")] = at
+        else:
+            (found.roles if what in ROLES else found.texts)[what] = at
+    free = {bare(one): n for n, one in reversed(list(enumerate(row))) if n not in found.used}
+    if {"id", "line"} <= free.keys() and "line" not in found.roles:
+        # Next to columns of languages, `id` is Indonesian; else `Line` is what is said.
+        others = _languages(row, {*found.used, free["id"]}, wanted)
+        found.roles["line" if others else "text"] = free["line"]
+    for role, synonyms in HEADINGS.items():
+        at = next((free[one] for one in synonyms.split() if one in free), None)
+        if role not in found.roles and at is not None and at not in found.used:
+            found.roles[role] = at
+    languages = _languages(row, found.used, wanted)
+    codes = codes_of(languages.values(), wanted)
+    for n, called in languages.items():
+        found.texts.setdefault(codes[called], n)
+    second = found.roles.get("text") if found.texts and "text" not in given else None
+    # Next to columns of languages only such a one is the original, in a language to be found.
+    if second is not None and bare(row[second]) not in _ORIGINALS:
+        del found.roles["text"]
+    found.unused = [one for n, one in enumerate(row) if n not in found.used and one.strip()]
+    return found
+
+
+def _languages(row: Sequence[str], used: set[int], wanted: Wanted) -> dict[int, str]:
+    """Return what the headings of the other columns call languages, by column."""
+    return {
+        n: called
+        for n, one in enumerate(row)
+        if n not in used and (called := _language(one, wanted)) is not None
+    }
+
+
+def _language(heading: str, wanted: Wanted) -> str | None:
+    """Return what a heading calls a language: ``German``, ``de``, ``German (de)``, ``Text_de``."""
+    text = heading.strip()
+    if text in _NUMBERS:
+        return None
+    in_brackets = re.match(r"^(.*?)\s*[(\[]([^()\[\]]+)[)\]]$", text)
+    options = [in_brackets[2], text, in_brackets[1]] if in_brackets else [text]
+    prefix = re.match(r"^(?:text|dialogue|translation|string)[ _.:-]+(.+)$", text, re.IGNORECASE)
+    options += [prefix[1]] if prefix else []
+    return next((one for one in options if one in wanted.codes or find_code(one)), None)
+
+
+def has_text(columns: Columns) -> bool:
+    """Return whether there is a column to take text from."""
+    return bool(columns.texts) or "text" in columns.roles
+
+
+def is_headings(row: Sequence[str], wanted: Wanted) -> bool:
+    """Return whether a row reads like headings: most of what stands there is a known one."""
+    known = {synonym for synonyms in HEADINGS.values() for synonym in synonyms.split()}
+    filled = [one for one in row if one.strip()]
+    headings = [one for one in filled if bare(one) in known or _language(one, wanted)]
+    return len(headings) >= max(_FEWEST_HEADINGS, len(filled) / 2)

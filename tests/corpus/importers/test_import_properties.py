@@ -1,0 +1,193 @@
+"""Whatever is said in a format, the corpus that is made of it gives every line back."""
+
+import csv
+import io
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import polib
+import pysubs2
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cyrene_assets.corpus.importers import formats
+from cyrene_assets.corpus.importers._imported import Wanted, plain_name
+from cyrene_assets.errors import UserError
+
+from ..sources.mangling import QUICK  # noqa: TID252
+from .importing import Done, bring, write
+
+# All that UTF-8 can write, but NUL, which the plain layout refuses.
+CHARACTERS = st.characters(exclude_categories=["Cs"], exclude_characters="\0\r")
+TEXTS = st.text(CHARACTERS, min_size=1, max_size=60).filter(lambda text: bool(text.strip()))
+NAMES = st.text(CHARACTERS, min_size=1, max_size=12).map(plain_name).filter(bool)
+SAID = st.lists(st.tuples(st.none() | NAMES, TEXTS), min_size=1, max_size=12)
+CHAT = st.lists(st.tuples(st.sampled_from(["user", "assistant"]), TEXTS), min_size=1, max_size=12)
+WANTED = Wanted(language="en", original="en")
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="import-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+def _check(done: Done, expected: list[tuple[str | None, str]]) -> None:
+    assert done.said["en"] == expected
+    tally = done.report.imported.tally
+    assert not tally.skipped
+    assert len({row[1] for row in done.rows["en"]}) == len(expected)
+
+
+@QUICK
+@given(said=SAID, separator=st.sampled_from(",;\t|"))
+def test_table_gives_every_line_back(said: list[tuple[str | None, str]], separator: str) -> None:
+    lines = [("Ada", "Hello there."), *said]
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter=separator)
+    writer.writerow(["scene", "id", "speaker", "en"])
+    writer.writerows(("s", f"l{n}", who, what) for n, (who, what) in enumerate(lines))
+    with _folder() as folder:
+        path = write(folder / "a.csv", text.getvalue())
+        done = bring("table", path, folder / "out", wanted=WANTED)
+        _check(done, lines)
+
+
+@QUICK
+@given(chats=st.lists(CHAT, min_size=1, max_size=4), form=st.sampled_from(["sharegpt", "openai"]))
+def test_chats_give_every_line_back(chats: list[list[tuple[str, str]]], form: str) -> None:
+    role, text, turns = {
+        "sharegpt": ("from", "value", "conversations"),
+        "openai": ("role", "content", "messages"),
+    }[form]
+    begin = [("user", "Hello there."), ("assistant", "Good morning.")]
+    chats = [[*begin, *chat] for chat in chats]
+    records = [{turns: [{role: who, text: what} for who, what in chat]} for chat in chats]
+    with _folder() as folder:
+        path = write(folder / "a.jsonl", "".join(json.dumps(one) + "\n" for one in records))
+        done = bring(
+            "sharegpt" if form == "sharegpt" else "openai-messages",
+            path,
+            folder / "out",
+            players=("Bob",),
+            wanted=WANTED,
+        )
+        names = {"user": "Bob", "assistant": "Ada"}
+        _check(done, [(names[who], what) for chat in chats for who, what in chat])
+
+
+@QUICK
+@given(said=st.lists(st.tuples(NAMES, TEXTS), min_size=1, max_size=12))
+def test_sillytavern_gives_every_line_back(said: list[tuple[str, str]]) -> None:
+    lines = [("Ada", "Hello there."), *said]
+    records: list[dict[str, Any]] = [
+        {"user_name": "Bob", "character_name": "Ada", "chat_metadata": {}}
+    ]
+    records += [
+        {"name": who, "is_user": who == "Bob", "is_system": False, "mes": what}
+        for who, what in lines
+    ]
+    with _folder() as folder:
+        path = write(folder / "a.jsonl", "".join(json.dumps(one) + "\n" for one in records))
+        _check(bring("sillytavern", path, folder / "out", wanted=WANTED), list(lines))
+
+
+# What a subtitle's text can say: no tags, line breaks as one, no blanks outside.
+_SPOKEN = (
+    st.text(
+        st.characters(
+            exclude_categories=["Cs", "Cc", "Zl", "Zp"], exclude_characters="{}\\<>:\uff1a"
+        ),
+        min_size=1,
+        max_size=40,
+    )
+    .map(str.strip)
+    .filter(bool)
+)
+
+
+@QUICK
+@given(said=st.lists(st.tuples(st.text("abcXYZäß", min_size=1, max_size=9), _SPOKEN), max_size=9))
+def test_ass_gives_every_line_back(said: list[tuple[str, str]]) -> None:
+    lines = [("Ada", "Hello there."), *said]
+    subtitles = pysubs2.SSAFile()
+    for number, (who, what) in enumerate(lines):
+        event = pysubs2.SSAEvent(start=1000 * number, end=1000 * number + 900, name=who)
+        event.plaintext = what
+        subtitles.append(event)
+    with _folder() as folder:
+        path = write(folder / "a.en.ass", subtitles.to_string("ass"))
+        _check(bring("subtitles", path, folder / "out"), list(lines))
+
+
+@QUICK
+@given(said=st.lists(st.tuples(st.none() | st.text("abcXYZ", min_size=1), _SPOKEN), max_size=9))
+def test_gettext_gives_every_line_back(said: list[tuple[str | None, str]]) -> None:
+    lines = list({what: who for who, what in [*said, ("Ada", "Hello there.")]}.items())
+    catalogue = polib.POFile()
+    catalogue.metadata = {"Content-Type": "text/plain; charset=UTF-8", "Language": "de"}
+    for number, (what, who) in enumerate(lines, start=1):
+        comment = "" if who is None else f"speaker={who}"
+        place = [("script.txt", str(number))]
+        catalogue.append(
+            polib.POEntry(msgid=what, msgstr=f"»{what}«", comment=comment, occurrences=place)
+        )
+    with _folder() as folder:
+        path = write(folder / "de.po", str(catalogue))
+        done = bring("gettext", path, folder / "out", wanted=Wanted(original="en"))
+        nobody = {"narrator", "narration", "none"}
+        expected = [(who if (who or "").casefold() not in nobody else None, what)
+                    for what, who in lines]  # fmt: skip
+        _check(done, expected)
+        assert done.said["de"] == [(who, f"»{what}«") for who, what in expected]
+
+
+@QUICK
+@given(said=st.lists(st.tuples(st.booleans(), _SPOKEN), max_size=9))
+def test_renpy_gives_every_line_back(said: list[tuple[bool, str]]) -> None:
+    lines = [(True, "Hello there."), *said]
+    script = 'define e = Character("Ada")\nlabel start:\n'
+    for spoken, what in lines:
+        escaped = what.replace("\\", "\\\\").replace('"', '\\"').replace("%", "\\%")
+        script += f'    {"e " if spoken else ""}"{escaped.replace("[", chr(92) + "[")}"\n'
+    with _folder() as folder:
+        path = write(folder / "game" / "script.rpy", script)
+        done = bring("renpy", path.parent, folder / "out", wanted=Wanted(original="en"))
+        expected = [
+            # White space is one blank, brackets and percent signs are doubled.
+            ("Ada" if spoken else None,
+             " ".join(what.split()).replace("[", "[[").replace("%", "%%"))
+            for spoken, what in lines
+        ]  # fmt: skip
+        _check(done, expected)
+
+
+def test_every_format_is_tried_here() -> None:
+    tried = {"gettext", "openai-messages", "renpy", "sharegpt", "sillytavern", "subtitles", "table"}
+    assert set(formats()) == tried
+
+
+@QUICK
+@given(content=st.binary(max_size=200), form=st.sampled_from(formats()))
+def test_whatever_a_file_holds_is_imported_or_one_error(content: bytes, form: str) -> None:
+    suffix = {"gettext": ".po", "renpy": ".rpy", "subtitles": ".srt", "table": ".csv"}
+    with _folder() as folder:
+        path = folder / f"a{suffix.get(form, '.jsonl')}"
+        path.write_bytes(content)
+        try:
+            bring(form, path, folder / "out", wanted=WANTED)
+            written = True
+        except UserError:
+            written = False
+        assert (folder / "out" / "corpus.yaml").exists() == written
+        assert {one.name for one in folder.iterdir()} == {path.name} | (
+            {"out"} if written else set()
+        )
