@@ -13,7 +13,7 @@ from cyrene_assets.models import model_size
 from cyrene_assets.programs import _huggingface, _modelscope
 from cyrene_assets.programs._program import ProgramError
 from cyrene_assets.programs._snapshot import not_fetched, refuse_published
-from cyrene_assets.programs.base_model import verify
+from cyrene_assets.programs.base_model import Demands, verify
 from cyrene_assets.project import BaseModelSource, Project
 
 # Seconds. Looking a name up has no limit of its own: a resolver that does not answer takes longer.
@@ -25,8 +25,8 @@ def source_problem(project: Project, size: str) -> str | None:
 
     A hub is asked for the listing that a download begins with, at the commit that will be fetched,
     for at most ``TIMEOUT`` seconds; mirrors and proxies count as they do for the download, and so
-    does Hugging Face's cache where it is told to be offline. Of a local folder the configuration
-    and the headers of the weights are read.
+    does Hugging Face's cache where it is told to be offline. Of a local folder the headers of the
+    weights are read, and the files next to them: what later stages would fail on is seen there.
 
     Raises:
         UserError: unknown size, or a recipe that starts from a model there is not.
@@ -40,8 +40,8 @@ def source_problem(project: Project, size: str) -> str | None:
                     f"{folder}: no such folder; `base_models` in {project.home / 'project.yaml'} "
                     "names it as a base model"
                 )
-            found = verify(folder, model_size(size).expected)
-            return size_problem(size, found["parameters"])
+            demands = Demands(model_size(size).expected, source.chat_template)
+            return size_problem(size, verify(folder, demands).described["parameters"])
         if source.repository is not None:
             revision = source.revision or project.settings.pins.get(source.pin)
             _look_at_hub(source, source.repository, revision)
