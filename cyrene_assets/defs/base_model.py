@@ -12,7 +12,7 @@ from cyrene_assets.artifact_build import Build
 from cyrene_assets.artifact_spec import Outcome
 from cyrene_assets.errors import UserError
 from cyrene_assets.models import model_size
-from cyrene_assets.orchestration.base_model_source import size_problem
+from cyrene_assets.orchestration.base_model_source import recipe_problem, size_problem
 from cyrene_assets.orchestration.needs import Need
 from cyrene_assets.partitions import sizes
 from cyrene_assets.project import SAMPLE_CORPUS, Project
@@ -108,7 +108,9 @@ def base_model(build: Build) -> Outcome:
         environment=training.CPU_ENV | (_DOWNLOAD_ENV if from_hub else training.OFFLINE_ENV),
         secrets=(HUB_TOKENS[source.hub or "huggingface"],) if from_hub else (),
     )
-    wrong = size_problem(size.name, result["parameters"])
+    wrong = size_problem(size.name, result["parameters"]) or recipe_problem(
+        build.project.recipe(size.name), build.out
+    )
     if wrong is not None:
         raise UserError(wrong)
     passed = build.run_program(

@@ -119,10 +119,10 @@ def _require_tokenizer(folder: Path, config: Mapping[str, Any]) -> None:
         )
     settings = _checkpoint.read_json(folder / "tokenizer_config.json")
     named = {key: token_text(settings.get(key)) for key in ("eos_token", "pad_token")}
-    for key, token in named.items():
-        if token is not None and tokenizer.token_to_id(token) is None:
+    for key, name in named.items():
+        if name is not None and tokenizer.token_to_id(name) is None:
             raise ProgramError(
-                f"{folder / 'tokenizer_config.json'}: {key} is {token!r}, which tokenizer.json has "
+                f"{folder / 'tokenizer_config.json'}: {key} is {name!r}, which tokenizer.json has "
                 "not; it would become a row that the embedding may lack: name one that it has"
             )
     if not any(named.values()):

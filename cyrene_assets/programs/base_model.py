@@ -108,7 +108,9 @@ def verify(folder: Path, demands: Demands) -> Verified:
         )
     text = config.get("text_config")
     if not isinstance(text, dict):
-        raise ProgramError(f"{folder / 'config.json'}: no `text_config`; fetch the checkpoint again")
+        raise ProgramError(
+            f"{folder / 'config.json'}: no `text_config`; fetch the checkpoint again"
+        )
     for key, value in (demands.expect or {}).items():
         if text.get(key) != value:
             raise ProgramError(

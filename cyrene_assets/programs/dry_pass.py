@@ -3,7 +3,7 @@
 The libraries themselves load its configuration, tokenizer, processor and weights, an adapter of
 zeros is merged into it, and what would be saved is compared with what the base stores. Small
 weights are read, saved and written again as the stages do it, and must come out bit for bit; of
-large ones names, shapes and dtypes are taken through it, on torch's meta device.
+large ones names and shapes are taken through it, on torch's meta device.
 
 Parameters: ``base`` (its folder), ``work``, ``out`` (unused: nothing of this is kept).
 """
@@ -49,7 +49,7 @@ def main(program: Program) -> dict[str, Json]:
         else:
             _same_names(base, model)
     seconds = round(time.monotonic() - began, 1)
-    how = "bit for bit" if real else "names, shapes and dtypes"
+    how = "bit for bit" if real else "names and shapes"
     return {
         "real": real,
         "adapted_modules": adapted,
@@ -162,7 +162,8 @@ def _merged_with_zeros(base: Path, real: bool) -> tuple[Any, int]:
         local_files_only=True,
     )
     adapter = LoraConfig(r=1, target_modules="all-linear", exclude_modules=r".*visual.*")
-    adapted = get_peft_model(model, adapter)
+    # On the meta device there: its products with full matrices would be computed else.
+    adapted = get_peft_model(model, adapter, low_cpu_mem_usage=not real)
     modules = sum(name.endswith("lora_B.default.weight") for name in adapted.state_dict())
     if not modules:
         raise BadInputError(f"{base}: no module of its language model takes an adapter")

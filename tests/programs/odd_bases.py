@@ -89,7 +89,7 @@ def sharded(folder: Path, shards: int = 3) -> None:
     """Spread the weights over several files with an index."""
     weights = read_weights(folder / SINGLE)
     (folder / SINGLE).unlink()
-    weight_map = {}
+    weight_map: dict[str, str] = {}
     for number in range(shards):
         file = f"model-{number + 1:05}-of-{shards:05}.safetensors"
         own = dict(list(weights.items())[number::shards])

@@ -122,7 +122,7 @@ def test_none_becomes_a_base_model(trap: Path, mark: Path, tmp_path: Path) -> No
         base_model.main(Program(extras, lambda _: None))
     assert list(out.iterdir()) == []
     with pytest.raises(ProgramError):
-        base_model.verify(trap, None)
+        base_model.verify(trap, base_model.Demands())
     assert not mark.exists()
 
 

@@ -125,7 +125,10 @@ def test_main_without_mtp_says_so_in_the_configuration(tmp_path: Path) -> None:
 
 
 def with_template(text: str) -> Change:
-    return lambda folder: (folder / TEMPLATE).write_text(text) and None
+    def write(folder: Path) -> None:
+        (folder / TEMPLATE).write_text(text)
+
+    return write
 
 
 @pytest.mark.parametrize(
@@ -166,7 +169,9 @@ def test_the_family_s_template_takes_the_place_of_all_others(tmp_path: Path) -> 
     edit_json(folder, "tokenizer_config.json", {"chat_template": LLAMA})
     (folder / "chat_template.json").write_text(json.dumps({"chat_template": LLAMA}))
     take(folder, tmp_path / "out", "family")
-    left = "".join(p.read_text() for p in (tmp_path / "out").iterdir() if p.suffix != ".safetensors")
+    left = "".join(
+        p.read_text() for p in (tmp_path / "out").iterdir() if p.suffix != ".safetensors"
+    )
     assert "start_header_id" not in left
 
 
