@@ -17,6 +17,7 @@ from cyrene_assets.programs._program import ProgramError
 from cyrene_assets.programs._serving import ARCHITECTURE
 
 HEAD = "lm_head.weight"
+TIED = "tie_word_embeddings"
 _TRAINED = {"BF16", "F16", "F32"}
 _PROCESSORS = ("preprocessor_config.json", "processor_config.json")
 _CONFIG, _GENERATION = "config.json", "generation_config.json"
@@ -44,6 +45,11 @@ def require(folder: Path, config: Mapping[str, Any], found: Mapping[str, Tensor]
             f"{folder}: neither {' nor '.join(_PROCESSORS)}; ms-swift and vLLM load Qwen3.5 with "
             "its image processor: copy these files from the model that it was trained from"
         )
+
+
+def ties(config: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Return whether the output layer is the embedding: as transformers reads it, and as vLLM."""
+    return config.get(TIED), config["text_config"].get(TIED)
 
 
 def _require_architecture(folder: Path, config: Mapping[str, Any]) -> None:
@@ -80,18 +86,17 @@ def _require_dtypes(folder: Path, found: Mapping[str, Tensor]) -> None:
 def _require_output_layer(
     folder: Path, config: Mapping[str, Any], found: Mapping[str, Tensor]
 ) -> None:
-    path, key = folder / _CONFIG, "tie_word_embeddings"
-    tied, inner = config.get(key, False), config["text_config"].get(key)
-    if inner is not None and inner != tied:
+    path, (outer, inner) = folder / _CONFIG, ties(config)
+    if HEAD in found and bool(outer) != bool(inner):
         raise ProgramError(
-            f"{path}: {key} is {config.get(key)!r}, and {inner!r} in text_config; transformers "
-            "reads the one and vLLM the other: give both the same value"
+            f"{path}: {TIED} is {outer!r}, and {inner!r} in text_config; transformers reads the "
+            f"one and vLLM the other, and {HEAD} is stored: give both the same value"
         )
-    if not tied and HEAD not in found:
+    if HEAD not in found and not outer and not inner:
         raise ProgramError(
-            f"{folder}: no {HEAD}, and {path.name} ties the output layer to no embedding ({key} is "
-            f"{config.get(key)!r}): it would be random; set it to true if the model's is tied, or "
-            "fetch the checkpoint again"
+            f"{folder}: no {HEAD}, and {path.name} ties the output layer to no embedding ({TIED} "
+            f"is {outer!r}): it would be random; set it to true, in text_config too, if the "
+            "model's is tied, or fetch the checkpoint again"
         )
 
 

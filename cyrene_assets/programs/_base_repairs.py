@@ -1,7 +1,8 @@
 """What of a base model is repaired without changing the model, and how.
 
-A stored twin of a tied tensor, which libraries drop on save; a configuration that promises
-multi-token prediction whose tensors are not there; and, where the project's owner consents, a chat
+A stored twin of a tied tensor, which libraries drop on save; an output layer that is tied for one
+library and not for another; a configuration that promises multi-token prediction whose tensors are
+not there; and, where the project's owner consents, a chat
 template that is missing or of another family. Everything else that a later stage would fail on is
 refused.
 """
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cyrene_assets.programs import _checkpoint
-from cyrene_assets.programs._base_demands import HEAD
+from cyrene_assets.programs._base_demands import HEAD, TIED, ties
 from cyrene_assets.programs._base_template import (
     FAMILY,
     TEMPLATE,
@@ -35,7 +36,7 @@ _CONFIG, _TOKENIZER = "config.json", "tokenizer_config.json"
 class Repair:
     """What is repaired: ``file`` of the model, what it ``was``, and what it ``becomes``."""
 
-    kind: Literal["twin", "mtp", "template"]
+    kind: Literal["twin", "tie", "mtp", "template"]
     file: str
     was: str
     becomes: str
@@ -60,7 +61,12 @@ def planned(
     Raises:
         ProgramError: something of these kinds that cannot be repaired, or may not.
     """
-    candidates = (_twin(folder, config, found), _mtp(config, found), _template(folder, template))
+    candidates = (
+        _twin(folder, config, found),
+        _tie(config, found),
+        _mtp(config, found),
+        _template(folder, template),
+    )
     return [repair for repair in candidates if repair is not None]
 
 
@@ -69,9 +75,12 @@ def apply(folder: Path, repairs: Sequence[Repair]) -> None:
     for repair in repairs:
         if repair.kind == "twin":
             _drop(folder, repair.file, HEAD)
-        elif repair.kind == "mtp":
+        elif repair.kind in {"tie", "mtp"}:
             config = _checkpoint.read_json(folder / _CONFIG)
-            config["text_config"][_MTP_LAYERS] = 0
+            if repair.kind == "tie":
+                config[TIED] = config["text_config"][TIED] = True
+            else:
+                config["text_config"][_MTP_LAYERS] = 0
             _checkpoint.write_json(folder / _CONFIG, config)
         else:
             settings = _checkpoint.read_json(folder / _TOKENIZER)
@@ -83,7 +92,7 @@ def apply(folder: Path, repairs: Sequence[Repair]) -> None:
 
 def _twin(folder: Path, config: Mapping[str, Any], found: Mapping[str, Tensor]) -> Repair | None:
     head, embedding = found.get(HEAD), found.get(EMBEDDING)
-    if head is None or embedding is None or not config.get("tie_word_embeddings"):
+    if head is None or embedding is None or not config.get(TIED):
         return None
     if (head.dtype, head.shape) != (embedding.dtype, embedding.shape) or not equal_tensors(
         folder, head, embedding
@@ -99,6 +108,19 @@ def _twin(folder: Path, config: Mapping[str, Any], found: Mapping[str, Tensor]) 
         head.file,
         f"{HEAD} stored a second time, bit for bit the embedding that it is tied to",
         f"{HEAD} is the embedding, stored once",
+    )
+
+
+def _tie(config: Mapping[str, Any], found: Mapping[str, Tensor]) -> Repair | None:
+    outer, inner = ties(config)
+    if HEAD in found or bool(outer) == bool(inner):
+        return None
+    return Repair(
+        "tie",
+        _CONFIG,
+        f"{TIED} is {outer!r}, and {inner!r} in text_config: transformers reads the one, vLLM the "
+        "other",
+        f"{TIED} is true in both: no output layer is stored, so it is the embedding",
     )
 
 

@@ -4,6 +4,7 @@ Training renders conversations as Qwen3.5's own template does. Where a base mode
 template, or none, the prompts of training would not be those of serving.
 """
 
+import json
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,10 @@ def render(template: str, messages: list[dict[str, str]], tokens: dict[str, str]
         trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols", _Generation]
     )
     environment.globals["raise_exception"] = refuse
+    # Jinja's own escapes for HTML.
+    environment.filters["tojson"] = lambda value, **options: json.dumps(
+        value, **{"ensure_ascii": False, **options}
+    )
     environment.globals["strftime_now"] = lambda form: datetime.now().strftime(form)
     return environment.from_string(template).render(
         messages=messages,

@@ -43,6 +43,7 @@ def write_checkpoint(folder: Path, shapes: Shapes | None = None, *, shards: int 
     folder.mkdir(parents=True, exist_ok=True)
     shapes = base_shapes() if shapes is None else shapes
     text = {"hidden_size": HIDDEN, "vocab_size": VOCABULARY, "num_hidden_layers": LAYERS}
+    text["tie_word_embeddings"] = True
     config = {
         "architectures": ["Qwen3_5ForConditionalGeneration"],
         "model_type": "qwen3_5",

@@ -106,9 +106,28 @@ def test_main_with_a_twin_of_one_other_bit_refuses(tmp_path: Path, flipped: int)
 def test_main_with_an_output_layer_of_its_own_keeps_it(tmp_path: Path) -> None:
     folder = write_checkpoint(tmp_path / "mine")
     with_head(folder, 0)
+    with pytest.raises(BadInputError, match="is not the embedding"):
+        take(folder, tmp_path / "out")
     edit_json(folder, "config.json", {"tie_word_embeddings": False})
+    with pytest.raises(BadInputError, match="False, and True in text_config"):
+        take(folder, tmp_path / "out")
+    edit_json(folder, "config.json", {"text_config.tie_word_embeddings": False})
     assert take(folder, tmp_path / "out")["repairs"] == []
     assert HEAD in all_weights(tmp_path / "out")
+
+
+@pytest.mark.parametrize(("outer", "inner"), [(True, None), (True, False), (None, True)])
+def test_main_with_an_output_layer_tied_for_one_library_ties_it_for_all(
+    tmp_path: Path, outer: bool | None, inner: bool | None
+) -> None:
+    """transformers reads the outer entry, vLLM that of the text configuration."""
+    folder = write_checkpoint(tmp_path / "mine")
+    ties = {"tie_word_embeddings": outer, "text_config.tie_word_embeddings": inner}
+    edit_json(folder, "config.json", ties)
+    (repair,) = take(folder, tmp_path / "out")["repairs"]
+    assert f"{outer}, and {inner} in text_config" in repair["was"]
+    config = json.loads((tmp_path / "out" / "config.json").read_text())
+    assert config["tie_word_embeddings"] is config["text_config"]["tie_word_embeddings"] is True
 
 
 def test_main_without_mtp_says_so_in_the_configuration(tmp_path: Path) -> None:
@@ -230,8 +249,10 @@ def with_dtype(folder: Path) -> None:
         (config(vision_config=None), "no `vision_config`"),
         (config(quantization_config={"quant_method": "fp8"}), r"quant_method 'fp8'\)"),
         (with_dtype, r"up_proj\.weight is F8_E4M3"),
-        (config(tie_word_embeddings=None), r"no lm_head\.weight, and .* is None\)"),
-        (config(text_config__tie_word_embeddings=False), "True, and False in text_config"),
+        (
+            config(tie_word_embeddings=None, text_config__tie_word_embeddings=False),
+            r"no lm_head\.weight, and .* is None\)",
+        ),
         (config(text_config__pad_token_id=8), "pad_token_id is 8 in config.json, text_config"),
         (config(eos_token_id=[1, 99]), "eos_token_id is 99 in config.json"),
         (tokens(eos_token=None), "neither eos_token nor pad_token"),
