@@ -21,6 +21,7 @@ from cyrene_assets import training
 from cyrene_assets.server import free_port
 
 from .checkpoints import base_shapes, write_checkpoint
+from .conftest import Ran as Embedded
 
 ROOT = Path(__file__).parents[2]
 HUBS = ("huggingface", "modelscope")
@@ -446,7 +447,7 @@ def test_huggingface_cache_that_the_client_filled_is_used_offline(
 
 @pytest.mark.parametrize("name", HUBS)
 def test_build_from_a_hub_records_its_commit_and_keeps_no_secret(
-    name: str, hub: Hub, fetcher: Fetcher, base: Ran, toolchain_environment: dict[str, str]
+    name: str, hub: Hub, fetcher: Fetcher, base: Embedded, toolchain_environment: dict[str, str]
 ) -> None:
     hub.files.clear()
     hub.files.update({path.name: path.read_bytes() for path in base.out.iterdir()})
