@@ -24,20 +24,17 @@ _CONFIG, _GENERATION = "config.json", "generation_config.json"
 _TOKENS = ("bos_token_id", "eos_token_id", "pad_token_id")
 
 
-def require(folder: Path, config: Mapping[str, Any], found: Mapping[str, Tensor]) -> None:
-    """Refuse a base model that a later stage would fail on.
+def require_files(folder: Path, config: Mapping[str, Any]) -> None:
+    """Refuse a base model whose files next to the weights a later stage would fail on.
 
     Args:
-        folder: of the model.
+        folder: of the model; its weights may not be there yet.
         config: its ``config.json``.
-        found: its tensors by name.
 
     Raises:
         ProgramError: naming the file, the value, and what to do.
     """
     _require_architecture(folder, config)
-    _require_dtypes(folder, found)
-    _require_output_layer(folder, config, found)
     _require_tokenizer(folder, config)
     _require_ids(folder, config)
     if not any((folder / name).is_file() for name in _PROCESSORS):
@@ -45,6 +42,16 @@ def require(folder: Path, config: Mapping[str, Any], found: Mapping[str, Tensor]
             f"{folder}: neither {' nor '.join(_PROCESSORS)}; ms-swift and vLLM load Qwen3.5 with "
             "its image processor: copy these files from the model that it was trained from"
         )
+
+
+def require_weights(folder: Path, config: Mapping[str, Any], found: Mapping[str, Tensor]) -> None:
+    """Refuse a base model whose weights, ``found`` by name, a later stage would fail on.
+
+    Raises:
+        ProgramError: naming the file, the value, and what to do.
+    """
+    _require_dtypes(folder, found)
+    _require_output_layer(folder, config, found)
 
 
 def ties(config: Mapping[str, Any]) -> tuple[Any, Any]:
@@ -65,6 +72,8 @@ def _require_architecture(folder: Path, config: Mapping[str, Any]) -> None:
             f"{path}: no `vision_config`; a model without Qwen3.5's vision tower is of another "
             "class: give the checkpoint that still has it"
         )
+    if not isinstance(config["text_config"].get("vocab_size"), int):
+        raise ProgramError(f"{path}: no `vocab_size` in text_config; fetch the checkpoint again")
     for holder in (config, config["text_config"]):
         if holder.get("quantization_config"):
             method = holder["quantization_config"].get("quant_method")

@@ -65,7 +65,7 @@ def planned(
         _twin(folder, config, found),
         _tie(config, found),
         _mtp(config, found),
-        _template(folder, template),
+        template_repair(folder, template),
     )
     return [repair for repair in candidates if repair is not None]
 
@@ -136,7 +136,12 @@ def _mtp(config: Mapping[str, Any], found: Mapping[str, Tensor]) -> Repair | Non
     )
 
 
-def _template(folder: Path, consent: str | None) -> Repair | None:
+def template_repair(folder: Path, consent: str | None) -> Repair | None:
+    """Return what has to be done about the chat template: `planned`, as far as it goes.
+
+    Raises:
+        ProgramError: it is missing or another, without consent to the family's.
+    """
     template = stored_template(folder)
     if template is None:
         problem = f"no chat template (no {TEMPLATE}, no `chat_template` string in {_TOKENIZER})"

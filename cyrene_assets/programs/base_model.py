@@ -30,7 +30,7 @@ from cyrene_assets.programs._program import (
     given_by_user,
     run,
 )
-from cyrene_assets.programs._snapshot import refuse_other_commit
+from cyrene_assets.programs._snapshot import Published, refuse_other_commit, wanted
 from cyrene_assets.programs._tiny import build_tiny
 
 MODEL_TYPE = "qwen3_5"
@@ -98,6 +98,47 @@ def verify(folder: Path, demands: Demands) -> Verified:
             text configuration that is not the expected one, or something that a later stage would
             fail on and that is not repaired.
     """
+    config = verify_files(folder, demands)
+    text = config["text_config"]
+    found = _checkpoint.tensors(folder)
+    embedding = found.get("model.language_model.embed_tokens.weight")
+    shape = (text.get("vocab_size"), text.get("hidden_size"))
+    if embedding is None or embedding.shape != shape:
+        raise ProgramError(
+            f"{folder}: the embedding has shape {embedding and embedding.shape}, its configuration "
+            f"says {shape}"
+        )
+    layers = {_layer(name) for name in found} - {None}
+    if len(layers) != text.get("num_hidden_layers"):
+        raise ProgramError(
+            f"{folder}: weights of {len(layers)} layers, its configuration says "
+            f"{text.get('num_hidden_layers')}"
+        )
+    _base_demands.require_weights(folder, config, found)
+    repairs = _base_repairs.planned(folder, config, found, demands.template)
+    dtypes: dict[str, int] = {}
+    for tensor in found.values():
+        dtypes[tensor.dtype] = dtypes.get(tensor.dtype, 0) + tensor.elements
+    described = {
+        "parameters": sum(tensor.elements for tensor in found.values()),
+        "dtype": _checkpoint.DTYPES.get(max(dtypes, key=lambda key: dtypes[key])),
+        "vocabulary": text["vocab_size"],
+        "layers": len(layers),
+        "hidden_size": text["hidden_size"],
+        "mtp_tensors": sum(name.startswith("mtp.") for name in found),
+        "files": {
+            path.name: path.stat().st_size for path in sorted(folder.iterdir()) if path.is_file()
+        },
+    }
+    return Verified(described, repairs)
+
+
+def verify_files(folder: Path, demands: Demands) -> dict[str, Json]:
+    """Check what is next to the weights, which may not be there yet; return ``config.json``.
+
+    Raises:
+        ProgramError: as :func:`verify`.
+    """
     _checkpoint.refuse_foreign_files(folder)
     _refuse_adapter(folder)
     config = _checkpoint.read_json(folder / "config.json")
@@ -119,37 +160,9 @@ def verify(folder: Path, demands: Demands) -> Verified:
             )
     for name in ("tokenizer.json", "tokenizer_config.json"):
         _checkpoint.read_json(folder / name)
-    found = _checkpoint.tensors(folder)
-    embedding = found.get("model.language_model.embed_tokens.weight")
-    shape = (text.get("vocab_size"), text.get("hidden_size"))
-    if embedding is None or embedding.shape != shape:
-        raise ProgramError(
-            f"{folder}: the embedding has shape {embedding and embedding.shape}, its configuration "
-            f"says {shape}"
-        )
-    layers = {_layer(name) for name in found} - {None}
-    if len(layers) != text.get("num_hidden_layers"):
-        raise ProgramError(
-            f"{folder}: weights of {len(layers)} layers, its configuration says "
-            f"{text.get('num_hidden_layers')}"
-        )
-    _base_demands.require(folder, config, found)
-    repairs = _base_repairs.planned(folder, config, found, demands.template)
-    dtypes: dict[str, int] = {}
-    for tensor in found.values():
-        dtypes[tensor.dtype] = dtypes.get(tensor.dtype, 0) + tensor.elements
-    described = {
-        "parameters": sum(tensor.elements for tensor in found.values()),
-        "dtype": _checkpoint.DTYPES.get(max(dtypes, key=lambda key: dtypes[key])),
-        "vocabulary": text["vocab_size"],
-        "layers": len(layers),
-        "hidden_size": text["hidden_size"],
-        "mtp_tensors": sum(name.startswith("mtp.") for name in found),
-        "files": {
-            path.name: path.stat().st_size for path in sorted(folder.iterdir()) if path.is_file()
-        },
-    }
-    return Verified(described, repairs)
+    _base_demands.require_files(folder, config)
+    _base_repairs.template_repair(folder, demands.template)
+    return config
 
 
 def _refuse_adapter(folder: Path) -> None:
@@ -185,19 +198,24 @@ def _fetch(
     repo, revision = source["repo"], source.get("revision")
     partial = work / "snapshot"
     partial.mkdir(parents=True, exist_ok=True)
+
+    def look(published: Published) -> None:
+        kept = {file.name for file in published.files}
+        for path in list(partial.iterdir()):
+            if wanted(path.name) and path.name not in kept:  # of an attempt at another commit
+                path.unlink()
+        with given_by_user():
+            verify_files(partial, demands)
+
     if source.get("hub") == "modelscope":
-        published = _modelscope.fetch(repo, revision, partial, work / "modelscope", program)
+        published = _modelscope.fetch(repo, revision, partial, work / "modelscope", program, look)
     elif _huggingface.offline():
         snapshot = _huggingface.cached(repo, revision)
         refuse_other_commit(repo, revision, snapshot.name)
         _take(snapshot, out, demands, program)
         return snapshot.name
     else:
-        published = _huggingface.fetch(repo, revision, partial, program)
-    names = {file.name for file in published.files}
-    for path in list(partial.iterdir()):
-        if path.name not in names:  # of an attempt at another commit, or the client's own
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        published = _huggingface.fetch(repo, revision, partial, program, look)
     with given_by_user():
         verify(partial, demands)
     for file in published.files:

@@ -161,19 +161,35 @@ def test_hub_pinned_commit_that_is_gone_is_refused(name: str, hub: Hub, fetcher:
 
 
 @pytest.mark.parametrize("name", HUBS)
-def test_hub_model_that_was_refused_is_not_fetched_again(
+def test_hub_model_without_a_template_is_refused_before_its_weights_are_fetched(
     name: str, hub: Hub, fetcher: Fetcher
 ) -> None:
     del hub.files["chat_template.jinja"]
     assert "no chat template" in one_line(fetcher.fetch(name), 2)
     assert not list(fetcher.out.iterdir())
-    assert hub.ranges("model.safetensors")
-    hub.asked.clear()
+    assert hub.ranges("model.safetensors") == []
     fetcher.template = "family"
     ran = fetcher.fetch(name)
     assert [repair["file"] for repair in ran.result["repairs"]] == ["chat_template.jinja"]
-    assert hub.ranges("model.safetensors") == []
     assert not list(fetcher.work.iterdir())
+
+
+@pytest.mark.parametrize("name", HUBS)
+def test_hub_model_whose_weights_are_refused_is_not_fetched_again(
+    name: str, hub: Hub, fetcher: Fetcher
+) -> None:
+    good = hub.files["config.json"]
+    config = json.loads(good)
+    config["tie_word_embeddings"] = config["text_config"]["tie_word_embeddings"] = False
+    hub.files["config.json"] = json.dumps(config).encode()
+    assert "no lm_head.weight" in one_line(fetcher.fetch(name), 2)
+    assert not list(fetcher.out.iterdir())
+    assert hub.ranges("model.safetensors")
+    hub.asked.clear()
+    hub.files["config.json"], hub.commit = good, "d" * 40
+    assert fetcher.fetch(name).status == 0
+    assert hub.ranges("model.safetensors") == []
+    assert fetcher.fetched(hub)
 
 
 def test_huggingface_answer_for_another_commit_is_refused(hub: Hub, fetcher: Fetcher) -> None:
