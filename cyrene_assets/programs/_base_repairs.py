@@ -2,9 +2,8 @@
 
 A stored twin of a tied tensor, which libraries drop on save; an output layer that is tied for one
 library and not for another; a configuration that promises multi-token prediction whose tensors are
-not there; and, where the project's owner consents, a chat
-template that is missing or of another family. Everything else that a later stage would fail on is
-refused.
+not there; and, where the project's owner consents, a chat template that is missing or of another
+family. Everything else that a later stage would fail on is refused.
 """
 
 import json

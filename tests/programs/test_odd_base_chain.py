@@ -5,6 +5,7 @@ template, and its weights are spread over files: a fine-tuned model as people ha
 """
 
 import json
+import math
 import re
 import subprocess
 from collections.abc import Callable
@@ -16,6 +17,7 @@ import pytest
 
 from cyrene_assets import serving, training
 from cyrene_assets.defs import _quantization_checks, _training_checks
+from cyrene_assets.models import model_size
 from cyrene_assets.programs import _checkpoint
 from cyrene_assets.programs._base_template import FAMILY, PROBES, render
 from cyrene_assets.training import Data
@@ -214,6 +216,57 @@ def test_a_base_that_later_stages_fail_on_is_refused_by_the_dry_pass(
     folder = variant(base.out, tmp_path / "odd", change)
     refused = run_program("dry_pass", expect_error=True, base=str(folder))
     assert re.search(said, refused.error or ""), refused.error
+
+
+LAYOUT = """
+import json, sys
+import torch
+from transformers import AutoConfig, Qwen3_5ForConditionalGeneration
+with torch.device("meta"):
+    model = Qwen3_5ForConditionalGeneration(AutoConfig.from_pretrained(sys.argv[1]))
+tied = model.config.tie_word_embeddings
+print("LAYOUT", json.dumps({n: list(t.shape) for n, t in model.state_dict().items()
+                            if not (tied and n == "lm_head.weight")}))
+"""
+
+
+@pytest.mark.parametrize(("size", "modules"), [("0.8B", 186), ("9B", 248)])
+def test_the_dry_pass_of_a_large_base_reads_its_headers_alone(
+    base: Ran,
+    run_program: RunProgram,
+    run_python: RunPython,
+    tmp_path: Path,
+    size: str,
+    modules: int,
+) -> None:
+    """Its weights are a hole in a sparse file: gigabytes that are nowhere."""
+    found = model_size(size).architecture
+    folder = variant(base.out, tmp_path / "large")
+    (folder / SINGLE).unlink()
+    text = {f"text_config.{key}": value for key, value in found.text_config.items()}
+    tower = found.vision_tower
+    vision = {
+        "depth": tower.depth,
+        "hidden_size": tower.hidden,
+        "intermediate_size": tower.intermediate,
+        "num_position_embeddings": tower.positions,
+        "out_hidden_size": found.hidden,
+    }
+    outer = {f"vision_config.{key}": value for key, value in vision.items()}
+    edit_json(folder, "config.json", {**text, **outer, "tie_word_embeddings": found.tied})
+    said = run_python("-c", LAYOUT, folder)
+    line = next(line for line in said.splitlines() if line.startswith("LAYOUT "))
+    header: dict[str, Any] = {}
+    end = 0
+    for name, shape in json.loads(line.removeprefix("LAYOUT ")).items():
+        start, end = end, end + 2 * math.prod(shape)
+        header[name] = {"dtype": "BF16", "shape": shape, "data_offsets": [start, end]}
+    content = json.dumps({"__metadata__": {"format": "pt"}, **header}).encode()
+    with (folder / SINGLE).open("wb") as file:
+        file.write(len(content).to_bytes(8, "little") + content)
+        file.truncate(8 + len(content) + end)
+    passed = run_program("dry_pass", base=str(folder)).result
+    assert (passed["real"], passed["adapted_modules"]) == (False, modules)
 
 
 RENDER = """
