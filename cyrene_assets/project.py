@@ -44,6 +44,11 @@ class BaseModelSource(Strict):
     revision: str | None = Field(
         default=None, pattern=r"^[0-9a-f]{40}$", description="The commit that is enforced"
     )
+    chat_template: Literal["family"] | None = Field(
+        default=None,
+        description="`family` gives the model Qwen3.5's own chat template where it has none or "
+        "another",
+    )
 
     @property
     def pin(self) -> str:

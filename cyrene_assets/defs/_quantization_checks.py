@@ -70,7 +70,8 @@ def outcomes(result: Mapping[str, Any], checked: Mapping[str, Any]) -> list[Chec
         CheckOutcome(
             "mtp_from_base",
             not result["mtp_altered"],
-            _named("not the base's:", result["mtp_altered"]) or f"{result['mtp']} tensors",
+            _named("not the base's:", result["mtp_altered"])
+            or (f"{result['mtp']} tensors" if result["mtp"] else "the base has none"),
         ),
         CheckOutcome(
             "base_files_kept",

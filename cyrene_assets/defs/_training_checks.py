@@ -106,8 +106,9 @@ def tensor_outcomes(result: dict[str, Any]) -> list[CheckOutcome]:
         CheckOutcome("tensors_match_base", not differences, _found(result["tensors"], differences)),
         CheckOutcome(
             "untrained_tensors_are_the_bases",
-            not altered and result["mtp"] > 0,
-            f"{_found(result['untouched'], altered)}; {result['mtp']} of mtp.*",
+            not altered and result["untouched"] > 0,
+            f"{_found(result['untouched'], altered)}; "
+            f"{result['mtp'] or 'none, as in the base,'} of mtp.*",
         ),
     ]
 

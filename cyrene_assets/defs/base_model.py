@@ -4,13 +4,15 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
+
 from cyrene_assets import training
 from cyrene_assets.artifact_asset import artifact_asset
 from cyrene_assets.artifact_build import Build
 from cyrene_assets.artifact_spec import Outcome
 from cyrene_assets.errors import UserError
 from cyrene_assets.models import model_size
-from cyrene_assets.orchestration.base_model_source import size_problem
+from cyrene_assets.orchestration.base_model_source import recipe_problem, size_problem
 from cyrene_assets.orchestration.needs import Need
 from cyrene_assets.partitions import sizes
 from cyrene_assets.project import SAMPLE_CORPUS, Project
@@ -37,10 +39,11 @@ def _sample_texts() -> list[Path]:
 
 def _base_model_params(project: Project, size: str | None) -> dict[str, Any]:
     source = project.base_model(size or "")
+    consent = {"chat_template": source.chat_template} if source.chat_template else {}
     if source.path is not None:
-        return {"kind": "local", "listing": _listing(Path(source.path).expanduser())}
+        return {"kind": "local", "listing": _listing(Path(source.path).expanduser()), **consent}
     if source.repository is not None:
-        own = {} if source.hub == "huggingface" else {"hub": source.hub}
+        own = consent if source.hub == "huggingface" else {"hub": source.hub, **consent}
         return {
             "kind": "hub", "repository": source.repository, "revision": source.revision, **own
         }  # fmt: skip
@@ -71,7 +74,7 @@ def _sampled(path: Path) -> list[Any]:
 @artifact_asset(
     group_name=GROUP,
     kinds={"huggingface", "safetensors"},
-    code_version="1",
+    code_version="2",
     partitions_def=sizes,
     params=_base_model_params,
     toolchain=TRAIN,
@@ -82,7 +85,8 @@ def base_model(build: Build) -> Outcome:
 
     From a repository of Hugging Face or ModelScope at one commit (recorded at the first fetch, then
     enforced), or a local folder; `tiny` is made here, from a fixed seed. Safetensors only: a folder
-    with pickles, Python files or a configuration that names code is refused.
+    with pickles, Python files or a configuration that names code is refused, and so is one that a
+    later stage would fail on; what is repaired without changing the model is listed.
     """
     size = model_size(build.key)
     source = build.project.base_model(size.name)
@@ -100,24 +104,43 @@ def base_model(build: Build) -> Outcome:
     from_hub = asked["kind"] == "hub"
     result = build.run_program(
         "base_model",
-        {"source": asked, "expect": size.expected},
+        {"source": asked, "expect": size.expected, "chat_template": source.chat_template},
         environment=training.CPU_ENV | (_DOWNLOAD_ENV if from_hub else training.OFFLINE_ENV),
         secrets=(HUB_TOKENS[source.hub or "huggingface"],) if from_hub else (),
     )
-    wrong = size_problem(size.name, result["parameters"])
+    wrong = size_problem(size.name, result["parameters"]) or recipe_problem(
+        build.project.recipe(size.name), build.out
+    )
     if wrong is not None:
         raise UserError(wrong)
+    passed = build.run_program(
+        "dry_pass",
+        {"base": str(build.out)},
+        # A GPU may be at work for something else.
+        environment={**training.CPU_ENV, **training.OFFLINE_ENV, "CUDA_VISIBLE_DEVICES": ""},
+    )
     if from_hub:
         settings = Project.load().settings
         pins = {**settings.pins, source.pin: result["revision"]}
         build.project.save(settings.model_copy(update={"pins": pins}))
+    repairs = result["repairs"]
+    repaired = f", repaired: {', '.join(r['becomes'] for r in repairs)}" if repairs else ""
     return Outcome(
-        f"{result['parameters']:,} parameters, verified",
+        f"{result['parameters']:,} parameters, verified{repaired}",
         metadata={
             "parameters": result["parameters"],
             "vocabulary": result["vocabulary"],
             "dtype": result["dtype"],
             "revision": result["revision"] or "none (not from a hub)",
+            "repairs": dg.MetadataValue.md(_listed(repairs)),
+            "dry pass": passed["summary"],
         },
-        measurements=result,
+        measurements={**result, "dry_pass": passed},
     )
+
+
+def _listed(repairs: list[dict[str, str]]) -> str:
+    """Return what of the base model is not as its source has it, for its page."""
+    if not repairs:
+        return "none: it is as its source has it"
+    return "\n".join(f"- `{r['file']}`: {r['was']}. Now: {r['becomes']}." for r in repairs)

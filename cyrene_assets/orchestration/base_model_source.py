@@ -10,11 +10,13 @@ from urllib.parse import quote
 from urllib.request import urlopen
 
 from cyrene_assets.models import model_size
-from cyrene_assets.programs import _huggingface, _modelscope
+from cyrene_assets.programs import _checkpoint, _huggingface, _modelscope
 from cyrene_assets.programs._program import ProgramError
 from cyrene_assets.programs._snapshot import not_fetched, refuse_published
-from cyrene_assets.programs.base_model import verify
+from cyrene_assets.programs.base_model import Demands, verify
 from cyrene_assets.project import BaseModelSource, Project
+from cyrene_assets.quantized import FORMATS, intended_modules, misfits
+from cyrene_assets.recipe import Recipe
 
 # Seconds. Looking a name up has no limit of its own: a resolver that does not answer takes longer.
 TIMEOUT = 5.0
@@ -25,8 +27,8 @@ def source_problem(project: Project, size: str) -> str | None:
 
     A hub is asked for the listing that a download begins with, at the commit that will be fetched,
     for at most ``TIMEOUT`` seconds; mirrors and proxies count as they do for the download, and so
-    does Hugging Face's cache where it is told to be offline. Of a local folder the configuration
-    and the headers of the weights are read.
+    does Hugging Face's cache where it is told to be offline. Of a local folder the headers of the
+    weights are read, and the files next to them: what later stages would fail on is seen there.
 
     Raises:
         UserError: unknown size, or a recipe that starts from a model there is not.
@@ -40,8 +42,9 @@ def source_problem(project: Project, size: str) -> str | None:
                     f"{folder}: no such folder; `base_models` in {project.home / 'project.yaml'} "
                     "names it as a base model"
                 )
-            found = verify(folder, model_size(size).expected)
-            return size_problem(size, found["parameters"])
+            demands = Demands(model_size(size).expected, source.chat_template)
+            parameters = verify(folder, demands).described["parameters"]
+            return size_problem(size, parameters) or recipe_problem(project.recipe(size), folder)
         if source.repository is not None:
             revision = source.revision or project.settings.pins.get(source.pin)
             _look_at_hub(source, source.repository, revision)
@@ -60,6 +63,38 @@ def size_problem(size: str, parameters: int) -> str | None:
         f"to {high / 1e9:.3g}B: name another base model for {size} under `base_models` in "
         "project.yaml"
     )
+
+
+def recipe_problem(recipe: Recipe, folder: Path) -> str | None:
+    """Return why stages of a recipe would fail on the base model in ``folder``.
+
+    Its layers have to divide into the blocks of the quantization, and vLLM serves no context that
+    is longer than the model's.
+
+    Raises:
+        ProgramError: the folder is no model's.
+    """
+    text = _checkpoint.read_json(folder / "config.json")["text_config"]
+    longest, wanted = text.get("max_position_embeddings"), recipe.evaluation.context_length
+    if longest is not None and wanted > longest:
+        return (
+            f"{folder / 'config.json'}: max_position_embeddings is {longest}, and recipe "
+            f"{recipe.name} serves {wanted} tokens (`evaluation.context_length`): lower it, or "
+            "give another base model"
+        )
+    quantization = recipe.quantization
+    shapes = {name: tensor.shape for name, tensor in _checkpoint.tensors(folder).items()}
+    if text.get("tie_word_embeddings"):
+        shapes.pop("lm_head.weight", None)
+    intended = intended_modules(shapes, quantization.ignore)
+    if wrong := misfits(shapes, intended, FORMATS[quantization.scheme]):
+        rows, columns = shapes[f"{wrong[0]}.weight"]
+        return (
+            f"{folder}: {len(wrong)} modules cannot be divided into the blocks of "
+            f"{quantization.scheme}, first {wrong[0]} ({rows} x {columns}): name them under "
+            f"`quantization.ignore` in recipe {recipe.name}"
+        )
+    return None
 
 
 def _look_at_hub(source: BaseModelSource, repository: str, revision: str | None) -> None:

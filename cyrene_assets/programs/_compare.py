@@ -87,6 +87,13 @@ def moved_from_zero(adapter: Path) -> tuple[int, int]:
     return len(names), moved
 
 
+def equal_tensors(folder: Path, one: Tensor, other: Tensor) -> bool:
+    """Return whether two tensors of a checkpoint have the same bytes."""
+    found = {tensor.name: tensor for tensor in (one, other)}
+    places = _places(folder, found, [*found])
+    return _equal(places[one.name], places[other.name])
+
+
 def _places(
     folder: Path, found: dict[str, Tensor], names: Collection[str]
 ) -> dict[str, tuple[Path, int, int]]:

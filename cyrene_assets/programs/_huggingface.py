@@ -2,8 +2,8 @@
 
 import json
 import os
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
@@ -26,10 +26,17 @@ _AT_ONCE = 4
 _ATTEMPTS = 5
 
 
-def fetch(repo: str, revision: str | None, folder: Path, program: Program) -> Published:
+def fetch(
+    repo: str,
+    revision: str | None,
+    folder: Path,
+    program: Program,
+    look: Callable[[Published], None],
+) -> Published:
     """Download ``repo`` at ``revision`` (None: the newest) into ``folder``; return what it is.
 
-    What an interrupted download left in ``folder`` is continued, not fetched again.
+    What an interrupted download left in ``folder`` is continued, not fetched again. ``look`` is
+    called when all but the weights is there: what it raises ends the download.
 
     Raises:
         BadInputError: there is no such model or commit, it may not be read, it holds code, or the
@@ -39,11 +46,15 @@ def fetch(repo: str, revision: str | None, folder: Path, program: Program) -> Pu
     with hub_errors(repo, revision):
         published = _published(repo, revision)
         with reported(program, published, folder), ThreadPoolExecutor(_AT_ONCE) as pool:
-            # All are waited for: what has come of the others is kept when one fails.
-            running = [pool.submit(_download, published, file, folder) for file in published.files]
-        for ended in running:
-            ended.result()
-    compare_published(folder, published.files)
+            for files, then in ((published.beside, look), (published.weights, None)):
+                running = [pool.submit(_download, published, file, folder) for file in files]
+                # All are waited for: what has come of the others is kept when one fails.
+                wait(running)
+                for ended in running:
+                    ended.result()
+                compare_published(folder, files)
+                if then is not None:
+                    then(published)
     return published
 
 

@@ -6,6 +6,7 @@ file, is what is fetched and enforced.
 """
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +33,18 @@ _LONGEST = {"MODELSCOPE_DOWNLOAD_TOTAL_TIMEOUT": str(7 * 24 * 3600)}
 
 
 def fetch(
-    repo: str, revision: str | None, folder: Path, state: Path, program: Program
+    repo: str,
+    revision: str | None,
+    folder: Path,
+    state: Path,
+    program: Program,
+    look: Callable[[Published], None],
 ) -> Published:
     """Download ``repo`` at ``revision`` (None: the newest) into ``folder``; return what it is.
 
     What an interrupted download left in ``folder`` is continued. The client keeps its own files in
-    ``state``, so that a login of another program's is neither read nor changed.
+    ``state``, so that a login of another program's is neither read nor changed. ``look`` is called
+    when all but the weights is there: what it raises ends the download.
 
     Raises:
         BadInputError: there is no such model or commit, it may not be read, or it holds code.
@@ -53,16 +60,20 @@ def fetch(
     try:
         published = _published(api, repo, revision)
         with reported(program, published, folder):
-            api.download_repo(
-                repo,
-                "model",
-                revision=published.commit,
-                local_dir=folder,
-                file_list=[
-                    {"Path": file.name, "Size": file.size, "Sha256": file.sha256}
-                    for file in published.files
-                ],
-            )
+            for files, then in ((published.beside, look), (published.weights, None)):
+                api.download_repo(
+                    repo,
+                    "model",
+                    revision=published.commit,
+                    local_dir=folder,
+                    file_list=[
+                        {"Path": file.name, "Size": file.size, "Sha256": file.sha256}
+                        for file in files
+                    ],
+                )
+                compare_published(folder, files)
+                if then is not None:
+                    then(published)
     except (AuthenticationError, NotAllowedError, NotExistError) as error:
         at = f" at commit {revision}" if revision else ""
         raise BadInputError(
@@ -73,7 +84,6 @@ def fetch(
         if is_unusable_proxy(error):
             raise proxy_unusable(HUB, error) from error
         raise not_fetched(repo, HUB, _address(api), error) from error
-    compare_published(folder, published.files)
     return published
 
 

@@ -15,6 +15,7 @@ from cyrene_assets.utils.network_errors import network_reason, without_credentia
 
 ALLOWED = ("*.json", "*.jinja", "*.txt", "*.safetensors")
 REPORT_SECONDS = 2.0
+_WEIGHTS = ".safetensors"
 _MB = 1_000_000
 
 
@@ -41,6 +42,16 @@ class Published:
     commit: str
     names: tuple[str, ...]
     files: tuple[PublishedFile, ...]
+
+    @property
+    def weights(self) -> tuple[PublishedFile, ...]:
+        """Return the files of weights."""
+        return tuple(file for file in self.files if file.name.endswith(_WEIGHTS))
+
+    @property
+    def beside(self) -> tuple[PublishedFile, ...]:
+        """Return the files next to the weights, which are small."""
+        return tuple(file for file in self.files if not file.name.endswith(_WEIGHTS))
 
     @property
     def size(self) -> int:

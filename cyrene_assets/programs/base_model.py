@@ -2,16 +2,26 @@
 
 Parameters: ``source`` (``{"kind": "tiny", "seed", "tokenizer_texts"}``, ``{"kind": "local",
 "path"}`` or ``{"kind": "hub", "hub", "repo", "revision"}``, where ``hub`` is ``huggingface`` or
-``modelscope``), ``expect`` (entries of the text configuration that must hold, or null), ``work``,
-``out``.
+``modelscope``), ``expect`` (entries of the text configuration that must hold, or null),
+``chat_template`` (``family`` where the family's own may take the place of the model's, or null),
+``work``, ``out``.
 """
 
 import re
 import shutil
 from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
-from cyrene_assets.programs import _blobs, _checkpoint, _huggingface, _modelscope
+from cyrene_assets.programs import (
+    _base_demands,
+    _base_repairs,
+    _blobs,
+    _checkpoint,
+    _huggingface,
+    _modelscope,
+)
+from cyrene_assets.programs._base_repairs import Repair
 from cyrene_assets.programs._program import (
     BadInputError,
     Json,
@@ -20,7 +30,7 @@ from cyrene_assets.programs._program import (
     given_by_user,
     run,
 )
-from cyrene_assets.programs._snapshot import refuse_other_commit
+from cyrene_assets.programs._snapshot import Published, refuse_other_commit, wanted
 from cyrene_assets.programs._tiny import build_tiny
 
 MODEL_TYPE = "qwen3_5"
@@ -28,9 +38,13 @@ _ADAPTER = "adapter_config.json"
 
 
 def main(program: Program) -> dict[str, Json]:
-    """Put the base model into ``out``; return its parameters, revision, dtypes and files."""
+    """Put the base model into ``out``; return its parameters, revision, dtypes and files.
+
+    ``repairs`` says what of it is not as its source has it.
+    """
     extras = program.extras
-    source, out, expect = extras["source"], Path(extras["out"]), extras.get("expect")
+    source, out = extras["source"], Path(extras["out"])
+    demands = Demands(extras.get("expect"), extras.get("chat_template"))
     revision = None
     if source["kind"] == "tiny":
         program.progress("making the embedded base model")
@@ -39,39 +53,53 @@ def main(program: Program) -> dict[str, Json]:
         path = Path(source["path"]).expanduser()
         if not path.is_dir():
             raise BadInputError(f"{path}: no such folder; give the folder of a checkpoint")
-        _take(path, out, expect, program)
+        _take(path, out, demands, program)
     elif source["kind"] == "hub":
-        revision = _fetch(source, Path(extras["work"]), out, expect, program)
+        revision = _fetch(source, Path(extras["work"]), out, demands, program)
     else:
         raise ProgramError(f"unknown source kind {source['kind']!r}: tiny, local or hub")
     with nullcontext() if source["kind"] == "tiny" else given_by_user():
-        return verify(out, expect) | {"revision": revision}
+        repairs = verify(out, demands).repairs
+        _base_repairs.apply(out, repairs)
+        found = verify(out, demands)
+    if found.repairs:
+        raise ProgramError(f"{out}: {found.repairs[0].was}, after it was repaired")
+    return found.described | {
+        "revision": revision,
+        "repairs": [repair.as_dict() for repair in repairs],
+    }
 
 
-def verify(folder: Path, expect: dict[str, Json] | None) -> dict[str, Json]:
+@dataclass(frozen=True)
+class Demands:
+    """What a base model must be.
+
+    ``expect`` are entries of the text configuration that must hold, ``template`` is `family` where
+    the family's chat template may take the place of the model's own.
+    """
+
+    expect: dict[str, Json] | None = None
+    template: str | None = None
+
+
+@dataclass(frozen=True)
+class Verified:
+    """A base model that later stages can work with, once its ``repairs`` are made."""
+
+    described: dict[str, Json]
+    repairs: list[Repair]
+
+
+def verify(folder: Path, demands: Demands) -> Verified:
     """Check a base checkpoint and describe it.
 
     Raises:
-        ProgramError: code, pickles or links in it, incomplete weights, not a ``qwen3_5`` model, or
-            a text configuration that is not the expected one.
+        ProgramError: code, pickles or links in it, incomplete weights, not a ``qwen3_5`` model, a
+            text configuration that is not the expected one, or something that a later stage would
+            fail on and that is not repaired.
     """
-    _checkpoint.refuse_foreign_files(folder)
-    _refuse_adapter(folder)
-    config = _checkpoint.read_json(folder / "config.json")
-    if config.get("model_type") != MODEL_TYPE:
-        raise ProgramError(
-            f"{folder / 'config.json'}: model_type is {config.get('model_type')!r}; only "
-            f"{MODEL_TYPE} checkpoints (Qwen3.5) are supported"
-        )
-    text = config.get("text_config", {})
-    for key, value in (expect or {}).items():
-        if text.get(key) != value:
-            raise ProgramError(
-                f"{folder / 'config.json'}: text_config.{key} is {text.get(key)!r}, expected "
-                f"{value!r}; this is a checkpoint of another size"
-            )
-    for name in ("tokenizer.json", "tokenizer_config.json"):
-        _checkpoint.read_json(folder / name)
+    config = verify_files(folder, demands)
+    text = config["text_config"]
     found = _checkpoint.tensors(folder)
     embedding = found.get("model.language_model.embed_tokens.weight")
     shape = (text.get("vocab_size"), text.get("hidden_size"))
@@ -86,10 +114,12 @@ def verify(folder: Path, expect: dict[str, Json] | None) -> dict[str, Json]:
             f"{folder}: weights of {len(layers)} layers, its configuration says "
             f"{text.get('num_hidden_layers')}"
         )
+    _base_demands.require_weights(folder, config, found)
+    repairs = _base_repairs.planned(folder, config, found, demands.template)
     dtypes: dict[str, int] = {}
     for tensor in found.values():
         dtypes[tensor.dtype] = dtypes.get(tensor.dtype, 0) + tensor.elements
-    return {
+    described = {
         "parameters": sum(tensor.elements for tensor in found.values()),
         "dtype": _checkpoint.DTYPES.get(max(dtypes, key=lambda key: dtypes[key])),
         "vocabulary": text["vocab_size"],
@@ -100,6 +130,39 @@ def verify(folder: Path, expect: dict[str, Json] | None) -> dict[str, Json]:
             path.name: path.stat().st_size for path in sorted(folder.iterdir()) if path.is_file()
         },
     }
+    return Verified(described, repairs)
+
+
+def verify_files(folder: Path, demands: Demands) -> dict[str, Json]:
+    """Check what is next to the weights, which may not be there yet; return ``config.json``.
+
+    Raises:
+        ProgramError: as :func:`verify`.
+    """
+    _checkpoint.refuse_foreign_files(folder)
+    _refuse_adapter(folder)
+    config = _checkpoint.read_json(folder / "config.json")
+    if config.get("model_type") != MODEL_TYPE:
+        raise ProgramError(
+            f"{folder / 'config.json'}: model_type is {config.get('model_type')!r}; only "
+            f"{MODEL_TYPE} checkpoints (Qwen3.5) are supported"
+        )
+    text = config.get("text_config")
+    if not isinstance(text, dict):
+        raise ProgramError(
+            f"{folder / 'config.json'}: no `text_config`; fetch the checkpoint again"
+        )
+    for key, value in (demands.expect or {}).items():
+        if text.get(key) != value:
+            raise ProgramError(
+                f"{folder / 'config.json'}: text_config.{key} is {text.get(key)!r}, expected "
+                f"{value!r}; this is a checkpoint of another size"
+            )
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        _checkpoint.read_json(folder / name)
+    _base_demands.require_files(folder, config)
+    _base_repairs.template_repair(folder, demands.template)
+    return config
 
 
 def _refuse_adapter(folder: Path) -> None:
@@ -113,11 +176,11 @@ def _layer(name: str) -> str | None:
     return match and match[1]
 
 
-def _take(path: Path, out: Path, expect: dict[str, Json] | None, program: Program) -> None:
+def _take(path: Path, out: Path, demands: Demands, program: Program) -> None:
     """Copy the model in ``path`` into ``out``, and what its links lead to."""
     program.progress(f"copying {path}")
     with given_by_user():
-        verify(path, expect)
+        verify(path, demands)
         for file in _checkpoint.model_files(path):
             if file.is_symlink():
                 _blobs.check_blob(file, path)
@@ -125,24 +188,36 @@ def _take(path: Path, out: Path, expect: dict[str, Json] | None, program: Progra
 
 
 def _fetch(
-    source: dict[str, Json], work: Path, out: Path, expect: dict[str, Json] | None, program: Program
+    source: dict[str, Json], work: Path, out: Path, demands: Demands, program: Program
 ) -> str:
     """Put a hub's snapshot into ``out``; return its commit.
 
-    An interrupted download is resumed from what lies in ``work``.
+    An interrupted download is resumed from what lies in ``work``, and so is one of a model that was
+    refused: what is refused may be a setting.
     """
     repo, revision = source["repo"], source.get("revision")
     partial = work / "snapshot"
     partial.mkdir(parents=True, exist_ok=True)
+
+    def look(published: Published) -> None:
+        kept = {file.name for file in published.files}
+        for path in list(partial.iterdir()):
+            if wanted(path.name) and path.name not in kept:  # of an attempt at another commit
+                path.unlink()
+        with given_by_user():
+            verify_files(partial, demands)
+
     if source.get("hub") == "modelscope":
-        published = _modelscope.fetch(repo, revision, partial, work / "modelscope", program)
+        published = _modelscope.fetch(repo, revision, partial, work / "modelscope", program, look)
     elif _huggingface.offline():
         snapshot = _huggingface.cached(repo, revision)
         refuse_other_commit(repo, revision, snapshot.name)
-        _take(snapshot, out, expect, program)
+        _take(snapshot, out, demands, program)
         return snapshot.name
     else:
-        published = _huggingface.fetch(repo, revision, partial, program)
+        published = _huggingface.fetch(repo, revision, partial, program, look)
+    with given_by_user():
+        verify(partial, demands)
     for file in published.files:
         (partial / file.name).replace(out / file.name)
     shutil.rmtree(partial)

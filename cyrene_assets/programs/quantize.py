@@ -52,6 +52,9 @@ def main(program: Program) -> dict[str, Json]:
     _checkpoint.refuse_foreign_files(out)
     mtp = [name for name in _checkpoint.tensors(base) if name.startswith("mtp.")]
     changed = [name for name in _compare.altered(base, out)[1] if name.startswith("mtp.")]
+    changed += [
+        name for name in _checkpoint.tensors(out) if name.startswith("mtp.") and name not in mtp
+    ]
     return {
         "scheme": scheme,
         "quantized_modules": modules,

@@ -1,5 +1,6 @@
 """Real clients against a small hub on this machine, and real checkpoints in folders."""
 
+import json
 import socket
 import time
 from collections.abc import Iterator
@@ -10,8 +11,13 @@ from hub_server import COMMIT, Hub, serving
 
 from cyrene_assets.models import model_size
 from cyrene_assets.orchestration import base_model_source
-from cyrene_assets.orchestration.base_model_source import size_problem, source_problem
+from cyrene_assets.orchestration.base_model_source import (
+    recipe_problem,
+    size_problem,
+    source_problem,
+)
 from cyrene_assets.project import BaseModelSource, Project, ProjectFile
+from cyrene_assets.recipe import load_recipe
 
 FILES = {"config.json": b"{}", "model.safetensors": b"weights"}
 
@@ -135,3 +141,28 @@ def test_size_problem_compares_parameters() -> None:
     found = size_problem("4B", round(low) // 2)
     assert f"and 4B has {low / 1e9:.3g}B to {high / 1e9:.3g}B: name another" in str(found)
     assert size_problem("4B", round(high) + 1) is not None
+
+
+def test_recipe_problem_names_what_the_recipe_cannot_do_with_the_model(tmp_path: Path) -> None:
+    from programs.checkpoints import base_shapes, write_checkpoint
+
+    recipe = load_recipe("tiny")
+    up = "model.language_model.layers.0.mlp.up_proj"
+    folder = write_checkpoint(tmp_path / "odd")
+    found = recipe_problem(recipe, folder)
+    assert f"2 modules cannot be divided into the blocks of FP8_BLOCK, first {up} (8 x 4)" in str(
+        found
+    )
+    assert "`quantization.ignore` in recipe tiny" in str(found)
+    shapes = {
+        name: (dtype, (128, 256)) if "mlp.up_proj" in name else (dtype, shape)
+        for name, (dtype, shape) in base_shapes().items()
+    }
+    folder = write_checkpoint(tmp_path / "even", shapes)
+    assert recipe_problem(recipe, folder) is None
+    config = json.loads((folder / "config.json").read_text())
+    context = recipe.evaluation.context_length
+    for longest, problem in ((context, False), (context - 1, True)):
+        config["text_config"]["max_position_embeddings"] = longest
+        (folder / "config.json").write_text(json.dumps(config))
+        assert ("max_position_embeddings" in str(recipe_problem(recipe, folder))) is problem

@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from cyrene_assets.programs._tiny_tokenizer import CHAT_TEMPLATE
+
 SIZES = {"BF16": 2, "F32": 4, "F8_E4M3": 1}
 HIDDEN, VOCABULARY, LAYERS = 4, 8, 2
 
@@ -41,11 +43,19 @@ def write_checkpoint(folder: Path, shapes: Shapes | None = None, *, shards: int 
     folder.mkdir(parents=True, exist_ok=True)
     shapes = base_shapes() if shapes is None else shapes
     text = {"hidden_size": HIDDEN, "vocab_size": VOCABULARY, "num_hidden_layers": LAYERS}
-    config = {"model_type": "qwen3_5", "tie_word_embeddings": True, "text_config": text}
+    text["tie_word_embeddings"] = True
+    config = {
+        "architectures": ["Qwen3_5ForConditionalGeneration"],
+        "model_type": "qwen3_5",
+        "tie_word_embeddings": True,
+        "text_config": text,
+        "vision_config": {},
+    }
     (folder / "config.json").write_text(json.dumps(config))
-    (folder / "tokenizer.json").write_text("{}")
-    (folder / "tokenizer_config.json").write_text("{}")
-    (folder / "chat_template.jinja").write_text("{{ messages }}")
+    (folder / "tokenizer.json").write_text(json.dumps(_tokenizer()))
+    (folder / "tokenizer_config.json").write_text('{"eos_token": "<|endoftext|>"}')
+    (folder / "chat_template.jinja").write_text(CHAT_TEMPLATE)
+    (folder / "preprocessor_config.json").write_text("{}")
     if shards == 1:
         write_safetensors(folder / "model.safetensors", shapes)
         return folder
@@ -58,3 +68,23 @@ def write_checkpoint(folder: Path, shapes: Shapes | None = None, *, shards: int 
     index = {"metadata": {"total_size": 0}, "weight_map": weight_map}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
     return folder
+
+
+def _tokenizer() -> dict[str, Any]:
+    """Return a tokenizer.json of the tokens that chats are made of, and a few letters."""
+    special = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
+    return {
+        "version": "1.0",
+        "added_tokens": [
+            {
+                **{"id": number, "content": token, "special": True},
+                **dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False),
+            }
+            for number, token in enumerate(special)
+        ],
+        "model": {
+            "type": "WordLevel",
+            "vocab": {token: number for number, token in enumerate((*special, "a", "b"))},
+            "unk_token": "a",
+        },
+    }

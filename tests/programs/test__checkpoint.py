@@ -122,7 +122,8 @@ def test_side_files_are_copied_byte_for_byte_without_index_and_weights(tmp_path:
     base, out = write_checkpoint(tmp_path / "base", shards=2), tmp_path / "out"
     out.mkdir()
     copy_side_files(base, out)
-    names = ["chat_template.jinja", "config.json", "tokenizer.json", "tokenizer_config.json"]
+    names = ["chat_template.jinja", "config.json", "preprocessor_config.json"]
+    names += ["tokenizer.json", "tokenizer_config.json"]
     assert [path.name for path in side_files(base)] == names
     assert sorted(path.name for path in out.iterdir()) == names
     assert all((out / name).read_bytes() == (base / name).read_bytes() for name in names)

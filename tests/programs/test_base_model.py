@@ -10,7 +10,7 @@ from cyrene_assets.architecture import TINY
 from cyrene_assets.programs._program import BadInputError, Program, ProgramError
 from cyrene_assets.programs._snapshot import PublishedFile, compare_published, refuse_published
 from cyrene_assets.programs._tiny_tokenizer import ADDED_TOKENS
-from cyrene_assets.programs.base_model import main, verify
+from cyrene_assets.programs.base_model import Demands, main, verify
 
 from .checkpoints import HIDDEN, VOCABULARY, base_shapes, write_checkpoint
 from .conftest import Ran, RunProgram, tokenizer_texts
@@ -62,20 +62,20 @@ def test_another_architecture_is_refused(tmp_path: Path) -> None:
     folder = write_checkpoint(tmp_path)
     (folder / "config.json").write_text(json.dumps({"model_type": "llama"}))
     with pytest.raises(ProgramError, match="'llama'; only qwen3_5"):
-        verify(folder, None)
+        verify(folder, Demands())
 
 
 def test_missing_layer_is_an_error(tmp_path: Path) -> None:
     shapes = {k: v for k, v in base_shapes().items() if ".layers.1." not in k}
     with pytest.raises(ProgramError, match="weights of 1 layers"):
-        verify(write_checkpoint(tmp_path, shapes), None)
+        verify(write_checkpoint(tmp_path, shapes), Demands())
 
 
 def test_embedding_of_another_shape_is_an_error(tmp_path: Path) -> None:
     name = "model.language_model.embed_tokens.weight"
     shapes = base_shapes() | {name: ("BF16", (VOCABULARY + 1, HIDDEN))}
     with pytest.raises(ProgramError, match="embedding"):
-        verify(write_checkpoint(tmp_path, shapes), None)
+        verify(write_checkpoint(tmp_path, shapes), Demands())
 
 
 @pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "tokenizer_config.json"])
@@ -83,7 +83,7 @@ def test_missing_file_is_named(tmp_path: Path, name: str) -> None:
     write_checkpoint(tmp_path)
     (tmp_path / name).unlink()
     with pytest.raises(ProgramError, match=rf"{name}: missing"):
-        verify(tmp_path, None)
+        verify(tmp_path, Demands())
 
 
 @pytest.mark.slow

@@ -122,7 +122,7 @@ def test_none_becomes_a_base_model(trap: Path, mark: Path, tmp_path: Path) -> No
         base_model.main(Program(extras, lambda _: None))
     assert list(out.iterdir()) == []
     with pytest.raises(ProgramError):
-        base_model.verify(trap, None)
+        base_model.verify(trap, base_model.Demands())
     assert not mark.exists()
 
 
@@ -157,7 +157,7 @@ def test_an_adapter_is_no_base_model(tmp_path: Path) -> None:
     folder = write_checkpoint(tmp_path / "model")
     (folder / "adapter_config.json").write_text('{"base_model_name_or_path": "/somewhere"}')
     with pytest.raises(ProgramError, match=r"adapter_config\.json: an adapter, not a model"):
-        base_model.verify(folder, None)
+        base_model.verify(folder, base_model.Demands())
 
 
 def test_what_no_library_reads_stays_behind(tmp_path: Path) -> None:
@@ -170,7 +170,7 @@ def test_what_no_library_reads_stays_behind(tmp_path: Path) -> None:
     base_model.main(Program(extras, lambda _: None))
     assert {path.name for path in out.iterdir()} == {
         *("config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja"),
-        "model.safetensors",
+        *("preprocessor_config.json", "model.safetensors"),
     }
 
 

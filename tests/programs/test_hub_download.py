@@ -21,6 +21,7 @@ from cyrene_assets import training
 from cyrene_assets.server import free_port
 
 from .checkpoints import base_shapes, write_checkpoint
+from .conftest import Ran as Embedded
 
 ROOT = Path(__file__).parents[2]
 HUBS = ("huggingface", "modelscope")
@@ -52,12 +53,16 @@ class Fetcher:
         self.folder, self._python = folder, python
         self.out, self.work = folder / "out", folder / "work"
         self.environment: dict[str, str] = {}
+        self.template: str | None = None
 
     def start(self, hub: str, revision: str | None = None) -> "subprocess.Popen[str]":
         self.out.mkdir(exist_ok=True)
         self.work.mkdir(exist_ok=True)
         source = {"kind": "hub", "hub": hub, "repo": "Org/Base", "revision": revision}
-        extras = {"source": source, "expect": None, "out": str(self.out), "work": str(self.work)}
+        extras = {
+            **{"source": source, "expect": None, "chat_template": self.template},
+            **{"out": str(self.out), "work": str(self.work)},
+        }
         given = self.folder / "extras.json"
         given.write_text(json.dumps(extras))
         return subprocess.Popen(
@@ -153,6 +158,38 @@ def test_hub_pinned_commit_that_is_gone_is_refused(name: str, hub: Hub, fetcher:
     hub.commit = "d" * 40
     refused = fetcher.fetch(name, COMMIT)
     assert COMMIT in one_line(refused, 2)
+
+
+@pytest.mark.parametrize("name", HUBS)
+def test_hub_model_without_a_template_is_refused_before_its_weights_are_fetched(
+    name: str, hub: Hub, fetcher: Fetcher
+) -> None:
+    del hub.files["chat_template.jinja"]
+    assert "no chat template" in one_line(fetcher.fetch(name), 2)
+    assert not list(fetcher.out.iterdir())
+    assert hub.ranges("model.safetensors") == []
+    fetcher.template = "family"
+    ran = fetcher.fetch(name)
+    assert [repair["file"] for repair in ran.result["repairs"]] == ["chat_template.jinja"]
+    assert not list(fetcher.work.iterdir())
+
+
+@pytest.mark.parametrize("name", HUBS)
+def test_hub_model_whose_weights_are_refused_is_not_fetched_again(
+    name: str, hub: Hub, fetcher: Fetcher
+) -> None:
+    good = hub.files["config.json"]
+    config = json.loads(good)
+    config["tie_word_embeddings"] = config["text_config"]["tie_word_embeddings"] = False
+    hub.files["config.json"] = json.dumps(config).encode()
+    assert "no lm_head.weight" in one_line(fetcher.fetch(name), 2)
+    assert not list(fetcher.out.iterdir())
+    assert hub.ranges("model.safetensors")
+    hub.asked.clear()
+    hub.files["config.json"], hub.commit = good, "d" * 40
+    assert fetcher.fetch(name).status == 0
+    assert hub.ranges("model.safetensors") == []
+    assert fetcher.fetched(hub)
 
 
 def test_huggingface_answer_for_another_commit_is_refused(hub: Hub, fetcher: Fetcher) -> None:
@@ -426,8 +463,10 @@ def test_huggingface_cache_that_the_client_filled_is_used_offline(
 
 @pytest.mark.parametrize("name", HUBS)
 def test_build_from_a_hub_records_its_commit_and_keeps_no_secret(
-    name: str, hub: Hub, fetcher: Fetcher, toolchain_environment: dict[str, str]
+    name: str, hub: Hub, fetcher: Fetcher, base: Embedded, toolchain_environment: dict[str, str]
 ) -> None:
+    hub.files.clear()
+    hub.files.update({path.name: path.read_bytes() for path in base.out.iterdir()})
     home = fetcher.folder / "home"
     home.mkdir()
     project = home / "project.yaml"
