@@ -73,12 +73,20 @@ def plant(corpus: Corpus, original: str, seed: int, share: float) -> tuple[Truth
         change("mojibake", lambda text, _: _mojibake(text, rng), plain)
         if code in ("chs", "cht"):
             change("variant", lambda text, _: _variants(text, code), plain)  # noqa: B023
-        change("terminal", lambda text, _: text.rstrip(ENDS), [x for x in plain if x["text"][-1] in ENDS])
+        change(
+            "terminal",
+            lambda text, _: text.rstrip(ENDS),
+            [x for x in plain if x["text"][-1] in ENDS],
+        )
         if code != original:
             there = [line for line in plain if eligible(texts[original].get(line["line"], ""))]
             change("copy", lambda _, of: of, there)
             change("altered copy", lambda _, of: _altered(of, rng), there)
-            change("half", lambda text, of: _half(text, of, rng), [x for x in there if _parts(x["text"])[1:] and len(_parts(x["text"])) >= HALVES])
+            change(
+                "half",
+                lambda text, of: _half(text, of, rng),
+                [x for x in there if _parts(x["text"])[1:] and len(_parts(x["text"])) >= HALVES],
+            )
             if others:
                 other = texts[rng.choice(others)]
                 there = [line for line in there if line["line"] in other]
@@ -108,7 +116,9 @@ def _lures(corpus: Corpus, rng: random.Random, share: float) -> dict[str, str]:
                 line["text"] = same[line["line"]].capitalize() + "!"
             elif kind == "gibberish":
                 count = rng.randint(4, 9)
-                words = (_word(rng) if latin else _own_word(letters[code], rng) for _ in range(count))
+                words = (
+                    _word(rng) if latin else _own_word(letters[code], rng) for _ in range(count)
+                )
                 line["text"] = " ".join(words).capitalize() + "!"
             elif kind == "names":
                 names = same[line["line"]].split()
@@ -177,7 +187,9 @@ def _mojibake(text: str, rng: random.Random) -> str:
     encoding = rng.choice(encodings)
     if not wide and rng.random() < 0.5:
         parts = re.split(r"(\s+)", text)
-        able = [n for n, part in enumerate(parts) if any(c.isalpha() and ord(c) > 127 for c in part)]
+        able = [
+            n for n, part in enumerate(parts) if any(c.isalpha() and ord(c) > 127 for c in part)
+        ]
         if not able:
             return ""
         place = rng.choice(able)
@@ -191,14 +203,16 @@ def _misread(text: str, encoding: str) -> str:
     if encoding == "gbk":
         return data.decode("gbk", errors="ignore")
     # As browsers do: what cp1252 does not define is the control character of that number.
-    return "".join(
-        bytes([byte]).decode(encoding, errors="ignore") or chr(byte) for byte in data
-    )
+    return "".join(bytes([byte]).decode(encoding, errors="ignore") or chr(byte) for byte in data)
 
 
 def _variants(text: str, code: str) -> str:
     simplified, traditional = PAIRS[::2], PAIRS[1::2]
-    table = str.maketrans(simplified, traditional) if code == "chs" else str.maketrans(traditional, simplified)
+    table = (
+        str.maketrans(simplified, traditional)
+        if code == "chs"
+        else str.maketrans(traditional, simplified)
+    )
     return text.translate(table)
 
 

@@ -39,7 +39,7 @@ def planted(folder: Path, out: Path, seed: int, share: float, original: str | No
     dialog = {
         code: [
             json.loads(line)
-            for line in (folder / "dialog" / f"{code}.jsonl").read_text("utf-8").splitlines()
+            for line in (folder / "dialog" / f"{code}.jsonl").read_text("utf-8").split("\n")[:-1]
         ]
         for code in corpus.languages
     }
@@ -59,7 +59,9 @@ def flagged(folder: Path, code: Path) -> Json:
     environment = {**os.environ, "PYTHONPATH": str(code)}
     out = folder / "flags.json"
     script = Path(__file__).with_name("_flags_of.py")
-    subprocess.run([sys.executable, "-P", str(script), str(folder), str(out)], env=environment, check=True)
+    subprocess.run(
+        [sys.executable, "-P", str(script), str(folder), str(out)], env=environment, check=True
+    )
     found: Json = json.loads(out.read_text(encoding="utf-8"))
     return found
 
@@ -97,7 +99,9 @@ def scores(what: Json, found: Json) -> Json:
                 for flag in flags:
                     examples.setdefault(f"false {flag}", []).append(f"{language}/{unit}")
     return {
-        "recall": {k: [hit[k], planted_of[k], round(hit[k] / planted_of[k], 3)] for k in sorted(planted_of)},
+        "recall": {
+            k: [hit[k], planted_of[k], round(hit[k] / planted_of[k], 3)] for k in sorted(planted_of)
+        },
         "named": {kind: dict(count.most_common()) for kind, count in sorted(named.items())},
         "by_language": by_language,
         "lures": {k: [lure_flags[k], lured[k]] for k in sorted(lured)},
@@ -119,15 +123,24 @@ def main() -> None:
     parser.add_argument("--show", type=int, default=0, help="examples of what is missed or false")
     parser.add_argument("--write", action="store_true", help="write results/flags.json")
     given = parser.parse_args()
-    results: Json = {"machine": machine(), "share": given.share, "seeds": given.seeds, "corpora": {}}
+    results: Json = {
+        "machine": machine(),
+        "share": given.share,
+        "seeds": given.seeds,
+        "corpora": {},
+    }
     with TemporaryDirectory() as name:
         scratch = Path(name)
         codes = {"now": ROOT}
         if given.beside:
             codes["before"] = scratch / "before"
             codes["before"].mkdir()
-            archive = subprocess.run(["git", "archive", given.beside], cwd=ROOT, check=True, stdout=subprocess.PIPE)
-            subprocess.run(["tar", "-x", "-C", str(codes["before"])], input=archive.stdout, check=True)
+            archive = subprocess.run(
+                ["git", "archive", given.beside], cwd=ROOT, check=True, stdout=subprocess.PIPE
+            )
+            subprocess.run(
+                ["tar", "-x", "-C", str(codes["before"])], input=archive.stdout, check=True
+            )
         corpora = {"sample": SAMPLE}
         if given.game:
             corpora["game"] = scratch / "game"
@@ -135,7 +148,13 @@ def main() -> None:
         for corpus, folder in corpora.items():
             for seed in given.seeds:
                 out = scratch / f"{corpus}-{seed}"
-                what = planted(folder, out, seed, given.share if corpus != "sample" else 3 * given.share, given.original)
+                what = planted(
+                    folder,
+                    out,
+                    seed,
+                    given.share if corpus != "sample" else 3 * given.share,
+                    given.original,
+                )
                 for code, path in codes.items():
                     found = scores(what, flagged(out, path))
                     results["corpora"].setdefault(corpus, {}).setdefault(code, []).append(found)
@@ -157,7 +176,9 @@ def _print(corpus: str, seed: int, code: str, found: Json, show: int, folder: Pa
         for place in places[:show]:
             language, _, unit = place.partition("/")
             if language not in texts:
-                lines = (folder / "dialog" / f"{language}.jsonl").read_text("utf-8").splitlines()
+                lines = (
+                    (folder / "dialog" / f"{language}.jsonl").read_text("utf-8").split("\n")[:-1]
+                )
                 texts[language] = {x["line"]: x["text"] for x in map(json.loads, lines)}
             print(f"    {what}: {place}: {texts[language][unit][:110]!r}")
 
