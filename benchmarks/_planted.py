@@ -5,7 +5,7 @@ Each defect stands in one language at a time; no line has two. Lures stand in al
 
 import random
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 Lines = list[dict[str, Any]]
@@ -55,12 +55,14 @@ def plant(corpus: Corpus, original: str, seed: int, share: float) -> tuple[Truth
         plain = [line for line in lines if line["line"] not in lures and eligible(line["text"])]
         others = [key for key in corpus if key not in (code, original)]
 
-        def take(able: Iterable[dict[str, Any]], code: str = code) -> Lines:
+        def take(able: Lines, share: float = share, code: str = code) -> Lines:
             free = [line for line in able if (code, line["line"]) not in truth]
             return rng.sample(free, min(len(free), max(1, round(len(free) * share))))
 
-        def change(kind: str, alter: Callable[[str, str], str], able: Lines) -> None:
-            for line in take(able):
+        def change(
+            kind: str, alter: Callable[[str, str], str], able: Lines, of: float = share
+        ) -> None:
+            for line in take(able, of):
                 before = line["text"]
                 after = alter(before, texts[original].get(line["line"], ""))
                 if after and after != before:
@@ -68,8 +70,7 @@ def plant(corpus: Corpus, original: str, seed: int, share: float) -> tuple[Truth
                     truth[code, line["line"]] = kind  # noqa: B023
 
         with_numbers = [line for line in plain if NUMBER.search(line["text"])]
-        for _ in range(4):
-            change("number", lambda text, _: _other_number(text, rng), with_numbers)
+        change("number", lambda text, _: _other_number(text, rng), with_numbers, 0.05)
         change("mojibake", lambda text, _: _mojibake(text, rng), plain)
         if code in ("chs", "cht"):
             change("variant", lambda text, _: _variants(text, code), plain)  # noqa: B023

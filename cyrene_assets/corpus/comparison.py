@@ -120,7 +120,7 @@ class Comparison:
         rows = {flag: mask.arg_true() for flag, mask in masks.items()}
         for flag, odd in self._odd.items():
             rows[flag] = odd.filter(pl.col("language") == language)["row"]
-        meant = self._judged.filter(pl.col("language") == language, "meant")["row"]
+        meant = self._judged.filter(pl.col("language") == language, ~pl.col("copy"))["row"]
         for flag in ("wrong_script", "half_translated"):
             rows[flag] = rows[flag].filter(~rows[flag].is_in(meant.implode()))
         for flag, others in EXPLAINS.items():

@@ -33,8 +33,6 @@ LOG_ODDS = math.log(1000)
 COPY_LETTER_BYTES = 12
 # A text whose words are at home nowhere is a spell or a name, or its language says nothing else.
 AT_HOME = 0.3
-# A copy's words are at home in its own language and mostly foreign to the one it stands in.
-COPY_AT_HOME = 0.85
 # Gale and Church's measure is roughly normal; game text has wider tails.
 LENGTH_DEVIATIONS = 6.0
 LENGTH_RATIO = 2.0
@@ -194,32 +192,48 @@ def same_texts(
 
     ``same`` has language (index), row and ``same`` (a key that the copies of one text have in
     common), ``texts`` each language's texts in the order of its rows there. Of the languages in
-    which a unit reads the same, the ``original`` is the one in which most of its words are found in
-    other units. In another it is a copy (``copy``) unless most of the words are at home there too,
-    as in languages that share words and a script. What is at home nowhere, a spell or a name, is
-    meant to read the same (``meant``): nothing says that it was left untranslated.
+    which a unit reads the same, the ``original`` is the one in whose other texts its words are
+    likeliest. In another it is a copy (``copy``) where they are a thousand times less likely,
+    unlike in languages that share words and a script. Where nothing tells them apart, as with a
+    spell or a name, a text is meant to read the same.
     """
     tables = []
     for (language,), rows in same.group_by("language", maintain_order=True):
-        own = texts[int(language)]
-        words = bare_words(own, characters=vocabularies[int(language)].characters)
-        elsewhere = vocabularies[int(language)].counts[places(words)] > 1
-        known = np.bincount(words.text, weights=elsewhere, minlength=len(own))
+        own, vocabulary = texts[int(language)], vocabularies[int(language)]
+        words = bare_words(own, characters=vocabulary.characters)
+        elsewhere = np.maximum(vocabulary.counts[places(words)] - 1.0, 0.0)
+        likely = np.log((elsewhere + UNSEEN) / vocabulary.total)
         number = np.maximum(np.bincount(words.text, minlength=len(own)), 1)
         letters = own.str.replace_all(r"[^\p{L}\p{M}]", "").str.len_bytes()
-        tables.append(rows.with_columns(at_home=pl.Series(known / number), letters=letters))
+        tables.append(
+            rows.with_columns(
+                letters=letters,
+                # A text may have more words in one language than in another: what counts is each.
+                likely=pl.Series(np.bincount(words.text, likely, len(own)) / number),
+                at_home=pl.Series(np.bincount(words.text, elsewhere > 0, len(own)) / number),
+                number=pl.Series(number),
+            )
+        )
     if not tables:
         nothing = same.select("language", "row", original="language").clear()
-        return nothing.with_columns(copy=pl.lit(True), meant=pl.lit(True))
-    ranked = pl.concat(tables).sort("same", "at_home", "language", descending=[False, True, False])
-    first = [pl.col(name).first().over("same") for name in ("at_home", "language")]
-    home = pl.col("best") >= AT_HOME
-    long = pl.col("letters") >= COPY_LETTER_BYTES
-    foreign = pl.col("at_home") < COPY_AT_HOME * pl.col("best")
-    return ranked.with_columns(first[0].alias("best"), first[1].alias("original")).select(
+        return nothing.with_columns(copy=pl.lit(True))
+    ranked = pl.concat(tables).sort("same", "likely", "language", descending=[False, True, False])
+    first = {
+        name: pl.col(column).first().over("same")
+        for name, column in (
+            ("best", "likely"),
+            ("home", "at_home"),
+            ("original", "language"),
+            ("words", "number"),
+        )
+    }
+    odds = (pl.col("best") - pl.col("likely")) * pl.col("words")
+    return ranked.with_columns(**first).select(
         "language",
         "row",
         "original",
-        copy=home & long & foreign & (pl.col("language") != pl.col("original")),
-        meant=~home,
+        copy=(pl.col("home") >= AT_HOME)
+        & (pl.col("letters") >= COPY_LETTER_BYTES)
+        & (odds > LOG_ODDS)
+        & (odds > pl.col("words")),
     )

@@ -32,7 +32,7 @@ QUESTION, EXCLAMATION, ELLIPSIS, FULL_STOP, OPEN, NONE = range(1, 7)
 AGREED = 0.85
 FEWEST_OTHERS = 2
 # What a language does so often where the others agree on something else is its habit.
-HABIT = 0.003
+HABIT = 0.005
 
 
 def numbers_in(texts: pl.Series) -> pl.DataFrame:
@@ -59,7 +59,7 @@ def numbers_in(texts: pl.Series) -> pl.DataFrame:
 
 
 def other_numbers(numbers: pl.DataFrame) -> pl.DataFrame:
-    """Return the rows (``language``, ``row``) with a number that no translation has.
+    """Return the rows (``language``, ``row``) with a number that hardly a translation has.
 
     ``numbers`` has language (index, 0 the original), row, unit and number. Instead of one that most
     of the translations with numbers have, the row has another: a number that is written as a word
@@ -80,7 +80,8 @@ def other_numbers(numbers: pl.DataFrame) -> pl.DataFrame:
         .select("unit", "number", "having", "by_original")
         .unique()
     )
-    odd = by_unit.filter(pl.col("having") == 1).select("language", "row", "unit").unique()
+    few = (pl.col("having") == 1) | (pl.col("having") * 3 < pl.col("languages"))
+    odd = by_unit.filter(few).select("language", "row", "unit").unique()
     lacking = (
         odd.join(usual, on="unit")
         .filter((pl.col("language") != 0) | (pl.col("having") > 1))

@@ -105,7 +105,15 @@ def wrong_script(texts: pl.Series, scripts: Sequence[str], names: Sequence[str] 
     foreign_letter = rf"[\p{{L}}--[{known}]]"
     some = texts.str.contains(foreign_letter).fill_null(False).arg_true()
     without = without_names(texts.gather(some), names)
-    foreign = without.str.count_matches(foreign_letter)
-    letters = without.str.count_matches(r"\p{L}")
-    wrong = some.filter((foreign >= FEWEST_LETTERS) & (foreign * 2 > letters))
+    letters = without.str.replace_all(r"\P{L}", "")
+    own = letters.str.replace_all(foreign_letter, "")
+    most = pl.Series([True] * len(some), dtype=pl.Boolean)
+    # A Han or Kana letter says more than a Latin one; as bytes of UTF-8 they are about equal.
+    for size, of_own in (
+        (letters.str.len_chars(), own.str.len_chars()),
+        (letters.str.len_bytes(), own.str.len_bytes()),
+    ):
+        most &= of_own * 2 < size
+    foreign = letters.str.len_chars() - own.str.len_chars()
+    wrong = some.filter((foreign >= FEWEST_LETTERS) & most)
     return pl.repeat(False, len(texts), eager=True).scatter(wrong, True)
