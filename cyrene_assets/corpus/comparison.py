@@ -121,7 +121,7 @@ class Comparison:
         for flag, odd in self._odd.items():
             rows[flag] = odd.filter(pl.col("language") == language)["row"]
         meant = self._judged.filter(pl.col("language") == language, ~pl.col("copy"))["row"]
-        for flag in ("wrong_script", "half_translated"):
+        for flag in ("wrong_script", "half_translated", "length_ratio"):
             rows[flag] = rows[flag].filter(~rows[flag].is_in(meant.implode()))
         for flag, others in EXPLAINS.items():
             for other in others:

@@ -33,6 +33,11 @@ LOG_ODDS = math.log(1000)
 COPY_LETTER_BYTES = 12
 # A text whose words are at home nowhere is a spell or a name, or its language says nothing else.
 AT_HOME = 0.3
+# One that is the same in most languages (of more than a few) is so on purpose, unless all its words
+# are everyday ones.
+AT_HOME_IN_MOST = 0.8
+MOST_LANGUAGES = 0.6
+FEW_LANGUAGES = 3
 # Gale and Church's measure is roughly normal; game text has wider tails.
 LENGTH_DEVIATIONS = 6.0
 LENGTH_RATIO = 2.0
@@ -228,11 +233,14 @@ def same_texts(
         )
     }
     odds = (pl.col("best") - pl.col("likely")) * pl.col("words")
-    return ranked.with_columns(**first).select(
+    in_most = (pl.len().over("same") >= MOST_LANGUAGES * len(vocabularies)) & (
+        pl.len().over("same") > FEW_LANGUAGES
+    )
+    return ranked.with_columns(**first, in_most=in_most).select(
         "language",
         "row",
         "original",
-        copy=(pl.col("home") >= AT_HOME)
+        copy=(pl.col("home") >= pl.when("in_most").then(AT_HOME_IN_MOST).otherwise(AT_HOME))
         & (pl.col("letters") >= COPY_LETTER_BYTES)
         & (odds > LOG_ODDS)
         & (odds > pl.col("words")),

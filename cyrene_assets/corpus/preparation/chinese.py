@@ -51,6 +51,13 @@ def other_variant(texts: pl.Series) -> pl.Series:
     return nothing.scatter(rare["row"].unique(), True)
 
 
+def of_the_other_kind(text: str) -> list[str]:
+    """Return the characters of the kind of which a text has fewer; what is as many is traditional."""
+    simplified, traditional = ([c for c in dict.fromkeys(text) if c in kind] for kind in variants())
+    both = (simplified, traditional)
+    return min((found for found in both if found), key=len, default=[])
+
+
 def _never_itself(name: str) -> frozenset[str]:
     """Return the characters that a table always makes others of: what has to change is foreign."""
     return frozenset(character for character, values in _table(name) if character not in values)

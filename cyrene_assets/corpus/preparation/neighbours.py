@@ -134,9 +134,9 @@ def fit(
     Returns:
         None where there are too few texts to tell what is usual.
     """
-    if len(vectors) < FEWEST_TEXTS:
-        return None
     known = ~np.isnan(expected)
+    if np.count_nonzero(known) < FEWEST_TEXTS:
+        return None
     follows = np.zeros(len(vectors), dtype=bool)
     follows[1:] = (scene[1:] == scene[:-1]) & known[1:] & known[:-1]
     valid = {"here": known, "before": follows, "after": np.roll(follows, -1)}
