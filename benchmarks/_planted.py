@@ -18,7 +18,7 @@ LETTER_BYTES = 12
 # Fewer words (or characters, where blanks separate none) have no half.
 HALVES = 8
 NUMBER = re.compile(r"\d+")
-ENDS = ".!?…。！？"
+ENDS = ".!?\u2026\u3002\uff01\uff1f"
 # Simplified and traditional characters that no translation shares.
 PAIRS = (
     "国國们們这這来來时時会會学學对對说說问問为為过過还還进進没沒开開关關门門头頭东東车車见見"
@@ -44,7 +44,7 @@ def plant(corpus: Corpus, original: str, seed: int, share: float) -> tuple[Truth
     for line in corpus[original]:  # Numbers are rare in dialog.
         if line["line"] not in lures and rng.random() < 3 * share:
             number = str(rng.randint(13, 900))
-            for code, lines in corpus.items():
+            for code in corpus:
                 if line["line"] in texts[code]:
                     texts[code][line["line"]] += f" ({number})"
     for code, lines in corpus.items():

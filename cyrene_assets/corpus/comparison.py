@@ -50,7 +50,7 @@ EXPLAINS = {
     "half_translated": ("wrong_language", "shifted_line", "length_ratio", "ending_mismatch"),
     "wrong_language": ("chinese_variant", "shifted_line", "length_ratio", "ending_mismatch"),
     "shifted_line": COMPARED,
-    "unknown_placeholder": ("placeholder_mismatch",),
+    "unknown_placeholder": ("placeholder_mismatch", "number_mismatch", "ending_mismatch"),
 }
 
 

@@ -19,16 +19,7 @@ SHOWN = 20
 # A file with more of these has one mistake: how it was made.
 IN_A_FILE = 3
 BEGINNING = 40
-FLAGGED = {
-    "language": pl.String,
-    "unit": pl.String,
-    "file": pl.String,
-    "line": pl.Int32,
-    "flag": pl.String,
-    "text": pl.String,
-    "raw_text": pl.String,
-    "original": pl.String,
-}
+FLAGGED = ("language", "unit", "file", "line", "flag", "text", "raw_text", "original")
 Row = dict[str, Any]
 
 
@@ -43,7 +34,7 @@ def flagged(units: pl.DataFrame, copies: pl.DataFrame) -> pl.DataFrame:
         .rename({"flags": "flag"})
         .filter(pl.col("flag").is_in(list(DESCRIPTIONS)))
         .join(copies, on=["language", "unit"], how="left", maintain_order="left")
-        .select(FLAGGED)
+        .select(*FLAGGED)
     )
 
 

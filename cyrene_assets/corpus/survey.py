@@ -96,7 +96,8 @@ class Survey:
 
     ``rows`` has a row per unit: unit, scene, characters (u32), ``same`` (u64, equal where a unit's
     raw text is, null without text), ``ends`` (``agreement.ends_of``), wrong_script, mojibake and
-    chinese_variant. ``numbers`` has row, unit and number of the numbers in them. ``duplicates`` has scene and original of scenes
+    chinese_variant. ``numbers`` has row, unit and number of the numbers in them. ``duplicates`` has
+    scene and original of scenes
     that say, word for word, what an earlier one says; ``similar`` first, second and similarity of
     scenes that are nearly the same. ``lines`` has scene, text (u64) and words of the lines that are
     not short (``same_text.hashed``), ``chats`` the scenes in which somebody talks with the

@@ -10,6 +10,8 @@ DIGITS = {
 }
 # Thousands are set apart by these, and by a blank before zeros.
 SEPARATORS = r".,'\u2019\u00A0\u202F\u2009\uFF0C"
+WRITTEN = rf"[0-9]+(?:[{SEPARATORS}][0-9]+| 000)*"
+IN_THOUSANDS = rf"^[0-9]{{1,3}}(?:[{SEPARATORS}][0-9]{{3}})*(?: 000)*$"
 EAST_ASIAN = (
     ("[百]|백", "00"),
     ("[千]|천", "000"),
@@ -42,18 +44,17 @@ def numbers_in(texts: pl.Series) -> pl.DataFrame:
     """
     rows = texts.str.contains(r"\p{Nd}").fill_null(False).arg_true()
     some = texts.gather(rows).str.replace_many(list(DIGITS), list(DIGITS.values()))
-    for _ in range(3):
-        some = some.str.replace_all(
-            rf"([0-9])(?:[{SEPARATORS}]([0-9]{{3}})| (000))([^0-9]|$)", "$1$2$3$4"
-        )
     for unit, zeros in EAST_ASIAN:
         some = some.str.replace_all(rf"([0-9])(?:{unit})", f"${{1}}{zeros} ")
+    found = pl.DataFrame({"row": rows, "number": some.str.extract_all(WRITTEN)})
+    number = pl.col("number")
+    together = number.str.replace_all("[^0-9]", "").str.split(" ")
+    apart = number.str.extract_all("[0-9]+")
     return (
-        pl.DataFrame({"row": rows, "number": some.str.extract_all("[0-9]+")})
+        found.explode("number", empty_as_null=False)
+        .with_columns(pl.when(number.str.contains(IN_THOUSANDS)).then(together).otherwise(apart))
         .explode("number", empty_as_null=False)
-        .with_columns(pl.col("number").str.replace("^0+([0-9])", "$1").str.slice(0, 18))
-        .with_columns(pl.col("number").cast(pl.UInt64))
-        .drop_nulls()
+        .with_columns(number.str.replace("^0+([0-9])", "$1").str.slice(0, 18).cast(pl.UInt64))
         .unique(maintain_order=True)
     )
 

@@ -25,7 +25,8 @@ def variants() -> tuple[frozenset[str], frozenset[str]]:
     """Return the characters that only simplified text has, and those that only traditional has."""
     # What OpenCC's own standard of traditional text changes is right in Taiwan or in Hong Kong.
     regional = {c for name in REGIONAL for _, values in _table(name) for c in values}
-    return _never_itself("STCharacters") - regional, _never_itself("TSCharacters")
+    simplified, traditional = _never_itself("STCharacters"), _never_itself("TSCharacters")
+    return simplified - traditional - regional, traditional - simplified
 
 
 def other_variant(texts: pl.Series) -> pl.Series:
@@ -52,7 +53,7 @@ def other_variant(texts: pl.Series) -> pl.Series:
 
 
 def of_the_other_kind(text: str) -> list[str]:
-    """Return the characters of the kind of which a text has fewer; what is as many is traditional."""
+    """Return the characters of the kind of which a text has fewer."""
     simplified, traditional = ([c for c in dict.fromkeys(text) if c in kind] for kind in variants())
     both = (simplified, traditional)
     return min((found for found in both if found), key=len, default=[])

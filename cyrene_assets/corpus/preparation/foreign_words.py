@@ -94,7 +94,8 @@ def left_as_original(
 ) -> Left:
     """Say which texts of a language are the original's of the same unit, in all or in half.
 
-    Half of a text is a part that it begins or ends with. Cost: that of sorting the language's words.
+    Half of a text is a part that it begins or ends with. Cost: sorting the language's
+    words.
     """
     number = len(texts)
     nothing = np.zeros(number, dtype=bool)

@@ -57,7 +57,7 @@ def unit_vectors(units: Numbers, seed: int = 0) -> Floats:
 
 
 def telling_words(texts: pl.Series) -> Words:
-    """Return what tells what a text is about: its words' stems, or its characters and their pairs."""
+    """Return what tells a text's subject: its words' stems, or its characters and their pairs."""
     words = bare_words(texts)
     if not words.characters:
         stems = texts.str.replace_all(rf"(\p{{L}}{{{STEM}}})[\p{{L}}\p{{M}}]+", "$1")
@@ -93,7 +93,7 @@ def text_vectors(words: Words, units: Numbers) -> Floats:
     table, texts_with = table[:, telling], texts_with[telling]
     own = unit_vectors(units)
     of_word = np.asarray(table.T @ own)
-    # A word weighs by how rare it is; the sum of random vectors grows with the root of their number.
+    # A word weighs by how rare it is; a sum of random vectors grows with the root of their number.
     weight = np.log(number / texts_with) / np.sqrt(texts_with - 1)
     table.data[:] = weight[table.indices]
     about = np.asarray(table @ of_word) - np.asarray(table.sum(axis=1)) * own
