@@ -32,10 +32,9 @@ OTHER = {"duplicate", "unknown_placeholder", "left_out", "control_tokens", "empt
 Json = dict[str, Any]
 
 
-def planted(folder: Path, out: Path, seed: int, share: float, original: str | None) -> Json:
+def planted(folder: Path, out: Path, seed: int, share: float, first: str) -> Json:
     """Copy a corpus's dialog with defects planted; return what and where they are."""
     corpus = load_corpus(folder)
-    first = original or corpus.ordered_languages[0]
     dialog = {
         code: [
             json.loads(line)
@@ -112,53 +111,75 @@ def scores(what: Json, found: Json) -> Json:
     }
 
 
+def summed(found: list[Json]) -> Json:
+    """Return the scores of several seeds together, without any text's place."""
+
+    def pairs(key: str) -> Json:
+        kinds = sorted({kind for one in found for kind in one[key]})
+        both = {
+            k: [sum(one[key].get(k, [0, 0])[n] for one in found) for n in (0, 1)] for k in kinds
+        }
+        return {k: [*both[k], round(both[k][0] / both[k][1], 3)] for k in kinds}
+
+    flags: Counter[str] = Counter()
+    languages: dict[str, Counter[str]] = {}
+    for one in found:
+        flags.update(one["false"])
+        for kind, count in one["by_language"].items():
+            languages.setdefault(kind, Counter()).update(count)
+    hit, clean = (sum(one["clean"][n] for one in found) for n in (0, 1))
+    return {
+        "recall": pairs("recall"),
+        "lures": pairs("lures"),
+        "clean": [hit, clean, round(hit / clean, 5)],
+        "false": dict(flags.most_common()),
+        "seconds": [one["seconds"] for one in found],
+        "recall_by_language": {
+            kind: {
+                key: round(count[f"{key} found"] / of, 3)
+                for key, of in sorted(count.items())
+                if not key.endswith(" found")
+            }
+            for kind, count in sorted(languages.items())
+        },
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--game", type=Path, help="a folder with the game's packages, unpacked")
     parser.add_argument("--beside", metavar="REVISION", help="code to compare with")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--share", type=float, default=0.01, help="of the lines, per defect")
-    parser.add_argument("--original", help="the language of which copies are made")
-    parser.add_argument("--languages", nargs="+")
     parser.add_argument("--show", type=int, default=0, help="examples of what is missed or false")
     parser.add_argument("--write", action="store_true", help="write results/flags.json")
     given = parser.parse_args()
-    results: Json = {
-        "machine": machine(),
-        "share": given.share,
-        "seeds": given.seeds,
-        "corpora": {},
-    }
+    results: Json = {"machine": machine(), "share": given.share, "seeds": given.seeds}
     with TemporaryDirectory() as name:
         scratch = Path(name)
         codes = {"now": ROOT}
         if given.beside:
             codes["before"] = scratch / "before"
             codes["before"].mkdir()
-            archive = subprocess.run(
-                ["git", "archive", given.beside], cwd=ROOT, check=True, stdout=subprocess.PIPE
-            )
-            subprocess.run(
-                ["tar", "-x", "-C", str(codes["before"])], input=archive.stdout, check=True
-            )
-        corpora = {"sample": SAMPLE}
+            command = ["git", "archive", given.beside]
+            archive = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE)
+            command = ["tar", "-x", "-C", str(codes["before"])]
+            subprocess.run(command, input=archive.stdout, check=True)
+        # The sample is small: of each defect there would be a line or two.
+        corpora = {"sample": (SAMPLE, "en", 3 * given.share)}
         if given.game:
-            corpora["game"] = scratch / "game"
-            write_corpus(given.game, corpora["game"])
-        for corpus, folder in corpora.items():
+            write_corpus(given.game, scratch / "game")
+            for original in ("en", "chs"):
+                corpora[f"game from {original}"] = (scratch / "game", original, given.share)
+        for corpus, (folder, original, share) in corpora.items():
+            found: dict[str, list[Json]] = {code: [] for code in codes}
             for seed in given.seeds:
                 out = scratch / f"{corpus}-{seed}"
-                what = planted(
-                    folder,
-                    out,
-                    seed,
-                    given.share if corpus != "sample" else 3 * given.share,
-                    given.original,
-                )
+                what = planted(folder, out, seed, share, original)
                 for code, path in codes.items():
-                    found = scores(what, flagged(out, path))
-                    results["corpora"].setdefault(corpus, {}).setdefault(code, []).append(found)
-                    _print(corpus, seed, code, found, given.show, out)
+                    found[code].append(scores(what, flagged(out, path)))
+                    _print(corpus, seed, code, found[code][-1], given.show, out)
+            results[corpus] = {code: summed(of_seeds) for code, of_seeds in found.items()}
     if given.write:
         RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
 

@@ -187,13 +187,13 @@ def _silent_people(heard: set[tuple[str, str, str]], corpus: Corpus) -> Iterator
     for key, found in silent.items():
         codes = list(dict.fromkeys(code for code, _ in found))
         where = codes[0] if len(codes) == 1 else "*"
-        names = ", ".join(
+        named = ", ".join(
             f"{name!r}" + (f" ({code})" if len(codes) > 1 else "") for code, name in found
         )
         yield Problem(
             "corpus.yaml",
             0,
-            f"languages.{where}.{key}: {names} never {'speaks' if len(found) == 1 else 'speak'}",
+            f"languages.{where}.{key}: {named} never {'speaks' if len(found) == 1 else 'speak'}",
             f"write the {'name' if len(found) == 1 else 'names'} as the dialog does, or leave "
             f"{'it' if len(found) == 1 else 'them'} if that is meant",
         )

@@ -69,7 +69,8 @@ def wrong_language(
     place = places(words)
 
     def elsewhere(vocabulary: Vocabulary) -> Floats:
-        return np.maximum(vocabulary.counts[place] - float(among), 0.0)
+        counts: Floats = np.maximum(vocabulary.counts[place] - float(among), 0.0)
+        return counts
 
     def score(counts: Floats, vocabulary: Vocabulary) -> tuple[Floats, Numbers]:
         likely = np.log((counts + UNSEEN) / vocabulary.total)

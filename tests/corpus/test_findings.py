@@ -45,8 +45,8 @@ def test_a_unit_is_one_line_whatever_its_languages_and_flags() -> None:
     fr = _units("fr", {"u1": ["shifted_line", "ending_mismatch"]})
     assert _said(de, fr) == [
         "dialog/de.jsonl:1: the text of a line next to it, u1: 'u1' (in de and fr), and ends "
-        "unlike its translations, u1: 'u1'; see whether lines have changed places or slipped by one, and "
-        "see whether something is missing at the end"
+        "unlike its translations, u1: 'u1'; see whether lines have changed places or slipped by "
+        "one, and see whether something is missing at the end"
     ]
 
 

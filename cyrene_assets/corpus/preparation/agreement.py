@@ -94,16 +94,10 @@ def other_numbers(numbers: pl.DataFrame) -> pl.DataFrame:
 def ends_of(texts: pl.Series) -> pl.Series:
     """Return how each text ends, as a number (u8); 0 without text."""
     bare = texts.str.replace(AROUND, "")
-    kind = pl.when(pl.lit(bare).str.contains(ENDS[0])).then(QUESTION)
-    for number, pattern in enumerate(ENDS[1:], start=2):
-        kind = kind.when(pl.lit(bare).str.contains(pattern)).then(number)
-    return (
-        pl.select(
-            pl.when(pl.lit(bare.str.len_bytes()) == 0).then(0).otherwise(kind.otherwise(NONE))
-        )
-        .to_series()
-        .cast(pl.UInt8)
-    )
+    kinds = pl.Series([NONE], dtype=pl.UInt8).new_from_index(0, len(bare))
+    for number, pattern in reversed(list(enumerate(ENDS, start=1))):
+        kinds = kinds.scatter(bare.str.contains(pattern).fill_null(False).arg_true(), number)
+    return kinds.scatter((bare.fill_null("") == "").arg_true(), 0)
 
 
 def other_ends(rows: pl.DataFrame) -> pl.DataFrame:

@@ -144,7 +144,7 @@ def fit(
     for place, step in zip(PLACES, (0, 1, -1), strict=True):
         alike[place] = np.einsum("nd,nd->n", vectors, np.roll(others, step, axis=0))
         longer[place] = lengths - np.roll(expected, step)
-    told = vectors.any(axis=1) & others.any(axis=1)
+    told: Flags = np.asarray(vectors.any(axis=1) & others.any(axis=1))
     size = np.digitize(np.nan_to_num(expected), np.nanquantile(expected, [0.25, 0.5, 0.75]))
     about = _log_odds(alike, valid, [told], _log_normal)
     long = _log_odds(longer, valid, [known & (size == number) for number in range(4)], _log_t)

@@ -41,7 +41,7 @@ def _shifted(languages: list[list[str]], language: int) -> list[int]:
     units = np.arange(LINES, dtype=np.uint32)
     vectors = [text_vectors(telling_words(pl.Series(texts)), units) for texts in languages]
     lengths = [np.log([len(text) for text in texts]) for texts in languages]
-    others = sum(v for k, v in enumerate(vectors) if k != language)
+    others = np.sum([v for k, v in enumerate(vectors) if k != language], axis=0)
     expected = np.median([one for k, one in enumerate(lengths) if k != language], axis=0)
     found = fit(vectors[language], unit_length(others), lengths[language], expected, units // SCENE)
     assert found is not None
