@@ -151,6 +151,7 @@ def main() -> None:
     parser.add_argument("--beside", metavar="REVISION", help="code to compare with")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--share", type=float, default=0.01, help="of the lines, per defect")
+    parser.add_argument("--corpora", nargs="+", help="these alone: sample, 'game from en', ...")
     parser.add_argument("--show", type=int, default=0, help="examples of what is missed or false")
     parser.add_argument("--write", action="store_true", help="write results/flags.json")
     given = parser.parse_args()
@@ -172,6 +173,8 @@ def main() -> None:
             for original in ("en", "chs"):
                 corpora[f"game from {original}"] = (scratch / "game", original, given.share)
         for corpus, (folder, original, share) in corpora.items():
+            if corpus not in (given.corpora or corpora):
+                continue
             found: dict[str, list[Json]] = {code: [] for code in codes}
             for seed in given.seeds:
                 out = scratch / f"{corpus}-{seed}"
@@ -181,6 +184,8 @@ def main() -> None:
                     _print(corpus, seed, code, found[code][-1], given.show, out)
             results[corpus] = {code: summed(of_seeds) for code, of_seeds in found.items()}
     if given.write:
+        if given.corpora and RESULTS.is_file():
+            results = json.loads(RESULTS.read_text(encoding="utf-8")) | results
         RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
 
 
