@@ -20,10 +20,11 @@ from cyrene_assets.corpus.words import UNSEEN, Flags, Hashes, Vocabulary, Words,
 NOT_SHARED = -2.0
 # Of what a copy or a half must show in all; about e to the tenth to one.
 EVIDENCE = 10.0
-FEWEST_WORDS = 3
 # Of its words, at least so many are in a copy, and in what is left of half a line.
 COPIED = 0.7
 LEFT = 0.2
+# The same where the one is counted in words and the other in characters, of which there are more.
+LEFT_OF_CHARACTERS = 0.05
 # Bits of a word's hash beside the unit's number.
 UNIT_BITS = np.uint64(32)
 
@@ -99,7 +100,8 @@ def left_as_original(
     """
     number = len(texts)
     nothing = np.zeros(number, dtype=bool)
-    characters = own_characters or bare_words(some_of(original.texts)).characters
+    natural = bare_words(some_of(original.texts))
+    characters = own_characters or natural.characters
     words = bare_words(texts, characters=characters)
     if not len(words.text):
         return Left(nothing, nothing)
@@ -123,8 +125,9 @@ def left_as_original(
     begins = np.maximum.reduceat(running - before, starts)
     ends = total - np.minimum.reduceat(running - before - evidence, starts)
     best = np.maximum(begins, ends)
-    enough = (parts >= FEWEST_WORDS * (words.to_say / 3 if characters else 1)) & (best >= EVIDENCE)
+    enough = (parts >= natural.to_say) & (best >= EVIDENCE)
     nearly = enough & (parts >= COPIED * lengths)
     copied[of_text[nearly]] = True
-    half[of_text[enough & ~nearly & (parts >= LEFT * lengths)]] = True
+    least = LEFT if own_characters == natural.characters else LEFT_OF_CHARACTERS
+    half[of_text[enough & ~nearly & (parts >= least * lengths)]] = True
     return Left(copied, half)

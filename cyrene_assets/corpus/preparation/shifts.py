@@ -43,6 +43,8 @@ class Shifts:
 
         side_by_side(write, range(len(surveys)))
         last = max((int(found.rows["unit"].max() or 0) for found in surveys), default=0)  # type: ignore[arg-type]
+        # In how many languages each unit is.
+        self._languages = np.bincount(expected["unit"].to_numpy(), minlength=last + 1)
         self._total = np.zeros((last + 1, DIMENSIONS), dtype=np.float32)
         for language, found in enumerate(surveys):
             self._total[found.rows["unit"].to_numpy()] += self._vectors(language)
@@ -59,7 +61,9 @@ class Shifts:
         found = fit(vectors, others, lengths, expected, rows["scene"].to_numpy())
         if found is None:
             return pl.repeat(False, len(rows), eager=True)
-        return pl.Series(shifted(found))
+        # One's word against another's: the original is right.
+        told = self._languages[rows["unit"].to_numpy()] > (2 if language == 0 else 1)
+        return pl.Series(shifted(found) & told)
 
     def _vectors(self, language: int) -> Floats:
         vectors: Floats = np.load(self._path(language)).astype(np.float32)
