@@ -1,5 +1,4 @@
 import json
-from collections.abc import Iterator
 
 import pytest
 
@@ -8,10 +7,10 @@ from benchmarks.flags import ROOT, SAMPLE, Json, flagged, planted, scores, summe
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Json, Json]]:
+def found(tmp_path_factory: pytest.TempPathFactory) -> tuple[Json, Json]:
     out = tmp_path_factory.mktemp("planted") / "sample"
     what = planted(SAMPLE, out, 4, 0.03, "en")
-    yield what, flagged(out, ROOT)
+    return what, flagged(out, ROOT)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +48,7 @@ def test_spells_names_and_gibberish_are_no_defects(found: tuple[Json, Json]) -> 
 
 def test_without_flags_nothing_is_found(found: tuple[Json, Json]) -> None:
     what, flags = found
-    none = {code: dict.fromkeys(units, []) for code, units in flags["flags"].items()}
+    none = {code: {unit: [] for unit in units} for code, units in flags["flags"].items()}
     told = scores(what, {"flags": none, "seconds": 1.0})
     assert {share for _, _, share in told["recall"].values()} == {0.0}
     assert told["clean"][0] == 0

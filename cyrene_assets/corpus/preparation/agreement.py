@@ -35,6 +35,8 @@ AGREED = 0.95
 FEWEST_OTHERS = 2
 # What a language does so often where the others agree on something else is its habit.
 HABIT = 0.02
+# Texts of a language where the others agree on the same: fewer tell nothing of its habits.
+FEWEST_AGREED = 50
 
 
 def numbers_in(texts: pl.Series) -> pl.DataFrame:
@@ -140,7 +142,11 @@ def other_ends(rows: pl.DataFrame) -> pl.DataFrame:
     of = pl.len().over("language", "usual")
     return (
         told.with_columns(cell=cell, of=of)
-        .filter((pl.col("kind") != pl.col("usual")) & (pl.col("cell") <= HABIT * pl.col("of")))
+        .filter(
+            pl.col("kind") != pl.col("usual"),
+            pl.col("of") >= FEWEST_AGREED,
+            pl.col("cell") <= HABIT * pl.col("of"),
+        )
         .select("language", "row")
         .sort("language", "row")
     )
