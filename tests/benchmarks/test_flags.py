@@ -48,7 +48,7 @@ def test_spells_names_and_gibberish_are_no_defects(found: tuple[Json, Json]) -> 
 
 def test_without_flags_nothing_is_found(found: tuple[Json, Json]) -> None:
     what, flags = found
-    none = {code: {unit: [] for unit in units} for code, units in flags["flags"].items()}
+    none: Json = {code: {unit: [] for unit in units} for code, units in flags["flags"].items()}
     told = scores(what, {"flags": none, "seconds": 1.0})
     assert {share for _, _, share in told["recall"].values()} == {0.0}
     assert told["clean"][0] == 0
