@@ -2,8 +2,8 @@
 
 Run from the project's root: `.venv/bin/python -m benchmarks.flags`. It plants defects by a seed
 (`benchmarks._planted`) into the sample corpus, and with `--game FOLDER` into a released game's
-dialog (`benchmarks._released_game`), and counts what `parallel_corpus` flags, beside the code of
-another revision with `--beside REVISION`, on the same planted files.
+dialog (`benchmarks._released_game`), and counts what `parallel_corpus` flags; with
+`--beside REVISION`, what the code of that revision flags in the same planted files as well.
 
 A defect counts as found when its line has any flag of quality. A clean line is one without a
 planted defect; what is wrong with the text as it was released counts as falsely flagged.

@@ -57,22 +57,21 @@ def findings(found: pl.DataFrame) -> list[Problem]:
     ranked = once.with_columns(
         rank=pl.col("flag").replace_strict(kinds, range(len(kinds)), return_dtype=pl.UInt8)
     )
-    shown: dict[str, int] = dict.fromkeys(kinds, 0)
-    problems = []
-    for _, rows in ranked.group_by("unit", maintain_order=True):
-        of_unit = rows.sort("rank", maintain_order=True).rows(named=True)
-        flag = of_unit[0]["flag"]
-        shown[flag] += 1
-        if shown[flag] <= SHOWN:
-            problems.append(_of_unit(of_unit))
+    gravest = ranked.group_by("unit", maintain_order=True).agg(pl.col("rank").min())
+    first = gravest.filter(pl.int_range(pl.len()).over("rank") < SHOWN)
+    of_units = ranked.join(first.select("unit"), on="unit", how="semi", maintain_order="left")
+    problems = [
+        _of_unit(rows.sort("rank", maintain_order=True).rows(named=True))
+        for _, rows in of_units.group_by("unit", maintain_order=True)
+    ]
     more = (
         Problem(
             "corpus.yaml",
             0,
-            f"{counted(number - SHOWN, 'more unit is', 'more units are')} flagged {flag}",
+            f"{counted(number - SHOWN, 'more unit is', 'more units are')} flagged {kinds[rank]}",
             "look at the first ones",
         )
-        for flag, number in shown.items()
+        for rank, number in gravest.group_by("rank").len().sort("rank").rows()
         if number > SHOWN
     )
     return [*_in_files(in_files), *problems, *more]

@@ -25,7 +25,7 @@ COPIED = 0.7
 LEFT = 0.2
 # The same where the one is counted in words and the other in characters, of which there are more.
 LEFT_OF_CHARACTERS = 0.05
-# Bits of a word's hash beside the unit's number.
+# Bits of a key that the unit's number has; a word's hash has the others.
 UNIT_BITS = np.uint64(32)
 
 

@@ -109,7 +109,7 @@ def unit_length(vectors: Floats) -> Floats:
 
 @dataclass(frozen=True)
 class Fit:
-    """The logarithm of how much likelier than a neighbour's a text is at its place, and beside it.
+    """The logarithm of how much likelier than a neighbour's a text is at its place, and next to it.
 
     Minus infinity where there is no such place.
     """
@@ -168,12 +168,12 @@ def _log_odds(
     result = {place: np.zeros(len(value)) for place, value in values.items()}
     for members in groups:
         belong = values["here"][members & valid["here"]]
-        beside = np.concatenate([values[p][members & valid[p]] for p in ("before", "after")])
-        if min(len(belong), len(beside)) < FEWEST_TEXTS // 4:
+        adjacent = np.concatenate([values[p][members & valid[p]] for p in ("before", "after")])
+        if min(len(belong), len(adjacent)) < FEWEST_TEXTS // 4:
             continue
         for place, value in values.items():
             own = value[members & valid[place]]
-            odds = log_density(own, belong) - log_density(own, beside)
+            odds = log_density(own, belong) - log_density(own, adjacent)
             result[place][members & valid[place]] = odds
     return result
 
