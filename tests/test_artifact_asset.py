@@ -288,7 +288,7 @@ def test_a_failed_check_that_blocks_nothing_is_a_warning(sandbox: Sandbox) -> No
     _, events = sandbox.build("cpt_documents")
     warnings = [event.detail for event in events if event.kind == "warning"]
     assert len(warnings) == 1
-    assert warnings[0].startswith("unknown_placeholders: 1 units flagged unknown_placeholder")
+    assert warnings[0].startswith("unknown_placeholders: 1 unit flagged unknown_placeholder")
     assert stale(sandbox) == {"sft_chat[en]", "sft_chat[xq7]"}
 
 

@@ -5,6 +5,7 @@ from rich.console import Console
 
 from cyrene_assets import console
 from cyrene_assets.corpus.check import Report
+from cyrene_assets.corpus.findings import counted
 from cyrene_assets.corpus.lines import IN_CHATS
 from cyrene_assets.corpus.rehearsal import Summary
 
@@ -16,6 +17,7 @@ def print_report(report: Report) -> None:
         for code, counts in report.languages.items()
     ]
     columns = ["language", "lines", "scenes", "documents", "characters", "the character's lines"]
+    columns.append("translatable units")
     if rows:
         Console().print(console.table(report.corpus, columns, rows, right=set(columns[1:])))
     for kind, colour, problems in (
@@ -27,7 +29,8 @@ def print_report(report: Report) -> None:
             click.echo(str(problem))
     if report.summary is not None:
         _print_summary(report.summary)
-    click.echo(f"{len(report.errors)} errors, {len(report.warnings)} warnings")
+    errors = counted(len(report.errors), "error")
+    click.echo(f"{errors}, {counted(len(report.warnings), 'warning')}")
 
 
 def _print_summary(summary: Summary) -> None:

@@ -101,7 +101,7 @@ def parallel_corpus(read: Callable[[str], pl.DataFrame], corpus: Corpus, folder:
         def texts(language: int) -> pl.Series:
             return pl.read_ipc(Path(cleaned) / languages[language], columns=["text"])["text"]
 
-        comparison = Comparison(surveys, texts, corpus.rules().known)
+        comparison = Comparison(surveys, texts, corpus.rules().known, Path(cleaned))
         scenes, in_common = scenes_of(register, surveys)
         split = assign_split(scenes, corpus.split)
         groups = Groups(len(scenes.names), scenes.duplicates, scenes.joined)

@@ -10,7 +10,14 @@ import polars as pl
 
 from cyrene_assets.corpus.align import TRANSLATABLE, Parallel, parallel_corpus
 from cyrene_assets.corpus.config import Corpus, load_corpus
-from cyrene_assets.corpus.findings import SHOWN, findings
+from cyrene_assets.corpus.findings import (
+    SHOWN,
+    counted,
+    findings,
+    flagged,
+    listed,
+    once_a_file,
+)
 from cyrene_assets.corpus.rehearsal import Summary, rehearse
 from cyrene_assets.corpus.sources import Problem, SourceError, read_listed
 from cyrene_assets.corpus.speakers import near_misses, to_name
@@ -86,6 +93,8 @@ def lint(folder: Path, sequence_length: int = SEQUENCE_LENGTH) -> Report:
             report.warnings += [problem for problem in left_out if problem not in report.warnings]
             rows.write_parquet(Path(scratch) / f"{language}.parquet")
             readable[language] = entry
+        report.errors = once_a_file(report.errors)
+        report.warnings = once_a_file(report.warnings)
         if not readable:
             return report
         original = corpus.original if corpus.original in readable else None
@@ -98,7 +107,7 @@ def lint(folder: Path, sequence_length: int = SEQUENCE_LENGTH) -> Report:
                 Path(scratch) / "parallel",
             )
         except SourceError as error:
-            report.errors += error.problems
+            report.errors += once_a_file(error.problems)
             return report
         _look_at(parallel, corpus, report)
         if report.ok:
@@ -113,14 +122,14 @@ def _look_at(parallel: Parallel, corpus: Corpus, report: Report) -> None:
     """Add counts and warnings, one language in memory at a time."""
     counts = {}
     heard: set[tuple[str, str, str]] = set()
-    flagged = []
+    odd = []
     places = pl.DataFrame(schema={"unit": pl.String, "file": pl.String, "line": pl.Int32})
     firsts = []
     missing = parallel.coverage["unit"]
     for language, units in parallel.each():
         counts[language] = _counts(units)
         heard.update(units.select("language", "role", "speaker").unique().rows())
-        flagged += findings(units, parallel.copies)
+        odd.append(flagged(units, parallel.copies))
         with_text = units.filter(pl.col("text") != "").select(places.columns)
         places = pl.concat(
             [places, with_text.filter(pl.col("unit").is_in(missing.implode()))]
@@ -148,7 +157,7 @@ def _look_at(parallel: Parallel, corpus: Corpus, report: Report) -> None:
     report.warnings += _thin_languages(report.languages)
     report.warnings += _missing(parallel.coverage, places)
     report.warnings += _duplicates(parallel.duplicates, pl.concat(firsts))
-    report.warnings += flagged
+    report.warnings += findings(pl.concat(odd))
 
 
 def _counts(units: pl.DataFrame) -> Counts:
@@ -164,6 +173,8 @@ def _counts(units: pl.DataFrame) -> Counts:
 
 
 def _silent_people(heard: set[tuple[str, str, str]], corpus: Corpus) -> Iterator[Problem]:
+    """Yield the names that no line has, all languages of one kind together."""
+    silent: dict[str, list[tuple[str, str]]] = {}
     for code, entry in corpus.languages.items():
         for key, role, names in (
             ("speakers", "character", entry.speakers),
@@ -172,26 +183,34 @@ def _silent_people(heard: set[tuple[str, str, str]], corpus: Corpus) -> Iterator
         ):
             for name in names:
                 if (code, role, name) not in heard:
-                    yield Problem(
-                        "corpus.yaml",
-                        0,
-                        f"languages.{code}.{key}: {name!r} never speaks",
-                        "write the name as the dialog does, or leave it if that is meant",
-                    )
+                    silent.setdefault(key, []).append((code, name))
+    for key, found in silent.items():
+        codes = list(dict.fromkeys(code for code, _ in found))
+        where = codes[0] if len(codes) == 1 else "*"
+        named = ", ".join(
+            f"{name!r}" + (f" ({code})" if len(codes) > 1 else "") for code, name in found
+        )
+        yield Problem(
+            "corpus.yaml",
+            0,
+            f"languages.{where}.{key}: {named} never {'speaks' if len(found) == 1 else 'speak'}",
+            f"write the {'name' if len(found) == 1 else 'names'} as the dialog does, or leave "
+            f"{'it' if len(found) == 1 else 'them'} if that is meant",
+        )
 
 
 def _thin_languages(languages: Mapping[str, Counts]) -> Iterator[Problem]:
     largest = max(languages, key=lambda code: languages[code].translatable)
     most = languages[largest].translatable
-    for code, counts in languages.items():
-        if counts.translatable < COVERAGE * most:
-            yield Problem(
-                "corpus.yaml",
-                0,
-                f"{code} has {counts.translatable} units, "
-                f"{counts.translatable / most:.0%} of {largest}'s",
-                "translate the missing ones",
-            )
+    thin = [
+        f"{code} has {counted(counts.translatable, 'unit')}, {counts.translatable / most:.0%}"
+        for code, counts in languages.items()
+        if counts.translatable < COVERAGE * most
+    ]
+    if thin:
+        yield Problem(
+            "corpus.yaml", 0, f"{listed(thin)} of {largest}'s", "translate the missing ones"
+        )
 
 
 def _missing(coverage: pl.DataFrame, places: pl.DataFrame) -> Iterator[Problem]:
@@ -210,8 +229,9 @@ def _missing(coverage: pl.DataFrame, places: pl.DataFrame) -> Iterator[Problem]:
         where = ", ".join(
             language if of == number else f"{language} ({of:,})" for language, of in counts.rows()
         )
-        what = "more unit is" if number == 1 else "more units are"
-        yield Problem("corpus.yaml", 0, f"{number:,} {what} not in {where}", "translate them")
+        what = counted(number, "more unit is", "more units are")
+        them = "it" if number == 1 else "them"
+        yield Problem("corpus.yaml", 0, f"{what} not in {where}", f"translate {them}")
 
 
 def _duplicates(duplicates: pl.DataFrame, firsts: pl.DataFrame) -> Iterator[Problem]:
@@ -237,5 +257,6 @@ def _duplicates(duplicates: pl.DataFrame, firsts: pl.DataFrame) -> Iterator[Prob
             )
         if len(rows) > SHOWN:
             kind = "duplicates" if exact else "near-duplicates"
-            message = f"{len(rows) - SHOWN} more scenes or documents are {kind}"
+            what = counted(len(rows) - SHOWN, "more scene or document", "more scenes or documents")
+            message = f"{what}: {kind}"
             yield Problem("corpus.yaml", 0, message, "look at the first ones")

@@ -1,20 +1,26 @@
 """What is odd about a unit beside its translations, and its flags.
 
 Flags of a row: ``empty`` (nothing is left after cleaning), ``left_out`` (a pattern of ``markup``
-says so), ``duplicate`` (its scene or document
-says, word for word, what an earlier one does), ``unknown_placeholder`` (cleaning does not know what
-stands in its braces), ``control_tokens`` (some were removed); ``untranslated_copy``,
-``wrong_language``, ``wrong_script``, ``length_ratio`` and ``placeholder_mismatch`` as in ``flags``.
+says so), ``duplicate`` (its scene or document says, word for word, what an earlier one does),
+``unknown_placeholder`` (cleaning does not know what stands in its braces), ``control_tokens`` (some
+were removed); the others as in ``flags`` and in the modules of ``preparation``. ``docs/flags.md``
+says what each means, and how much of what it looks for it finds.
 """
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from cyrene_assets.corpus import flags
+from cyrene_assets.corpus.preparation.agreement import other_ends, other_numbers
+from cyrene_assets.corpus.preparation.bare_words import bare_words
+from cyrene_assets.corpus.preparation.foreign_words import Original, left_as_original
+from cyrene_assets.corpus.preparation.shifts import Shifts
+from cyrene_assets.corpus.side_by_side import side_by_side
 from cyrene_assets.corpus.survey import Survey
-from cyrene_assets.corpus.words import words_of
 
 FLAGS = (
     "empty",
@@ -22,18 +28,29 @@ FLAGS = (
     "duplicate",
     "unknown_placeholder",
     "control_tokens",
+    "mojibake",
     "untranslated_copy",
+    "half_translated",
     "wrong_language",
     "wrong_script",
+    "chinese_variant",
+    "shifted_line",
     "length_ratio",
     "placeholder_mismatch",
+    "number_mismatch",
+    "ending_mismatch",
 )
+COMPARED = ("length_ratio", "placeholder_mismatch", "number_mismatch", "ending_mismatch")
+LANGUAGE = ("half_translated", "wrong_language", "wrong_script", "chinese_variant")
 # What explains another flag stands for it.
 EXPLAINS = {
-    "untranslated_copy": ("wrong_language", "wrong_script", "length_ratio"),
-    "wrong_script": ("wrong_language", "length_ratio"),
-    "wrong_language": ("length_ratio",),
-    "unknown_placeholder": ("placeholder_mismatch",),
+    "mojibake": (*LANGUAGE, "shifted_line", "length_ratio", "ending_mismatch"),
+    "untranslated_copy": (*LANGUAGE, "shifted_line", *COMPARED),
+    "wrong_script": ("half_translated", "wrong_language", "shifted_line", "length_ratio"),
+    "half_translated": ("wrong_language", "shifted_line", "length_ratio", "ending_mismatch"),
+    "wrong_language": ("chinese_variant", "shifted_line", "length_ratio", "ending_mismatch"),
+    "shifted_line": COMPARED,
+    "unknown_placeholder": ("placeholder_mismatch", "number_mismatch", "ending_mismatch"),
 }
 
 
@@ -42,29 +59,48 @@ class Comparison:
 
     ``texts`` returns the texts of a language's cleaned units. ``copies`` has language, row and
     ``original`` (a language) of the rows that are untranslated copies. ``known`` is the pattern of
-    placeholders that are right where translations disagree.
+    placeholders that are right where translations disagree. What is too large to keep in memory is
+    written to ``folder``.
     """
 
     def __init__(
-        self, surveys: Sequence[Survey], texts: Callable[[int], pl.Series], known: str
+        self,
+        surveys: Sequence[Survey],
+        texts: Callable[[int], pl.Series],
+        known: str,
+        folder: Path,
     ) -> None:
         self._surveys = surveys
         rows = pl.concat(
             [
-                found.rows.select("unit", "characters", "same")
+                found.rows.select("unit", "characters", "same", "ends")
                 .with_row_index("row")
                 .with_columns(language=pl.lit(index, pl.UInt8))
                 for index, found in enumerate(surveys)
             ]
         ).filter(pl.col("characters") > 0)
-        several = rows.select("language", "row", "unit", "characters")
+        several = flags.with_expected(
+            rows.select("language", "row", "unit", "characters").filter(pl.len().over("unit") > 1)
+        )
         self._same = _repeated(rows, "same")
-        self.copies = self._copies(texts)
+        self._judged = self._same_texts(texts)
+        left = self._left_as_original(texts)
+        self.copies = pl.concat(
+            [
+                self._judged.filter("copy").select("language", "row", "original"),
+                left.filter("copied").select("language", "row", original=pl.lit(0, pl.UInt8)),
+            ]
+        ).unique(["language", "row"], keep="first", maintain_order=True)
+        ends = rows.select("language", "row", "unit", "ends")
         self._odd = {
             "untranslated_copy": self.copies,
-            "length_ratio": flags.length_ratio(several.filter(pl.len().over("unit") > 1)),
+            "half_translated": left.filter(~pl.col("copied")),
+            "length_ratio": flags.length_ratio(several),
             "placeholder_mismatch": flags.placeholder_mismatch(self._placeholders(rows), known),
+            "number_mismatch": other_numbers(_of_languages([one.numbers for one in surveys])),
+            "ending_mismatch": other_ends(ends),
         }
+        self._shifts = Shifts(surveys, texts, several, folder)
 
     def flags(self, language: int, units: pl.DataFrame) -> pl.Series:
         """Return the list of flags of each of the language's cleaned units, in order of FLAGS."""
@@ -75,12 +111,18 @@ class Comparison:
             "duplicate": own.rows["scene"].is_in(own.duplicates["scene"].implode()),
             "unknown_placeholder": units["placeholders"].list.len() > 0,
             "control_tokens": units["control_tokens"] > 0,
+            "mojibake": own.rows["mojibake"],
             "wrong_script": own.rows["wrong_script"],
             "wrong_language": self._wrong_language(language, units["text"]),
+            "chinese_variant": own.rows["chinese_variant"],
+            "shifted_line": self._shifts.of(language),
         }
         rows = {flag: mask.arg_true() for flag, mask in masks.items()}
         for flag, odd in self._odd.items():
             rows[flag] = odd.filter(pl.col("language") == language)["row"]
+        meant = self._judged.filter(pl.col("language") == language, ~pl.col("copy"))["row"]
+        for flag in ("wrong_script", "half_translated", "length_ratio"):
+            rows[flag] = rows[flag].filter(~rows[flag].is_in(meant.implode()))
         for flag, others in EXPLAINS.items():
             for other in others:
                 rows[other] = rows[other].filter(~rows[other].is_in(rows[flag].implode()))
@@ -100,22 +142,39 @@ class Comparison:
             .fill_null([])
         )
 
-    def _copies(self, texts: Callable[[int], pl.Series]) -> pl.DataFrame:
+    def _same_texts(self, texts: Callable[[int], pl.Series]) -> pl.DataFrame:
         of_rows = {
             int(index): texts(int(index)).gather(own["row"])
             for (index,), own in self._same.group_by("language", maintain_order=True)
         }
         vocabularies = [found.vocabulary for found in self._surveys]
-        return flags.untranslated_copies(self._same, of_rows, vocabularies)
+        return flags.same_texts(self._same, of_rows, vocabularies)
+
+    def _left_as_original(self, texts: Callable[[int], pl.Series]) -> pl.DataFrame:
+        """Return language, row and copied of what is the original's text, in all or in half."""
+        first = self._surveys[0]
+        original = Original(texts(0), _units(first), first.vocabulary.scripts)
+
+        def look(language: int) -> pl.DataFrame:
+            own = self._surveys[language]
+            words = own.vocabulary
+            left = left_as_original(
+                texts(language), _units(own), words.characters, words.scripts, original
+            )
+            return (
+                pl.DataFrame({"copied": left.copied, "half": left.half})
+                .with_row_index("row")
+                .filter(pl.col("copied") | pl.col("half"))
+                .select(pl.lit(language, pl.UInt8).alias("language"), "row", "copied")
+            )
+
+        others = range(1, len(self._surveys))
+        nothing = self._same.select("language", "row", copied=pl.lit(True)).clear()
+        return pl.concat([nothing, *side_by_side(look, others)])
 
     def _placeholders(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Return the placeholders of all rows of the units that have some in any language."""
-        some = pl.concat(
-            [
-                found.placeholders.with_columns(language=pl.lit(index, pl.UInt8))
-                for index, found in enumerate(self._surveys)
-            ]
-        )
+        some = _of_languages([found.placeholders for found in self._surveys])
         return (
             rows.filter(pl.col("unit").is_in(some["unit"].unique().implode()))
             .join(some.drop("unit"), on=["language", "row"], how="left")
@@ -133,10 +192,21 @@ class Comparison:
         wrong = np.zeros(len(texts), dtype=bool)
         if alike:
             wrong = flags.wrong_language(
-                words_of(texts, characters=own.characters), len(texts), own, alike
+                bare_words(texts, characters=own.characters), len(texts), own, alike
             )
             wrong[self._same.filter(pl.col("language") == language)["row"].to_numpy()] = False
         return pl.Series(wrong)
+
+
+def _units(found: Survey) -> npt.NDArray[np.uint32]:
+    return found.rows["unit"].to_numpy()
+
+
+def _of_languages(tables: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """Return a table of each language, one after the other, with its index."""
+    return pl.concat(
+        [table.with_columns(language=pl.lit(index, pl.UInt8)) for index, table in enumerate(tables)]
+    )
 
 
 def _repeated(rows: pl.DataFrame, key: str) -> pl.DataFrame:

@@ -12,29 +12,18 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from cyrene_assets.corpus.preparation.bare_words import bare_words
 from cyrene_assets.corpus.words import (
     UNSEEN,
     Flags,
     Vocabulary,
     Words,
-    number_of,
     places,
-    sampled_characters,
-    words_of,
 )
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Numbers: TypeAlias = npt.NDArray[np.integer[Any]]
 
-SCRIPTS = (
-    *("Latin", "Greek", "Cyrillic", "Armenian", "Georgian", "Hebrew", "Arabic", "Ethiopic"),
-    *("Devanagari", "Bengali", "Gurmukhi", "Gujarati", "Tamil", "Telugu", "Kannada", "Malayalam"),
-    *("Sinhala", "Thai", "Lao", "Khmer", "Myanmar", "Tibetan", "Mongolian"),
-    *("Hangul", "Han", "Hiragana", "Katakana"),
-)
-# A script with this share of a language's letters is one that the language is written in.
-MAIN_SCRIPT = 0.02
-FEWEST_LETTERS = 4
 # A word that is the same in another language tells nothing; four that are not tell enough.
 FEWEST_WORDS = 4
 # A thousand to one in all, and e to one for each word.
@@ -42,8 +31,13 @@ LOG_ODDS = math.log(1000)
 # Shorter texts ("Ha ha ha!", a name) are the same in many languages with good reason. UTF-8 bytes
 # of letters: four Han characters say about as much as a dozen Latin letters.
 COPY_LETTER_BYTES = 12
-# A copy's words are at home in its own language and mostly foreign to the one it stands in.
-COPY_AT_HOME = 0.85
+# A text whose words are at home nowhere is a spell or a name, or its language says nothing else.
+AT_HOME = 0.3
+# One that is the same in most languages (of more than a few) is so on purpose, unless all its words
+# are everyday ones.
+AT_HOME_IN_MOST = 0.8
+MOST_LANGUAGES = 0.6
+FEW_LANGUAGES = 3
 # Gale and Church's measure is roughly normal; game text has wider tails.
 LENGTH_DEVIATIONS = 6.0
 LENGTH_RATIO = 2.0
@@ -51,40 +45,21 @@ SHORTEST_EXPECTED = 8.0
 PLACEHOLDER = r"\{[ -z|~]*\}"
 
 
-def main_scripts(texts: pl.Series) -> tuple[str, ...]:
-    """Return the scripts that a language's texts are written in."""
-    characters = sampled_characters(texts)
-    counts = {name: number_of(rf"\p{{{name}}}", characters) for name in SCRIPTS}
-    total = sum(counts.values())
-    return tuple(name for name, count in counts.items() if total and count / total >= MAIN_SCRIPT)
-
-
-def wrong_script(texts: pl.Series, scripts: Sequence[str], name: str = "") -> pl.Series:
-    """Say of which texts most letters, four at least, are of none of the language's scripts.
-
-    ``name`` may stand in any text and does not count.
-    """
-    if not scripts:
-        return pl.repeat(False, len(texts), eager=True)
-    known = "".join(rf"\p{{{name}}}" for name in (*scripts, "Common", "Inherited"))
-    foreign_letter = rf"[\p{{L}}--[{known}]]"
-    some = texts.str.contains(foreign_letter).fill_null(False).arg_true()
-    without = texts.gather(some)
-    if name:
-        without = without.str.replace_all(name, "", literal=True)
-    foreign = without.str.count_matches(foreign_letter)
-    letters = without.str.count_matches(r"\p{L}")
-    wrong = some.filter((foreign >= FEWEST_LETTERS) & (foreign * 2 > letters))
-    return pl.repeat(False, len(texts), eager=True).scatter(wrong, True)
-
-
 def wrong_language(
-    words: Words, number: int, own: Vocabulary, others: Sequence[Vocabulary]
+    words: Words,
+    number: int,
+    own: Vocabulary,
+    others: Sequence[Vocabulary],
+    *,
+    among: bool = True,
 ) -> Flags:
     """Say which of the ``number`` texts are far likelier in another language than in their own.
 
-    Naive Bayes over words, a text itself not counted among its language's. ``others`` are the
-    vocabularies of the languages that are written alike: see ``written_alike``.
+    Naive Bayes over words. ``others`` are the vocabularies of the languages that are written alike:
+    see ``written_alike``. At least half of the words are known there, and fewer in the text's own
+    language. ``among`` says that the texts are among those that the vocabularies are of: then a
+    text itself counts for neither, nor does what another language says of the same unit, so that
+    names that stand in both, and nowhere else, prove nothing.
     """
     wrong = np.zeros(number, dtype=bool)
     if not others or not len(words.text):
@@ -92,14 +67,26 @@ def wrong_language(
     starts = np.flatnonzero(np.diff(words.text, prepend=np.uint32(2**32 - 1)))
     lengths = np.diff(starts, append=len(words.text))
     place = places(words)
-    without_itself = np.log((np.maximum(own.counts[place], 1) - 1.0 + UNSEEN) / own.total)
-    best = np.full(len(starts), -np.inf)
+
+    def elsewhere(vocabulary: Vocabulary) -> Floats:
+        counts: Floats = np.maximum(vocabulary.counts[place] - float(among), 0.0)
+        return counts
+
+    def score(counts: Floats, vocabulary: Vocabulary) -> tuple[Floats, Numbers]:
+        likely = np.log((counts + UNSEEN) / vocabulary.total)
+        return np.add.reduceat(likely, starts), np.add.reduceat(counts > 0, starts, dtype=np.int64)
+
+    likely, known = score(elsewhere(own), own)
+    found = np.zeros(len(starts), dtype=bool)
     for other in others:
-        score = np.add.reduceat(other.log_probability[place], starts, dtype=np.float64)
-        np.maximum(best, score, out=best)
-    odds = best - np.add.reduceat(without_itself, starts)
-    found = (lengths >= FEWEST_WORDS) & (odds > np.maximum(LOG_ODDS, lengths))
-    wrong[words.text[starts[found]]] = True
+        likely_there, known_there = score(elsewhere(other), other)
+        odds = likely_there - likely
+        found |= (
+            (odds > np.maximum(LOG_ODDS, lengths))
+            & (known_there * 2 >= lengths)
+            & (known_there > known)
+        )
+    wrong[words.text[starts[found & (lengths >= FEWEST_WORDS)]]] = True
     return wrong
 
 
@@ -145,21 +132,34 @@ def placeholder_mismatch(found: pl.DataFrame, known: str) -> pl.DataFrame:
     )
 
 
-def length_ratio(rows: pl.DataFrame) -> pl.DataFrame:
-    """Return the rows (``language``, ``row``) that are far longer or shorter than to be expected.
+def with_expected(rows: pl.DataFrame) -> pl.DataFrame:
+    """Add what length in characters each row is to be expected to have (``expected``).
 
     ``rows`` has language, row, unit and ``characters`` (1 or more) of units that several languages
     have. Each language has its own usual length; a unit's is the median of what its languages say.
-    What is far is told by Gale and Church (1993): the deviation's square grows with the length; and
-    the length has to be twice or half of what was expected at least.
+    """
+    if rows.is_empty():
+        return rows.with_columns(expected=pl.lit(0.0))
+    language, unit = rows["language"].to_numpy(), rows["unit"].to_numpy()
+    log = np.log(rows["characters"].cast(pl.Float64).to_numpy())
+    usual = _median_of_languages(log - _median_of_units(log, unit, language), language)
+    return rows.with_columns(
+        expected=pl.Series(np.exp(_median_of_units(log - usual, unit, language) + usual))
+    )
+
+
+def length_ratio(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows (``language``, ``row``) that are far longer or shorter than ``expected``.
+
+    ``rows`` is that of ``with_expected``. What is far is told by Gale and Church (1993): the
+    deviation's square grows with the length; and the length has to be twice or half of what was
+    expected at least.
     """
     if rows.is_empty():
         return rows.select("language", "row")
-    language, unit = rows["language"].to_numpy(), rows["unit"].to_numpy()
+    language = rows["language"].to_numpy()
     characters = rows["characters"].cast(pl.Float64).to_numpy()
-    log = np.log(characters)
-    usual = _median_of_languages(log - _median_of_units(log, unit, language), language)
-    expected = np.exp(_median_of_units(log - usual, unit, language) + usual)
+    expected = rows["expected"].to_numpy()
     deviation = np.abs(characters - expected) / np.sqrt(expected)
     # The median of the absolute values of a normal variable is 0.6745 standard deviations.
     spread = _median_of_languages(deviation, language) / 0.6745
@@ -191,44 +191,58 @@ def _median_of_languages(values: Floats, language: Numbers) -> Floats:
     return medians[language]
 
 
-def untranslated_copies(
+def same_texts(
     same: pl.DataFrame, texts: dict[int, pl.Series], vocabularies: Sequence[Vocabulary]
 ) -> pl.DataFrame:
-    """Return the rows (``language``, ``row``) whose text is a copy of another's, the ``original``.
+    """Return the rows (``language``, ``row``) that read the same in several languages, judged.
 
     ``same`` has language (index), row and ``same`` (a key that the copies of one text have in
     common), ``texts`` each language's texts in the order of its rows there. Of the languages in
-    which a unit reads the same, the original is the one in which most of its words are found in
-    other units; in another it is a copy unless most of the words are at home there too, as in
-    languages that share words and a script. Where no word is found anywhere else (a very small
-    corpus), the first language counts as the original.
+    which a unit reads the same, the ``original`` is the one in whose other texts its words are
+    likeliest. In another it is a copy (``copy``) where they are a thousand times less likely,
+    unlike in languages that share words and a script. Where nothing tells them apart, as with a
+    spell or a name, a text is meant to read the same.
     """
     tables = []
     for (language,), rows in same.group_by("language", maintain_order=True):
-        own = texts[int(language)]
-        vocabulary = vocabularies[int(language)]
-        words = words_of(own, characters=vocabulary.characters)
-        place = places(words)
-        here, which = np.unique(place, return_inverse=True)
-        elsewhere = vocabulary.counts[here] > np.bincount(which, minlength=len(here))
-        known = np.bincount(words.text, weights=elsewhere[which], minlength=len(own))
+        own, vocabulary = texts[int(language)], vocabularies[int(language)]
+        words = bare_words(own, characters=vocabulary.characters)
+        elsewhere = np.maximum(vocabulary.counts[places(words)] - 1.0, 0.0)
+        likely = np.log((elsewhere + UNSEEN) / vocabulary.total)
         number = np.maximum(np.bincount(words.text, minlength=len(own)), 1)
         letters = own.str.replace_all(r"[^\p{L}\p{M}]", "").str.len_bytes()
         tables.append(
-            rows.with_columns(at_home=pl.Series(known / number), letters=letters).filter(
-                pl.col("letters") >= COPY_LETTER_BYTES
+            rows.with_columns(
+                letters=letters,
+                # A text may have more words in one language than in another: what counts is each.
+                likely=pl.Series(np.bincount(words.text, likely, len(own)) / number),
+                at_home=pl.Series(np.bincount(words.text, elsewhere > 0, len(own)) / number),
+                number=pl.Series(number),
             )
         )
     if not tables:
-        return same.select("language", "row", original="language").clear()
-    ranked = pl.concat(tables).sort("same", "at_home", "language", descending=[False, True, False])
-    first = [pl.col(name).first().over("same") for name in ("at_home", "language")]
-    best, original = pl.col("best"), pl.col("original")
-    return (
-        ranked.with_columns(first[0].alias("best"), first[1].alias("original"))
-        .filter(
-            (pl.col("language") != original)
-            & ((best == 0) | (pl.col("at_home") < COPY_AT_HOME * best))
+        nothing = same.select("language", "row", original="language").clear()
+        return nothing.with_columns(copy=pl.lit(True))
+    ranked = pl.concat(tables).sort("same", "likely", "language", descending=[False, True, False])
+    first = {
+        name: pl.col(column).first().over("same")
+        for name, column in (
+            ("best", "likely"),
+            ("home", "at_home"),
+            ("original", "language"),
+            ("words", "number"),
         )
-        .select("language", "row", "original")
+    }
+    odds = (pl.col("best") - pl.col("likely")) * pl.col("words")
+    in_most = (pl.len().over("same") >= MOST_LANGUAGES * len(vocabularies)) & (
+        pl.len().over("same") > FEW_LANGUAGES
+    )
+    return ranked.with_columns(**first, in_most=in_most).select(
+        "language",
+        "row",
+        "original",
+        copy=(pl.col("home") >= pl.when("in_most").then(AT_HOME_IN_MOST).otherwise(AT_HOME))
+        & (pl.col("letters") >= COPY_LETTER_BYTES)
+        & (odds > LOG_ODDS)
+        & (odds > pl.col("words")),
     )

@@ -17,12 +17,18 @@ GRAVITY = {
     flag: rank
     for rank, flag in enumerate(
         (
+            "mojibake",
             "wrong_language",
             "untranslated_copy",
+            "half_translated",
             "wrong_script",
+            "shifted_line",
+            "chinese_variant",
             "unknown_placeholder",
             "placeholder_mismatch",
+            "number_mismatch",
             "length_ratio",
+            "ending_mismatch",
             "control_tokens",
             "empty",
             "left_out",

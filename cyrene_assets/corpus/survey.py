@@ -5,8 +5,13 @@ from dataclasses import dataclass
 import polars as pl
 
 from cyrene_assets.corpus import flags
-from cyrene_assets.corpus.config import Corpus
+from cyrene_assets.corpus.config import Corpus, Language
 from cyrene_assets.corpus.leaks import chat_texts
+from cyrene_assets.corpus.preparation.agreement import ends_of, numbers_in
+from cyrene_assets.corpus.preparation.bare_words import bare_words, vocabulary
+from cyrene_assets.corpus.preparation.chinese import other_variant
+from cyrene_assets.corpus.preparation.mojibake import mojibake
+from cyrene_assets.corpus.preparation.writing_systems import main_scripts, wrong_script
 from cyrene_assets.corpus.render import cpt_documents, sft_chats
 from cyrene_assets.corpus.same_text import hashed, long_enough, unit_lines
 from cyrene_assets.corpus.similar import near_duplicates
@@ -16,6 +21,8 @@ from cyrene_assets.corpus.words import Vocabulary, words_of
 
 REPORTED_PROBLEMS = 20
 PLACE = ("file", "line")
+# In bytes of UTF-8.
+SHORTEST_NAME = 4
 
 
 class Register:
@@ -88,7 +95,9 @@ class Survey:
     """One language's units, by numbers.
 
     ``rows`` has a row per unit: unit, scene, characters (u32), ``same`` (u64, equal where a unit's
-    raw text is, null without text), wrong_script. ``duplicates`` has scene and original of scenes
+    raw text is, null without text), ``ends`` (``agreement.ends_of``), wrong_script, mojibake and
+    chinese_variant. ``numbers`` has row, unit and number of the numbers in them. ``duplicates`` has
+    scene and original of scenes
     that say, word for word, what an earlier one says; ``similar`` first, second and similarity of
     scenes that are nearly the same. ``lines`` has scene, text (u64) and words of the lines that are
     not short (``same_text.hashed``), ``chats`` the scenes in which somebody talks with the
@@ -101,6 +110,7 @@ class Survey:
     lines: pl.DataFrame
     chats: pl.Series
     placeholders: pl.DataFrame
+    numbers: pl.DataFrame
     vocabulary: Vocabulary
 
 
@@ -127,14 +137,19 @@ def survey(cleaned: pl.DataFrame, numbers: pl.DataFrame, corpus: Corpus, languag
             ),
         ]
     )
-    scripts = flags.main_scripts(documents["text"])
-    player = corpus.languages[language].player
+    text = units["text"]
+    names = names_of(units, corpus.languages[language])
+    scripts = main_scripts(text, names, language)
     rows = units.select(
         "unit",
         "scene",
         pl.col("text").str.len_chars().alias("characters"),
         same=pl.when(pl.col("text") != "").then(same),
-        wrong_script=flags.wrong_script(units["text"], scripts, player),
+        ends=ends_of(text),
+        wrong_script=wrong_script(text, scripts, names),
+        # Cleaning takes control characters away, which misread text is full of.
+        mojibake=mojibake(units["raw"]),
+        chinese_variant=other_variant(text) if scripts == ("Han",) else pl.lit(False),
     )
     return Survey(
         rows,
@@ -143,8 +158,16 @@ def survey(cleaned: pl.DataFrame, numbers: pl.DataFrame, corpus: Corpus, languag
         hashed(long_enough(unit_lines(units.select("scene", "speaker", "title", "text"))), words),
         chat_scenes(units),
         _placeholders(units, corpus.rules().aside),
-        Vocabulary.of(words, scripts),
+        numbers_in(text).join(rows.select("unit").with_row_index("row"), on="row"),
+        vocabulary(bare_words(text), scripts),
     )
+
+
+def names_of(units: pl.DataFrame, entry: Language) -> list[str]:
+    """Return the names of a language's people; very short ones stand in any word."""
+    speakers = units["speaker"].drop_nulls().unique()
+    long = speakers.filter(speakers.str.len_bytes() >= SHORTEST_NAME).sort().to_list()
+    return [*entry.players, entry.character, *entry.speakers, *long]
 
 
 def left_out(cleaned: pl.DataFrame, repeats: pl.Series | None = None) -> pl.Series:

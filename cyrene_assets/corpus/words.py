@@ -102,9 +102,14 @@ def _code_points(texts: pl.Series) -> Indices:
     return np.frombuffer((texts.str.join("").item() or "").encode("utf-32-le"), dtype=np.uint32)
 
 
+def some_of(texts: pl.Series) -> pl.Series:
+    """Return some thousand texts from all over."""
+    return texts.gather_every(max(1, len(texts) // SAMPLE))
+
+
 def sampled_characters(texts: pl.Series) -> pl.DataFrame:
     """Return the characters (``character``, ``count``) of some thousand texts from all over."""
-    counts = np.bincount(_code_points(texts.gather_every(max(1, len(texts) // SAMPLE))))
+    counts = np.bincount(_code_points(some_of(texts)))
     there = np.flatnonzero(counts)
     return pl.DataFrame(
         {"character": pl.Series(map(chr, there), dtype=pl.String), "count": counts[there]}

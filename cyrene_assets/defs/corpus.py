@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 GROUP = "corpus"
 COVERAGE_TARGET = 0.95
 UNTRANSLATED_TARGET = 0.01
+MOJIBAKE_TARGET = 0.001
+SHIFTED_TARGET = 0.01
 DUPLICATES_TARGET = 0.05
 SHOWN = 20
 
@@ -66,6 +68,7 @@ def raw_dialog(build: Build) -> Outcome:
     the file and line each came from. Aligned with the other languages by `parallel_corpus`.
     """
     from cyrene_assets.corpus import stats
+    from cyrene_assets.corpus.findings import counted
     from cyrene_assets.corpus.overview import kind_counts
     from cyrene_assets.corpus.sources import read_listed
 
@@ -74,7 +77,8 @@ def raw_dialog(build: Build) -> Outcome:
     characters = int(rows["text"].str.len_chars().sum())
     lines = len(rows.filter(rows["kind"] == "dialog"))
     return Outcome(
-        f"{lines:,} lines, {len(rows) - lines:,} documents, {characters:,} characters",
+        f"{counted(lines, 'line')}, {counted(len(rows) - lines, 'document')}, "
+        f"{counted(characters, 'character')}",
         metadata={
             **shown,
             "characters": characters,
@@ -94,7 +98,7 @@ def raw_dialog(build: Build) -> Outcome:
 @artifact_asset(
     group_name=GROUP,
     kinds={"polars", "parquet"},
-    code_version="5",
+    code_version="6",
     deps=["raw_dialog"],
     params=lambda project, _: {
         "split": project.corpus.split_params(),
@@ -121,6 +125,8 @@ def raw_dialog(build: Build) -> Outcome:
         ),
         Check("coverage", "Every language has at least 95% of the units."),
         Check("untranslated_copies", "In no language is over 1% another language's text."),
+        Check("mojibake", "In no language are over 0.1% of the units misread characters."),
+        Check("shifted_lines", "In no language have over 1% of the units a neighbour's text."),
         Check("unknown_placeholders", "Cleaning knew every placeholder."),
         Check("duplicates", "In no language do over 5% repeat an earlier scene or document."),
     ],
@@ -137,6 +143,7 @@ def parallel_corpus(build: Build) -> Outcome:
     from cyrene_assets.corpus import stats
     from cyrene_assets.corpus.align import SHARED_LINES
     from cyrene_assets.corpus.align import parallel_corpus as align
+    from cyrene_assets.corpus.findings import counted
     from cyrene_assets.corpus.leaks import SPLIT_COLUMNS, split_proof
     from cyrene_assets.corpus.overview import overview
     from cyrene_assets.corpus.speakers import variables
@@ -163,8 +170,8 @@ def parallel_corpus(build: Build) -> Outcome:
     rows = sum(row["units"] for row in found.languages)
     allowed = build.project.corpus.unknown_markup
     return Outcome(
-        f"{rows:,} units in {len(raw)} languages, {found.held_out:,} of {found.scenes:,} scenes "
-        "and documents held out",
+        f"{counted(rows, 'unit')} in {counted(len(raw), 'language')}, {found.held_out:,} of "
+        f"{counted(found.scenes, 'scene or document', 'scenes and documents')} held out",
         metadata={
             "dagster/row_count": rows,
             "languages": table(found.coverage, safe=True),
@@ -196,6 +203,8 @@ def parallel_corpus(build: Build) -> Outcome:
             ),
             none_of("coverage", low, "languages under 95% coverage"),
             _at_most(found, "untranslated_copies", "untranslated_copy", UNTRANSLATED_TARGET),
+            _at_most(found, "mojibake", "mojibake", MOJIBAKE_TARGET),
+            _at_most(found, "shifted_lines", "shifted_line", SHIFTED_TARGET),
             _at_most(found, "unknown_placeholders", "unknown_placeholder", 0.0),
             _at_most(found, "duplicates", "duplicate", DUPLICATES_TARGET),
         ],
@@ -204,8 +213,10 @@ def parallel_corpus(build: Build) -> Outcome:
 
 def _at_most(found: "Overview", name: str, flag: str, target: float) -> CheckOutcome:
     """Return a check's outcome: passed when no language has more than a share of flagged units."""
+    from cyrene_assets.corpus.findings import counted
+
     over = [language for language, share in found.share(flag).items() if share > target]
     number = found.count(flag)
     more = f": {', '.join(found.examples[flag])}" if number else ""
-    where = f"over {target:.0%} in {', '.join(over)}; " if over and target else ""
-    return CheckOutcome(name, not over, f"{where}{number:,} units flagged {flag}{more}")
+    where = f"over {target:.1%} in {', '.join(over)}; " if over and target else ""
+    return CheckOutcome(name, not over, f"{where}{counted(number, 'unit')} flagged {flag}{more}")

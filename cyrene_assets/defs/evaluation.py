@@ -134,7 +134,7 @@ def _curves(build: Build) -> "pl.DataFrame":
 @artifact_asset(
     group_name=GROUP,
     kinds={"polars", "parquet"},
-    code_version="5",
+    code_version="6",
     partitions_def=language_by_size,
     deps=[dg.AssetDep("generations", partition_mapping=_SIZE_OF_PAIR), "parallel_corpus"],
     params=lambda _project, pair: {"language": split_key(pair or "")[0]},

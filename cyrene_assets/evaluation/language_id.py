@@ -15,7 +15,10 @@ import numpy.typing as npt
 import polars as pl
 
 from cyrene_assets.corpus import flags
-from cyrene_assets.corpus.words import Vocabulary, words_of
+from cyrene_assets.corpus.preparation.bare_words import bare_words, vocabulary
+from cyrene_assets.corpus.preparation.chinese import variants
+from cyrene_assets.corpus.preparation.writing_systems import main_scripts, wrong_script
+from cyrene_assets.corpus.words import Vocabulary
 
 if TYPE_CHECKING:
     from py3langid.langid import LanguageIdentifier
@@ -73,40 +76,24 @@ def _wrong(
     own = vocabularies[language]
     others = [v for key, v in vocabularies.items() if key != language]
     alike = [other for other in others if flags.written_alike(own, other)]
-    words = words_of(texts, characters=own.characters)
-    wrong_words = flags.wrong_language(words, len(texts), own, alike)
-    wrong_letters: npt.NDArray[np.bool_] = flags.wrong_script(texts, own.scripts).to_numpy()
+    words = bare_words(texts, characters=own.characters)
+    wrong_words = flags.wrong_language(words, len(texts), own, alike, among=False)
+    wrong_letters: npt.NDArray[np.bool_] = wrong_script(texts, own.scripts).to_numpy()
     return wrong_words | wrong_letters
 
 
 def _vocabulary(texts: pl.Series) -> Vocabulary:
     some = texts.gather_every(max(1, len(texts) // VOCABULARY_TEXTS))
-    return Vocabulary.of(words_of(some), flags.main_scripts(some))
+    return vocabulary(bare_words(some), main_scripts(some))
 
 
 def _other_script(texts: Sequence[str], language: str) -> npt.NDArray[np.bool_]:
     """Say which texts have more characters of the other Chinese script's own than of this one's."""
-    simplified, traditional = _variants()
+    simplified, traditional = variants()
     mine, others = (simplified, traditional) if language == "chs" else (traditional, simplified)
     return np.array(
         [sum(c in others for c in text) > sum(c in mine for c in text) for text in texts], bool
     )
-
-
-@cache
-def _variants() -> tuple[frozenset[str], frozenset[str]]:
-    """Return the Han characters that GB 2312 has and Big5 lacks, and the other way round."""
-    han = [chr(code) for code in range(0x4E00, 0xA000)]
-    simplified = {c for c in han if _encodes(c, "gb2312")}
-    traditional = {c for c in han if _encodes(c, "big5")}
-    return frozenset(simplified - traditional), frozenset(traditional - simplified)
-
-
-def _encodes(character: str, encoding: str) -> bool:
-    try:
-        return bool(character.encode(encoding))
-    except UnicodeEncodeError:
-        return False
 
 
 @cache

@@ -4,7 +4,9 @@ import pytest
 
 from cyrene_assets.corpus import flags
 from cyrene_assets.corpus.markup import rules_of
-from cyrene_assets.corpus.words import Vocabulary, words_of
+from cyrene_assets.corpus.preparation.bare_words import bare_words, vocabulary
+from cyrene_assets.corpus.preparation.writing_systems import main_scripts
+from cyrene_assets.corpus.words import Vocabulary
 
 HOYO = rules_of(("hoyo",))
 GERMAN = [
@@ -20,59 +22,43 @@ DUTCH = [
     "de zee is koud en de wind is sterk",
 ]
 RUSSIAN = "\u043c\u043e\u0440\u0435 \u0445\u043e\u043b\u043e\u0434\u043d\u043e\u0435"
-HIRAGANA = "\u3042\u3044\u3046\u3048"
 
 
 def _vocabulary(texts: list[str]) -> Vocabulary:
     series = pl.Series(texts)
-    return Vocabulary.of(words_of(series), flags.main_scripts(series))
+    return vocabulary(bare_words(series), main_scripts(series))
 
 
-def test_main_scripts_are_those_that_a_language_is_written_in() -> None:
-    assert flags.main_scripts(pl.Series(GERMAN)) == ("Latin",)
-    assert flags.main_scripts(pl.Series([RUSSIAN * 50, "OK"])) == ("Cyrillic",)
-    assert flags.main_scripts(pl.Series([HIRAGANA, "\u6d77\u30ab"])) == (
-        "Han",
-        "Hiragana",
-        "Katakana",
-    )
-    assert flags.main_scripts(pl.Series(["123 ..."])) == ()
-    assert flags.main_scripts(pl.Series([], dtype=pl.String)) == ()
-
-
-@pytest.mark.parametrize(
-    ("text", "scripts", "wrong"),
-    [
-        (RUSSIAN, ["Latin"], True),
-        (f"He said {RUSSIAN} and nothing else", ["Latin"], False),
-        ("OK", ["Cyrillic"], False),
-        ("Nobody", ["Cyrillic"], True),
-        ("Nobody", [], False),
-        ("1234567 ... !!!", ["Cyrillic"], False),
-        (f"{HIRAGANA}\u30fc", ["Hiragana", "Katakana"], False),
-        ("e\u0301te\u0301s", ["Latin"], False),
-        ("", ["Latin"], False),
-    ],
-)
-def test_wrong_script(text: str, scripts: list[str], *, wrong: bool) -> None:
-    assert flags.wrong_script(pl.Series([text]), scripts).to_list() == [wrong]
-
-
-def test_the_players_name_may_be_in_any_script() -> None:
-    text = pl.Series([f"{HIRAGANA} Nobody", "Nobody nowhere"])
-    assert flags.wrong_script(text, ["Hiragana"]).to_list() == [True, True]
-    assert flags.wrong_script(text, ["Hiragana"], "Nobody").to_list() == [False, True]
-
-
-def test_a_text_that_is_likelier_in_another_language() -> None:
+def test_a_text_that_is_likelier_in_another_language_is_flagged() -> None:
     german = [*GERMAN * 3, DUTCH[2], DUTCH[3], "Aglaea Phainon Mydei Castorice", "heel helder"]
-    dutch = DUTCH * 3
+    dutch = [*DUTCH * 3, "Aglaea Phainon Mydei Castorice"]
     own, other = _vocabulary(german), _vocabulary(dutch)
-    words = words_of(pl.Series(german))
+    words = bare_words(pl.Series(german))
     wrong = flags.wrong_language(words, len(german), own, [other])
     assert np.flatnonzero(wrong).tolist() == [12, 13]
     assert not flags.wrong_language(words, len(german), own, []).any()
-    assert not flags.wrong_language(words_of(pl.Series(dutch)), len(dutch), other, [own]).any()
+    assert not flags.wrong_language(bare_words(pl.Series(dutch)), len(dutch), other, [own]).any()
+
+
+def test_names_that_stand_in_the_translation_too_are_no_other_language() -> None:
+    places = "Schwarzwald, Oberhof, Niedertal, Weinheim, Altenburg, Neustadt"
+    german, dutch = [*GERMAN * 3, places], [*DUTCH * 3, places]
+    own, other = _vocabulary(german), _vocabulary(dutch)
+    words = bare_words(pl.Series(german))
+    assert not flags.wrong_language(words, len(german), own, [other]).any()
+
+
+def test_gibberish_is_no_other_language() -> None:
+    german = [*GERMAN * 3, "Wuddel fnord blip blorp grmpf zonk"]
+    own, other = _vocabulary(german), _vocabulary(DUTCH * 3)
+    words = bare_words(pl.Series(german))
+    assert not flags.wrong_language(words, len(german), own, [other]).any()
+
+
+def test_a_text_from_elsewhere_counts_against_the_vocabularies_in_full() -> None:
+    own, other = _vocabulary(GERMAN), _vocabulary(DUTCH)
+    said = bare_words(pl.Series([DUTCH[0], GERMAN[0]]))
+    assert flags.wrong_language(said, 2, own, [other], among=False).tolist() == [True, False]
 
 
 def test_only_what_is_written_alike_is_compared() -> None:
@@ -124,7 +110,7 @@ def _lengths(table: list[list[int]]) -> list[tuple[int, int]]:
         if length
     ]
     frame = pl.DataFrame(rows, schema=["language", "row", "unit", "characters"], orient="row")
-    return flags.length_ratio(frame).sort("language", "row").rows()
+    return flags.length_ratio(flags.with_expected(frame)).sort("language", "row").rows()
 
 
 def test_length_far_from_the_languages_own() -> None:
@@ -143,14 +129,27 @@ def test_short_texts_may_differ_in_length() -> None:
     assert _lengths(table) == []
 
 
-def test_copies_are_found_where_their_words_are_foreign() -> None:
-    texts = {0: pl.Series([DUTCH[3]]), 1: pl.Series([DUTCH[3]])}
-    same = pl.DataFrame({"language": [0, 1], "row": [5, 9], "same": [1, 1]})
-    german, dutch = [*GERMAN, DUTCH[3]], DUTCH
-    vocabularies = [_vocabulary(german), _vocabulary(dutch)]
-    assert flags.untranslated_copies(same, texts, vocabularies).rows() == [(0, 5, 1)]
-    vocabularies.reverse()
-    assert flags.untranslated_copies(same, texts, vocabularies).rows() == [(1, 9, 0)]
-    assert flags.untranslated_copies(same.clear(), {}, vocabularies).is_empty()
-    short = {0: pl.Series(["Bo! Bo!"]), 1: pl.Series(["Bo! Bo!"])}
-    assert flags.untranslated_copies(same, short, vocabularies).is_empty()
+def _copies(same: list[str], languages: list[list[str]]) -> list[tuple[int, int]]:
+    """Return language and original of the copies of one text that all the languages have."""
+    texts = {index: pl.Series([text]) for index, text in enumerate(same)}
+    table = pl.DataFrame({"language": list(texts), "row": 5, "same": 1})
+    found = flags.same_texts(table, texts, [_vocabulary(one) for one in languages])
+    return found.filter("copy").select("language", "original").rows()
+
+
+def test_a_copy_is_found_where_its_words_are_foreign() -> None:
+    both = [DUTCH[3]] * 2
+    german, dutch = [*GERMAN * 2, DUTCH[3]], DUTCH * 2
+    assert _copies(both, [german, dutch]) == [(0, 1)]
+    assert _copies(both, [dutch, german]) == [(1, 0)]
+    assert _copies(["Bo! Bo!"] * 2, [[*GERMAN, "Bo! Bo!"], [*DUTCH, "Bo! Bo!"]]) == []
+    nothing = pl.DataFrame(schema={"language": pl.UInt8, "row": pl.UInt32, "same": pl.UInt64})
+    assert flags.same_texts(nothing, {}, []).is_empty()
+
+
+def test_a_spell_that_all_languages_say_is_no_copy() -> None:
+    spell = "Thorum restro targa, thorum wex velorin!"
+    languages = [[*one * 2, spell] for one in (GERMAN, DUTCH, [RUSSIAN, RUSSIAN], ["a b c d"])]
+    assert _copies([spell] * 4, languages) == []
+    # Said twice in all of them it is known everywhere.
+    assert _copies([spell] * 4, [[*one, spell] for one in languages]) == []

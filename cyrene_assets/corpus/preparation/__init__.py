@@ -1,0 +1,1 @@
+"""What is found out about units before they are rendered."""

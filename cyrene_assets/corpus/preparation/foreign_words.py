@@ -1,0 +1,133 @@
+"""Texts that are, in all or in half, what the original language says of the same unit.
+
+A word is evidence where the original's text of the unit has it too, and in so far as it is likelier
+in other texts of the original than in other texts of the language it stands in: names, loan words
+and what related languages share are none. So a copy is found though it was altered, in any script,
+and so is the half of a line that was left as it was.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from cyrene_assets.corpus.preparation.bare_words import bare_words, vocabulary
+from cyrene_assets.corpus.words import UNSEEN, Flags, Hashes, Vocabulary, Words, places, some_of
+
+# What a word costs that the original's text of the unit does not have.
+NOT_SHARED = -2.0
+# Of what a copy or a half must show in all; about e to the tenth to one.
+EVIDENCE = 10.0
+# Of its words, at least so many are in a copy, and in what is left of half a line.
+COPIED = 0.7
+LEFT = 0.2
+# The same where the one is counted in words and the other in characters, of which there are more.
+LEFT_OF_CHARACTERS = 0.05
+# Bits of a key that the unit's number has; a word's hash has the others.
+UNIT_BITS = np.uint64(32)
+
+
+@dataclass(frozen=True)
+class Original:
+    """The original's texts, in the order of its rows, with the units' numbers."""
+
+    texts: pl.Series
+    unit: npt.NDArray[np.uint32]
+    scripts: tuple[str, ...]
+
+    def in_words(self, *, characters: bool) -> "OriginalWords":
+        """Return its words, each character one or not."""
+        return self._characters if characters else self._words
+
+    @cached_property
+    def _characters(self) -> "OriginalWords":
+        return OriginalWords.of(self, characters=True)
+
+    @cached_property
+    def _words(self) -> "OriginalWords":
+        return OriginalWords.of(self, characters=False)
+
+
+@dataclass(frozen=True)
+class OriginalWords:
+    """Which word each unit has, as sorted keys, and in how many texts each is."""
+
+    keys: Hashes
+    vocabulary: Vocabulary
+
+    @classmethod
+    def of(cls, original: Original, *, characters: bool) -> "OriginalWords":
+        """Count the original's words."""
+        words = bare_words(original.texts, characters=characters)
+        return cls(np.unique(_keys(words, original.unit)), vocabulary(words, original.scripts))
+
+    def has(self, words: Words, unit: npt.NDArray[np.uint32]) -> Flags:
+        """Say of each word whether its unit has it in the original."""
+        wanted = _keys(words, unit)
+        if not len(self.keys):
+            return np.zeros(len(wanted), dtype=bool)
+        place = np.minimum(np.searchsorted(self.keys, wanted), len(self.keys) - 1)
+        found: Flags = self.keys[place] == wanted
+        return found
+
+
+def _keys(words: Words, unit: npt.NDArray[np.uint32]) -> Hashes:
+    keys: Hashes = unit[words.text].astype(np.uint64) << UNIT_BITS
+    return keys | (words.word >> UNIT_BITS)
+
+
+@dataclass(frozen=True)
+class Left:
+    """Which texts are nearly the original's (``copied``), and which are so in half."""
+
+    copied: Flags
+    half: Flags
+
+
+def left_as_original(
+    texts: pl.Series,
+    unit: npt.NDArray[np.uint32],
+    own_characters: bool,
+    scripts: tuple[str, ...],
+    original: Original,
+) -> Left:
+    """Say which texts of a language are the original's of the same unit, in all or in half.
+
+    Half of a text is a part that it begins or ends with. Cost: sorting the language's
+    words.
+    """
+    number = len(texts)
+    nothing = np.zeros(number, dtype=bool)
+    natural = bare_words(some_of(original.texts))
+    characters = own_characters or natural.characters
+    words = bare_words(texts, characters=characters)
+    if not len(words.text):
+        return Left(nothing, nothing)
+    theirs = original.in_words(characters=characters)
+    own = vocabulary(words, scripts)
+    shared = theirs.has(words, unit)
+    place = places(words)
+    elsewhere = np.maximum(own.counts[place] - 1.0, 0.0)
+    in_original = np.maximum(theirs.vocabulary.counts[place] - 1.0, 0.0)
+    likelier = np.log((in_original + UNSEEN) / theirs.vocabulary.total)
+    likelier -= np.log((elsewhere + UNSEEN) / own.total)
+    evidence = np.where(shared, likelier, NOT_SHARED)
+    starts = np.flatnonzero(np.diff(words.text, prepend=np.uint32(2**32 - 1)))
+    lengths = np.diff(starts, append=len(words.text))
+    of_text = words.text[starts]
+    copied, half = nothing.copy(), nothing.copy()
+    total = np.add.reduceat(evidence, starts)
+    parts = np.add.reduceat(shared.astype(np.int64), starts)
+    running = np.cumsum(evidence)
+    before = np.repeat(running[starts] - evidence[starts], lengths)
+    begins = np.maximum.reduceat(running - before, starts)
+    ends = total - np.minimum.reduceat(running - before - evidence, starts)
+    best = np.maximum(begins, ends)
+    enough = (parts >= natural.to_say) & (best >= EVIDENCE)
+    nearly = enough & (parts >= COPIED * lengths)
+    copied[of_text[nearly]] = True
+    least = LEFT if own_characters == natural.characters else LEFT_OF_CHARACTERS
+    half[of_text[enough & ~nearly & (parts >= least * lengths)]] = True
+    return Left(copied, half)

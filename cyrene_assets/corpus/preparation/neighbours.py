@@ -1,0 +1,214 @@
+"""Lines whose text belongs to a neighbour's place.
+
+What a text is about is told without knowing a language: each unit has a random vector, a word's is
+the sum of those of the units that it occurs in, and a text's is the sum of its words', each weighed
+by how rare it is (random indexing: Kanerva, Kristoferson, Holst 2000; across translations: Sahlgren
+and Karlgren 2005). Translations of a unit then lie alike, since their words occur in the same
+units. What stands in a text in the same form in several languages (a number, a name, how it ends)
+counts as a word of all of them. A text's own unit is taken off its words, so that where a text
+stands says nothing about what it says.
+
+A text is compared with the mean of what the other languages say at its place and at the places
+before and after. How alike, and how equal in length, texts are that belong together, and texts that
+are neighbours, is measured in the corpus itself.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from scipy.sparse import csr_matrix
+
+from cyrene_assets.corpus.preparation.bare_words import bare_words
+from cyrene_assets.corpus.words import Flags, Words
+
+Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
+Numbers = npt.NDArray[np.uint32]
+
+DIMENSIONS = 64
+# A word in a larger share of the texts says nothing of what they are about.
+COMMON = 0.1
+# The logarithm of the odds, a text's and its neighbour's of the same shift together; and alone.
+SHIFTED = 3.0
+ALONE = 8.0
+# Fewer tell nothing of what is usual.
+FEWEST_TEXTS = 50
+# A word's first letters: how it is inflected says nothing of what it is about.
+STEM = 5
+# In standard deviations: what is farther off is no worse.
+FARTHEST = 5.5
+PLACES = ("here", "before", "after")
+
+
+def unit_vectors(units: Numbers, seed: int = 0) -> Floats:
+    """Return a vector of 1 and -1 for each number, the same for the same number."""
+    key = units.astype(np.uint64) + np.uint64(seed) * np.uint64(0x632BE59BD9B4E019)
+    key = (key + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        key = (key ^ (key >> np.uint64(shift))) * np.uint64(factor)
+    key ^= key >> np.uint64(31)
+    bits = np.unpackbits(key.view(np.uint8).reshape(-1, 8), axis=1)
+    vectors: Floats = bits.astype(np.float32) * 2 - 1
+    return vectors
+
+
+def telling_words(texts: pl.Series) -> Words:
+    """Return what tells a text's subject: its words' stems, or its characters and their pairs."""
+    words = bare_words(texts)
+    if not words.characters:
+        stems = texts.str.replace_all(rf"(\p{{L}}{{{STEM}}})[\p{{L}}\p{{M}}]+", "$1")
+        return bare_words(stems, characters=False)
+    together = words.text[1:] == words.text[:-1]
+    pairs = (words.word[:-1] * np.uint64(0x9E3779B97F4A7C15) + words.word[1:])[together]
+    return Words(
+        np.concatenate([words.text, words.text[1:][together]]),
+        np.concatenate([words.word, pairs]),
+        words.characters,
+        words.to_say,
+    )
+
+
+def text_vectors(words: Words, units: Numbers) -> Floats:
+    """Return the vector of each text, of length 1, or 0 where no word of it occurs elsewhere.
+
+    Args:
+        words: of a language's texts.
+        units: the number of each text's unit.
+
+    Cost: 64 multiplications a word, twice.
+    """
+    number = len(units)
+    if not len(words.text):
+        return np.zeros((number, DIMENSIONS), dtype=np.float32)
+    distinct, word = np.unique(words.word, return_inverse=True)
+    shape = (number, len(distinct))
+    table = csr_matrix((np.ones(len(word), dtype=np.float32), (words.text, word)), shape=shape)
+    table.data[:] = 1
+    texts_with = np.bincount(table.indices, minlength=len(distinct))
+    telling = (texts_with > 1) & (texts_with <= max(COMMON * number, 2))
+    table, texts_with = table[:, telling], texts_with[telling]
+    own = unit_vectors(units)
+    of_word = np.asarray(table.T @ own)
+    # A word weighs by how rare it is; a sum of random vectors grows with the root of their number.
+    weight = np.log(number / texts_with) / np.sqrt(texts_with - 1)
+    table.data[:] = weight[table.indices]
+    about = np.asarray(table @ of_word) - np.asarray(table.sum(axis=1)) * own
+    return unit_length(about)
+
+
+def unit_length(vectors: Floats) -> Floats:
+    """Return vectors of length 1 (or 0)."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    result: Floats = (vectors / np.maximum(lengths, 1e-9)).astype(np.float32)
+    return result
+
+
+@dataclass(frozen=True)
+class Fit:
+    """The logarithm of how much likelier than a neighbour's a text is at its place, and next to it.
+
+    Minus infinity where there is no such place.
+    """
+
+    here: Doubles
+    before: Doubles
+    after: Doubles
+
+
+def fit(
+    vectors: Floats, others: Floats, lengths: Doubles, expected: Doubles, scene: Numbers
+) -> Fit | None:
+    """Say how well each text fits its place, the one before and the one after, in its scene.
+
+    Args:
+        vectors: of the language's texts, in order.
+        others: the mean vector of the other languages at the texts' units.
+        lengths: natural logarithms of the texts' numbers of characters.
+        expected: the same, by all languages; NaN where no other language has the unit.
+        scene: of each text.
+
+    Returns:
+        None where there are too few texts to tell what is usual.
+    """
+    known = ~np.isnan(expected)
+    if np.count_nonzero(known) < FEWEST_TEXTS:
+        return None
+    follows = np.zeros(len(vectors), dtype=bool)
+    follows[1:] = (scene[1:] == scene[:-1]) & known[1:] & known[:-1]
+    valid = {"here": known, "before": follows, "after": np.roll(follows, -1)}
+    alike, longer = {}, {}
+    for place, step in zip(PLACES, (0, 1, -1), strict=True):
+        alike[place] = np.einsum("nd,nd->n", vectors, np.roll(others, step, axis=0))
+        longer[place] = lengths - np.roll(expected, step)
+    told: Flags = np.asarray(vectors.any(axis=1) & others.any(axis=1))
+    size = np.digitize(np.nan_to_num(expected), np.nanquantile(expected, [0.25, 0.5, 0.75]))
+    about = _log_odds(alike, valid, [told], _log_normal)
+    long = _log_odds(longer, valid, [known & (size == number) for number in range(4)], _log_t)
+    found = [
+        np.where(valid[place], about[place] + long[place], -np.inf if place != "here" else 0.0)
+        for place in PLACES
+    ]
+    return Fit(*found)
+
+
+def _log_odds(
+    values: Mapping[str, Floats | Doubles],
+    valid: Mapping[str, Flags],
+    groups: list[Flags],
+    log_density: Callable[[Floats | Doubles, Floats | Doubles], Doubles],
+) -> dict[str, Doubles]:
+    """Return how much likelier each value is of a text in its place than of a neighbour's.
+
+    Both are measured, in each group of texts.
+    """
+    result = {place: np.zeros(len(value)) for place, value in values.items()}
+    for members in groups:
+        belong = values["here"][members & valid["here"]]
+        adjacent = np.concatenate([values[p][members & valid[p]] for p in ("before", "after")])
+        if min(len(belong), len(adjacent)) < FEWEST_TEXTS // 4:
+            continue
+        for place, value in values.items():
+            own = value[members & valid[place]]
+            odds = log_density(own, belong) - log_density(own, adjacent)
+            result[place][members & valid[place]] = odds
+    return result
+
+
+def _deviations(at: Floats | Doubles, sample: Floats | Doubles) -> tuple[Doubles, float]:
+    """Return deviations from the sample's median in standard deviations, and one of these."""
+    middle = float(np.median(sample))
+    # The median of the absolute values of a normal variable is 0.6745 standard deviations.
+    spread = max(float(np.median(np.abs(sample - middle))) / 0.6745, 1e-3)
+    return (at.astype(np.float64) - middle) / spread, spread
+
+
+def _log_normal(at: Floats | Doubles, sample: Floats | Doubles) -> Doubles:
+    """Return the logarithm of a normal density, but for a constant; what is far is as bad."""
+    deviations, spread = _deviations(at, sample)
+    return -np.minimum(deviations**2, FARTHEST**2) / 2 - math.log(spread)
+
+
+def _log_t(at: Floats | Doubles, sample: Floats | Doubles) -> Doubles:
+    """Return the logarithm of Student's density with 4 degrees of freedom, but for a constant."""
+    deviations, spread = _deviations(at, sample)
+    return -2.5 * np.log1p(deviations**2 / 4) - math.log(spread)
+
+
+def shifted(found: Fit) -> Flags:
+    """Say which texts belong to a neighbour's place.
+
+    A text counts as shifted with a neighbour that is shifted too, as in two that changed places or
+    in a row of them, or alone where the odds are high.
+    """
+    up, down = found.before - found.here, found.after - found.here
+    result = np.zeros(len(up), dtype=bool)
+    for own, back, step in ((up, down, 1), (down, up, -1)):
+        # In a row of shifted texts each neighbour is; of two that changed places, the other one.
+        support = np.maximum(np.roll(back, step), np.maximum(np.roll(own, 1), np.roll(own, -1)))
+        result |= (own > 1) & (support > 1) & (own + support > SHIFTED)
+        result |= own > ALONE
+    return result

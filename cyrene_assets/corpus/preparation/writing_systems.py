@@ -1,0 +1,119 @@
+"""The scripts that a language is written in, and texts that are written in none of them.
+
+Names do not count: a Japanese game may write all of its people's names in Latin letters. What a
+language is written in is counted in its own texts; where its code is known, so is its script, and a
+corpus with many untranslated lines does not change that.
+"""
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from cyrene_assets.corpus.words import number_of, sampled_characters, some_of
+
+SCRIPTS = (
+    *("Latin", "Greek", "Cyrillic", "Armenian", "Georgian", "Hebrew", "Arabic", "Ethiopic"),
+    *("Devanagari", "Bengali", "Gurmukhi", "Gujarati", "Tamil", "Telugu", "Kannada", "Malayalam"),
+    *("Sinhala", "Thai", "Lao", "Khmer", "Myanmar", "Tibetan", "Mongolian"),
+    *("Hangul", "Han", "Hiragana", "Katakana"),
+)
+# One writing system: who writes kana writes all three.
+JAPANESE = ("Han", "Hiragana", "Katakana")
+KANA = r"[\p{Hiragana}\p{Katakana}]"
+# The share of kana in Japanese is about a half; Chinese has some in names and quotations.
+LEAST_KANA = 0.1
+# A script is one of the language's when it has this share of its letters and of its texts (those
+# of which it has most letters).
+MAIN_SCRIPT = 0.2
+FEWEST_LETTERS = 4
+# Of ISO 639 codes, and of game data's own, whose languages have one script.
+KNOWN = {
+    **dict.fromkeys(("ru", "uk", "be", "bg", "mk"), ("Cyrillic",)),
+    **dict.fromkeys(("jp", "ja"), JAPANESE),
+    **dict.fromkeys(("chs", "cht", "zh"), ("Han",)),
+    **dict.fromkeys(("kr", "ko"), ("Hangul",)),
+    **dict.fromkeys(("ar", "fa", "ur"), ("Arabic",)),
+    **dict.fromkeys(("hi", "mr", "ne"), ("Devanagari",)),
+    "am": ("Ethiopic",),
+    "bn": ("Bengali",),
+    "el": ("Greek",),
+    "he": ("Hebrew",),
+    "hy": ("Armenian",),
+    "ka": ("Georgian",),
+    "km": ("Khmer",),
+    "lo": ("Lao",),
+    "my": ("Myanmar",),
+    "ta": ("Tamil",),
+    "te": ("Telugu",),
+    "th": ("Thai",),
+}
+
+
+def main_scripts(
+    texts: pl.Series, names: Sequence[str] = (), language: str = ""
+) -> tuple[str, ...]:
+    """Return the scripts that a language's texts are written in.
+
+    Args:
+        texts: of the language; some thousand from all over are looked at.
+        names: may stand in any text and do not count.
+        language: its code. A known one's script is the only one, if it is a main script at all.
+    """
+    some = without_names(some_of(texts), names)
+    characters = sampled_characters(some)
+    counts = {name: number_of(rf"\p{{{name}}}", characters) for name in SCRIPTS}
+    systems: dict[tuple[str, ...], int] = {}
+    together = sum(counts[name] for name in JAPANESE)
+    japanese = counts["Hiragana"] + counts["Katakana"] >= LEAST_KANA * max(together, 1)
+    for name, count in counts.items():
+        system = JAPANESE if japanese and name in JAPANESE else (name,)
+        if count:
+            systems[system] = systems.get(system, 0) + count
+    if not systems:
+        return ()
+    letters = some.str.count_matches(r"\p{L}")
+    with_letters = max(int((letters > 0).sum()), 1)
+    total = sum(systems.values())
+
+    def share(system: tuple[str, ...]) -> float:
+        own = some.str.count_matches("[" + "".join(rf"\p{{{name}}}" for name in system) + "]")
+        texts_in_it = int(((own * 2 > letters) & (letters > 0)).sum())
+        return min(systems[system] / total, texts_in_it / with_letters)
+
+    largest = max(systems, key=lambda system: systems[system])
+    main = {system for system in systems if system == largest or share(system) >= MAIN_SCRIPT}
+    known = KNOWN.get(language.lower().split("_")[0].split("-")[0])
+    if known in main and known is not None:
+        return known
+    return tuple(name for name in SCRIPTS if any(name in system for system in main))
+
+
+def without_names(texts: pl.Series, names: Sequence[str]) -> pl.Series:
+    """Return texts without the names in them."""
+    found = sorted({name for name in names if name})
+    return texts.str.replace_many(found, [""] * len(found)) if found else texts
+
+
+def wrong_script(texts: pl.Series, scripts: Sequence[str], names: Sequence[str] = ()) -> pl.Series:
+    """Say of which texts most letters, four at least, are of none of the language's scripts.
+
+    ``names`` may stand in any text and do not count.
+    """
+    if not scripts:
+        return pl.repeat(False, len(texts), eager=True)
+    known = "".join(rf"\p{{{name}}}" for name in (*scripts, "Common", "Inherited"))
+    foreign_letter = rf"[\p{{L}}--[{known}]]"
+    some = texts.str.contains(foreign_letter).fill_null(False).arg_true()
+    without = without_names(texts.gather(some), names)
+    letters = without.str.replace_all(r"\P{L}", "")
+    own = letters.str.replace_all(foreign_letter, "")
+    most = pl.Series([True] * len(some), dtype=pl.Boolean)
+    # A Han or Kana letter says more than a Latin one; as bytes of UTF-8 they are about equal.
+    for size, of_own in (
+        (letters.str.len_chars(), own.str.len_chars()),
+        (letters.str.len_bytes(), own.str.len_bytes()),
+    ):
+        most &= of_own * 2 < size
+    foreign = letters.str.len_chars() - own.str.len_chars()
+    wrong = some.filter((foreign >= FEWEST_LETTERS) & most)
+    return pl.repeat(False, len(texts), eager=True).scatter(wrong, True)

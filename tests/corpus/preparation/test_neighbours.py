@@ -1,0 +1,121 @@
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cyrene_assets.corpus.preparation.neighbours import (
+    DIMENSIONS,
+    Fit,
+    Floats,
+    fit,
+    shifted,
+    telling_words,
+    text_vectors,
+    unit_length,
+    unit_vectors,
+)
+
+SUBJECTS = 40
+SCENE = 20
+LINES = 400
+# Letters of a language: its words share none with another's.
+ALPHABETS = ("abcdefgh", "ijklmnop", "\u0430\u0431\u0432\u0433\u0434\u0435\u0436\u0437", "qrstuvwx")
+
+
+def _word(subject: int, alphabet: str) -> str:
+    return "".join(alphabet[(subject >> shift) & 7] for shift in (0, 3, 6)) + alphabet[0]
+
+
+def _lines(seed: int = 3) -> list[list[int]]:
+    """Return the subjects that each line is about, its length included."""
+    rng = np.random.default_rng(seed)
+    return [rng.integers(0, SUBJECTS, rng.integers(2, 12)).tolist() for _ in range(LINES)]
+
+
+def _texts(alphabet: str, lines: list[list[int]]) -> list[str]:
+    return [" ".join(_word(subject, alphabet) for subject in line) for line in lines]
+
+
+def _shifted(languages: list[list[str]], language: int) -> list[int]:
+    units = np.arange(LINES, dtype=np.uint32)
+    vectors = [text_vectors(telling_words(pl.Series(texts)), units) for texts in languages]
+    lengths = [np.log([len(text) for text in texts]) for texts in languages]
+    others = np.sum([v for k, v in enumerate(vectors) if k != language], axis=0)
+    expected = np.median([one for k, one in enumerate(lengths) if k != language], axis=0)
+    found = fit(vectors[language], unit_length(others), lengths[language], expected, units // SCENE)
+    assert found is not None
+    return np.flatnonzero(shifted(found)).tolist()
+
+
+def _languages() -> list[list[str]]:
+    return [_texts(alphabet, _lines()) for alphabet in ALPHABETS]
+
+
+@pytest.mark.parametrize("language", range(len(ALPHABETS)))
+def test_clean_lines_are_not_shifted(language: int) -> None:
+    assert len(_shifted(_languages(), language)) <= 2
+
+
+@pytest.mark.parametrize("language", [0, 2])
+def test_lines_that_changed_places_or_slipped_by_one_are_found(language: int) -> None:
+    languages = _languages()
+    texts = languages[language]
+    planted = []
+    for start in range(3, LINES - SCENE, 2 * SCENE):
+        texts[start], texts[start + 1] = texts[start + 1], texts[start]
+        slipped = start + 6
+        texts[slipped : slipped + 4] = [texts[slipped + 3], *texts[slipped : slipped + 3]]
+        planted += [start, start + 1, *range(slipped, slipped + 4)]
+    found = set(_shifted(languages, language))
+    assert len(found & set(planted)) >= 0.6 * len(planted)
+    assert len(found - set(planted)) <= 3
+
+
+def test_a_line_of_another_scene_is_no_neighbour() -> None:
+    languages = _languages()
+    texts = languages[1]
+    last = SCENE - 1
+    texts[last], texts[last + 1] = texts[last + 1], texts[last]
+    assert not {last, last + 1} & set(_shifted(languages, 1))
+
+
+def test_too_few_lines_tell_nothing() -> None:
+    nothing = np.zeros((10, DIMENSIONS), dtype=np.float32)
+    scene = np.zeros(10, dtype=np.uint32)
+    assert fit(nothing, nothing, np.zeros(10), np.zeros(10), scene) is None
+    many = np.zeros((200, DIMENSIONS), dtype=np.float32)
+    unknown = np.full(200, np.nan)
+    assert fit(many, many, np.zeros(200), unknown, np.zeros(200, dtype=np.uint32)) is None
+
+
+def test_support_of_a_neighbour_lowers_what_is_needed() -> None:
+    here, low = np.zeros(6), np.full(6, -9.0)
+    up, down = low.copy(), low.copy()
+    down[1], up[2] = 2.0, 2.0  # they fit each other's places
+    up[4] = 4.0  # alone
+    assert shifted(Fit(here, up, down)).tolist() == [False, True, True, False, False, False]
+    up[4] = 9.0
+    assert shifted(Fit(here, up, down))[4]
+
+
+@settings(max_examples=30)
+@given(st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=20, unique=True))
+def test_a_units_vector_depends_on_its_number_alone(numbers: list[int]) -> None:
+    units = np.array(numbers, dtype=np.uint32)
+    vectors: Floats = unit_vectors(units)
+    assert set(np.unique(vectors).tolist()) <= {-1.0, 1.0}
+    assert vectors.shape == (len(numbers), DIMENSIONS)
+    assert (unit_vectors(units[::-1].copy())[::-1] == vectors).all()
+
+
+def test_where_a_text_stands_says_nothing_of_what_it_says() -> None:
+    texts = pl.Series(["one two", "two three", "three one", "alone"])
+    units = np.arange(4, dtype=np.uint32)
+    vectors = text_vectors(telling_words(texts), units)
+    own = unit_vectors(units)
+    for number in range(3):
+        others = own[[n for n in range(3) if n != number]].sum(axis=0)
+        assert np.allclose(vectors[number], others / np.linalg.norm(others), atol=1e-5)
+    assert not vectors[3].any()
+    assert not text_vectors(telling_words(texts.clear()), units[:0]).size
