@@ -173,7 +173,7 @@ def _materialize(
         one_writer(work, name, context.run.run_id, context.log.warning),
     ):
         records = current_inputs(spec, context.instance, partition)
-        origins = together.Origins(Situation(project, context.instance))
+        origins = together.Origins(together.recorded(Situation(project, context.instance)))
         together.refuse_apart(project, origins, spec, partition, records)
         digests = {key: record.digest for key, record in records.items()}
         # Looked at first: what changes after this is not what the lineage says.

@@ -15,7 +15,7 @@ from cyrene_assets.artifact_spec import SPECS
 from cyrene_assets.errors import CyreneError, UserError
 from cyrene_assets.orchestration.preflight import selected
 from cyrene_assets.orchestration.remedies import build_command
-from cyrene_assets.orchestration.together import Origins, refuse_apart
+from cyrene_assets.orchestration.together import Origins, recorded, refuse_apart
 from cyrene_assets.planner import Step
 from cyrene_assets.project import Project
 from cyrene_assets.runs import BY_ITSELF_TAG
@@ -73,7 +73,7 @@ class _Ahead:
 
     def refuse_apart(self) -> None:
         """Refuse inputs from outside of the run that do not belong together."""
-        origins = Origins(self._situation)
+        origins = Origins(recorded(self._situation))
         for asset, partition in self._run:
             outside = {
                 key: record

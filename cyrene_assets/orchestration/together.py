@@ -7,8 +7,9 @@ merged model of the old one. Which inputs share what follows from the asset grap
 they come from from the store's records: no asset has a list of its own.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 
 from cyrene_assets import store_records
 from cyrene_assets.artifact_spec import SPECS, ArtifactSpec
@@ -22,6 +23,8 @@ from cyrene_assets.store import label
 
 # Of each ancestor's name the digests that something may have been made from.
 Versions = Mapping[str, frozenset[str]]
+# The inputs of each making of an artifact, by its name and digest.
+MadeFrom = Callable[[str, str], list[Mapping[str, str]]]
 
 
 @dataclass(frozen=True)
@@ -64,15 +67,15 @@ def _with_ancestors(key: Key) -> set[Key]:
 
 
 class Origins:
-    """Which versions of its ancestors an artifact was made from, as store and Dagster tell it.
+    """Which versions of its ancestors an artifact was made from.
 
-    Content that was made more than once, from different inputs to the same digest, comes from each
-    of them. Of what neither of the two knows nothing is said.
+    ``made_from`` returns the inputs of each making that is known of an artifact. Content that was
+    made more than once, from different inputs to the same digest, comes from each of them. Of what
+    is not known nothing is said.
     """
 
-    def __init__(self, situation: Situation) -> None:
-        self._situation = situation
-        self._makings: dict[Key, dict[str, list[Mapping[str, str]]]] = {}
+    def __init__(self, made_from: MadeFrom) -> None:
+        self._made_from = made_from
         self._versions: dict[tuple[str, str], Versions] = {}
 
     def of(self, name: str, digest: str) -> Versions:
@@ -96,24 +99,53 @@ class Origins:
                 found[ancestor] = known & versions or known | versions
         return found
 
-    def _made_from(self, name: str, digest: str) -> list[Mapping[str, str]]:
+
+def recorded(situation: Situation) -> MadeFrom:
+    """Return what tells the makings of an artifact: the store's records, and Dagster's current."""
+
+    @cache
+    def makings(asset: str, partition: str | None) -> dict[str, list[Mapping[str, str]]]:
+        found: dict[str, list[Mapping[str, str]]] = {}
+        for record in store_records.of_partition(situation.project.store, asset, partition):
+            found.setdefault(record.digest, []).append(record.inputs)
+        current = situation.record(asset, partition)
+        if current is not None:
+            found.setdefault(current.digest, []).append(current.lineage.inputs)
+        return found
+
+    def made_from(name: str, digest: str) -> list[Mapping[str, str]]:
         asset, _, rest = name.partition("[")
-        key = asset, rest.removesuffix("]") or None
-        if key not in self._makings:
-            by_digest: dict[str, list[Mapping[str, str]]] = {}
-            for record in store_records.of_partition(self._situation.project.store, *key):
-                by_digest.setdefault(record.digest, []).append(record.inputs)
-            current = self._situation.record(*key)
-            if current is not None:
-                by_digest.setdefault(current.digest, []).append(current.lineage.inputs)
-            self._makings[key] = by_digest
-        return self._makings[key].get(digest, [])
+        return makings(asset, rest.removesuffix("]") or None).get(digest, [])
+
+    return made_from
 
 
 def _any_of(ways: Collection[Versions]) -> dict[str, frozenset[str]]:
     """Return what may be the case in any of several makings."""
     names = {name for way in ways for name in way}
     return {n: frozenset[str]().union(*(way.get(n, frozenset()) for way in ways)) for n in names}
+
+
+@dataclass(frozen=True)
+class Apart:
+    """Two inputs that come from different versions of something that they share."""
+
+    shared: Shared
+    first: frozenset[str]
+    second: frozenset[str]
+
+
+def find_apart(
+    origins: Origins, spec: ArtifactSpec, partition: str | None, inputs: Mapping[Key, Record]
+) -> list[Apart]:
+    """Return what does not belong together of an artifact's inputs, those that are known."""
+    found = []
+    for shared in shared_ancestors(spec, partition):
+        if shared.first in inputs and shared.second in inputs:
+            first, second = _versions(origins, shared, inputs)
+            if first and second and not first & second:
+                found.append(Apart(shared, first, second))
+    return found
 
 
 def refuse_apart(
@@ -136,22 +168,16 @@ def refuse_apart(
         UserError: two do not belong together; it names both, and the command that brings them
             together.
     """
-    apart = [
-        (shared, first, second)
-        for shared in shared_ancestors(spec, partition)
-        if shared.first in inputs and shared.second in inputs
-        for first, second in [_versions(origins, shared, inputs)]
-        if first and second and not first & second
-    ]
-    if not apart:
+    found = find_apart(origins, spec, partition, inputs)
+    if not found:
         return
-    shared, first, second = apart[0]
-    ancestor = label(*shared.ancestor)
-    pairs = dict.fromkeys((other.first, other.second) for other, _, _ in apart)
+    one = found[0]
+    ancestor = label(*one.shared.ancestor)
+    pairs = dict.fromkeys((apart.shared.first, apart.shared.second) for apart in found)
     more = f" (and {len(pairs) - 1} more pairs)" if len(pairs) > 1 else ""
     raise UserError(
-        f"inputs that do not belong together: {_said(shared.first, inputs, ancestor, first)}, and "
-        f"{_said(shared.second, inputs, ancestor, second)}{more}; "
+        f"inputs that do not belong together: {_said(one.shared.first, inputs, ancestor, one.first)}"
+        f", and {_said(one.shared.second, inputs, ancestor, one.second)}{more}; "
         f"`{build_command(project, spec, partition)}` brings them together"
     )
 
