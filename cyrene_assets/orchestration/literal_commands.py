@@ -1,10 +1,10 @@
 """Dagster's own commands, word for word, from any folder of the project.
 
-``dagster`` looks for ``.env`` and for the code location in the folder that it is run in, and some of
-its commands want ``-m`` even there. ``make setup`` has the two commands of the project's own
+``dagster`` looks for ``.env`` and for the code location in the folder that it is run in, and some
+of its commands want ``-m`` even there. ``make setup`` has the two commands of the project's own
 environment (``.venv/bin/dagster``, ``.venv/bin/dg``) go to the project's root first and name the
-module. Nothing is set in a shell: an environment of another project that is activated after this one
-finds everything as it was, and so does another project's folder.
+module. Nothing is set in a shell: an environment of another project that is activated after this
+one finds everything as it was, and so does another project's folder.
 """
 
 import os
@@ -57,11 +57,8 @@ def project_root(folder: Path) -> Path | None:
         except (OSError, ValueError):
             return None
         if "dg" in tool or "dagster" in tool:
-            own = (
-                tool.get("dg", {}).get("project", {}).get("root_module")
-                == __package__.split(".")[0]
-            )
-            return place if own else None
+            named = tool.get("dg", {}).get("project", {}).get("root_module")
+            return place if named == MODULE.partition(".")[0] else None
     return None
 
 

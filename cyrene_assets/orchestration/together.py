@@ -176,8 +176,9 @@ def refuse_apart(
     pairs = dict.fromkeys((apart.shared.first, apart.shared.second) for apart in found)
     more = f" (and {len(pairs) - 1} more pairs)" if len(pairs) > 1 else ""
     raise UserError(
-        f"inputs that do not belong together: {_said(one.shared.first, inputs, ancestor, one.first)}"
-        f", and {_said(one.shared.second, inputs, ancestor, one.second)}{more}; "
+        "inputs that do not belong together: "
+        f"{_said(one.shared.first, inputs, ancestor, one.first)}, and "
+        f"{_said(one.shared.second, inputs, ancestor, one.second)}{more}; "
         f"`{build_command(project, spec, partition)}` brings them together"
     )
 
