@@ -174,7 +174,8 @@ def refuse_apart(
     one = found[0]
     ancestor = label(*one.shared.ancestor)
     pairs = dict.fromkeys((apart.shared.first, apart.shared.second) for apart in found)
-    more = f" (and {len(pairs) - 1} more pairs)" if len(pairs) > 1 else ""
+    others = "pair" if len(pairs) == 2 else "pairs"
+    more = f" (and {len(pairs) - 1} more {others})" if len(pairs) > 1 else ""
     raise UserError(
         "inputs that do not belong together: "
         f"{_said(one.shared.first, inputs, ancestor, one.first)}, and "
