@@ -155,8 +155,9 @@ class _Ahead:
 
     def _why(self, stale: Sequence[Key]) -> str:
         """Say what is out of date, and the first reason where it begins."""
-        causes = [step for step in self._out_of_date.values() if step.wanted is not None]
-        told = dict.fromkeys((self._out_of_date[stale[0]], *causes[:1]))
-        more = len(dict.fromkeys((*(self._out_of_date[key] for key in stale), *causes))) - len(told)
-        shown = [f"{step.name} ({step.reason})" for step in told]
+        # What waits for something else has no lineage to be wanted yet.
+        causes = [key for key, step in self._out_of_date.items() if step.wanted is not None]
+        told = dict.fromkeys((stale[0], *causes[:1]))
+        more = len({*stale, *causes}) - len(told)
+        shown = [f"{label(*key)} ({self._out_of_date[key].reason})" for key in told]
         return ", ".join([*shown, *([f"and {more} more"] if more else [])])

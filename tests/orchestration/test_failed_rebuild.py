@@ -88,7 +88,7 @@ def test_without_dagsters_history_the_store_tells_which_passed(ticks: Ticks, goo
 def test_a_model_that_passed_and_is_gone_is_not_taken(ticks: Ticks, good: str) -> None:
     sandbox = ticks.sandbox
     shutil.rmtree(sandbox.project.store.locate("fp8_model", "tiny", good).path)
-    with pytest.raises(BuildError, match="failed its check loads_and_answers.*no earlier one"):
+    with pytest.raises(BuildError, match=r"failed its check loads_and_answers.*no earlier one"):
         find_character(sandbox.project, sandbox.instance, "tiny")
 
 

@@ -1,4 +1,4 @@
-"""Dagster's own commands, from any folder of the project, in an environment as `make setup` does."""
+"""Dagster's own commands, from any folder of the project, in an environment as set-up makes it."""
 
 import json
 import os
