@@ -39,7 +39,7 @@ def test_a_run_after_the_corpus_changed_is_refused_with_the_reason_and_two_ways_
     before = sandbox.digests()
     assert sandbox.failure(["fp8_model"], "tiny") == (
         "fp8_model[tiny] was not begun, for what it is made from is out of date: merged_model[tiny]"
-        " (after lora_adapter[tiny]), raw_dialog[en] (dialog/en.jsonl changed), and 2 more. `cyrene"
+        " (after cpt_checkpoint[tiny]), raw_dialog[en] (dialog/en.jsonl changed), and 2 more. `cyrene"
         " build --size tiny` makes all of it again; a run's tag `cyrene/out-of-date: take` takes it"
         " as it is"
     )
@@ -105,7 +105,7 @@ def test_a_corpus_that_is_not_here_keeps_nobody_from_using_what_is(ticks: Ticks)
 def test_the_ui_shows_the_refusal(ticks: Ticks) -> None:
     sandbox = ticks.sandbox
     change_the_corpus(sandbox)
-    result = sandbox.run(["fp8_model"], "tiny", tags={})
+    result = sandbox.run(["fp8_model"], "tiny", tags={"cyrene/reuse": "false"})
     (event,) = [
         e
         for e in sandbox.instance.all_logs(result.run_id)
