@@ -210,4 +210,4 @@ if __name__ == "__main__":
     from dagster._cli import main
 
     sys.argv[0] = str(Path(sys.executable).with_name("dagster"))
-    main()
+    main()  # type: ignore[no-untyped-call]
