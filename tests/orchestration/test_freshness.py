@@ -39,9 +39,9 @@ def test_a_run_after_the_corpus_changed_is_refused_with_the_reason_and_two_ways_
     before = sandbox.digests()
     assert sandbox.failure(["fp8_model"], "tiny") == (
         "fp8_model[tiny] was not begun, for what it is made from is out of date: merged_model[tiny]"
-        " (after cpt_checkpoint[tiny]), raw_dialog[en] (dialog/en.jsonl changed), and 2 more. `cyrene"
-        " build --size tiny` makes all of it again; a run's tag `cyrene/out-of-date: take` takes it"
-        " as it is"
+        " (after cpt_checkpoint[tiny]), raw_dialog[en] (dialog/en.jsonl changed), and 2 more. "
+        "`cyrene build --size tiny` makes all of it again; a run's tag `cyrene/out-of-date: take` "
+        "takes it as it is"
     )
     assert sandbox.digests() == before
     said = sandbox.failure(["fp8_model"], "tiny", tags={**AS_IT_IS, "cyrene/reuse": "false"})

@@ -10,6 +10,7 @@ from ticks import CHAIN, Ticks
 from cyrene_assets import planner
 from cyrene_assets.artifact_spec import SPECS, current_inputs
 from cyrene_assets.lineage import Lineage, Record
+from cyrene_assets.orchestration.remedies import build_command
 from cyrene_assets.orchestration.together import (
     Apart,
     Origins,
@@ -19,6 +20,7 @@ from cyrene_assets.orchestration.together import (
     refuse_apart,
     shared_ancestors,
 )
+from cyrene_assets.project import CheckpointSource, Project
 from cyrene_assets.situation import Key, Situation
 from cyrene_assets.store import label
 
@@ -29,6 +31,9 @@ ON_PURPOSE = {"scoreboard"}
 
 
 def keys(asset: str) -> list[str | None]:
+    # Nobody has given this project a checkpoint: any name stands for one.
+    if asset == "checkpoint_report":
+        return ["any"]
     return list(planner.partitions(asset, "tiny"))
 
 
@@ -36,7 +41,7 @@ def graph() -> list[tuple[Key, Shared]]:
     """Every artifact of `tiny` with two inputs that share an ancestor."""
     return [
         ((asset, partition), shared)
-        for asset in CHAIN
+        for asset in (*CHAIN, "checkpoint_report")
         for partition in keys(asset)
         for shared in shared_ancestors(SPECS[asset], partition)
     ]
@@ -79,11 +84,35 @@ def test_the_graph_has_the_pairs_that_people_know() -> None:
     without = set(CHAIN) - {asset for asset, _, _ in pairs} - ON_PURPOSE
     assert without == {"raw_dialog", "parallel_corpus", "cpt_documents", "sft_chat", "base_model"}
     assert set(SPECS) - set(CHAIN) == {"checkpoint_report"}
+    assert "checkpoint_report" in {asset for asset, _, _ in pairs}
 
 
 def test_what_a_build_made_belongs_together(ticks: Ticks) -> None:
     for key in dict.fromkeys(key for key, _ in graph()):
         refuse(ticks.sandbox, key)
+
+
+def test_build_command_of_a_checkpoint_is_its_evaluation(sandbox: Sandbox) -> None:
+    project = sandbox.project
+    source = CheckpointSource(path="/models/by hand", size="4B")
+    settings = project.settings.model_copy(update={"checkpoints": {"mine": source}})
+    said = build_command(Project(project.home, settings), SPECS["checkpoint_report"], "mine")
+    assert said == "cyrene evaluate '/models/by hand' --size 4B --name mine"
+
+
+@pytest.mark.parametrize(
+    ("asset", "partition", "command"),
+    [
+        ("fp8_model", "4B", "cyrene build --size 4B"),
+        ("eval_report", "en|4B", "cyrene build --size 4B --to eval_report"),
+        ("cpt_documents", "en", "cyrene build --to cpt_documents"),
+        ("parallel_corpus", None, "cyrene build --to parallel_corpus"),
+    ],
+)
+def test_build_command_names_what_differs_from_the_defaults(
+    asset: str, partition: str | None, command: str
+) -> None:
+    assert build_command(Project.load(), SPECS[asset], partition) == command
 
 
 @dataclass
