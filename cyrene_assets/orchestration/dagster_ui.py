@@ -33,8 +33,10 @@ _PR_SET_PDEATHSIG = 1
 _POLL_SECONDS = 1.0
 # Both load the code location first; on a busy machine that takes a while.
 _START_SECONDS = 300.0
-# The daemon leaves a sign of life twice a minute; one that is over this old is looked at again.
+# The daemon leaves a sign of life twice a minute; one that is over this old is looked at again,
+# for a machine that slept has nothing but old ones.
 _SILENT_SECONDS = 120.0
+_AGAIN_SECONDS = 60.0
 _HEALTH_SECONDS = 30.0
 # Dagster gives each of its processes a minute to end.
 _STOP_SECONDS = 130.0
@@ -138,7 +140,7 @@ class _Ui:
         return None
 
     def _until_one_ends(self) -> str | None:
-        """Wait until one of the processes is gone or dumb; return which."""
+        """Wait until one of the processes is gone or silent; return which."""
         refused, looked = 0, time.monotonic()
         while not self._stopping:
             if self._process.poll() is not None:
@@ -164,8 +166,8 @@ class _Ui:
             return True
 
     def _is_daemon_silent(self) -> bool:
-        """Return whether what starts runs has been silent for long, and not a moment later."""
-        for wait in (0.0, _SILENT_SECONDS):
+        """Return whether the daemon has been silent for long, and is so a while later."""
+        for wait in (0.0, _AGAIN_SECONDS):
             deadline = time.monotonic() + wait
             while time.monotonic() < deadline and not self._stopping:
                 if self._process.poll() is not None:
