@@ -134,11 +134,11 @@ def ui(host: str, port: int, without_password: bool) -> None:
     # Which home a bare shell's commands use is said by `cyrene init`.
     prepare(project, PROJECT_ROOT, repoint=False)
     # Its databases are there before several processes of the UI open them at once.
-    with open_instance(project):
-        pass
+    with open_instance(project) as instance:
+        configuration = instance.info_str()
 
     def say(text: str) -> None:
         click.echo(text)
         sys.stdout.flush()
 
-    run_ui(project, host, port, say)
+    run_ui(project, configuration, host, port, say)

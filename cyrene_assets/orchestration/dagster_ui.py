@@ -19,6 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import yaml
 from filelock import FileLock, Timeout
 
 from cyrene_assets.disk import disk_errors
@@ -45,10 +46,19 @@ _HEALTH = """
 """
 
 
-def run_ui(project: Project, host: str, port: int, say: Callable[[str], None]) -> None:
+def run_ui(
+    project: Project, configuration: str, host: str, port: int, say: Callable[[str], None]
+) -> None:
     """Run the UI and its daemon until this process is interrupted or terminated.
 
     Where this home's UI runs already, its address is said, and nothing is started.
+
+    Args:
+        project: whose home the UI is of.
+        configuration: of its Dagster instance, as that tells it (YAML).
+        host: the address to listen on.
+        port: the port there.
+        say: tells a person.
 
     Raises:
         UserError: the port is taken, or the address is not this machine's.
@@ -70,14 +80,16 @@ def run_ui(project: Project, host: str, port: int, say: Callable[[str], None]) -
         with disk_errors(project.work):
             note.write_text(f"{where}\n", encoding="utf-8")
         try:
-            _Ui(project, host, port, where).run(say)
+            _Ui(project, configuration, host, port, where).run(say)
         finally:
             note.unlink(missing_ok=True)
 
 
 class _Ui:
-    def __init__(self, project: Project, host: str, port: int, where: str) -> None:
-        self._project = project
+    def __init__(
+        self, project: Project, configuration: str, host: str, port: int, where: str
+    ) -> None:
+        self._storage = _storage(configuration)
         self._reached = where.removeprefix("http://").rpartition(":")[0].strip("[]"), port
         self._where = where
         self._stopping = False
@@ -194,7 +206,13 @@ class _Ui:
         except (OSError, ValueError, LookupError, TypeError):
             return None
         # Another program may have come to the port in the meantime, another home's UI, too.
-        return instance if str(self._project.dagster_home) in str(instance["info"]) else None
+        return instance if _storage(str(instance["info"])) == self._storage else None
+
+
+def _storage(configuration: str) -> Any:
+    """Return what tells one instance's configuration from another's: where it keeps its files."""
+    found = yaml.safe_load(configuration)
+    return found.get("local_artifact_storage") if isinstance(found, dict) else None
 
 
 def _end_with(parent: int) -> None:
