@@ -82,6 +82,7 @@ RUN --mount=type=cache,target=/var/cache/uv uv venv --quiet --python /usr/bin/py
 COPY . .
 RUN --mount=type=cache,target=/var/cache/uv \
     uv pip install --quiet --no-deps --python .venv/bin/python --editable . \
+    && .venv/bin/python -m cyrene_assets.orchestration.literal_commands .venv/bin \
     && .venv/bin/python -m compileall -q cyrene_assets \
     && printf '%s\n' CYRENE_HOME=/data DAGSTER_HOME=/data/dagster DAGSTER_DISABLE_TELEMETRY=1 > .env
 

@@ -29,6 +29,7 @@ $(VENV)/.installed: pyproject.toml cyrene_assets/locks/orchestrator.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	@$(UV) pip install --quiet --compile-bytecode --no-deps --python $(BIN)/python -r cyrene_assets/locks/orchestrator.txt
 	@$(UV) pip install --quiet --no-deps --python $(BIN)/python --editable .
+	@$(BIN)/python -m cyrene_assets.orchestration.literal_commands $(BIN)
 	@touch $@
 
 setup: $(VENV)/.installed ## Make the orchestrator's environment and the project in CYRENE_HOME

@@ -2,10 +2,11 @@
 
 The decorated function gets a :class:`Build`, writes its files into ``build.out`` and returns an
 :class:`Outcome`. Everything that all artifacts share happens here: a run whose stages need what
-this machine lacks is refused at its first step (unless tagged ``cyrene/requirements: ignore``),
-inputs are found and verified, one writer at a time, equal work is reused unless the run is tagged
-``cyrene/reuse: false``, the folder is published atomically, and Dagster is told the digest and the
-lineage.
+this machine lacks is refused at its first step (unless tagged ``cyrene/requirements: ignore``), so
+is one of inputs that are out of date (unless tagged ``cyrene/out-of-date: take``) or that come from
+different versions of what they share; inputs are found and verified, one writer at a time, equal
+work is reused unless the run is tagged ``cyrene/reuse: false``, the folder is published atomically,
+and Dagster is told the digest and the lineage.
 """
 
 import inspect
@@ -28,6 +29,7 @@ from cyrene_assets.artifact_spec import (
     current_inputs,
     expected_lineage,
 )
+from cyrene_assets.attempts import attempted
 from cyrene_assets.disk import disk_errors
 from cyrene_assets.errors import (
     BuildError,
@@ -37,13 +39,14 @@ from cyrene_assets.errors import (
     UserError,
 )
 from cyrene_assets.lineage import Lineage, Record
-from cyrene_assets.orchestration import adoption, told_records
+from cyrene_assets.orchestration import adoption, freshness, together, told_records
 from cyrene_assets.orchestration.needs import Need
 from cyrene_assets.orchestration.preflight import refuse_run
 from cyrene_assets.plain import plain
 from cyrene_assets.policy import renewal_of
 from cyrene_assets.project import Project
 from cyrene_assets.runs import claim
+from cyrene_assets.situation import Situation
 from cyrene_assets.store import LOG, Artifact, CorruptArtifactError, label
 from cyrene_assets.store_lock import in_use
 from cyrene_assets.toolchains import Toolchain, versions
@@ -163,12 +166,15 @@ def _materialize(
     partition = str(context.partition_key) if context.has_partition_key else None
     name = label(spec.name, partition)
     adoption.adopt_inputs(project, context.instance, spec, partition)
+    freshness.refuse_run(project, context, reuse=reuse)
     work = project.work / spec.name / (partition or "_")
     with (
         in_use(project.store.root),
         one_writer(work, name, context.run.run_id, context.log.warning),
     ):
         records = current_inputs(spec, context.instance, partition)
+        origins = together.Origins(together.recorded(Situation(project, context.instance)))
+        together.refuse_apart(project, origins, spec, partition, records)
         digests = {key: record.digest for key, record in records.items()}
         # Looked at first: what changes after this is not what the lineage says.
         sources = spec.external_files(project, partition)
@@ -209,6 +215,7 @@ def _make(
     sources: Mapping[str, str],
 ) -> dg.MaterializeResult[Any]:
     inputs = {key: _open(project, record) for key, record in records.items()}
+    attempted(context.instance, context.run.run_id, spec.name, lineage.fingerprint)
     started = time.monotonic()
     log = project.logs / spec.name / (partition or "_") / f"{context.run.run_id}.log"
     state = project.work / spec.name / (partition or "_") / lineage.fingerprint

@@ -1,4 +1,4 @@
-"""What the automation tried in vain: the same is not tried again, and the status says so."""
+"""What was tried in vain: the automation does not try the same again, and the status says so."""
 
 from pathlib import Path
 
@@ -6,22 +6,39 @@ import dagster as dg
 
 from cyrene_assets.artifact_spec import ArtifactSpec
 from cyrene_assets.project import Project
+from cyrene_assets.runs import BY_ITSELF_TAG
 from cyrene_assets.situation import Situation
 from cyrene_assets.watch import look
 
-# Dagster's mark of a run that a condition asked for.
-_BY_ITSELF = "dagster/from_automation_condition"
+# Tags that begin like this are not shown next to every run in the UI.
+_ATTEMPTED = ".dagster/cyrene_attempted/"
 _IN_VAIN = {
     dg.DagsterRunStatus.FAILURE: "failed",
     dg.DagsterRunStatus.CANCELED: "was cancelled",
 }
 
 
-def in_vain(situation: Situation, spec: ArtifactSpec, partition: str | None) -> str | None:
+def attempted(instance: dg.DagsterInstance, run_id: str, asset: str, wanted: str) -> None:
+    """Write on a run that it begins to make an asset, of a lineage with this fingerprint."""
+    instance.add_run_tags(run_id, {f"{_ATTEMPTED}{asset}": wanted})
+
+
+def in_vain(
+    situation: Situation, spec: ArtifactSpec, partition: str | None, wanted: str | None
+) -> str | None:
     """Return what became of the run that tried to make an artifact last, if it was in vain.
 
-    None where it was not, where a person started it, or where something that the artifact is made
-    from has changed since: then it is tried again.
+    Whoever started the run: what a person cancelled is not begun again behind their back.
+
+    Args:
+        situation: of the project.
+        spec: of the artifact.
+        partition: of it.
+        wanted: the fingerprint of the lineage that it should have now, where that is known.
+
+    Returns:
+        None where the run was not in vain, where a person's run failed before it came to this
+        artifact, or where something that it is made from has changed since: then it is tried again.
 
     Raises:
         UserError: the corpus folder is not there.
@@ -31,10 +48,18 @@ def in_vain(situation: Situation, spec: ArtifactSpec, partition: str | None) -> 
         dg.AssetKey(spec.name), partition
     )
     record = None if planned is None else instance.get_run_record_by_id(planned.run_id)
-    if record is None or record.create_timestamp.timestamp() < _changed(situation, spec, partition):
+    if record is None or record.dagster_run.status not in _IN_VAIN:
         return None
-    run = record.dagster_run
-    if run.status not in _IN_VAIN or run.tags.get(_BY_ITSELF) != "true":
+    run, created = record.dagster_run, record.create_timestamp.timestamp()
+    cancelled = run.status is dg.DagsterRunStatus.CANCELED
+    attempt = run.tags.get(f"{_ATTEMPTED}{spec.name}")
+    if attempt is not None:
+        same = attempt == wanted
+    elif cancelled or run.tags.get(BY_ITSELF_TAG) == "true":
+        same = created >= _changed(situation, spec, partition)
+    else:
+        same = False
+    if not same:
         return None
     return f"run {run.run_id[:8]} {_IN_VAIN[run.status]}: when something changes, or by hand"
 

@@ -12,6 +12,7 @@ from cyrene_assets import observations, planner
 from cyrene_assets.disk import disk_errors
 from cyrene_assets.errors import BuildError
 from cyrene_assets.events import INTERRUPTED, Event, EventTail, Report
+from cyrene_assets.orchestration.freshness import PLANNED_TAG
 from cyrene_assets.orchestration.preflight import IGNORED, REQUIREMENTS_TAG
 from cyrene_assets.planner import Launch, Step
 from cyrene_assets.processes import owner
@@ -205,6 +206,7 @@ def _run(
                 raise_on_error=False,
                 tags={
                     OWNER_TAG: owner(),
+                    PLANNED_TAG: "true",
                     _REPOSITORY_TAG: "__repository__@cyrene_assets",
                     **({REQUIREMENTS_TAG: IGNORED} if ignore_requirements else {}),
                 },

@@ -21,6 +21,8 @@ from cyrene_assets.store import Artifact, Store
 if TYPE_CHECKING:
     import dagster as dg
 
+    from cyrene_assets.lineage import Record
+
 MODEL_ASSETS = {"base": "base_model", "merged": "merged_model", "fp8": "fp8_model"}
 # What the language model alone leaves on the disk.
 _NOT_SERVED = ("model.visual.", "visual.", "mtp.")
@@ -29,11 +31,15 @@ _LABEL = re.compile(r"(\w+)(?:\[(.*)\])?")
 
 @dataclass(frozen=True)
 class Character:
-    """A verified model of one size and the recipe that says how it speaks."""
+    """A verified model of one size and the recipe that says how it speaks.
+
+    ``passed_over`` says which newer version was not taken, and why.
+    """
 
     project: Project
     size: str
     artifact: Artifact
+    passed_over: str | None = None
 
     @property
     def name(self) -> str:
@@ -132,12 +138,13 @@ def find_character(
 ) -> Character:
     """Return the current model of a size, or the one whose digest begins with ``digest``.
 
-    Its files are verified; ``contents`` false compares names and sizes alone.
+    A version that failed a blocking check is passed over: the newest before it that passed is
+    still the good one. Its files are verified; ``contents`` false compares names and sizes alone.
 
     Raises:
         UserError: unknown size, no such model, or a digest of none or several.
         CorruptArtifactError: its files are not what was published.
-        BuildError: a blocking check of the current model failed.
+        BuildError: a blocking check of the current model failed, and there is none before it.
     """
     from cyrene_assets import definitions, lineage
     from cyrene_assets.orchestration import adoption
@@ -157,12 +164,39 @@ def find_character(
             f"there is no {asset}[{size}] yet: run `cyrene build --size {size} --to {asset}`"
         )
     if record.failed_checks:
-        raise BuildError(
-            f"{record.name} {record.digest} failed its check {record.why_failed}; build it again "
-            "after that, or name an earlier one with --digest"
+        good = _newest_that_passed(project.store, instance, record)
+        if good is None:
+            raise BuildError(
+                f"{record.name} {record.digest} failed its check {record.why_failed}; build it "
+                "again after that: there is no earlier one that passed"
+            )
+        passed_over = (
+            f"{record.name} {record.digest} failed its check {record.why_failed}: taking "
+            f"{good.digest}, the newest that passed"
         )
+        artifact = project.store.open(asset, size, good.digest, contents=contents)
+        return Character(project, size, artifact, passed_over)
     artifact = project.store.open(asset, size, record.digest, contents=contents)
     return Character(project, size, artifact)
+
+
+def _newest_that_passed(
+    store: Store, instance: "dg.DagsterInstance", failed: "Record"
+) -> "Record | None":
+    """Return the newest version in the store that passed its blocking checks, or None.
+
+    Dagster's history is looked through first, then what the store itself tells: a database that
+    was lost has the newest version alone.
+    """
+    from cyrene_assets import lineage
+    from cyrene_assets.artifact_spec import SPECS
+    from cyrene_assets.orchestration.told_records import newest_that_passed
+
+    for record in lineage.history(instance, failed.asset, failed.partition):
+        there = store.locate(record.asset, record.partition, record.digest).path.is_dir()
+        if there and not record.failed_checks:
+            return record
+    return newest_that_passed(store, SPECS[failed.asset], failed.partition)
 
 
 def _named(store: Store, asset: str, size: str, digest: str, contents: bool) -> Artifact:

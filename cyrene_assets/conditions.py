@@ -85,6 +85,26 @@ class NewNeed(_Custom):
         )
 
 
+class NotInVain(_Custom):
+    """True unless the same was tried last and failed or was cancelled, whoever started it."""
+
+    words = "the last run that tried the same neither failed nor was cancelled"
+
+    def evaluate(self, context: Context) -> Result:
+        """Look at the last run of each candidate."""
+        if context.candidate_subset.is_empty:
+            return dg.AutomationResult(context, context.get_empty_subset())
+        found, asset = _outlook(context), context.key.to_user_string()
+
+        def untried(partition: str | None) -> bool:
+            try:
+                return found is not None and not found.in_vain(asset, partition)
+            except CyreneError:
+                return False
+
+        return dg.AutomationResult(context, _subset(context, untried))
+
+
 class Quiet(_Custom):
     """True unless the corpus is being written, or a `cyrene build` is at work."""
 
@@ -224,6 +244,7 @@ _RENEWED = (
         )
     ).with_label("a blocking check before it failed")
     & Quiet()
+    & NotInVain()
 )
 
 # Seconds to minutes of processor time and no GPU: corpus assets and training sets. A base model,

@@ -1,11 +1,13 @@
 """The Dagster instance of a project: its configuration, and the .env that points tools at it."""
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
+from dotenv import dotenv_values
 from filelock import FileLock
 from sqlalchemy.exc import OperationalError
 
@@ -57,6 +59,9 @@ retention:
     purge_after_days: 30
 """
 
+# What a value in .env needs no quotes for.
+_PLAIN = re.compile(r"[\w./:@%+,~-]*", re.ASCII)
+_ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _DOTENV_NAMES = ("CYRENE_HOME", "DAGSTER_HOME", "DAGSTER_DISABLE_TELEMETRY")
 
 
@@ -86,19 +91,33 @@ def _write_dotenv(project: Project, file: Path, *, repoint: bool) -> None:
     ours = dict(
         zip(_DOTENV_NAMES, (str(project.home), str(project.dagster_home), "1"), strict=True)
     )
-    old = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
-    kept = [line for line in old if line.partition("=")[0].strip() not in ours]
-    if not repoint and len(kept) < len(old):
-        return
-    lines = [*kept, *(f"{name}={value}" for name, value in ours.items())]
-    if lines == old:
+    named = dotenv_values(file) if file.exists() else {}
+    if all(named.get(name) == value for name, value in ours.items()):
         # Nothing to write, and in a container nowhere to write it to.
         return
+    if not repoint and not named.keys().isdisjoint(ours):
+        return
+    old = file.read_text(encoding="utf-8").split("\n") if file.exists() else []
+    kept = [line for line in old if line.partition("=")[0].strip() not in ours]
+    while kept and not kept[-1]:
+        kept.pop()
+    lines = [*kept, *(f"{name}={_quoted(value)}" for name, value in ours.items())]
     text = "\n".join(lines) + "\n"
     with disk_errors(file):
         partial = file.with_name(f"{file.name}.partial-{os.getpid()}")
         partial.write_text(text, encoding="utf-8")
         partial.replace(file)
+
+
+def _quoted(value: str) -> str:
+    """Return a value as python-dotenv reads it back, whatever is in it."""
+    if _PLAIN.fullmatch(value):
+        return value
+    for character, escaped in _ESCAPES.items():
+        value = value.replace(character, escaped)
+    # There is no escape for a variable: one without a name, whose default is the sign itself.
+    value = value.replace("${", "${:-$}{")
+    return f'"{value}"'
 
 
 def refuse_other_home() -> None:
@@ -114,12 +133,12 @@ def refuse_other_home() -> None:
     loaded = os.environ.get("CYRENE_HOME", "")
     if not (started_with.is_file() and dotenv.is_file()):
         return
-    if f"CYRENE_HOME={loaded}" not in dotenv.read_text(encoding="utf-8").splitlines():
+    if dotenv_values(dotenv).get("CYRENE_HOME") != loaded:
         return
     entries = started_with.read_bytes().split(b"\0")
     shell = dict(entry.partition(b"=")[::2] for entry in entries)
     named = os.fsdecode(shell.get(b"CYRENE_HOME", b""))
-    if named and Path(named).absolute() != Path(loaded).absolute():
+    if named and Path(named).resolve() != Path(loaded).resolve():
         raise UserError(
             f"CYRENE_HOME is {named} in the shell, but {loaded} by the .env of this folder, which "
             "Dagster's commands obey: run `cyrene init` to point .env at the shell's, or unset it"

@@ -6,6 +6,8 @@ from typing import Any
 from cyrene_assets.architecture import QWEN_0_8B, QWEN_2B, QWEN_4B, QWEN_9B, TINY, Architecture
 from cyrene_assets.errors import UserError
 
+# The asset that a build of a size makes where none is named.
+DEFAULT_TARGET = "fp8_model"
 # Of the text configuration: what tells the sizes apart, whatever a fine-tuning changed.
 _TOLD_APART = (
     "num_hidden_layers",

@@ -48,6 +48,11 @@ class Step:
         return label(self.asset, self.partition)
 
     @property
+    def wanted_fingerprint(self) -> str | None:
+        """The fingerprint of the lineage that it should have, where that is known."""
+        return None if self.wanted is None else self.wanted.fingerprint
+
+    @property
     def need(self) -> str | None:
         """What a build of this step would mend, or None where none would do anything now.
 

@@ -137,7 +137,8 @@ class Project:
         Raises:
             UserError: ``project.yaml`` cannot be read or does not fit; the message names the key.
         """
-        home = Path(os.environ.get("CYRENE_HOME") or ".cyrene").expanduser().absolute()
+        # A home that is reached by a link is the home that the link leads to.
+        home = Path(os.environ.get("CYRENE_HOME") or ".cyrene").expanduser().resolve()
         file = home / _FILE
         with disk_errors(home):
             there = file.exists()

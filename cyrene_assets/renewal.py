@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from cyrene_assets import planner, reload
 from cyrene_assets.artifact_spec import SPECS, ArtifactSpec
+from cyrene_assets.attempts import in_vain
 from cyrene_assets.errors import UserError
 from cyrene_assets.partitions import language_by_size, languages, split_key
 from cyrene_assets.planner import Step
@@ -23,6 +24,7 @@ class Outlook:
     about to make it or something before it.
     """
 
+    situation: Situation
     steps: Mapping[Key, Step]
     at_work: Mapping[Key, str]
     on_its_way: Mapping[Key, str]
@@ -34,6 +36,14 @@ class Outlook:
             for (name, partition), step in self.steps.items()
             if name == asset and step.need is not None
         }
+
+    def in_vain(self, asset: str, partition: str | None) -> bool:
+        """Return whether the last run that tried the same as a build would do was in vain."""
+        step = self.steps.get((asset, partition))
+        if step is None:
+            return False
+        spec, wanted = SPECS[asset], step.wanted_fingerprint
+        return in_vain(self.situation, spec, partition, wanted) is not None
 
     def blocked(self, asset: str) -> set[str | None]:
         """Return the partitions of which nothing is known, for an input is out of date itself."""
@@ -74,7 +84,7 @@ def outlook(situation: Situation) -> Outlook:
             steps[key] = step
             if step.reason is not None:
                 pending[key] = step.reason
-    return Outlook(steps, situation.at_work, on_its_way)
+    return Outlook(situation, steps, situation.at_work, on_its_way)
 
 
 def begun(situation: Situation, spec: ArtifactSpec) -> list[str | None]:

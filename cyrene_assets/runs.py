@@ -17,6 +17,8 @@ from cyrene_assets.project import Project
 
 # Tags that begin like this are not shown beside every run in the UI.
 OWNER_TAG = ".dagster/cyrene_owner"
+# Dagster's mark of a run that a condition asked for.
+BY_ITSELF_TAG = "dagster/from_automation_condition"
 UNFINISHED = [
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTING,

@@ -212,7 +212,7 @@ def examine(situation: Situation, now: datetime) -> Status:
         spec, run = SPECS[step.asset], found.on_its_way.get(key)
         vain = lacks = None
         if step.need and not run:
-            vain = in_vain(situation, spec, step.partition)
+            vain = in_vain(situation, spec, step.partition, step.wanted_fingerprint)
             lacks = _lacks(situation, key)
         items.append(
             Item(

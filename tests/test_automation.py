@@ -15,10 +15,12 @@ from ticks import MIDNIGHT, NOON, Ticks
 
 from cyrene_assets import builder
 from cyrene_assets.artifact_spec import SPECS
+from cyrene_assets.attempts import attempted
 from cyrene_assets.orchestration import preflight
 from cyrene_assets.orchestration.preflight import Unmet
 from cyrene_assets.project import Project
-from cyrene_assets.situation import Key
+from cyrene_assets.situation import Key, Situation
+from cyrene_assets.status import examine
 
 pytestmark = pytest.mark.usefixtures("able")
 # Before any test fakes it.
@@ -190,6 +192,57 @@ def test_a_cancelled_training_is_not_started_again(ticks: Ticks) -> None:
     assert ticks.tick() == []
     config.write_text(good, encoding="utf-8")
     assert ticks.tick() == []
+
+
+@pytest.mark.parametrize("begun", [False, True], ids=["before its step", "in its step"])
+def test_a_persons_training_that_was_cancelled_waits_for_a_change_and_status_names_the_run(
+    ticks: Ticks, begun: bool
+) -> None:
+    ticks.policy(training="at night", quantization="at night", evaluation="at night")
+    with_new_sets(ticks)
+    assert ticks.tick() == []
+    instance = ticks.sandbox.instance
+    # In the UI: no mark of the automation is on the run.
+    run = ticks.started(["cpt_checkpoint"], "tiny")
+    if begun:
+        wanted = ticks.step("cpt_checkpoint[tiny]").wanted_fingerprint
+        attempted(instance, run.run_id, "cpt_checkpoint", str(wanted))
+    instance.report_run_canceled(run)
+    assert [ticks.tick(), ticks.tick(MIDNIGHT)] == [[], []]
+    situation = Situation(ticks.sandbox.project, instance, observed=True)
+    (item,) = [i for i in examine(situation, MIDNIGHT).items if i.step.asset == "cpt_checkpoint"]
+    said = f"run {run.run_id[:8]} was cancelled: when something changes, or by hand"
+    assert item.rebuilt == said
+    change(ticks, "en", to="Changed once more.")
+    for name in ["raw_dialog[en]", "parallel_corpus", *RENDERED, *SETS]:
+        ticks.made(name)
+    assert ticks.tick(MIDNIGHT + timedelta(hours=1)) == ["cpt_checkpoint[tiny]"]
+
+
+def test_a_cancelled_attempt_with_other_settings_says_nothing_of_these(ticks: Ticks) -> None:
+    with_new_sets(ticks)
+    run = ticks.started(["cpt_checkpoint"], "tiny")
+    attempted(ticks.sandbox.instance, run.run_id, "cpt_checkpoint", "of other settings")
+    ticks.sandbox.instance.report_run_canceled(run)
+    assert ticks.tick() == ["cpt_checkpoint[tiny]"]
+
+
+def test_a_persons_run_that_failed_before_it_came_to_an_artifact_is_no_attempt(
+    ticks: Ticks,
+) -> None:
+    with_new_sets(ticks)
+    ticks.ended(ticks.started(["cpt_checkpoint"], "tiny"), failed=True)
+    assert ticks.tick() == ["cpt_checkpoint[tiny]"]
+
+
+def test_a_persons_training_that_failed_is_not_tried_again_at_night(ticks: Ticks) -> None:
+    ticks.policy(training="at night")
+    with_new_sets(ticks)
+    run = ticks.started(["cpt_checkpoint"], "tiny")
+    wanted = ticks.step("cpt_checkpoint[tiny]").wanted_fingerprint
+    attempted(ticks.sandbox.instance, run.run_id, "cpt_checkpoint", str(wanted))
+    ticks.ended(run, failed=True)
+    assert ticks.tick(MIDNIGHT) == []
 
 
 def test_at_night_is_the_default_and_every_stage_starts_in_the_window(ticks: Ticks) -> None:

@@ -126,5 +126,6 @@ def test_a_model_whose_check_failed_is_not_served(
         sources={},
     )
     monkeypatch.setattr(lineage, "latest", lambda *_: record)
+    monkeypatch.setattr(lineage, "history", lambda *_: iter([record]))
     with pytest.raises(BuildError, match="failed its check answers"):
         find_character(project, NO_INSTANCE, "tiny")

@@ -1,13 +1,17 @@
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import dagster as dg
 import pytest
 import yaml
+from dagster._core.secrets.env_file import get_env_var_dict
 from filelock import FileLock, Timeout
 
 from cyrene_assets.errors import UserError
 from cyrene_assets.instance import open_instance, prepare
+from cyrene_assets.orchestration.home_identity import refuse_foreign_instance
 from cyrene_assets.project import Project
 
 
@@ -60,6 +64,118 @@ def test_env_names_absolute_folders(project: Project, root: Path) -> None:
     }
     assert project.dagster_home.is_absolute()
     assert {path.name for path in root.iterdir()} == {"workspace.yaml", ".env"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("with blanks", "a#b", "a #b", "${HOME}", "${HOME:-x}", "$HOME", "it's", 'say "so"'),
+        *(
+            "back\\slash",
+            "\\n",
+            "line\nend",
+            "line\r\nend",
+            "tab\tulated",
+            "d\u00e9j\u00e0",
+            "\u2028",
+        ),
+        *(" at either end ", "${:-$}{x}", "a=b", "export x"),
+    ],
+)
+def test_env_of_a_home_with_any_name_is_read_back_by_dagster_as_it_is(
+    project: Project, root: Path, name: str
+) -> None:
+    home = Project(project.home.with_name(name), project.settings)
+    (root / ".env").write_text("TOKEN='mine # too'\n", encoding="utf-8")
+    prepare(home, root)
+    found = get_env_var_dict(str(root))
+    assert found == {
+        "TOKEN": "mine # too",
+        "CYRENE_HOME": str(home.home),
+        "DAGSTER_HOME": str(home.dagster_home),
+        "DAGSTER_DISABLE_TELEMETRY": "1",
+    }
+    before = (root / ".env").read_bytes()
+    prepare(home, root)
+    assert (root / ".env").read_bytes() == before
+    # Another home replaces all of it.
+    prepare(project, root)
+    assert get_env_var_dict(str(root))["CYRENE_HOME"] == str(project.home)
+    assert (root / ".env").read_text(encoding="utf-8").count("\n") == 4
+
+
+def test_env_that_an_older_version_left_unquoted_is_written_again(
+    project: Project, root: Path
+) -> None:
+    home = Project(project.home.with_name("a #b"), project.settings)
+    (root / ".env").write_text(f"CYRENE_HOME={home.home}\n", encoding="utf-8")
+    prepare(home, root)
+    assert get_env_var_dict(str(root))["CYRENE_HOME"] == str(home.home)
+
+
+SHOW = """
+import os, sys
+from dagster._core.secrets.env_file import get_env_var_dict
+os.environ.update(get_env_var_dict(os.getcwd()))
+from cyrene_assets.instance import refuse_other_home
+refuse_other_home()
+"""
+
+
+@pytest.mark.parametrize("name", ["home", "a #b ${HOME}"])
+def test_a_shell_that_names_another_home_is_refused_and_a_link_to_the_same_is_not(
+    project: Project, root: Path, tmp_path: Path, name: str
+) -> None:
+    home = Project(project.home.with_name(name), project.settings)
+    prepare(home, root)
+    link = tmp_path / "link"
+    link.symlink_to(home.home, target_is_directory=True)
+
+    def load(shell: Path) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [sys.executable, "-c", SHOW],
+            cwd=root,
+            env={**os.environ, "CYRENE_HOME": str(shell)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    for same in (home.home, link):
+        assert load(same).returncode == 0, load(same).stderr
+    done = load(tmp_path / "another")
+    assert done.returncode != 0
+    assert f"CYRENE_HOME is {tmp_path / 'another'} in the shell, but {home.home}" in done.stderr
+
+
+def test_a_home_that_is_reached_by_a_link_is_the_same_project(
+    project: Project, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare(project, root)
+    before = (root / ".env").read_bytes()
+    link = tmp_path / "link"
+    link.symlink_to(project.home, target_is_directory=True)
+    monkeypatch.setenv("CYRENE_HOME", str(link))
+    linked = Project.load()
+    assert linked.home == project.home
+    prepare(linked, root)
+    assert (root / ".env").read_bytes() == before
+    # Its instance by a path of its own is the home's own, too.
+    monkeypatch.setenv("DAGSTER_HOME", str(link / "dagster"))
+    prepare(Project.load(), root, repoint=False)
+    refuse_foreign_instance(Project.load())
+
+
+def test_an_instance_that_a_link_leads_out_of_the_home_to_is_the_homes_own(
+    project: Project, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = tmp_path / "another disk"
+    elsewhere.mkdir()
+    (elsewhere / "cyrene-home.json").write_text('{"id": "of another", "home": "/gone"}')
+    project.home.mkdir(parents=True)
+    (project.home / "dagster").symlink_to(elsewhere, target_is_directory=True)
+    prepare(project, root)
+    refuse_foreign_instance(project)
 
 
 def test_what_else_is_in_env_stays(project: Project, root: Path) -> None:

@@ -97,7 +97,13 @@ class Ticks:
         assert step.wanted is not None, step
         blocking = [check.name for check in SPECS[asset].checks if check.blocking]
         checks = [
-            {"name": check, "passed": passed, "blocking": True, "detail": ""} for check in blocking
+            {
+                "name": check.name,
+                "passed": passed or not check.blocking,
+                "blocking": check.blocking,
+                "detail": "",
+            }
+            for check in SPECS[asset].checks
         ]
         with project.store.stage(asset) as folder:
             text = step.wanted.fingerprint if content is None else content

@@ -18,15 +18,13 @@ from cyrene_assets.commands._common import (
     size_option,
 )
 from cyrene_assets.errors import UserError
-from cyrene_assets.models import model_size
+from cyrene_assets.models import DEFAULT_TARGET, model_size
 from cyrene_assets.project import PROJECT_ROOT, Project
 
 if TYPE_CHECKING:
     import dagster as dg
 
     from cyrene_assets.planner import Step
-
-DEFAULT_TARGET = "fp8_model"
 
 
 def _configured(corpus: str | None, recipe: str | None, size: str, *, save: bool) -> Project:

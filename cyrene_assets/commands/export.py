@@ -7,7 +7,7 @@ import click
 
 from cyrene_assets.character import find_character
 from cyrene_assets.commands._common import definitions, opened
-from cyrene_assets.commands.serve import model_options
+from cyrene_assets.commands.serve import model_options, say_passed_over
 from cyrene_assets.errors import UserError
 from cyrene_assets.project import Project
 
@@ -58,6 +58,7 @@ def export(
     with opened(project) as instance:
         definitions()
         character = find_character(project, instance, size, role=role, digest=digest)
+        say_passed_over(character)
         scores, plot = _scoreboard(project, instance)
     code, (name, _) = character.language(language), character.profile(profile)
     exporting.export(

@@ -1,8 +1,5 @@
 """``cyrene toolchain``, ``cyrene gc`` and ``cyrene ui``."""
 
-import os
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -102,7 +99,13 @@ def _print_garbage(found: "Sequence[Garbage]", *, would: bool, now: bool) -> Non
 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=3000, show_default=True, help="Port to listen on.")
+@click.option(
+    "--port",
+    default=3000,
+    show_default=True,
+    type=click.IntRange(1, 65535),
+    help="Port to listen on.",
+)
 @click.option(
     "--without-password",
     is_flag=True,
@@ -111,11 +114,14 @@ def _print_garbage(found: "Sequence[Garbage]", *, would: bool, now: bool) -> Non
 def ui(host: str, port: int, without_password: bool) -> None:
     """Open the Dagster UI, with its daemon, on this project's instance.
 
+    One at a time: a second `ui` of the same home says where the first is. The end of the UI or of
+    the daemon ends both.
+
     Whoever reaches the UI can start runs. Beyond loopback it listens only where you say that
     something else keeps strangers out: a container's own network, a proxy that authenticates.
     """
     from cyrene_assets.instance import open_instance, prepare
-    from cyrene_assets.reload import UI_VARIABLE, address
+    from cyrene_assets.orchestration.dagster_ui import run_ui
     from cyrene_assets.server import is_loopback
 
     if not (without_password or is_loopback(host)):
@@ -125,33 +131,14 @@ def ui(host: str, port: int, without_password: bool) -> None:
             "--without-password where something else keeps strangers out"
         )
     project = Project.load()
-    prepare(project, PROJECT_ROOT)
+    # Which home a bare shell's commands use is said by `cyrene init`.
+    prepare(project, PROJECT_ROOT, repoint=False)
     # Its databases are there before several processes of the UI open them at once.
-    with open_instance(project):
-        pass
-    environment = {
-        **os.environ,
-        "CYRENE_HOME": str(project.home),
-        "DAGSTER_HOME": str(project.dagster_home),
-        "DAGSTER_DISABLE_TELEMETRY": "1",
-        UI_VARIABLE: address(host, port),
-    }
-    arguments = ["-m", "dagster", "dev", "-w", str(PROJECT_ROOT / "workspace.yaml")]
-    arguments += ["-h", host, "-p", str(port)]
-    click.echo(f"http://{host}:{port}  (stop with Ctrl-C)")
-    sys.stdout.flush()
-    sys.exit(_until_stopped([sys.executable, *arguments], environment))
+    with open_instance(project) as instance:
+        configuration = instance.info_str()
 
+    def say(text: str) -> None:
+        click.echo(text)
+        sys.stdout.flush()
 
-def _until_stopped(command: list[str], environment: dict[str, str]) -> int:
-    """Run a program that ends its own processes when it is interrupted, as Dagster's UI does.
-
-    Terminated, it would leave its daemon at work: it is interrupted instead. An interruption from
-    the keyboard reaches it without us.
-    """
-    # What is caught here is as ever in the program; ignored, as a shell's background jobs do, it
-    # would be ignored there, too.
-    signal.signal(signal.SIGINT, lambda *_: None)
-    process = subprocess.Popen(command, env=environment, cwd=PROJECT_ROOT)
-    signal.signal(signal.SIGTERM, lambda *_: process.send_signal(signal.SIGINT))
-    return process.wait()
+    run_ui(project, configuration, host, port, say)

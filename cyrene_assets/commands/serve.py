@@ -42,7 +42,17 @@ def chosen_character(
     project = Project.load()
     with opened(project) as instance:
         definitions()
-        return find_character(project, instance, size, role=role, digest=digest, contents=contents)
+        character = find_character(
+            project, instance, size, role=role, digest=digest, contents=contents
+        )
+    say_passed_over(character)
+    return character
+
+
+def say_passed_over(character: Character) -> None:
+    """Say on standard error which newer version is not taken, and why."""
+    if character.passed_over:
+        click.echo(f"warning: {character.passed_over}", err=True)
 
 
 @contextmanager

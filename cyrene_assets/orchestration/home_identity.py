@@ -20,7 +20,7 @@ def claim(project: Project) -> None:
 
     An instance inside the home is the home's own, whatever its folder says.
     """
-    own = project.dagster_home.is_relative_to(project.home)
+    own = _is_own(project)
     with disk_errors(project.work):
         project.work.mkdir(parents=True, exist_ok=True)
         with FileLock(project.work / "instance.lock"):
@@ -46,6 +46,13 @@ def refuse_foreign_instance(project: Project) -> None:
             f"{claimed['home']}, not to {project.home}: unset DAGSTER_HOME, or give this home an "
             f"instance of its own (if that home is gone, remove {project.dagster_home / _CLAIM})"
         )
+
+
+def _is_own(project: Project) -> bool:
+    """Return whether the instance is inside the home, by whatever links one comes to it."""
+    instance, usual = project.dagster_home, project.home / "dagster"
+    inside = instance.resolve().is_relative_to(project.home)
+    return inside or instance == usual or (usual.exists() and instance.samefile(usual))
 
 
 def _id(project: Project) -> str:

@@ -112,7 +112,7 @@ def refuse_run(project: Project, context: dg.AssetExecutionContext, *, reuse: bo
         UserError: project.yaml or a recipe does not fit.
     """
     instance, run = context.instance, context.run
-    names = _selected(context)
+    names = selected(context)
     if run.tags.get(REQUIREMENTS_TAG) == IGNORED or not any(SPECS[n].needs for n in names):
         return
     # A run's tags in a step are those of its beginning.
@@ -127,7 +127,7 @@ def refuse_run(project: Project, context: dg.AssetExecutionContext, *, reuse: bo
     instance.add_run_tags(run.run_id, {_LOOKED_TAG: "met"})
 
 
-def _selected(context: dg.AssetExecutionContext) -> list[str]:
+def selected(context: dg.AssetExecutionContext) -> list[str]:
     """Return the assets that a run makes, in build order."""
     selected = {key.to_user_string() for key in context.job_def.asset_layer.selected_asset_keys}
     # Executed again from a failure: a step is called as its asset.

@@ -61,6 +61,17 @@ def find(store: Store, spec: ArtifactSpec, partition: str | None, wanted: str) -
     return None
 
 
+def newest_that_passed(store: Store, spec: ArtifactSpec, partition: str | None) -> Record | None:
+    """Return the newest making in the store that is known to have passed, or None."""
+    teller = Teller(store)
+    for record in store_records.of_partition(store, spec.name, partition):
+        if not record.failed:
+            told = teller.record(spec, record)
+            if told is not None:
+                return told
+    return None
+
+
 class Teller:
     """Turns the store's records into those of Dagster's kind."""
 

@@ -1,0 +1,163 @@
+"""A run whose inputs are out of date says so at its first step, before a tool starts.
+
+``cyrene build`` and the automation look at everything before they start a run. One that a person
+starts of single assets, in the UI or by Dagster's own commands, takes what is there: here it is
+refused where something that is not in the run should be made again first. A tag takes it as it is.
+"""
+
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+
+import dagster as dg
+
+from cyrene_assets import planner
+from cyrene_assets.artifact_spec import SPECS
+from cyrene_assets.errors import CyreneError, UserError
+from cyrene_assets.orchestration.preflight import selected
+from cyrene_assets.orchestration.remedies import build_command
+from cyrene_assets.orchestration.together import Origins, recorded, refuse_apart
+from cyrene_assets.planner import Step
+from cyrene_assets.project import Project
+from cyrene_assets.runs import BY_ITSELF_TAG
+from cyrene_assets.situation import Key, Situation
+from cyrene_assets.store import label
+
+# A run with this tag takes inputs that are out of date as they are.
+OUT_OF_DATE_TAG = "cyrene/out-of-date"
+TAKEN = "take"
+# The mark of a run whose inputs its launcher has looked at. Tags that begin like this are not
+# shown next to every run in the UI.
+PLANNED_TAG = ".dagster/cyrene_planned"
+_LOOKED_TAG = ".dagster/cyrene_inputs"
+
+
+def refuse_run(project: Project, context: dg.AssetExecutionContext, *, reuse: bool) -> None:
+    """Refuse a run at its first step, where what it would use should be made again first.
+
+    Args:
+        project: that the run belongs to.
+        context: of the step.
+        reuse: what is up to date is not made again, and uses nothing.
+
+    Raises:
+        UserError: an input that is not made in the run is out of date, or two do not belong
+            together; it says why, and what leads on.
+    """
+    instance, run = context.instance, context.run
+    if PLANNED_TAG in run.tags or run.tags.get(BY_ITSELF_TAG) == "true":
+        return
+    # A run's tags in a step are those of its beginning.
+    now = instance.get_run_by_id(run.run_id)
+    if now is not None and _LOOKED_TAG in now.tags:
+        return
+    partition = str(context.partition_key) if context.has_partition_key else None
+    names = selected(context)
+    made = [(name, partition if SPECS[name].partitions_def else None) for name in names]
+    ahead = _Ahead(project, Situation(project, instance), made, reuse=reuse)
+    ahead.refuse_apart()
+    if run.tags.get(OUT_OF_DATE_TAG) != TAKEN:
+        ahead.refuse_out_of_date()
+    instance.add_run_tags(run.run_id, {_LOOKED_TAG: "looked at"})
+
+
+class _Ahead:
+    """What a run would make, and the state of all that it would be made from."""
+
+    def __init__(
+        self, project: Project, situation: Situation, made: Iterable[Key], *, reuse: bool
+    ) -> None:
+        self._project = project
+        self._situation = situation
+        self._run = list(made)
+        self._reuse = reuse
+
+    def refuse_apart(self) -> None:
+        """Refuse inputs from outside of the run that do not belong together."""
+        origins = Origins(recorded(self._situation))
+        for asset, partition in self._run:
+            outside = {
+                key: record
+                for key in SPECS[asset].upstream(partition)
+                if key not in self._run and (record := self._situation.record(*key)) is not None
+            }
+            refuse_apart(self._project, origins, SPECS[asset], partition, outside)
+
+    def refuse_out_of_date(self) -> None:
+        """Refuse inputs from outside of the run that should be made again first."""
+        for asset, partition in self._run:
+            spec = SPECS[asset]
+            if spec.whatever_exists or self._is_reused((asset, partition)):
+                continue
+            stale = [
+                key
+                for key in spec.upstream(partition)
+                # What is not there, or failed a check, is refused for that.
+                if key in self._out_of_date and (record := self._situation.record(*key)) is not None
+                if not record.failed_checks
+            ]
+            if stale:
+                raise UserError(
+                    f"{label(asset, partition)} was not begun, for what it is made from is out of "
+                    f"date: {self._why(stale)}. `{build_command(self._project, spec, partition)}` "
+                    f"makes all of it again; a run's tag `{OUT_OF_DATE_TAG}: {TAKEN}` takes it as "
+                    "it is"
+                )
+
+    @cached_property
+    def _steps(self) -> dict[Key, Step]:
+        """The state of the run's artifacts and of all before them, each after its inputs."""
+        steps: dict[Key, Step] = {}
+        pending: dict[Key, str] = {}
+        order = planner.build_order()
+        for key in sorted(
+            self._with_all_before(), key=lambda key: (order.index(key[0]), key[1] or "")
+        ):
+            try:
+                step = planner.look_at(self._situation, SPECS[key[0]], key[1], pending)
+            except CyreneError:
+                # A corpus or a folder that is not here, as in a store that was copied: whether
+                # something is out of date cannot be told, and nobody is kept from using it.
+                continue
+            steps[key] = step
+            if step.reason is not None:
+                pending[key] = step.reason
+        return steps
+
+    def _with_all_before(self) -> set[Key]:
+        found: set[Key] = set()
+        waiting = list(self._run)
+        while waiting:
+            key = waiting.pop()
+            if key not in found:
+                found.add(key)
+                waiting += SPECS[key[0]].upstream(key[1])
+        return found
+
+    @cached_property
+    def _out_of_date(self) -> dict[Key, Step]:
+        """What is out of date, is there, and is not made in the run."""
+        return {
+            key: step
+            for key, step in self._steps.items()
+            if step.reason is not None and key not in self._run
+        }
+
+    def _is_reused(self, key: Key) -> bool:
+        """Return whether an artifact is there already, made from its inputs as they are."""
+        asset, partition = key
+        spec = SPECS[asset]
+        begun = {k: "in the run" for k in self._run if (s := self._steps.get(k)) and s.reason}
+        try:
+            step = planner.look_at(self._situation, spec, partition, begun)
+        except CyreneError:
+            return False
+        return self._reuse and step.reason is None
+
+    def _why(self, stale: Sequence[Key]) -> str:
+        """Say what is out of date, and the first reason where it begins."""
+        # What waits for something else has no lineage to be wanted yet.
+        causes = [key for key, step in self._out_of_date.items() if step.wanted is not None]
+        told = dict.fromkeys((stale[0], *causes[:1]))
+        more = len({*stale, *causes}) - len(told)
+        shown = [f"{label(*key)} ({self._out_of_date[key].reason})" for key in told]
+        return ", ".join([*shown, *([f"and {more} more"] if more else [])])

@@ -1,0 +1,20 @@
+"""The commands that an error names."""
+
+import shlex
+
+from cyrene_assets.artifact_spec import ArtifactSpec
+from cyrene_assets.models import DEFAULT_TARGET
+from cyrene_assets.partitions import checkpoints, language_by_size, sizes, split_key
+from cyrene_assets.project import Project
+
+
+def build_command(project: Project, spec: ArtifactSpec, partition: str | None) -> str:
+    """Return the command that makes an artifact, with all that is out of date before it."""
+    if spec.partitions_def == checkpoints:
+        source = project.settings.checkpoints[partition or ""]
+        words = ["cyrene", "evaluate", source.path, "--size", source.size, "--name", f"{partition}"]
+        return shlex.join(words)
+    size = split_key(partition or "")[1] if spec.partitions_def == language_by_size else partition
+    of_size = spec.partitions_def in (sizes, language_by_size)
+    words = ["cyrene", "build", *(["--size", str(size)] if of_size else [])]
+    return " ".join([*words, *(["--to", spec.name] if spec.name != DEFAULT_TARGET else [])])

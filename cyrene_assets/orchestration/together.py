@@ -1,0 +1,202 @@
+"""Inputs that belong together: made from the same version of everything that they share.
+
+An asset of two inputs with a common ancestor (a packed set and a base model, an adapter and a
+checkpoint, the models of one report) is only what it says it is where both come from one version of
+that ancestor. A build sees to that; a run of one asset alone may find a new base model next to a
+merged model of the old one. Which inputs share what follows from the asset graph, which versions
+they come from from the store's records: no asset has a list of its own.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+
+from cyrene_assets import store_records
+from cyrene_assets.artifact_spec import SPECS, ArtifactSpec
+from cyrene_assets.errors import UserError
+from cyrene_assets.lineage import Record
+from cyrene_assets.orchestration.chains import artifact_inputs
+from cyrene_assets.orchestration.remedies import build_command
+from cyrene_assets.project import Project
+from cyrene_assets.situation import Key, Situation
+from cyrene_assets.store import label
+
+# Of each ancestor's name the digests that something may have been made from.
+Versions = Mapping[str, frozenset[str]]
+# The inputs of each making of an artifact, by its name and digest.
+MadeFrom = Callable[[str, str], list[Mapping[str, str]]]
+
+
+@dataclass(frozen=True)
+class Shared:
+    """Two inputs of an asset and something that both come from; one of them may be that itself."""
+
+    first: Key
+    second: Key
+    ancestor: Key
+
+
+def shared_ancestors(spec: ArtifactSpec, partition: str | None) -> Iterator[Shared]:
+    """Yield what the inputs of an artifact share, two by two, as the asset graph has it.
+
+    The pairs of which one is what the other comes from are first: they say the most. An asset that
+    takes whatever exists compares artifacts of different versions on purpose, and shares nothing.
+    """
+    if spec.whatever_exists:
+        return
+    inputs = list(spec.upstream(partition))
+    lines = {key: _with_ancestors(key) for key in inputs}
+    found = [
+        Shared(first, second, ancestor)
+        for number, first in enumerate(inputs)
+        for second in inputs[number + 1 :]
+        for ancestor in sorted(lines[first] & lines[second], key=lambda key: label(*key))
+    ]
+    yield from (shared for shared in found if shared.ancestor in (shared.first, shared.second))
+    yield from (shared for shared in found if shared.ancestor not in (shared.first, shared.second))
+
+
+def _with_ancestors(key: Key) -> set[Key]:
+    found, waiting = set(), [key]
+    while waiting:
+        one = waiting.pop()
+        if one not in found:
+            found.add(one)
+            waiting += SPECS[one[0]].upstream(one[1])
+    return found
+
+
+class Origins:
+    """Which versions of its ancestors an artifact was made from.
+
+    ``made_from`` returns the inputs of each making that is known of an artifact. Content that was
+    made more than once, from different inputs to the same digest, comes from each of them. Of what
+    is not known nothing is said.
+    """
+
+    def __init__(self, made_from: MadeFrom) -> None:
+        self._made_from = made_from
+        self._versions: dict[tuple[str, str], Versions] = {}
+
+    def of(self, name: str, digest: str) -> Versions:
+        """Return the versions of everything that an artifact comes from, and its own."""
+        key = name, digest
+        if key not in self._versions:
+            own = {name: frozenset({digest})}
+            # What its own inputs lead back to, in records that somebody damaged, ends here.
+            self._versions[key] = own
+            ways = [self._of_making(inputs) for inputs in self._made_from(name, digest)]
+            self._versions[key] = {**_any_of(ways), **own}
+        return self._versions[key]
+
+    def _of_making(self, inputs: Mapping[str, str]) -> Versions:
+        """Return the versions of one making: those that all of its inputs may come from."""
+        found: dict[str, frozenset[str]] = {}
+        for name, digest in artifact_inputs(inputs):
+            for ancestor, versions in self.of(name, digest).items():
+                known = found.get(ancestor, versions)
+                # Where they have none in common it was taken as it was, on purpose.
+                found[ancestor] = known & versions or known | versions
+        return found
+
+
+def recorded(situation: Situation) -> MadeFrom:
+    """Return what tells the makings of an artifact: the store's records, and Dagster's current."""
+
+    @cache
+    def makings(asset: str, partition: str | None) -> dict[str, list[Mapping[str, str]]]:
+        found: dict[str, list[Mapping[str, str]]] = {}
+        for record in store_records.of_partition(situation.project.store, asset, partition):
+            found.setdefault(record.digest, []).append(record.inputs)
+        current = situation.record(asset, partition)
+        if current is not None:
+            found.setdefault(current.digest, []).append(current.lineage.inputs)
+        return found
+
+    def made_from(name: str, digest: str) -> list[Mapping[str, str]]:
+        asset, _, rest = name.partition("[")
+        return makings(asset, rest.removesuffix("]") or None).get(digest, [])
+
+    return made_from
+
+
+def _any_of(ways: Collection[Versions]) -> dict[str, frozenset[str]]:
+    """Return what may be the case in any of several makings."""
+    names = {name for way in ways for name in way}
+    return {n: frozenset[str]().union(*(way.get(n, frozenset()) for way in ways)) for n in names}
+
+
+@dataclass(frozen=True)
+class Apart:
+    """Two inputs that come from different versions of something that they share."""
+
+    shared: Shared
+    first: frozenset[str]
+    second: frozenset[str]
+
+
+def find_apart(
+    origins: Origins, spec: ArtifactSpec, partition: str | None, inputs: Mapping[Key, Record]
+) -> list[Apart]:
+    """Return what does not belong together of an artifact's inputs, those that are known."""
+    found = []
+    for shared in shared_ancestors(spec, partition):
+        if shared.first in inputs and shared.second in inputs:
+            first, second = _versions(origins, shared, inputs)
+            if first and second and not first & second:
+                found.append(Apart(shared, first, second))
+    return found
+
+
+def refuse_apart(
+    project: Project,
+    origins: Origins,
+    spec: ArtifactSpec,
+    partition: str | None,
+    inputs: Mapping[Key, Record],
+) -> None:
+    """Refuse inputs that come from different versions of something that they share.
+
+    Args:
+        project: whose settings say how a checkpoint is evaluated.
+        origins: of the project's artifacts.
+        spec: of the artifact that is about to be made.
+        partition: of it.
+        inputs: those that are known, by asset and partition.
+
+    Raises:
+        UserError: two do not belong together; it names both, and the command that brings them
+            together.
+    """
+    found = find_apart(origins, spec, partition, inputs)
+    if not found:
+        return
+    one = found[0]
+    ancestor = label(*one.shared.ancestor)
+    pairs = dict.fromkeys((apart.shared.first, apart.shared.second) for apart in found)
+    others = "pair" if len(pairs) == 2 else "pairs"
+    more = f" (and {len(pairs) - 1} more {others})" if len(pairs) > 1 else ""
+    raise UserError(
+        "inputs that do not belong together: "
+        f"{_said(one.shared.first, inputs, ancestor, one.first)}, and "
+        f"{_said(one.shared.second, inputs, ancestor, one.second)}{more}; "
+        f"`{build_command(project, spec, partition)}` brings them together"
+    )
+
+
+def _versions(
+    origins: Origins, shared: Shared, inputs: Mapping[Key, Record]
+) -> tuple[frozenset[str], frozenset[str]]:
+    name = label(*shared.ancestor)
+    first, second = (
+        origins.of(label(*key), inputs[key].digest).get(name, frozenset[str]())
+        for key in (shared.first, shared.second)
+    )
+    return first, second
+
+
+def _said(key: Key, inputs: Mapping[Key, Record], ancestor: str, versions: frozenset[str]) -> str:
+    own, digest = label(*key), inputs[key].digest
+    if own == ancestor:
+        return f"the current {own} is {digest}"
+    return f"{own} {digest} comes from {ancestor} {' or '.join(sorted(versions))}"
