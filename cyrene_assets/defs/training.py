@@ -206,7 +206,8 @@ def merged_model(build: Build) -> Outcome:
     """CPT checkpoint and adapter in one (`swift export`), every tensor in the base's dtype.
 
     Tensors that training leaves out (`mtp.*`) and the files beside the weights are the base's, but
-    for the end tokens: generation stops at the chat's and at the text's.
+    for the end tokens, so that generation stops at the chat's and at the text's, and the chat
+    template, which renders the prompts that the adapter was trained with.
     """
     command = training.merge_command(
         Hardware.detect(),
