@@ -1,13 +1,15 @@
 """What a trained model's template renders: every turn's prompt as training has it."""
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import jinja2
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_chat_template import render, turn
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from cyrene_assets.chat_template import (
     TEMPLATE,
@@ -19,8 +21,10 @@ from cyrene_assets.chat_template import (
 from cyrene_assets.corpus.tokens import chat_text
 from cyrene_assets.programs._tiny_tokenizer import CHAT_TEMPLATE
 
+ENVIRONMENT = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
 AFTER_QUERY = "loop.index0 > ns.last_query_index"
-# Qwen3.5's models differ in what thinking is where a request says nothing; newer ones keep thoughts.
+# Qwen3.5's models differ in whether they think where a request says nothing; later ones keep
+# thoughts.
 BASES = {
     "thinks": CHAT_TEMPLATE,
     "thinks if told to": CHAT_TEMPLATE.replace("enable_thinking is false", "not enable_thinking"),
@@ -28,6 +32,22 @@ BASES = {
         AFTER_QUERY, f"preserve_thinking is undefined or preserve_thinking or {AFTER_QUERY}"
     ),
 }
+
+
+@cache
+def compiled(template: str) -> jinja2.Template:
+    return ENVIRONMENT.from_string(template)
+
+
+def render(template: str, messages: list[dict[str, Any]], **options: Any) -> str:
+    """Render as transformers and vLLM do."""
+    return compiled(template).render(messages=messages, **options)
+
+
+def turn(role: str, content: Any) -> dict[str, Any]:
+    return {"role": role, "content": content}
+
+
 SYSTEM, HELLO = turn("system", "You are Ovelle."), turn("user", "Hello.")
 OPEN = "<|im_start|>assistant\n"
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12).filter(
@@ -42,8 +62,12 @@ def plain(messages: list[dict[str, Any]]) -> str:
 @st.composite
 def chats(draw: st.DrawFn) -> list[dict[str, str]]:
     texts = draw(st.lists(st.tuples(TEXT, TEXT), min_size=1, max_size=4))
-    said = [turn(role, text) for pair in texts for role, text in zip(("user", "assistant"), pair)]  # noqa: B905
-    return [turn("system", draw(TEXT)), *said]
+    said = [
+        turn(role, text)
+        for user, answer in texts
+        for role, text in (("user", user), ("assistant", answer))
+    ]
+    return [turn("system", draw(st.sampled_from(["", " \n", "You are Ovelle.\n"]))), *said]
 
 
 @pytest.fixture(params=BASES)
@@ -53,7 +77,7 @@ def base(request: pytest.FixtureRequest) -> str:
 
 @pytest.mark.parametrize("name", BASES)
 @given(chat=chats())
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 def test_every_turn_follows_the_text_of_the_turns_before_it(
     name: str, chat: list[dict[str, Any]]
 ) -> None:

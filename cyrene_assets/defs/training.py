@@ -168,7 +168,7 @@ def cpt_checkpoint(build: Build) -> Outcome:
 @artifact_asset(
     group_name=GROUP,
     kinds={"pytorch", "safetensors"},
-    code_version="3",
+    code_version="4",
     partitions_def=sizes,
     deps=["base_model", "cpt_checkpoint", "packed_sft"],
     params=lambda project, size: project.recipe(size or "").sft.model_dump(mode="json"),
@@ -193,7 +193,7 @@ def lora_adapter(build: Build) -> Outcome:
 @artifact_asset(
     group_name=GROUP,
     kinds={"pytorch", "safetensors"},
-    code_version="2",
+    code_version="3",
     partitions_def=sizes,
     deps=["base_model", "cpt_checkpoint", "lora_adapter"],
     params=lambda _project, _size: {},
