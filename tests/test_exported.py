@@ -105,8 +105,8 @@ def test_ms_swift_loads_it(exported: Path, environment: dict[str, str], tmp_path
         [
             *(str(Path(environment["CYRENE_TRAIN_PYTHON"]).with_name("swift")), "infer"),
             # Several of ms-swift's model types have this architecture: it wants to be told.
-            *("--model", str(exported), "--model_type", "qwen3_5", "--template_backend", "jinja"),
-            *("--enable_thinking", "false", "--use_hf", "true"),
+            *("--model", str(exported), "--model_type", "qwen3_5", "--template", "qwen3_5"),
+            *("--template_backend", "jinja", "--enable_thinking", "false", "--use_hf", "true"),
             *("--val_dataset", str(asked)),
             *("--result_path", str(answered), "--max_new_tokens", "4", "--stream", "false"),
             *("--infer_backend", "transformers", "--attn_impl", "sdpa"),

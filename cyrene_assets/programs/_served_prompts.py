@@ -75,7 +75,7 @@ def compare(template: Any, rows: Iterable[Mapping[str, Any]]) -> Compared:
             wrong = next(_wrong(tokenizer, messages[:at], prompt), "")
             if not wrong and number == len(places):
                 # An answer before it is part of the prompt after it.
-                wrong = _difference(tokenizer.decode(ids[done:]), _answer(messages[at]))
+                wrong = _difference(tokenizer, tokenizer.decode(ids[done:]), _answer(messages[at]))
             same += not wrong
             if wrong and not differs:
                 differs = f"answer {number} of {len(places)} in chat {chats}: {wrong}"
@@ -131,8 +131,8 @@ def _wrong(tokenizer: Any, history: Messages, trained: str) -> Iterator[str]:
     thinking = served(own, history, enable_thinking=True)
     prompts["with thinking on, "] = thinking.removesuffix("<think>\n")
     for how, prompt in prompts.items():
-        if prompt != trained:
-            yield how + _difference(trained, prompt)
+        if found := _difference(tokenizer, trained, prompt):
+            yield how + found
 
 
 @cache
@@ -141,8 +141,13 @@ def _character(own: str, prompt: str) -> str:
     return character_template(own, {"any": prompt}, "any")
 
 
-def _difference(trained: str, served: str) -> str:
-    """Return where two texts begin to differ; nothing where they do not."""
+def _difference(tokenizer: Any, trained: str, served: str) -> str:
+    """Return where two texts begin to differ; nothing where they do not for the model.
+
+    Tokenizers compose decomposed characters (NFC); what is decoded of training has gone that way.
+    """
+    if trained != served:
+        served = tokenizer.decode(tokenizer(served, add_special_tokens=False)["input_ids"])
     if trained == served:
         return ""
     at = next(

@@ -1,3 +1,4 @@
+import unicodedata
 from collections.abc import Callable
 from typing import Any
 
@@ -123,6 +124,23 @@ def test_a_base_s_template_that_renders_something_else_is_found(
     found = compare(template, [CHAT])
     assert found.same < found.answers
     assert how in found.differs
+
+
+def test_characters_that_the_tokenizer_composes_are_no_difference() -> None:
+    class Composing(Template):
+        def encode(self, row: dict[str, Any]) -> dict[str, list[int]]:
+            messages = [
+                message | {"content": unicodedata.normalize("NFC", message["content"])}
+                for message in row["messages"]
+            ]
+            return super().encode({"messages": messages})
+
+        def __call__(self, text: str, *, add_special_tokens: bool) -> dict[str, list[int]]:
+            return super().__call__(unicodedata.normalize("NFC", text), add_special_tokens=False)
+
+    decomposed = chat("Caf\u0069\u0301.", "E\u0301.", "E\u0301?", "Yes, e\u0301.")
+    assert compare(Composing(), [decomposed]) == Compared(1, 2, 2, 1, "")
+    assert compare(Template(), [decomposed]) == Compared(1, 2, 2, 1, "")
 
 
 def test_a_chat_of_which_other_answers_are_trained_is_refused() -> None:
