@@ -16,15 +16,25 @@ on, the role ``developer``. Before they see it,
 - without any user's turn, the last of several messages at the beginning is such a note.
 
 A conversation with at most one system message, at its beginning, is rendered as ever.
+
+What lies under it in a trained model is :func:`trained_template`: the base's template, without
+think blocks where thinking is off. Qwen's own puts an empty one before the answer in progress and
+none before earlier answers, so that one conversation cannot show a model in training what it is
+served with; see docs/chat-format.md.
 """
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from cyrene_assets.errors import UserError
 
-_ROLES = """\
+TEMPLATE = "chat_template.jinja"
+# Other files in which a checkpoint may hold its template, under ``chat_template``.
+_ALSO_IN = ("tokenizer_config.json", "chat_template.json")
+
+_TEXT = """\
 {%- macro character_text(content) -%}
     {%- if content is string -%}
         {{- content -}}
@@ -36,6 +46,11 @@ _ROLES = """\
         {%- endfor -%}
     {%- endif -%}
 {%- endmacro -%}
+"""
+
+_ROLES = (
+    _TEXT
+    + """\
 {%- macro character_note(text) -%}
     {{- text if text.startswith('[') else '[System note: ' + text + ']' -}}
 {%- endmacro -%}
@@ -94,6 +109,7 @@ _ROLES = """\
 {%- endif -%}
 {%- set messages = system + said.turns -%}
 """
+)
 
 _PREAMBLE = """\
 {{%- set character_prompts = {prompts} -%}}
@@ -109,6 +125,59 @@ _PREAMBLE = """\
 + messages -%}}
 {{%- endif -%}}
 """
+
+# With thinking off the original sees neither the answers at the end nor that one is to come: it
+# would put think blocks there. What it sees ends with a turn of the user, or of a tool.
+_BEFORE = (
+    _TEXT
+    + """\
+{%- set enable_thinking = enable_thinking | default(false, true) -%}
+{%- set preserve_thinking = enable_thinking and preserve_thinking | default(false, true) -%}
+{%- set messages = messages or [] -%}
+{%- if messages and messages[0].role == 'system' \
+and not character_text(messages[0].content) | trim -%}
+    {%- set messages = messages[1:] -%}
+{%- endif -%}
+{%- set answers = namespace(start=messages | length, trailing=not enable_thinking) -%}
+{%- for message in messages[::-1] -%}
+    {%- if answers.trailing and message.role == 'assistant' and not message.tool_calls -%}
+        {%- set answers.start = answers.start - 1 -%}
+    {%- else -%}
+        {%- set answers.trailing = false -%}
+    {%- endif -%}
+{%- endfor -%}
+{%- set character_answers = messages[answers.start:] -%}
+{%- set messages = messages[:answers.start] -%}
+{%- set character_speaks = add_generation_prompt and not enable_thinking -%}
+{%- if not enable_thinking -%}
+    {%- set add_generation_prompt = false -%}
+{%- endif -%}
+"""
+)
+_AFTER = """\
+{%- for message in character_answers -%}
+    {%- set text = character_text(message.content) | trim -%}
+    {%- if '</think>' in text -%}
+        {%- set text = text.split('</think>')[-1].lstrip('\\n') -%}
+    {%- endif -%}
+    {{- '<|im_start|>assistant\\n' + text + '<|im_end|>\\n' -}}
+{%- endfor -%}
+{%- if character_speaks -%}
+    {{- '<|im_start|>assistant\\n' -}}
+{%- endif -%}
+"""
+
+
+def trained_template(original: str) -> str:
+    """Return the chat template that a model was trained with, given its base's own.
+
+    Thinking is off unless a request turns it on. While it is off there is no think block anywhere:
+    each answer follows ``<|im_start|>assistant`` and a line break, as each follows them in training
+    (:func:`cyrene_assets.training.finetune_command`), and a prompt is the beginning of the next
+    turn's prompt. While it is on, and around calls of tools, the original decides. A blank system
+    prompt is left out, as ms-swift leaves it out.
+    """
+    return original if _BEFORE in original else _BEFORE + original + _AFTER
 
 
 def character_template(original: str, prompts: Mapping[str, str], language: str) -> str:
@@ -145,7 +214,7 @@ def own_template(model: Path) -> str:
     Raises:
         UserError: there is none.
     """
-    file = model / "chat_template.jinja"
+    file = model / TEMPLATE
     if file.is_file():
         return file.read_text(encoding="utf-8")
     config = model / "tokenizer_config.json"
@@ -156,3 +225,25 @@ def own_template(model: Path) -> str:
             "a model without one cannot chat"
         )
     return entry
+
+
+def with_template(model: Path, template: str) -> dict[str, dict[str, Any]]:
+    """Return the JSON files of a model's folder that hold a chat template too, with ``template``.
+
+    Some libraries read it there, whatever ``chat_template.jinja`` says.
+    """
+    found = {}
+    for path in (model / name for name in _ALSO_IN):
+        if path.is_file():
+            content = json.loads(path.read_text(encoding="utf-8"))
+            if "chat_template" in content:
+                found[path.name] = content | {"chat_template": template}
+    return found
+
+
+def write_template(model: Path, template: str) -> None:
+    """Have a model's folder hold ``template``, wherever a library may look for it."""
+    (model / TEMPLATE).write_text(template, encoding="utf-8", newline="")
+    for name, content in with_template(model, template).items():
+        text = json.dumps(content, ensure_ascii=False, indent=2) + "\n"
+        (model / name).write_text(text, encoding="utf-8", newline="")

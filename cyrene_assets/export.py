@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from cyrene_assets.character import Character
-from cyrene_assets.chat_template import character_template, own_template
+from cyrene_assets.chat_template import character_template, own_template, write_template
 from cyrene_assets.disk import disk_errors
 from cyrene_assets.errors import UserError
 from cyrene_assets.model_card import PLOTS, STAGES, ancestors, card_values, render_card
 from cyrene_assets.recipe import Sampling
 from cyrene_assets.store import label
 
-_GENERATION, _TEMPLATE, _CARD = "generation_config.json", "chat_template.jinja", "README.md"
+_GENERATION, _CARD = "generation_config.json", "README.md"
 
 
 def export(
@@ -54,11 +54,7 @@ def export(
             for name in character.artifact.manifest["files"]:
                 shutil.copyfile(character.artifact.path / name, partial / name)
             template = own_template(character.artifact.path)
-            (partial / _TEMPLATE).write_text(
-                character_template(template, character.prompts, language),
-                encoding="utf-8",
-                newline="",
-            )
+            write_template(partial, character_template(template, character.prompts, language))
             _write_json(partial / _GENERATION, generation_config(partial / _GENERATION, sampling))
             _draw(character, partial / PLOTS)
             values = card_values(character, language, chosen, scores)

@@ -30,9 +30,11 @@ RUN_FOLDER = "run"
 ADAPTER_FOLDER, MERGED_FOLDER = "adapter", "merged"
 # What the plugin found of the prompts, in the run's folder.
 PROMPTS = "prompts.json"
-# What the plugin is told: the step at which a pass ends, and the folder of ``<language>.jsonl``.
+# What the plugin is told: the step at which a pass ends, the folder of ``<language>.jsonl``, and
+# that of the training rows, as ``--cached_dataset`` has it.
 KEEP_STEP = "CYRENE_KEEP_STEP"
 VALIDATION = "CYRENE_VALIDATION"
+TRAINED = "CYRENE_TRAINED"
 
 # Threads that wait must not spin: on cores that something else uses too, spinning made a training
 # step 20 times slower.
@@ -118,9 +120,9 @@ def finetune_command(
 ) -> list[str]:
     """Return the ``swift sft`` command of an SFT stage; parameters as for CPT.
 
-    Thinking is off as it is where the model serves: the answer in progress follows an empty think
-    block, which is not trained on, and earlier answers have none. So the last answer's prompt is,
-    byte for byte, what the chat template renders for serving.
+    Thinking is off as it is where the model serves, and no answer has a think block, the last one
+    no more than earlier ones. So what stands before each answer is, byte for byte, what the served
+    template (:func:`cyrene_assets.chat_template.trained_template`) renders as its prompt.
 
     Raises:
         BuildError: a GPU too old for bfloat16 and flash attention.
@@ -129,7 +131,7 @@ def finetune_command(
         *("swift", "sft"),
         *_arguments(stage, hardware, model, data, work, shape, report_to, attention, steps),
         *("--enable_thinking", "false"),
-        *("--add_non_thinking_prefix", "true"),
+        *("--add_non_thinking_prefix", "false"),
         *("--preserve_thinking", "false"),
         *("--loss_scale", "default"),
     ]
@@ -160,7 +162,7 @@ def training_environment(
 
     ``keep_step`` is a step after which a checkpoint is kept whatever the interval.
     """
-    environment = {VALIDATION: str(data.languages)}
+    environment = {VALIDATION: str(data.languages), TRAINED: str(data.train)}
     if not hardware.gpus:
         environment |= CPU_ENV
     if keep_step is not None:

@@ -16,6 +16,7 @@ from rich.console import Console
 
 from cyrene_assets import builder
 from cyrene_assets.artifact_spec import SPECS
+from cyrene_assets.chat_template import trained_template
 from cyrene_assets.console import StepReporter
 from cyrene_assets.corpus.check import lint
 from cyrene_assets.corpus.config import CONTROL_MARKUP
@@ -51,7 +52,9 @@ def test_nothing_in_it_is_obeyed(built: tuple[Sandbox, str]) -> None:
 
 
 def _no_turn_is_forged(sandbox: Sandbox) -> None:
-    template = jinja2.Environment(trim_blocks=True, lstrip_blocks=True).from_string(CHAT_TEMPLATE)
+    template = jinja2.Environment(trim_blocks=True, lstrip_blocks=True).from_string(
+        trained_template(CHAT_TEMPLATE)
+    )
     prompts = {
         key: person.system_prompt for key, person in sandbox.project.corpus.languages.items()
     }

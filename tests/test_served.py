@@ -17,6 +17,7 @@ import pytest
 from front_ends import REQUESTS, TOOL, offers_tools
 from tokenizers import Tokenizer
 
+from cyrene_assets.corpus.tokens import chat_text
 from cyrene_assets.server import KEY_VARIABLE, free_port
 
 pytestmark = pytest.mark.slow
@@ -99,9 +100,7 @@ def test_an_openai_client_gets_an_answer_piece_by_piece(served: Served) -> None:
 
 
 def test_the_prompt_is_the_one_of_the_training_in_every_language(served: Served) -> None:
-    """A bare question gets what the training's rows begin with, as the model's template says it."""
-    environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string((served.model / "chat_template.jinja").read_text("utf-8"))
+    """Each turn of a chat gets what stands before its answer in training, token for token."""
     tokenizer = Tokenizer.from_file(str(served.model / "tokenizer.json"))
     folders = {path.parent.name: path for path in served.store.glob("sft_chat/*/*")}
     offered = [model.id for model in served.client.models.list().data]
@@ -109,18 +108,17 @@ def test_the_prompt_is_the_one_of_the_training_in_every_language(served: Served)
     assert offered == ["cyrene-tiny", *named]
     for language in served.described["languages"]:
         chats = pl.read_parquet(folders[language] / "chats.parquet")
-        system, user = json.loads(chats["messages"][0])[:2]
-        text = template.render(
-            messages=[system, user], add_generation_prompt=True, enable_thinking=False
-        )
-        answer = served.client.chat.completions.create(
-            model=f"cyrene-tiny:{language}",
-            messages=[user],
-            max_tokens=1,
-            extra_body={"return_token_ids": True},
-        )
-        ids = tokenizer.encode(text, add_special_tokens=False).ids
-        assert answer.model_dump()["prompt_token_ids"] == ids, language
+        messages = next(row for row in map(json.loads, chats["messages"]) if len(row) > 3)
+        for at in range(2, len(messages), 2):
+            text = chat_text(json.dumps(messages[:at])) + "<|im_start|>assistant\n"
+            answer = served.client.chat.completions.create(
+                model=f"cyrene-tiny:{language}",
+                messages=messages[1:at],
+                max_tokens=1,
+                extra_body={"return_token_ids": True},
+            )
+            ids = tokenizer.encode(text, add_special_tokens=False).ids
+            assert answer.model_dump()["prompt_token_ids"] == ids, (language, at)
 
 
 def test_the_recipe_s_profile_is_what_a_request_gets_that_names_none(served: Served) -> None:

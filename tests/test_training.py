@@ -203,7 +203,7 @@ def test_vision_is_frozen_and_text_is_not(given: dict[str, str]) -> None:
 def test_fine_tuning_renders_as_serving_does() -> None:
     given = sft(H200)
     assert given["enable_thinking"] == given["preserve_thinking"] == "false"
-    assert given["add_non_thinking_prefix"] == "true"
+    assert given["add_non_thinking_prefix"] == "false"
 
 
 @pytest.mark.parametrize("given", [cpt(CPU), sft(H200)])

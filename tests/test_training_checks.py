@@ -84,7 +84,16 @@ def test_a_training_that_changed_nothing_is_refused() -> None:
 
 
 def test_prompts_and_ends_are_judged() -> None:
-    assert checks.prompt_outcome({"prompts": {"rows": 8, "same_tokens": 8}}).passed
+    found = {
+        **{"chats": 3, "of_chats": 90, "answers": 8, "same": 8, "same_tokens": 3, "differs": ""},
+        **{"held_out_answers": 2, "held_out_same": 2},
+    }
+    outcome = checks.prompt_outcome({"prompts": found})
+    assert outcome.passed
+    assert outcome.metadata["trained answers"] == outcome.metadata["after the served prompt"] == 8
+    assert outcome.metadata["chats in the training set"] == 90
+    for wrong in ({"same": 7}, {"held_out_same": 1}, {"answers": 0, "same": 0}):
+        assert not checks.prompt_outcome({"prompts": found | wrong}).passed
     assert not checks.prompt_outcome({"prompts": None}).passed
     assert checks.stop_outcome({"stops": {"<|im_end|>": True, "<|endoftext|>": True}}).passed
     wrong = checks.stop_outcome({"stops": {"<|im_end|>": False, "<|endoftext|>": True}})

@@ -62,13 +62,13 @@ def main() -> None:
             if counts != rows:
                 raise SystemExit("a text has another number of tokens than it was made for")
             file.write(json.dumps(texts) + "\n")
-    # <|im_start|>role\n ... <|im_end|>\n: five tokens around each message; an empty think block.
+    # <|im_start|>role\n ... <|im_end|>\n: five tokens around each message.
     with (out / "sft.jsonl").open("w", encoding="utf-8") as file:
         for rows in lengths(packs // 4, CHAT_PACK, 450, rng):
             chats = []
             for length in rows:
                 frame = [("system", 40), ("user", 20), ("assistant", 0)]
-                room = length - 5 * 3 - 60 - 8
+                room = length - 5 * 3 - 60 - 4
                 chats.append(
                     [
                         {"role": role, "content": text(max(4, tokens or room))}

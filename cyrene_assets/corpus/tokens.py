@@ -37,9 +37,6 @@ Counts = NDArray[np.int64]
 BYTES_PER_TOKEN = 4.0
 # ms-swift ends a pretraining document with the end token.
 END_TOKENS = 1
-# The `qwen3_5` template puts this before the answer in progress when thinking is off, in training
-# (with the arguments of `cyrene_assets.training.finetune_command`) as in serving.
-NO_THOUGHT = "<think>\n\n</think>\n\n"
 # What Python's ``str.strip`` removes, which is what ms-swift applies to every content.
 WHITESPACE = "".join(chr(code) for code in range(0x3001) if chr(code).isspace())
 
@@ -73,20 +70,20 @@ def load_tokenizer(tokenizer_json: Path) -> "Tokenizer":
 def chat_text(messages: str) -> str:
     r"""Return the text that a conversation (JSON list of messages) is trained on.
 
-    That is ``<|im_start|>role\ncontent<|im_end|>\n`` per message, with the empty think block before
-    the content of the last one: what serving renders as the prompt, and the answer to it. Contents
-    lose outer white space, and an empty system prompt is left out, as the template has it.
+    That is ``<|im_start|>role\ncontent<|im_end|>\n`` per message, as ms-swift's `qwen3_5` template
+    has it with the arguments of `cyrene_assets.training.finetune_command`, and as the served one
+    (`cyrene_assets.chat_template.trained_template`) has it: what stands before an answer is its
+    prompt. Contents lose outer white space, and an empty system prompt is left out.
     """
-    *turns, last = json.loads(messages)
-    return "".join([*map(message_text, turns), message_text(last, NO_THOUGHT)])
+    return "".join(map(message_text, json.loads(messages)))
 
 
-def message_text(message: Mapping[str, str], before: str = "") -> str:
-    """Return what a message of a conversation becomes, with what stands before its content."""
+def message_text(message: Mapping[str, str]) -> str:
+    """Return what a message of a conversation becomes."""
     content = message["content"].strip()
     if not content and message["role"] == "system":
         return ""
-    return f"<|im_start|>{message['role']}\n{before}{content}<|im_end|>\n"
+    return f"<|im_start|>{message['role']}\n{content}<|im_end|>\n"
 
 
 class TokenCounter:

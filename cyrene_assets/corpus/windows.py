@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from cyrene_assets.corpus.tokens import NO_THOUGHT, TokenCounter, chat_text, message_text
+from cyrene_assets.corpus.tokens import TokenCounter, chat_text, message_text
 
 QUESTION, ANSWER = ("user", ""), ("assistant", "")
 # So few texts are counted one by one, which is faster.
@@ -58,7 +58,7 @@ def surely_fits(messages: pl.Series, sequence_length: int) -> pl.Series:
     shortest = content.str.split("\n").list.eval(pl.element().str.len_bytes()).list.min()
     system = pl.when(role == "system").then(content.str.len_bytes())
     turns = messages.str.json_decode(pl.List(_TURN))
-    marks = sum(len(message_text(_message(who, "."))) - 1 for who in _ROLES) + len(NO_THOUGHT)
+    marks = sum(len(message_text(_message(who, "."))) - 1 for who in _ROLES)
     room = sequence_length - turns.list.eval(system).list.sum().cast(pl.Int64) - marks
     # What the user says takes half of the room at most, where the answer needs the other half.
     answer = turns.list.eval(pl.when(role == "assistant").then(shortest)).list.min()
@@ -130,7 +130,7 @@ def _filled(
     said = [turn for turn in turns if turn["role"] != "system"]
     system = turns[: len(turns) - len(said)]
     counts = _of_texts([message_text(turn) for turn in turns], counter)
-    room = limit - _of_texts([NO_THOUGHT], counter)[0] - sum(counts[: len(system)])
+    room = limit - sum(counts[: len(system)])
     own = counts[len(system) :]
     window: list[_Pair] = []
     taken = 0

@@ -19,8 +19,8 @@ CHECKS = [
     Check("mtp_from_base", "The `mtp.*` tensors are the base model's, bit for bit.", blocking=True),
     Check(
         "base_files_kept",
-        "Tokenizer, chat template and configurations are the base model's, but for the "
-        "quantization entry and the end tokens.",
+        "Tokenizer and configurations are the base model's, but for the quantization entry and "
+        "the end tokens, and the chat template is the one that was trained with.",
         blocking=True,
     ),
     Check(

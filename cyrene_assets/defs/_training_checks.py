@@ -39,7 +39,8 @@ PARITY_CHECK = Check(
 )
 PROMPT_CHECK = Check(
     "prompts_match_serving",
-    "The prompts of real rows in training are those that serving renders, byte for byte.",
+    "Every answer of a sample of complete chats follows, in training, the prompt that serving "
+    "renders for that turn, byte for byte, with thinking off and on.",
     blocking=True,
 )
 STOP_CHECK = Check(
@@ -115,11 +116,23 @@ def tensor_outcomes(result: dict[str, Any]) -> list[CheckOutcome]:
 
 def prompt_outcome(result: dict[str, Any]) -> CheckOutcome:
     """Judge the comparison of prompts; ms-swift ends before training where one differs."""
-    found = result["prompts"] or {"rows": 0, "same_tokens": 0}
+    found = result["prompts"]
+    if found is None:
+        return CheckOutcome(PROMPT_CHECK.name, False, "no prompt was compared")
+    same, answers = found["same"], found["answers"]
+    held_out = f"{found['held_out_same']} of {found['held_out_answers']}"
     return CheckOutcome(
         PROMPT_CHECK.name,
-        found["rows"] > 0,
-        f"{found['rows']} prompts are the same, {found['same_tokens']} of them token for token",
+        0 < answers == same and found["held_out_same"] == found["held_out_answers"],
+        f"{same} of {answers} trained answers follow the served prompt, and {held_out} held-out "
+        f"ones; {found['same_tokens']} of {found['chats']} chats token for token",
+        metadata={
+            "trained answers": answers,
+            "after the served prompt": same,
+            "chats compared": found["chats"],
+            "chats in the training set": found["of_chats"],
+            "held-out answers after the served prompt": held_out,
+        },
     )
 
 

@@ -122,7 +122,7 @@ def packed_cpt(build: Build) -> Outcome:
 @artifact_asset(
     group_name=GROUP,
     kinds={"polars", "jsonl"},
-    code_version="4",
+    code_version="5",
     partitions_def=sizes,
     deps=[
         "base_model",

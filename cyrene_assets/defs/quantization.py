@@ -31,7 +31,7 @@ def _params(project: Project, size: str | None) -> dict[str, Any]:
 @artifact_asset(
     group_name="quantization",
     kinds={"pytorch", "safetensors", "vllm"},
-    code_version="2",
+    code_version="3",
     partitions_def=sizes,
     deps=[
         "base_model",

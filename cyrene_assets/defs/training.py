@@ -168,7 +168,7 @@ def cpt_checkpoint(build: Build) -> Outcome:
 @artifact_asset(
     group_name=GROUP,
     kinds={"pytorch", "safetensors"},
-    code_version="3",
+    code_version="4",
     partitions_def=sizes,
     deps=["base_model", "cpt_checkpoint", "packed_sft"],
     params=lambda project, size: project.recipe(size or "").sft.model_dump(mode="json"),
@@ -193,7 +193,7 @@ def lora_adapter(build: Build) -> Outcome:
 @artifact_asset(
     group_name=GROUP,
     kinds={"pytorch", "safetensors"},
-    code_version="2",
+    code_version="3",
     partitions_def=sizes,
     deps=["base_model", "cpt_checkpoint", "lora_adapter"],
     params=lambda _project, _size: {},
@@ -206,7 +206,8 @@ def merged_model(build: Build) -> Outcome:
     """CPT checkpoint and adapter in one (`swift export`), every tensor in the base's dtype.
 
     Tensors that training leaves out (`mtp.*`) and the files beside the weights are the base's, but
-    for the end tokens: generation stops at the chat's and at the text's.
+    for the end tokens, so that generation stops at the chat's and at the text's, and the chat
+    template, which renders the prompts that the adapter was trained with.
     """
     command = training.merge_command(
         Hardware.detect(),

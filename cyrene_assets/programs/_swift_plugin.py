@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import transformers.dynamic_module_utils
+from datasets import load_from_disk
 from swift.callbacks import callbacks_map
 from swift.callbacks.base import TrainerCallback
 from swift.model.register import ModelLoader
@@ -17,10 +18,16 @@ from swift.model.register import ModelLoader
 from cyrene_assets.programs import _attention, _kernels, _optimizer  # noqa: F401  # registers itself
 from cyrene_assets.programs._checkpoint import write_json
 from cyrene_assets.programs._dtypes import suit_autocast
-from cyrene_assets.programs._served_prompts import ROWS_PER_LANGUAGE, compare_prompts
+from cyrene_assets.programs._served_prompts import (
+    MOST_CHATS,
+    ROWS_PER_LANGUAGE,
+    compare,
+    evenly,
+    require_same,
+)
 from cyrene_assets.programs._validation import LanguageLosses
 from cyrene_assets.programs._validation_rows import read_languages
-from cyrene_assets.training import KEEP_STEP, PROMPTS, VALIDATION
+from cyrene_assets.training import KEEP_STEP, PROMPTS, TRAINED, VALIDATION
 
 
 def _refuse(*_: Any, **__: Any) -> NoReturn:
@@ -50,8 +57,7 @@ class Cyrene(TrainerCallback):  # type: ignore[misc]
         folder = Path(os.environ[VALIDATION])
         template = self.trainer.template
         if template.use_chat_template:
-            rows = (rows[:ROWS_PER_LANGUAGE] for rows in read_languages(folder).values())
-            found = compare_prompts(template, chain.from_iterable(rows))
+            found = _compare_prompts(template, Path(os.environ[TRAINED]), folder)
             if state.is_world_process_zero:
                 write_json(Path(args.output_dir) / PROMPTS, found)
         self.trainer.evaluate = LanguageLosses(self.trainer, folder)
@@ -70,6 +76,26 @@ class Cyrene(TrainerCallback):  # type: ignore[misc]
         if state.global_step == int(os.environ.get(KEEP_STEP, "0")):
             control.should_evaluate = args.eval_strategy != "no"
             control.should_save = True
+
+
+def _compare_prompts(template: Any, trained: Path, held_out: Path) -> dict[str, Any]:
+    """Compare the prompts of trained and of held-out answers with the served ones.
+
+    Raises:
+        RuntimeError: one differs.
+    """
+    rows = load_from_disk(str(trained))
+    learned = compare(template, rows.select(evenly(len(rows), MOST_CHATS)))
+    require_same(learned, "trained")
+    samples = (own[:ROWS_PER_LANGUAGE] for own in read_languages(held_out).values())
+    validated = compare(template, chain.from_iterable(samples))
+    require_same(validated, "held-out")
+    return {
+        **learned.as_dict(),
+        "of_chats": len(rows),
+        "held_out_answers": validated.answers,
+        "held_out_same": validated.same,
+    }
 
 
 ModelLoader.default_trust_remote_code = False

@@ -3,12 +3,14 @@
 Parameters: ``command`` (from :func:`cyrene_assets.training.merge_command`, its output in
 ``work / RUN_FOLDER``), ``environment``, ``base`` (the base model's folder), ``work``, ``out``. The
 merged weights get the base's tensor names, files and dtypes; ``mtp.*`` tensors and the files beside
-the weights are the base's own, but for the end tokens that generation stops at.
+the weights are the base's own, but for the end tokens that generation stops at and the chat
+template, which becomes the one that the adapter was trained with.
 """
 
 import shutil
 from pathlib import Path
 
+from cyrene_assets.chat_template import own_template, trained_template, write_template
 from cyrene_assets.programs._checkpoint import rewrite_like
 from cyrene_assets.programs._compare import compare
 from cyrene_assets.programs._end_tokens import list_end_tokens, stops_at
@@ -27,6 +29,7 @@ def main(program: Program) -> dict[str, Json]:
     program.progress("writing the merged model")
     rewrite = rewrite_like(base, merged, out)
     shutil.rmtree(merged)
+    write_template(out, trained_template(own_template(base)))
     program.progress("generating up to the end tokens")
     ends = list_end_tokens(out)
     return {

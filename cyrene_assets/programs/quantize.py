@@ -14,6 +14,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from cyrene_assets.chat_template import TEMPLATE, own_template, trained_template, with_template
 from cyrene_assets.programs import _checkpoint, _compare
 from cyrene_assets.programs._program import BadInputError, Json, Program, ProgramError, run
 from cyrene_assets.programs._weight_error import worst_error
@@ -201,25 +202,32 @@ def _first(path: Path) -> Any:
 def changed_files(base: Path, out: Path) -> list[str]:
     """Return the files beside the weights that are not the base's, but for what has to change.
 
-    That is ``quantization_config`` in ``config.json``, and the end tokens that merging lists in
-    ``generation_config.json``.
+    That is ``quantization_config`` in ``config.json``, and what merging writes: the end tokens in
+    ``generation_config.json``, and the trained chat template.
     """
     allowed = {_CONFIG: {"quantization_config"}, _GENERATION: {"eos_token_id"}}
+    template = trained_template(own_template(base))
+    rewritten = with_template(base, template)
     wanted = {path.name: path for path in _checkpoint.side_files(base)}
     given = {
         path.name: path
         for path in out.iterdir()
         if path.suffix != ".safetensors" and path.name != _checkpoint.INDEX
     }
-    changed = sorted(wanted.keys() - given.keys()) + sorted(
-        given.keys() - wanted.keys() - {_GENERATION}
+    changed = sorted({*wanted, TEMPLATE} - given.keys()) + sorted(
+        given.keys() - wanted.keys() - {_GENERATION, TEMPLATE}
     )
-    for name in sorted(wanted.keys() & given.keys()):
-        if wanted[name].read_bytes() == given[name].read_bytes():
-            continue
-        if name not in allowed or _without(wanted[name], allowed[name]) != _without(
-            given[name], allowed[name]
-        ):
+    for name in sorted({*wanted, TEMPLATE} & given.keys()):
+        if name == TEMPLATE:
+            kept = given[name].read_text(encoding="utf-8") == template
+        elif name in rewritten:
+            kept = _checkpoint.read_json(given[name]) == rewritten[name]
+        elif name in allowed:
+            keys = allowed[name]
+            kept = _without(wanted[name], keys) == _without(given[name], keys)
+        else:
+            kept = wanted[name].read_bytes() == given[name].read_bytes()
+        if not kept:
             changed.append(name)
     return changed
 

@@ -179,10 +179,10 @@ def test_chats_are_counted_as_the_template_renders_them_in_training() -> None:
     assert chat_text(messages) == (
         "<|im_start|>system\nS<|im_end|>\n<|im_start|>user\nU<|im_end|>\n"
         "<|im_start|>assistant\nA<|im_end|>\n<|im_start|>user\nV<|im_end|>\n"
-        "<|im_start|>assistant\n<think>\n\n</think>\n\nB<|im_end|>\n"
+        "<|im_start|>assistant\nB<|im_end|>\n"
     )
 
 
 def test_an_empty_system_prompt_is_no_message() -> None:
     messages = '[{"role": "system", "content": " "}, {"role": "user", "content": ""}]'
-    assert chat_text(messages) == f"<|im_start|>user\n{tokens.NO_THOUGHT}<|im_end|>\n"
+    assert chat_text(messages) == "<|im_start|>user\n<|im_end|>\n"

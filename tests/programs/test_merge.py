@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from cyrene_assets.chat_template import TEMPLATE, own_template, trained_template
 from cyrene_assets.programs._checkpoint import side_files
 from cyrene_assets.programs._compare import differences
 from cyrene_assets.training import CPU_ENV, OFFLINE_ENV
@@ -17,7 +18,11 @@ pytestmark = pytest.mark.slow
 def test_merged_model_has_the_base_s_tensors_and_files(base: Ran, merged: Ran) -> None:
     assert merged.result["differences"] == differences(base.out, merged.out) == []
     assert {p.name for p in merged.out.iterdir()} == {p.name for p in base.out.iterdir()}
-    assert all(p.read_bytes() == (base.out / p.name).read_bytes() for p in side_files(merged.out))
+    changed = [
+        p.name for p in side_files(merged.out) if p.read_bytes() != (base.out / p.name).read_bytes()
+    ]
+    assert changed == [TEMPLATE]
+    assert own_template(merged.out) == trained_template(own_template(base.out))
 
 
 def test_the_merged_model_stops_at_both_end_tokens(merged: Ran) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from cyrene_assets import serving
+from cyrene_assets.chat_template import trained_template, write_template
 from cyrene_assets.compute.cpu import KERNELS_VARIABLE, detect, quantized_path
 from cyrene_assets.programs._checkpoint import INDEX, read_header, side_files, tensors
 from cyrene_assets.programs.quantize import changed_files
@@ -192,6 +193,8 @@ def test_files_beside_the_weights_are_compared(tmp_path: Path) -> None:
         (folder / "config.json").write_text('{"hidden": 1}')
         (folder / "generation_config.json").write_text('{"eos_token_id": 1, "top_k": 20}')
         (folder / "tokenizer.json").write_text("{}")
+    (base / "chat_template.jinja").write_text("x")
+    (out / "chat_template.jinja").write_text(trained_template("x"))
     assert changed_files(base, out) == []
     (out / "config.json").write_text('{"hidden": 1, "quantization_config": {}}')
     (out / "generation_config.json").write_text('{"eos_token_id": [1, 2], "top_k": 20}')
@@ -200,8 +203,22 @@ def test_files_beside_the_weights_are_compared(tmp_path: Path) -> None:
     (out / "generation_config.json").write_text('{"eos_token_id": [1, 2], "top_k": 10}')
     (out / "tokenizer.json").write_text("{ }")
     (out / "new.json").write_text("{}")
-    (base / "chat_template.jinja").write_text("x")
+    (out / "chat_template.jinja").write_text("x")
     assert changed_files(base, out) == [
-        *("chat_template.jinja", "new.json"),
+        *("new.json", "chat_template.jinja"),
         *("config.json", "generation_config.json", "tokenizer.json"),
     ]
+
+
+def test_a_template_in_another_file_is_the_trained_one_too(tmp_path: Path) -> None:
+    base, out = tmp_path / "base", tmp_path / "out"
+    for folder in (base, out):
+        folder.mkdir()
+        (folder / "config.json").write_text("{}")
+        (folder / "tokenizer_config.json").write_text('{"chat_template": "x", "kept": 1}')
+    assert changed_files(base, out) == ["chat_template.jinja", "tokenizer_config.json"]
+    write_template(out, trained_template("x"))
+    assert changed_files(base, out) == []
+    content = json.loads((out / "tokenizer_config.json").read_text())
+    (out / "tokenizer_config.json").write_text(json.dumps(content | {"kept": 2}))
+    assert changed_files(base, out) == ["tokenizer_config.json"]
