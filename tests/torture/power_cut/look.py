@@ -1,0 +1,180 @@
+"""What a fresh process finds in a home after a power cut: everything that is not as promised."""
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from cyrene_assets import store_records
+from cyrene_assets.errors import CyreneError
+from cyrene_assets.orchestration import home_identity
+from cyrene_assets.programs._history import cut_log
+from cyrene_assets.programs._run_folder import begin, checkpoints, resumable
+from cyrene_assets.project import Project
+from cyrene_assets.store import DIGEST_LENGTH, CorruptArtifactError, Store
+
+from .acts import COMMAND, CORPORA, LOG_OF_STEPS
+
+Marks = Sequence[tuple[str, Any]]
+
+
+def look(home: Path, made: Path, marks: Marks) -> list[str]:
+    """Return what is wrong in ``home``; ``made`` is the same moment without a cut."""
+    found = [*half_artifacts(home, marks), *missing(home, marks), *settings(home, marks)]
+    found += [*trash(home, made, marks), *training(home, made, marks), *databases(home)]
+    return found
+
+
+def half_artifacts(home: Path, marks: Marks) -> Iterator[str]:
+    """Yield artifacts that are neither complete nor absent, and records that cannot be read."""
+    store = Store(home / "store")
+    # Harm that an act did itself, on purpose.
+    harmed = {path for kind, path in marks if kind == "damaged"}
+    for folder in store.folders():
+        if len(folder.name) != DIGEST_LENGTH:
+            continue
+        partition = None if folder.parent.name == "_" else folder.parent.name
+        artifact = store.locate(folder.parent.parent.name, partition, folder.name)
+        try:
+            artifact.verify(contents=True)
+        except CorruptArtifactError as error:
+            if str(folder.relative_to(store.root)) not in harmed:
+                yield f"half an artifact: {error}"
+    for file in (store.root / store_records.FOLDER).glob("*/*/*.json"):
+        if store_records._read(file) is None:
+            yield f"half a record: {file}"
+
+
+def missing(home: Path, marks: Marks) -> Iterator[str]:
+    """Yield what was promised to be in the store and is not."""
+    store = Store(home / "store")
+    harmed: set[str] = set()
+    for kind, said in reversed(marks):
+        if kind == "damaged":
+            harmed.add(Path(said).name)
+        if kind != "recorded" or said["digest"] in harmed:
+            continue
+        asset, _, key = said["name"].removesuffix("]").partition("[")
+        try:
+            store.open(asset, key or None, said["digest"])
+        except CorruptArtifactError as error:
+            yield f"lost: {error}"
+        if not store_records.is_written(
+            store, asset, key or None, said["digest"], said["lineage"]
+        ):
+            yield f"lost: the record of {said['name']} {said['digest']}"
+
+
+def settings(home: Path, marks: Marks) -> Iterator[str]:
+    """Yield what is wrong with ``project.yaml`` and the home's name: old or new, nothing else."""
+    promised = [said for kind, said in marks if kind == "project"]
+    os.environ["CYRENE_HOME"] = str(home)
+    try:
+        corpus = Project.load().settings.corpus
+    except CyreneError as error:
+        yield f"project.yaml: {error}"
+        return
+    if promised and CORPORA.index(corpus) < CORPORA.index(promised[-1]):
+        yield f"project.yaml is that of before: {corpus}, not {promised[-1]}"
+    for kind, said in marks:
+        file = home / ".home-id"
+        if kind == "claimed" and (not file.is_file() or file.read_text(encoding="utf-8") != said):
+            yield "the home's name is lost"
+
+
+def trash(home: Path, made: Path, marks: Marks) -> Iterator[str]:
+    """Yield artifacts that are neither complete in the trash nor in the store.
+
+    What is in either place of ``made``, where nothing was cut, has to be in one of them here.
+    """
+    emptied = {digest for kind, said in marks if kind == "emptied" for digest in said}
+    here = {path.name: path for path in _artifacts(home)}
+    for path in _artifacts(made):
+        if path.name in emptied or len(path.name) != DIGEST_LENGTH:
+            continue
+        found = here.get(path.name)
+        if found is None:
+            if "trash" in path.relative_to(made).parts:
+                yield f"{path.name} is in neither the trash nor the store"
+            continue
+        for file in (f for f in path.rglob("*") if f.is_file()):
+            copy = found / file.relative_to(path)
+            if not copy.is_file() or copy.read_bytes() != file.read_bytes():
+                yield f"{file.relative_to(made)} is damaged in {found.relative_to(home)}"
+
+
+def _artifacts(home: Path) -> Iterator[Path]:
+    for place in (home / "store", *(home / "trash").glob("*/store")):
+        yield from place.glob("[!.]*/*/*")
+
+
+def training(home: Path, made: Path, marks: Marks) -> Iterator[str]:
+    """Yield what is wrong where a training resumes: it begins at a complete checkpoint."""
+    sealed = max((said for kind, said in marks if kind == "sealed"), default=None)
+    for run in {path.parent for path in made.glob("work/*/*/*/*/checkpoint-*")}:
+        here = home / run.relative_to(made)
+        before = resumable(here)
+        if sealed is not None and (before is None or before[0] < sealed):
+            yield f"sealed at step {sealed}, and resumes at {before and before[0]}"
+        for folder in checkpoints(here).values() if before is None else (before[1],):
+            if before is not None:
+                yield from _differs(folder, run / folder.name)
+        if before is None or sealed is None:
+            continue
+        try:
+            start = begin(here, COMMAND)
+        except Exception as error:
+            yield f"no resume: {error}"
+            continue
+        if start.step != before[0]:
+            yield f"resumes at {start.step}, not {before[0]}"
+        cut_log(here / LOG_OF_STEPS, before[0])
+        steps = (here / LOG_OF_STEPS).read_text(encoding="utf-8").count("\n")
+        wanted = (run / LOG_OF_STEPS).read_text(encoding="utf-8").splitlines()
+        until = f'"{before[0]}/60"'
+        logged = next(n for n, line in enumerate(wanted, 1) if until in line)
+        if steps != logged:
+            yield f"the log has {steps} lines up to step {before[0]}, not {logged}"
+
+
+def _differs(folder: Path, made: Path) -> Iterator[str]:
+    """Yield the files of a checkpoint that are not what was written."""
+    for file in (f for f in made.rglob("*") if f.is_file()):
+        copy = folder / file.relative_to(made)
+        if not copy.is_file() or copy.read_bytes() != file.read_bytes():
+            yield f"{folder.name} is resumed from, and {file.name} is damaged"
+
+
+def databases(home: Path) -> Iterator[str]:
+    """Yield artifacts that Dagster's database names and the store has not."""
+    file = home / "dagster" / "history" / "runs" / "index.db"
+    if not file.is_file():
+        return
+    store = Store(home / "store")
+    for asset, partition, digest in _materialized(file):
+        try:
+            store.open(asset, partition, digest)
+        except CorruptArtifactError as error:
+            trashed = (home / "trash").glob(f"*/store/{asset}/*/{digest}")
+            if not any(trashed):
+                yield f"Dagster knows more than the store: {error}"
+
+
+def _materialized(file: Path) -> list[tuple[str, str | None, str]]:
+    """Return what the database says was made; one that is lost, or not yet made, says nothing."""
+    asked = (
+        "select event, partition from event_logs where dagster_event_type = 'ASSET_MATERIALIZATION'"
+    )
+    try:
+        with sqlite3.connect(file) as database:
+            rows = database.execute(asked).fetchall()
+    except sqlite3.DatabaseError:
+        return []
+    found = []
+    for event, partition in rows:
+        said = json.loads(event)["dagster_event"]["event_specific_data"]["materialization"]
+        asset = said["asset_key"]["path"][-1]
+        found.append((asset, partition, said["tags"]["dagster/data_version"]))
+    return found
