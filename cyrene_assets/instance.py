@@ -13,6 +13,7 @@ from cyrene_assets.disk import disk_errors, free_bytes
 from cyrene_assets.errors import BuildError, UserError
 from cyrene_assets.orchestration import home_identity
 from cyrene_assets.project import Project
+from cyrene_assets.utils.durable import write_durably
 from cyrene_assets.yaml_models import read_yaml
 
 _DAGSTER_YAML = """\
@@ -76,7 +77,7 @@ def prepare(project: Project, root: Path, *, repoint: bool = True) -> None:
         home.mkdir(parents=True, exist_ok=True)
         config = home / "dagster.yaml"
         if not config.exists():
-            config.write_text(_DAGSTER_YAML, encoding="utf-8")
+            write_durably(config, _DAGSTER_YAML)
     home_identity.claim(project)
     if (root / "workspace.yaml").is_file():
         _write_dotenv(project, root / ".env", repoint=repoint)
@@ -96,9 +97,7 @@ def _write_dotenv(project: Project, file: Path, *, repoint: bool) -> None:
         return
     text = "\n".join(lines) + "\n"
     with disk_errors(file):
-        partial = file.with_name(f"{file.name}.partial-{os.getpid()}")
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(file)
+        write_durably(file, text)
 
 
 def refuse_other_home() -> None:

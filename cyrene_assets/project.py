@@ -20,6 +20,7 @@ from cyrene_assets.models import SIZES, model_size
 from cyrene_assets.policy import Rebuild
 from cyrene_assets.recipe import Recipe, load_recipe
 from cyrene_assets.store import Store
+from cyrene_assets.utils.durable import write_durably
 from cyrene_assets.yaml_models import Strict, parse_model
 
 if TYPE_CHECKING:
@@ -139,9 +140,7 @@ class Project:
         )
         with disk_errors(self.home):
             self.home.mkdir(parents=True, exist_ok=True)
-            partial = self.home / f".{_FILE}.partial"
-            partial.write_text(text, encoding="utf-8")
-            partial.replace(self.home / _FILE)
+            write_durably(self.home / _FILE, text)
         return Project(self.home, settings)
 
     @property

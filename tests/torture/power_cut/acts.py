@@ -19,11 +19,13 @@ from typing import Any
 from cyrene_assets import store_records
 from cyrene_assets.orchestration import home_identity
 from cyrene_assets.programs._history import cut_log
+from cyrene_assets.programs._run_folder import LOG as LOG_OF_STEPS
 from cyrene_assets.programs._run_folder import begin, prune
 from cyrene_assets.project import Project, ProjectFile
 from cyrene_assets.store import LOG, Artifact, Store
 from cyrene_assets.store_records import StoredRecord
 from cyrene_assets.trash import Trash
+from cyrene_assets.utils.durable import make_folder
 
 Say = Callable[[str, Any], None]
 Act = Callable[[Path, Say], None]
@@ -41,9 +43,9 @@ def publish(home: Path, say: Say) -> None:
         say("recorded", _make(store, "thing", "en", number))
     say("recorded", _make(store, "thing", "en", 1))
     say("recorded", _make(store, "another", None, 3))
-    damaged = _published(store, "thing", "en", 2).path / "data.bin"
-    damaged.write_bytes(damaged.read_bytes()[:-1])
-    say("damaged", str(damaged.parent.relative_to(store.root)))
+    damaged = _published(store, "thing", "en", 2).path
+    say("damaged", damaged.name)
+    (damaged / "data.bin").write_bytes(b"half")
     say("recorded", _make(store, "thing", "en", 2))
 
 
@@ -112,6 +114,7 @@ def filled(home: Path) -> None:
 def checkpoints(home: Path, say: Say) -> None:
     """Train in steps, as ms-swift writes them, with an interruption; drop what is older."""
     run = home / RUN
+    make_folder(run.parent, home)  # as the asset does
     done = 0
     for last in (40, 60):
         start = begin(run, COMMAND)
@@ -125,9 +128,6 @@ def checkpoints(home: Path, say: Say) -> None:
         done = last
         if last < STEPS[-1]:
             _train(run, last + 10, complete=False)
-
-
-LOG_OF_STEPS = "logging.jsonl"
 
 
 def _train(run: Path, step: int, *, complete: bool = True) -> None:

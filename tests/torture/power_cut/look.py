@@ -9,13 +9,13 @@ from typing import Any
 
 from cyrene_assets import store_records
 from cyrene_assets.errors import CyreneError
-from cyrene_assets.orchestration import home_identity
 from cyrene_assets.programs._history import cut_log
+from cyrene_assets.programs._run_folder import LOG as LOG_OF_STEPS
 from cyrene_assets.programs._run_folder import begin, checkpoints, resumable
-from cyrene_assets.project import Project
+from cyrene_assets.project import Project, ProjectFile
 from cyrene_assets.store import DIGEST_LENGTH, CorruptArtifactError, Store
 
-from .acts import COMMAND, CORPORA, LOG_OF_STEPS
+from .acts import COMMAND, CORPORA
 
 Marks = Sequence[tuple[str, Any]]
 
@@ -30,8 +30,7 @@ def look(home: Path, made: Path, marks: Marks) -> list[str]:
 def half_artifacts(home: Path, marks: Marks) -> Iterator[str]:
     """Yield artifacts that are neither complete nor absent, and records that cannot be read."""
     store = Store(home / "store")
-    # Harm that an act did itself, on purpose.
-    harmed = {path for kind, path in marks if kind == "damaged"}
+    harmed = _harmed(marks)
     for folder in store.folders():
         if len(folder.name) != DIGEST_LENGTH:
             continue
@@ -40,20 +39,29 @@ def half_artifacts(home: Path, marks: Marks) -> Iterator[str]:
         try:
             artifact.verify(contents=True)
         except CorruptArtifactError as error:
-            if str(folder.relative_to(store.root)) not in harmed:
+            if artifact.digest not in harmed:
                 yield f"half an artifact: {error}"
     for file in (store.root / store_records.FOLDER).glob("*/*/*.json"):
         if store_records._read(file) is None:
             yield f"half a record: {file}"
 
 
+def _harmed(marks: Marks) -> set[str]:
+    """Return the digests that an act harmed itself, on purpose, and did not make again."""
+    harmed = set()
+    for kind, said in marks:
+        if kind == "damaged":
+            harmed.add(said)
+        elif kind == "recorded":
+            harmed.discard(said["digest"])
+    return harmed
+
+
 def missing(home: Path, marks: Marks) -> Iterator[str]:
     """Yield what was promised to be in the store and is not."""
     store = Store(home / "store")
-    harmed: set[str] = set()
-    for kind, said in reversed(marks):
-        if kind == "damaged":
-            harmed.add(Path(said).name)
+    harmed = _harmed(marks)
+    for kind, said in marks:
         if kind != "recorded" or said["digest"] in harmed:
             continue
         asset, _, key = said["name"].removesuffix("]").partition("[")
@@ -61,9 +69,7 @@ def missing(home: Path, marks: Marks) -> Iterator[str]:
             store.open(asset, key or None, said["digest"])
         except CorruptArtifactError as error:
             yield f"lost: {error}"
-        if not store_records.is_written(
-            store, asset, key or None, said["digest"], said["lineage"]
-        ):
+        if not store_records.is_written(store, asset, key or None, said["digest"], said["lineage"]):
             yield f"lost: the record of {said['name']} {said['digest']}"
 
 
@@ -76,7 +82,8 @@ def settings(home: Path, marks: Marks) -> Iterator[str]:
     except CyreneError as error:
         yield f"project.yaml: {error}"
         return
-    if promised and CORPORA.index(corpus) < CORPORA.index(promised[-1]):
+    order = (ProjectFile().corpus, *CORPORA)
+    if promised and order.index(corpus) < order.index(promised[-1]):
         yield f"project.yaml is that of before: {corpus}, not {promised[-1]}"
     for kind, said in marks:
         file = home / ".home-id"
@@ -90,6 +97,7 @@ def trash(home: Path, made: Path, marks: Marks) -> Iterator[str]:
     What is in either place of ``made``, where nothing was cut, has to be in one of them here.
     """
     emptied = {digest for kind, said in marks if kind == "emptied" for digest in said}
+    emptied |= _harmed(marks)
     here = {path.name: path for path in _artifacts(home)}
     for path in _artifacts(made):
         if path.name in emptied or len(path.name) != DIGEST_LENGTH:
