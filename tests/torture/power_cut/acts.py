@@ -152,7 +152,7 @@ def _train(run: Path, step: int, *, complete: bool = True) -> None:
 
 def build(home: Path, say: Say, stage: str) -> None:
     """Build a stage of the bench's project, as the command does."""
-    from .. import bench
+    from torture import bench
 
     bench.build(home.parent, stage)
     say("built", stage)
@@ -163,7 +163,7 @@ def collect(home: Path, say: Say) -> None:
     from cyrene_assets.collector import collect as collecting
     from cyrene_assets.instance import open_instance, prepare
 
-    from ..bench import environment
+    from torture.bench import environment
 
     os.environ.update(environment(home.parent))
     project = Project.load()
@@ -194,7 +194,7 @@ def main() -> None:
     if name not in ACTS or name == "collect":
         from helpers import code_location
 
-        from ..bench import environment
+        from torture.bench import environment
 
         os.environ.update(environment(home.parent))
         code_location()

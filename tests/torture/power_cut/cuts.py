@@ -10,8 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..preloaded import compiled, run
-from ..processes import in_child
+from torture.preloaded import compiled, run
+from torture.processes import in_child
+
 from .acts import filled
 from .changes import Record, read_record, tree
 from .look import look
@@ -20,7 +21,11 @@ from .states import POLICIES, CrashStates, Cut, drawn_cuts, sync_points, unrecor
 
 @dataclass
 class Cuts:
-    """What became of the power cuts of one act; ``lost`` says of each thing lost what it was."""
+    """What became of the power cuts of one act; ``lost`` says of each thing lost what it was.
+
+    ``changes`` counts what was recorded, ``points`` the moments just before or after a sync, a
+    rename or a removal, ``syncs`` the syncs among them; ``rebuilds`` the builds that went on.
+    """
 
     act: str
     changes: int = 0
@@ -38,25 +43,27 @@ class Cuts:
 def recorded(act: str, folder: Path, prepare: Callable[[Path], object] | None = None) -> Record:
     """Do an act in ``folder / "home"`` and return the record of it.
 
+    ``prepare`` makes the home ahead of the act, in the folder that it is given.
+
     Raises:
         RuntimeError: the record is not all that happened.
     """
     shutil.rmtree(folder, ignore_errors=True)
-    home = folder.resolve() / "home"
     folder.mkdir(parents=True)
-    if prepare is None:
-        home.mkdir()
-        if act == "trash":
-            filled(home)
-    else:
+    home = folder.resolve() / "home"
+    if prepare is not None:
         prepare(folder)
+    else:
+        home.mkdir()
+    if act == "trash":
+        filled(home)
     before, file = tree(home), folder / "record"
-    run(compiled("power_cut/recorder", folder), "power_cut.acts", act, home, file)
+    library = compiled("power_cut/recorder", folder)
+    run(library, "power_cut.acts", act, home, file)
     record = read_record(file, before)
     missed = unrecorded(CrashStates(record), home, folder / "replayed")
     if missed:
         raise RuntimeError(f"{act}: changes were not recorded: {missed[:5]}")
-    shutil.rmtree(folder / "replayed")
     return record
 
 
@@ -68,10 +75,13 @@ def cut(
     folder: Path,
     *,
     ignored: frozenset[int] = frozenset(),
-    after: Callable[[Path], list[str]] | None = None,
+    after: Callable[[], list[str]] | None = None,
     every: int = 1,
 ) -> Cuts:
-    """Cut the power ``times`` times; where ``after`` is given, it has a look at each n-th, too."""
+    """Cut the power ``times`` times; ``after`` each n-th one, look further.
+
+    States are laid out in ``folder``, where the record was made: paths are part of what is written.
+    """
     states, points = CrashStates(record, ignored), sync_points(record)
     kinds = Counter(change.kind for change in record.changes)
     found = Cuts(act, len(record.changes), kinds["sync"], len(points))
@@ -80,7 +90,7 @@ def cut(
         wrong = wrong_after(states, power_cut, folder)
         if after is not None and number % every == 0:
             found.rebuilds += 1
-            wrong += after(folder)
+            wrong += after()
         found.cuts[power_cut.policy] += 1
         found.lost += [f"{act}, {power_cut}: {problem}" for problem in wrong]
     return found

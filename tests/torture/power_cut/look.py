@@ -10,8 +10,9 @@ from typing import Any
 from cyrene_assets import store_records
 from cyrene_assets.errors import CyreneError
 from cyrene_assets.programs._history import cut_log
+from cyrene_assets.programs._program import ProgramError
 from cyrene_assets.programs._run_folder import LOG as LOG_OF_STEPS
-from cyrene_assets.programs._run_folder import begin, checkpoints, resumable
+from cyrene_assets.programs._run_folder import begin, resumable
 from cyrene_assets.project import Project, ProjectFile
 from cyrene_assets.store import DIGEST_LENGTH, CorruptArtifactError, Store
 
@@ -92,30 +93,38 @@ def settings(home: Path, marks: Marks) -> Iterator[str]:
 
 
 def trash(home: Path, made: Path, marks: Marks) -> Iterator[str]:
-    """Yield artifacts that are neither complete in the trash nor in the store.
+    """Yield artifacts and records that are neither complete in the trash nor in the store.
 
     What is in either place of ``made``, where nothing was cut, has to be in one of them here.
     """
-    emptied = {digest for kind, said in marks if kind == "emptied" for digest in said}
+    emptied = {name for kind, said in marks if kind == "emptied" for name in said}
     emptied |= _harmed(marks)
-    here = {path.name: path for path in _artifacts(home)}
-    for path in _artifacts(made):
-        if path.name in emptied or len(path.name) != DIGEST_LENGTH:
-            continue
+    here = {path.name: path for path in _kept(home)}
+    for path in _kept(made):
         found = here.get(path.name)
-        if found is None:
-            if "trash" in path.relative_to(made).parts:
-                yield f"{path.name} is in neither the trash nor the store"
+        if path.name in emptied:
             continue
-        for file in (f for f in path.rglob("*") if f.is_file()):
-            copy = found / file.relative_to(path)
-            if not copy.is_file() or copy.read_bytes() != file.read_bytes():
-                yield f"{file.relative_to(made)} is damaged in {found.relative_to(home)}"
+        if found is not None:
+            yield from _differs(found, path)
+        elif "trash" in path.relative_to(made).parts:
+            yield f"{path.name} is in neither the trash nor the store"
 
 
-def _artifacts(home: Path) -> Iterator[Path]:
+def _kept(home: Path) -> Iterator[Path]:
+    """Yield the artifacts and records of the store and of the trash."""
     for place in (home / "store", *(home / "trash").glob("*/store")):
-        yield from place.glob("[!.]*/*/*")
+        for path in place.glob("[!.]*/*/*"):
+            if len(path.name) == DIGEST_LENGTH:
+                yield path
+        yield from place.glob(f"{store_records.FOLDER}/*/*/*.json")
+
+
+def _differs(found: Path, made: Path) -> Iterator[str]:
+    """Yield the files that are not what was written."""
+    for file in [made] if made.is_file() else [f for f in made.rglob("*") if f.is_file()]:
+        copy = found / file.relative_to(made)
+        if not copy.is_file() or copy.read_bytes() != file.read_bytes():
+            yield f"{found}: {file.name} is damaged"
 
 
 def training(home: Path, made: Path, marks: Marks) -> Iterator[str]:
@@ -123,36 +132,32 @@ def training(home: Path, made: Path, marks: Marks) -> Iterator[str]:
     sealed = max((said for kind, said in marks if kind == "sealed"), default=None)
     for run in {path.parent for path in made.glob("work/*/*/*/*/checkpoint-*")}:
         here = home / run.relative_to(made)
-        before = resumable(here)
-        if sealed is not None and (before is None or before[0] < sealed):
-            yield f"sealed at step {sealed}, and resumes at {before and before[0]}"
-        for folder in checkpoints(here).values() if before is None else (before[1],):
-            if before is not None:
-                yield from _differs(folder, run / folder.name)
-        if before is None or sealed is None:
+        newest = resumable(here)
+        if sealed is not None and (newest is None or newest[0] < sealed):
+            yield f"sealed at step {sealed}, and resumes at {newest and newest[0]}"
+        if newest is None:
             continue
-        try:
-            start = begin(here, COMMAND)
-        except Exception as error:
-            yield f"no resume: {error}"
-            continue
-        if start.step != before[0]:
-            yield f"resumes at {start.step}, not {before[0]}"
-        cut_log(here / LOG_OF_STEPS, before[0])
-        steps = (here / LOG_OF_STEPS).read_text(encoding="utf-8").count("\n")
-        wanted = (run / LOG_OF_STEPS).read_text(encoding="utf-8").splitlines()
-        until = f'"{before[0]}/60"'
-        logged = next(n for n, line in enumerate(wanted, 1) if until in line)
-        if steps != logged:
-            yield f"the log has {steps} lines up to step {before[0]}, not {logged}"
+        step, checkpoint = newest
+        yield from _differs(checkpoint, run / checkpoint.name)
+        if sealed is not None:
+            yield from _resumed(here, run, step)
 
 
-def _differs(folder: Path, made: Path) -> Iterator[str]:
-    """Yield the files of a checkpoint that are not what was written."""
-    for file in (f for f in made.rglob("*") if f.is_file()):
-        copy = folder / file.relative_to(made)
-        if not copy.is_file() or copy.read_bytes() != file.read_bytes():
-            yield f"{folder.name} is resumed from, and {file.name} is damaged"
+def _resumed(here: Path, made: Path, step: int) -> Iterator[str]:
+    """Yield what is wrong after a training has begun again."""
+    try:
+        start = begin(here, COMMAND)
+    except ProgramError as error:
+        yield f"no resume: {error}"
+        return
+    if start.step != step:
+        yield f"resumes at {start.step}, not {step}"
+    cut_log(here / LOG_OF_STEPS, step)
+    wanted = (made / LOG_OF_STEPS).read_text(encoding="utf-8").splitlines(keepends=True)
+    last = next(n for n, line in enumerate(wanted, 1) if f'"{step}/60"' in line)
+    log = here / LOG_OF_STEPS
+    if not log.is_file() or log.read_text(encoding="utf-8") != "".join(wanted[:last]):
+        yield f"the log is not what it was up to step {step}"
 
 
 def databases(home: Path) -> Iterator[str]:
