@@ -6,6 +6,7 @@ UI, sensors and literal Dagster commands all read it through :func:`Project.load
 
 import os
 import re
+import sys
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +16,7 @@ import yaml
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from cyrene_assets.disk import disk_errors
-from cyrene_assets.errors import UserError
+from cyrene_assets.errors import RequirementError, UserError
 from cyrene_assets.models import SIZES, model_size
 from cyrene_assets.policy import Rebuild
 from cyrene_assets.recipe import Recipe, load_recipe
@@ -126,8 +127,11 @@ class Project:
 
         Raises:
             UserError: ``project.yaml`` cannot be read or does not fit; the message names the key.
+            RequirementError: Python cannot write the home's name.
         """
         home = Path(os.environ.get("CYRENE_HOME") or ".cyrene").expanduser().absolute()
+        for folder in (home, os.environ.get("DAGSTER_HOME", "")):
+            _refuse_unwritable(str(folder))
         file = home / _FILE
         with disk_errors(home):
             there = file.exists()
@@ -268,3 +272,18 @@ class Project:
         path = Path(recipe).expanduser()
         name = str(path.absolute()) if path.is_file() else recipe
         return self.settings.model_copy(update={"recipes": {**self.settings.recipes, size: name}})
+
+
+def _refuse_unwritable(folder: str) -> None:
+    """Refuse a folder whose name would be written in another encoding than the one it has.
+
+    Raises:
+        RequirementError: it is not of ASCII alone, and Python does not use UTF-8 for names.
+    """
+    encoding = sys.getfilesystemencoding()
+    if encoding != "utf-8" and not folder.isascii():
+        name = os.fsencode(folder).decode("utf-8", errors="replace")
+        raise RequirementError(
+            f"{name}: Python takes names of files for {encoding} here, and cannot write this one: "
+            "set PYTHONUTF8=1 (or unset PYTHONUTF8, or set LC_ALL=C.UTF-8)"
+        )
