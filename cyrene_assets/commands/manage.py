@@ -114,7 +114,8 @@ def ui(host: str, port: int, without_password: bool) -> None:
     Whoever reaches the UI can start runs. Beyond loopback it listens only where you say that
     something else keeps strangers out: a container's own network, a proxy that authenticates.
     """
-    from cyrene_assets.instance import open_instance, prepare
+    from cyrene_assets.instance import prepare
+    from cyrene_assets.orchestration.instance_errors import refuse_broken
     from cyrene_assets.reload import UI_VARIABLE, address
     from cyrene_assets.server import is_loopback
 
@@ -127,8 +128,7 @@ def ui(host: str, port: int, without_password: bool) -> None:
     project = Project.load()
     prepare(project, PROJECT_ROOT)
     # Its databases are there before several processes of the UI open them at once.
-    with open_instance(project):
-        pass
+    refuse_broken(project)
     environment = {
         **os.environ,
         "CYRENE_HOME": str(project.home),

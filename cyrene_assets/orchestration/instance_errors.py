@@ -113,11 +113,7 @@ def _of_database(project: Project, error: DBAPIError) -> Exception:
     if not isinstance(error.orig, sqlite3.Error):
         return _of_server(project, said) if _POSTGRES.search(said) else error
     for file in damaged(home):
-        folder = home / file.relative_to(home).parts[0]
-        return InstanceError(
-            f"{file}: this database of Dagster's is damaged ({_line(said)}): move it away "
-            f"(`mv {folder} {folder}.damaged`) and run the same command again; {_SAFE}"
-        )
+        return _of_file(project, file, _line(said))
     if not isinstance(error, OperationalError):
         return error
     if "readonly" in said:
@@ -129,6 +125,14 @@ def _of_database(project: Project, error: DBAPIError) -> Exception:
         f"{home}: Dagster's database failed ({said}; {free_bytes(home) / 1e9:.1f} GB free): "
         "make room (`cyrene gc --now` removes what nothing refers to) or set CYRENE_HOME to "
         "another disk, and run the same command again"
+    )
+
+
+def _of_file(project: Project, file: Path, said: str) -> InstanceError:
+    folder = project.dagster_home / file.relative_to(project.dagster_home).parts[0]
+    return InstanceError(
+        f"{file}: this database of Dagster's is damaged ({said}): move it away "
+        f"(`mv {folder} {folder}.damaged`) and run the same command again; {_SAFE}"
     )
 
 
@@ -162,20 +166,30 @@ def load_all(instance: dg.DagsterInstance) -> None:
         getattr(instance, name)
 
 
+def refuse_broken(project: Project) -> None:
+    """Open the project's instance and read of each of its databases.
+
+    Raises:
+        InstanceError, UserError, BuildError: as ``instance_errors``.
+    """
+    from cyrene_assets.instance import open_instance
+
+    with open_instance(project) as instance:
+        instance.get_runs_count()
+        instance.get_asset_keys()
+        instance.all_instigator_state()
+    for file in damaged(project.dagster_home):
+        raise _of_file(project, file, "by SQLite's own check")
+
+
 def problem(project: Project) -> str | None:
     """Return what is wrong with the project's instance, in a line; None where nothing is.
 
     Where there is no instance yet there is nothing wrong with it.
     """
-    from cyrene_assets.instance import open_instance
-
-    if not _config(project).is_file():
-        return None
-    try:
-        with open_instance(project) as instance:
-            instance.get_runs_count()
-            instance.get_asset_keys()
-    except (UserError, BuildError) as error:
-        return str(error)
-    found = damaged(project.dagster_home)
-    return f"{found[0]}: this database of Dagster's is damaged; {_SAFE}" if found else None
+    if _config(project).is_file():
+        try:
+            refuse_broken(project)
+        except (UserError, BuildError) as error:
+            return str(error)
+    return None

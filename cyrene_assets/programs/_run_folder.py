@@ -3,7 +3,8 @@
 ms-swift writes a checkpoint file by file and ``trainer_state.json`` last. A process that is killed
 leaves that file out; a machine that loses power may have it and yet hold zeros where the bytes of
 other files were to be, at their full length. So a checkpoint is sealed once all of it, and the log
-up to it, is on the disk: a training resumes from the newest that has its seal.
+up to it, is on the disk: a training resumes from the newest that has its seal. Where the machine was
+not started again since, what was saved is in memory, and the newest whole one will do.
 """
 
 import json
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cyrene_assets.processes import boot
 from cyrene_assets.programs._checkpoint import read_header, read_json
 from cyrene_assets.programs._program import BadInputError, ProgramError
 from cyrene_assets.reporting import OPTIONS
@@ -24,8 +26,9 @@ _OPTIMIZER = "optimizer.pt"
 _ATTEMPT = "attempt.json"
 _SEAL = "sealed"
 LOG = "logging.jsonl"
-# In ``_ATTEMPT`` of a training whose checkpoints are sealed; older versions did not.
-_SEALS = "seals"
+# In ``_ATTEMPT``: at which start of the machine the training began. Older versions seal nothing and
+# do not say it.
+_START = "start"
 # What a machine decides, or where it lies: a training that differs in these goes on all the same.
 _MACHINE = {
     *("--model", "--cached_dataset", "--cached_val_dataset", "--external_plugins", "--output_dir"),
@@ -54,13 +57,11 @@ def _state(folder: Path) -> dict[str, object] | None:
 
 
 def resumable(run: Path) -> tuple[int, Path] | None:
-    """Return the newest sealed checkpoint that has its optimizer's state.
-
-    Where an older version began the training, one counts whose files are as long as they say.
-    """
-    seals = _SEALS in (_attempt(run) or {})
+    """Return the newest whole checkpoint that has its seal, where it takes one, and its state."""
+    start = (_attempt(run) or {}).get(_START)
+    takes_seal = start is not None and (start != [boot()] or start == ["0"])
     for step, folder in sorted(checkpoints(run).items(), reverse=True):
-        sealed = (folder / _SEAL).is_file() or not seals
+        sealed = (folder / _SEAL).is_file() or not takes_seal
         if sealed and (folder / _OPTIMIZER).is_file() and _whole(folder):
             return step, folder
     return None
@@ -173,7 +174,7 @@ def begin(run: Path, command: Sequence[str]) -> Start:
     if start.step is None:
         # One that is gone on from has it already: written again, a full disk would cut it off.
         run.mkdir(parents=True, exist_ok=True)
-        write_durably(run / _ATTEMPT, json.dumps({**settings, _SEALS: []}, indent=2) + "\n")
+        write_durably(run / _ATTEMPT, json.dumps({**settings, _START: [boot()]}, indent=2) + "\n")
         sync_folder(run.parent)
     return start
 
@@ -215,7 +216,7 @@ def _changed(run: Path, settings: Mapping[str, list[str]]) -> str | None:
     before = _attempt(run)
     if before is None:
         return "of the attempt before it is not known what it trained"
-    before.pop(_SEALS, None)
+    before.pop(_START, None)
     changes = [
         f"{name} was {' '.join(before.get(name, ['unset']))} and is "
         f"{' '.join(settings.get(name, ['unset']))}"
