@@ -25,7 +25,7 @@ LEFT_OUT = {
         r"store/\.records/thing/en",
     ],
     "settings": [r"project\.yaml.*", r"\.home-id.*", ""],
-    "trash": ["trash/[^/]*", "trash/[^/]*/store/thing/en", r"trash/.*/\.records/thing/en"],
+    "trash": ["trash/[^/]*", "trash/[^/]*/store/thing/en", r"trash/[^/]*/store/\.records/thing"],
     "checkpoints": [
         r".*/model\.safetensors",
         r".*/optimizer\.pt",

@@ -183,8 +183,11 @@ def test_status_utf8_mode_off_and_a_home_beyond_ascii_is_one_line(
 
 
 @pytest.fixture
-def server(port: int) -> Iterator[int]:
+def server() -> Iterator[int]:
     """The port of a PostgreSQL server of its own, with a database d of the user me."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
     folder = Path(tempfile.mkdtemp())
     folder.chmod(0o755)
     data = folder / "data"
@@ -194,18 +197,19 @@ def server(port: int) -> Iterator[int]:
     if user is not None:
         shutil.chown(data, user)
     options = f"-p {port} -k {data} -h 127.0.0.1"
-    start = ("pg_ctl", "-D", data, "-o", options, "-l", data / "log", "-w")
+    control = ("pg_ctl", "-D", data, "-w")
 
     def run(*words: object) -> None:
         subprocess.run([str(word) for word in words], user=user, cwd=data, check=True)
 
-    run("initdb", "-D", data, "-A", "trust", "-U", "me")
+    run("initdb", "--no-sync", "-D", data, "-A", "trust", "-U", "me")
     try:
-        run(*start, "start")
+        run(*control, "-o", options, "-l", data / "log", "start")
         run("createdb", "-h", "127.0.0.1", "-p", port, "-U", "me", "d")
         yield port
     finally:
-        subprocess.run([*map(str, start), "-m", "fast", "stop"], user=user, cwd=data, check=False)
+        stop = [*map(str, control), "-m", "immediate", "stop"]
+        subprocess.run(stop, user=user, cwd=data, check=False)
         shutil.rmtree(folder)
 
 
