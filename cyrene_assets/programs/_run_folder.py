@@ -3,8 +3,8 @@
 ms-swift writes a checkpoint file by file and ``trainer_state.json`` last. A process that is killed
 leaves that file out; a machine that loses power may have it and yet hold zeros where the bytes of
 other files were to be, at their full length. So a checkpoint is sealed once all of it, and the log
-up to it, is on the disk: a training resumes from the newest that has its seal. Where the machine was
-not started again since, what was saved is in memory, and the newest whole one will do.
+up to it, is on the disk: a training resumes from the newest that has its seal. Where the machine
+was not started again since, what was saved is in memory, and the newest whole one will do.
 """
 
 import json

@@ -50,7 +50,7 @@ def sync_path(folder: Path, top: Path) -> None:
 
 
 def make_folder(folder: Path, top: Path) -> None:
-    """Make a folder below ``top``, and those on the way to it, and write their names to the disk."""
+    """Make a folder below ``top``, with those on the way to it; their names are on the disk."""
     folder.mkdir(parents=True, exist_ok=True)
     sync_path(folder, top)
 

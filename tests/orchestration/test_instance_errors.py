@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from helpers import Command
 
 from cyrene_assets.errors import RequirementError
 from cyrene_assets.instance import open_instance, prepare
 from cyrene_assets.orchestration.instance_errors import InstanceError, damaged, problem
 from cyrene_assets.project import Project
-from helpers import Command
 
 COMMANDS = (
     ("status",),
@@ -62,11 +62,17 @@ def ruin(file: Path) -> None:
     file.write_bytes(content)
 
 
-def said(project: Project) -> str:
-    with pytest.raises(InstanceError) as caught, open_instance(project) as instance:
+def read(project: Project) -> None:
+    """Read something of each of the instance's databases, as commands do."""
+    with open_instance(project) as instance:
         instance.get_runs_count()
         instance.get_asset_keys()
         instance.all_instigator_state()
+
+
+def said(project: Project) -> str:
+    with pytest.raises(InstanceError) as caught:
+        read(project)
     text = str(caught.value)
     assert "\n" not in text
     assert SAFE in text

@@ -162,7 +162,6 @@ def collect(home: Path, say: Say) -> None:
     """Collect garbage as the command does, then empty the trash."""
     from cyrene_assets.collector import collect as collecting
     from cyrene_assets.instance import open_instance, prepare
-
     from torture.bench import environment
 
     os.environ.update(environment(home.parent))

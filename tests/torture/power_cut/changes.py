@@ -64,7 +64,7 @@ def tree(folder: Path) -> tuple[Thing, dict[int, Thing]]:
         if number in found:
             return found[number]
         if path.is_symlink():
-            thing = Thing(len(found), "link", os.fsencode(os.readlink(path)))
+            thing = Thing(len(found), "link", os.fsencode(path.readlink()))
         elif path.is_dir():
             thing = Thing(len(found), "folder")
         else:
@@ -84,12 +84,7 @@ def read_record(file: Path, before: tuple[Thing, dict[int, Thing]]) -> Record:
     count = len(things)
     paths: dict[Thing, str] = {}
 
-    def name_all(folder: Thing, path: str) -> None:
-        for name, thing in folder.entries.items():
-            paths[thing] = f"{path}/{name}".lstrip("/")
-            name_all(thing, paths[thing])
-
-    name_all(root, "")
+    _name_all(root, "", paths)
     paths[root] = ""
     changes: list[Change] = []
     for kind, words, data in _lines(file.read_bytes()):
@@ -119,19 +114,22 @@ def read_record(file: Path, before: tuple[Thing, dict[int, Thing]]) -> Record:
                 holder = things[int(folder)]
                 path = f"{paths[holder]}/{name}".lstrip("/")
                 changes.append(Change("remove", None, holder, name, path=path))
-            case "write", [inode, at, _]:
-                thing = things[int(inode)]
-                change = Change("write", thing, at=int(at), data=data, path=paths[thing])
+            case (("write" | "truncate"), [inode, at, *_]):
+                thing, written = things[int(inode)], data if kind == "write" else None
+                change = Change("write", thing, at=int(at), data=written, path=paths[thing])
                 changes.append(change)
-            case "truncate", [inode, size]:
-                thing = things[int(inode)]
-                changes.append(Change("write", thing, at=int(size), path=paths[thing]))
             case "sync", [inode]:
                 thing = things[int(inode)]
                 changes.append(Change("sync", thing, path=paths[thing]))
             case _:
                 raise ValueError(f"{file}: {kind} {words}")
     return Record(root, tuple(changes))
+
+
+def _name_all(folder: Thing, path: str, paths: dict[Thing, str]) -> None:
+    for name, thing in folder.entries.items():
+        paths[thing] = f"{path}/{name}".lstrip("/")
+        _name_all(thing, paths[thing], paths)
 
 
 _KINDS: dict[str, Kind] = {"file": "file", "folder": "folder", "link": "link"}

@@ -179,7 +179,7 @@ def _files(folder: Path) -> Iterator[tuple[str, bytes | str]]:
         if name.endswith("-shm") or "compute_logs" in path.parts:
             continue
         if path.is_symlink():
-            yield name, os.readlink(path)
+            yield name, str(path.readlink())
         else:
             yield name, "a folder" if path.is_dir() else path.read_bytes()
 
