@@ -85,7 +85,7 @@ def cut(
     """
     states, points = CrashStates(record, ignored), sync_points(record)
     kinds = Counter(change.kind for change in record.changes)
-    found = Cuts(act, len(record.changes), kinds["sync"], len(points))
+    found = Cuts(act, len(record.changes), kinds["sync"], sum(map(len, points)))
     draw = random.Random(f"{act}{seed}")
     for number, power_cut in enumerate(drawn_cuts(points, times, draw)):
         wrong = wrong_after(states, power_cut, folder)

@@ -24,7 +24,7 @@ Marks = Sequence[tuple[str, Any]]
 def look(home: Path, made: Path, marks: Marks) -> list[str]:
     """Return what is wrong in ``home``; ``made`` is the same moment without a cut."""
     found = [*half_artifacts(home, marks), *missing(home, marks), *settings(home, marks)]
-    found += [*trash(home, made, marks), *training(home, made, marks), *databases(home)]
+    found += [*trash(home, made, marks), *training(home, made, marks), *databases(home, marks)]
     return found
 
 
@@ -160,8 +160,9 @@ def _resumed(here: Path, made: Path, step: int) -> Iterator[str]:
         yield f"the log is not what it was up to step {step}"
 
 
-def databases(home: Path) -> Iterator[str]:
+def databases(home: Path, marks: Marks) -> Iterator[str]:
     """Yield artifacts that Dagster's database names and the store has not."""
+    emptied = {name for kind, said in marks if kind == "emptied" for name in said}
     file = home / "dagster" / "history" / "runs" / "index.db"
     if not file.is_file():
         return
@@ -171,7 +172,7 @@ def databases(home: Path) -> Iterator[str]:
             store.open(asset, partition, digest)
         except CorruptArtifactError as error:
             trashed = (home / "trash").glob(f"*/store/{asset}/*/{digest}")
-            if not any(trashed):
+            if digest not in emptied and not any(trashed):
                 yield f"Dagster knows more than the store: {error}"
 
 

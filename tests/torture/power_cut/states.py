@@ -32,6 +32,8 @@ POLICIES: dict[str, Choice] = {
     ),
 }
 
+_DRAWING = ("names, torn bytes", "some, in any order", "some, torn")
+
 
 @dataclass(frozen=True)
 class Cut:
@@ -184,24 +186,39 @@ def _files(folder: Path) -> Iterator[tuple[str, bytes | str]]:
             yield name, "a folder" if path.is_dir() else path.read_bytes()
 
 
-def sync_points(record: Record) -> list[int]:
-    """Return the numbers of changes that a cut just before, or just after, may matter at."""
-    near: set[int] = set()
+def sync_points(record: Record) -> tuple[list[int], list[int]]:
+    """Return the numbers of changes that a cut just before, or just after, may matter at.
+
+    First come the points of the project's own files, then those of Dagster's databases.
+    """
+    own: set[int] = set()
+    others: set[int] = set()
     for number, change in enumerate(record.changes):
         if change.kind in ("sync", "rename", "remove", "mark"):
+            near = others if change.path.startswith("dagster/") else own
             near |= {number, number + 1}
-    return sorted(near)
+    return sorted(own), sorted(others - own)
 
 
-def drawn_cuts(points: list[int], count: int, draw: random.Random) -> list[Cut]:
-    """Return ``count`` cuts, all different, spread over the points and the policies.
+def drawn_cuts(
+    points: tuple[list[int], list[int]], count: int, draw: random.Random
+) -> Iterator[Cut]:
+    """Yield ``count`` cuts, all different, spread over the points and the policies.
 
-    Where there are more than every point with every policy, the policies that draw do so again.
+    Half of them are at the project's own points, where there are others. Where there are not as
+    many, the policies that draw do so again.
     """
-    chances = [p for p in POLICIES if p.startswith("some") or "torn" in p]
+    own, others = points
+    if others:
+        yield from _drawn(others, count // 2, draw)
+        count -= count // 2
+    yield from _drawn(own, count, draw)
+
+
+def _drawn(points: list[int], count: int, draw: random.Random) -> list[Cut]:
     cuts = [Cut(at, policy) for at in points for policy in POLICIES]
     seed = 1
     while len(cuts) < count:
-        cuts += [Cut(at, policy, seed) for at in points for policy in chances]
+        cuts += [Cut(at, policy, seed) for at in points for policy in _DRAWING]
         seed += 1
     return draw.sample(cuts, count)
