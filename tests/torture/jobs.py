@@ -126,7 +126,6 @@ FULL: Sequence[Part] = (
     *(("cuts", act, 200) for act in ("publish", "settings", "trash", "checkpoints")),
     *(("cuts", f"build {stage}", 120) for stage in ("raw_dialog", "sft_chat", "base_model")),
     ("cuts", "collect", 120),
-    ("cuts", "build cpt_checkpoint", 60),
     ("clock", "", 1),
     ("fuzz", "", 100_000),
     ("soak", "", 50),

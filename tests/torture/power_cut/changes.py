@@ -118,12 +118,27 @@ def read_record(file: Path, before: tuple[Thing, dict[int, Thing]]) -> Record:
                 thing, written = things[int(inode)], data if kind == "write" else None
                 change = Change("write", thing, at=int(at), data=written, path=paths[thing])
                 changes.append(change)
-            case "sync", [inode]:
+            case "sync", [inode, *place]:
                 thing = things[int(inode)]
+                changes += _renamed_unseen(thing, place, things, paths)
                 changes.append(Change("sync", thing, path=paths[thing]))
             case _:
                 raise ValueError(f"{file}: {kind} {words}")
     return Record(root, tuple(changes))
+
+
+def _renamed_unseen(
+    thing: Thing, place: list[str], things: dict[int, Thing], paths: dict[Thing, str]
+) -> list[Change]:
+    """Return the rename of a file that has another name by its sync than the record has."""
+    if thing.kind != "file" or not place:
+        return []
+    folder, name = things[int(place[0])], place[1]
+    path = f"{paths[folder]}/{name}".lstrip("/")
+    if paths[thing] == path:
+        return []
+    paths[thing] = path
+    return [Change("rename", thing, folder, name, path=path)]
 
 
 def _name_all(folder: Thing, path: str, paths: dict[Thing, str]) -> None:

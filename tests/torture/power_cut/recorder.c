@@ -362,9 +362,29 @@ int posix_fallocate64(int file, off64_t at, off64_t size) {
     ROOM(REAL(posix_fallocate64)(file, at, size))
 }
 
-/* Syncing. */
-int fsync(int file) { CHANGED(file, REAL(fsync)(file), "sync\t%lu\n") }
-int fdatasync(int file) { CHANGED(file, REAL(fdatasync)(file), "sync\t%lu\n") }
+/* Syncing. The name is said, too: safetensors' writer renames by a raw system call. */
+static int synced(int file, int (*sync)(int)) {
+    char link[64], path[PATH_MAX];
+    struct place place;
+    ino_t number = opened(file, NULL);
+    if (number == 0)
+        return sync(file);
+    take_turn();
+    int result = sync(file);
+    snprintf(link, sizeof link, "/proc/self/fd/%d", file);
+    ssize_t length = readlink(link, path, sizeof path - 1);
+    path[length > 0 ? length : 0] = 0;
+    if (result == 0) {
+        if (find(AT_FDCWD, path, &place) && place.file == number)
+            say(NULL, 0, "sync\t%lu\t%lu\t%s\n", INO(number), INO(place.folder), place.name);
+        else
+            say(NULL, 0, "sync\t%lu\n", INO(number));
+    }
+    end_turn();
+    return result;
+}
+int fsync(int file) { return synced(file, REAL(fsync)); }
+int fdatasync(int file) { return synced(file, REAL(fdatasync)); }
 
 /* Folders. */
 #define NAMED(at, path, call, line, ...)                                                           \
