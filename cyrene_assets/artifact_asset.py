@@ -50,6 +50,7 @@ from cyrene_assets.situation import Situation
 from cyrene_assets.store import LOG, Artifact, CorruptArtifactError, label
 from cyrene_assets.store_lock import in_use
 from cyrene_assets.toolchains import Toolchain, versions
+from cyrene_assets.utils.durable import make_folder
 from cyrene_assets.writer import one_writer
 
 # Dagster declares its own type for "no value" as None's.
@@ -220,7 +221,10 @@ def _make(
     log = project.logs / spec.name / (partition or "_") / f"{context.run.run_id}.log"
     state = project.work / spec.name / (partition or "_") / lineage.fingerprint
     with project.store.stage(spec.name) as out, disk_errors(project.home):
-        state.mkdir(parents=True, exist_ok=True)
+        if spec.toolchain is None:
+            state.mkdir(parents=True, exist_ok=True)
+        else:  # what its program resumes from lies there
+            make_folder(state, project.home)
         build = Build(
             context=context,
             project=project,

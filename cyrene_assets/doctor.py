@@ -8,6 +8,7 @@ from typing import Any
 
 from cyrene_assets.console import size as shown_size
 from cyrene_assets.disk import free_bytes
+from cyrene_assets.orchestration import instance_errors
 from cyrene_assets.orchestration.needs import Need
 from cyrene_assets.orchestration.requirements import look
 from cyrene_assets.project import Project
@@ -55,13 +56,15 @@ def examine(project: Project, size: str | None) -> Examination:
         needs.remove(Need.BASE_MODEL)
     found = look(project, size, needs)
     driver = found.hardware.driver
+    problems = [problem.text for problem in found.problems]
+    wrong = instance_errors.problem(project)
     return Examination(
         hardware=found.hardware.describe() + (f", driver {driver}" if driver else ""),
         toolchains=found.toolchains,
         disk_free=free_bytes(project.home),
         needs=found.needed,
         notes=found.notes,
-        problems=[problem.text for problem in found.problems],
+        problems=problems if wrong is None else [wrong, *problems],
     )
 
 

@@ -9,12 +9,13 @@ from pathlib import Path
 import dagster as dg
 from dotenv import dotenv_values
 from filelock import FileLock
-from sqlalchemy.exc import OperationalError
 
-from cyrene_assets.disk import disk_errors, free_bytes
-from cyrene_assets.errors import BuildError, UserError
+from cyrene_assets.disk import disk_errors
+from cyrene_assets.errors import UserError
 from cyrene_assets.orchestration import home_identity
+from cyrene_assets.orchestration.instance_errors import instance_errors, load_all
 from cyrene_assets.project import Project
+from cyrene_assets.utils.durable import write_durably
 from cyrene_assets.yaml_models import read_yaml
 
 _DAGSTER_YAML = """\
@@ -81,7 +82,7 @@ def prepare(project: Project, root: Path, *, repoint: bool = True) -> None:
         home.mkdir(parents=True, exist_ok=True)
         config = home / "dagster.yaml"
         if not config.exists():
-            config.write_text(_DAGSTER_YAML, encoding="utf-8")
+            write_durably(config, _DAGSTER_YAML)
     home_identity.claim(project)
     if (root / "workspace.yaml").is_file():
         _write_dotenv(project, root / ".env", repoint=repoint)
@@ -104,9 +105,7 @@ def _write_dotenv(project: Project, file: Path, *, repoint: bool) -> None:
     lines = [*kept, *(f"{name}={_quoted(value)}" for name, value in ours.items())]
     text = "\n".join(lines) + "\n"
     with disk_errors(file):
-        partial = file.with_name(f"{file.name}.partial-{os.getpid()}")
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(file)
+        write_durably(file, text)
 
 
 def _quoted(value: str) -> str:
@@ -153,6 +152,8 @@ def open_instance(project: Project) -> Iterator[dg.DagsterInstance]:
 
     Raises:
         UserError: its ``dagster.yaml`` is not valid, or its database cannot be written to.
+        InstanceError: a database is damaged or does not answer, or ``dagster.yaml`` names a package
+            or an environment variable that is not there.
         BuildError: its database failed while the instance was open, as on a full disk.
     """
     config = project.dagster_home / "dagster.yaml"
@@ -164,30 +165,9 @@ def open_instance(project: Project) -> Iterator[dg.DagsterInstance]:
     with disk_errors(project.work):
         project.work.mkdir(parents=True, exist_ok=True)
         turn = FileLock(project.work / "instance.lock").acquire()
-    with _database_errors(project.dagster_home):
+    with instance_errors(project):
         with turn:
-            try:
-                instance = dg.DagsterInstance.get()
-            except dg.DagsterInvalidConfigError as error:
-                raise UserError(f"{config}: {error}") from error
+            instance = dg.DagsterInstance.get()
         with instance:
+            load_all(instance)
             yield instance
-
-
-@contextmanager
-def _database_errors(home: Path) -> Iterator[None]:
-    """Turn what SQLite says of its disk into an error that says what to do."""
-    try:
-        yield
-    except OperationalError as error:
-        said = str(error.orig)
-        if "readonly" in said:
-            raise UserError(
-                f"{home}: Dagster's database cannot be written to ({said}): make the folder "
-                "writable, or set CYRENE_HOME to one that is"
-            ) from error
-        raise BuildError(
-            f"{home}: Dagster's database failed ({said}; {free_bytes(home) / 1e9:.1f} GB free): "
-            "make room (`cyrene gc --now` removes what nothing refers to) or set CYRENE_HOME to "
-            "another disk, and run the same command again"
-        ) from error

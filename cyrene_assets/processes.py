@@ -21,7 +21,7 @@ def mark(process: int | None = None) -> str:
     tells (Linux). No clock is asked: one that is set back changes nothing.
     """
     number = os.getpid() if process is None else process
-    return f"{number}.{_start(number)}.{_boot()}"
+    return f"{number}.{_start(number)}.{boot()}"
 
 
 def is_alive(word: str) -> bool:
@@ -29,7 +29,7 @@ def is_alive(word: str) -> bool:
     number, _, rest = word.partition(".")
     if not number.isdigit() or not exists(int(number)):
         return False
-    return rest == f"{_start(int(number))}.{_boot()}"
+    return rest == f"{_start(int(number))}.{boot()}"
 
 
 def owner() -> str:
@@ -73,5 +73,6 @@ def _start(process: int) -> str:
 
 
 @cache
-def _boot() -> str:
+def boot() -> str:
+    """Return the name of the machine's last start; "0" where the system tells none."""
     return _BOOT.read_text().partition("-")[0].strip() if _BOOT.is_file() else "0"

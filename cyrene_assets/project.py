@@ -6,6 +6,7 @@ UI, sensors and literal Dagster commands all read it through :func:`Project.load
 
 import os
 import re
+import sys
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,11 +16,12 @@ import yaml
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from cyrene_assets.disk import disk_errors
-from cyrene_assets.errors import UserError
+from cyrene_assets.errors import RequirementError, UserError
 from cyrene_assets.models import SIZES, model_size
 from cyrene_assets.policy import Rebuild
 from cyrene_assets.recipe import Recipe, load_recipe
 from cyrene_assets.store import Store
+from cyrene_assets.utils.durable import write_durably
 from cyrene_assets.yaml_models import Strict, parse_model
 
 if TYPE_CHECKING:
@@ -136,9 +138,12 @@ class Project:
 
         Raises:
             UserError: ``project.yaml`` cannot be read or does not fit; the message names the key.
+            RequirementError: Python cannot write the home's name.
         """
         # A home that is reached by a link is the home that the link leads to.
         home = Path(os.environ.get("CYRENE_HOME") or ".cyrene").expanduser().resolve()
+        for folder in (home, os.environ.get("DAGSTER_HOME", "")):
+            _refuse_unwritable(str(folder))
         file = home / _FILE
         with disk_errors(home):
             there = file.exists()
@@ -151,9 +156,7 @@ class Project:
         )
         with disk_errors(self.home):
             self.home.mkdir(parents=True, exist_ok=True)
-            partial = self.home / f".{_FILE}.partial"
-            partial.write_text(text, encoding="utf-8")
-            partial.replace(self.home / _FILE)
+            write_durably(self.home / _FILE, text)
         return Project(self.home, settings)
 
     @property
@@ -280,3 +283,18 @@ class Project:
         path = Path(recipe).expanduser()
         name = str(path.absolute()) if path.is_file() else recipe
         return self.settings.model_copy(update={"recipes": {**self.settings.recipes, size: name}})
+
+
+def _refuse_unwritable(folder: str) -> None:
+    """Refuse a folder whose name would be written in another encoding than the one it has.
+
+    Raises:
+        RequirementError: it is not of ASCII alone, and Python does not use UTF-8 for names.
+    """
+    encoding = sys.getfilesystemencoding()
+    if encoding != "utf-8" and not folder.isascii():
+        name = os.fsencode(folder).decode("utf-8", errors="replace")
+        raise RequirementError(
+            f"{name}: Python takes names of files for {encoding} here, and cannot write this one: "
+            "set PYTHONUTF8=1 (or unset PYTHONUTF8, or set LC_ALL=C.UTF-8)"
+        )

@@ -6,10 +6,8 @@ written last. A folder that is there is whole; one that is being made lives unde
 
 import hashlib
 import json
-import os
 import re
 import shutil
-import sys
 import tempfile
 import uuid
 from collections.abc import Iterator, Mapping
@@ -25,6 +23,7 @@ from cyrene_assets.disk import disk_errors
 from cyrene_assets.errors import BuildError, UserError
 from cyrene_assets.manifest import MANIFEST, ManifestError
 from cyrene_assets.processes import maker_is_alive, mark
+from cyrene_assets.utils.durable import make_folder, sync_folder, sync_path, sync_tree
 
 LOG = "log.txt"
 DIGEST_LENGTH = 16
@@ -174,6 +173,8 @@ class Store:
                 except CorruptArtifactError:
                     self.set_aside(artifact)
                 else:
+                    # Whoever published it may have been killed before its name was on the disk.
+                    sync_path(artifact.path.parent, self.root.parent)
                     return artifact
             manifest = {
                 "asset": asset,
@@ -185,8 +186,8 @@ class Store:
                 "created": datetime.now(UTC).isoformat(timespec="seconds"),
             }
             manifests.write(staged, manifest)
-            _sync(staged)
-            artifact.path.parent.mkdir(parents=True, exist_ok=True)
+            sync_tree(staged)
+            make_folder(artifact.path.parent, self.root.parent)
             staged.rename(artifact.path)
             sync_folder(artifact.path.parent)
         return self.locate(asset, partition, artifact.digest)
@@ -245,25 +246,3 @@ def _sha256(path: Path) -> str:
 def _digest(files: Mapping[str, Mapping[str, Any]]) -> str:
     """SHA-256 over the sorted names and SHA-256 of the data files, as 16 hexadecimal digits."""
     return fingerprint([[name, files[name]["sha256"]] for name in sorted(files)])
-
-
-def _sync(folder: Path) -> None:
-    for path in folder.rglob("*"):
-        if path.is_file():
-            # Windows syncs only what is open for writing.
-            with path.open("r+b" if sys.platform == "win32" else "rb") as file:
-                os.fsync(file.fileno())
-        else:
-            sync_folder(path)
-    sync_folder(folder)
-
-
-def sync_folder(folder: Path) -> None:
-    """Write a folder's list of names to the disk."""
-    if sys.platform == "win32":  # which opens no folder, and writes a rename to its journal
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

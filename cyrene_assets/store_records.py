@@ -8,7 +8,6 @@ without a record, as older versions left them, the manifest speaks.
 """
 
 import json
-import os
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -23,8 +22,8 @@ from cyrene_assets.store import (
     Store,
     fingerprint,
     label,
-    sync_folder,
 )
+from cyrene_assets.utils.durable import make_folder, write_durably
 
 FOLDER = ".records"
 
@@ -74,15 +73,9 @@ def write(store: Store, record: StoredRecord) -> None:
     Whoever calls holds the artifact's lock.
     """
     file = _file(store, record)
-    file.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(file.parent, store.root.parent)
     text = json.dumps(sealed(msgspec.to_builtins(record)), ensure_ascii=False)
-    partial = file.with_name(f"{file.name}.partial")
-    with partial.open("w", encoding="utf-8") as out:
-        out.write(text + "\n")
-        out.flush()
-        os.fsync(out.fileno())
-    partial.replace(file)
-    sync_folder(file.parent)
+    write_durably(file, text + "\n")
 
 
 def is_written(store: Store, asset: str, partition: str | None, digest: str, lineage: str) -> bool:

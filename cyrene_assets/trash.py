@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from cyrene_assets.utils.durable import make_folder, sync_folder
+
 KEPT_FOR = timedelta(days=7)
 _TIME = "%Y%m%dT%H%M%SZ"
 
@@ -43,12 +45,16 @@ class Trash:
         """
         for place in self.places:
             target = place / self._name / path.relative_to(self._home)
-            target.parent.mkdir(parents=True, exist_ok=True)
+            # The way to it is on the disk before the folder goes there.
+            make_folder(target.parent, place.parent)
             try:
-                return path.rename(target)
+                moved = path.rename(target)
             except OSError as error:
                 if error.errno != errno.EXDEV:
                     raise
+            else:
+                sync_folder(moved.parent)
+                return moved
         raise OSError(errno.EXDEV, "no trash on this disk", str(path))
 
     def old(self) -> Iterator[Path]:

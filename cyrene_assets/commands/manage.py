@@ -122,6 +122,7 @@ def ui(host: str, port: int, without_password: bool) -> None:
     """
     from cyrene_assets.instance import open_instance, prepare
     from cyrene_assets.orchestration.dagster_ui import run_ui
+    from cyrene_assets.orchestration.instance_errors import refuse_broken
     from cyrene_assets.server import is_loopback
 
     if not (without_password or is_loopback(host)):
@@ -134,6 +135,7 @@ def ui(host: str, port: int, without_password: bool) -> None:
     # Which home a bare shell's commands use is said by `cyrene init`.
     prepare(project, PROJECT_ROOT, repoint=False)
     # Its databases are there before several processes of the UI open them at once.
+    refuse_broken(project)
     with open_instance(project) as instance:
         configuration = instance.info_str()
 

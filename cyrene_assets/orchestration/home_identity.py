@@ -2,7 +2,6 @@
 
 import json
 import uuid
-from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
@@ -10,6 +9,7 @@ from filelock import FileLock
 from cyrene_assets.disk import disk_errors
 from cyrene_assets.errors import UserError
 from cyrene_assets.project import Project
+from cyrene_assets.utils.durable import write_durably
 
 _ID = ".home-id"
 _CLAIM = "cyrene-home.json"
@@ -26,11 +26,11 @@ def claim(project: Project) -> None:
         with FileLock(project.work / "instance.lock"):
             file = project.home / _ID
             if not file.is_file():
-                _write(file, f"{uuid.uuid4()}\n")
+                write_durably(file, f"{uuid.uuid4()}\n")
             claimed = _claim(project)
             if claimed is None or (own and claimed["id"] != _id(project)):
                 said = {"id": _id(project), "home": str(project.home)}
-                _write(project.dagster_home / _CLAIM, json.dumps(said, indent=2) + "\n")
+                write_durably(project.dagster_home / _CLAIM, json.dumps(said, indent=2) + "\n")
 
 
 def refuse_foreign_instance(project: Project) -> None:
@@ -68,9 +68,3 @@ def _claim(project: Project) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return said if isinstance(said, dict) and {"id", "home"} <= said.keys() else None
-
-
-def _write(file: Path, text: str) -> None:
-    partial = file.with_name(f"{file.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(file)

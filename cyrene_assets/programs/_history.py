@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cyrene_assets.programs._program import Json, ProgramError
+from cyrene_assets.utils.durable import write_durably
 
 _TRAINING = ("epoch", "loss", "learning_rate", "grad_norm")
 _LANGUAGE = re.compile(r"eval_(.+)_loss")
@@ -98,6 +99,4 @@ def cut_log(log: Path, step: int) -> None:
         if position is None or position[0] <= step:
             kept.append(line)
     # Whole or not at all: what was logged before cannot be made again.
-    half = log.with_suffix(".part")
-    half.write_text("".join(kept), encoding="utf-8")
-    half.replace(log)
+    write_durably(log, "".join(kept))

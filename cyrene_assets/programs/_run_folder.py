@@ -1,24 +1,34 @@
 """The folder that a training leaves its checkpoints in: what can be resumed, and what may go.
 
 ms-swift writes a checkpoint file by file and ``trainer_state.json`` last. A process that is killed
-leaves that file out; a machine that loses power may have it and yet lack what came before. So a
-checkpoint counts when its last file is there and every other file is as long as it says itself.
+leaves that file out; a machine that loses power may have it and yet hold zeros where the bytes of
+other files were to be, at their full length. So a checkpoint is sealed once all of it, and the log
+up to it, is on the disk: a training resumes from the newest that has its seal. Where the machine
+was not started again since, what was saved is in memory, and the newest whole one will do.
 """
 
-import os
+import json
 import shutil
 import zipfile
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from cyrene_assets.programs._checkpoint import read_header, read_json, write_json
+from cyrene_assets.processes import boot
+from cyrene_assets.programs._checkpoint import read_header, read_json
 from cyrene_assets.programs._program import BadInputError, ProgramError
 from cyrene_assets.reporting import OPTIONS
+from cyrene_assets.utils.durable import sync_file, sync_folder, sync_tree, write_durably
 
 _STATE = "trainer_state.json"
 _OPTIMIZER = "optimizer.pt"
 _ATTEMPT = "attempt.json"
+_SEAL = "sealed"
+LOG = "logging.jsonl"
+# In ``_ATTEMPT``: at which start of the machine the training began. Older versions seal nothing and
+# do not say it.
+_START = "start"
 # What a machine decides, or where it lies: a training that differs in these goes on all the same.
 _MACHINE = {
     *("--model", "--cached_dataset", "--cached_val_dataset", "--external_plugins", "--output_dir"),
@@ -47,11 +57,21 @@ def _state(folder: Path) -> dict[str, object] | None:
 
 
 def resumable(run: Path) -> tuple[int, Path] | None:
-    """Return the newest whole checkpoint that has its optimizer's state."""
+    """Return the newest whole checkpoint that has its seal, where it takes one, and its state."""
+    start = (_attempt(run) or {}).get(_START)
+    takes_seal = start is not None and (start != [boot()] or start == ["0"])
     for step, folder in sorted(checkpoints(run).items(), reverse=True):
-        if (folder / _OPTIMIZER).is_file() and _whole(folder):
+        sealed = (folder / _SEAL).is_file() or not takes_seal
+        if sealed and (folder / _OPTIMIZER).is_file() and _whole(folder):
             return step, folder
     return None
+
+
+def _attempt(run: Path) -> dict[str, Any] | None:
+    try:
+        return read_json(run / _ATTEMPT)
+    except ProgramError:
+        return None
 
 
 def _whole(folder: Path) -> bool:
@@ -84,11 +104,29 @@ def finished(run: Path) -> int | None:
     return newest if state.get("max_steps") == newest else None
 
 
+def seal(run: Path) -> None:
+    """Write what is new of the checkpoints, and the log, to the disk, and each seal after that.
+
+    Older ones come first: where one is sealed, all before it are.
+    """
+    for folder in checkpoints(run).values():
+        if (folder / _SEAL).is_file():
+            continue
+        if not _whole(folder):
+            return
+        sync_tree(folder)
+        if (run / LOG).is_file():
+            sync_file(run / LOG)
+        sync_folder(run)
+        write_durably(folder / _SEAL, "")
+
+
 def prune(run: Path, keep: Collection[int | None]) -> None:
     """Drop the checkpoints that are neither the newest nor in ``keep``, and all state but its own.
 
-    The newest is whole, and on the disk, not only in memory, before anything older goes.
+    The newest is sealed before anything older goes.
     """
+    seal(run)
     found = checkpoints(run)
     if len(found) < 2:
         return
@@ -97,9 +135,8 @@ def prune(run: Path, keep: Collection[int | None]) -> None:
     state = [
         path for step, folder in found.items() if step in keep for path in _pickles(folder)
     ]  # fmt: skip
-    if not (waste or state) or not _whole(newest):
+    if not (waste or state) or not (newest / _SEAL).is_file():
         return
-    _flush(newest)
     for path in state:
         path.unlink()
     for folder in waste:
@@ -108,15 +145,6 @@ def prune(run: Path, keep: Collection[int | None]) -> None:
 
 def _pickles(folder: Path) -> list[Path]:
     return [*folder.glob("*.pt"), *folder.glob("*.pth")]
-
-
-def _flush(folder: Path) -> None:
-    for path in (*folder.rglob("*"), folder):
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 @dataclass(frozen=True)
@@ -146,7 +174,8 @@ def begin(run: Path, command: Sequence[str]) -> Start:
     if start.step is None:
         # One that is gone on from has it already: written again, a full disk would cut it off.
         run.mkdir(parents=True, exist_ok=True)
-        write_json(run / _ATTEMPT, settings)
+        write_durably(run / _ATTEMPT, json.dumps({**settings, _START: [boot()]}, indent=2) + "\n")
+        sync_folder(run.parent)
     return start
 
 
@@ -184,10 +213,10 @@ def _settings(command: Sequence[str]) -> dict[str, list[str]]:
 
 def _changed(run: Path, settings: Mapping[str, list[str]]) -> str | None:
     """Return why the attempt before was another training, or None where it was the same."""
-    try:
-        before = read_json(run / _ATTEMPT)
-    except ProgramError:
+    before = _attempt(run)
+    if before is None:
         return "of the attempt before it is not known what it trained"
+    before.pop(_START, None)
     changes = [
         f"{name} was {' '.join(before.get(name, ['unset']))} and is "
         f"{' '.join(settings.get(name, ['unset']))}"

@@ -11,12 +11,11 @@ from typing import Any
 from cyrene_assets.programs._checkpoint import read_json, write_json
 from cyrene_assets.programs._history import History, cut_log
 from cyrene_assets.programs._program import Json, Program, ProgramError
-from cyrene_assets.programs._run_folder import begin, checkpoints, finished, prune
+from cyrene_assets.programs._run_folder import LOG, begin, checkpoints, finished, prune
 from cyrene_assets.programs._swift import neutral, run_swift
 from cyrene_assets.programs._tensorboard import EventFile, write_events
 from cyrene_assets.training import PROMPTS, RUN_FOLDER
 
-LOG = "logging.jsonl"
 # Where TensorBoard reads a training that runs.
 LIVE = "tensorboard"
 

@@ -8,7 +8,7 @@ import pytest
 
 from cyrene_assets.programs import _run_folder
 from cyrene_assets.programs._program import BadInputError
-from cyrene_assets.programs._run_folder import begin, checkpoints, finished, prune, resumable
+from cyrene_assets.programs._run_folder import begin, checkpoints, finished, prune, resumable, seal
 
 from .checkpoints import base_shapes, write_safetensors
 
@@ -123,7 +123,7 @@ def test_a_disk_that_is_full_when_it_goes_on_costs_no_checkpoint(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as disk, contextlib.suppress(OSError):
-        disk.setattr(_run_folder, "write_json", full)
+        disk.setattr(_run_folder, "write_durably", full)
         begin(tmp_path, COMMAND)
     assert begin(tmp_path, COMMAND).step == 3
 
@@ -179,3 +179,30 @@ def test_of_an_attempt_without_a_checkpoint_nothing_is_lost(tmp_path: Path) -> N
     assert start.step is None
     assert "was bfloat16 and is float32" in start.words
     assert not (tmp_path / "checkpoint-3").exists()
+
+
+def test_resumable_after_a_restart_of_the_machine_takes_sealed_ones_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin(tmp_path, COMMAND)
+    write_saved(tmp_path, 3)
+    seal(tmp_path)
+    write_saved(tmp_path, 6)
+    assert resumable(tmp_path) == (6, tmp_path / "checkpoint-6")
+    monkeypatch.setattr(_run_folder, "boot", lambda: "the next start")
+    assert resumable(tmp_path) == (3, tmp_path / "checkpoint-3")
+    seal(tmp_path)
+    assert resumable(tmp_path) == (6, tmp_path / "checkpoint-6")
+
+
+def test_resumable_an_attempt_of_an_older_version_takes_what_is_as_long_as_it_says(
+    tmp_path: Path,
+) -> None:
+    begin(tmp_path, COMMAND)
+    attempt = tmp_path / "attempt.json"
+    before = json.loads(attempt.read_text())
+    del before["start"]
+    attempt.write_text(json.dumps(before))
+    write_saved(tmp_path, 3)
+    assert resumable(tmp_path) == (3, tmp_path / "checkpoint-3")
+    assert begin(tmp_path, COMMAND).step == 3

@@ -59,6 +59,17 @@ def cancel(bench: Bench, stage: str, times: int, seed: int) -> Row:
     return cancelling(bench, stage, times, seed).as_dict()
 
 
+def cuts(bench: Bench, stage: str, times: int, seed: int) -> Row:
+    """Cut the power while something is at work: an act of its own, a build, the collector."""
+    from .power_cut.cuts import cut, recorded
+    from .power_cut.projects import after_build, project_of
+
+    folder = bench.folder / "cuts"
+    record = recorded(stage, folder, project_of(bench, stage))
+    after = after_build(bench, stage, folder)
+    return cut(stage, record, times, seed, folder, after=after, every=REBUILT_EVERY).as_dict()
+
+
 def clock(bench: Bench, stage: str, times: int, seed: int) -> Row:
     """Set the clock back by a year between two builds."""
     from .clock import STAGE, set_back
@@ -96,8 +107,10 @@ def soak(bench: Bench, stage: str, times: int, seed: int) -> Row:
     return {"rebuilds": rows, "growth": soaking.growth(rows), "lost": lost}
 
 
+# A build goes on after one of so many power cuts: it takes longer than looking.
+REBUILT_EVERY = 10
 JOBS: dict[str, Job] = {
-    job.__name__: job for job in (kills, commands, disks, crowds, cancel, clock, fuzz, soak)
+    job.__name__: job for job in (kills, commands, disks, crowds, cancel, cuts, clock, fuzz, soak)
 }
 # A process that has read tables cannot be copied any more: what reads them itself comes last.
 FULL: Sequence[Part] = (
@@ -110,6 +123,9 @@ FULL: Sequence[Part] = (
     *(("disks", stage, 16) for stage in ("base_model", "packed_cpt")),
     *(("crowds", stage, 5) for stage in ("raw_dialog", "parallel_corpus", "sft_chat")),
     *(("cancel", stage, 3) for stage in ("base_model", "cpt_checkpoint", "fp8_model")),
+    *(("cuts", act, 200) for act in ("publish", "settings", "trash", "checkpoints")),
+    *(("cuts", f"build {stage}", 120) for stage in ("raw_dialog", "sft_chat", "base_model")),
+    ("cuts", "collect", 120),
     ("clock", "", 1),
     ("fuzz", "", 100_000),
     ("soak", "", 50),
@@ -120,6 +136,7 @@ SAMPLE: Sequence[Part] = (
     ("disks", "sft_chat", 2),
     ("crowds", "sft_chat", 1),
     ("cancel", "base_model", 1),
+    ("cuts", "build raw_dialog", 20),
     ("clock", "", 1),
     ("fuzz", "", 500),
     ("soak", "", 2),

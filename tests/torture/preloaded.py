@@ -14,8 +14,8 @@ def compiled(name: str, folder: Path) -> Path:
     Raises:
         subprocess.CalledProcessError, FileNotFoundError: there is no C compiler, or it failed.
     """
-    library = folder / f"{name}.so"
-    source = Path(__file__).with_name(f"{name}.c")
+    source = Path(__file__).parent / f"{name}.c"
+    library = folder / f"{source.stem}.so"
     subprocess.run(
         ["cc", "-shared", "-fPIC", "-O1", "-o", str(library), str(source), "-ldl"], check=True
     )

@@ -1,0 +1,66 @@
+"""Writing to the disk what a power cut must not take back.
+
+A system keeps what is written in memory for a while. Bytes are on the disk once their file was
+synced, a name once its folder was (POSIX, fsync; Pillai et al., "All file systems are not created
+equal", 2014). A rename happens completely or not at all, but may come ahead of the bytes.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+
+def sync_file(path: Path) -> None:
+    """Write a file's bytes to the disk."""
+    # Windows syncs only what is open for writing.
+    with path.open("r+b" if sys.platform == "win32" else "rb") as file:
+        os.fsync(file.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Write a folder's list of names to the disk."""
+    if sys.platform == "win32":  # which opens no folder, and writes a rename to its journal
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_tree(folder: Path) -> None:
+    """Write all files of a folder to the disk, then its lists of names, its own last."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            sync_file(path)
+        else:
+            sync_folder(path)
+    sync_folder(folder)
+
+
+def sync_path(folder: Path, top: Path) -> None:
+    """Write the names in ``folder``, and of each folder on the way down from ``top``, to the disk.
+
+    Whoever made one of them may have been killed ahead of syncing it.
+    """
+    sync_folder(folder)
+    while folder != top:
+        folder = folder.parent
+        sync_folder(folder)
+
+
+def make_folder(folder: Path, top: Path) -> None:
+    """Make a folder below ``top``, with those on the way to it; their names are on the disk."""
+    folder.mkdir(parents=True, exist_ok=True)
+    sync_path(folder, top)
+
+
+def write_durably(file: Path, text: str) -> None:
+    """Write a file in place of what is there; a power cut leaves the old one or the new one."""
+    partial = file.with_name(f"{file.name}.partial-{os.getpid()}")
+    with partial.open("w", encoding="utf-8") as out:
+        out.write(text)
+        out.flush()
+        os.fsync(out.fileno())
+    partial.replace(file)
+    sync_folder(file.parent)
