@@ -96,9 +96,7 @@ def of_store(project: Project, asset: str, partition: str | None) -> list[Run]:
     for record in store_records.of_partition(project.store, asset, partition)[:_NEWEST]:
         if record.metadata is not None:
             event = dg.deserialize_value(json.dumps(record.metadata), dg.AssetMaterialization)
-            found.append(
-                Run.of(asset, partition, record.seconds, record.params, event.metadata)
-            )
+            found.append(Run.of(asset, partition, record.seconds, record.params, event.metadata))
     return [run for run in found if run is not None]
 
 
@@ -172,7 +170,7 @@ def _spread(values: Iterable[float]) -> float:
 def _far(wanted: float, known: Iterable[float]) -> float:
     """Return the factor for how far the nearest size that was measured is from this one."""
     decades = min(abs(math.log10(wanted / size)) for size in known) if wanted > 0 else 0.0
-    return _PER_DECADE**decades
+    return math.pow(_PER_DECADE, decades)
 
 
 def _runs(number: int) -> str:

@@ -1,4 +1,4 @@
-"""What a run is measured in: its machine and the size of its corpus, in the metadata of what it makes.
+"""What a run is measured in, in the metadata of what it makes: its machine, the corpus's size.
 
 Estimates of later runs rest on it (:mod:`cyrene_assets.diagnostics.measured_rates`).
 """
