@@ -3,8 +3,8 @@
 Run from the project's root: `.venv/bin/python -m benchmarks.plan [--lines 40 400 3000]`. In one
 project, which begins empty, corpora of invented text follow each other, with so many lines of
 dialog in each of three languages (about 500 tokens of CPT a line). Each is planned, then built up
-to the adapter: the first plan is a guess, the later ones rest on the builds before. `--steps 100` ends
-the training of the last corpus after so many optimizer steps and extrapolates from their rate.
+to the adapter: the first plan is a guess, the later ones rest on the builds before. `--steps 100`
+ends the CPT of the last corpus after so many optimizer steps and extrapolates from their rate.
 """
 
 import argparse

@@ -221,8 +221,7 @@ def estimate(project: Project, steps: Sequence[Step], size: str, *, look: bool =
         if look:
             return of_store(project, asset, partition)
         record = current.get((asset, partition))
-        run = None if record is None else of_record(record)
-        return [] if run is None else [run]
+        return [] if record is None else [of_record(record)]
 
     times = StepTimes(
         size, recipe, hardware, corpus_bytes(project), len(project.corpus.languages), runs

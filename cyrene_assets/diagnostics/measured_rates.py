@@ -33,13 +33,13 @@ Basis = Literal["measured", "scaled", "guess"]
 class Run:
     """An earlier run of a step: where, of what settings, how long, and of how much.
 
-    ``corpus`` is in bytes. A training has ``tokens``, and ``growing``: those of its ``seconds`` in
-    which it trained and validated.
+    ``machine`` is None where an older version did not record it. ``corpus`` is in bytes. A training
+    has ``tokens``, and ``growing``: those of its ``seconds`` in which it trained and validated.
     """
 
     asset: str
     partition: str | None
-    machine: str
+    machine: str | None
     seconds: float
     params: Mapping[str, Any]
     corpus: int | None = None
@@ -54,20 +54,18 @@ class Run:
         seconds: float,
         params: Mapping[str, Any],
         metadata: Mapping[str, dg.MetadataValue],
-    ) -> Self | None:
-        """Return the run that a record tells of, None where it does not say on which machine."""
+    ) -> Self:
+        """Return the run that a record's metadata tells of."""
         said = {
             name: metadata[name].value
             for name in (MACHINE, CORPUS_BYTES, TOKENS, SECONDS)
             if name in metadata
         }
         machine = said.get(MACHINE)
-        if not isinstance(machine, str):
-            return None
         return cls(
             asset,
             partition,
-            machine,
+            machine if isinstance(machine, str) else None,
             seconds,
             params,
             _count(said.get(CORPUS_BYTES)),
@@ -84,7 +82,7 @@ def _count(value: object) -> int | None:
     return value if isinstance(value, int) and value > 0 else None
 
 
-def of_record(record: Record) -> Run | None:
+def of_record(record: Record) -> Run:
     """Return the run that a current artifact's record tells of."""
     of = record.lineage.params
     return Run.of(record.asset, record.partition, record.seconds, of, record.metadata)
@@ -97,7 +95,7 @@ def of_store(project: Project, asset: str, partition: str | None) -> list[Run]:
         if record.metadata is not None:
             event = dg.deserialize_value(json.dumps(record.metadata), dg.AssetMaterialization)
             found.append(Run.of(asset, partition, record.seconds, record.params, event.metadata))
-    return [run for run in found if run is not None]
+    return found
 
 
 @dataclass(frozen=True)

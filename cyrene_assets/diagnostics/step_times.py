@@ -8,6 +8,7 @@ elsewhere, then of a CPU's cores. What is known of no step is not made up.
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
 from cyrene_assets.compute.identity import cores, machine_name
@@ -65,13 +66,17 @@ class StepTimes:
 
     def of(self, asset: str, partition: str | None, tokens: int | None) -> Timing | None:
         """Return how long a step will take; None where nothing is known of it."""
-        if asset in TRAININGS:
-            return None if tokens is None else self._training(asset, tokens)
+        if asset in TRAININGS and tokens is not None:
+            return self._training(asset, tokens)
         start, per_mb = _GROWING.get(asset, (0.0, 0.0))
         corpus = self.corpus if asset in _GROWING else None
         measured = step_time(self._here(asset, partition), corpus, start)
         if measured is not None:
             return measured
+        unnamed = [run for run in self.runs(asset, partition) if run.machine is None]
+        if unnamed:
+            how = "an earlier run, on a machine that its record does not name"
+            return within(median(run.seconds for run in unnamed), _GUESS, "guess", how)
         how = "two CPU cores elsewhere"
         if asset in _GROWING:
             # A language's own steps read the language's share.
