@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from cyrene_assets.corpus.config import CONTROL_MARKUP
+from cyrene_assets.corpus.names import CONTROL_MARKUP
 from cyrene_assets.corpus.sources import Problem
 
 # Of each kind of finding, in each language.
