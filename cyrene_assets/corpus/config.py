@@ -17,7 +17,7 @@ from pydantic import (
 from cyrene_assets.corpus import presets, sources
 from cyrene_assets.corpus.chat_options import Chats
 from cyrene_assets.corpus.markup import MOST, Own, Rules, as_params, rules_of
-from cyrene_assets.corpus.names import Name, Prompt
+from cyrene_assets.corpus.names import Name, Prompt, with_player
 from cyrene_assets.errors import UserError
 from cyrene_assets.yaml_models import Strict, parse_model
 
@@ -128,19 +128,7 @@ class Corpus(Strict):
     @model_validator(mode="before")
     @classmethod
     def _languages_take_the_player(cls, value: Any) -> Any:
-        """Give the corpus's player to the languages that name none of their own."""
-        languages = value.get("languages") if isinstance(value, dict) else None
-        if not isinstance(languages, dict) or value.get("player") is None:
-            return value
-        player = value["player"]
-
-        def with_player(code: Any, entry: Any) -> Any:
-            name = player.get(code) if isinstance(player, dict) else player
-            lacks = isinstance(entry, dict) and "player" not in entry and name is not None
-            return {**entry, "player": name} if lacks else entry
-
-        given = {code: with_player(code, entry) for code, entry in languages.items()}
-        return {**value, "languages": given}
+        return with_player(value)
 
     @field_validator("chats", mode="before")
     @classmethod
@@ -158,10 +146,11 @@ class Corpus(Strict):
 
     @model_validator(mode="after")
     def _options_are_of_its_languages(self) -> Self:
+        each = {f"speakers.{key}": names for key, names in self.speakers.items()}
         named = {
-            "player": set(self.player) if isinstance(self.player, dict) else set(),
-            "chats": self.chats.languages,
-        }
+            key: set() if names is None or isinstance(names, str) else set(names)
+            for key, names in {**each, "player": self.player}.items()
+        } | {"chats": self.chats.languages}
         for key, languages in named.items():
             unknown = sorted(languages - set(self.languages))
             if unknown:
@@ -181,17 +170,6 @@ class Corpus(Strict):
                     "YAML reads a bare no, yes or number otherwise, so quote such a code"
                 )
         return value
-
-    @model_validator(mode="after")
-    def _speakers_are_of_its_languages(self) -> Self:
-        for key, names in self.speakers.items():
-            unknown = [] if isinstance(names, str) else sorted(set(names) - set(self.languages))
-            if unknown:
-                raise ValueError(
-                    f"`speakers.{key}` names {', '.join(unknown)}, which is no language of "
-                    f"`languages`: {', '.join(self.languages)}"
-                )
-        return self
 
     @model_validator(mode="after")
     def _original_is_one_of_its_languages(self) -> Self:

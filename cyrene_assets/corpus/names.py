@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator
 
@@ -39,3 +39,21 @@ def _without_control_tokens(value: str) -> str:
 
 Name = Annotated[str, AfterValidator(_name)]
 Prompt = Annotated[str, AfterValidator(_without_control_tokens)]
+
+
+def with_player(value: Any) -> Any:
+    """Return a corpus.yaml whose ``player`` is that of the languages that name none of their own.
+
+    What is not as a corpus.yaml should be is left as it is.
+    """
+    languages = value.get("languages") if isinstance(value, dict) else None
+    if not isinstance(languages, dict) or value.get("player") is None:
+        return value
+    player = value["player"]
+
+    def named(code: Any, entry: Any) -> Any:
+        name = player.get(code) if isinstance(player, dict) else player
+        lacks = isinstance(entry, dict) and "player" not in entry and name is not None
+        return {**entry, "player": name} if lacks else entry
+
+    return {**value, "languages": {code: named(code, entry) for code, entry in languages.items()}}

@@ -289,3 +289,11 @@ def test_what_the_check_passes_packs_with_any_options(
         assert not [error for error in report.errors if error.remedy == REMEDY]
         assume(report.ok)
         _build(folder, Path(scratch) / "out")
+
+
+def test_the_check_names_prompts_of_nobody(tmp_path: Path) -> None:
+    chats = {"assistant": "everyone", "prompts": {"Bo": "You are Bo.", "Nobody": "You are not."}}
+    report = lint(write_corpus(tmp_path, miniature(chats=chats)))
+    messages = [problem.message for problem in report.warnings]
+    assert "chats.prompts: 'Nobody' never speaks" in messages
+    assert not any("'Bo' never speaks" in message for message in messages)
