@@ -16,7 +16,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import polars as pl
+import polars as pl  # noqa: TID253
 import yaml
 
 from benchmarks._game_talk import CHARACTER
@@ -126,7 +126,7 @@ def main() -> None:
             "chats": "character",
         }
         print(f"\n| chats | {' | '.join(LANGUAGES)} | of the rule's |\n|---|---:|---:|---:|")
-        rows = {"the author's rule": (rule, {})}
+        rows: dict[str, tuple[dict[str, int], dict[str, int]]] = {"the author's rule": (rule, {})}
         everything = {**shipped["source"], "select": {}}
         for name, config in (
             ("without the settings for chats", before),

@@ -21,8 +21,9 @@ from cyrene_assets.project import Project
 
 # Of an artifact's records, so many of the newest count.
 _NEWEST = 8
-# What one and the same run may take more or less: machines are shared.
-_NOISE = 1.25
+# What one and the same run may take more or less, since machines are shared: after a single run,
+# and after several, which say themselves how far they are apart.
+_NOISE_ONE, _NOISE = 1.5, 1.25
 # Per factor of ten between what was measured and what is estimated.
 _PER_DECADE = 1.15
 
@@ -125,7 +126,7 @@ def training_time(runs: Sequence[Run], tokens: int) -> Timing | None:
         return None
     start = median(max(run.seconds - growing, 0.0) for run, _, growing in known)
     rate = sum(growing for _, _, growing in known) / sum(of for _, of, _ in known)
-    factor = _NOISE * _spread(growing / of for _, of, growing in known)
+    factor = _spread(growing / of for _, of, growing in known)
     factor *= _far(tokens, (of for _, of, _ in known))
     how = f"{_runs(len(known))} of it here: {1 / rate:,.0f} tokens/s, {start:.0f} s to start"
     return within(start + tokens * rate, factor, "measured", how)
@@ -144,7 +145,7 @@ def step_time(runs: Sequence[Run], corpus: int | None, start: float) -> Timing |
     how = f"{_runs(len(runs))} of it here"
     known = [(run, run.corpus) for run in runs if run.corpus]
     if corpus is None or not known:
-        factor = _NOISE * _spread(run.seconds for run in runs)
+        factor = _spread(run.seconds for run in runs)
         return within(median(run.seconds for run in runs), factor, "measured", how)
     # As if each had read this corpus.
     scaled = [
@@ -152,17 +153,19 @@ def step_time(runs: Sequence[Run], corpus: int | None, start: float) -> Timing |
         for run, of in known
     ]
     nearest = min(range(len(known)), key=lambda n: abs(math.log(corpus / known[n][1])))
-    factor = _NOISE * _spread(scaled) * _far(corpus, (of for _, of in known))
+    factor = _spread(scaled) * _far(corpus, (of for _, of in known))
     return within(scaled[nearest], factor, "measured", how)
 
 
 def _spread(values: Iterable[float]) -> float:
-    """Return by which factor the values lie around their mean, one standard deviation."""
+    """Return by which factor another run may be off: noise, and the runs' standard deviation."""
     logs = [math.log(value) for value in values if value > 0]
     if len(logs) < 2:
-        return 1.0
+        return _NOISE_ONE
     mean = sum(logs) / len(logs)
-    return math.exp(math.sqrt(sum((value - mean) ** 2 for value in logs) / (len(logs) - 1)))
+    return _NOISE * math.exp(
+        math.sqrt(sum((value - mean) ** 2 for value in logs) / (len(logs) - 1))
+    )
 
 
 def _far(wanted: float, known: Iterable[float]) -> float:

@@ -5,12 +5,19 @@ that are up to date, or what the build would make of some languages' raw files, 
 by the size of their files. Tokens are counted with the base model's tokenizer where it is there.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
+from cyrene_assets.diagnostics.training_texts import (
+    TABLES,
+    StageName,
+    Texts,
+    from_store,
+    rehearsed,
+)
 from cyrene_assets.errors import UserError
 from cyrene_assets.lineage import Record
 from cyrene_assets.orchestration.run_conditions import CORPUS_BYTES, language_bytes
@@ -23,15 +30,10 @@ if TYPE_CHECKING:
 
     from cyrene_assets.corpus.tokens import TokenCounter
 
-StageName = Literal["cpt", "sft"]
-
-# Raw files that are looked at whole, in bytes: a second or two. One language always is.
-_LOOKED_AT = 8_000_000
 # Texts whose tokens are counted, in bytes of each language and stage.
 _COUNTED = 200_000
 # UTF-8 bytes a token of the embedded model's tokenizer, on text that it was not made from.
 TINY_BYTES_PER_TOKEN = 1.9
-_TABLES = {"cpt": ("cpt_documents", "documents.parquet"), "sft": ("sft_chat", "chats.parquet")}
 
 
 @dataclass(frozen=True)
@@ -45,18 +47,6 @@ class StageTokens:
     rows: int
     packs: int
     how: str | None = None
-
-
-@dataclass(frozen=True)
-class _Texts:
-    """The texts to train on of a language: kind and text; they stand for ``factor`` times as much.
-
-    A language of which nothing was looked at has another's texts.
-    """
-
-    language: str
-    rows: "pl.DataFrame"
-    factor: float = 1.0
 
 
 def forecast(
@@ -125,17 +115,17 @@ def _looked(
     found: dict[StageName, StageTokens] = {}
     try:
         with TemporaryDirectory() as scratch:
-            made: dict[StageName, list[_Texts]] = {}
+            made: dict[StageName, list[Texts]] = {}
             for stage in stages:
-                current = by_asset.get(_TABLES[stage][0], [])
+                current = by_asset.get(TABLES[stage][0], [])
                 if current and all(step.reason is None for step in current):
-                    made[stage] = list(_from_store(project, current, stage))
+                    made[stage] = list(from_store(project, current, stage))
                     where = "documents and chats that are there"
                     found[stage] = _sum(made[stage], _of(recipe, stage), counter, rate, where)
             rest = [stage for stage in stages if stage not in found]
-            rehearsed = _rehearsed(project, Path(scratch)) if rest else {}
+            made_of_raw = rehearsed(project, Path(scratch)) if rest else {}
             for stage in rest:
-                texts = rehearsed[stage]
+                texts = made_of_raw[stage]
                 looked = sum(one.factor == 1 for one in texts)
                 where = f"the files of {looked} of {len(texts)} languages"
                 found[stage] = _sum(texts, _of(recipe, stage), counter, rate, where)
@@ -164,76 +154,8 @@ def _counter(
     return TokenCounter(folder / "tokenizer.json"), rate
 
 
-def _from_store(project: Project, steps: Sequence[Step], stage: StageName) -> Iterator[_Texts]:
-    import polars as pl
-
-    for step in steps:
-        record = step.record
-        assert record is not None
-        folder = project.store.locate(record.asset, record.partition, record.digest).path
-        table = pl.read_parquet(folder / _TABLES[stage][1])
-        yield _Texts(step.partition or "", _to_train_on(table, stage))
-
-
-def _to_train_on(table: "pl.DataFrame", stage: StageName) -> "pl.DataFrame":
-    import polars as pl
-
-    from cyrene_assets.corpus.tokens import chat_text
-
-    train = table.filter(pl.col("split") == "train")
-    if stage == "cpt":
-        return train.select("kind", "text")
-    said = train["messages"].map_elements(chat_text, return_dtype=pl.String)
-    return pl.DataFrame({"text": said}).select(pl.lit("dialog").alias("kind"), "text")
-
-
-def _rehearsed(project: Project, scratch: Path) -> dict[StageName, list[_Texts]]:
-    """Make documents and chats of some languages' raw files, the smallest first.
-
-    Raises:
-        UserError: the corpus cannot be used.
-    """
-    import polars as pl
-
-    from cyrene_assets.corpus.align import parallel_corpus
-    from cyrene_assets.corpus.render import cpt_documents, sft_chats
-    from cyrene_assets.corpus.sources import read_listed
-
-    sizes = language_bytes(project)
-    chosen: list[str] = []
-    for language in sorted(sizes, key=sizes.__getitem__):
-        if not chosen or sum(sizes[one] for one in (*chosen, language)) <= _LOOKED_AT:
-            chosen.append(language)
-    whole = project.corpus
-    original = whole.original if whole.original in chosen else None
-    languages = {code: whole.languages[code] for code in whole.languages if code in chosen}
-    corpus = whole.model_copy(update={"languages": languages, "original": original})
-
-    def rows(language: str) -> pl.DataFrame:
-        return read_listed(project.corpus_folder, corpus, language)[0]
-
-    (scratch / "parallel").mkdir()
-    parallel = parallel_corpus(rows, corpus, scratch / "parallel")
-    cpt, sft = {}, {}
-    for language, units in parallel.each():
-        cpt[language] = _to_train_on(cpt_documents(units, corpus, language), "cpt")
-        sft[language] = _to_train_on(sft_chats(units, corpus, language), "sft")
-    return {"cpt": _with_others(cpt, sizes), "sft": _with_others(sft, sizes)}
-
-
-def _with_others(looked: Mapping[str, "pl.DataFrame"], sizes: Mapping[str, int]) -> list[_Texts]:
-    """Add the languages not looked at: the largest's texts, by the size of their files."""
-    largest = max(looked, key=sizes.__getitem__)
-    known = [_Texts(language, rows) for language, rows in looked.items()]
-    return known + [
-        _Texts(language, looked[largest], bytes_ / max(sizes[largest], 1))
-        for language, bytes_ in sizes.items()
-        if language not in looked
-    ]
-
-
 def _sum(
-    texts: Sequence[_Texts],
+    texts: Sequence[Texts],
     stage: Stage,
     counter: "TokenCounter | None",
     rate: float,

@@ -267,8 +267,8 @@ def test_every_line_is_an_answer_once_at_most_and_where_it_is_for_chats(
         alone = chats_of(units, own_names_alone=options["own_names_alone"])
         assert alone.items() <= found.items()
     documents = "\n".join(cpt_documents(units, corpus, "en")["text"])
-    for number, (cast, only) in enumerate(scenes):
-        assert (f"line {number} 0" in documents) == (only != "chats"), cast
+    for place, (cast, only) in enumerate(scenes):
+        assert (f"line {place} 0" in documents) == (only != "chats"), cast
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -48,11 +48,12 @@ def test_range_grows_with_the_distance_and_with_what_runs_differ_in() -> None:
         return found.high / found.seconds
 
     near, far = factor([trained(20_000, 16.0)], 20_000), factor([trained(20_000, 16.0)], 2_000_000)
-    assert near < far < 2
+    assert 1 < near < far < 2.5
     agreed = factor([trained(20_000, 16.0), trained(20_000, 16.0)], 20_000)
     differing = factor([trained(20_000, 8.0), trained(20_000, 32.0)], 20_000)
-    assert agreed == pytest.approx(near)
-    assert differing > 2 * near
+    # Runs that agree say more than one alone.
+    assert 1 < agreed < near
+    assert differing > 2 * agreed
 
 
 @given(

@@ -4,7 +4,7 @@ import dagster as dg
 import pytest
 from helpers import Sandbox
 
-from cyrene_assets.diagnostics import token_forecast
+from cyrene_assets.diagnostics import token_forecast, training_texts
 from cyrene_assets.diagnostics.token_forecast import StageTokens, forecast
 from cyrene_assets.lineage import Lineage, Record
 from cyrene_assets.orchestration.run_conditions import CORPUS_BYTES, corpus_bytes
@@ -48,7 +48,7 @@ def test_forecast_of_languages_not_looked_at_goes_by_their_files(
     empty: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     every = looked_at(empty)
-    monkeypatch.setattr(token_forecast, "_LOOKED_AT", 1)
+    monkeypatch.setattr(training_texts, "LOOKED_AT", 1)
     some = looked_at(empty)
     assert some["cpt"].how == "from the files of 1 of 2 languages, 1.9 bytes each"
     assert some["cpt"].tokens == pytest.approx(every["cpt"].tokens, rel=0.25)

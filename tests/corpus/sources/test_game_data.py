@@ -115,6 +115,7 @@ def test_a_line_of_dialog_is_a_canonical_row(corpus: Corpus) -> None:
         "file": "ExcelOutput/TalkSentenceConfig.json",
         "line": row["line"],
         "speaker_id": str(TAILOR),
+        "only": None,
     }
     lines = json.loads((Path(os.environ["CYRENE_GAME_DATA"]) / row["file"]).read_text())
     assert lines[row["line"] - 1]["TalkSentenceID"] == 100001002
