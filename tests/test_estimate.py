@@ -67,7 +67,7 @@ def test_time_follows_from_the_tokens_in_its_row(empty: Sandbox) -> None:
         assert step.tokens
         assert step.optimizer_steps
         assert step.seconds is not None
-        assert step.counted == "from the files of 2 of 2 languages, 1.9 bytes each"
+        assert step.counted == "from the files of 2 of 2 languages, 2.5 bytes each"
     architecture = model_size("tiny").architecture
     assert found["base_model[tiny]"].bytes == 2 * (architecture.parameters + architecture.carried)
     empty.edit("dialog/en.jsonl", lambda text: text.replace("Who mended", "Who mended " * 2000))

@@ -28,7 +28,7 @@ _FLOPS_FULL, _FLOPS_ADAPTER = 6, 4
 # the same.
 MEASURED_TRAINING_FLOPS = {"H200": 4.7e14, "H100": 4.7e14}
 # A core in a training of the embedded model, in PyTorch: measured on two (benchmarks/plan.py).
-_CORE_FLOPS = 3.0e10
+_CORE_FLOPS = 2.3e10
 _CPU_START, _GPU_START = 12.0, 60.0
 # Seconds that do not grow, and seconds per MB of the corpus's raw files, of all its languages: on
 # two CPU cores (benchmarks/plan.py).

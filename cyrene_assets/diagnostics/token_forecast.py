@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 # Texts whose tokens are counted, in bytes of each language and stage.
 _COUNTED = 200_000
 # UTF-8 bytes a token of the embedded model's tokenizer, on text that it was not made from.
-TINY_BYTES_PER_TOKEN = 1.9
+TINY_BYTES_PER_TOKEN = 2.5
 
 
 @dataclass(frozen=True)

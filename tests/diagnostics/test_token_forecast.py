@@ -20,11 +20,11 @@ def test_forecast_from_raw_files_is_that_of_the_built_documents(
     empty: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = looked_at(empty)
-    assert before["cpt"].how == "from the files of 2 of 2 languages, 1.9 bytes each"
+    assert before["cpt"].how == "from the files of 2 of 2 languages, 2.5 bytes each"
     empty.build("cpt_documents")
     empty.build("sft_chat")
     after = looked_at(empty)
-    assert after["cpt"].how == "from documents and chats that are there, 1.9 bytes each"
+    assert after["cpt"].how == "from documents and chats that are there, 2.5 bytes each"
     for stage in ("cpt", "sft"):
         assert after[stage].tokens == before[stage].tokens
         assert after[stage].rows == before[stage].rows
@@ -50,7 +50,7 @@ def test_forecast_of_languages_not_looked_at_goes_by_their_files(
     every = looked_at(empty)
     monkeypatch.setattr(training_texts, "LOOKED_AT", 1)
     some = looked_at(empty)
-    assert some["cpt"].how == "from the files of 1 of 2 languages, 1.9 bytes each"
+    assert some["cpt"].how == "from the files of 1 of 2 languages, 2.5 bytes each"
     assert some["cpt"].tokens == pytest.approx(every["cpt"].tokens, rel=0.25)
 
 
