@@ -36,11 +36,12 @@ class Marked:
         self._named = rules.presets
 
         def clean(language: str) -> pl.DataFrame:
-            rows = read(language)
-            # What is said of the text as it was is said of what stands in the file.
-            units = clean_units(
-                with_variant(rows, corpus.gendered), corpus.languages[language].player, rules
-            ).with_columns(raw_text=pl.when(rows["text"] != pl.col("text")).then(rows["text"]))
+            rows, player = read(language), corpus.languages[language].player
+            units = clean_units(with_variant(rows, corpus.gendered), player, rules)
+            if corpus.gendered != "female":
+                # What the text was is what stands in the file.
+                written = pl.when(rows["text"] != pl.col("text")).then(rows["text"])
+                units = units.with_columns(raw_text=written)
             units = units.with_columns(without_text(units["placeholders"], rules.itself))
             units.write_ipc(self._before(language))
             return shapes(units, rules.itself)
