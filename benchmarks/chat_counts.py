@@ -46,11 +46,13 @@ def spread_names(game: Path, names: list[int]) -> None:
     def name_of(entry: dict[str, Any]) -> int | None:
         return (entry.get("TextmapTalkSentenceName") or {}).get("Hash")
 
-    hers = {entry["TalkSentenceID"] // 1000 for entry in entries if name_of(entry) == names[0]}
+    of_character = {
+        entry["TalkSentenceID"] // 1000 for entry in entries if name_of(entry) == names[0]
+    }
     for entry in entries:
         scene = entry["TalkSentenceID"] // 1000
         place = scene * 7919 % 100 // SHARE
-        if scene not in hers or place >= len(lacking):
+        if scene not in of_character or place >= len(lacking):
             continue
         if name_of(entry) == names[0]:
             entry["TextmapTalkSentenceName"] = {"Hash": lacking[place]}
@@ -82,7 +84,7 @@ def by_the_authors_rule(game: Path, options: Options, language: str) -> int:
     for lines in scenes.values():
         said = [name for _, name in sorted(lines, key=lambda line: line[0])]
         for own in {name for name in said if name in options.character.names}:
-            turns = [hers for hers, _ in groupby(name == own for name in said)]
+            turns = [own_turn for own_turn, _ in groupby(name == own for name in said)]
             chats += not (sum(turns) == 1 and turns[0])
     return chats
 

@@ -81,7 +81,7 @@ def sft_chats(units: pl.DataFrame, corpus: Corpus, language: str) -> pl.DataFram
     she has several names in a scene, a line under another of them belongs to the user turn.
 
     A chat starts at the first user turn and ends with her last line; a scene in which nobody speaks
-    before she does gives none. For scenes in which all speakers are names of hers see ``Chats``.
+    before she does gives none. For scenes in which only her own names speak see ``Chats``.
 
     Raises:
         UserError: the corpus lists no such language.

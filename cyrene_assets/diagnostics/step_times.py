@@ -22,7 +22,7 @@ TRAININGS = {"cpt_checkpoint": "cpt", "lora_adapter": "sft"}
 # What a training's time depends on besides its tokens.
 _SETTINGS = ("tuner", "sequence_length", "batch_size", "master_weights")
 # FLOPs per parameter and token (arXiv 2001.08361): forward, and twice that backward; the weights
-# of a model beside an adapter get no gradients.
+# of a frozen model get no gradients.
 _FLOPS_FULL, _FLOPS_ADAPTER = 6, 4
 # CPT of 4B at 18,593 tokens/s on one H200, as it is run here (benchmarks/gpu). The H100's chip is
 # the same.

@@ -38,7 +38,7 @@ TINY_BYTES_PER_TOKEN = 2.5
 
 @dataclass(frozen=True)
 class StageTokens:
-    """The tokens and rows of a stage's whole training sequence; ``how`` is None where counted.
+    """The tokens and rows of a stage's complete training sequence; ``how`` is None where counted.
 
     ``packs`` are about as many as hold the tokens.
     """

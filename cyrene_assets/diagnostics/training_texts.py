@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 StageName = Literal["cpt", "sft"]
 
-# Raw files that are looked at whole, in bytes: a second or two. One language always is.
+# Raw files that are looked at completely, in bytes: a second or two. One language always is.
 LOOKED_AT = 8_000_000
 # The asset that has a stage's texts, and the table they are in.
 TABLES = {"cpt": ("cpt_documents", "documents.parquet"), "sft": ("sft_chat", "chats.parquet")}
@@ -73,10 +73,10 @@ def rehearsed(project: Project, scratch: Path) -> dict[StageName, list[Texts]]:
     for language in sorted(sizes, key=sizes.__getitem__):
         if not chosen or sum(sizes[one] for one in (*chosen, language)) <= LOOKED_AT:
             chosen.append(language)
-    whole = project.corpus
-    original = whole.original if whole.original in chosen else None
-    languages = {code: whole.languages[code] for code in whole.languages if code in chosen}
-    corpus = whole.model_copy(update={"languages": languages, "original": original})
+    every = project.corpus
+    original = every.original if every.original in chosen else None
+    languages = {code: every.languages[code] for code in every.languages if code in chosen}
+    corpus = every.model_copy(update={"languages": languages, "original": original})
 
     def rows(language: str) -> pl.DataFrame:
         return read_listed(project.corpus_folder, corpus, language)[0]

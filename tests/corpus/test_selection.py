@@ -258,8 +258,8 @@ def test_every_line_is_an_answer_once_at_most_and_where_it_is_for_chats(
     assert len(answered) == len(set(answered))
     own = [line for line in answered if ROLES.get(speakers[line]) == "character"]
     counts = count_character_lines(units, corpus.chats)
-    hers = units.filter(role="character")
-    assert sum(counts.values()) == len(hers)
+    own_lines = units.filter(role="character")
+    assert sum(counts.values()) == len(own_lines)
     assert counts.get(IN_CHATS, 0) == len(own)
     if options["assistant"] == "character":
         assert own == answered

@@ -102,11 +102,11 @@ def test_a_cpu_without_a_run_is_a_guess_from_its_cores() -> None:
 
 
 def test_other_steps_are_guessed_by_the_corpus_or_by_nothing_at_all() -> None:
-    whole = known(times("tiny", CPU).of("parallel_corpus", None, None))
+    every = known(times("tiny", CPU).of("parallel_corpus", None, None))
     share = known(times("tiny", CPU).of("raw_dialog", "en", None))
-    assert (whole.basis, share.basis) == ("guess", "guess")
-    assert whole.how == "two CPU cores elsewhere, by the size of the corpus"
-    assert whole.seconds > share.seconds
+    assert (every.basis, share.basis) == ("guess", "guess")
+    assert every.how == "two CPU cores elsewhere, by the size of the corpus"
+    assert every.seconds > share.seconds
     assert times("4B", CPU).of("base_model", "4B", None) is None
 
 

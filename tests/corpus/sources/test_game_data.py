@@ -736,7 +736,7 @@ def test_chats_have_a_selection_of_their_own() -> None:
     alone = _used(_changed(select={"speakers": [TAILOR]}))
     assert set().union(*alone.values()) == {None}
     both = _used(_changed(select={"speakers": [TAILOR], "chats": {"speakers": "character"}}))
-    hers = _used(
+    of_names = _used(
         _changed(
             select={
                 "speakers": yaml.safe_load((SHIPPED / "corpus.yaml").read_text("utf-8"))["source"][
@@ -745,12 +745,12 @@ def test_chats_have_a_selection_of_their_own() -> None:
             }
         )
     )
-    for scene in both.keys() | alone.keys() | hers.keys():
+    for scene in both.keys() | alone.keys() | of_names.keys():
         expected = {
             (True, True): None,
             (True, False): "documents",
             (False, True): "chats",
-        }[scene in alone, scene in hers]
+        }[scene in alone, scene in of_names]
         assert both[scene] == {expected}, scene
     assert {"chats", None} <= set().union(*both.values())
     listed = _used(_changed(select={"speakers": [TAILOR], "chats": {"speakers": [SCRIBE]}}))
