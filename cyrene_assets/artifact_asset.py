@@ -42,6 +42,7 @@ from cyrene_assets.lineage import Lineage, Record
 from cyrene_assets.orchestration import adoption, freshness, together, told_records
 from cyrene_assets.orchestration.needs import Need
 from cyrene_assets.orchestration.preflight import refuse_run
+from cyrene_assets.orchestration.run_conditions import conditions_of
 from cyrene_assets.plain import plain
 from cyrene_assets.policy import renewal_of
 from cyrene_assets.project import Project
@@ -261,7 +262,7 @@ def _make(
             },
         )
     seconds = time.monotonic() - started
-    result = _result(artifact, lineage, sources, outcome, checks, seconds)
+    result = _result(artifact, lineage, sources, outcome, checks, seconds, conditions_of(project))
     # The store's own record first: what Dagster knows, the store knows whatever becomes of Dagster.
     store_records.write(
         project.store,
@@ -294,6 +295,7 @@ def _result(
     outcome: Outcome,
     checks: Sequence[Mapping[str, Any]],
     seconds: float,
+    measured_in: Mapping[str, Any],
 ) -> dg.MaterializeResult[Any]:
     size = sum(file["bytes"] for file in artifact.manifest["files"].values())
     return dg.MaterializeResult(
@@ -304,6 +306,7 @@ def _result(
             "path": dg.MetadataValue.path(str(artifact.path)),
             "megabytes": round(size / 1e6, 3),
             "seconds": round(seconds, 1),
+            **measured_in,
             lineages.METADATA_KEY: dg.MetadataValue.json(
                 {
                     **lineage.as_dict(),

@@ -1,11 +1,10 @@
 """``cyrene build --plan``: what the waiting steps would cost, before anything runs.
 
-An earlier run of the same step on this project is the best estimate there is. Without one, tokens
-come from the corpus's size, hours from the training FLOPs over the rate that was measured for the
-GPU at hand, and bytes from the parameter count.
+Time follows from the tokens in the same row, the rates that this machine was measured at, and the
+model's size, between a least and a most (:mod:`cyrene_assets.diagnostics.step_times`); bytes from
+the parameter count.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,50 +12,34 @@ from typing import TYPE_CHECKING, Any
 from cyrene_assets.console import duration
 from cyrene_assets.console import size as shown_size
 from cyrene_assets.console import table as make_table
+from cyrene_assets.diagnostics.measured_rates import Basis, Run, of_record, of_store
+from cyrene_assets.diagnostics.step_times import TRAININGS, StepTimes
+from cyrene_assets.diagnostics.token_forecast import StageTokens, forecast
 from cyrene_assets.disk import free_bytes
-from cyrene_assets.errors import UserError
 from cyrene_assets.hardware import Hardware
-from cyrene_assets.lineage import Record
-from cyrene_assets.machine import batch_on, gpus_used, optimizer_steps, packs_on
+from cyrene_assets.machine import batch_on, optimizer_steps, packs_on
 from cyrene_assets.memory import stored_bytes
 from cyrene_assets.models import model_size
+from cyrene_assets.orchestration.run_conditions import corpus_bytes
 from cyrene_assets.planner import Step
 from cyrene_assets.project import Project
-from cyrene_assets.recipe import Recipe, Stage
+from cyrene_assets.recipe import Recipe
 from cyrene_assets.schedule import few_steps
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-# 6 FLOPs per parameter and token (arXiv 2001.08361); CPT of 4B at 18,593 tokens/s on one H200, as
-# it is run here (benchmarks/gpu). The H100's chip is the same.
-MEASURED_TRAINING_FLOPS = {"H200": 4.7e14, "H100": 4.7e14}
-# Seconds on two CPU cores with the sample corpus.
-LIGHT_SECONDS = {
-    "raw_dialog": 0.5,
-    "parallel_corpus": 2.0,
-    "cpt_documents": 0.5,
-    "sft_chat": 0.5,
-    "eval_report": 0.5,
-    "scoreboard": 3.0,
-}
-TINY_SECONDS = {
-    "base_model": 20.0,
-    "packed_cpt": 3.0,
-    "packed_sft": 3.0,
-    "cpt_checkpoint": 100.0,
-    "lora_adapter": 80.0,
-    "merged_model": 20.0,
-    "fp8_model": 20.0,
-    "generations": 120.0,
-}
+# A build that may take longer says so before its first step, in seconds.
+LONG = 600.0
 
 
 @dataclass(frozen=True)
 class StepEstimate:
     """One waiting step; None where nothing is known. ``bytes`` is what it adds to the store.
 
-    A training has ``optimizer_steps``, and a ``warning`` where they are too few.
+    ``seconds`` lie between ``low`` and ``high``; ``basis`` and ``how`` say where they come from,
+    ``counted`` how the ``tokens`` do where they were not counted. A training has
+    ``optimizer_steps``, and a ``warning`` where they are too few.
     """
 
     step: str
@@ -66,6 +49,11 @@ class StepEstimate:
     bytes: int | None
     optimizer_steps: int | None = None
     warning: str | None = None
+    low: float | None = None
+    high: float | None = None
+    basis: Basis | None = None
+    how: str | None = None
+    counted: str | None = None
 
 
 @dataclass(frozen=True)
@@ -79,8 +67,22 @@ class Estimate:
     @property
     def seconds(self) -> float | None:
         """The sum over the steps whose time is known, or None when none is."""
-        known = [step.seconds for step in self.steps if step.seconds is not None]
-        return sum(known) if known else None
+        return _sum([step.seconds for step in self.steps])
+
+    @property
+    def low(self) -> float | None:
+        """The least that the steps of known time take together."""
+        return _sum([step.low for step in self.steps])
+
+    @property
+    def high(self) -> float | None:
+        """The most that the steps of known time take together."""
+        return _sum([step.high for step in self.steps])
+
+    @property
+    def long(self) -> bool:
+        """Whether the build may take over `LONG` seconds, for all that is known."""
+        return self.unknown > 0 or (self.high or 0.0) > LONG
 
     @property
     def unknown(self) -> int:
@@ -97,7 +99,9 @@ class Estimate:
         return {
             "up_to_date": self.up_to_date,
             "steps": [asdict(step) for step in self.steps],
-            "hours": None if self.seconds is None else round(self.seconds / 3600, 3),
+            "hours": _hours(self.seconds),
+            "hours_low": _hours(self.low),
+            "hours_high": _hours(self.high),
             "steps_of_unknown_time": self.unknown,
             "bytes": self.bytes,
             "free_bytes": self.free_bytes,
@@ -105,9 +109,6 @@ class Estimate:
 
     def table(self) -> "Table":
         """Return the plan as a table, one row per asset."""
-        grouped: dict[str, list[StepEstimate]] = {}
-        for step in self.steps:
-            grouped.setdefault(step.step.partition("[")[0], []).append(step)
         rows = [
             [
                 members[0].step if len(members) == 1 else f"{asset} x {len(members)}",
@@ -115,119 +116,152 @@ class Estimate:
                 _shown_sum([m.tokens for m in members], "{:,}".format),
                 _shown_sum([m.optimizer_steps for m in members], "{:,}".format),
                 _shown_sum([m.seconds for m in members], duration),
+                _range(_sum([m.low for m in members]), _sum([m.high for m in members])),
+                _basis(members),
                 _shown_sum([m.bytes for m in members], shown_size),
             ]
-            for asset, members in grouped.items()
+            for asset, members in self._grouped().items()
         ]
-        columns = ["step", "why", "tokens", "optimizer steps", "time", "disk"]
-        return make_table(None, columns, rows, right={*columns[2:]})
+        columns = ["step", "why", "tokens", "optimizer steps", "time", "between", "from", "disk"]
+        right = {*columns[2:6], "disk"}
+        return make_table(None, columns, rows, right=right)
 
     @property
     def warnings(self) -> list[str]:
         """What the waiting steps had better not be, a line each."""
         return [f"{step.step}: {step.warning}" for step in self.steps if step.warning]
 
+    @property
+    def notes(self) -> list[str]:
+        """How tokens and times were estimated, a line for all that were in the same way."""
+        said: dict[str, list[str]] = {}
+        for asset, members in self._grouped().items():
+            for step in members:
+                of = [f"tokens: {step.counted}"] if step.counted else []
+                of += [f"{step.basis}: {step.how}"] if step.basis else []
+                for words in of:
+                    assets = said.setdefault(words, [])
+                    if asset not in assets:
+                        assets.append(asset)
+        return [f"{words} ({', '.join(assets)})" for words, assets in sorted(said.items())]
+
     def summary(self) -> str:
         """Return the plan's sum in one line."""
-        time = "unknown time" if self.seconds is None else duration(self.seconds)
+        time = "unknown time" if self.seconds is None else f"about {duration(self.seconds)}"
+        if self.seconds is not None:
+            time += f", between {_range(self.low, self.high).replace(' - ', ' and ')}"
         if self.unknown and self.seconds is not None:
-            time += f" and {self.unknown} steps of unknown time"
+            time += f", and {_counted(self.unknown, 'step')} of unknown time"
+        guessed = [step for step in self.steps if step.basis == "guess"]
+        if guessed and self._guessed_share() >= _MOSTLY:
+            time += " (a guess: nothing like it was measured on this machine)"
         return (
-            f"{len(self.steps)} to build, {self.up_to_date} up to date; about {time}; "
+            f"{len(self.steps)} to build, {self.up_to_date} up to date; {time}; "
             f"{shown_size(self.bytes)} of disk, {shown_size(self.free_bytes)} free"
         )
 
+    def _grouped(self) -> dict[str, list[StepEstimate]]:
+        grouped: dict[str, list[StepEstimate]] = {}
+        for step in self.steps:
+            grouped.setdefault(step.step.partition("[")[0], []).append(step)
+        return grouped
+
+    def _guessed_share(self) -> float:
+        guessed = _sum([step.seconds for step in self.steps if step.basis == "guess"])
+        return (guessed or 0.0) / max(self.seconds or 0.0, 1e-9)
+
+
+# Of the time: from this share on, the sum is called a guess.
+_MOSTLY = 0.5
+
+
+def _sum(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
+
+
+def _hours(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds / 3600, 3)
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def _range(low: float | None, high: float | None) -> str:
+    return "" if low is None or high is None else f"{duration(low)} - {duration(high)}"
+
+
+def _basis(steps: Sequence[StepEstimate]) -> str:
+    """Return what the least certain of the steps rests on."""
+    found = {step.basis for step in steps}
+    return next((basis for basis in ("guess", "scaled", "measured") if basis in found), "")
+
 
 def _shown_sum(values: Sequence[float | None], shown: Callable[[float], str]) -> str:
-    known = [value for value in values if value is not None]
-    return shown(sum(known)) if known else ""
+    total = _sum(values)
+    return "" if total is None else shown(total)
 
 
-def estimate(project: Project, steps: Sequence[Step], size: str) -> Estimate:
-    """Return what the out-of-date steps of a plan would cost on this machine."""
+def estimate(project: Project, steps: Sequence[Step], size: str, *, look: bool = True) -> Estimate:
+    """Return what the out-of-date steps of a plan would cost on this machine.
+
+    Args:
+        project: the project.
+        steps: a plan, up to date or not.
+        size: the model's size.
+        look: whether to read texts and earlier runs. Otherwise only the current artifacts' records
+            tell of runs and tokens, which takes no time.
+    """
     waiting = [step for step in steps if step.reason is not None]
-    records = {step.asset: step.record for step in steps if step.record is not None}
-    recipe = project.recipe(size)
-    trainings = {
-        "cpt": _training(
-            recipe.cpt, records.get("packed_cpt"), lambda: _corpus_tokens(project, recipe)
-        ),
-        "sft": _training(recipe.sft, records.get("packed_sft"), lambda: None),
-    }
+    recipe, hardware = project.recipe(size), Hardware.detect()
+    current = {(step.asset, step.partition): step.record for step in steps}
+
+    def runs(asset: str, partition: str | None) -> list[Run]:
+        if look:
+            return of_store(project, asset, partition)
+        record = current.get((asset, partition))
+        return [] if record is None else [of_record(record)]
+
+    times = StepTimes(
+        size, recipe, hardware, corpus_bytes(project), len(project.corpus.languages), runs
+    )
+    trained = any(step.asset in TRAININGS for step in waiting)
+    tokens = forecast(project, steps, size, look=look) if trained else {}
+    sums = {str(stage): found for stage, found in tokens.items()}
     return Estimate(
-        tuple(_step(step, size, recipe, trainings) for step in waiting),
+        tuple(_step(step, size, recipe, hardware, times, sums) for step in waiting),
         len(steps) - len(waiting),
         free_bytes(project.home),
     )
 
 
 def _step(
-    step: Step, size: str, recipe: Recipe, trainings: dict[str, tuple[int | None, int | None]]
+    step: Step,
+    size: str,
+    recipe: Recipe,
+    hardware: Hardware,
+    times: StepTimes,
+    tokens: dict[str, StageTokens],
 ) -> StepEstimate:
-    architecture = model_size(size).architecture
-    stage = {"cpt_checkpoint": "cpt", "lora_adapter": "sft"}.get(step.asset)
-    stage_tokens, optimized = trainings[stage] if stage else (None, None)
-    of_recipe = recipe.cpt if stage == "cpt" else recipe.sft
-    warning = few_steps(of_recipe, stage, optimized) if stage and optimized is not None else None
-    seconds = step.record.seconds if step.record is not None else LIGHT_SECONDS.get(step.asset)
-    if seconds is None and stage_tokens is not None:
-        seconds = _training_seconds(architecture.parameters, stage_tokens, of_recipe.batch_size)
-    if seconds is None and size == "tiny":
-        seconds = TINY_SECONDS.get(step.asset)
+    stage = TRAININGS.get(step.asset, "")
+    found, of_recipe = tokens.get(stage), recipe.cpt if stage == "cpt" else recipe.sft
+    steps = None
+    if found is not None:
+        sequences = found.packs if packs_on(hardware) else found.rows
+        steps = optimizer_steps(sequences, batch_on(hardware, of_recipe.batch_size))
+    timing = times.of(step.asset, step.partition, found.tokens if found else None)
     return StepEstimate(
         step.name,
         step.reason or "",
-        stage_tokens,
-        seconds,
-        stored_bytes(architecture, recipe).get(step.asset),
-        optimized,
-        warning,
+        found.tokens if found else None,
+        timing.seconds if timing else None,
+        stored_bytes(model_size(size).architecture, recipe).get(step.asset),
+        steps,
+        few_steps(of_recipe, stage, steps) if stage and steps is not None else None,
+        timing.low if timing else None,
+        timing.high if timing else None,
+        timing.basis if timing else None,
+        timing.how if timing else None,
+        found.how if found else None,
     )
-
-
-def _training(
-    stage: Stage, packed: Record | None, otherwise: Callable[[], int | None]
-) -> tuple[int | None, int | None]:
-    """Return the tokens and the optimizer steps of a stage: as packed last, else about so many."""
-    hardware = Hardware.detect()
-    tokens = _count(packed, "tokens")
-    sequences = _count(packed, "packs" if packs_on(hardware) else "rows")
-    if tokens is None:
-        tokens = otherwise()
-        if tokens is not None and packs_on(hardware):
-            sequences = math.ceil(tokens / stage.sequence_length)
-    if sequences is None:
-        return tokens, None
-    return tokens, optimizer_steps(sequences, batch_on(hardware, stage.batch_size))
-
-
-def _training_seconds(parameters: float, tokens: int, batch_size: int) -> float | None:
-    hardware = Hardware.detect()
-    for name, flops in MEASURED_TRAINING_FLOPS.items():
-        if hardware.gpus and name in hardware.gpus[0].name:
-            return 6 * parameters * tokens / (flops * gpus_used(hardware, batch_size))
-    return None
-
-
-def _count(record: Record | None, name: str) -> int | None:
-    if record is None or name not in record.metadata:
-        return None
-    value = record.metadata[name].value
-    return value if isinstance(value, int) else None
-
-
-def _corpus_tokens(project: Project, recipe: Recipe) -> int | None:
-    """Return about how many tokens the corpus has, None where its files cannot be found."""
-    from cyrene_assets.corpus.sources import adapter
-    from cyrene_assets.corpus.tokens import BYTES_PER_TOKEN
-
-    source = adapter(project.corpus.source.adapter)
-    total = 0.0
-    for language in project.corpus.languages:
-        try:
-            files = source.files(project.corpus_folder, project.corpus, language)
-        except UserError:
-            return None
-        size = sum(file.stat().st_size for file in files)
-        total += size / BYTES_PER_TOKEN * recipe.cpt.passes.of(language, "dialog")
-    return round(total)

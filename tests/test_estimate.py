@@ -1,18 +1,16 @@
 import io
 import json
 
-import dagster as dg
 import pytest
 from helpers import Sandbox
-from mini_corpus import LANGUAGES
 from rich.console import Console
 
 from cyrene_assets import estimate as module
+from cyrene_assets.diagnostics.measured_rates import Basis
+from cyrene_assets.diagnostics.token_forecast import StageTokens
 from cyrene_assets.estimate import Estimate, StepEstimate, estimate
 from cyrene_assets.hardware import Gpu, Hardware
-from cyrene_assets.lineage import Lineage, Record
 from cyrene_assets.models import model_size
-from cyrene_assets.recipe import load_recipe
 
 
 @pytest.fixture(autouse=True)
@@ -34,15 +32,20 @@ def test_only_what_waits_costs_anything(sandbox: Sandbox) -> None:
     assert found.summary().startswith("0 to build, 5 up to date")
 
 
-def test_an_earlier_run_is_the_estimate(sandbox: Sandbox) -> None:
+def test_an_earlier_run_here_is_the_estimate(sandbox: Sandbox) -> None:
     sandbox.edit("corpus.yaml", lambda text: text.replace("Ad'a nu ta.", "Ad'a."))
     steps = sandbox.steps("sft_chat")
     (step,) = estimate(sandbox.project, steps, "tiny").steps
     record = steps[-1].record
     assert record is not None
-    assert step == StepEstimate(
-        "sft_chat[xq7]", "changed: system_prompt", None, record.seconds, None
-    )
+    assert (step.step, step.reason) == ("sft_chat[xq7]", "changed: system_prompt")
+    # The corpus is a few bytes shorter.
+    assert step.seconds == pytest.approx(record.seconds, rel=0.1)
+    assert (step.basis, step.how) == ("measured", "1 run of it here")
+    assert step.low is not None
+    assert step.high is not None
+    assert step.low < record.seconds < step.high
+    assert (step.tokens, step.bytes) == (None, None)
 
 
 def test_tiny_is_known_through_and_through(empty: Sandbox) -> None:
@@ -57,53 +60,53 @@ def test_tiny_is_known_through_and_through(empty: Sandbox) -> None:
     assert [step["reason"] for step in data["steps"]] == ["not built yet"] * len(found.steps)
 
 
-def test_tokens_come_from_the_corpus_and_the_recipes_passes(empty: Sandbox) -> None:
+def test_time_follows_from_the_tokens_in_its_row(empty: Sandbox) -> None:
     found = by_step(estimate(empty.project, empty.steps("fp8_model"), "tiny"))
-    passes = empty.project.recipe("tiny").cpt.passes
-    tokens = 0.0
-    for language in LANGUAGES:
-        for folder in ("dialog", "documents"):
-            size = (empty.corpus / folder / f"{language}.jsonl").stat().st_size
-            tokens += size / 4 * passes.of(language, "dialog")
-    assert found["cpt_checkpoint[tiny]"].tokens == round(tokens)
-    assert found["lora_adapter[tiny]"].tokens is None
+    cpt, sft = found["cpt_checkpoint[tiny]"], found["lora_adapter[tiny]"]
+    for step in (cpt, sft):
+        assert step.tokens
+        assert step.optimizer_steps
+        assert step.seconds is not None
+        assert step.counted == "from the files of 2 of 2 languages, 2.5 bytes each"
     architecture = model_size("tiny").architecture
     assert found["base_model[tiny]"].bytes == 2 * (architecture.parameters + architecture.carried)
+    empty.edit("dialog/en.jsonl", lambda text: text.replace("Who mended", "Who mended " * 2000))
+    longer = by_step(estimate(empty.project, empty.steps("fp8_model"), "tiny"))
+    more = longer["cpt_checkpoint[tiny]"]
+    assert more.tokens is not None
+    assert cpt.tokens is not None
+    assert more.tokens > 10 * cpt.tokens
+    assert more.seconds is not None
+    assert cpt.seconds is not None
+    assert more.seconds > cpt.seconds
 
 
-def test_time_on_a_known_gpu_follows_from_the_flops(
-    monkeypatch: pytest.MonkeyPatch, empty: Sandbox
+def test_optimizer_steps_are_those_of_the_rows_or_of_the_packs(
+    monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox
 ) -> None:
+    counted = StageTokens(100_000, rows=49, packs=25)
+    monkeypatch.setattr(module, "forecast", lambda *_, **__: {"cpt": counted})
+
+    def optimizer_steps() -> int | None:
+        steps = estimate(sandbox.project, sandbox.steps("fp8_model"), "tiny")
+        return by_step(steps)["cpt_checkpoint[tiny]"].optimizer_steps
+
+    # On a CPU nothing is packed: batches of 8 rows, the last one small.
+    assert optimizer_steps() == 7
     one = Gpu("NVIDIA H200", 1 << 37, (9, 0))
     monkeypatch.setattr(Hardware, "detect", lambda: Hardware((one,)))
-    # 4.2e9 parameters and a billion tokens: 6 x 4.2e9 x 1e9 / 4.7e14 s.
-    assert module._training_seconds(4.2e9, 1_000_000_000, 24) == pytest.approx(53_617, rel=1e-4)
-    monkeypatch.setattr(Hardware, "detect", lambda: Hardware((one, one)))
-    assert module._training_seconds(4.2e9, 1_000_000_000, 24) == pytest.approx(26_809, rel=1e-4)
-    # A batch of 3 trains on one of the two.
-    assert module._training_seconds(4.2e9, 1_000_000_000, 3) == pytest.approx(53_617, rel=1e-4)
-    unknown = Gpu("NVIDIA Something", 1 << 37, (9, 0))
-    monkeypatch.setattr(Hardware, "detect", lambda: Hardware((unknown,)))
-    assert module._training_seconds(4.2e9, 1_000_000_000, 24) is None
+    assert optimizer_steps() == 4
 
 
-def test_optimizer_steps_are_those_of_the_packed_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    stage = load_recipe("seed-v2").cpt
-    counts = {"rows": 49, "packs": 24, "tokens": 100_000}
-    packed = Record(
-        *("packed_cpt", "4B", "d", Lineage("1", {}, {}), "r", 0.0, 1.0, ()),
-        {name: dg.MetadataValue.int(value) for name, value in counts.items()},
-        {},
-    )
-    # On a CPU nothing is packed: three steps of 24 rows, the last one small.
-    assert module._training(stage, packed, lambda: None) == (100_000, 3)
-    one = Gpu("NVIDIA H200", 1 << 37, (9, 0))
-    monkeypatch.setattr(Hardware, "detect", lambda: Hardware((one,)))
-    assert module._training(stage, packed, lambda: None) == (100_000, 1)
-    # Before anything is packed: so many full packs.
-    tokens = 456 * stage.batch_size * stage.sequence_length
-    assert module._training(stage, None, lambda: tokens) == (tokens, 456)
-    assert module._training(stage, None, lambda: None) == (None, None)
+def test_the_quick_estimate_reads_no_texts(monkeypatch: pytest.MonkeyPatch, empty: Sandbox) -> None:
+    def read(*_: object) -> None:
+        pytest.fail("a text was read")
+
+    monkeypatch.setattr("cyrene_assets.corpus.sources.read_listed", read)
+    found = by_step(estimate(empty.project, empty.steps("fp8_model"), "tiny", look=False))
+    assert found["cpt_checkpoint[tiny]"].tokens is None
+    assert found["cpt_checkpoint[tiny]"].seconds is None
+    assert found["parallel_corpus"].seconds is not None
 
 
 def test_a_plan_names_the_optimizer_steps_and_warns_of_few() -> None:
@@ -121,23 +124,71 @@ def shown(found: Estimate) -> list[list[str]]:
     return [line.split() for line in output.getvalue().splitlines()]
 
 
+def timed(name: str, seconds: float, factor: float, basis: Basis, how: str) -> StepEstimate:
+    return StepEstimate(
+        *(name, "not built yet", None, seconds, None),
+        low=seconds / factor,
+        high=seconds * factor,
+        basis=basis,
+        how=how,
+    )
+
+
 def test_partitions_share_a_row_and_the_unknown_is_said() -> None:
     found = Estimate(
         (
-            StepEstimate("raw_dialog[en]", "not built yet", None, 0.5, None),
-            StepEstimate("raw_dialog[xq7]", "not built yet", None, 0.7, None),
-            StepEstimate("cpt_checkpoint[4B]", "not built yet", 1_234_567, None, 8_400_000_000),
+            timed("raw_dialog[en]", 0.5, 2, "guess", "two CPU cores elsewhere"),
+            timed("raw_dialog[xq7]", 0.7, 2, "measured", "1 run of it here"),
+            StepEstimate(
+                *("cpt_checkpoint[4B]", "not built yet", 1_234_567, None, 8_400_000_000),
+                counted="counted in a sample",
+            ),
         ),
         up_to_date=2,
         free_bytes=10**12,
     )
     rows = shown(found)
+    assert rows[0][-5:] == ["steps", "time", "between", "from", "disk"]
     assert rows[1:] == [
-        [*("raw_dialog", "x", "2", "not", "built", "yet"), *("1.2", "s")],
+        [
+            *("raw_dialog", "x", "2", "not", "built", "yet", "1.2", "s"),
+            *("0.6", "s", "-", "2.4", "s", "guess"),
+        ],
         [*("cpt_checkpoint[4B]", "not", "built", "yet", "1,234,567"), *("8.4", "GB")],
     ]
     assert found.summary() == (
-        "3 to build, 2 up to date; about 1.2 s and 1 steps of unknown time; "
-        "8.4 GB of disk, 1.0 TB free"
+        "3 to build, 2 up to date; about 1.2 s, between 0.6 s and 2.4 s, and 1 step of unknown "
+        "time; 8.4 GB of disk, 1.0 TB free"
     )
+    assert found.notes == [
+        "guess: two CPU cores elsewhere (raw_dialog)",
+        "measured: 1 run of it here (raw_dialog)",
+        "tokens: counted in a sample (cpt_checkpoint)",
+    ]
     assert found.as_dict()["steps_of_unknown_time"] == 1
+
+
+def test_a_sum_that_is_mostly_guessed_is_called_a_guess() -> None:
+    measured = timed("base_model[tiny]", 10.0, 1.25, "measured", "1 run of it here")
+    guess = timed("cpt_checkpoint[tiny]", 100.0, 3, "guess", "FLOPs")
+    found = Estimate((measured, guess), up_to_date=0, free_bytes=10**12)
+    assert "(a guess: nothing like it was measured on this machine)" in found.summary()
+    few = timed("raw_dialog[en]", 1.0, 3, "guess", "two CPU cores elsewhere")
+    found = Estimate((measured, few), up_to_date=0, free_bytes=10**12)
+    assert "guess" not in found.summary()
+
+
+@pytest.mark.parametrize(
+    ("steps", "long"),
+    [
+        ([], False),
+        ([timed("cpt_checkpoint[tiny]", 500.0, 1.1, "measured", "")], False),
+        # What may take longer counts.
+        ([timed("cpt_checkpoint[tiny]", 500.0, 3, "guess", "")], True),
+        ([StepEstimate("cpt_checkpoint[4B]", "not built yet", None, None, None)], True),
+    ],
+)
+def test_a_build_is_long_when_it_may_take_over_ten_minutes(
+    steps: list[StepEstimate], long: bool
+) -> None:
+    assert Estimate(tuple(steps), up_to_date=0, free_bytes=10**12).long == long

@@ -19,7 +19,7 @@ from cyrene_assets.artifact_spec import SPECS
 from cyrene_assets.chat_template import trained_template
 from cyrene_assets.console import StepReporter
 from cyrene_assets.corpus.check import lint
-from cyrene_assets.corpus.config import CONTROL_MARKUP
+from cyrene_assets.corpus.names import CONTROL_MARKUP
 from cyrene_assets.evaluation.report import markdown_table
 from cyrene_assets.plain import plain
 from cyrene_assets.programs._tiny_tokenizer import CHAT_TEMPLATE

@@ -24,7 +24,10 @@ from cyrene_assets.project import PROJECT_ROOT, Project
 if TYPE_CHECKING:
     import dagster as dg
 
+    from cyrene_assets.estimate import Estimate
     from cyrene_assets.planner import Step
+
+_UNFOLDED = 1000
 
 
 def _configured(corpus: str | None, recipe: str | None, size: str, *, save: bool) -> Project:
@@ -82,6 +85,8 @@ def build(
     stage, the reason and the remedy, in the words of `cyrene doctor`. --plan shows the same.
 
     What the store has and Dagster's database lost is recorded there again instead of made again.
+
+    A build that may take over ten minutes shows the plan before its first step.
     """
     if as_json and not only_plan:
         raise UserError("--json goes with --plan: `cyrene artifacts --json` lists what was built")
@@ -99,6 +104,7 @@ def build(
         adopt(project, instance, say_nothing=True)
         steps = planner.plan(project, instance, target, size)
         ahead = preflight.ahead(steps)
+        estimates = estimate.estimate(project, steps, size)
         if not only_plan:
             if not ignore_requirements:
                 preflight.refuse(project, ahead)
@@ -107,21 +113,32 @@ def build(
                 instance,
                 code_location,
                 steps,
+                estimates,
                 target,
                 size,
                 ignore_requirements=ignore_requirements,
             )
             return
-        estimates = estimate.estimate(project, steps, size)
         problems = [str(problem) for problem in preflight.unmet(project, ahead)]
         if as_json:
             click.echo(json.dumps({**estimates.as_dict(), "problems": problems}, indent=2))
         else:
-            if estimates.steps:
-                Console().print(estimates.table())
-            warned = (f"warning: {warning}" for warning in estimates.warnings)
-            found = (f"problem: {problem}" for problem in problems)
-            click.echo("\n".join([estimates.summary(), *warned, *found]))
+            _show(Console(), estimates)
+            for line in (
+                *(f"warning: {warning}" for warning in estimates.warnings),
+                *(f"problem: {problem}" for problem in problems),
+            ):
+                click.echo(line)
+
+
+def _show(console: Console, estimates: "Estimate") -> None:
+    """Print what a plan costs, how that was estimated, and the sum."""
+    if estimates.steps:
+        # A table that is piped somewhere is never folded.
+        wide = Console(file=console.file, width=_UNFOLDED)
+        (console if console.is_terminal else wide).print(estimates.table())
+    for line in (*estimates.notes, estimates.summary()):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def _build(
@@ -129,6 +146,7 @@ def _build(
     instance: "dg.DagsterInstance",
     code_location: "dg.Definitions",
     steps: Sequence["Step"],
+    estimates: "Estimate",
     target: str,
     size: str,
     *,
@@ -152,6 +170,8 @@ def _build(
             markup=False,
             soft_wrap=True,
         )
+        if estimates.long:
+            _show(console, estimates)
         with StepReporter(console) as reporter:
             ran = builder.build(
                 project,

@@ -15,6 +15,7 @@ from cyrene_assets.corpus.config import Corpus
 from cyrene_assets.corpus.in_common import scenes_of, shared_lines
 from cyrene_assets.corpus.marked import Marked
 from cyrene_assets.corpus.side_by_side import AT_ONCE, side_by_side
+from cyrene_assets.corpus.sources import ONLY
 from cyrene_assets.corpus.split import Groups, assign_split
 from cyrene_assets.corpus.survey import Register, Survey, survey
 from cyrene_assets.corpus.unknown import Unknown
@@ -73,9 +74,15 @@ class Parallel:
 
 
 def read_units(folder: Path, language: str, columns: Sequence[str] | None = None) -> pl.DataFrame:
-    """Read a language's units, or some columns of them, from the folder of a parallel corpus."""
+    """Read a language's units, or some columns of them, from the folder of a parallel corpus.
+
+    What a row is for alone (``ONLY``) is read too, where any row is.
+    """
     path = folder / UNITS / f"{language}.parquet"
-    return pl.read_parquet(path, columns=None if columns is None else list(columns))
+    if columns is None:
+        return pl.read_parquet(path)
+    marked = [ONLY] if ONLY in pl.read_parquet_schema(path) else []
+    return pl.read_parquet(path, columns=[*columns, *marked])
 
 
 def parallel_corpus(read: Callable[[str], pl.DataFrame], corpus: Corpus, folder: Path) -> Parallel:

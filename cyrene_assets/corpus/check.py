@@ -151,6 +151,7 @@ def _look_at(parallel: Parallel, corpus: Corpus, report: Report) -> None:
         if not found.characters
     ]
     report.warnings += _silent_people(heard, corpus)
+    report.warnings += _prompts_of_nobody(heard, corpus)
     report.warnings += near_misses(parallel.speakers, corpus)
     report.warnings += to_name(parallel.speakers)
     report.warnings += parallel.unknown.warnings()
@@ -197,6 +198,18 @@ def _silent_people(heard: set[tuple[str, str, str]], corpus: Corpus) -> Iterator
             f"write the {'name' if len(found) == 1 else 'names'} as the dialog does, or leave "
             f"{'it' if len(found) == 1 else 'them'} if that is meant",
         )
+
+
+def _prompts_of_nobody(heard: set[tuple[str, str, str]], corpus: Corpus) -> Iterator[Problem]:
+    names = {name for _, _, name in heard}
+    for name in corpus.chats.prompts:
+        if name not in names:
+            yield Problem(
+                "corpus.yaml",
+                0,
+                f"chats.prompts: {name!r} never speaks",
+                "write the name as the dialog does, or leave it if that is meant",
+            )
 
 
 def _thin_languages(languages: Mapping[str, Counts]) -> Iterator[Problem]:

@@ -23,8 +23,8 @@ import html
 
 import polars as pl
 
-from cyrene_assets.corpus.config import CONTROL_MARKUP
 from cyrene_assets.corpus.markup import Rules
+from cyrene_assets.corpus.names import CONTROL_MARKUP
 from cyrene_assets.corpus.presets import LEAVE_OUT, PLAYER, Rule
 
 LINE_BREAKS = r"\x0B\x0C\x85\u2028\u2029"

@@ -3,10 +3,9 @@
 import re
 import unicodedata
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -16,44 +15,16 @@ from pydantic import (
 )
 
 from cyrene_assets.corpus import presets, sources
+from cyrene_assets.corpus.chat_options import Chats
 from cyrene_assets.corpus.markup import MOST, Own, Rules, as_params, rules_of
+from cyrene_assets.corpus.names import Name, Prompt, with_player
 from cyrene_assets.errors import UserError
 from cyrene_assets.yaml_models import Strict, parse_model
 
 CODE = re.compile(r"[A-Za-z0-9_-]+")
-# What Qwen3.5's tokenizer (its added tokens) or ms-swift's templates take for more than text, and
-# what is written like it: ``<|name|>`` is any tokenizer's. No alternative holds white space or a
-# backslash, so none comes about where lines are joined, and none is hidden by JSON's escapes.
-# ms-swift reads ``<img>path</img>`` even in data without images, and replaces ``{{QUERY}}`` and its
-# kin in prompts. Full-width letters or invisible characters inside make a token plain text.
-CONTROL_MARKUP = (
-    r"<\|[!-;=?-\[\]-{}~]+\|>"
-    r"|</?(?:think|tool_call|tool_response|image|video|audio|img)>"
-    r"|<(?:tts_pad|tts_text_bos|tts_text_bos_single|tts_text_eod)>"
-    r"|<(?:bbox|ref-object|cot-process|start-image)>"
-    r"|\{\{(?:SYSTEM|QUERY|RESPONSE|ROUND0|ROUND1)\}\}"
-)
-
-
-def _name(value: str) -> str:
-    name = unicodedata.normalize("NFC", value.strip())
-    if not name:
-        raise ValueError("must not be blank")
-    if re.search(r"[<>{}\n]", name):
-        raise ValueError("must not contain < > { } or a line break")
-    return name
-
-
-def _without_control_tokens(value: str) -> str:
-    if found := re.search(CONTROL_MARKUP, value):
-        raise ValueError(f"must not contain the control token {found[0]}")
-    if not value.strip():
-        raise ValueError("must not be blank")
-    return value
-
-
-Name = Annotated[str, AfterValidator(_name)]
-Prompt = Annotated[str, AfterValidator(_without_control_tokens)]
+# Whose gendered text is `{F#...}{M#...}`.
+_GENDERED = "hoyo"
+Gendered = Literal["female", "male", "both"]
 
 
 class Language(Strict):
@@ -133,7 +104,10 @@ class Corpus(Strict):
     in the files (or the source's own id of one), who that is: a name, or one per language.
     ``original`` is the language that the others are translations of, the first of ``languages``
     where it is left out. ``extra`` says what is done about keys that a line of the plain files need
-    not have: they are refused, or counted and ignored.
+    not have: they are refused, or counted and ignored. ``player`` is the player's name, or one per
+    language, in languages that give none. ``gendered`` says which variant of gendered text is kept;
+    with ``both`` one scene keeps the one and another the other. ``chats`` says who the assistant is
+    in chats; a word alone is its ``assistant``.
 
     The ``*_params`` methods return what an artifact depends on, as JSON values in a canonical form:
     comments, the order of other keys and settings of no concern to the artifact do not change them.
@@ -148,7 +122,45 @@ class Corpus(Strict):
     languages: dict[str, Language] = Field(min_length=1)
     original: str | None = None
     extra: Literal["refuse", "ignore"] = "refuse"
+    player: Name | dict[str, Name] | None = None
+    gendered: Gendered = "female"
+    chats: Chats = Chats()
     split: Split = Split()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _languages_take_the_player(cls, value: Any) -> Any:
+        return with_player(value)
+
+    @field_validator("chats", mode="before")
+    @classmethod
+    def _a_word_is_the_assistant(cls, value: Any) -> Any:
+        return {"assistant": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _gendered_text_is_known(self) -> Self:
+        if self.gendered != "female" and _GENDERED not in self._markup():
+            raise ValueError(
+                f"`gendered: {self.gendered}` is about {{F#...}}{{M#...}}: it needs the preset "
+                f"`{_GENDERED}` in `markup`"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _options_are_of_its_languages(self) -> Self:
+        each = {f"speakers.{key}": names for key, names in self.speakers.items()}
+        named = {
+            key: set() if names is None or isinstance(names, str) else set(names)
+            for key, names in {**each, "player": self.player}.items()
+        } | {"chats": self.chats.languages}
+        for key, languages in named.items():
+            unknown = sorted(languages - set(self.languages))
+            if unknown:
+                raise ValueError(
+                    f"`{key}` names {', '.join(unknown)}, which is no language of `languages`: "
+                    f"{', '.join(self.languages)}"
+                )
+        return self
 
     @field_validator("languages", mode="before")
     @classmethod
@@ -160,17 +172,6 @@ class Corpus(Strict):
                     "YAML reads a bare no, yes or number otherwise, so quote such a code"
                 )
         return value
-
-    @model_validator(mode="after")
-    def _speakers_are_of_its_languages(self) -> Self:
-        for key, names in self.speakers.items():
-            unknown = [] if isinstance(names, str) else sorted(set(names) - set(self.languages))
-            if unknown:
-                raise ValueError(
-                    f"`speakers.{key}` names {', '.join(unknown)}, which is no language of "
-                    f"`languages`: {', '.join(self.languages)}"
-                )
-        return self
 
     @model_validator(mode="after")
     def _original_is_one_of_its_languages(self) -> Self:
@@ -231,15 +232,21 @@ class Corpus(Strict):
 
     def render_params(self, language: str) -> dict[str, Any]:
         """Return what the cleaned text of ``language`` depends on: the player's name, markup."""
-        return {"player": self.language(language).player, "markup": as_params(self._markup())}
+        gendered = {} if self.gendered == "female" else {"gendered": self.gendered}
+        markup = as_params(self._markup())
+        return {"player": self.language(language).player, "markup": markup, **gendered}
 
     def chat_params(self, language: str) -> dict[str, Any]:
         """Return what the chats of ``language`` depend on besides the units: the system prompt."""
-        return {"system_prompt": self.language(language).system_prompt}
+        return {
+            "system_prompt": self.language(language).system_prompt,
+            **self.chats.params(),
+            **self.chats.prompt_params(language),
+        }
 
     def split_params(self) -> dict[str, Any]:
         """Return what the split depends on besides the units."""
-        return self.split.model_dump(mode="json")
+        return self.split.model_dump(mode="json") | self.chats.params()
 
 
 def load_corpus(folder: Path) -> Corpus:

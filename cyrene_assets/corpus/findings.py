@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from cyrene_assets.corpus.config import CONTROL_MARKUP
+from cyrene_assets.corpus.names import CONTROL_MARKUP
 from cyrene_assets.corpus.preparation.chinese import of_the_other_kind
 from cyrene_assets.corpus.sources import Problem
 

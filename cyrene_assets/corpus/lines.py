@@ -2,7 +2,9 @@
 
 import polars as pl
 
+from cyrene_assets.corpus.chat_options import Chats
 from cyrene_assets.corpus.clean import PLAIN_KINDS, UNKNOWN_PLACEHOLDER
+from cyrene_assets.corpus.sources import ONLY, Use
 
 # What is needed of the units.
 COLUMNS = (
@@ -18,6 +20,8 @@ NOT_IN_CHATS = {
     "left_out": "left out as `markup` says",
     "empty": "without any text",
 }
+FOR_DOCUMENTS = "in scenes that are selected for documents only"
+OWN_NAMES_ALONE = "in scenes in which only names of the character speak"
 UNADDRESSED = "before anybody speaks to the character"
 ALONE = "voice lines without a title"
 # The lines that an unknown placeholder stands in: it may run over several.
@@ -28,9 +32,10 @@ def document_lines(units: pl.DataFrame, colon: str) -> pl.DataFrame:
     """Return the lines of each document: scene, kind, split, ``row`` to order by, and text.
 
     What somebody says is ``name`` + ``colon`` + text; a document that nobody speaks is one row,
-    with its title.
+    with its title. What is for chats only is in none.
     """
-    rows = _in_scene_order(units.with_columns(_spoken()), "kind", "spoken", "speaker", "title")
+    units = _used_for(units, "documents").with_columns(_spoken())
+    rows = _in_scene_order(units, "kind", "spoken", "speaker", "title")
     name = pl.when(pl.col("speaker") != "").then(pl.col("speaker") + colon)
     said = rows.filter(pl.col("spoken") & ~_flagged(*LEFT_OUT)).with_columns(
         pl.concat_str(name, "text", ignore_nulls=True).alias("text")
@@ -38,23 +43,25 @@ def document_lines(units: pl.DataFrame, colon: str) -> pl.DataFrame:
     return pl.concat([said, _documents(rows)])
 
 
-def chat_lines(units: pl.DataFrame) -> pl.DataFrame:
-    """Return the lines of each conversation, per name of hers in it.
+def chat_lines(units: pl.DataFrame, chats: Chats) -> pl.DataFrame:
+    """Return the lines of each conversation, per name of its assistants.
 
-    ``chat`` is the scene or her voice line, ``name`` hers, ``number`` counts the pairs of the two,
-    and ``row`` the lines.
+    ``chat`` is the scene or the assistant's voice line, ``name`` the assistant's, ``own`` whether
+    that is the character, ``number`` counts the pairs of the two, and ``row`` the lines. What is
+    for documents only is in none.
     """
-    role, kept = pl.col("role"), ~_flagged(*LEFT_OUT)
-    hers = units.filter(role == "character").select("scene").unique()
+    role, kept, speaks = pl.col("role"), ~_flagged(*LEFT_OUT), _assistant(chats)
+    units = _used_for(units, "chats")
+    hers = units.filter(speaks).select("scene").unique()
     rows = _in_scene_order(
         units.filter(_spoken()).join(hers, on="scene", how="semi", maintain_order="left"),
         *("unit", "kind", "speaker", "role"),
     )
-    # A voice line of hers, right after its title, which the player says.
+    # A voice line of the assistant, right after its title, which the player says.
     titles = (
         (role == "player")
         & kept
-        & (role.shift(-1) == "character")
+        & speaks.shift(-1)
         & kept.shift(-1)
         & (pl.col("scene") == pl.col("scene").shift(-1))
     )
@@ -68,48 +75,82 @@ def chat_lines(units: pl.DataFrame) -> pl.DataFrame:
     ).filter(kept & pl.col("chat").is_not_null())
     lines = lines.with_columns(conversation=pl.col("chat").rle_id())
     names = (
-        lines.filter(role == "character")
-        .select("conversation", pl.col("speaker").alias("name"))
-        .unique(maintain_order=True)
+        lines.filter(speaks)
+        .select("conversation", name="speaker", own=role == "character")
+        .unique(["conversation", "name"], keep="first", maintain_order=True)
         .with_row_index("number")
     )
     return names.join(lines, on="conversation", maintain_order="left_right")
 
 
-def conversation_lines(units: pl.DataFrame) -> pl.DataFrame:
-    """Return ``chat_lines`` that are in chats, and which of them are ``hers`` there.
+def conversation_lines(units: pl.DataFrame, chats: Chats) -> pl.DataFrame:
+    """Return ``chat_lines`` that are in chats, and which of them are the assistant's: ``hers``.
 
-    A conversation begins where somebody but her speaks, or with narration, and ends with her last
-    line; one in which nobody speaks but her is left out.
+    A conversation begins where somebody but the assistant speaks, or with narration, and ends with
+    the assistant's last line; one in which nobody speaks but the assistant is left out. Other names
+    of the character's are nobody else to it, unless ``own_names_alone``.
     """
-    role, row = pl.col("role"), pl.col("row")
+    role, row, hers = pl.col("role"), pl.col("row"), pl.col("hers")
+    another = role.is_in(["player", "other"]) | ((role == "character") & ~pl.col("own"))
+    if chats.own_names_alone:
+        another |= role == "character"
     return (
-        chat_lines(units)
-        .with_columns(hers=(role == "character") & (pl.col("speaker") == pl.col("name")))
+        chat_lines(units, chats)
+        .with_columns(hers=_assistant(chats) & (pl.col("speaker") == pl.col("name")))
         .filter(row <= row.filter("hers").max().over("number"))
-        .filter(
-            role.is_in(["player", "other"]).any().over("number"),
-            (~pl.col("hers")).cum_max().over("number"),
-        )
+        .filter((another & ~hers).any().over("number"), (~hers).cum_max().over("number"))
     )
 
 
-def count_character_lines(units: pl.DataFrame) -> dict[str, int]:
+def count_character_lines(units: pl.DataFrame, chats: Chats) -> dict[str, int]:
     """Count the character's lines: those in chats, and the others by why they are in none.
 
     The order is that of the reasons (``NOT_IN_CHATS``), after ``IN_CHATS``.
     """
     hers = units.filter(pl.col("role") == "character")
-    in_chats = conversation_lines(units).filter("hers")["unit"].unique()
-    unheard = pl.when(pl.col("kind") == "dialog").then(pl.lit(UNADDRESSED)).otherwise(pl.lit(ALONE))
+    said = conversation_lines(units, chats).filter("hers", "own")
+    dialog = pl.col("kind") == "dialog"
+    alone = pl.col("scene").is_in(_of_own_names(units).implode())
     why = pl.coalesce(
-        pl.when(pl.col("unit").is_in(in_chats.implode())).then(pl.lit(IN_CHATS)),
+        pl.when(pl.col("unit").is_in(said["unit"].unique().implode())).then(pl.lit(IN_CHATS)),
         *(pl.when(_flagged(flag)).then(pl.lit(words)) for flag, words in NOT_IN_CHATS.items()),
-        unheard,
+        pl.when(_only(units) == "documents").then(pl.lit(FOR_DOCUMENTS)),
+        pl.when(dialog & alone).then(pl.lit(OWN_NAMES_ALONE)),
+        pl.when(dialog).then(pl.lit(UNADDRESSED)).otherwise(pl.lit(ALONE)),
     )
     counts: dict[str, int] = dict(hers.group_by(why.alias("why")).len().rows())
-    order = (IN_CHATS, *NOT_IN_CHATS.values(), UNADDRESSED, ALONE)
-    return {words: counts[words] for words in order if counts.get(words)}
+    reasons = (*NOT_IN_CHATS.values(), FOR_DOCUMENTS, OWN_NAMES_ALONE, UNADDRESSED, ALONE)
+    return {words: counts[words] for words in (IN_CHATS, *reasons) if counts.get(words)}
+
+
+def _of_own_names(units: pl.DataFrame) -> pl.Series:
+    """Return the scenes in which several names speak, all of them the character's."""
+    spoken = units.filter(pl.col("speaker").is_not_null(), ~_flagged(*LEFT_OUT))
+    return (
+        spoken.group_by("scene")
+        .agg(own=(pl.col("role") == "character").all(), names=pl.col("speaker").n_unique())
+        .filter(pl.col("own") & (pl.col("names") > 1))["scene"]
+    )
+
+
+def _assistant(chats: Chats) -> pl.Expr:
+    """Return whether the assistant may be who says a line."""
+    character = pl.col("role") == "character"
+    if not chats.everyone:
+        return character
+    named = pl.col("speaker").fill_null("") != ""
+    return character | ((pl.col("role") == "other") & named)
+
+
+def _only(units: pl.DataFrame) -> pl.Expr:
+    """Return what alone a row is for, null where it is for documents and chats."""
+    return pl.col(ONLY) if ONLY in units.columns else pl.lit(None, pl.String)
+
+
+def _used_for(units: pl.DataFrame, use: Use) -> pl.DataFrame:
+    """Return the rows that documents, or chats, are made of."""
+    only = _only(units)
+    return units.filter(only.is_null() | (only == use)) if ONLY in units.columns else units
 
 
 def _spoken() -> pl.Expr:

@@ -7,6 +7,7 @@ import polars as pl
 
 from cyrene_assets.corpus.clean import clean_units
 from cyrene_assets.corpus.config import Corpus
+from cyrene_assets.corpus.gendered import with_variant
 from cyrene_assets.corpus.shapes import keep_out, markup_tokens, shapes, without_text
 from cyrene_assets.corpus.side_by_side import side_by_side
 from cyrene_assets.corpus.speakers import speaker_counts
@@ -35,7 +36,12 @@ class Marked:
         self._named = rules.presets
 
         def clean(language: str) -> pl.DataFrame:
-            units = clean_units(read(language), corpus.languages[language].player, rules)
+            rows, player = read(language), corpus.languages[language].player
+            units = clean_units(with_variant(rows, corpus.gendered), player, rules)
+            if corpus.gendered != "female":
+                # What the text was is what stands in the file.
+                written = pl.when(rows["text"] != pl.col("text")).then(rows["text"])
+                units = units.with_columns(raw_text=written)
             units = units.with_columns(without_text(units["placeholders"], rules.itself))
             units.write_ipc(self._before(language))
             return shapes(units, rules.itself)

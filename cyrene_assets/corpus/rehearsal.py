@@ -12,6 +12,7 @@ from pathlib import Path
 import polars as pl
 
 from cyrene_assets.corpus.align import Parallel
+from cyrene_assets.corpus.chat_options import Chats
 from cyrene_assets.corpus.config import Corpus
 from cyrene_assets.corpus.leaks import (
     REMEDY,
@@ -108,7 +109,7 @@ def rehearse(parallel: Parallel, corpus: Corpus, sequence_length: int, scratch: 
     for language, units in parallel.each():
         documents, chats = (make(units, corpus, language) for make in (cpt_documents, sft_chats))
         refusals += refused(language, documents, chats)
-        languages[language] = _summary(units, documents, chats)
+        languages[language] = _summary(units, documents, chats, corpus.chats)
         sure = surely_fits(chats["messages"], sequence_length)
         for split in SPLITS:
             fitting[split] += len(chats.filter(sure, pl.col("split") == split))
@@ -132,7 +133,9 @@ def rehearse(parallel: Parallel, corpus: Corpus, sequence_length: int, scratch: 
     return Rehearsal(summary, refusals, glued(parallel, len(scenes)))
 
 
-def _summary(units: pl.DataFrame, documents: pl.DataFrame, chats: pl.DataFrame) -> LanguageSummary:
+def _summary(
+    units: pl.DataFrame, documents: pl.DataFrame, chats: pl.DataFrame, chosen: Chats
+) -> LanguageSummary:
     def tokens(texts: pl.Series) -> int:
         return round(int(texts.str.len_bytes().sum()) / BYTES_PER_TOKEN)
 
@@ -142,7 +145,7 @@ def _summary(units: pl.DataFrame, documents: pl.DataFrame, chats: pl.DataFrame) 
         chats=len(chats),
         chat_tokens=tokens(chats["messages"]),
         held_out=len(chats.filter(split="validation")) / max(len(chats), 1),
-        lines=count_character_lines(units),
+        lines=count_character_lines(units, chosen),
     )
 
 

@@ -70,28 +70,30 @@ def cpt_documents(units: pl.DataFrame, corpus: Corpus, language: str) -> pl.Data
 def sft_chats(units: pl.DataFrame, corpus: Corpus, language: str) -> pl.DataFrame:
     """Render one language's units into chats (``CHAT_SCHEMA``): one per scene and name of hers.
 
-    Each of her voice lines (rows of other kinds that have a speaker) is a chat of its own, with
-    what stands before it.
+    She is the character; with ``chats: everyone`` each speaker in turn, under a system prompt of
+    their own. Each of her voice lines (rows of other kinds that have a speaker) is a chat of its
+    own, with what stands before it.
 
-    ``messages`` is a JSON list: the corpus's system prompt byte for byte, then user and assistant
-    in turn; ``turns`` counts the pairs. Her consecutive lines are an assistant turn, a line each;
-    the lines in between (the last 10) the user turn. A line of anybody but the player and her is
-    in parentheses there, narration too (full-width ones in chs and cht), after losing its own.
-    Where she has several names in a scene, a line under another of them belongs to the user turn.
+    ``messages`` is a JSON list: the system prompt byte for byte, then user and assistant in turn;
+    ``turns`` counts the pairs. Her consecutive lines are an assistant turn, a line each; the lines
+    in between (the last 10) the user turn. A line of anybody but the player and her is in
+    parentheses there, narration too (full-width ones in chs and cht), after losing its own. Where
+    she has several names in a scene, a line under another of them belongs to the user turn.
 
     A chat starts at the first user turn and ends with her last line; a scene in which nobody speaks
-    before she does gives none.
+    before she does gives none. For scenes in which only her own names speak see ``Chats``.
 
     Raises:
         UserError: the corpus lists no such language.
     """
-    system = corpus.language(language).system_prompt
+    people = corpus.language(language)
     opening, closing = "\uff08\uff09" if language in FULL_WIDTH_PARENTHESES else "()"
     role = pl.col("role")
     text = _without_parentheses(pl.col("text"), opening, closing)
-    in_parentheses = ~pl.col("hers") & ~role.is_in(["player", "character"])
+    herself = (role == "character") & pl.col("own")
+    in_parentheses = ~pl.col("hers") & (role != "player") & ~herself
     turns = (
-        conversation_lines(units)
+        conversation_lines(units, corpus.chats)
         .with_columns(
             pl.when(in_parentheses).then(opening + text + closing).otherwise(text).alias("text"),
             turn=pl.struct("number", "hers").rle_id(),
@@ -99,12 +101,19 @@ def sft_chats(units: pl.DataFrame, corpus: Corpus, language: str) -> pl.DataFram
         .filter(pl.col("hers") | (pl.int_range(pl.len(), 0, -1).over("turn") <= CONTEXT_LINES))
         .group_by("turn", maintain_order=True)
         .agg(
-            pl.col("number", "chat", "scene", "name", "split", "hers").first(),
+            pl.col("number", "chat", "scene", "name", "own", "split", "hers").first(),
             pl.col("text").str.join("\n"),
         )
     )
     user_or_her = pl.when("hers").then(pl.lit("assistant")).otherwise(pl.lit("user"))
-    head = pl.lit("["), _message(pl.lit("system"), pl.lit(system)), pl.lit(", ")
+    names = turns.filter(~pl.col("own"))["name"].unique().to_list()
+    prompts = {name: corpus.chats.prompt_of(name, language) for name in names}
+    system = (
+        pl.when("own")
+        .then(pl.lit(people.system_prompt))
+        .otherwise(pl.col("speaker").replace_strict(prompts, default=None, return_dtype=pl.String))
+    )
+    head = pl.lit("["), _message(pl.lit("system"), system), pl.lit(", ")
     return (
         turns.with_columns(messages=_message(user_or_her, pl.col("text")))
         .group_by("number", maintain_order=True)
@@ -112,6 +121,7 @@ def sft_chats(units: pl.DataFrame, corpus: Corpus, language: str) -> pl.DataFram
             pl.concat_str(pl.col("chat").first(), pl.lit("/"), pl.col("name").first()),
             pl.col("scene", "split").first(),
             pl.col("name").first().alias("speaker"),
+            pl.col("own").first(),
             (pl.len() // 2).alias("turns"),
             pl.col("messages").str.join(", "),
         )

@@ -15,7 +15,7 @@ from cyrene_assets.corpus.preparation.writing_systems import main_scripts, wrong
 from cyrene_assets.corpus.render import cpt_documents, sft_chats
 from cyrene_assets.corpus.same_text import hashed, long_enough, unit_lines
 from cyrene_assets.corpus.similar import near_duplicates
-from cyrene_assets.corpus.sources import Problem, SourceError
+from cyrene_assets.corpus.sources import ONLY, Problem, SourceError
 from cyrene_assets.corpus.split import chat_scenes
 from cyrene_assets.corpus.words import Vocabulary, words_of
 
@@ -156,7 +156,7 @@ def survey(cleaned: pl.DataFrame, numbers: pl.DataFrame, corpus: Corpus, languag
         duplicates,
         similar.group_by("first", "second").agg(pl.col("similarity").max()).sort("first", "second"),
         hashed(long_enough(unit_lines(units.select("scene", "speaker", "title", "text"))), words),
-        chat_scenes(units),
+        _chat_scenes(units, chats, scenes, corpus),
         _placeholders(units, corpus.rules().aside),
         numbers_in(text).join(rows.select("unit").with_row_index("row"), on="row"),
         vocabulary(bare_words(text), scripts),
@@ -168,6 +168,19 @@ def names_of(units: pl.DataFrame, entry: Language) -> list[str]:
     speakers = units["speaker"].drop_nulls().unique()
     long = speakers.filter(speakers.str.len_bytes() >= SHORTEST_NAME).sort().to_list()
     return [*entry.players, entry.character, *entry.speakers, *long]
+
+
+def _chat_scenes(
+    units: pl.DataFrame, chats: pl.DataFrame, scenes: pl.DataFrame, corpus: Corpus
+) -> pl.Series:
+    """Return the scenes of dialog that give chats, by number; ``scenes`` has name and number."""
+    if not corpus.chats.params() and ONLY not in units.columns:
+        return chat_scenes(units)
+    dialog = units.filter(pl.col("kind") == "dialog")["scene"].unique()
+    return scenes.filter(
+        pl.col("name").is_in(chats["scene"].unique().implode()),
+        pl.col("scene").is_in(dialog.implode()),
+    )["scene"]
 
 
 def left_out(cleaned: pl.DataFrame, repeats: pl.Series | None = None) -> pl.Series:

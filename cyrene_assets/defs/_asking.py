@@ -80,10 +80,11 @@ def ask(
     from cyrene_assets.evaluation.run import collect
 
     corpus = build.project.corpus
-    prompts = prompting.select_prompts(
-        TablesByLanguage(build.inputs_of("sft_chat"), "chats.parquet").together(),
-        settings.prompts_per_language,
-    )
+    chats = TablesByLanguage(build.inputs_of("sft_chat"), "chats.parquet").together()
+    system_prompts = {key: corpus.language(key).system_prompt for key in corpus.languages}
+    if corpus.chats.everyone:
+        chats = prompting.of_character(chats, system_prompts)
+    prompts = prompting.select_prompts(chats, settings.prompts_per_language)
     if prompts.is_empty():
         raise UserError(
             "no chat with the character is held out, so there is nothing to ask the models: raise "
@@ -100,7 +101,7 @@ def ask(
     )
     asked = questions.select_questions(
         corpus.languages,
-        {key: corpus.language(key).system_prompt for key in corpus.languages},
+        system_prompts,
         settings.questions_per_language,
     )
     files = {

@@ -145,7 +145,7 @@ def sft_chat(build: Build) -> Outcome:
     chats = render.sft_chats(units, build.project.corpus, build.key)
     shown = write_table(chats, build.out, "chats.parquet")
     train = _write_splits(chats, render.write_chat_jsonl, build.out)
-    lines = count_character_lines(units)
+    lines = count_character_lines(units, build.project.corpus.chats)
     total, in_chats = sum(lines.values()), lines.get(IN_CHATS, 0)
     return Outcome(
         f"{train:,} chats to train on, {len(chats) - train:,} held out; "

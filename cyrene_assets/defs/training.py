@@ -15,6 +15,7 @@ from cyrene_assets.machine import batch_on, describe_devices, packs_on
 from cyrene_assets.memory import ModelShape
 from cyrene_assets.models import model_size
 from cyrene_assets.orchestration.needs import Need
+from cyrene_assets.orchestration.run_conditions import SECONDS, TOKENS
 from cyrene_assets.partitions import sizes
 from cyrene_assets.reading_order import reading_order
 from cyrene_assets.recipe import Stage
@@ -118,6 +119,8 @@ def _trained(
             "gap": _rounded(summary.gap),
             "checkpoint": result["checkpoint"],
             "tokens per second": result["tokens_per_second"],
+            TOKENS: result["tokens_trained"],
+            SECONDS: result["training_seconds"],
             "memory (GiB)": result["memory_gib"],
             "hardware": devices,
             "started from": result["started_from"],

@@ -6,7 +6,7 @@ every language is asked at the same places of the story.
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import polars as pl
@@ -52,6 +52,20 @@ def select_prompts(chats: pl.DataFrame, prompts_per_language: int) -> pl.DataFra
         .head(prompts_per_language)
         .select(SCHEMA.names())
     )
+
+
+def of_character(chats: pl.DataFrame, system_prompts: Mapping[str, str]) -> pl.DataFrame:
+    """Return the chats in which the character is the assistant: those with its system prompt.
+
+    Args:
+        chats: columns ``language`` and ``messages`` (a JSON string). Others are kept.
+        system_prompts: the character's, by language.
+    """
+    first = pl.col("messages").str.json_path_match("$[0].content")
+    prompt = pl.col("language").replace_strict(
+        dict(system_prompts), default=None, return_dtype=pl.String
+    )
+    return chats.filter(first == prompt)
 
 
 def missing_languages(prompts: pl.DataFrame, languages: Iterable[str]) -> list[str]:

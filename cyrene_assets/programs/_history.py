@@ -13,6 +13,7 @@ from cyrene_assets.utils.durable import write_durably
 _TRAINING = ("epoch", "loss", "learning_rate", "grad_norm")
 _LANGUAGE = re.compile(r"eval_(.+)_loss")
 _MEMORY = "memory(GiB)"
+_SPEED = "train_speed(s/it)"
 
 
 @dataclass
@@ -20,7 +21,8 @@ class History:
     """The log of a training: one row per step, the newest log of a step winning.
 
     ``languages`` holds the validation losses by step and language. ``steps`` is the number of steps
-    in all and ``memory`` the peak memory in GiB so far, where the log says so.
+    in all and ``memory`` the peak memory in GiB so far, where the log says so. ``speed`` holds by
+    step the seconds a step since this attempt began to train, validation included.
     """
 
     train: dict[int, dict[str, float]] = field(default_factory=dict)
@@ -28,6 +30,7 @@ class History:
     languages: dict[int, dict[str, float]] = field(default_factory=dict)
     steps: int | None = None
     memory: float | None = None
+    speed: dict[int, float] = field(default_factory=dict)
 
     def add(self, line: str) -> int | None:
         """Take in one line of ``logging.jsonl``; return its step if it is one of training.
@@ -45,6 +48,8 @@ class History:
         step, total = position
         self.steps = total or self.steps
         self.memory = row.get(_MEMORY, self.memory)
+        if row.get(_SPEED):
+            self.speed[step] = float(row[_SPEED])
         if "eval_loss" in row:
             self.evaluation[step] = {"epoch": row["epoch"], "eval_loss": row["eval_loss"]}
             self.languages[step] = {
@@ -61,6 +66,14 @@ class History:
             self.train[step] = values
             return step
         return None
+
+    def seconds(self, start: int) -> float | None:
+        """Return how long it trained and validated from step ``start`` on, start-up not counted.
+
+        None where no step was made since.
+        """
+        last = max(self.speed, default=start)
+        return self.speed[last] * (last - start) if last > start else None
 
     def rows(self) -> list[dict[str, Any]]:
         """Return one row per step, training and evaluation joined, in order.

@@ -185,6 +185,7 @@ def train(program: Program, label: str) -> Trained:
     history = follower.history
     evaluations = [[s, row["eval_loss"]] for s, row in sorted(history.evaluation.items())]
     done, tokens = made - (start.step or 0), extras.get("tokens")
+    at_work = history.seconds(start.step or 0)
     result: dict[str, Json] = {
         "steps": made,
         "train_loss": [[s, row["loss"]] for s, row in sorted(history.train.items())],
@@ -193,6 +194,8 @@ def train(program: Program, label: str) -> Trained:
         "last_eval_loss": evaluations[-1][1] if evaluations else None,
         "seconds": round(seconds, 1),
         "tokens_per_second": round(tokens * done / made / seconds, 1) if tokens and done else None,
+        "training_seconds": None if at_work is None else round(at_work, 1),
+        "tokens_trained": round(tokens * done / made) if tokens else None,
         "memory_gib": history.memory,
         "chosen_step": step,
         "checkpoint": f"step {step} of {made} ({choice})",

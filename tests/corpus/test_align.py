@@ -5,7 +5,7 @@ import pytest
 from mini_corpus import write_jsonl
 
 from cyrene_assets.corpus.align import Parallel
-from cyrene_assets.corpus.sources import Row, SourceError
+from cyrene_assets.corpus.sources import ONLY, Row, SourceError
 
 from .miniature import (
     PEOPLE,
@@ -19,7 +19,9 @@ from .miniature import (
     write_corpus,
 )
 
-COLUMNS = [*Row._fields, "raw_text", "flags", "split"]
+# A corpus without a selection of its own for chats has no column that says what a row is for.
+FIELDS = [name for name in Row._fields if name != ONLY]
+COLUMNS = [*FIELDS, "raw_text", "flags", "split"]
 
 
 def _with(root: Path, code: str, lines: list[Record]) -> Parallel:

@@ -16,8 +16,8 @@ from cyrene_assets.corpus.clean import (
     clean_units,
     control_tokens_left,
 )
-from cyrene_assets.corpus.config import CONTROL_MARKUP
 from cyrene_assets.corpus.markup import rules_of
+from cyrene_assets.corpus.names import CONTROL_MARKUP
 
 HOYO = rules_of(("hoyo",))
 

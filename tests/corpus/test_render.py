@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cyrene_assets.corpus.clean import clean_units, control_tokens_left
-from cyrene_assets.corpus.config import CONTROL_MARKUP, Corpus
+from cyrene_assets.corpus.config import Corpus
 from cyrene_assets.corpus.markup import rules_of
+from cyrene_assets.corpus.names import CONTROL_MARKUP
 from cyrene_assets.corpus.render import (
     CHAT_SCHEMA,
     DOCUMENT_SCHEMA,

@@ -90,3 +90,17 @@ def test_a_full_disk_leaves_the_log_as_it_was(
         with pytest.raises(OSError, match="No space"):
             cut_log(log, 4)
     assert log.read_text() == text
+
+
+def test_seconds_are_those_since_training_began_or_was_resumed() -> None:
+    history = History()
+    assert history.seconds(0) is None
+    for step, speed in ((0, 0.0), (1, 12.0), (2, 7.5), (20, 3.0)):
+        row = {"loss": 1.0, "global_step/max_steps": f"{step}/40", "train_speed(s/it)": speed}
+        history.add(json.dumps(row))
+    assert history.seconds(0) == 60.0
+    # Of a training that was resumed at step 20, ms-swift counts from there.
+    assert history.seconds(20) is None
+    row = {"eval_loss": 1.0, "epoch": 1, "global_step/max_steps": "40/40", "train_speed(s/it)": 2.0}
+    history.add(json.dumps(row))
+    assert history.seconds(20) == 40.0

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from cyrene_assets.corpus.config import CONTROL_MARKUP
 from cyrene_assets.corpus.importers import importer
 from cyrene_assets.corpus.importers._chats import CHARACTER
 from cyrene_assets.corpus.importers._config_text import config_text
@@ -20,6 +19,7 @@ from cyrene_assets.corpus.importers._speakers import (
     unknown_name,
 )
 from cyrene_assets.corpus.importers._write import refuse_existing, write_corpus
+from cyrene_assets.corpus.names import CONTROL_MARKUP
 from cyrene_assets.errors import UserError
 
 # Chooses among speakers; None where nobody is there to choose.

@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 LONGEST_LINE = 100_000
 
 Role = Literal["character", "player", "other", "narration", "document"]
+Use = Literal["documents", "chats"]
+# The column that says what a row is for; a table in which every row is for both has none.
+ONLY = "only"
 
 
 class Row(NamedTuple):
@@ -44,7 +47,8 @@ class Row(NamedTuple):
     ``unit`` aligns languages: the line's id or the document's. ``scene`` is the scene's id or the
     document's, ``order`` the position in it, ``file`` relative to the corpus root (or to the folder
     that the adapter reads) and ``line`` counted from 1. ``speaker_id`` is the source's own id of
-    the speaker, the same in all languages, where it has one.
+    the speaker, the same in all languages, where it has one. ``only`` is None of what is for
+    documents and chats alike.
     """
 
     unit: str
@@ -59,6 +63,7 @@ class Row(NamedTuple):
     file: str
     line: int
     speaker_id: str | None = None
+    only: Use | None = None
 
 
 @dataclass(frozen=True)
@@ -133,6 +138,8 @@ def read_listed(
 ) -> tuple["pl.DataFrame", list[Problem]]:
     """Return the ``raw_dialog`` table of a language, and what the adapter left out of it.
 
+    It has no column ``only`` where no row is for documents or for chats alone.
+
     Raises:
         SourceError: the language's files are missing or wrong.
         UserError: the corpus lists no such language.
@@ -160,7 +167,9 @@ def read_listed(
             rows.clear()
         else:
             rows.append(item)
-    found = pl.concat([*tables, singly_read()])
+    found = pl.concat([*tables, singly_read()], how="diagonal")
+    if found[ONLY].null_count() == len(found):
+        found = found.drop(ONLY)
     return name_speakers(found, corpus.language(language), names), left_out
 
 

@@ -2,9 +2,10 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cyrene_assets.corpus.sources import Role, Row
+from cyrene_assets.corpus.sources import Role, Row, Use
 from cyrene_assets.corpus.sources._game_documents import Document, Spoken
 from cyrene_assets.corpus.sources._game_entries import ABSENT, Hash
 from cyrene_assets.corpus.sources._game_files import Skipped
@@ -15,6 +16,27 @@ if TYPE_CHECKING:
     import polars as pl
 
     from cyrene_assets.corpus.config import Language
+
+
+@dataclass(frozen=True)
+class Uses:
+    """What is chosen for documents and for chats, each everything where it is None."""
+
+    documents: Collection[int] | None
+    chats: Collection[int] | None
+
+    @property
+    def either(self) -> Collection[int] | None:
+        """What is chosen for anything at all."""
+        if self.documents is None or self.chats is None:
+            return None
+        return {*self.documents, *self.chats}
+
+    def only(self, one: int) -> Use | None:
+        """Return what alone one of those chosen is for; None where it is for both."""
+        in_documents = self.documents is None or one in self.documents
+        in_chats = self.chats is None or one in self.chats
+        return None if in_documents and in_chats else "documents" if in_documents else "chats"
 
 
 class Rows:
@@ -37,11 +59,15 @@ class Rows:
         self,
         talk: TalkLines,
         texts: Texts,
-        speakers: Collection[int] | None,
+        speakers: Uses,
         fine_scenes: Collection[int],
         skipped: Skipped,
     ) -> "pl.DataFrame":
-        """Return the lines that have a text, by id, of the scenes in which any of them speaks."""
+        """Return the lines that have a text, by id, of the scenes in which any of them speaks.
+
+        ``only`` says of the scenes in which none of those for documents speaks that they are for
+        chats, and the reverse.
+        """
         import polars as pl
 
         columns = {"id": talk.ids, "name": talk.speakers, "text": texts.column(talk.texts)}
@@ -60,10 +86,20 @@ class Rows:
             .then(fine)
             .otherwise(pl.format("talk:{}", group))
         )
-        if speakers is not None:
-            wanted = talk.numbers(speakers)
-            spoken = pl.col("text").is_not_null() & pl.col("name").is_in(wanted)
-            lines = lines.join(lines.filter(spoken), on="scene", how="semi", maintain_order="left")
+        spoken = pl.col("text").is_not_null()
+        chosen = {
+            use: pl.lit(True)
+            if names is None
+            else (spoken & pl.col("name").is_in(talk.numbers(names))).any().over("scene")
+            for use, names in (("documents", speakers.documents), ("chats", speakers.chats))
+        }
+        documents, chats = chosen["documents"], chosen["chats"]
+        lines = lines.with_columns(
+            only=pl.when(documents & ~chats)
+            .then(pl.lit("documents"))
+            .when(chats & ~documents)
+            .then(pl.lit("chats"))
+        ).filter(documents | chats)
         lines = without(pl.col("text").is_null(), "a line without a text in this language")
         again = ~pl.col("id").is_first_distinct()
         lines = without(again, "a second line under a TalkSentenceID")
@@ -94,12 +130,15 @@ class Rows:
             file=pl.lit(talk.file),
             line=pl.col("line").cast(pl.Int32),
             speaker_id="speaker_id",
+            only="only",
         )
 
-    def voices(self, voices: Iterable[Spoken], own: Collection[int]) -> Iterator[Row]:
+    def voices(
+        self, voices: Iterable[Spoken], own: Collection[int], avatars: Uses
+    ) -> Iterator[Row]:
         """Yield two rows per voice line, a scene per avatar; ``own`` are the character's avatars.
 
-        The first row is the title, which the player says.
+        ``avatars`` are those chosen. The first row is the title, which the player says.
         """
         order: Counter[str] = Counter()
         for voice in voices:
@@ -122,6 +161,7 @@ class Rows:
                     language=self._language,
                     file=voice.file,
                     line=voice.entry,
+                    only=avatars.only(voice.avatar),
                 )
                 order[scene] += 1
 

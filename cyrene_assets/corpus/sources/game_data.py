@@ -22,7 +22,7 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
@@ -31,7 +31,7 @@ from cyrene_assets.corpus.sources import Batch, Problem, SourceError
 from cyrene_assets.corpus.sources import _game_tables as game_tables
 from cyrene_assets.corpus.sources._game_documents import Document, Documents
 from cyrene_assets.corpus.sources._game_files import Skipped, some
-from cyrene_assets.corpus.sources._game_rows import Rows
+from cyrene_assets.corpus.sources._game_rows import Rows, Uses
 from cyrene_assets.corpus.sources._game_texts import load_texts, text_map_paths
 from cyrene_assets.corpus.sources._game_vendor import vendor_documents, vendor_paths
 from cyrene_assets.corpus.sources._raw_files import is_folder, refuse_odd_files
@@ -53,17 +53,30 @@ class Character(Strict):
     avatars: tuple[int, ...] = ()
 
 
+class ChatSelection(Strict):
+    """What chats are made of; what documents are made of, where a list is left out.
+
+    ``speakers``: the scenes in which any of these name hashes speaks, or ``character``: those in
+    which any of the character's does. ``avatars``: their voices.
+    """
+
+    speakers: Literal["character"] | tuple[Hash, ...] | None = None
+    avatars: tuple[int, ...] | None = None
+
+
 class Selection(Strict):
     """What belongs to the corpus; everything where a list is left out, nothing where it is empty.
 
     ``speakers``: the scenes in which any of these name hashes speaks. ``avatars``: their stories
-    and voices. ``worlds``: their books. ``quests``: those whose id // 10000 is one of these.
+    and voices. ``worlds``: their books. ``quests``: those whose id // 10000 is one of these. These
+    are documents; ``chats`` says what chats are made of.
     """
 
     speakers: tuple[Hash, ...] | None = None
     avatars: tuple[int, ...] | None = None
     worlds: tuple[int, ...] | None = None
     quests: tuple[int, ...] | None = None
+    chats: ChatSelection = ChatSelection()
 
 
 class Options(Strict):
@@ -117,8 +130,14 @@ def read(root: Path, corpus: "Corpus", language: str) -> "Iterator[Batch]":
     rows = Rows(corpus.language(language), language, options.character.names, options.player)
     select, avatars = options.select, options.character.avatars
     own_names = dict.fromkeys(avatars, corpus.language(language).character)
-    yield rows.dialog(tables.talk, texts, select.speakers, options.fine_scenes, skipped)
-    yield from rows.voices(documents.voices(select.avatars, own_names), avatars)
+    in_chats = select.chats.speakers
+    names = options.character.names if in_chats == "character" else in_chats
+    speaking = Uses(select.speakers, select.speakers if names is None else names)
+    voiced = Uses(
+        select.avatars, select.avatars if select.chats.avatars is None else select.chats.avatars
+    )
+    yield rows.dialog(tables.talk, texts, speaking, options.fine_scenes, skipped)
+    yield from rows.voices(documents.voices(voiced.either, own_names), avatars, voiced)
     yield from rows.documents(_documents(options, documents), skipped)
     yield from rows.documents(vendor_documents(vendor, folder, skipped), skipped)
     yield from absent
@@ -170,6 +189,7 @@ def _documents(options: Options, documents: Documents) -> Iterator[Document]:
 def _unmatched(options: Options, tables: game_tables.Tables) -> Iterator[Problem]:
     """Yield what the options ask for and nothing belongs to."""
     kinds, select = set(options.kinds), options.select
+    in_chats = None if select.chats.speakers == "character" else select.chats.speakers
     speakers = tables.talk.names.keys()
     avatars = {story.avatar_id for story in tables.stories.entries}
     avatars |= {voice.avatar_id for voice in tables.voices.entries}
@@ -179,6 +199,8 @@ def _unmatched(options: Options, tables: game_tables.Tables) -> Iterator[Problem
         ("character.names", {"dialog"}, options.character.names, speakers),
         ("player", {"dialog"}, options.player, speakers),
         ("select.speakers", {"dialog"}, select.speakers, speakers),
+        ("select.chats.speakers", {"dialog"}, in_chats, speakers),
+        ("select.chats.avatars", {"voice"}, select.chats.avatars, avatars),
         ("character.avatars", {"story", "voice"}, options.character.avatars, avatars),
         ("select.avatars", {"story", "voice"}, select.avatars, avatars),
         ("select.worlds", {"book"}, select.worlds, worlds),

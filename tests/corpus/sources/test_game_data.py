@@ -115,6 +115,7 @@ def test_a_line_of_dialog_is_a_canonical_row(corpus: Corpus) -> None:
         "file": "ExcelOutput/TalkSentenceConfig.json",
         "line": row["line"],
         "speaker_id": str(TAILOR),
+        "only": None,
     }
     lines = json.loads((Path(os.environ["CYRENE_GAME_DATA"]) / row["file"]).read_text())
     assert lines[row["line"] - 1]["TalkSentenceID"] == 100001002
@@ -721,3 +722,60 @@ def test_the_shipped_configuration_is_sound(corpus: Corpus) -> None:
         assert any(f"{token} in 100010003" in warning for warning in unknown)
     assert any("skipped in an entry (2): a line without a TalkSentenceID" in str(w)
                for w in report.warnings)  # fmt: skip
+
+
+def _used(corpus: Corpus) -> dict[str, set[str | None]]:
+    """Return what the lines of each scene are for."""
+    used: dict[str, set[str | None]] = {}
+    for row in _rows(corpus, "en", "dialog"):
+        used.setdefault(row["scene"], set()).add(row.get("only"))
+    return used
+
+
+def test_chats_have_a_selection_of_their_own() -> None:
+    alone = _used(_changed(select={"speakers": [TAILOR]}))
+    assert set().union(*alone.values()) == {None}
+    both = _used(_changed(select={"speakers": [TAILOR], "chats": {"speakers": "character"}}))
+    of_names = _used(
+        _changed(
+            select={
+                "speakers": yaml.safe_load((SHIPPED / "corpus.yaml").read_text("utf-8"))["source"][
+                    "character"
+                ]["names"]
+            }
+        )
+    )
+    for scene in both.keys() | alone.keys() | of_names.keys():
+        expected = {
+            (True, True): None,
+            (True, False): "documents",
+            (False, True): "chats",
+        }[scene in alone, scene in of_names]
+        assert both[scene] == {expected}, scene
+    assert {"chats", None} <= set().union(*both.values())
+    listed = _used(_changed(select={"speakers": [TAILOR], "chats": {"speakers": [SCRIBE]}}))
+    assert listed.keys() >= alone.keys()
+    assert any(found == {"documents"} for found in listed.values())
+
+
+def test_voices_have_a_selection_of_their_own_for_chats() -> None:
+    def voices(**select: Any) -> dict[str, set[str | None]]:
+        found: dict[str, set[str | None]] = {}
+        for row in _rows(_changed(select=select), "en", "voice"):
+            found.setdefault(row["scene"], set()).add(row.get("only"))
+        return found
+
+    everybody = voices()
+    avatars = [int(scene.removeprefix("voice:")) for scene in everybody]
+    assert len(avatars) > 1
+    first, *others = avatars
+    found = voices(avatars=[first], chats={"avatars": others})
+    assert found[f"voice:{first}"] == {"documents"}
+    assert all(found[f"voice:{other}"] == {"chats"} for other in others)
+
+
+def test_a_speaker_of_chats_that_nobody_is_called_is_reported() -> None:
+    corpus = _changed(select={"chats": {"speakers": [12345]}})
+    assert any("source.select.chats.speakers" in problem for problem in _skipped(corpus))
+    with pytest.raises(ValueError, match=r"select\.chats\.speakers"):
+        _changed(select={"chats": {"speakers": "nobody"}})
