@@ -1,7 +1,9 @@
 """Whether a base model's chat template renders the prompts that are trained on and served.
 
-Training renders conversations as Qwen3.5's own template does. Where a base model brings another
-template, or none, the prompts of training would not be those of serving.
+Training renders conversations as Qwen3.5's own template does, without think blocks
+(:func:`cyrene_assets.chat_template.trained_template`, which a trained model carries on top of its
+base's own). Where a base model brings another template, or none, the prompts of training would not
+be those of serving.
 """
 
 import json
@@ -14,7 +16,7 @@ from jinja2.ext import Extension
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from cyrene_assets.chat_template import character_template, own_template
+from cyrene_assets.chat_template import character_template, own_template, trained_template
 from cyrene_assets.errors import UserError
 from cyrene_assets.programs import _checkpoint
 from cyrene_assets.programs._tiny_tokenizer import CHAT_TEMPLATE
@@ -56,12 +58,17 @@ def stored_template(folder: Path) -> str | None:
 
 
 def template_problem(folder: Path, template: str) -> str | None:
-    """Return in which way a template renders other prompts than the family's, or None."""
+    """Return in which way a template renders other prompts than the family's, or None.
+
+    Both are compared as a model that was trained from them is served. So a model that this project
+    exported, whose template has no think blocks any more, is a base like any other.
+    """
     tokens = _special_tokens(folder)
+    template = trained_template(template)
     try:
         render(template, [_ASKS], tokens)
         for messages in PROBES:
-            wanted = render(FAMILY, messages, tokens)
+            wanted = render(trained_template(FAMILY), messages, tokens)
             served = character_template(template, {"en": _SYSTEM["content"]}, "en")
             for rendered in (
                 render(template, messages, tokens),

@@ -93,8 +93,11 @@ def _tokenizer_and_template(base: Path) -> None:
     if None in ids or tokenizer.unk_token_id in ids:
         raise BadInputError(f"{base}: its tokenizer has not both of {', '.join(END_TOKENS)}")
     tokens = {"eos_token": tokenizer.eos_token or "", "pad_token": tokenizer.pad_token or ""}
+    template = _base_template.stored_template(base)
+    if template is None:
+        raise BadInputError(f"{base}: no chat template (no {_base_template.TEMPLATE})")
     for messages in _base_template.PROBES:
-        wanted = _base_template.render(_base_template.FAMILY, messages, tokens)
+        wanted = _base_template.render(template, messages, tokens)
         for holder in (tokenizer, processor.tokenizer):
             rendered = holder.apply_chat_template(
                 messages, tokenize=False, add_generation_prompt=True, enable_thinking=False
@@ -102,8 +105,7 @@ def _tokenizer_and_template(base: Path) -> None:
             if rendered != wanted:
                 raise BadInputError(
                     f"{base}: transformers renders {rendered[:120]!r} with its chat template, and "
-                    f"training has {wanted[:120]!r}; is another template beside "
-                    f"{_base_template.TEMPLATE}?"
+                    f"{_base_template.TEMPLATE} {wanted[:120]!r}; is another template next to it?"
                 )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from cyrene_assets.chat_template import character_template, trained_template
 from cyrene_assets.orchestration.base_model_source import source_problem
 from cyrene_assets.programs import _checkpoint
 from cyrene_assets.programs._base_template import FAMILY, stored_template, template_problem
@@ -154,7 +155,6 @@ def with_template(text: str) -> Change:
     ("change", "said"),
     [
         (without_template, "no chat template"),
-        (with_template(CHATML_WITHOUT_THINKING), r"not of Qwen3\.5's family: it renders .*think"),
         (with_template(LLAMA), r"it renders .*start_header_id.* where training has"),
         (with_template("{% for %}"), "it cannot render a conversation"),
         (with_template("{{ messages[9].content.upper() }}"), "it cannot render a conversation"),
@@ -205,6 +205,18 @@ def test_template_problem_of_templates_with_transformers_extensions_is_none(tmp_
     looped = "{% for _ in messages %}{% break %}{% endfor %}{% if strftime_now('%Y') %}{% endif %}"
     assert template_problem(folder, looped + FAMILY) is None
     assert template_problem(folder, "{{ eos_token }}" + FAMILY) is not None
+
+
+def test_template_problem_of_a_template_without_think_blocks_is_none(tmp_path: Path) -> None:
+    folder = write_checkpoint(tmp_path)
+    trained = trained_template(FAMILY)
+    assert template_problem(folder, trained) is None
+    assert template_problem(folder, CHATML_WITHOUT_THINKING) is None
+    exported = character_template(trained, {"en": "You are Ovelle."}, "en")
+    assert template_problem(folder, exported) is None
+    spoiled = trained.replace("'<|im_start|>assistant\\n'", "'<|im_start|>assistant'")
+    assert spoiled != trained
+    assert template_problem(folder, spoiled) is not None
 
 
 def config(**change: Any) -> Change:
