@@ -39,8 +39,8 @@ def test_an_earlier_run_here_is_the_estimate(sandbox: Sandbox) -> None:
     record = steps[-1].record
     assert record is not None
     assert (step.step, step.reason) == ("sft_chat[xq7]", "changed: system_prompt")
-    # The corpus is a few bytes shorter.
-    assert step.seconds == pytest.approx(record.seconds, rel=0.1)
+    # The corpus is a few bytes shorter; a record has tenths of a second.
+    assert step.seconds == pytest.approx(record.seconds, rel=0.1, abs=0.05)
     assert (step.basis, step.how) == ("measured", "1 run of it here")
     assert step.low is not None
     assert step.high is not None

@@ -55,13 +55,14 @@ def fp8_model(build: Build) -> Outcome:
     language, and reads held-out lines with it and with the merged model: that is its fidelity.
     """
     from cyrene_assets.evaluation import fidelity
-    from cyrene_assets.evaluation.prompts import of_character
+    from cyrene_assets.evaluation.prompts import has_other_assistants, of_character
     from cyrene_assets.evaluation.report import markdown_table
 
     settings = build.project.recipe(build.key).quantization
     chats = TablesByLanguage(build.inputs_of("sft_chat"), "chats.parquet").together()
-    corpus = build.project.corpus
-    if corpus.chats.everyone:
+    # A corpus that is not here, as in a store that was copied, is no reason to stop.
+    if has_other_assistants(chats):
+        corpus = build.project.corpus
         prompts = {key: corpus.language(key).system_prompt for key in corpus.languages}
         chats = of_character(chats, prompts)
     result = build.run_program(

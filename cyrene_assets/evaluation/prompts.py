@@ -54,6 +54,9 @@ def select_prompts(chats: pl.DataFrame, prompts_per_language: int) -> pl.DataFra
     )
 
 
+_SYSTEM_PROMPT = pl.col("messages").str.json_path_match("$[0].content")
+
+
 def of_character(chats: pl.DataFrame, system_prompts: Mapping[str, str]) -> pl.DataFrame:
     """Return the chats in which the character is the assistant: those with its system prompt.
 
@@ -61,11 +64,20 @@ def of_character(chats: pl.DataFrame, system_prompts: Mapping[str, str]) -> pl.D
         chats: columns ``language`` and ``messages`` (a JSON string). Others are kept.
         system_prompts: the character's, by language.
     """
-    first = pl.col("messages").str.json_path_match("$[0].content")
     prompt = pl.col("language").replace_strict(
         dict(system_prompts), default=None, return_dtype=pl.String
     )
-    return chats.filter(first == prompt)
+    return chats.filter(prompt == _SYSTEM_PROMPT)
+
+
+def has_other_assistants(chats: pl.DataFrame) -> bool:
+    """Return whether a language's chats have more than one system prompt: `chats: everyone`."""
+    return (
+        not chats.group_by("language")
+        .agg(_SYSTEM_PROMPT.n_unique() > 1)
+        .filter(pl.col("messages"))
+        .is_empty()
+    )
 
 
 def missing_languages(prompts: pl.DataFrame, languages: Iterable[str]) -> list[str]:

@@ -17,7 +17,7 @@ from cyrene_assets.corpus.leaks import REMEDY
 from cyrene_assets.corpus.lines import IN_CHATS, count_character_lines
 from cyrene_assets.corpus.render import cpt_documents, sft_chats
 from cyrene_assets.errors import UserError
-from cyrene_assets.evaluation.prompts import of_character
+from cyrene_assets.evaluation.prompts import has_other_assistants, of_character
 from cyrene_assets.yaml_models import parse_model
 
 from .miniature import PEOPLE, of_language, read_parallel, write_corpus
@@ -213,6 +213,8 @@ def test_of_character_finds_the_chats_under_its_system_prompt() -> None:
     chats = chats.with_columns(language=pl.lit("en"))
     found = of_character(chats, {"en": PEOPLE["en"]["system_prompt"]})
     assert found["chat"].to_list() == ["s/Ada"]
+    assert has_other_assistants(chats)
+    assert not has_other_assistants(found)
 
 
 OPTIONS = st.fixed_dictionaries(

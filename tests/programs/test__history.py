@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -80,13 +81,11 @@ def test_a_full_disk_leaves_the_log_as_it_was(
     text = "\n".join([line(0, eval_loss=3.0), training(4), training(6)]) + "\n"
     log.write_text(text)
 
-    def full(path: Path, data: str, **_: object) -> None:
-        with path.open("w") as file:
-            file.write(data[:9])
+    def full(_descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as disk:
-        disk.setattr(Path, "write_text", full)
+        disk.setattr(os, "fsync", full)
         with pytest.raises(OSError, match="No space"):
             cut_log(log, 4)
     assert log.read_text() == text
