@@ -27,11 +27,11 @@ _FLOPS_FULL, _FLOPS_ADAPTER = 6, 4
 # CPT of 4B at 18,593 tokens/s on one H200, as it is run here (benchmarks/gpu). The H100's chip is
 # the same.
 MEASURED_TRAINING_FLOPS = {"H200": 4.7e14, "H100": 4.7e14}
-# A core in a training of the embedded model, in PyTorch: measured on two (benchmarks/plan.py).
+# A core in a training of the embedded model, in PyTorch: a rough figure from two busy cores.
 _CORE_FLOPS = 2.3e10
 _CPU_START, _GPU_START = 12.0, 60.0
-# Seconds that do not grow, and seconds per MB of the corpus's raw files, of all its languages: on
-# two CPU cores (benchmarks/plan.py).
+# Seconds that do not grow, and seconds per MB of the corpus's raw files, of all its languages: rough
+# figures from two CPU cores, for a machine that has no runs of its own.
 _GROWING = {
     "raw_dialog": (0.1, 0.15),
     "parallel_corpus": (0.6, 1.2),
