@@ -1,6 +1,7 @@
 """A rebuild that failed its check condemns itself alone: what passed before is still taken."""
 
 import shutil
+from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -10,6 +11,7 @@ from ticks import CHAIN, Ticks
 from cyrene_assets import collector, planner
 from cyrene_assets.artifact_spec import SPECS, current_inputs
 from cyrene_assets.character import find_character
+from cyrene_assets.commands import _common
 from cyrene_assets.commands.serve import chosen_character
 from cyrene_assets.errors import BuildError
 from cyrene_assets.orchestration.adoption import adopt
@@ -42,8 +44,14 @@ def good(ticks: Ticks) -> str:
 
 
 def test_the_model_that_passed_is_taken_and_the_failure_is_said(
-    ticks: Ticks, good: str, capsys: pytest.CaptureFixture[str]
+    ticks: Ticks,
+    good: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
+    # The checkout's own .env is none of a test's.
+    monkeypatch.setattr(_common, "PROJECT_ROOT", tmp_path)
     sandbox = ticks.sandbox
     failed = sandbox.record("fp8_model[tiny]")
     assert failed.failed_checks
