@@ -25,8 +25,8 @@ def refused(language: str, documents: pl.DataFrame, chats: pl.DataFrame) -> Iter
         yield Problem(
             "corpus.yaml",
             0,
-            f"nothing of {language} is trained on: no line of it is left for a document (those with "
-            "unknown markup, or that `markup` leaves out, are not)",
+            f"nothing of {language} is trained on: no line of it is left for a document (those "
+            "with unknown markup, or that `markup` leaves out, are not)",
             f"name its markup in `markup`, or take {language!r} off the languages",
         )
     elif documents.filter(split="train").is_empty():

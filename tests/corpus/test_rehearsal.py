@@ -234,7 +234,7 @@ def _refusal_cases() -> Iterator[tuple[str, Scenes, str]]:
     )
     yield (
         "all lines of the character have markup that nobody named",
-        [[(BOB, "Is it %s?"), (ADA, f"It is %s, {n}.")] for n in range(2)] + _rain(),
+        [[(BOB, "Is it %s?"), (ADA, "It is %s.")], [(ADA, "No, %s.")], *_rain()],
         "no chats to train on: all lines of the character are with an unknown placeholder (2)",
     )
     yield (
