@@ -170,8 +170,12 @@ def _explain(error: ValidationError) -> str:
     lines = []
     for problem in error.errors(include_url=False):
         key = ".".join(str(part)[:SHOWN] for part in problem["loc"]) or "(the whole file)"
-        given = "" if problem["type"] == "missing" else f", got {_shown(problem['input'])}"
-        lines.append(f"  {key}: {problem['msg'][: 5 * SHOWN]}{given}")
+        own = problem["type"] == "value_error"
+        # What a rule of several keys says names them: all of the file would hide it.
+        silent = problem["type"] == "missing" or (own and not problem["loc"])
+        given = "" if silent else f", got {_shown(problem['input'])}"
+        said = problem["msg"].removeprefix("Value error, ") if own else problem["msg"]
+        lines.append(f"  {key}: {said[: 5 * SHOWN]}{given}")
     more = f"\n  ... and {len(lines) - LISTED} more" if len(lines) > LISTED else ""
     return "\n".join(lines[:LISTED]) + more
 

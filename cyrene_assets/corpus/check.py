@@ -79,7 +79,11 @@ def lint(folder: Path, sequence_length: int = SEQUENCE_LENGTH) -> Report:
         corpus = load_corpus(folder)
     except UserError as error:
         remedy = "correct corpus.yaml, then check again"
-        return Report(folder.name, errors=[Problem("corpus.yaml", 0, str(error), remedy)])
+        first, *others = (line.strip() for line in str(error).splitlines())
+        # A line for each value that is wrong, or what the reader of YAML says, in several.
+        wrong = others if first.endswith("corpus.yaml:") else [" ".join([first, *others])]
+        errors = [Problem("corpus.yaml", 0, one, remedy) for one in wrong]
+        return Report(folder.name, errors=errors)
     report = Report(corpus.name)
     readable = {}
     with TemporaryDirectory() as scratch:

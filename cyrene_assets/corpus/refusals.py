@@ -7,7 +7,10 @@ import polars as pl
 from cyrene_assets.corpus.align import Parallel
 from cyrene_assets.corpus.clean import control_tokens_left
 from cyrene_assets.corpus.config import Corpus
+from cyrene_assets.corpus.findings import counted
+from cyrene_assets.corpus.lines import NOT_IN_CHATS
 from cyrene_assets.corpus.sources import Problem
+from cyrene_assets.corpus.tokens import BYTES_PER_TOKEN
 
 SHOWN = 5
 SHOWN_TEXT = 80
@@ -18,12 +21,20 @@ GLUED = 10
 
 def refused(language: str, documents: pl.DataFrame, chats: pl.DataFrame) -> Iterator[Problem]:
     """Yield what the blocking checks of one language's documents and chats would find."""
-    if len(documents) and documents.filter(split="train").is_empty():
+    if documents.is_empty():
         yield Problem(
             "corpus.yaml",
             0,
-            f"nothing of {language} is trained on: all its {len(documents)} scenes and documents "
-            "are held out",
+            f"nothing of {language} is trained on: no line of it is left for a document (those "
+            "with unknown markup, or that `markup` leaves out, are not)",
+            f"name its markup in `markup`, or take {language!r} off the languages",
+        )
+    elif documents.filter(split="train").is_empty():
+        yield Problem(
+            "corpus.yaml",
+            0,
+            f"nothing of {language} is trained on: what it has of scenes and documents "
+            f"({len(documents)}) is held out",
             "translate more of them, or set another `split.seed`",
         )
     for name, texts in (
@@ -41,10 +52,12 @@ def one_sided(
     scenes: pl.DataFrame,
     parallel: Parallel,
     corpus: Corpus,
+    lines: Mapping[str, int],
 ) -> Iterator[Problem]:
     """Yield why there would be nothing to train on, or nothing to validate with.
 
-    ``sides`` counts the documents (cpt) and chats (sft) of each split.
+    ``sides`` counts the documents (cpt) and chats (sft) of each split, ``lines`` the character's
+    by what becomes of them.
     """
     dialog = len(scenes.filter(kind="dialog"))
     for stage, what in (("cpt", "documents"), ("sft", "chats")):
@@ -53,7 +66,7 @@ def one_sided(
         lacking = "validate with" if sides[stage]["train"] else "train on"
         found = _too_few_scenes(dialog, parallel)
         if found is None and stage == "sft":
-            found = _too_few_chats(sum(sides[stage].values()), parallel, corpus)
+            found = _too_few_chats(sum(sides[stage].values()), parallel, corpus, lines)
         why, remedy = found or ("too few are left", "add scenes, or set another `split.seed`")
         yield Problem("corpus.yaml", 0, f"no {what} to {lacking}: {why}", remedy)
         return  # What keeps documents from both sides keeps chats from them too.
@@ -75,13 +88,22 @@ def _too_few_scenes(dialog: int, parallel: Parallel) -> tuple[str, str] | None:
     )
 
 
-def _too_few_chats(number: int, parallel: Parallel, corpus: Corpus) -> tuple[str, str]:
+def _too_few_chats(
+    number: int, parallel: Parallel, corpus: Corpus, lines: Mapping[str, int]
+) -> tuple[str, str]:
     """Return why the chats are all on one side of the split, or not there, and the remedy."""
     if number:
         return (
             "the scenes in which somebody speaks to the character are one, or nearly the same, or "
             f"share lines{_such_as(parallel)}",
             "add scenes in which somebody speaks to the character",
+        )
+    lost = {words: lines[words] for words in NOT_IN_CHATS.values() if lines.get(words)}
+    if lost and sum(lost.values()) == sum(lines.values()):
+        return (
+            "all lines of the character are "
+            + ", ".join(f"{words} ({of:,})" for words, of in lost.items()),
+            "see the warnings about these lines, and add others",
         )
     speakers = dict.fromkeys(name for own in corpus.languages.values() for name in own.speakers)
     names = ", ".join(list(speakers)[:SHOWN])
@@ -114,6 +136,33 @@ def too_long(split: str, sequence_length: int) -> Problem:
         "shorten `system_prompt` or these lines, or check for a size whose recipe has more "
         "(`--size`)",
     )
+
+
+def probably_too_long(units: pl.DataFrame, sequence_length: int) -> pl.DataFrame:
+    """Return the character's units with a line that has more tokens than a chat, as estimated.
+
+    Columns are language, unit, file, line and tokens. A line is not cut: packing leaves it out.
+    """
+    longest = pl.col("text").str.split("\n").list.eval(pl.element().str.len_bytes()).list.max()
+    return (
+        units.filter(pl.col("role") == "character")
+        .with_columns(tokens=(longest / BYTES_PER_TOKEN).cast(pl.Int64))
+        .filter(pl.col("tokens") > sequence_length)
+        .select("language", "unit", "file", "line", "tokens")
+    )
+
+
+def long_lines(found: pl.DataFrame, sequence_length: int) -> Iterator[Problem]:
+    """Yield one warning for what ``probably_too_long`` found in all languages."""
+    for unit, file, line, tokens in found.drop("language").head(1).rows():
+        more = f" (and {counted(len(found) - 1, 'more line')})" if len(found) > 1 else ""
+        yield Problem(
+            file,
+            line,
+            f"{unit}, which the character says, has about {tokens:,} tokens{more}: over the "
+            f"{sequence_length:,} of the recipe's `sft.sequence_length`, so that no chat has it",
+            "cut it into several lines, or check for a size whose recipe has more (`--size`)",
+        )
 
 
 def glued(parallel: Parallel, scenes: int) -> list[Problem]:

@@ -14,6 +14,7 @@ import polars as pl
 from cyrene_assets.corpus.align import Parallel
 from cyrene_assets.corpus.chat_options import Chats
 from cyrene_assets.corpus.config import Corpus
+from cyrene_assets.corpus.findings import counted
 from cyrene_assets.corpus.leaks import (
     REMEDY,
     SPLIT_COLUMNS,
@@ -23,7 +24,15 @@ from cyrene_assets.corpus.leaks import (
     split_proof,
 )
 from cyrene_assets.corpus.lines import IN_CHATS, count_character_lines
-from cyrene_assets.corpus.refusals import SHOWN, glued, one_sided, refused, too_long
+from cyrene_assets.corpus.refusals import (
+    SHOWN,
+    glued,
+    long_lines,
+    one_sided,
+    probably_too_long,
+    refused,
+    too_long,
+)
 from cyrene_assets.corpus.render import cpt_documents, sft_chats
 from cyrene_assets.corpus.sources import Problem
 from cyrene_assets.corpus.tokens import BYTES_PER_TOKEN
@@ -82,10 +91,11 @@ class Summary:
         total, there = sum(lines.values()), lines.pop(IN_CHATS, 0)
         why = ", ".join(f"{number:,} {words}" for words, number in lines.items())
         return [
-            f"{self.chats:,} chats in {len(self.languages)} languages, about {self.tokens:,} tokens"
-            " of documents and chats",
-            f"{there:,} of the character's {total:,} lines ({there / max(total, 1):.1%}) "
-            "are in chats" + (f"; not: {why}" if why else ""),
+            f"{counted(self.chats, 'chat')} in {counted(len(self.languages), 'language')}, about "
+            f"{self.tokens:,} tokens of documents and chats",
+            f"{there:,} of the character's {counted(total, 'line')} "
+            f"({there / max(total, 1):.1%}) {'is' if there == 1 else 'are'} in chats"
+            + (f"; not: {why}" if why else ""),
             f"{self.held_out:.1%} of {self.scenes:,} scenes and documents are held out",
             self.recurring,
         ]
@@ -104,12 +114,14 @@ def rehearse(parallel: Parallel, corpus: Corpus, sequence_length: int, scratch: 
     """Do what the build would, one language in memory at a time; tables go to ``scratch``."""
     refusals = parallel.unknown.refusals(corpus.unknown_markup)
     languages = {}
+    long = []
     fitting = dict.fromkeys(SPLITS, 0)
     scenes = pl.DataFrame(schema={"scene": pl.String, "kind": pl.String, "split": pl.String})
     for language, units in parallel.each():
         documents, chats = (make(units, corpus, language) for make in (cpt_documents, sft_chats))
         refusals += refused(language, documents, chats)
         languages[language] = _summary(units, documents, chats, corpus.chats)
+        long.append(probably_too_long(units, sequence_length))
         sure = surely_fits(chats["messages"], sequence_length)
         for split in SPLITS:
             fitting[split] += len(chats.filter(sure, pl.col("split") == split))
@@ -121,16 +133,17 @@ def rehearse(parallel: Parallel, corpus: Corpus, sequence_length: int, scratch: 
         ):
             table.write_parquet(scratch / f"{stage}-{language}.parquet", compression="lz4")
     sides = {stage: _sides(scratch, stage, parallel.languages) for stage in ("cpt", "sft")}
-    refusals += one_sided(sides, scenes, parallel, corpus)
+    held_out = len(scenes.filter(split="validation")) / max(len(scenes), 1)
+    proofs = list(_proofs(parallel, scratch))
+    summary = Summary(languages, len(scenes), held_out, proofs[0].let_through())
+    refusals += one_sided(sides, scenes, parallel, corpus, summary.lines)
     for split, number in fitting.items():
         if sides["sft"][split] and not number:
             refusals.append(too_long(split, sequence_length))
-    proofs = list(_proofs(parallel, scratch))
     for proof in proofs:
         refusals += [Problem("corpus.yaml", 0, found, REMEDY) for found in proof.found()[:SHOWN]]
-    held_out = len(scenes.filter(split="validation")) / max(len(scenes), 1)
-    summary = Summary(languages, len(scenes), held_out, proofs[0].let_through())
-    return Rehearsal(summary, refusals, glued(parallel, len(scenes)))
+    warnings = [*glued(parallel, len(scenes)), *long_lines(pl.concat(long), sequence_length)]
+    return Rehearsal(summary, refusals, warnings)
 
 
 def _summary(

@@ -15,7 +15,7 @@ from cyrene_assets.corpus.clean import PLAIN_KINDS
 from cyrene_assets.corpus.presets import PRINTF_VARIABLE
 
 # A text without any of these has no shape.
-TRIGGERS = r"[$%\[<\\&]"
+TRIGGERS = r"[$%\[<\\&@]"
 SURE = (
     r"\$\{?[a-z]\w*(?:[.:]\w+)*\}?\|?",
     r"\$\{?\w+[_.]\w[\w.]*\}?\|?",
@@ -88,6 +88,9 @@ def markup_tokens(
     likely = tokens.filter(~pl.col("sure"))
     if likely.is_empty():
         return sure.sort()
+    # What is closed was opened: `[b]` where there is `[/b]`.
+    closed = sure.filter(sure.str.contains(r"^[\[<]/")).str.replace("/", "", literal=True)
+    opening = likely.filter(pl.col("token").is_in(closed.implode()))["token"]
     of_units = likely.select("unit").unique()
     present = [
         of_units.join(ids_with_text(index).to_frame("unit"), on="unit", how="semi")
@@ -103,7 +106,7 @@ def markup_tokens(
         .agg(pl.col("have").sum(), pl.col("languages").sum())
         .filter(pl.col("have") >= ALIKE * pl.col("languages"))["token"]
     )
-    return pl.concat([sure, alike]).unique().sort()
+    return pl.concat([sure, opening, alike]).unique().sort()
 
 
 def keep_out(units: pl.DataFrame, found: pl.DataFrame, tokens: pl.Series) -> pl.DataFrame:

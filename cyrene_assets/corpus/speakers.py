@@ -120,30 +120,32 @@ def to_name(counts: pl.DataFrame) -> Iterator[Problem]:
 def near_misses(counts: pl.DataFrame, corpus: "Corpus") -> Iterator[Problem]:
     """Yield speakers whose name is the character's or the player's but for case or punctuation."""
     others = counts.filter(~pl.col("role").is_in(["character", "player"]))
+    found: dict[tuple[str, str, str], dict[str, int]] = {}
     for code, name, lines in others.select("language", "speaker", "lines").rows():
         people = corpus.languages[code]
         for key, own in (("speakers", people.speakers), ("player_names", people.players)):
             like = next((one for one in own if _bare(one) and _bare(one) == _bare(name)), None)
-            if like is None:
-                continue
-            whose = "the character's" if key == "speakers" else "the player's"
-            written = (
-                f"the same as {whose}, once cleaned" if name == like else f"nearly {whose} {like!r}"
-            )
-            plural = "line" if lines == 1 else "lines"
-            remedy = (
-                "write it without markup in the file"
-                if name == like
-                else f"add it to `languages.{code}.{key}` if it is the same, "
-                f"or map it: `speakers: {{{_quoted(name)}: {_quoted(like)}}}`"
-            )
-            yield Problem(
-                "corpus.yaml",
-                0,
-                f"the speaker {name!r} ({lines:,} {plural} in {code}) is {written}",
-                remedy,
-            )
-            break
+            if like is not None:
+                found.setdefault((name, key, like), {})[code] = lines
+                break
+    for (name, key, like), counted in found.items():
+        whose = "the character's" if key == "speakers" else "the player's"
+        written = (
+            f"the same as {whose}, once cleaned" if name == like else f"nearly {whose} {like!r}"
+        )
+        where = next(iter(counted)) if len(counted) == 1 else "*"
+        remedy = (
+            "write it without markup in the file"
+            if name == like
+            else f"add it to `languages.{where}.{key}` if it is the same, "
+            f"or map it: `speakers: {{{_quoted(name)}: {_quoted(like)}}}`"
+        )
+        yield Problem(
+            "corpus.yaml",
+            0,
+            f"the speaker {name!r} ({Speaker(name, counted).in_words()}) is {written}",
+            remedy,
+        )
 
 
 def _bare(name: str) -> str:

@@ -26,12 +26,20 @@ def unknown_in(units: pl.DataFrame) -> pl.DataFrame:
     return (
         units.filter(pl.col("placeholders").list.len() > 0)
         .select(
-            pl.col("placeholders").list.unique(maintain_order=True).alias("token"),
+            pl.col("placeholders")
+            .map_elements(_once, return_dtype=pl.List(pl.String))
+            .alias("token"),
             *("language", "unit", "file", "line"),
             pl.coalesce("raw_text", "text").str.head(LONGEST).alias("text"),
         )
         .explode("token")
     )
+
+
+def _once(tokens: pl.Series) -> list[str]:
+    """Return the tokens of a unit, each once: ``{name}`` in ``${name}`` is no other one."""
+    found = list(dict.fromkeys(tokens.to_list()))
+    return [one for one in found if not any(one != other and one in other for other in found)]
 
 
 @dataclass(frozen=True)
@@ -173,8 +181,8 @@ _KNOWN_TO = (
     ("hoyo", r"\{(?:NICKNAME|SPACE|(?:F|M|RUBY_[BE]|LAYOUT_\w+|Img)[# ][^{}]*)\}?"),
     ("renpy", RENPY.aside),
     ("ass", r"\{\\[^{}]*\}|\\N"),
-    ("rpgmaker", _any_rule(RPGMAKER)),
     ("html", rf"{_any_rule(HTML)}|{ENTITY}"),
+    ("rpgmaker", _any_rule(RPGMAKER)),
     ("unity", _any_rule(UNITY)),
 )
 

@@ -91,12 +91,13 @@ def cpt_documents(build: Build) -> Outcome:
     the same with scene, kind and split. Token limits come later, in `packed_cpt`.
     """
     from cyrene_assets.corpus import render, stats
+    from cyrene_assets.corpus.findings import counted
 
     documents = render.cpt_documents(_units_of(build), build.project.corpus, build.key)
     shown = write_table(documents, build.out, "documents.parquet")
     train = _write_splits(documents, render.write_document_jsonl, build.out)
     return Outcome(
-        f"{train:,} documents to train on, {len(documents) - train:,} held out",
+        f"{counted(train, 'document')} to train on, {len(documents) - train:,} held out",
         metadata={
             **shown,
             "characters": int(documents["characters"].sum()),
@@ -139,6 +140,7 @@ def sft_chat(build: Build) -> Outcome:
     corpus's, byte for byte, and the one that serving sends.
     """
     from cyrene_assets.corpus import render, stats
+    from cyrene_assets.corpus.findings import counted
     from cyrene_assets.corpus.lines import IN_CHATS, count_character_lines
 
     units = _units_of(build)
@@ -148,7 +150,7 @@ def sft_chat(build: Build) -> Outcome:
     lines = count_character_lines(units, build.project.corpus.chats)
     total, in_chats = sum(lines.values()), lines.get(IN_CHATS, 0)
     return Outcome(
-        f"{train:,} chats to train on, {len(chats) - train:,} held out; "
+        f"{counted(train, 'chat')} to train on, {len(chats) - train:,} held out; "
         f"{in_chats:,} of the character's {total:,} lines ({in_chats / max(total, 1):.1%}) in them",
         metadata={
             **shown,

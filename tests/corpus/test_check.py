@@ -43,6 +43,26 @@ def test_missing_or_wrong_corpus_yaml_is_one_error(tmp_path: Path) -> None:
     assert report.as_dict()["ok"] is False
 
 
+def test_what_is_wrong_in_corpus_yaml_is_a_line_each(tmp_path: Path) -> None:
+    write_corpus(tmp_path, settings(gendered="neither", chats="all"))
+    found = [str(error) for error in lint(tmp_path).errors]
+    assert [one.splitlines() for one in found] == [[one] for one in found]
+    assert [one.split(": ")[1] for one in found] == ["gendered", "chats.assistant"]
+    (tmp_path / "corpus.yaml").write_text("name: a\n  b: [c\n", encoding="utf-8")
+    [error] = lint(tmp_path).errors
+    assert "line 2" in error.message
+    assert "not valid YAML" in error.message
+    assert "\n" not in error.message
+
+
+def test_a_rule_of_several_keys_is_said_without_all_of_the_file(tmp_path: Path) -> None:
+    prompts = {"assistant": "everyone", "prompts": {"Bo": {"fr": "x"}}}
+    [error] = lint(write_corpus(tmp_path, settings(chats=prompts))).errors
+    assert error.message == (
+        "(the whole file): `chats` names fr, which is no language of `languages`: en, tlh"
+    )
+
+
 def test_one_bad_file_does_not_hide_the_rest(tmp_path: Path) -> None:
     write_corpus(tmp_path)
     (tmp_path / "dialog" / "en.jsonl").write_text("?\n?\n")

@@ -233,6 +233,11 @@ def _refusal_cases() -> Iterator[tuple[str, Scenes, str]]:
         "no chats to train on: nobody speaks to the character (Ada)",
     )
     yield (
+        "all lines of the character have markup that nobody named",
+        [[(BOB, "Is it %s?"), (ADA, "It is %s.")], [(ADA, "No, %s.")], *_rain()],
+        "no chats to train on: all lines of the character are with an unknown placeholder (2)",
+    )
+    yield (
         "one chat",
         [_talk(1), *_rain()],
         "no chats to train on: the scenes in which somebody speaks to the character are one",
@@ -257,6 +262,32 @@ def test_what_the_build_would_refuse_is_an_error(
     assert errors[0].remedy
     with pytest.raises(Exception, match=r"there are no (documents|conversations) to"):
         _build(folder, tmp_path / "out")
+
+
+def test_a_language_of_which_no_document_is_left_is_an_error(tmp_path: Path) -> None:
+    scenes = [_talk(n) for n in range(4)]
+    marked: Scenes = [[(BOB, f"{{x}} {n}"), (ADA, f"{{y}} {n}")] for n in range(2)]
+    languages = {
+        "en": {"names": (ADA, BOB), "scenes": scenes},
+        "de": {"names": (ADA, BOB), "scenes": marked},
+    }
+    folder = _write(_new(tmp_path / "c"), languages)
+    [error] = lint(folder).errors
+    assert error.message.startswith("nothing of de is trained on: no line of it is left")
+    assert "'de'" in error.remedy
+    with pytest.raises(AssertionError):
+        _build(folder, tmp_path / "out")
+
+
+def test_a_line_that_packing_leaves_out_is_a_warning(tmp_path: Path) -> None:
+    scenes = [_talk(n) for n in range(4)]
+    scenes[1] = [*scenes[1], (ADA, "long " * 1000)]
+    report = lint(_english(_new(tmp_path / "c"), *scenes))
+    assert report.ok
+    [warning] = report.warnings
+    found = f"s1-{len(scenes[1]) - 1}, which the character says, has about 1,249 tokens: over the "
+    assert warning.message.startswith(f"{found}1,024 of the recipe's")
+    assert lint(tmp_path / "c", 2048).warnings == []
 
 
 def test_a_stock_phrase_does_not_keep_scenes_together(tmp_path: Path) -> None:
@@ -290,5 +321,5 @@ def test_the_summary_says_why_lines_of_the_character_are_in_no_chat(tmp_path: Pa
         "before anybody speaks to the character": 1,
     }
     first, second, *_ = report.summary.in_words()
-    assert first.startswith("5 chats in 1 languages, about ")
+    assert first.startswith("5 chats in 1 language, about ")
     assert second.startswith("5 of the character's 8 lines (62.5%) are in chats; not: 1 in a scene")

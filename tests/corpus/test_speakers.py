@@ -1,11 +1,13 @@
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from mini_corpus import write_jsonl
 
 from cyrene_assets.corpus.check import lint
-from cyrene_assets.corpus.config import load_corpus
+from cyrene_assets.corpus.config import Corpus, load_corpus
+from cyrene_assets.corpus.speakers import near_misses
 from cyrene_assets.errors import UserError
 
 from .miniature import dialog, read_raw, settings, write_corpus
@@ -127,3 +129,20 @@ def test_a_name_in_markup_is_one_that_should_be_mapped(tmp_path: Path) -> None:
 def test_another_name_is_no_near_miss(tmp_path: Path, name: str) -> None:
     _write(tmp_path, {1: name})
     assert not any("nearly" in one or "the same as" in one for one in _warnings(tmp_path))
+
+
+def test_a_near_miss_in_several_languages_is_one_warning() -> None:
+    languages = settings()["languages"]
+    languages["tlh"] |= {"character": "Ada", "speakers": ["Ada"]}
+    corpus = Corpus.model_validate(settings(languages=languages))
+    counts = pl.DataFrame(
+        {
+            "language": ["en", "tlh", "tlh"],
+            "speaker": ["ADA", "ADA", "Bo"],
+            "role": ["other"] * 3,
+            "lines": [2, 3, 1],
+        }
+    )
+    [found] = near_misses(counts, corpus)
+    assert found.message == "the speaker 'ADA' (5 lines in en, tlh) is nearly the character's 'Ada'"
+    assert "`languages.*.speakers`" in found.remedy

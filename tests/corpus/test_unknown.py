@@ -8,6 +8,7 @@ from mini_corpus import write_jsonl
 from cyrene_assets.corpus.check import Report, lint
 from cyrene_assets.corpus.config import load_corpus
 from cyrene_assets.corpus.shapes import markup_tokens, shapes
+from cyrene_assets.corpus.unknown import preset_for
 
 from .miniature import PEOPLE, dialog, read_parallel, settings, write_corpus
 
@@ -164,6 +165,34 @@ def test_what_a_preset_knows_is_one_warning_that_names_it(tmp_path: Path) -> Non
         "dialog/en.jsonl:1: 6 unknown placeholders that the preset renpy knows, 6 times: {i}, "
         "{/i}, {b}, ... (first in s1-0); add `renpy`"
     )
+
+
+@pytest.mark.parametrize("token", ["@hero@", "[hero]", "<Hero>", "$Hero", "\\hero", "&hero;"])
+def test_a_likely_shape_is_found_in_a_text_without_any_other(token: str) -> None:
+    assert _tokens({"a": f"{token} is here"}, {"a": f"{token} ist da"}) == [token]
+
+
+def test_what_opens_a_tag_is_markup_where_what_closes_it_is() -> None:
+    text = "[wave]Hello[/wave] [Radio] <x>there</x> <Radio>"
+    assert _tokens({"a": text}) == ["</x>", "<x>", "[/wave]", "[wave]"]
+
+
+def test_a_variable_is_told_once_with_all_that_belongs_to_it(tmp_path: Path) -> None:
+    lines = dialog(0)
+    lines[0]["text"] += " ${who} {$place}"
+    write_jsonl(write_corpus(tmp_path) / "dialog" / "en.jsonl", lines)
+    warnings = [one.message for one in lint(tmp_path).warnings if "placeholder {" in one.message]
+    warnings += [one.message for one in lint(tmp_path).warnings if "placeholder $" in one.message]
+    assert warnings == [
+        "unknown placeholder {$place} in s1-0",
+        "unknown placeholder ${who} in s1-0",
+    ]
+
+
+def test_a_line_break_of_html_is_not_said_to_be_another_engines() -> None:
+    assert preset_for("<br>") == "html"
+    assert preset_for("\\C[2]") == "rpgmaker"
+    assert preset_for("<color=red>") == "unity"
 
 
 def test_an_escaped_tag_is_text_to_be_named_so_and_not_by_its_preset(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from cyrene_assets.errors import UserError
 HEADINGS = {
     "line": "lineid stringid textid dialogueid key id line identifier entryid uid no nr number",
     "scene": "scene sceneid node knot conversation dialogue dialog quest chapter episode section "
-    "level group event file filename",
+    "level group event file filename szene scène escena cena scena kapitel",
     "speaker": "speaker speakername character charactername charname actor who npc name spokenby "
     "sprecher figur personnage personaje personagem personaggio",
     "text": "text sourcetext source original originaltext dialoguetext linetext content message "

@@ -114,6 +114,12 @@ def test_read_separators_and_encodings_are_found(
     assert done.said == {"jp": [("Ada", "おはよう")], "kr": [("Ada", "안녕")]}
 
 
+def test_read_a_sheet_with_german_headings(tmp_path: Path) -> None:
+    text = "Nr;Szene;Figur;Deutsch\n1;Hafen;Ada;Guten Abend.\n2;Markt;Bob;Guten Morgen.\n"
+    done = bring("table", write(tmp_path / "a.csv", text), tmp_path / "out")
+    assert [row[:3] for row in done.rows["de"]] == [("Hafen", "1", "Ada"), ("Markt", "2", "Bob")]
+
+
 def test_read_columns_given_by_heading_count(tmp_path: Path) -> None:
     text = "Nr;Figur;Satz;Name DE\n1;Ada;Good evening to you all.;Adda\n2;Bob;Hello there.;Bobb\n"
     done = bring(
