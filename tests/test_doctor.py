@@ -228,6 +228,23 @@ def test_a_model_that_is_cut_short_is_a_line_with_its_remedy(project: Project) -
     assert "run `cyrene build --size 4B --to fp8_model`" in problem
 
 
+def test_a_base_folder_is_looked_at_although_the_store_has_a_base_of_before(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(size_requirements, "source_problem", source_problem)
+    with project.store.stage("base_model") as folder:
+        (folder / "config.json").write_text("{}")
+        project.store.publish(folder, "base_model", "tiny", {"inputs": {}})
+    assert doctor.examine(project, "tiny").problems == []
+    pickled = tmp_path / "mine" / "training_args.bin"
+    pickled.parent.mkdir()
+    pickled.touch()
+    settings = {"base_models": {"tiny": {"path": str(pickled.parent)}}}
+    (tmp_path / "home" / "project.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
+    (problem,) = doctor.examine(Project.load(), "tiny").problems
+    assert problem.startswith(f"{pickled}: code and pickled weights are not taken in; use ")
+
+
 def memory_problems(project: Project, size: str) -> list[str]:
     problems = doctor.examine(project, size).problems
     return [problem for problem in problems if "GPU memory" in problem or "smallest" in problem]

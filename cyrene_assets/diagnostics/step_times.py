@@ -30,8 +30,8 @@ MEASURED_TRAINING_FLOPS = {"H200": 4.7e14, "H100": 4.7e14}
 # A core in a training of the embedded model, in PyTorch: a rough figure from two busy cores.
 _CORE_FLOPS = 2.3e10
 _CPU_START, _GPU_START = 12.0, 60.0
-# Seconds that do not grow, and seconds per MB of the corpus's raw files, of all its languages: rough
-# figures from two CPU cores, for a machine that has no runs of its own.
+# Seconds that do not grow, and seconds per MB of the corpus's raw files, of all its languages:
+# rough figures from two CPU cores, for a machine that has no runs of its own.
 _GROWING = {
     "raw_dialog": (0.1, 0.15),
     "parallel_corpus": (0.6, 1.2),
