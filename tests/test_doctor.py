@@ -11,6 +11,7 @@ from cyrene_assets import doctor, kernels
 from cyrene_assets.errors import UserError
 from cyrene_assets.hardware import GIB, Gpu, Hardware
 from cyrene_assets.orchestration import machine_requirements, size_requirements
+from cyrene_assets.orchestration.base_model_source import source_problem
 from cyrene_assets.project import PROJECT_ROOT, Project
 
 H200 = Gpu("NVIDIA H200", 140 * GIB, (9, 0), "GPU-1")
