@@ -58,7 +58,12 @@ def in_vain(
     elif cancelled or run.tags.get(BY_ITSELF_TAG) == "true":
         same = created >= _changed(situation, spec, partition)
     else:
+        # It was refused before it came to the artifact; what was tried before it counts.
         same = False
+        if wanted is not None:
+            tried = dg.RunsFilter(tags={f"{_ATTEMPTED}{spec.name}": wanted})
+            for run in instance.get_runs(tried, limit=1):
+                same = run.status in _IN_VAIN
     if not same:
         return None
     return f"run {run.run_id[:8]} {_IN_VAIN[run.status]}: when something changes, or by hand"

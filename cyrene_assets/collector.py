@@ -1,15 +1,17 @@
 """``cyrene gc``: which artifacts are still needed, by what, and what becomes of the others."""
 
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice, product
 from pathlib import Path
 
 import dagster as dg
 
 from cyrene_assets import lineage as lineages
 from cyrene_assets import store_records
-from cyrene_assets.artifact_spec import SPECS, current_inputs, expected_lineage
+from cyrene_assets.artifact_spec import SPECS, expected_lineage
 from cyrene_assets.builder import one_build
 from cyrene_assets.disk import disk_errors
 from cyrene_assets.errors import BuildError, CyreneError, UserError
@@ -25,6 +27,8 @@ from cyrene_assets.trash import Trash, size
 
 # The scoreboard compares every one of these that there is.
 EVALUATED = ("eval_report", "checkpoint_report")
+# A training has two inputs; more ways than these to combine what is kept are not looked at.
+_MOST_COMBINATIONS = 256
 
 
 @dataclass(frozen=True)
@@ -126,7 +130,7 @@ def _garbage(project: Project, instance: dg.DagsterInstance) -> tuple[list[Garba
     ]
     found += [
         Garbage(folder, size(folder), "resume state that no coming build would use")
-        for folder in _abandoned(project, instance)
+        for folder in _abandoned(project, current, kept)
     ]
     return found, {recorded[key].run_id for key in kept & recorded.keys()}
 
@@ -210,23 +214,40 @@ def _in_the_making(instance: dg.DagsterInstance, artifact: Artifact) -> bool:
     return bool(holder) and holder != owner() and not is_dead(holder)
 
 
-def _abandoned(project: Project, instance: dg.DagsterInstance) -> list[Path]:
+def _abandoned(
+    project: Project, current: Mapping[Key, Record], kept: Collection[Key]
+) -> list[Path]:
     """Return the folders of resume state that no coming build would go on from."""
     found = []
-    for state in sorted(project.work.glob("*/*/*/")):
-        asset, partition = state.parts[-3], state.parts[-2]
-        if asset in SPECS and state.name != _wanted(project, instance, asset, partition):
-            found.append(state)
+    for place in sorted(project.work.glob("*/*/")):
+        asset, partition = place.parts[-2:]
+        states = sorted(place.glob("*/"))
+        if asset in SPECS and states:
+            usable = _resumable(project, current, kept, asset, partition)
+            found += [state for state in states if state.name not in usable]
     return found
 
 
-def _wanted(
-    project: Project, instance: dg.DagsterInstance, asset: str, partition: str
-) -> str | None:
+def _resumable(
+    project: Project,
+    current: Mapping[Key, Record],
+    kept: Collection[Key],
+    asset: str,
+    partition: str,
+) -> set[str]:
+    """Return the fingerprints that an artifact made from what is kept may have.
+
+    Not from what the database names as current alone: a run that was deleted, or a wiped asset,
+    must not cost the days of a training.
+    """
     spec, key = SPECS[asset], None if partition == "_" else partition
-    try:
-        records = current_inputs(spec, instance, key)
-        inputs = {name: record.digest for name, record in records.items()}
-        return expected_lineage(spec, project, key, inputs).fingerprint
-    except CyreneError:
-        return None
+    known = {*kept, *current}
+    choices = [
+        [(upstream, digest) for name, digest in known if name == label(*upstream)]
+        for upstream in spec.upstream(key)
+    ]
+    found = set()
+    for inputs in islice(product(*choices), _MOST_COMBINATIONS):
+        with suppress(CyreneError):
+            found.add(expected_lineage(spec, project, key, dict(inputs)).fingerprint)
+    return found

@@ -52,7 +52,7 @@ def examine(project: Project, size: str | None) -> Examination:
         UserError: an unknown size, or a recipe that does not fit.
     """
     needs = set(Need)
-    if size is not None and _is_there(project, size):
+    if size is not None and _needs_no_hub(project, size):
         needs.remove(Need.BASE_MODEL)
     found = look(project, size, needs)
     driver = found.hardware.driver
@@ -68,6 +68,10 @@ def examine(project: Project, size: str | None) -> Examination:
     )
 
 
-def _is_there(project: Project, size: str) -> bool:
-    """Return whether the base model of a size lies in the store, so that no hub is needed."""
-    return any(artifact.partition == size for artifact in project.store.artifacts("base_model"))
+def _needs_no_hub(project: Project, size: str) -> bool:
+    """Return whether a base model of a size lies in the store, and would come from a hub.
+
+    A local folder is looked at in any case: what is in the store may be of another one.
+    """
+    made = any(artifact.partition == size for artifact in project.store.artifacts("base_model"))
+    return made and project.base_model(size).path is None

@@ -219,6 +219,22 @@ def test_a_persons_training_that_was_cancelled_waits_for_a_change_and_status_nam
     assert ticks.tick(MIDNIGHT + timedelta(hours=1)) == ["cpt_checkpoint[tiny]"]
 
 
+def test_a_cancelled_training_is_remembered_when_a_later_run_was_refused_before_its_step(
+    ticks: Ticks,
+) -> None:
+    with_new_sets(ticks)
+    instance = ticks.sandbox.instance
+    run = ticks.started(["cpt_checkpoint"], "tiny")
+    wanted = ticks.step("cpt_checkpoint[tiny]").wanted_fingerprint
+    attempted(instance, run.run_id, "cpt_checkpoint", str(wanted))
+    instance.report_run_canceled(run)
+    ticks.ended(ticks.started(["cpt_checkpoint"], "tiny"), failed=True)
+    assert [ticks.tick(), ticks.tick(MIDNIGHT)] == [[], []]
+    situation = Situation(ticks.sandbox.project, instance, observed=True)
+    (item,) = [i for i in examine(situation, MIDNIGHT).items if i.step.asset == "cpt_checkpoint"]
+    assert item.rebuilt.startswith(f"run {run.run_id[:8]} was cancelled: ")
+
+
 def test_a_cancelled_attempt_with_other_settings_says_nothing_of_these(ticks: Ticks) -> None:
     with_new_sets(ticks)
     run = ticks.started(["cpt_checkpoint"], "tiny")

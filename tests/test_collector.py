@@ -10,6 +10,7 @@ import dagster as dg
 import pytest
 from helpers import CYRENE, Sandbox
 
+from cyrene_assets import lineage
 from cyrene_assets.collector import collect
 from cyrene_assets.errors import BuildError
 from cyrene_assets.processes import mark
@@ -141,6 +142,27 @@ def test_gc_keeps_the_newest_chain_of_every_recipe_that_no_database_names(
     (moved,) = (sandbox.home / "trash").iterdir()
     assert (moved / "store" / "merged_model" / "tiny" / old[1] / "x").is_file()
     assert len(list((moved / "store" / ".records" / "merged_model" / "tiny").iterdir())) == 2
+
+
+def test_gc_after_a_deleted_run_keeps_the_state_that_a_training_would_resume_from(
+    sandbox: Sandbox,
+) -> None:
+    """The database knows the inputs no more; the store has them, and the next build takes them."""
+    made = lineage.latest(sandbox.instance, "sft_chat", "en")
+    table = lineage.latest(sandbox.instance, "parallel_corpus", None)
+    assert made is not None
+    assert table is not None
+    place = sandbox.project.work / "sft_chat" / "en"
+    resumed, abandoned = place / made.lineage.fingerprint, place / "0123456789abcdef"
+    for state in (resumed, abandoned):
+        state.mkdir(parents=True)
+        (state / "half-trained").write_text("days of work")
+    sandbox.instance.delete_run(table.run_id)
+    assert lineage.latest(sandbox.instance, "parallel_corpus", None) is None
+    gone = collect(sandbox.project, sandbox.instance, dry_run=False)
+    assert [garbage.path for garbage in gone] == [abandoned]
+    assert (resumed / "half-trained").is_file()
+    assert not abandoned.exists()
 
 
 def test_gc_empties_the_trash_after_its_time_or_at_once(sandbox: Sandbox) -> None:

@@ -11,6 +11,7 @@ from cyrene_assets import doctor, kernels
 from cyrene_assets.errors import UserError
 from cyrene_assets.hardware import GIB, Gpu, Hardware
 from cyrene_assets.orchestration import machine_requirements, size_requirements
+from cyrene_assets.orchestration.base_model_source import source_problem
 from cyrene_assets.project import PROJECT_ROOT, Project
 
 H200 = Gpu("NVIDIA H200", 140 * GIB, (9, 0), "GPU-1")
@@ -226,6 +227,23 @@ def test_a_model_that_is_cut_short_is_a_line_with_its_remedy(project: Project) -
     (problem,) = [p for p in doctor.examine(project, "4B").problems if "safetensors" in p]
     assert "not a safetensors file, or cut short" in problem
     assert "run `cyrene build --size 4B --to fp8_model`" in problem
+
+
+def test_a_base_folder_is_looked_at_although_the_store_has_a_base_of_before(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(size_requirements, "source_problem", source_problem)
+    with project.store.stage("base_model") as folder:
+        (folder / "config.json").write_text("{}")
+        project.store.publish(folder, "base_model", "tiny", {"inputs": {}})
+    assert doctor.examine(project, "tiny").problems == []
+    pickled = tmp_path / "mine" / "training_args.bin"
+    pickled.parent.mkdir()
+    pickled.touch()
+    settings = {"base_models": {"tiny": {"path": str(pickled.parent)}}}
+    (tmp_path / "home" / "project.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
+    (problem,) = doctor.examine(Project.load(), "tiny").problems
+    assert problem.startswith(f"{pickled}: code and pickled weights are not taken in; use ")
 
 
 def memory_problems(project: Project, size: str) -> list[str]:

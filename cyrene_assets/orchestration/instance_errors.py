@@ -2,6 +2,7 @@
 
 import logging
 import re
+import shlex
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -130,9 +131,10 @@ def _of_database(project: Project, error: DBAPIError) -> Exception:
 
 def _of_file(project: Project, file: Path, said: str) -> InstanceError:
     folder = project.dagster_home / file.relative_to(project.dagster_home).parts[0]
+    move = shlex.join(["mv", str(folder), f"{folder}.damaged"])
     return InstanceError(
-        f"{file}: this database of Dagster's is damaged ({said}): move it away "
-        f"(`mv {folder} {folder}.damaged`) and run the same command again; {_SAFE}"
+        f"{file}: this database of Dagster's is damaged ({said}): move it away (`{move}`) and run "
+        f"the same command again; {_SAFE}"
     )
 
 

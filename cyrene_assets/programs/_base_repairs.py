@@ -151,9 +151,9 @@ def template_repair(folder: Path, consent: str | None) -> Repair | None:
         problem = f"the chat template is not of Qwen3.5's family: {found}"
     if consent != FAMILY_CONSENT:
         raise ProgramError(
-            f"{folder}: {problem}; write `chat_template: {FAMILY_CONSENT}` beside this model under "
-            "`base_models` in project.yaml to train and serve it with the family's own, or give a "
-            f"folder with {TEMPLATE} of the Qwen3.5 model that it was made from"
+            f"{folder}: {problem}; write `chat_template: {FAMILY_CONSENT}` next to this model "
+            "under `base_models` in project.yaml to train and serve it with the family's own, or "
+            f"give a folder with {TEMPLATE} of the Qwen3.5 model that it was made from"
         )
     return Repair("template", TEMPLATE, problem, "the family's own chat template")
 

@@ -1,4 +1,5 @@
 import os
+import shlex
 import shutil
 import socket
 import subprocess
@@ -77,6 +78,22 @@ def said(project: Project) -> str:
     assert "\n" not in text
     assert SAFE in text
     return text
+
+
+def test_open_instance_a_damaged_database_in_a_home_with_a_blank_names_a_command_that_works(
+    quick_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = quick_path / "my home"
+    monkeypatch.setenv("CYRENE_HOME", str(home))
+    monkeypatch.setenv("DAGSTER_HOME", "")
+    project = Project.load()
+    prepare(project, quick_path)
+    read(project)
+    ruin(project.dagster_home / "history" / "runs.db")
+    command = said(project).split("`")[1]
+    subprocess.run(shlex.split(command), check=True)
+    assert (project.dagster_home / "history.damaged").is_dir()
+    assert problem(project) is None
 
 
 @pytest.mark.parametrize(
