@@ -26,6 +26,11 @@ _NEWEST = 8
 _NOISE_ONE, _NOISE = 1.5, 1.25
 # Per factor of ten between what was measured and what is estimated.
 _PER_DECADE = 1.15
+# By how much a guess may be off.
+GUESS = 3.0
+# So many times smaller, a corpus says nothing of growth, where a run took so many times longer than
+# its growth.
+_FAR = 10
 
 Basis = Literal["measured", "scaled", "guess"]
 
@@ -132,13 +137,19 @@ def training_time(runs: Sequence[Run], tokens: int) -> Timing | None:
     return within(start + tokens * rate, factor, "measured", how)
 
 
-def step_time(runs: Sequence[Run], corpus: int | None, start: float) -> Timing | None:
+def step_time(
+    runs: Sequence[Run], corpus: int | None, start: float, growth: float = 0.0
+) -> Timing | None:
     """Return the time of a step that grows with the corpus after runs of it; None without any.
+
+    Runs of far smaller corpora, which hardly grew, say what the step's start takes, and nothing of
+    its growth: that is then guessed.
 
     Args:
         runs: of this step, on this machine.
         corpus: the bytes of the corpus, None where they are not known or do not matter.
         start: the seconds of the step that do not grow.
+        growth: about how many seconds a byte of the corpus takes, for a guess.
     """
     if not runs:
         return None
@@ -147,6 +158,11 @@ def step_time(runs: Sequence[Run], corpus: int | None, start: float) -> Timing |
     if corpus is None or not known:
         factor = _spread(run.seconds for run in runs)
         return within(median(run.seconds for run in runs), factor, "measured", how)
+    largest, of = max(known, key=lambda one: one[1])
+    if corpus > _FAR * of and growth * of < largest.seconds / _FAR:
+        begun = median(run.seconds for run, _ in known)
+        how = f"the start of {how}, and two CPU cores elsewhere, by the size of the corpus"
+        return within(begun + growth * (corpus - of), GUESS, "guess", how)
     # As if each had read this corpus.
     scaled = [
         (run.seconds - (fixed := min(start, run.seconds))) * corpus / of + fixed

@@ -12,7 +12,14 @@ from statistics import median
 from typing import Any
 
 from cyrene_assets.compute.identity import cores, machine_name
-from cyrene_assets.diagnostics.measured_rates import Run, Timing, step_time, training_time, within
+from cyrene_assets.diagnostics.measured_rates import (
+    GUESS,
+    Run,
+    Timing,
+    step_time,
+    training_time,
+    within,
+)
 from cyrene_assets.hardware import Hardware
 from cyrene_assets.machine import gpus_used
 from cyrene_assets.models import SIZES, model_size
@@ -44,7 +51,7 @@ _GROWING = {
 _STEADY = {"eval_report": 0.5, "scoreboard": 3.0}
 _STEADY_TINY = {"base_model": 10.0, "merged_model": 20.0, "fp8_model": 20.0, "generations": 120.0}
 # By how much each kind of estimate may be off.
-_SCALED, _KNOWN_GPU, _GUESS = 2.5, 1.5, 3.0
+_SCALED, _KNOWN_GPU = 2.5, 1.5
 
 RunsOf = Callable[[str, str | None], Sequence[Run]]
 
@@ -70,21 +77,22 @@ class StepTimes:
             return self._training(asset, tokens)
         start, per_mb = _GROWING.get(asset, (0.0, 0.0))
         corpus = self.corpus if asset in _GROWING else None
-        measured = step_time(self._here(asset, partition), corpus, start)
+        # A language's own steps read the language's share.
+        share = 1 if asset.startswith(("packed", "parallel")) else max(self.languages, 1)
+        growth = per_mb / 1e6 / share
+        measured = step_time(self._here(asset, partition), corpus, start, growth)
         if measured is not None:
             return measured
         unnamed = [run for run in self.runs(asset, partition) if run.machine is None]
         if unnamed:
             how = "an earlier run, on a machine that its record does not name"
-            return within(median(run.seconds for run in unnamed), _GUESS, "guess", how)
+            return within(median(run.seconds for run in unnamed), GUESS, "guess", how)
         how = "two CPU cores elsewhere"
         if asset in _GROWING:
-            # A language's own steps read the language's share.
-            share = 1 if asset.startswith(("packed", "parallel")) else max(self.languages, 1)
-            seconds = start + per_mb * (corpus or 0) / 1e6 / share
-            return within(seconds, _GUESS, "guess", f"{how}, by the size of the corpus")
+            seconds = start + growth * (corpus or 0)
+            return within(seconds, GUESS, "guess", f"{how}, by the size of the corpus")
         steady = _STEADY | (_STEADY_TINY if self.size == "tiny" else {})
-        return within(steady[asset], _GUESS, "guess", how) if asset in steady else None
+        return within(steady[asset], GUESS, "guess", how) if asset in steady else None
 
     def _here(self, asset: str, partition: str | None) -> list[Run]:
         here = machine_name(self.hardware)
@@ -113,7 +121,7 @@ class StepTimes:
             return None
         rate = _CORE_FLOPS * cores()
         how = f"FLOPs at {rate / 1e9:,.0f} GFLOP/s, tiny's rate on so many cores elsewhere"
-        return within(_CPU_START + flops / rate, _GUESS, "guess", how)
+        return within(_CPU_START + flops / rate, GUESS, "guess", how)
 
     def _has(self, gpu: str) -> bool:
         return bool(self.hardware.gpus) and gpu in self.hardware.gpus[0].name

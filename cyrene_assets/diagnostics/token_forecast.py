@@ -127,7 +127,8 @@ def _looked(
             for stage in rest:
                 texts = made_of_raw[stage]
                 looked = sum(one.factor == 1 for one in texts)
-                where = f"the files of {looked} of {len(texts)} languages"
+                languages = "language" if len(texts) == 1 else "languages"
+                where = f"the files of {looked} of {len(texts)} {languages}"
                 found[stage] = _sum(texts, _of(recipe, stage), counter, rate, where)
     except UserError:
         return found

@@ -83,6 +83,20 @@ def test_step_time_grows_with_the_corpus_but_for_its_start() -> None:
     assert step_time([], 10, 0.1) is None
 
 
+def test_step_time_of_a_corpus_of_a_few_lines_is_no_rate() -> None:
+    runs = [Run("raw_dialog", "en", "here", 0.7, {}, corpus=400) for _ in range(3)]
+    found = step_time(runs, 20_000_000, 0.1, 0.15e-6)
+    assert found is not None
+    assert found.basis == "guess"
+    assert found.seconds == pytest.approx(3.7, abs=0.01)
+    # One that was long enough to show how the step grows is a rate.
+    runs += [Run("raw_dialog", "en", "here", 1.1, {}, corpus=2_000_000)]
+    measured = step_time(runs, 21_000_000, 0.1, 0.15e-6)
+    assert measured is not None
+    assert measured.basis == "measured"
+    assert measured.seconds == pytest.approx(10.6)
+
+
 def test_step_time_follows_the_run_of_the_nearest_size() -> None:
     runs = [
         Run("packed_cpt", "tiny", "here", 1.0, {}, corpus=100_000),
