@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 LONG = 600.0
 
 
+# Characters of a line that hold the table with all its columns.
+_WIDE = 100
+
+
 @dataclass(frozen=True)
 class StepEstimate:
     """One waiting step; None where nothing is known. ``bytes`` is what it adds to the store.
@@ -107,8 +111,11 @@ class Estimate:
             "free_bytes": self.free_bytes,
         }
 
-    def table(self) -> "Table":
-        """Return the plan as a table, one row per asset."""
+    def table(self, width: int) -> "Table":
+        """Return the plan as a table, one row per asset, for a screen of ``width`` characters.
+
+        What a time is from also stands below the table: a narrow screen shows it there alone.
+        """
         rows = [
             [
                 members[0].step if len(members) == 1 else f"{asset} x {len(members)}",
@@ -124,7 +131,16 @@ class Estimate:
         ]
         columns = ["step", "why", "tokens", "optimizer steps", "time", "between", "from", "disk"]
         right = {*columns[2:6], "disk"}
-        return make_table(None, columns, rows, right=right)
+        if width < _WIDE:
+            columns[3] = "steps"
+            columns.pop(6)
+            rows = [row[:6] + row[7:] for row in rows]
+            right.add("steps")
+        result = make_table(None, columns, rows, right=right)
+        # The words fold, names and numbers do not.
+        for column in result.columns:
+            column.no_wrap = column.header != "why"
+        return result
 
     @property
     def warnings(self) -> list[str]:

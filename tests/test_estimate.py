@@ -120,7 +120,7 @@ def test_a_plan_names_the_optimizer_steps_and_warns_of_few() -> None:
 
 def shown(found: Estimate) -> list[list[str]]:
     output = io.StringIO()
-    Console(file=output, width=200, color_system=None).print(found.table())
+    Console(file=output, width=200, color_system=None).print(found.table(200))
     return [line.split() for line in output.getvalue().splitlines()]
 
 
@@ -192,3 +192,12 @@ def test_a_build_is_long_when_it_may_take_over_ten_minutes(
     steps: list[StepEstimate], long: bool
 ) -> None:
     assert Estimate(tuple(steps), up_to_date=0, free_bytes=10**12).long == long
+
+
+def test_a_plan_fits_a_narrow_screen_with_names_and_numbers_in_one_piece(empty: Sandbox) -> None:
+    found = estimate(empty.project, empty.steps("scoreboard"), "tiny")
+    output = io.StringIO()
+    Console(file=output, width=80, color_system=None).print(found.table(80))
+    text = output.getvalue()
+    assert max(map(len, text.splitlines())) <= 80
+    assert "cpt_checkpoint[tiny] " in text

@@ -136,7 +136,8 @@ def _show(console: Console, estimates: "Estimate") -> None:
     if estimates.steps:
         # A table that is piped somewhere is never folded.
         wide = Console(file=console.file, width=_UNFOLDED)
-        (console if console.is_terminal else wide).print(estimates.table())
+        screen = console if console.is_terminal else wide
+        screen.print(estimates.table(screen.width))
     for line in (*estimates.notes, estimates.summary()):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
