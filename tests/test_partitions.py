@@ -2,6 +2,7 @@ import json
 import math
 import shutil
 import struct
+import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +12,7 @@ import dagster as dg
 import pytest
 from helpers import Command, Sandbox, command, linked_root
 from mini_corpus import write_corpus
+from programs.odd_bases import of_dimensions, variant
 
 from cyrene_assets.architecture import QWEN_0_8B, QWEN_2B, Architecture
 from cyrene_assets.collector import collect
@@ -78,11 +80,23 @@ def test_a_base_of_the_size_s_shape_becomes_its_artifact(
     root, home = linked_root(tmp_path / "root"), tmp_path / "home"
     cyrene = command(root, home, write_corpus(tmp_path / "corpus"))
     python = {name: toolchain_environment[name] for name in ("CYRENE_TRAIN_PYTHON",)}
-    name_base(home, write_base(tmp_path / "Qwen3.5-0.8B-Base", QWEN_0_8B))
+
+    def run_code(code: str, folder: Path) -> str:
+        words = [python["CYRENE_TRAIN_PYTHON"], "-c", code, str(folder)]
+        return subprocess.run(words, capture_output=True, text=True, check=True).stdout
+
     try:
+        # The files next to the weights are those of the embedded model.
+        tiny = cyrene.run("build", "--size", "tiny", "--to", "base_model", **python)
+        assert tiny.returncode == 0, tiny.stdout + tiny.stderr
+        (embedded,) = (home / "store" / "base_model" / "tiny").iterdir()
+        folder = variant(embedded, tmp_path / "Qwen3.5-0.8B-Base")
+        of_dimensions(folder, QWEN_0_8B, run_code)
+        name_base(home, folder)
         built = cyrene.run("build", "--size", "0.8B", "--to", "base_model", **python)
         assert built.returncode == 0, built.stdout + built.stderr
-        assert "752,393,024 parameters" in built.stdout
+        # With the vision tower.
+        assert "852,985,920 parameters" in built.stdout
         (row,) = json.loads(
             cyrene.run("artifacts", "base_model", "--partition", "0.8B", "--json").stdout
         )

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from cyrene_assets.architecture import Architecture
+
 HEAD, EMBEDDING = "lm_head.weight", "model.language_model.embed_tokens.weight"
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 TEMPLATE = "chat_template.jinja"
@@ -114,3 +116,45 @@ def edit_json(folder: Path, name: str, change: Mapping[str, Any]) -> None:
         else:
             inner[last] = value
     path.write_text(json.dumps(content, ensure_ascii=False, indent=2), encoding="utf-8")
+
+
+LAYOUT = """
+import json, sys
+import torch
+from transformers import AutoConfig, Qwen3_5ForConditionalGeneration
+with torch.device("meta"):
+    model = Qwen3_5ForConditionalGeneration(AutoConfig.from_pretrained(sys.argv[1]))
+tied = model.config.tie_word_embeddings
+print("LAYOUT", json.dumps({n: list(t.shape) for n, t in model.state_dict().items()
+                            if not (tied and n == "lm_head.weight")}))
+"""
+
+
+def of_dimensions(folder: Path, found: Architecture, run_code: Callable[[str, Path], str]) -> None:
+    """Give a base other dimensions, with weights that are a hole in a sparse file.
+
+    ``run_code`` runs Python code on a path under the train toolchain and returns what it prints.
+    """
+    (folder / SINGLE).unlink()
+    text = {f"text_config.{key}": value for key, value in found.text_config.items()}
+    tower = found.vision_tower
+    vision = {
+        "depth": tower.depth,
+        "hidden_size": tower.hidden,
+        "intermediate_size": tower.intermediate,
+        "num_position_embeddings": tower.positions,
+        "out_hidden_size": found.hidden,
+    }
+    outer = {f"vision_config.{key}": value for key, value in vision.items()}
+    edit_json(folder, "config.json", {**text, **outer, "tie_word_embeddings": found.tied})
+    said = run_code(LAYOUT, folder)
+    line = next(line for line in said.splitlines() if line.startswith("LAYOUT "))
+    header: dict[str, Any] = {}
+    end = 0
+    for name, shape in json.loads(line.removeprefix("LAYOUT ")).items():
+        start, end = end, end + 2 * math.prod(shape)
+        header[name] = {"dtype": "BF16", "shape": shape, "data_offsets": [start, end]}
+    content = json.dumps({"__metadata__": {"format": "pt"}, **header}).encode()
+    with (folder / SINGLE).open("wb") as file:
+        file.write(len(content).to_bytes(8, "little") + content)
+        file.truncate(8 + len(content) + end)

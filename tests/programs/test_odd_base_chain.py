@@ -5,7 +5,6 @@ template, and its weights are spread over files: a fine-tuned model as people ha
 """
 
 import json
-import math
 import re
 import subprocess
 from collections.abc import Callable
@@ -28,6 +27,7 @@ from .odd_bases import (
     SINGLE,
     TEMPLATE,
     edit_json,
+    of_dimensions,
     read_weights,
     sharded,
     variant,
@@ -218,18 +218,6 @@ def test_a_base_that_later_stages_fail_on_is_refused_by_the_dry_pass(
     assert re.search(said, refused.error or ""), refused.error
 
 
-LAYOUT = """
-import json, sys
-import torch
-from transformers import AutoConfig, Qwen3_5ForConditionalGeneration
-with torch.device("meta"):
-    model = Qwen3_5ForConditionalGeneration(AutoConfig.from_pretrained(sys.argv[1]))
-tied = model.config.tie_word_embeddings
-print("LAYOUT", json.dumps({n: list(t.shape) for n, t in model.state_dict().items()
-                            if not (tied and n == "lm_head.weight")}))
-"""
-
-
 @pytest.mark.parametrize(("size", "modules"), [("0.8B", 186), ("9B", 248)])
 def test_the_dry_pass_of_a_large_base_reads_its_headers_alone(
     base: Ran,
@@ -240,31 +228,8 @@ def test_the_dry_pass_of_a_large_base_reads_its_headers_alone(
     modules: int,
 ) -> None:
     """Its weights are a hole in a sparse file: gigabytes that are nowhere."""
-    found = model_size(size).architecture
     folder = variant(base.out, tmp_path / "large")
-    (folder / SINGLE).unlink()
-    text = {f"text_config.{key}": value for key, value in found.text_config.items()}
-    tower = found.vision_tower
-    vision = {
-        "depth": tower.depth,
-        "hidden_size": tower.hidden,
-        "intermediate_size": tower.intermediate,
-        "num_position_embeddings": tower.positions,
-        "out_hidden_size": found.hidden,
-    }
-    outer = {f"vision_config.{key}": value for key, value in vision.items()}
-    edit_json(folder, "config.json", {**text, **outer, "tie_word_embeddings": found.tied})
-    said = run_python("-c", LAYOUT, folder)
-    line = next(line for line in said.splitlines() if line.startswith("LAYOUT "))
-    header: dict[str, Any] = {}
-    end = 0
-    for name, shape in json.loads(line.removeprefix("LAYOUT ")).items():
-        start, end = end, end + 2 * math.prod(shape)
-        header[name] = {"dtype": "BF16", "shape": shape, "data_offsets": [start, end]}
-    content = json.dumps({"__metadata__": {"format": "pt"}, **header}).encode()
-    with (folder / SINGLE).open("wb") as file:
-        file.write(len(content).to_bytes(8, "little") + content)
-        file.truncate(8 + len(content) + end)
+    of_dimensions(folder, model_size(size).architecture, partial(run_python, "-c"))
     passed = run_program("dry_pass", base=str(folder)).result
     assert (passed["real"], passed["adapted_modules"]) == (False, modules)
 
