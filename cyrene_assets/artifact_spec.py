@@ -108,6 +108,18 @@ class ArtifactSpec:
 SPECS: dict[str, ArtifactSpec] = {}
 
 
+def with_ancestors(*keys: tuple[str, str | None]) -> set[tuple[str, str | None]]:
+    """Return artifacts and all that they are made from, as the asset graph has it."""
+    found: set[tuple[str, str | None]] = set()
+    waiting = list(keys)
+    while waiting:
+        key = waiting.pop()
+        if key not in found:
+            found.add(key)
+            waiting += SPECS[key[0]].upstream(key[1])
+    return found
+
+
 def expected_lineage(
     spec: ArtifactSpec,
     project: Project,

@@ -11,7 +11,7 @@ from functools import cached_property
 import dagster as dg
 
 from cyrene_assets import planner
-from cyrene_assets.artifact_spec import SPECS
+from cyrene_assets.artifact_spec import SPECS, with_ancestors
 from cyrene_assets.errors import CyreneError, UserError
 from cyrene_assets.orchestration.preflight import selected
 from cyrene_assets.orchestration.remedies import build_command
@@ -110,7 +110,7 @@ class _Ahead:
         pending: dict[Key, str] = {}
         order = planner.build_order()
         for key in sorted(
-            self._with_all_before(), key=lambda key: (order.index(key[0]), key[1] or "")
+            with_ancestors(*self._run), key=lambda key: (order.index(key[0]), key[1] or "")
         ):
             try:
                 step = planner.look_at(self._situation, SPECS[key[0]], key[1], pending)
@@ -122,16 +122,6 @@ class _Ahead:
             if step.reason is not None:
                 pending[key] = step.reason
         return steps
-
-    def _with_all_before(self) -> set[Key]:
-        found: set[Key] = set()
-        waiting = list(self._run)
-        while waiting:
-            key = waiting.pop()
-            if key not in found:
-                found.add(key)
-                waiting += SPECS[key[0]].upstream(key[1])
-        return found
 
     @cached_property
     def _out_of_date(self) -> dict[Key, Step]:

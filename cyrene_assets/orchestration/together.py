@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from cyrene_assets import store_records
-from cyrene_assets.artifact_spec import SPECS, ArtifactSpec
+from cyrene_assets.artifact_spec import ArtifactSpec, with_ancestors
 from cyrene_assets.errors import UserError
 from cyrene_assets.lineage import Record
 from cyrene_assets.orchestration.chains import artifact_inputs
@@ -45,7 +45,7 @@ def shared_ancestors(spec: ArtifactSpec, partition: str | None) -> Iterator[Shar
     if spec.whatever_exists:
         return
     inputs = list(spec.upstream(partition))
-    lines = {key: _with_ancestors(key) for key in inputs}
+    lines = {key: with_ancestors(key) for key in inputs}
     found = [
         Shared(first, second, ancestor)
         for number, first in enumerate(inputs)
@@ -54,16 +54,6 @@ def shared_ancestors(spec: ArtifactSpec, partition: str | None) -> Iterator[Shar
     ]
     yield from (shared for shared in found if shared.ancestor in (shared.first, shared.second))
     yield from (shared for shared in found if shared.ancestor not in (shared.first, shared.second))
-
-
-def _with_ancestors(key: Key) -> set[Key]:
-    found, waiting = set(), [key]
-    while waiting:
-        one = waiting.pop()
-        if one not in found:
-            found.add(one)
-            waiting += SPECS[one[0]].upstream(one[1])
-    return found
 
 
 class Origins:
