@@ -60,15 +60,25 @@ def ask() -> str:
     return "the code location is being reloaded"
 
 
-def _ask(ui: str) -> None:
+def query(ui: str, graphql: str, seconds: float) -> bytes:
+    """Return what the UI at an address of this machine answers to a GraphQL query, past any proxy.
+
+    Raises:
+        OSError: it does not answer within so many seconds.
+    """
     request = urllib.request.Request(  # noqa: S310  # an address of our own
         f"{ui}/graphql",
-        json.dumps({"query": _RELOAD}).encode(),
+        json.dumps({"query": graphql}).encode(),
         {"Content-Type": "application/json"},
     )
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(request, timeout=seconds) as answer:
+        said: bytes = answer.read()
+    return said
+
+
+def _ask(ui: str) -> None:
     try:
-        with opener.open(request, timeout=_SECONDS) as answer:
-            answer.read()
+        query(ui, _RELOAD, _SECONDS)
     except OSError as error:
         logging.getLogger("dagster").warning("%s did not reload: %s; %s", ui, error, REMEDY)

@@ -13,7 +13,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -27,7 +26,7 @@ from cyrene_assets.errors import BuildError
 from cyrene_assets.orchestration.literal_commands import VARIABLE
 from cyrene_assets.pipes import end_group
 from cyrene_assets.project import PROJECT_ROOT, Project
-from cyrene_assets.reload import UI_VARIABLE, address
+from cyrene_assets.reload import UI_VARIABLE, address, query
 from cyrene_assets.server import check_port
 
 _PR_SET_PDEATHSIG = 1
@@ -39,6 +38,7 @@ _START_SECONDS = 300.0
 _SILENT_SECONDS = 120.0
 _AGAIN_SECONDS = 60.0
 _HEALTH_SECONDS = 30.0
+_ANSWER_SECONDS = 10.0
 # Dagster gives each of its processes a minute to end.
 _STOP_SECONDS = 130.0
 _HEALTH = """
@@ -194,15 +194,9 @@ class _Ui:
 
     def _answer(self) -> Mapping[str, Any] | None:
         """Return what this home's UI says of its instance, or None where it does not answer."""
-        request = urllib.request.Request(  # noqa: S310  # an address of our own
-            f"{self._where}/graphql",
-            json.dumps({"query": _HEALTH}).encode(),
-            {"Content-Type": "application/json"},
-        )
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
-            with opener.open(request, timeout=10) as response:
-                instance: Mapping[str, Any] = json.load(response)["data"]["instance"]
+            answer = json.loads(query(self._where, _HEALTH, _ANSWER_SECONDS))
+            instance: Mapping[str, Any] = answer["data"]["instance"]
         except (OSError, ValueError, LookupError, TypeError):
             return None
         # Another program may have come to the port in the meantime, another home's UI, too.
