@@ -14,7 +14,6 @@ import polars as pl
 
 from cyrene_assets.corpus.preparation.bare_words import bare_words
 from cyrene_assets.corpus.words import (
-    UNSEEN,
     Flags,
     Vocabulary,
     Words,
@@ -68,18 +67,15 @@ def wrong_language(
     lengths = np.diff(starts, append=len(words.text))
     place = places(words)
 
-    def elsewhere(vocabulary: Vocabulary) -> Floats:
-        counts: Floats = np.maximum(vocabulary.counts[place] - float(among), 0.0)
-        return counts
-
-    def score(counts: Floats, vocabulary: Vocabulary) -> tuple[Floats, Numbers]:
-        likely = np.log((counts + UNSEEN) / vocabulary.total)
+    def score(vocabulary: Vocabulary) -> tuple[Floats, Numbers]:
+        counts = vocabulary.elsewhere(place, float(among))
+        likely = vocabulary.log_probability(counts)
         return np.add.reduceat(likely, starts), np.add.reduceat(counts > 0, starts, dtype=np.int64)
 
-    likely, known = score(elsewhere(own), own)
+    likely, known = score(own)
     found = np.zeros(len(starts), dtype=bool)
     for other in others:
-        likely_there, known_there = score(elsewhere(other), other)
+        likely_there, known_there = score(other)
         odds = likely_there - likely
         found |= (
             (odds > np.maximum(LOG_ODDS, lengths))
@@ -207,8 +203,8 @@ def same_texts(
     for (language,), rows in same.group_by("language", maintain_order=True):
         own, vocabulary = texts[int(language)], vocabularies[int(language)]
         words = bare_words(own, characters=vocabulary.characters)
-        elsewhere = np.maximum(vocabulary.counts[places(words)] - 1.0, 0.0)
-        likely = np.log((elsewhere + UNSEEN) / vocabulary.total)
+        elsewhere = vocabulary.elsewhere(places(words))
+        likely = vocabulary.log_probability(elsewhere)
         number = np.maximum(np.bincount(words.text, minlength=len(own)), 1)
         letters = own.str.replace_all(r"[^\p{L}\p{M}]", "").str.len_bytes()
         tables.append(

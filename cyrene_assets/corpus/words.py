@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -147,11 +147,15 @@ class Vocabulary:
         """The number of words, each place's smoothing included."""
         return float(self.counts.sum(dtype=np.int64)) + UNSEEN * TABLE
 
-    @cached_property
-    def log_probability(self) -> npt.NDArray[np.float32]:
-        """The natural logarithm of the probability of the words at each place."""
-        logarithm: npt.NDArray[np.float64] = np.log((self.counts + UNSEEN) / self.total)
-        return logarithm.astype(np.float32)
+    def elsewhere(self, place: npt.NDArray[np.int64], own: float = 1.0) -> npt.NDArray[np.float64]:
+        """Return how often the word at each place occurs but for ``own`` times: those in a text."""
+        counts: npt.NDArray[np.float64] = np.maximum(self.counts[place] - own, 0.0)
+        return counts
+
+    def log_probability(self, counts: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        """Return the natural logarithm of the probability of words that occur so many times."""
+        logarithm: npt.NDArray[np.float64] = np.log((counts + UNSEEN) / self.total)
+        return logarithm
 
 
 def places(words: Words) -> npt.NDArray[np.int64]:

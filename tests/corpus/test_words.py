@@ -38,6 +38,6 @@ def test_a_vocabulary_counts_words() -> None:
     vocabulary = Vocabulary.of(words, ("Latin",))
     assert vocabulary.counts[places(words)].tolist() == [3, 1, 3, 3]
     assert len(vocabulary.counts) == TABLE
-    probability = np.exp(vocabulary.log_probability.astype(np.float64))
+    probability = np.exp(vocabulary.log_probability(vocabulary.counts))
     assert abs(probability.sum() - 1) < 1e-3
-    assert vocabulary.log_probability[places(words)].argmin() == 1
+    assert vocabulary.log_probability(vocabulary.counts)[places(words)].argmin() == 1

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import polars as pl
 
 from cyrene_assets.corpus.preparation.bare_words import bare_words, vocabulary
-from cyrene_assets.corpus.words import UNSEEN, Flags, Hashes, Vocabulary, Words, places, some_of
+from cyrene_assets.corpus.words import Flags, Hashes, Vocabulary, Words, places, some_of
 
 # What a word costs that the original's text of the unit does not have.
 NOT_SHARED = -2.0
@@ -109,10 +109,9 @@ def left_as_original(
     own = vocabulary(words, scripts)
     shared = theirs.has(words, unit)
     place = places(words)
-    elsewhere = np.maximum(own.counts[place] - 1.0, 0.0)
-    in_original = np.maximum(theirs.vocabulary.counts[place] - 1.0, 0.0)
-    likelier = np.log((in_original + UNSEEN) / theirs.vocabulary.total)
-    likelier -= np.log((elsewhere + UNSEEN) / own.total)
+    in_original = theirs.vocabulary.elsewhere(place)
+    likelier = theirs.vocabulary.log_probability(in_original)
+    likelier -= own.log_probability(own.elsewhere(place))
     evidence = np.where(shared, likelier, NOT_SHARED)
     starts = np.flatnonzero(np.diff(words.text, prepend=np.uint32(2**32 - 1)))
     lengths = np.diff(starts, append=len(words.text))
