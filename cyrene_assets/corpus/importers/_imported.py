@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeAlias
 from cyrene_assets.corpus.presets import Name
 from cyrene_assets.corpus.sources import LONGEST_LINE, too_long
 from cyrene_assets.errors import UserError
+from cyrene_assets.yaml_models import Strict
 
 # What is at work, how much of it is done, and of how much.
 Progress: TypeAlias = Callable[[str, int, int], None]
@@ -19,6 +20,10 @@ SHOWN = 60
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 # Markup around a name, and what corpus.yaml takes in none.
 _NAME_MARKUP = re.compile(r"<[^<>]*>|\{[^{}]*\}|[<>{}]")
+
+
+class NoOptions(Strict):
+    """The options of a format that has none of its own."""
 
 
 class Line(NamedTuple):

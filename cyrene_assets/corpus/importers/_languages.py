@@ -79,11 +79,6 @@ def own_name(code: str) -> str:
     return str(name[0].upper() + name[1:])
 
 
-def of_file_name(path: Path, wanted: Wanted) -> str | None:
-    """Return the language that a file's name ends in: ``ep1.de.srt``, ``ep1_de.srt``, ``de.po``."""
-    return split_file_name(path, wanted)[1]
-
-
 def split_file_name(path: Path, wanted: Wanted) -> tuple[str, str | None]:
     """Return a file's name without its language, and the language's code, or None."""
     stem = path.name.removesuffix(path.suffix)

@@ -18,15 +18,11 @@ from cyrene_assets.corpus.importers._chats import (
 )
 from cyrene_assets.corpus.importers._files import one_problem
 from cyrene_assets.corpus.importers._imported import Imported, Progress, Wanted, plain_name
-from cyrene_assets.yaml_models import Strict
+from cyrene_assets.corpus.importers._imported import NoOptions as Options
 
 SUMMARY = "OpenAI-style messages, .jsonl or a .json array"
 EXAMPLES = ("cyrene corpus import openai-messages train.jsonl --character Ada",)
 _ROLES = {USER: ("user",), ASSISTANT: ("assistant",), "system": ("system", "developer")}
-
-
-class Options(Strict):
-    """This format has no options of its own."""
 
 
 def read(path: Path, options: Options, wanted: Wanted, progress: Progress) -> Imported:  # noqa: ARG001

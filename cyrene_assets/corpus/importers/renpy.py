@@ -18,20 +18,18 @@ from cyrene_assets.corpus.importers._imported import (
     plain_name,
     with_original_first,
 )
+from cyrene_assets.corpus.importers._imported import (
+    NoOptions as Options,
+)
 from cyrene_assets.corpus.importers._languages import codes_of, detect
 from cyrene_assets.corpus.importers._renpy_lexer import Say, logical_lines
 from cyrene_assets.corpus.importers._renpy_script import Game, Spoken
-from cyrene_assets.yaml_models import Strict
 
 SUMMARY = "a Ren'Py game: its game/ folder with the script and tl/"
 EXAMPLES = (
     "cyrene corpus import renpy MyGame/game --character Eileen",
     "cyrene corpus import renpy MyGame/game --original en --language piglatin=xpl",
 )
-
-
-class Options(Strict):
-    """This format has no options of its own."""
 
 
 def read(path: Path, options: Options, wanted: Wanted, progress: Progress) -> Imported:  # noqa: ARG001

@@ -10,7 +10,7 @@ from pathlib import Path
 from cyrene_assets.corpus.importers._chats import ASSISTANT, USER, Conversations, records, role_of
 from cyrene_assets.corpus.importers._files import one_problem
 from cyrene_assets.corpus.importers._imported import Imported, Progress, Wanted
-from cyrene_assets.yaml_models import Strict
+from cyrene_assets.corpus.importers._imported import NoOptions as Options
 
 SUMMARY = "ShareGPT conversations, .jsonl or a .json array"
 EXAMPLES = ("cyrene corpus import sharegpt chats.jsonl --character Ada --player Wayfarer",)
@@ -19,10 +19,6 @@ _ROLES = {
     ASSISTANT: ("gpt", "assistant", "chatgpt", "bot", "model", "char", "bing", "bard"),
     "system": ("system",),
 }
-
-
-class Options(Strict):
-    """This format has no options of its own."""
 
 
 def read(path: Path, options: Options, wanted: Wanted, progress: Progress) -> Imported:  # noqa: ARG001

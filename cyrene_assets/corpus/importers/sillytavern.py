@@ -12,16 +12,12 @@ from typing import Any
 from cyrene_assets.corpus.importers._chats import Conversations, records
 from cyrene_assets.corpus.importers._files import one_problem
 from cyrene_assets.corpus.importers._imported import Imported, Progress, Wanted, plain_name
-from cyrene_assets.yaml_models import Strict
+from cyrene_assets.corpus.importers._imported import NoOptions as Options
 
 SUMMARY = "SillyTavern chats, a .jsonl file or a folder of them"
 EXAMPLES = ('cyrene corpus import sillytavern "chats/Ada/"',)
 # What the front end writes where it knows no name.
 _UNKNOWN = frozenset({"", "unused"})
-
-
-class Options(Strict):
-    """This format has no options of its own."""
 
 
 def read(path: Path, options: Options, wanted: Wanted, progress: Progress) -> Imported:  # noqa: ARG001
