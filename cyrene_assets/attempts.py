@@ -1,4 +1,4 @@
-"""What was tried in vain: the automation does not try the same again, and the status says so."""
+"""What failed before: the automation does not try the same again, and the status says so."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from cyrene_assets.watch import look
 
 # Tags that begin like this are not shown next to every run in the UI.
 _ATTEMPTED = ".dagster/cyrene_attempted/"
-_IN_VAIN = {
+_UNSUCCESSFUL = {
     dg.DagsterRunStatus.FAILURE: "failed",
     dg.DagsterRunStatus.CANCELED: "was cancelled",
 }
@@ -23,10 +23,10 @@ def attempted(instance: dg.DagsterInstance, run_id: str, asset: str, wanted: str
     instance.add_run_tags(run_id, {f"{_ATTEMPTED}{asset}": wanted})
 
 
-def in_vain(
+def failed_before(
     situation: Situation, spec: ArtifactSpec, partition: str | None, wanted: str | None
 ) -> str | None:
-    """Return what became of the run that tried to make an artifact last, if it was in vain.
+    """Return what became of the last run that tried to make an artifact, if it did not succeed.
 
     Whoever started the run: what a person cancelled is not begun again behind their back.
 
@@ -37,7 +37,7 @@ def in_vain(
         wanted: the fingerprint of the lineage that it should have now, where that is known.
 
     Returns:
-        None where the run was not in vain, where a person's run failed before it came to this
+        None where the run succeeded, where a person's run failed before it came to this
         artifact, or where something that it is made from has changed since: then it is tried again.
 
     Raises:
@@ -48,7 +48,7 @@ def in_vain(
         dg.AssetKey(spec.name), partition
     )
     record = None if planned is None else instance.get_run_record_by_id(planned.run_id)
-    if record is None or record.dagster_run.status not in _IN_VAIN:
+    if record is None or record.dagster_run.status not in _UNSUCCESSFUL:
         return None
     run, created = record.dagster_run, record.create_timestamp.timestamp()
     cancelled = run.status is dg.DagsterRunStatus.CANCELED
@@ -63,10 +63,10 @@ def in_vain(
         if wanted is not None:
             tried = dg.RunsFilter(tags={f"{_ATTEMPTED}{spec.name}": wanted})
             for run in instance.get_runs(tried, limit=1):
-                same = run.status in _IN_VAIN
+                same = run.status in _UNSUCCESSFUL
     if not same:
         return None
-    return f"run {run.run_id[:8]} {_IN_VAIN[run.status]}: when something changes, or by hand"
+    return f"run {run.run_id[:8]} {_UNSUCCESSFUL[run.status]}: when something changes, or by hand"
 
 
 def _changed(situation: Situation, spec: ArtifactSpec, partition: str | None) -> float:

@@ -98,7 +98,7 @@ class NotInVain(_Custom):
 
         def untried(partition: str | None) -> bool:
             try:
-                return found is not None and not found.in_vain(asset, partition)
+                return found is not None and not found.failed_before(asset, partition)
             except CyreneError:
                 return False
 

@@ -159,7 +159,9 @@ def open_instance(project: Project) -> Iterator[dg.DagsterInstance]:
     config = project.dagster_home / "dagster.yaml"
     settings = read_yaml(config)
     if not isinstance(settings, dict | None):
-        raise UserError(f"{config}: holds no keys and values: mend it, or remove it to begin anew")
+        raise UserError(
+            f"{config}: holds no keys and values: correct it, or remove it to begin again"
+        )
     os.environ["DAGSTER_HOME"] = str(project.dagster_home)
     os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "1")
     with disk_errors(project.work):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from cyrene_assets import planner, reload
 from cyrene_assets.artifact_spec import SPECS, ArtifactSpec
-from cyrene_assets.attempts import in_vain
+from cyrene_assets.attempts import failed_before
 from cyrene_assets.errors import UserError
 from cyrene_assets.partitions import language_by_size, languages, split_key
 from cyrene_assets.planner import Step
@@ -30,20 +30,20 @@ class Outlook:
     on_its_way: Mapping[Key, str]
 
     def needs(self, asset: str) -> dict[str | None, str]:
-        """Return what a build would mend, by partition: see ``Step.need``."""
+        """Return what a build would fix, by partition: see ``Step.need``."""
         return {
             partition: step.need
             for (name, partition), step in self.steps.items()
             if name == asset and step.need is not None
         }
 
-    def in_vain(self, asset: str, partition: str | None) -> bool:
-        """Return whether the last run that tried the same as a build would do was in vain."""
+    def failed_before(self, asset: str, partition: str | None) -> bool:
+        """Return whether the last run that tried the same as a build would do did not succeed."""
         step = self.steps.get((asset, partition))
         if step is None:
             return False
         spec, wanted = SPECS[asset], step.wanted_fingerprint
-        return in_vain(self.situation, spec, partition, wanted) is not None
+        return failed_before(self.situation, spec, partition, wanted) is not None
 
     def blocked(self, asset: str) -> set[str | None]:
         """Return the partitions of which nothing is known, for an input is out of date itself."""

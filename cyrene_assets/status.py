@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cyrene_assets import planner
 from cyrene_assets.artifact_spec import SPECS
-from cyrene_assets.attempts import in_vain
+from cyrene_assets.attempts import failed_before
 from cyrene_assets.console import duration
 from cyrene_assets.console import size as shown_size
 from cyrene_assets.console import table as make_table
@@ -44,7 +44,7 @@ class Item:
 
     @property
     def why(self) -> str:
-        """The reason, and whether a run is about to mend it."""
+        """The reason, and whether a run is about to fix it."""
         return f"{self.step.reason}{' (a run is at work)' if self.run else ''}"
 
     def as_dict(self) -> dict[str, Any]:
@@ -210,14 +210,14 @@ def examine(situation: Situation, now: datetime) -> Status:
             continue
         cost = estimates[step.name]
         spec, run = SPECS[step.asset], found.on_its_way.get(key)
-        vain = lacks = None
+        failed = lacks = None
         if step.need and not run:
-            vain = in_vain(situation, spec, step.partition, step.wanted_fingerprint)
+            failed = failed_before(situation, spec, step.partition, step.wanted_fingerprint)
             lacks = _lacks(situation, key)
         items.append(
             Item(
                 step,
-                vain or lacks or rebuild.described(spec.renewal, now),
+                failed or lacks or rebuild.described(spec.renewal, now),
                 run,
                 cost.seconds,
                 cost.bytes,

@@ -94,7 +94,7 @@ def test_settings_digests_and_runs(ticks: Ticks) -> None:
     assert old != new
 
 
-def test_what_was_tried_in_vain_is_not_promised(ticks: Ticks) -> None:
+def test_what_failed_before_is_not_promised(ticks: Ticks) -> None:
     instance = ticks.sandbox.instance
     ticks.sandbox.edit("dialog/en.jsonl", lambda text: text.replace("room 2", "room two"))
     os.utime(ticks.sandbox.home / "project.yaml")
