@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import dagster as dg
 import pytest
-from helpers import CYRENE, Sandbox
+from helpers import CYRENE, Sandbox, linked_root
 
 from cyrene_assets import lineage
 from cyrene_assets.collector import collect
@@ -181,6 +181,13 @@ def test_gc_empties_the_trash_after_its_time_or_at_once(sandbox: Sandbox) -> Non
     publish_chain(sandbox, 1e-5, "newest", 300.0)
     assert len(collect(sandbox.project, sandbox.instance, dry_run=False, now=True)) == 2
     assert list(trash.iterdir()) == []
+
+
+@pytest.fixture
+def sandbox(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
+    """The project, whose commands know a root of their own: the checkout's .env is no test's."""
+    monkeypatch.setenv("PYTHONPATH", str(linked_root(sandbox.home.with_name("root"))))
+    return sandbox
 
 
 def cyrene_gc(sandbox: Sandbox, *options: str) -> "subprocess.CompletedProcess[str]":
