@@ -17,7 +17,7 @@ export UV_LINK_MODE ?= hardlink
 unexport VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help setup envs demo ui check lint format types test torture container audit licences clean
+.PHONY: help setup envs demo ui check lint format types test torture container audit licences docs clean
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -99,6 +99,9 @@ licences: envs ## List the licence of every installed package in docs/licences.m
 	    $(LICENCES) --python=$$python --format=markdown --from=mixed --order=license \
 	      | awk -F'|' '$$2 ~ /[^ ]/' | tr -s ' -'; \
 	  done; } > docs/licences.md
+
+docs: setup ## Write docs/cli.md from the commands' own help
+	$(BIN)/python scripts/cli_reference.py > docs/cli.md
 
 clean: ## Remove .venv, .env and ./.cyrene with all it holds (another CYRENE_HOME stays)
 	rm -rf $(VENV) .cyrene .env
