@@ -1,0 +1,108 @@
+"""Tables of the documents that say what the code has: kept the same by hand, compared here."""
+
+import re
+import subprocess
+import sys
+
+import dagster as dg
+import pytest
+from cli_reference import reference
+from helpers import code_location
+
+from cyrene_assets.compute.platform_support import CUDA_DRIVER
+from cyrene_assets.corpus.importers import FORMATS
+from cyrene_assets.diagnostics.step_times import StepTimes
+from cyrene_assets.hardware import GIB, Gpu, Hardware
+from cyrene_assets.models import SIZES, model_size
+from cyrene_assets.recipe import load_recipe
+from documents.pages import ROOT, Page
+
+README = Page(ROOT / "README.md")
+# The published training of seed-v2: steps, packs a step, tokens a pack (its recipe's sources).
+CPT_TOKENS, SFT_TOKENS = 456 * 24 * 5120, 245 * 3 * 8190
+
+
+def table(page: Page, heading: str) -> list[list[str]]:
+    """Return the rows of the table under a heading, without the head."""
+    _, found, rest = page.text.partition(f"| {heading}")
+    assert found, f"{page.name} has no table that begins with {heading}"
+    rows = [heading + rest.partition("\n\n")[0]][0].splitlines()[2:]
+    return [[cell.strip() for cell in re.split(r"(?<!\\)\|", row.strip("| "))] for row in rows]
+
+
+def names(cell: str) -> list[str]:
+    return re.findall(r"`(\w+)`", cell)
+
+
+def test_readme_has_at_most_nine_kilobytes() -> None:
+    assert len(README.path.read_bytes()) <= 9 * 1024
+
+
+def test_command_reference_is_what_the_commands_say() -> None:
+    """`make docs` writes it again."""
+    assert (ROOT / "docs" / "cli.md").read_text(encoding="utf-8") == reference()
+
+
+def test_command_reference_as_a_script_prints_the_page() -> None:
+    done = subprocess.run(
+        [sys.executable, "scripts/cli_reference.py"], cwd=ROOT, capture_output=True, check=True
+    )
+    assert done.stdout.decode() == reference()
+
+
+def test_assets_of_the_readme_are_those_of_the_code_location() -> None:
+    graph = code_location().resolve_asset_graph()
+    named = [name for row in table(README, "asset |") for name in names(row[0])]
+    assert sorted(named) == sorted(key.to_user_string() for key in graph.get_all_asset_keys())
+
+
+def test_partitions_of_the_readme_are_those_of_the_assets() -> None:
+    graph = code_location().resolve_asset_graph()
+    for assets, partitioned, _ in table(README, "asset |"):
+        for name in names(assets):
+            node = graph.get(dg.AssetKey(name))
+            assert node.is_partitioned == bool(partitioned), name
+
+
+def test_checks_of_the_corpus_page_are_those_of_its_assets() -> None:
+    graph = code_location().resolve_asset_graph()
+    said = set()
+    for check, assets, _ in table(Page(ROOT / "docs" / "corpus.md"), "check |"):
+        for name in names(check):
+            said |= {(name, asset, "(blocking)" in check) for asset in names(assets)}
+    on = {asset for _, asset, _ in said}
+    found = {
+        (key.name, key.asset_key.to_user_string(), graph.get(key).blocking)
+        for key in graph.asset_check_keys
+        if key.asset_key.to_user_string() in on
+    }
+    assert said == found
+
+
+def test_formats_of_the_import_page_are_those_of_the_command() -> None:
+    rows = table(Page(ROOT / "docs" / "import.md"), "format |")
+    assert sorted(re.findall(r"`([\w-]+)`", " ".join(row[0] for row in rows))) == sorted(FORMATS)
+
+
+@pytest.mark.parametrize("row", table(README, "size |"), ids=lambda row: row[0])
+def test_hours_of_the_readme_are_the_plans_for_an_h200(row: list[str]) -> None:
+    size = row[0].strip("`")
+    hardware = Hardware(gpus=(Gpu("NVIDIA H200", 141 * GIB, (9, 0)),))
+    recipe = load_recipe(model_size(size).recipe)
+    times = StepTimes(size, recipe, hardware, None, 13, lambda _asset, _partition: [])
+    cpt = times.of("cpt_checkpoint", size, CPT_TOKENS)
+    sft = times.of("lora_adapter", size, SFT_TOKENS)
+    assert cpt is not None
+    assert sft is not None
+    assert row[-1] == f"{(cpt.seconds + sft.seconds) / 3600:.1f}"
+
+
+def test_disk_of_the_readme_is_that_of_the_sizes() -> None:
+    taken = {
+        row[0]: row[-1]
+        for row in table(Page(ROOT / "docs" / "sizes.md"), "size | CPT |")
+    }
+    assert {row[0]: row[-2] for row in table(README, "size |")} == {
+        size: f"{disk} GB" for size, disk in taken.items()
+    }
+    assert [size.strip("`") for size in taken] == [size for size in SIZES if size != "tiny"]
