@@ -11,7 +11,7 @@ import shutil
 from pathlib import Path
 
 from benchmarks._measured import Cost, run_measured
-from cyrene_assets.programs._tiny_tokenizer import byte_level_bpe
+from cyrene_assets.workers.train.tiny_tokenizer import byte_level_bpe
 
 TOKENIZER = Path("src/pipeline/implementation/tokenizer")
 WITHOUT_COUNTING = """class AutoTokenizer:

@@ -14,17 +14,17 @@ from pathlib import Path
 import polars as pl  # noqa: TID253  (loading it is not what is measured)
 
 from benchmarks._measured import Cost, measured
-from cyrene_assets.corpus import render
-from cyrene_assets.corpus.align import parallel_corpus, read_units
-from cyrene_assets.corpus.clean import clean_units
 from cyrene_assets.corpus.config import load_corpus
-from cyrene_assets.corpus.leaks import SPLIT_COLUMNS, split_proof
-from cyrene_assets.corpus.lines import COLUMNS
-from cyrene_assets.corpus.overview import overview
-from cyrene_assets.corpus.side_by_side import side_by_side
+from cyrene_assets.corpus.lint.overview import overview
+from cyrene_assets.corpus.packing.token_counting import TokenCounter
+from cyrene_assets.corpus.preparation.cleaning import clean_units
+from cyrene_assets.corpus.preparation.language_survey import left_out
+from cyrene_assets.corpus.preparation.leak_check import SPLIT_COLUMNS, split_proof
+from cyrene_assets.corpus.preparation.parallel_corpus import parallel_corpus, read_units
+from cyrene_assets.corpus.preparation.thread_map import side_by_side
+from cyrene_assets.corpus.rendering import rendering
+from cyrene_assets.corpus.rendering.line_selection import COLUMNS
 from cyrene_assets.corpus.sources import read_listed
-from cyrene_assets.corpus.survey import left_out
-from cyrene_assets.corpus.tokens import TokenCounter
 
 
 class Engine:
@@ -77,18 +77,18 @@ class Engine:
     def documents(self, language: str) -> None:
         """`cpt_documents`."""
         units = read_units(self.out / "parallel_corpus", language, COLUMNS)
-        documents = render.cpt_documents(units, self.corpus, language)
+        documents = rendering.cpt_documents(units, self.corpus, language)
         self.amounts["documents"] += len(documents)
         self._write(documents, "cpt_documents", language)
-        self._write_jsonl(documents, "cpt_documents", language, render.write_document_jsonl)
+        self._write_jsonl(documents, "cpt_documents", language, rendering.write_document_jsonl)
 
     def chats(self, language: str) -> None:
         """`sft_chat`."""
         units = read_units(self.out / "parallel_corpus", language, COLUMNS)
-        chats = render.sft_chats(units, self.corpus, language)
+        chats = rendering.sft_chats(units, self.corpus, language)
         self.amounts["chats"] += len(chats)
         self._write(chats, "sft_chat", language)
-        self._write_jsonl(chats, "sft_chat", language, render.write_chat_jsonl)
+        self._write_jsonl(chats, "sft_chat", language, rendering.write_chat_jsonl)
 
     def count(self, tokenizer_json: Path) -> None:
         """Count the tokens of all documents and chats, as the packed sets do."""
@@ -104,10 +104,10 @@ class Engine:
         player = self.corpus.languages[language].player
         cleaned = clean_units(rows, player, self.corpus.rules())
         units = cleaned.with_columns(split=pl.lit("train"), flags=left_out(cleaned))
-        documents = render.cpt_documents(units, self.corpus, language)
-        self._write_jsonl(documents, "alone", language, render.write_document_jsonl)
-        chats = render.sft_chats(units, self.corpus, language)
-        self._write_jsonl(chats, "alone_chats", language, render.write_chat_jsonl)
+        documents = rendering.cpt_documents(units, self.corpus, language)
+        self._write_jsonl(documents, "alone", language, rendering.write_document_jsonl)
+        chats = rendering.sft_chats(units, self.corpus, language)
+        self._write_jsonl(chats, "alone_chats", language, rendering.write_chat_jsonl)
 
     def render_all_alone(self) -> None:
         """`render_alone` of all languages, two side by side as `parallel_corpus` has them."""

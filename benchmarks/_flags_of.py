@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from cyrene_assets.corpus.align import parallel_corpus
 from cyrene_assets.corpus.config import load_corpus
+from cyrene_assets.corpus.preparation.parallel_corpus import parallel_corpus
 from cyrene_assets.corpus.sources import read_listed
 
 

@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from cyrene_assets.hardware import Hardware
+from cyrene_assets.compute.hardware import Hardware
 
 CYRENE = Path(sys.executable).with_name("cyrene")
 ENVS = Path(os.environ.get("CYRENE_HOME") or ".cyrene").absolute() / "envs"

@@ -21,12 +21,12 @@ import yaml
 
 from benchmarks._game_talk import CHARACTER
 from benchmarks.game_folder import write_folder
-from cyrene_assets.corpus.align import parallel_corpus
 from cyrene_assets.corpus.config import load_corpus
-from cyrene_assets.corpus.lines import count_character_lines
-from cyrene_assets.corpus.render import sft_chats
+from cyrene_assets.corpus.preparation.parallel_corpus import parallel_corpus
+from cyrene_assets.corpus.rendering.line_selection import count_character_lines
+from cyrene_assets.corpus.rendering.rendering import sft_chats
 from cyrene_assets.corpus.sources import read_listed
-from cyrene_assets.corpus.sources.game_data import Options
+from cyrene_assets.corpus.sources.adapters.game_data import Options
 
 LANGUAGES = ("en", "jp")
 # Of the scenes in which the character speaks under the first of the names, so many parts of

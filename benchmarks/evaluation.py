@@ -28,11 +28,11 @@ import polars as pl  # noqa: TID253
 from benchmarks._invented import LANGUAGES, Lexicon, Marks, Plan, seeded, write_texts
 from benchmarks._machine import machine
 from benchmarks._measured import measured
-from cyrene_assets.evaluation import diversity, memorization, style
-from cyrene_assets.evaluation.model_scores import ModelTables
-from cyrene_assets.evaluation.reference import read_reference
-from cyrene_assets.evaluation.run import Run, report_language
-from cyrene_assets.evaluation.units import number
+from cyrene_assets.evaluation.inputs.reference import read_reference
+from cyrene_assets.evaluation.metrics import diversity, memorization, style
+from cyrene_assets.evaluation.metrics.ngrams import number
+from cyrene_assets.evaluation.scoring.language_report import Run, report_language
+from cyrene_assets.evaluation.scoring.model_scores import ModelTables
 
 RESULTS = Path(__file__).parent / "results" / "evaluation.json"
 CORPUS_BYTES = 62_000_000

@@ -26,11 +26,11 @@ from numpy.typing import NDArray
 from benchmarks._invented import LANGUAGES, Lexicon, Marks, Plan, seeded, write_texts
 from benchmarks._machine import ENVS, machine
 from benchmarks._measured import Cost, measured
-from cyrene_assets.corpus.binpack import packing_order
-from cyrene_assets.corpus.next_fit import fill, next_fit
-from cyrene_assets.corpus.sequence import training_sequence
-from cyrene_assets.corpus.tokens import TokenCounter
-from cyrene_assets.programs._tiny_tokenizer import train_tokenizer
+from cyrene_assets.corpus.packing.best_fit import packing_order
+from cyrene_assets.corpus.packing.next_fit import fill, next_fit
+from cyrene_assets.corpus.packing.pass_order import training_sequence
+from cyrene_assets.corpus.packing.token_counting import TokenCounter
+from cyrene_assets.workers.train.tiny_tokenizer import train_tokenizer
 
 RESULTS = Path(__file__).parent / "results"
 CAPACITY = 5120

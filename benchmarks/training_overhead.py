@@ -16,7 +16,7 @@ from statistics import median
 
 from _machine import cyrene, environment, machine
 
-from cyrene_assets.training import OFFLINE_ENV
+from cyrene_assets.training.swift_args import OFFLINE_ENV
 
 
 def bare(command: list[str], home: Path, output: Path) -> float:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from cyrene_assets.instance import refuse_other_home
+from cyrene_assets.project.instance import refuse_other_home
 
 
 @dg.definitions

@@ -21,11 +21,11 @@ from pathlib import Path
 
 import click
 
-from cyrene_assets import toolchains
-from cyrene_assets.disk import disk_errors
-from cyrene_assets.errors import BuildError, CyreneError, UserError
-from cyrene_assets.hardware import GIB, Hardware
-from cyrene_assets.project import Project
+from cyrene_assets.compute import toolchains
+from cyrene_assets.compute.hardware import GIB, Hardware
+from cyrene_assets.project.project import Project
+from cyrene_assets.utils.disk_errors import disk_errors
+from cyrene_assets.utils.errors import BuildError, CyreneError, UserError
 
 BUILT = {"flash-attn": "2.8.3", "causal-conv1d": "1.7.0"}
 _STANDARD = {"-std=c++17": "-std=c++20"}
@@ -78,7 +78,7 @@ def install(
     """
     from uv import find_uv_bin
 
-    from cyrene_assets.pipes import end_group
+    from cyrene_assets.orchestration.pipes_runner import end_group
 
     command = [
         *(find_uv_bin(), "pip", "install", "--verbose", "--no-cache", "--no-build-isolation"),

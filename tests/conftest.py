@@ -60,7 +60,7 @@ def pytest_unconfigure() -> None:
 @pytest.fixture(scope="session")
 def toolchain_environment() -> dict[str, str]:
     """Environment variables that name the installed toolchains' interpreters."""
-    from cyrene_assets.toolchains import TOOLCHAINS
+    from cyrene_assets.compute.toolchains import TOOLCHAINS
 
     home = Path(_INHERITED.get("CYRENE_HOME", ROOT / ".cyrene")).absolute()
     found = {
@@ -78,8 +78,8 @@ def toolchain_environment() -> dict[str, str]:
 @pytest.fixture(scope="session")
 def package_index() -> None:
     """The package index, which a test consults; without it the test is skipped."""
-    from cyrene_assets.errors import BuildError
-    from cyrene_assets.toolchains import run_uv
+    from cyrene_assets.compute.toolchains import run_uv
+    from cyrene_assets.utils.errors import BuildError
 
     with tempfile.TemporaryDirectory() as folder:
         try:
@@ -260,7 +260,7 @@ def able(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def specs() -> Iterator[None]:
     """Forget the assets that a test defines."""
-    from cyrene_assets.artifact_spec import SPECS
+    from cyrene_assets.orchestration.artifact_spec import SPECS
 
     before = dict(SPECS)
     yield
@@ -273,8 +273,8 @@ def opened(folder: Path, patch: pytest.MonkeyPatch) -> Iterator["Sandbox"]:
     """Open the project in a folder: its settings, its environment, its instance."""
     from helpers import Sandbox
 
-    from cyrene_assets.instance import open_instance, prepare
-    from cyrene_assets.project import Project
+    from cyrene_assets.project.instance import open_instance, prepare
+    from cyrene_assets.project.project import Project
 
     home = folder / "home"
     write_project(home, folder / "corpus")

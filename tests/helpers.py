@@ -12,13 +12,13 @@ from typing import Any
 import dagster as dg
 from mini_corpus import write_project
 
-from cyrene_assets import builder, lineage, planner
-from cyrene_assets.artifact_spec import SPECS
 from cyrene_assets.definitions import defs
-from cyrene_assets.events import Event
-from cyrene_assets.planner import Step
-from cyrene_assets.project import Project
-from cyrene_assets.store import label
+from cyrene_assets.orchestration import builder, lineage, planner
+from cyrene_assets.orchestration.artifact_spec import SPECS
+from cyrene_assets.orchestration.planner import Step
+from cyrene_assets.orchestration.run_events import Event
+from cyrene_assets.project.project import Project
+from cyrene_assets.store.artifact_store import label
 
 ROOT = Path(__file__).parent.parent
 CYRENE = Path(sys.executable).with_name("cyrene")

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from cyrene_assets import toolchains
-from cyrene_assets.hardware import Gpu, Hardware
+from cyrene_assets.compute import toolchains
+from cyrene_assets.compute.hardware import Gpu, Hardware
 from cyrene_assets.orchestration import machine_requirements, size_requirements
 
 TRAINS = {

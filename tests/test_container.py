@@ -8,11 +8,11 @@ import pytest
 import yaml
 from helpers import ROOT
 
+from cyrene_assets.compute.toolchains import SERVE, TOOLCHAINS, TRAIN
 from cyrene_assets.diagnostics import health
-from cyrene_assets.instance import prepare
-from cyrene_assets.project import Project, ProjectFile
-from cyrene_assets.secret_names import is_secret
-from cyrene_assets.toolchains import SERVE, TOOLCHAINS, TRAIN
+from cyrene_assets.project.instance import prepare
+from cyrene_assets.project.project import Project, ProjectFile
+from cyrene_assets.utils.secrets import is_secret
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))

@@ -14,7 +14,7 @@ import polars as pl
 import pytest
 from built import CYRENE, Built
 
-from cyrene_assets.store import CorruptArtifactError, Store
+from cyrene_assets.store.artifact_store import CorruptArtifactError, Store
 
 pytestmark = pytest.mark.slow
 

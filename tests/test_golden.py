@@ -10,7 +10,7 @@ from pathlib import Path
 
 from helpers import Sandbox
 
-from cyrene_assets.artifact_spec import SPECS
+from cyrene_assets.orchestration.artifact_spec import SPECS
 
 GOLDEN = Path(__file__).parent / "snapshots" / "golden.json"
 

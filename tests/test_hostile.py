@@ -14,15 +14,15 @@ from helpers import Sandbox
 from hostile import PAYLOADS, write_hostile_corpus
 from rich.console import Console
 
-from cyrene_assets import builder
-from cyrene_assets.artifact_spec import SPECS
-from cyrene_assets.chat_template import trained_template
-from cyrene_assets.console import StepReporter
-from cyrene_assets.corpus.check import lint
+from cyrene_assets.cli.progress import StepReporter
+from cyrene_assets.corpus.lint.linter import lint
 from cyrene_assets.corpus.names import CONTROL_MARKUP
-from cyrene_assets.evaluation.report import markdown_table
-from cyrene_assets.plain import plain
-from cyrene_assets.programs._tiny_tokenizer import CHAT_TEMPLATE
+from cyrene_assets.evaluation.scoreboard.markdown import markdown_table
+from cyrene_assets.orchestration import builder
+from cyrene_assets.orchestration.artifact_spec import SPECS
+from cyrene_assets.serving.chat_template import trained_template
+from cyrene_assets.utils.text_safety import plain
+from cyrene_assets.workers.train.tiny_tokenizer import CHAT_TEMPLATE
 
 OWN_PICTURE = re.compile(r"!\[\]\(data:image/png;base64,[A-Za-z0-9+/=]*\)")
 

@@ -11,7 +11,7 @@ from built import CYRENE, Built
 from mini_corpus import LANGUAGES as LANGUAGES_OF_MINIATURE
 from mini_corpus import write_corpus
 
-from cyrene_assets.recipe import SHIPPED
+from cyrene_assets.config.recipe import SHIPPED
 
 pytestmark = pytest.mark.slow
 

@@ -9,12 +9,12 @@ import dagster as dg
 import yaml
 from helpers import Sandbox
 
-from cyrene_assets import lineage, observations, planner
-from cyrene_assets.artifact_spec import SPECS
-from cyrene_assets.planner import Step
-from cyrene_assets.situation import Situation
-from cyrene_assets.store import label
-from cyrene_assets.watch import raw_files_of
+from cyrene_assets.orchestration import lineage, planner, raw_file_events
+from cyrene_assets.orchestration.artifact_spec import SPECS
+from cyrene_assets.orchestration.planner import Step
+from cyrene_assets.orchestration.project_state import Situation
+from cyrene_assets.orchestration.raw_files import raw_files_of
+from cyrene_assets.store.artifact_store import label
 
 NOON = datetime(2030, 3, 10, 12, 0, tzinfo=UTC)
 MIDNIGHT = NOON + timedelta(hours=12)
@@ -69,10 +69,10 @@ class Ticks:
         """Tell Dagster of the raw files as they are, as the sensor does."""
         for language in self.sandbox.project.corpus.languages:
             raw = raw_files_of(self.sandbox.project, language)
-            before = observations.latest(self.sandbox.instance, "raw_corpus", language)
+            before = raw_file_events.latest(self.sandbox.instance, "raw_corpus", language)
             if before is None or before.version != raw.version:
                 self.sandbox.instance.report_runless_asset_event(
-                    observations.observation("raw_corpus", language, raw, before)
+                    raw_file_events.observation("raw_corpus", language, raw, before)
                 )
 
     def step(self, name: str) -> Step:

@@ -20,7 +20,7 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from swift.callbacks import callbacks_map
 from swift.callbacks.base import TrainerCallback
 
-from cyrene_assets.programs._compiling import in_parallel
+from cyrene_assets.workers.common.parallel_autotuning import in_parallel
 
 GIB = 1 << 30
 KERNELS = 70

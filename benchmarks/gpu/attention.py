@@ -17,8 +17,8 @@ from typing import Any
 
 import torch
 
-from cyrene_assets.attention import FLASH_2, FLASH_3, FLASH_4, ONE_BY_ONE, TORCH
-from cyrene_assets.programs import _attention
+from cyrene_assets.compute.attention import FLASH_2, FLASH_3, FLASH_4, ONE_BY_ONE, TORCH
+from cyrene_assets.workers.train import packed_attention
 
 # Query heads, key heads, dimensions: the attention of 4B, and of the smallest size.
 HEADS = {"16/4 of 256": (16, 4, 256), "8/2 of 256": (8, 2, 256)}
@@ -142,15 +142,15 @@ def measure(function: Callable[..., Any], heads: tuple[int, int, int], documents
 
 def main() -> None:
     """Print a row for each kernel, heads and pack; write them all as JSON."""
-    _attention.register()
+    packed_attention.register()
     kernels: dict[str, Callable[..., Any]] = {
-        TORCH.name: _attention.varlen,
+        TORCH.name: packed_attention.varlen,
         FLASH_2.name: flash_2,
-        ONE_BY_ONE.name: _attention.one_by_one,
+        ONE_BY_ONE.name: packed_attention.one_by_one,
         "flex": flex,
         # These take the place of torch's own, for the rest of the process.
-        FLASH_4.name: lambda *a, **k: _attention._activated("FA4", *a, **k),
-        FLASH_3.name: lambda *a, **k: _attention._activated("FA3", *a, **k),
+        FLASH_4.name: lambda *a, **k: packed_attention._activated("FA4", *a, **k),
+        FLASH_3.name: lambda *a, **k: packed_attention._activated("FA3", *a, **k),
     }
     result: dict[str, Any] = {
         "gpu": torch.cuda.get_device_name(),

@@ -15,9 +15,9 @@ import threading
 import time
 from pathlib import Path
 
-from cyrene_assets.card import ServedModel
-from cyrene_assets.hardware import GIB, Gpu, Hardware
-from cyrene_assets.serving import SERVE_ENV, chat_engine
+from cyrene_assets.compute.hardware import GIB, Gpu, Hardware
+from cyrene_assets.serving.engine_args import SERVE_ENV, chat_engine
+from cyrene_assets.serving.gpu_budget import ServedModel
 
 WANTED = 8192
 ANSWER = 64
@@ -25,7 +25,7 @@ ANSWER = 64
 
 def weights(folder: Path) -> int:
     """Return the bytes of the language model's tensors."""
-    from cyrene_assets.programs._checkpoint import read_header
+    from cyrene_assets.checkpoints.files import read_header
 
     entries = [item for path in folder.glob("*.safetensors") for item in read_header(path).items()]
     kept = [entry["data_offsets"] for name, entry in entries if "visual." not in name]

@@ -1,8 +1,8 @@
 """Does the check of packed documents catch a leak? Three are planted in the kernels at hand.
 
-`parity.py BASE OUT`: what a training's first run on a GPU checks (`cyrene_assets.programs.parity`),
-and the same with the bounds of documents kept from the delta rule, from the convolution, and from
-everything.
+`parity.py BASE OUT`: what a training's first run on a GPU checks
+(`cyrene_assets.workers.train.parity`), and the same with the bounds of documents kept from the
+delta rule, from the convolution, and from everything.
 """
 
 # ruff: noqa: TID251 - runs in the train toolchain
@@ -15,8 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from cyrene_assets.attention import TORCH
-from cyrene_assets.programs import _attention, _kernels, _parity
+from cyrene_assets.compute.attention import TORCH
+from cyrene_assets.workers.train import kernels, packed_attention, parity_runs
 
 
 def ignoring_bounds(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -48,19 +48,19 @@ def check(folder: Path) -> dict[str, Any]:
 
     seconds = {}
     started = time.time()
-    texts = _parity.documents(folder)
-    plain = _parity.reference(folder, [[text] for text in texts])
+    texts = parity_runs.documents(folder)
+    plain = parity_runs.reference(folder, [[text] for text in texts])
     seconds["reference"] = time.time() - started
-    model, template = _parity.load(folder, torch.bfloat16, TORCH.implementation, liger=True)
+    model, template = parity_runs.load(folder, torch.bfloat16, TORCH.implementation, liger=True)
     layers = model.config.text_config.num_hidden_layers
     started = time.time()
-    packed = _parity.measure(model, template, [texts])
+    packed = parity_runs.measure(model, template, [texts])
     seconds["packed"] = time.time() - started
     started = time.time()
-    alone = _parity.measure(model, template, [[text] for text in texts])
+    alone = parity_runs.measure(model, template, [[text] for text in texts])
     seconds["alone"] = time.time() - started
-    verdict = _parity.compare(packed, alone, plain, layers)
-    again = _parity.measure(model, template, [texts])
+    verdict = parity_runs.compare(packed, alone, plain, layers)
+    again = parity_runs.measure(model, template, [texts])
     result: dict[str, Any] = {
         "rows": verdict.as_dict(),
         "wrong": [row.name for row in verdict.wrong],
@@ -71,7 +71,9 @@ def check(folder: Path) -> dict[str, Any]:
     }
 
     def leak(label: str) -> None:
-        found = _parity.compare(_parity.measure(model, template, [texts]), alone, plain, layers)
+        found = parity_runs.compare(
+            parity_runs.measure(model, template, [texts]), alone, plain, layers
+        )
         result["leaks"][label] = {"caught": not found.ok, "rows": found.as_dict()}
 
     spots = {
@@ -80,10 +82,10 @@ def check(folder: Path) -> dict[str, Any]:
     }
     for label, (module, name) in spots.items():
         leaking = ignoring_bounds(getattr(module, name))
-        with _parity.replaced(module, name, leaking), _parity.replaced(qwen, name, leaking):
+        with parity_runs.replaced(module, name, leaking), parity_runs.replaced(qwen, name, leaking):
             leak(label)
     whole = template.packing_row
-    with _parity.replaced(template, "packing_row", lambda rows: whole([joined(rows)])):
+    with parity_runs.replaced(template, "packing_row", lambda rows: whole([joined(rows)])):
         leak("whole pack")
     return result
 
@@ -91,9 +93,9 @@ def check(folder: Path) -> dict[str, Any]:
 def main() -> None:
     """Print the table, write it as JSON; 1 when documents do not agree or a leak is missed."""
     with tempfile.TemporaryDirectory() as scratch:
-        _parity.write_small(Path(sys.argv[1]), Path(scratch))
-        _kernels.use_on_gpu()
-        _attention.register()
+        parity_runs.write_small(Path(sys.argv[1]), Path(scratch))
+        kernels.use_on_gpu()
+        packed_attention.register()
         result = check(Path(scratch))
     Path(sys.argv[2]).write_text(json.dumps(result), encoding="utf-8")
     for name, (found, most) in result["rows"].items():

@@ -43,7 +43,7 @@ def quantize(model: Path, chats: Path, out: Path, form: str) -> dict[str, Any]:
     given.write_text(json.dumps(extras))
     started = time.monotonic()
     done = subprocess.run(
-        [sys.executable, "-m", "cyrene_assets.programs.quantize", str(given)],
+        [sys.executable, "-m", "cyrene_assets.workers.train.quantize", str(given)],
         capture_output=True,
         text=True,
         check=False,

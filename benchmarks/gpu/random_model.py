@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cyrene_assets.programs import _tiny
-from cyrene_assets.programs._checkpoint import save_shard, write_json
+from cyrene_assets.checkpoints.files import save_shard, write_json
+from cyrene_assets.workers.train import tiny_model
 
 VOCABULARY = 248_320
 SHARD_BYTES = 2_000_000_000
@@ -44,7 +44,7 @@ DIMENSIONS = {
 
 def configuration(size: Dimensions, ids: dict[str, int]) -> dict[str, Any]:
     """Return the ``config.json`` of a model of this size over a tokenizer's added tokens."""
-    config = _tiny._config(ids | {"vocab_size": size.vocabulary})
+    config = tiny_model._config(ids | {"vocab_size": size.vocabulary})
     config["text_config"] |= {
         "head_dim": 256,
         "hidden_size": size.hidden,
@@ -90,7 +90,7 @@ def write_model(size_name: str, tokenizer: Path, out: Path, seed: int = 0) -> in
     config = configuration(DIMENSIONS[size_name], ids)
     write_json(out / "config.json", config)
     write_json(out / "generation_config.json", {"eos_token_id": ids["<|endoftext|>"]})
-    _tiny._write_processor(out)
+    tiny_model._write_processor(out)
     with torch.device("meta"):
         model = Qwen3_5ForConditionalGeneration(Qwen3_5Config(**config))
     names = [name for name in model.state_dict() if name != "lm_head.weight"]

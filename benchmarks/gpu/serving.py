@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.gpu.decode_step import of_trace
-from cyrene_assets.serving import SERVE_ENV
+from cyrene_assets.serving.engine_args import SERVE_ENV
 
 PROMPT_TOKENS, ANSWER_TOKENS = 128, 256
 CONTEXT = 1024

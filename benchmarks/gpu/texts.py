@@ -5,7 +5,7 @@ import random
 import sys
 from pathlib import Path
 
-from cyrene_assets.programs._tiny_tokenizer import write_tokenizer
+from cyrene_assets.workers.train.tiny_tokenizer import write_tokenizer
 
 PACK, CHAT_PACK = 5120, 8190
 # ms-swift ends a pretraining row with the end token.

@@ -15,13 +15,13 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from cyrene_assets import training
-from cyrene_assets.hardware import GIB, Hardware
-from cyrene_assets.memory import ModelShape
-from cyrene_assets.models import SIZES
-from cyrene_assets.programs._swift import swift_process
-from cyrene_assets.programs._worker import PARENT
-from cyrene_assets.recipe import load_recipe
+from cyrene_assets.compute.hardware import GIB, Hardware
+from cyrene_assets.config.model_sizes import SIZES
+from cyrene_assets.config.recipe import load_recipe
+from cyrene_assets.training import swift_args
+from cyrene_assets.training.memory_model import ModelShape
+from cyrene_assets.workers.common.parent_death import PARENT
+from cyrene_assets.workers.train.swift_process import swift_process
 
 PLUGIN = Path(__file__).with_name("_probe_plugin.py")
 WITHOUT = Path(__file__).with_name("without")
@@ -152,9 +152,9 @@ def rows(made: Training, data: Path, folder: Path) -> None:
             file.writelines(json.dumps({"messages": messages}) + "\n" for messages in chosen)
 
 
-def data_of(folder: Path) -> training.Data:
+def data_of(folder: Path) -> swift_args.Data:
     """Return the files that :func:`rows` writes."""
-    return training.Data(folder / "train.jsonl", folder / "validation.jsonl", folder)
+    return swift_args.Data(folder / "train.jsonl", folder / "validation.jsonl", folder)
 
 
 def command(made: Training, hardware: Hardware, models: Path, folder: Path) -> list[str]:
@@ -165,7 +165,7 @@ def command(made: Training, hardware: Hardware, models: Path, folder: Path) -> l
     if made.card and hardware.gpus:
         gpu = replace(hardware.gpus[0], memory=round(made.card * GIB))
         hardware = Hardware((gpu,), hardware.driver)
-    make = training.pretrain_command if made.stage == "cpt" else training.finetune_command
+    make = swift_args.pretrain_command if made.stage == "cpt" else swift_args.finetune_command
     words = make(
         stage,
         hardware,
@@ -204,9 +204,9 @@ def run(name: str, made: Training, hardware: Hardware, models: Path, data: Path,
         folder = Path(scratch)
         rows(made, data, folder)
         words = command(made, hardware, models, folder)
-        environment = training.training_environment(hardware, made.batch, data_of(folder))
+        environment = swift_args.training_environment(hardware, made.batch, data_of(folder))
         # A bare command evaluates as ms-swift does.
-        del environment[training.VALIDATION]
+        del environment[swift_args.VALIDATION]
         arguments = swift_process(words, environment)[1:]
         if made.program:
             (folder / "out").mkdir()
@@ -222,14 +222,14 @@ def run(name: str, made: Training, hardware: Hardware, models: Path, data: Path,
                 "out": str(folder / "out"),
             }
             (folder / "extras.json").write_text(json.dumps(extras), encoding="utf-8")
-            arguments = ["-m", "cyrene_assets.programs.pretrain", str(folder / "extras.json")]
+            arguments = ["-m", "cyrene_assets.workers.train.pretrain", str(folder / "extras.json")]
         paths = [str(ROOT), *([str(WITHOUT)] if made.without else [])]
         cap = {"PROBE_CAP_GIB": str(made.card - CONTEXT_GIB)} if made.card else {}
         done = subprocess.run(
             [python, *arguments],
             env={
                 **os.environ,
-                **training.OFFLINE_ENV,
+                **swift_args.OFFLINE_ENV,
                 **environment,
                 "PYTHONPATH": os.pathsep.join([*paths, os.environ.get("PYTHONPATH", "")]),
                 PARENT: str(os.getpid()),

@@ -2,7 +2,7 @@
 
 Pure functions of what `detect` reads, without torch or vLLM, for whatever has to know before
 anything is built: the preflight, ``doctor``, estimates of memory, and the plug-in that vLLM loads
-(`cyrene_assets.programs._cpu_kernels`), so that what is said is what is done.
+(`cyrene_assets.workers.serve.cpu_kernels`), so that what is said is what is done.
 
 vLLM 0.32's CPU wheel for x86-64 carries three libraries and takes the first that the CPU can run:
 ``_C`` (AVX-512 with bfloat16), ``_C_AVX512``, ``_C_AVX2``; the wheel for aarch64 has ``_C`` alone.
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from cyrene_assets.errors import UserError
+from cyrene_assets.utils.errors import UserError
 
 # Forces the dequantizing path where vLLM has a kernel, so that both can be tested on one machine.
 KERNELS_VARIABLE = "CYRENE_CPU_KERNELS"

@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 from cyrene_assets.compute.platform_support import cuda_of_packages
-from cyrene_assets.toolchains import versions
+from cyrene_assets.compute.toolchains import versions
 
 # Of CUDA's runtime, under the name that it has had since 13 and before.
 _RUNTIMES = ("nvidia-cuda-runtime", "nvidia-cuda-runtime-cu12")

@@ -3,7 +3,7 @@
 import os
 
 from cyrene_assets.compute import cpu
-from cyrene_assets.hardware import Hardware
+from cyrene_assets.compute.hardware import Hardware
 
 
 def machine_name(hardware: Hardware) -> str:

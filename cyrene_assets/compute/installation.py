@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from cyrene_assets.compute import cpu, numa
+from cyrene_assets.compute.hardware import Hardware
 from cyrene_assets.compute.library_check import loads, packages_of, unloadable
 from cyrene_assets.compute.platform_support import (
     cpu_problem,
@@ -12,11 +13,7 @@ from cyrene_assets.compute.platform_support import (
     driver_problem,
     platform_problem,
 )
-from cyrene_assets.compute.wheels import triton_problem, wheel_problem
-from cyrene_assets.disk import disk_errors
-from cyrene_assets.errors import BuildError
-from cyrene_assets.hardware import Hardware
-from cyrene_assets.toolchains import (
+from cyrene_assets.compute.toolchains import (
     LOCKS,
     PYTHON_VERSION,
     SERVE,
@@ -26,6 +23,9 @@ from cyrene_assets.toolchains import (
     python_header,
     run_uv,
 )
+from cyrene_assets.compute.wheels import triton_problem, wheel_problem
+from cyrene_assets.utils.disk_errors import disk_errors
+from cyrene_assets.utils.errors import BuildError
 
 # What a toolchain imports first, and of that what fails in ways of its own: torchvision where it
 # was built for another torch.

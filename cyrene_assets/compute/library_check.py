@@ -20,9 +20,9 @@ from elftools.elf.elffile import ELFFile
 from elftools.elf.hash import GNUHashSection
 
 from cyrene_assets.compute.system_libraries import missing_line
-from cyrene_assets.errors import BuildError
+from cyrene_assets.utils.errors import BuildError
 
-_PROGRAM = Path(__file__).parents[1] / "programs" / "load_libraries.py"
+_PROGRAM = Path(__file__).parents[1] / "workers" / "common" / "load_libraries.py"
 # They come with NVIDIA's driver, of which `platform_support` knows more than a missing file.
 _DRIVER = frozenset({"libcuda.so.1", "libnvidia-ml.so.1"})
 # Modules that their package does without: numba takes another of its threading layers where Intel's

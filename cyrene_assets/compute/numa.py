@@ -14,8 +14,8 @@ from pathlib import Path
 from elftools.elf.dynamic import DynamicSegment
 from elftools.elf.elffile import ELFFile
 
-from cyrene_assets.disk import disk_errors
-from cyrene_assets.errors import BuildError
+from cyrene_assets.utils.disk_errors import disk_errors
+from cyrene_assets.utils.errors import BuildError
 
 LIBRARY = "libnuma.so.1"
 # 66 MB to download; of what is in it 4 MB stay.

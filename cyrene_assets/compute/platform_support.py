@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from cyrene_assets.compute.cpu import Cpu, detect, quantized_path
 
 if TYPE_CHECKING:
-    from cyrene_assets.hardware import Hardware
+    from cyrene_assets.compute.hardware import Hardware
 
 PCI_DEVICES = Path("/sys/bus/pci/devices")
 _NVIDIA, _DISPLAY_CLASS = "0x10de", "0x03"

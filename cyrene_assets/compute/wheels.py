@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from cyrene_assets.errors import BuildError
+from cyrene_assets.utils.errors import BuildError
 
 # Packages that nobody has published a wheel of, and that need no compiler: oss2 and
 # transformers-stream-generator are Python alone, crcmod leaves its C out where it cannot be

@@ -4,8 +4,8 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from cyrene_assets.config.yaml_config import Strict
 from cyrene_assets.corpus.names import Name, Prompt
-from cyrene_assets.yaml_models import Strict
 
 # In a system prompt for everyone: who speaks.
 NAME = "{name}"

@@ -14,12 +14,12 @@ from pydantic import (
     model_validator,
 )
 
+from cyrene_assets.config.yaml_config import Strict, parse_model
 from cyrene_assets.corpus import presets, sources
 from cyrene_assets.corpus.chat_options import Chats
 from cyrene_assets.corpus.markup import MOST, Own, Rules, as_params, rules_of
 from cyrene_assets.corpus.names import Name, Prompt, with_player
-from cyrene_assets.errors import UserError
-from cyrene_assets.yaml_models import Strict, parse_model
+from cyrene_assets.utils.errors import UserError
 
 CODE = re.compile(r"[A-Za-z0-9_-]+")
 # Whose gendered text is `{F#...}{M#...}`.

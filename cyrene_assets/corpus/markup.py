@@ -8,8 +8,8 @@ from typing import Any, Literal, Self, TypeAlias
 
 from pydantic import Field, model_validator
 
+from cyrene_assets.config.yaml_config import Strict
 from cyrene_assets.corpus.presets import LEAVE_OUT, PLAYER, PRESETS, Name, Rule
-from cyrene_assets.yaml_models import Strict
 
 LONGEST_PATTERN = 300
 MOST = 200

@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from cyrene_assets.artifact_build import Build
-from cyrene_assets.artifact_spec import Check, CheckOutcome
+from cyrene_assets.compute.hardware import Hardware
+from cyrene_assets.config.recipe import Evaluation
 from cyrene_assets.defs._shared import TablesByLanguage, read_table
-from cyrene_assets.errors import UserError
-from cyrene_assets.hardware import Hardware
-from cyrene_assets.project import Project
-from cyrene_assets.recipe import Evaluation
-from cyrene_assets.store import Artifact
+from cyrene_assets.orchestration.artifact_context import Build
+from cyrene_assets.orchestration.artifact_spec import Check, CheckOutcome
+from cyrene_assets.project.project import Project
+from cyrene_assets.store.artifact_store import Artifact
+from cyrene_assets.utils.errors import UserError
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from cyrene_assets.evaluation.reference import ReadUnits
-    from cyrene_assets.evaluation.run import Run
+    from cyrene_assets.evaluation.inputs.reference import ReadUnits
+    from cyrene_assets.evaluation.scoring.language_report import Run
 
 GROUP = "evaluation"
 IDENTITY = "identity.json"
@@ -74,10 +74,11 @@ def ask(
     """
     import polars as pl
 
-    from cyrene_assets import serving
-    from cyrene_assets.evaluation import cloze, questions, text_losses
-    from cyrene_assets.evaluation import prompts as prompting
-    from cyrene_assets.evaluation.run import collect
+    from cyrene_assets.evaluation.inputs import loss_texts, questions
+    from cyrene_assets.evaluation.inputs import prompts as prompting
+    from cyrene_assets.evaluation.metrics import cloze
+    from cyrene_assets.evaluation.scoring.language_report import collect
+    from cyrene_assets.serving import engine_args
 
     corpus = build.project.corpus
     chats = TablesByLanguage(build.inputs_of("sft_chat"), "chats.parquet").together()
@@ -92,9 +93,9 @@ def ask(
         )
     documents = TablesByLanguage(build.inputs_of("cpt_documents"), "documents.parquet").together()
     limit = settings.text_characters
-    texts = text_losses.select_texts(documents, settings.texts_per_language, limit)
-    going_on = text_losses.select_texts(documents, settings.extraction_per_language, limit)
-    texts = pl.concat([texts, text_losses.formal_texts(corpus.languages)])
+    texts = loss_texts.select_texts(documents, settings.texts_per_language, limit)
+    going_on = loss_texts.select_texts(documents, settings.extraction_per_language, limit)
+    texts = pl.concat([texts, loss_texts.formal_texts(corpus.languages)])
     read = units_reader(build.input("parallel_corpus"))
     pairs = pl.concat(
         [cloze.select_pairs(read(k), k, settings.cloze_per_language) for k in corpus.languages]
@@ -111,7 +112,7 @@ def ask(
     prompting.write_prompts(prompts, files["prompts"])
     prompting.write_prompts(asked, files["questions"])
     for name, frame in (("texts", texts), ("extraction", going_on), ("cloze", pairs)):
-        text_losses.write_texts(frame, files[name])
+        loss_texts.write_texts(frame, files[name])
     result = build.run_program(
         "generate",
         {
@@ -121,11 +122,11 @@ def ask(
             "profiles": {name: p.model_dump() for name, p in settings.profiles.items()},
             "seeds": list(settings.seeds),
             "max_tokens": settings.max_tokens,
-            "engine": serving.engine_settings(
+            "engine": engine_args.engine_settings(
                 Hardware.detect(), settings.context_length, weight_bytes
             ),
         },
-        environment=serving.SERVE_ENV,
+        environment=engine_args.SERVE_ENV,
     )
     missing = prompting.missing_languages(prompts, corpus.languages)
     all_texts = pl.concat([texts, going_on]).unique("text_id", keep="first", maintain_order=True)

@@ -4,15 +4,16 @@ One verdict per GPU model, attention and set of kernels, kept under CYRENE_HOME;
 an artifact. The first attention that passes on every GPU is the one that trains.
 """
 
-from cyrene_assets import kernels, parity, training
-from cyrene_assets.artifact_build import Build
-from cyrene_assets.artifact_spec import CheckOutcome
-from cyrene_assets.attention import TORCH, Attention, candidates
-from cyrene_assets.defs._training_checks import PARITY_CHECK
-from cyrene_assets.errors import BuildError
-from cyrene_assets.hardware import Gpu, Hardware
-from cyrene_assets.parity import Verdict
-from cyrene_assets.toolchains import TRAIN, versions
+from cyrene_assets.compute import kernel_requirements
+from cyrene_assets.compute.attention import TORCH, Attention, candidates
+from cyrene_assets.compute.hardware import Gpu, Hardware
+from cyrene_assets.compute.toolchains import TRAIN, versions
+from cyrene_assets.orchestration.artifact_context import Build
+from cyrene_assets.orchestration.artifact_spec import CheckOutcome
+from cyrene_assets.training import packing_parity, swift_args
+from cyrene_assets.training.checks import PARITY_CHECK
+from cyrene_assets.training.packing_parity import Verdict
+from cyrene_assets.utils.errors import BuildError
 
 
 def prove(build: Build, hardware: Hardware) -> tuple[Attention, CheckOutcome]:
@@ -30,13 +31,13 @@ def prove(build: Build, hardware: Hardware) -> tuple[Attention, CheckOutcome]:
         return TORCH, CheckOutcome(PARITY_CHECK.name, True, "nothing is packed on a CPU")
     setting = build.project.settings.attention
     there = versions(TRAIN.python(build.project.home), TRAIN.packages)
-    kernels.refuse(there, hardware, setting)
+    kernel_requirements.refuse(there, hardware, setting)
     choices = candidates(setting, there, hardware)
     for attention in choices:
         try:
             compared = [
                 (gpu, _verdict(build, gpu, attention, there, last=attention is choices[-1]))
-                for gpu in parity.kinds(hardware)
+                for gpu in packing_parity.kinds(hardware)
             ]
         except BuildError as error:
             if attention is choices[-1]:
@@ -64,9 +65,9 @@ def _verdict(
     Raises:
         BuildError: the comparison failed, or packed documents do not stay apart.
     """
-    records = parity.Records(build.project.home / "parity")
+    records = packing_parity.Records(build.project.home / "parity")
     base = build.input("base_model").path
-    key = parity.setting(gpu, there, base, attention)
+    key = packing_parity.setting(gpu, there, base, attention)
     verdict = records.find(key)
     if verdict is None or (last and not verdict.ok):
         build.context.log.info(
@@ -75,10 +76,10 @@ def _verdict(
         found = build.run_program(
             "parity",
             {"base": str(base), "attention": attention.implementation},
-            environment={**training.OFFLINE_ENV, "CUDA_VISIBLE_DEVICES": gpu.uuid},
+            environment={**swift_args.OFFLINE_ENV, "CUDA_VISIBLE_DEVICES": gpu.uuid},
         )
         verdict = Verdict.from_dict(found["rows"])
         records.write(key, verdict)
     if not verdict.ok:
-        raise BuildError(parity.explain(gpu, attention, verdict, there))
+        raise BuildError(packing_parity.explain(gpu, attention, verdict, there))
     return verdict

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from cyrene_assets.artifact_spec import CheckOutcome
-from cyrene_assets.store import Artifact
+from cyrene_assets.orchestration.artifact_spec import CheckOutcome
+from cyrene_assets.store.artifact_store import Artifact
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from cyrene_assets.corpus.leaks import Proof
+    from cyrene_assets.corpus.preparation.leak_check import Proof
 
 SHOWN = 20
 
@@ -75,7 +75,7 @@ def table(rows: Sequence[Mapping[str, Any]], *, safe: bool = False) -> dg.Markdo
 
     A list in a cell becomes its items.
     """
-    from cyrene_assets.corpus.stats import escaped, markdown_table
+    from cyrene_assets.corpus.lint.plots import escaped, markdown_table
 
     shown = [
         {name: ", ".join(cell) if isinstance(cell, list) else cell for name, cell in row.items()}
@@ -110,7 +110,7 @@ def no_leak(proof: "Proof", shared_lines: "pl.DataFrame") -> CheckOutcome:
 
     It names the line and both scenes of each leak, and what recurs and was let through.
     """
-    from cyrene_assets.corpus.leaks import REMEDY
+    from cyrene_assets.corpus.preparation.leak_check import REMEDY
 
     found = proof.found()
     shown = {

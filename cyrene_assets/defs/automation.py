@@ -1,6 +1,6 @@
 """What watches the corpus, rebuilds what a change puts out of date, and says so.
 
-The conditions of the assets are in ``cyrene_assets.conditions``.
+The conditions of the assets are in ``cyrene_assets.automation.conditions``.
 """
 
 import json
@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from cyrene_assets.errors import CyreneError
-from cyrene_assets.project import Project
-from cyrene_assets.store import fingerprint
+from cyrene_assets.project.project import Project
+from cyrene_assets.store.artifact_store import fingerprint
+from cyrene_assets.utils.errors import CyreneError
 
 if TYPE_CHECKING:
-    from cyrene_assets.status import Status
-    from cyrene_assets.watch import Watch
+    from cyrene_assets.diagnostics.staleness_report import Status
+    from cyrene_assets.orchestration.raw_files import Watch
 
 GROUP = "overview"
 RAW = "raw_corpus"
@@ -38,10 +38,10 @@ def build_status(context: dg.AssetExecutionContext) -> dg.MaterializeResult:  # 
 
 
 def _status(project: Project, instance: dg.DagsterInstance) -> "Status":
-    from cyrene_assets import status
-    from cyrene_assets.situation import Situation
+    from cyrene_assets.diagnostics import staleness_report
+    from cyrene_assets.orchestration.project_state import Situation
 
-    return status.examine(Situation(project, instance, observed=True), datetime.now(UTC))
+    return staleness_report.examine(Situation(project, instance, observed=True), datetime.now(UTC))
 
 
 def _page(found: "Status") -> dict[str, Any]:
@@ -64,25 +64,28 @@ def _page(found: "Status") -> dict[str, Any]:
 )
 def corpus_watch(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     """Look at the raw files, and tell Dagster what changed in content."""
-    from cyrene_assets import reload, runs, watch
+    from cyrene_assets.automation import code_location
+    from cyrene_assets.orchestration import raw_files, run_retention
 
-    runs.end_orphans(context.instance)
+    run_retention.end_orphans(context.instance)
     cursor = json.loads(context.cursor or "{}")
     try:
         project = Project.load()
     except CyreneError as error:
         return dg.SensorResult(skip_reason=dg.SkipReason(str(error)), cursor=context.cursor)
-    old = watch.Watch(**cursor.get("watch", {}))
+    old = raw_files.Watch(**cursor.get("watch", {}))
     events: list[dg.AssetObservation | dg.AssetMaterialization]
     try:
-        new = old.next(watch.look(project), time(), project.settings.rebuild.settle_seconds)
+        new = old.next(raw_files.look(project), time(), project.settings.rebuild.settle_seconds)
         events, said = _observed(project, context.instance, old, new)
         if said is None:
             new = old
             said = "files were written while they were read: looking again"
-        unknown = reload.other_partitions(project)
+        unknown = code_location.other_partitions(project)
         if unknown and new.settled == new.seen:
-            said = f"{said}; not loaded as it is listed: {', '.join(unknown)}; {reload.ask()}"
+            said = (
+                f"{said}; not loaded as it is listed: {', '.join(unknown)}; {code_location.ask()}"
+            )
     except CyreneError as error:
         new, events, said = old, [], str(error)
     # What an observation changes is on the page after the next look.
@@ -110,7 +113,7 @@ def _observed(
     Raises:
         UserError: the corpus.yaml or the folder cannot be read.
     """
-    from cyrene_assets import observations, watch
+    from cyrene_assets.orchestration import raw_file_events, raw_files
 
     if new.settled != new.seen:
         return [], "files are being written: waiting until nobody has for a while"
@@ -118,11 +121,11 @@ def _observed(
         return [], f"no file was written since {datetime.fromtimestamp(new.since, UTC):%F %T} UTC"
     found = []
     for language in project.corpus.languages:
-        raw = watch.raw_files_of(project, language)
-        before = observations.latest(instance, RAW, language)
+        raw = raw_files.raw_files_of(project, language)
+        before = raw_file_events.latest(instance, RAW, language)
         if before is None or before.version != raw.version:
-            found.append(observations.observation(RAW, language, raw, before))
-    if watch.look(project).fingerprint != new.seen:
+            found.append(raw_file_events.observation(RAW, language, raw, before))
+    if raw_files.look(project).fingerprint != new.seen:
         return [], None
     if not found:
         return [], "files were written, and none changed in content"

@@ -6,25 +6,25 @@ from typing import Any
 
 import dagster as dg
 
-from cyrene_assets import training
-from cyrene_assets.artifact_asset import artifact_asset
-from cyrene_assets.artifact_build import Build
-from cyrene_assets.artifact_spec import Outcome
-from cyrene_assets.errors import UserError
-from cyrene_assets.models import model_size
+from cyrene_assets.compute.toolchains import TRAIN
+from cyrene_assets.config.model_sizes import model_size
+from cyrene_assets.orchestration.artifact_asset import artifact_asset
+from cyrene_assets.orchestration.artifact_context import Build
+from cyrene_assets.orchestration.artifact_spec import Outcome
 from cyrene_assets.orchestration.base_model_source import recipe_problem, size_problem
 from cyrene_assets.orchestration.needs import Need
-from cyrene_assets.partitions import sizes
-from cyrene_assets.project import SAMPLE_CORPUS, Project
-from cyrene_assets.store import fingerprint
-from cyrene_assets.toolchains import TRAIN
+from cyrene_assets.project.partitions import sizes
+from cyrene_assets.project.project import SAMPLE_CORPUS, Project
+from cyrene_assets.store.artifact_store import fingerprint
+from cyrene_assets.training import swift_args
+from cyrene_assets.utils.errors import UserError
 
 GROUP = "training"
 TINY_SEED = 7
 HUB_TOKENS = {"huggingface": "HF_TOKEN", "modelscope": "MODELSCOPE_API_TOKEN"}
 # The program says itself how far it is; the clients' bars would fill its log.
 _DOWNLOAD_ENV = {
-    **training.NO_TELEMETRY_ENV, "HF_HUB_DISABLE_PROGRESS_BARS": "1", "TQDM_DISABLE": "1"
+    **swift_args.NO_TELEMETRY_ENV, "HF_HUB_DISABLE_PROGRESS_BARS": "1", "TQDM_DISABLE": "1"
 }  # fmt: skip
 # A file is told apart by its size and by its first and last megabyte: a checkpoint of 18 GB cannot
 # be read whole each time something is planned. The copy in the store is hashed whole.
@@ -105,7 +105,7 @@ def base_model(build: Build) -> Outcome:
     result = build.run_program(
         "base_model",
         {"source": asked, "expect": size.expected, "chat_template": source.chat_template},
-        environment=training.CPU_ENV | (_DOWNLOAD_ENV if from_hub else training.OFFLINE_ENV),
+        environment=swift_args.CPU_ENV | (_DOWNLOAD_ENV if from_hub else swift_args.OFFLINE_ENV),
         secrets=(HUB_TOKENS[source.hub or "huggingface"],) if from_hub else (),
     )
     wrong = size_problem(size.name, result["parameters"]) or recipe_problem(
@@ -117,7 +117,7 @@ def base_model(build: Build) -> Outcome:
         "dry_pass",
         {"base": str(build.out)},
         # A GPU may be at work for something else.
-        environment={**training.CPU_ENV, **training.OFFLINE_ENV, "CUDA_VISIBLE_DEVICES": ""},
+        environment={**swift_args.CPU_ENV, **swift_args.OFFLINE_ENV, "CUDA_VISIBLE_DEVICES": ""},
     )
     if from_hub:
         settings = Project.load().settings

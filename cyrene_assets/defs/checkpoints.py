@@ -7,9 +7,7 @@ from typing import Any
 
 import dagster as dg
 
-from cyrene_assets.artifact_asset import artifact_asset
-from cyrene_assets.artifact_build import Build
-from cyrene_assets.artifact_spec import Outcome
+from cyrene_assets.compute.toolchains import SERVE
 from cyrene_assets.defs._asking import (
     CORPUS_DEPS,
     GROUP,
@@ -20,12 +18,14 @@ from cyrene_assets.defs._asking import (
     write_identity,
 )
 from cyrene_assets.defs._shared import write_table
-from cyrene_assets.errors import UserError
-from cyrene_assets.local_model import model_files, set_apart
+from cyrene_assets.orchestration.artifact_asset import artifact_asset
+from cyrene_assets.orchestration.artifact_context import Build
+from cyrene_assets.orchestration.artifact_spec import Outcome
 from cyrene_assets.orchestration.needs import Need
-from cyrene_assets.partitions import checkpoints
-from cyrene_assets.project import CheckpointSource, Project
-from cyrene_assets.toolchains import SERVE
+from cyrene_assets.project.partitions import checkpoints
+from cyrene_assets.project.project import CheckpointSource, Project
+from cyrene_assets.publishing.external_checkpoint import model_files, set_apart
+from cyrene_assets.utils.errors import UserError
 
 # Bytes at either end of a file that tell whether it is another one.
 _ENDS = 1 << 20
@@ -86,8 +86,8 @@ def checkpoint_report(build: Build) -> Outcome:
     What it said, `scores.parquet` and `examples.parquet` of all languages: a column more on the
     scoreboard. `cyrene evaluate FOLDER` makes it.
     """
-    from cyrene_assets.evaluation.report import markdown_table, profile_table
-    from cyrene_assets.evaluation.run import LanguageReport, report_language
+    from cyrene_assets.evaluation.scoreboard.markdown import markdown_table, profile_table
+    from cyrene_assets.evaluation.scoring.language_report import LanguageReport, report_language
 
     name, corpus = build.key, build.input("parallel_corpus")
     source = _source(build.project, name)

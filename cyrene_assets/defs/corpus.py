@@ -4,15 +4,15 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from cyrene_assets.artifact_asset import artifact_asset
-from cyrene_assets.artifact_build import Build
-from cyrene_assets.artifact_spec import Check, CheckOutcome, Outcome
 from cyrene_assets.defs._shared import no_leak, none_of, picture, read_table, table, write_table
-from cyrene_assets.partitions import languages
-from cyrene_assets.project import Project
+from cyrene_assets.orchestration.artifact_asset import artifact_asset
+from cyrene_assets.orchestration.artifact_context import Build
+from cyrene_assets.orchestration.artifact_spec import Check, CheckOutcome, Outcome
+from cyrene_assets.project.partitions import languages
+from cyrene_assets.project.project import Project
 
 if TYPE_CHECKING:
-    from cyrene_assets.corpus.overview import Overview
+    from cyrene_assets.corpus.lint.overview import Overview
 
 GROUP = "corpus"
 COVERAGE_TARGET = 0.95
@@ -37,7 +37,7 @@ def _raw_files(project: Project, language: str | None) -> dict[str, str]:
 )
 def raw_corpus(context: dg.AssetExecutionContext) -> dg.DataVersionsByPartition:
     """Observe the raw files of the languages asked for."""
-    from cyrene_assets.watch import raw_files_of
+    from cyrene_assets.orchestration.raw_files import raw_files_of
 
     project = Project.load()
     return dg.DataVersionsByPartition(
@@ -67,9 +67,9 @@ def raw_dialog(build: Build) -> Outcome:
     `raw_dialog.parquet` has a row per dialog line and per document, in the order of the files, with
     the file and line each came from. Aligned with the other languages by `parallel_corpus`.
     """
-    from cyrene_assets.corpus import stats
-    from cyrene_assets.corpus.findings import counted
-    from cyrene_assets.corpus.overview import kind_counts
+    from cyrene_assets.corpus.lint import plots
+    from cyrene_assets.corpus.lint.messages import counted
+    from cyrene_assets.corpus.lint.overview import kind_counts
     from cyrene_assets.corpus.sources import read_listed
 
     rows, left_out = read_listed(build.project.corpus_folder, build.project.corpus, build.key)
@@ -85,12 +85,12 @@ def raw_dialog(build: Build) -> Outcome:
             "left out": len(left_out),
             "left out first": dg.MetadataValue.md(
                 "\n".join(
-                    f"- {stats.escape_markdown(str(problem))}" for problem in left_out[:SHOWN]
+                    f"- {plots.escape_markdown(str(problem))}" for problem in left_out[:SHOWN]
                 )
                 or "(nothing)"
             ),
             "kinds": table(kind_counts(rows)),
-            "preview": dg.MetadataValue.md(stats.scene_preview(rows)),
+            "preview": dg.MetadataValue.md(plots.scene_preview(rows)),
         },
     )
 
@@ -140,13 +140,13 @@ def parallel_corpus(build: Build) -> Outcome:
     into training and validation is by scene, one for all languages, so that no translation of a
     held-out scene is trained on.
     """
-    from cyrene_assets.corpus import stats
-    from cyrene_assets.corpus.align import SHARED_LINES
-    from cyrene_assets.corpus.align import parallel_corpus as align
-    from cyrene_assets.corpus.findings import counted
-    from cyrene_assets.corpus.leaks import SPLIT_COLUMNS, split_proof
-    from cyrene_assets.corpus.overview import overview
-    from cyrene_assets.corpus.speakers import variables
+    from cyrene_assets.corpus.lint import plots
+    from cyrene_assets.corpus.lint.messages import counted
+    from cyrene_assets.corpus.lint.overview import overview
+    from cyrene_assets.corpus.preparation.leak_check import SPLIT_COLUMNS, split_proof
+    from cyrene_assets.corpus.preparation.parallel_corpus import SHARED_LINES
+    from cyrene_assets.corpus.preparation.parallel_corpus import parallel_corpus as align
+    from cyrene_assets.corpus.sources.speakers import variables
 
     raw = build.inputs_of("raw_dialog")
     parallel = align(
@@ -178,7 +178,7 @@ def parallel_corpus(build: Build) -> Outcome:
             "flags": table(found.flags, safe=True),
             "kinds": table(found.kinds),
             "split": table(found.split),
-            "coverage": picture(stats.coverage_png(found.languages)),
+            "coverage": picture(plots.coverage_png(found.languages)),
             "worst units": table(found.worst, safe=True),
             "unknown markup": table(parallel.unknown.tokens.head(SHOWN).to_dicts()),
             "speakers that look like variables": table(
@@ -213,7 +213,7 @@ def parallel_corpus(build: Build) -> Outcome:
 
 def _at_most(found: "Overview", name: str, flag: str, target: float) -> CheckOutcome:
     """Return a check's outcome: passed when no language has more than a share of flagged units."""
-    from cyrene_assets.corpus.findings import counted
+    from cyrene_assets.corpus.lint.messages import counted
 
     over = [language for language, share in found.share(flag).items() if share > target]
     number = found.count(flag)

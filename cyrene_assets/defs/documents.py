@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from cyrene_assets.artifact_asset import artifact_asset
-from cyrene_assets.artifact_build import Build
-from cyrene_assets.artifact_spec import Check, CheckOutcome, Outcome
 from cyrene_assets.defs._shared import none_of, picture, table, write_table
-from cyrene_assets.partitions import languages
+from cyrene_assets.orchestration.artifact_asset import artifact_asset
+from cyrene_assets.orchestration.artifact_context import Build
+from cyrene_assets.orchestration.artifact_spec import Check, CheckOutcome, Outcome
+from cyrene_assets.project.partitions import languages
 
 if TYPE_CHECKING:
     import polars as pl
@@ -33,7 +33,7 @@ NO_CONTROL_TOKENS = Check(
 
 
 def _no_control_tokens(names: "pl.Series", texts: "pl.Series") -> CheckOutcome:
-    from cyrene_assets.corpus.clean import control_tokens_left
+    from cyrene_assets.corpus.preparation.cleaning import control_tokens_left
 
     left = names.filter(control_tokens_left(texts)).to_list()
     return none_of(
@@ -56,8 +56,8 @@ def _by_kind(documents: "pl.DataFrame") -> list[dict[str, Any]]:
 
 
 def _units_of(build: Build) -> "pl.DataFrame":
-    from cyrene_assets.corpus.align import read_units
-    from cyrene_assets.corpus.lines import COLUMNS
+    from cyrene_assets.corpus.preparation.parallel_corpus import read_units
+    from cyrene_assets.corpus.rendering.line_selection import COLUMNS
 
     return read_units(build.input("parallel_corpus").path, build.key, COLUMNS)
 
@@ -90,12 +90,13 @@ def cpt_documents(build: Build) -> Outcome:
     `train.jsonl` and `validation.jsonl` are in ms-swift's standard format, `documents.parquet` is
     the same with scene, kind and split. Token limits come later, in `packed_cpt`.
     """
-    from cyrene_assets.corpus import render, stats
-    from cyrene_assets.corpus.findings import counted
+    from cyrene_assets.corpus.lint import plots
+    from cyrene_assets.corpus.lint.messages import counted
+    from cyrene_assets.corpus.rendering import rendering
 
-    documents = render.cpt_documents(_units_of(build), build.project.corpus, build.key)
+    documents = rendering.cpt_documents(_units_of(build), build.project.corpus, build.key)
     shown = write_table(documents, build.out, "documents.parquet")
-    train = _write_splits(documents, render.write_document_jsonl, build.out)
+    train = _write_splits(documents, rendering.write_document_jsonl, build.out)
     return Outcome(
         f"{counted(train, 'document')} to train on, {len(documents) - train:,} held out",
         metadata={
@@ -103,10 +104,10 @@ def cpt_documents(build: Build) -> Outcome:
             "characters": int(documents["characters"].sum()),
             "kinds": table(_by_kind(documents)),
             "lengths": picture(
-                stats.length_histogram_png(documents["characters"].to_list(), unit="characters")
+                plots.length_histogram_png(documents["characters"].to_list(), unit="characters")
             ),
             "preview": dg.MetadataValue.md(
-                stats.document_preview(documents["text"][0]) if train else "(none)"
+                plots.document_preview(documents["text"][0]) if train else "(none)"
             ),
         },
         checks=[
@@ -139,14 +140,15 @@ def sft_chat(build: Build) -> Outcome:
     assistant); `chats.parquet` is the same with scene, split and turns. The system prompt is the
     corpus's, byte for byte, and the one that serving sends.
     """
-    from cyrene_assets.corpus import render, stats
-    from cyrene_assets.corpus.findings import counted
-    from cyrene_assets.corpus.lines import IN_CHATS, count_character_lines
+    from cyrene_assets.corpus.lint import plots
+    from cyrene_assets.corpus.lint.messages import counted
+    from cyrene_assets.corpus.rendering import rendering
+    from cyrene_assets.corpus.rendering.line_selection import IN_CHATS, count_character_lines
 
     units = _units_of(build)
-    chats = render.sft_chats(units, build.project.corpus, build.key)
+    chats = rendering.sft_chats(units, build.project.corpus, build.key)
     shown = write_table(chats, build.out, "chats.parquet")
-    train = _write_splits(chats, render.write_chat_jsonl, build.out)
+    train = _write_splits(chats, rendering.write_chat_jsonl, build.out)
     lines = count_character_lines(units, build.project.corpus.chats)
     total, in_chats = sum(lines.values()), lines.get(IN_CHATS, 0)
     return Outcome(
@@ -161,7 +163,7 @@ def sft_chat(build: Build) -> Outcome:
             ),
             "turns": int(chats["turns"].sum()),
             "turns of a chat": picture(
-                stats.length_histogram_png(chats["turns"].to_list(), what="chats", unit="turns")
+                plots.length_histogram_png(chats["turns"].to_list(), what="chats", unit="turns")
             ),
             "system prompt": build.params["system_prompt"],
             "preview": dg.MetadataValue.md(_chat_preview(chats)),
@@ -178,9 +180,9 @@ def sft_chat(build: Build) -> Outcome:
 
 
 def _chat_preview(chats: "pl.DataFrame") -> str:
-    from cyrene_assets.corpus import stats
+    from cyrene_assets.corpus.lint import plots
 
     if chats.is_empty():
         return "(none)"
     said = json.loads(chats["messages"][0])[1:]
-    return stats.document_preview("\n".join(f"{m['role']}: {m['content']}" for m in said))
+    return plots.document_preview("\n".join(f"{m['role']}: {m['content']}" for m in said))

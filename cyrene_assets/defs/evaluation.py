@@ -6,9 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from cyrene_assets.artifact_asset import artifact_asset
-from cyrene_assets.artifact_build import Build
-from cyrene_assets.artifact_spec import SPECS, Check, CheckOutcome, Outcome
+from cyrene_assets.compute.toolchains import SERVE
 from cyrene_assets.defs._asking import (
     CORPUS_DEPS,
     GROUP,
@@ -21,16 +19,18 @@ from cyrene_assets.defs._asking import (
     write_identity,
 )
 from cyrene_assets.defs._shared import picture, write_table
+from cyrene_assets.orchestration.artifact_asset import artifact_asset
+from cyrene_assets.orchestration.artifact_context import Build
+from cyrene_assets.orchestration.artifact_spec import SPECS, Check, CheckOutcome, Outcome
 from cyrene_assets.orchestration.needs import Need
-from cyrene_assets.partitions import language_by_size, sizes, split_key
-from cyrene_assets.project import Project
-from cyrene_assets.store import Artifact, CorruptArtifactError
-from cyrene_assets.toolchains import SERVE
+from cyrene_assets.project.partitions import language_by_size, sizes, split_key
+from cyrene_assets.project.project import Project
+from cyrene_assets.store.artifact_store import Artifact, CorruptArtifactError
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from cyrene_assets.evaluation.board import Evaluated
+    from cyrene_assets.evaluation.scoreboard.board import Evaluated
 
 MODEL_ASSETS = {
     "base": "base_model",
@@ -70,7 +70,7 @@ def generations(build: Build) -> Outcome:
     """
     import polars as pl
 
-    from cyrene_assets.evaluation.report import markdown_table
+    from cyrene_assets.evaluation.scoreboard.markdown import markdown_table
 
     settings = build.project.recipe(build.key).evaluation
     models = {role: build.input(MODEL_ASSETS[role]) for role in settings.models}
@@ -115,7 +115,7 @@ def _curves(build: Build) -> "pl.DataFrame":
     """Return the losses of the trainings that the merged model comes from, with their stage."""
     import polars as pl
 
-    from cyrene_assets.evaluation.losses import SCHEMA, read_losses
+    from cyrene_assets.evaluation.metrics.training_losses import SCHEMA, read_losses
 
     inputs = build.lineage_of("merged_model").inputs
     frames = []
@@ -150,9 +150,9 @@ def eval_report(build: Build) -> Outcome:
     """
     import polars as pl
 
-    from cyrene_assets.evaluation import fidelity
-    from cyrene_assets.evaluation.report import markdown_table, profile_table
-    from cyrene_assets.evaluation.run import Run, report_language
+    from cyrene_assets.evaluation.metrics import fidelity
+    from cyrene_assets.evaluation.scoreboard.markdown import markdown_table, profile_table
+    from cyrene_assets.evaluation.scoring.language_report import Run, report_language
 
     language, size = split_key(build.key)
     source, corpus = build.input("generations"), build.input("parallel_corpus")
@@ -226,8 +226,10 @@ def scoreboard(build: Build) -> Outcome:
     of one corpus version are compared on the same scenes, and only what their difference's interval
     tells is called better or worse. Nothing here measures hallucination.
     """
-    from cyrene_assets.evaluation import board, page, report
-    from cyrene_assets.evaluation.comparison import Board
+    from cyrene_assets.evaluation.scoreboard import board
+    from cyrene_assets.evaluation.scoreboard import html as page
+    from cyrene_assets.evaluation.scoreboard import markdown as report
+    from cyrene_assets.evaluation.scoreboard.comparison import Board
 
     evaluated = list(_readable(build))
     table = board.board_table(evaluated)
@@ -252,7 +254,7 @@ def scoreboard(build: Build) -> Outcome:
 
 def _readable(build: Build) -> "Iterator[Evaluated]":
     """Yield the evaluations whose files are whole; others are set aside, and the log says so."""
-    from cyrene_assets.evaluation.board import Evaluated
+    from cyrene_assets.evaluation.scoreboard.board import Evaluated
 
     sources: dict[tuple[str, ...], Artifact] = {}
     for artifact in _reports(build.project):

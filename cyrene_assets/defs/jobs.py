@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from cyrene_assets.partitions import sizes
+from cyrene_assets.project.partitions import sizes
 
 model = dg.define_asset_job(
     "model",

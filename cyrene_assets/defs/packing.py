@@ -5,9 +5,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import dagster as dg
 
-from cyrene_assets.artifact_asset import artifact_asset
-from cyrene_assets.artifact_build import Build
-from cyrene_assets.artifact_spec import Check, CheckOutcome, Outcome
+from cyrene_assets.config.recipe import Stage
 from cyrene_assets.defs._shared import (
     TablesByLanguage,
     no_leak,
@@ -16,13 +14,15 @@ from cyrene_assets.defs._shared import (
     read_table,
     table,
 )
-from cyrene_assets.partitions import sizes
-from cyrene_assets.recipe import Stage
+from cyrene_assets.orchestration.artifact_asset import artifact_asset
+from cyrene_assets.orchestration.artifact_context import Build
+from cyrene_assets.orchestration.artifact_spec import Check, CheckOutcome, Outcome
+from cyrene_assets.project.partitions import sizes
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from cyrene_assets.corpus.pack import Packed
+    from cyrene_assets.corpus.packing.packed_dataset import Packed
 
 GROUP = "training"
 _ALL_LANGUAGES = dg.AllPartitionMapping()
@@ -41,10 +41,10 @@ def _packed(
 ) -> Outcome:
     import polars as pl
 
-    from cyrene_assets.corpus import stats
-    from cyrene_assets.corpus.align import SHARED_LINES
-    from cyrene_assets.corpus.leaks import REMEDY, sets_proof
-    from cyrene_assets.corpus.pack import pack_corpus, scenes_on_both_sides
+    from cyrene_assets.corpus.lint import plots
+    from cyrene_assets.corpus.packing.packed_dataset import pack_corpus, scenes_on_both_sides
+    from cyrene_assets.corpus.preparation.leak_check import REMEDY, sets_proof
+    from cyrene_assets.corpus.preparation.parallel_corpus import SHARED_LINES
 
     tokenizer = build.input("base_model").path / "tokenizer.json"
     packed = pack_corpus(stage_name, frames, tokenizer, stage, build.out)
@@ -64,10 +64,10 @@ def _packed(
             "dagster/partition_row_count": packed.rows,
             "tokens by language and kind": table(counts),
             "pack fill": picture(
-                stats.pack_fill_png(rows["tokens"], rows["pack"], stage.sequence_length)
+                plots.pack_fill_png(rows["tokens"], rows["pack"], stage.sequence_length)
             ),
             "row lengths": picture(
-                stats.length_histogram_png(rows["tokens"].to_list(), stage.sequence_length)
+                plots.length_histogram_png(rows["tokens"].to_list(), stage.sequence_length)
             ),
         },
         checks=[
@@ -144,6 +144,6 @@ def packed_sft(build: Build) -> Outcome:
 
 
 def _said(chats: "pl.DataFrame") -> "pl.DataFrame":
-    from cyrene_assets.corpus.leaks import chat_texts
+    from cyrene_assets.corpus.preparation.leak_check import chat_texts
 
     return chats.rename({"chat": "name"}).with_columns(text=chat_texts(chats["messages"]))

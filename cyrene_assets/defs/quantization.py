@@ -4,22 +4,23 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from cyrene_assets import serving, training
-from cyrene_assets.artifact_asset import artifact_asset
-from cyrene_assets.artifact_build import Build
-from cyrene_assets.artifact_spec import Outcome
-from cyrene_assets.defs import _quantization_checks as checks
+from cyrene_assets.compute.hardware import Hardware
+from cyrene_assets.compute.toolchains import SERVE, TRAIN
 from cyrene_assets.defs._shared import TablesByLanguage
-from cyrene_assets.hardware import Hardware
+from cyrene_assets.orchestration.artifact_asset import artifact_asset
+from cyrene_assets.orchestration.artifact_context import Build
+from cyrene_assets.orchestration.artifact_spec import Outcome
 from cyrene_assets.orchestration.needs import Need
-from cyrene_assets.partitions import sizes
-from cyrene_assets.project import Project
-from cyrene_assets.toolchains import SERVE, TRAIN
+from cyrene_assets.project.partitions import sizes
+from cyrene_assets.project.project import Project
+from cyrene_assets.quantization import checks
+from cyrene_assets.serving import engine_args
+from cyrene_assets.training import swift_args
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from cyrene_assets.recipe import Quantization
+    from cyrene_assets.config.recipe import Quantization
 
 _ALL_LANGUAGES = dg.AllPartitionMapping()
 
@@ -54,9 +55,9 @@ def fp8_model(build: Build) -> Outcome:
     but for the quantization entry. Before it counts vLLM loads it, asks it something in every
     language, and reads held-out lines with it and with the merged model: that is its fidelity.
     """
-    from cyrene_assets.evaluation import fidelity
-    from cyrene_assets.evaluation.prompts import has_other_assistants, of_character
-    from cyrene_assets.evaluation.report import markdown_table
+    from cyrene_assets.evaluation.inputs.prompts import has_other_assistants, of_character
+    from cyrene_assets.evaluation.metrics import fidelity
+    from cyrene_assets.evaluation.scoreboard.markdown import markdown_table
 
     settings = build.project.recipe(build.key).quantization
     chats = TablesByLanguage(build.inputs_of("sft_chat"), "chats.parquet").together()
@@ -74,7 +75,7 @@ def fp8_model(build: Build) -> Outcome:
             "ignore": list(settings.ignore),
             "calibration": _calibration(build, chats, settings),
         },
-        environment=training.OFFLINE_ENV | training.CPU_ENV,
+        environment=swift_args.OFFLINE_ENV | swift_args.CPU_ENV,
     )
     checked = _check(build, chats, result["bytes_before"])
     overall = checked["fidelity"].get("(all)")
@@ -108,7 +109,7 @@ def fp8_model(build: Build) -> Outcome:
 def _calibration(
     build: Build, chats: "pl.DataFrame", settings: "Quantization"
 ) -> dict[str, Any] | None:
-    from cyrene_assets.evaluation import quantization_texts as texts
+    from cyrene_assets.quantization import calibration as texts
 
     if settings.calibration is None:
         return None
@@ -119,8 +120,8 @@ def _calibration(
 
 def _check(build: Build, chats: "pl.DataFrame", merged_bytes: int) -> dict[str, Any]:
     """Look at the model that lies in ``build.out`` with vLLM."""
-    from cyrene_assets.evaluation import prompts as prompting
-    from cyrene_assets.evaluation import quantization_texts as texts
+    from cyrene_assets.evaluation.inputs import prompts as prompting
+    from cyrene_assets.quantization import calibration as texts
 
     evaluation = build.project.recipe(build.key).evaluation
     lines = texts.lines_to_compare(chats, evaluation.prompts_per_language)
@@ -133,10 +134,10 @@ def _check(build: Build, chats: "pl.DataFrame", merged_bytes: int) -> dict[str, 
             "questions": texts.questions(chats, lines),
             "sampling": evaluation.profiles[evaluation.served_profile].model_dump(),
             "max_tokens": evaluation.max_tokens,
-            "engine": serving.engine_settings(
+            "engine": engine_args.engine_settings(
                 Hardware.detect(), evaluation.context_length, merged_bytes
             ),
         },
-        environment=serving.SERVE_ENV,
+        environment=engine_args.SERVE_ENV,
         toolchain=SERVE,
     )

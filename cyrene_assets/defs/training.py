@@ -3,24 +3,24 @@
 import shlex
 from dataclasses import replace
 
-from cyrene_assets import reporting, training
-from cyrene_assets.artifact_asset import artifact_asset
-from cyrene_assets.artifact_build import Build
-from cyrene_assets.artifact_spec import Outcome
-from cyrene_assets.defs import _training_checks as checks
+from cyrene_assets.compute.hardware import Hardware
+from cyrene_assets.compute.toolchains import TRAIN
+from cyrene_assets.config import trackers
+from cyrene_assets.config.model_sizes import model_size
+from cyrene_assets.config.recipe import Stage
 from cyrene_assets.defs._proof import prove
 from cyrene_assets.defs._shared import picture, read_table
-from cyrene_assets.hardware import Hardware
-from cyrene_assets.machine import batch_on, describe_devices, packs_on
-from cyrene_assets.memory import ModelShape
-from cyrene_assets.models import model_size
+from cyrene_assets.orchestration.artifact_asset import artifact_asset
+from cyrene_assets.orchestration.artifact_context import Build
+from cyrene_assets.orchestration.artifact_spec import Outcome
 from cyrene_assets.orchestration.needs import Need
 from cyrene_assets.orchestration.run_conditions import SECONDS, TOKENS
-from cyrene_assets.partitions import sizes
-from cyrene_assets.reading_order import reading_order
-from cyrene_assets.recipe import Stage
-from cyrene_assets.schedule import few_steps
-from cyrene_assets.toolchains import TRAIN
+from cyrene_assets.project.partitions import sizes
+from cyrene_assets.training import checks, swift_args
+from cyrene_assets.training.batch_plan import batch_on, describe_devices, packs_on
+from cyrene_assets.training.memory_model import ModelShape
+from cyrene_assets.training.step_schedule import reading_order
+from cyrene_assets.training.warmup import few_steps
 
 GROUP = "training"
 
@@ -33,14 +33,14 @@ def _trained(
     build: Build, stage: Stage, packed: str, program: str, expected_fall: float
 ) -> Outcome:
     """Run a training program over a packed set; what it learned is in ``build.out`` then."""
-    from cyrene_assets.evaluation import losses
-    from cyrene_assets.evaluation.loss_curve import loss_curve_png
+    from cyrene_assets.evaluation.metrics import training_losses
+    from cyrene_assets.evaluation.scoreboard.loss_curve import loss_curve_png
 
     base, data = build.input("base_model"), build.input(packed)
     model = base if program == "pretrain" else build.input("cpt_checkpoint")
     hardware = Hardware.detect()
     report_to = build.project.settings.report_to
-    secrets = reporting.report_keys(build.project)
+    secrets = trackers.report_keys(build.project)
     attention, proof = prove(build, hardware)
     order = reading_order(
         read_table(data, "rows.parquet"),
@@ -48,8 +48,8 @@ def _trained(
         batch=batch_on(hardware, stage.batch_size),
     )
     keep_step = order.step_of(stage.checkpoint)
-    files = training.Data.of(data.path)
-    make = training.pretrain_command if program == "pretrain" else training.finetune_command
+    files = swift_args.Data.of(data.path)
+    make = swift_args.pretrain_command if program == "pretrain" else swift_args.finetune_command
     command = make(
         stage,
         hardware,
@@ -65,11 +65,11 @@ def _trained(
     if few is not None:
         build.warn(few)
     # Of an adapter that becomes part of a checkpoint at once.
-    merge = training.merge_command(
+    merge = swift_args.merge_command(
         hardware,
         model=model.path,
-        adapter=build.work / training.ADAPTER_FOLDER,
-        out=build.work / training.MERGED_FOLDER,
+        adapter=build.work / swift_args.ADAPTER_FOLDER,
+        out=build.work / swift_args.MERGED_FOLDER,
     )
     devices = describe_devices(hardware, stage.batch_size)
     build.context.log.info(
@@ -80,8 +80,8 @@ def _trained(
         {
             "command": command,
             "environment": {
-                **training.training_environment(hardware, stage.batch_size, files, keep_step),
-                **reporting.report_environment(report_to, build.work),
+                **swift_args.training_environment(hardware, stage.batch_size, files, keep_step),
+                **trackers.report_environment(report_to, build.work),
             },
             "base": str(base.path),
             "merge": merge if stage.tuner == "lora" else None,
@@ -90,14 +90,14 @@ def _trained(
             "checkpoint_step": keep_step,
             "tokens": order.tokens,
         },
-        environment=training.program_environment(report_to),
+        environment=swift_args.program_environment(report_to),
         secrets=secrets,
     )
     log = build.out / "training" / "losses.jsonl"
-    curve, chosen = losses.read_losses(log), result["chosen_step"]
-    summary = losses.summary(curve.filter(curve["step"] <= chosen))
+    curve, chosen = training_losses.read_losses(log), result["chosen_step"]
+    summary = training_losses.summary(curve.filter(curve["step"] <= chosen))
     first, last = checks.shown(summary.first_eval_loss), checks.shown(summary.last_eval_loss)
-    precision = training.precision(result["command"])
+    precision = swift_args.precision(result["command"])
     attended = attention.described if hardware.gpus else "PyTorch's attention, nothing packed"
     title = f"{build.spec.name}[{build.key}], recipe {build.project.recipe(build.key).name}"
     drawn = loss_curve_png(
@@ -105,7 +105,7 @@ def _trained(
         title,
         checkpoint=chosen,
         passes=order.passes,
-        languages=losses.read_language_losses(log),
+        languages=training_losses.read_language_losses(log),
     )
     return Outcome(
         f"{result['steps']} steps, validation loss {first} to {last}, "
@@ -212,20 +212,20 @@ def merged_model(build: Build) -> Outcome:
     for the end tokens, so that generation stops at the chat's and at the text's, and the chat
     template, which renders the prompts that the adapter was trained with.
     """
-    command = training.merge_command(
+    command = swift_args.merge_command(
         Hardware.detect(),
         model=build.input("cpt_checkpoint").path,
         adapter=build.input("lora_adapter").path,
-        out=build.work / training.RUN_FOLDER,
+        out=build.work / swift_args.RUN_FOLDER,
     )
     result = build.run_program(
         "merge",
         {
             "command": command,
-            "environment": training.CPU_ENV,
+            "environment": swift_args.CPU_ENV,
             "base": str(build.input("base_model").path),
         },
-        environment=training.OFFLINE_ENV,
+        environment=swift_args.OFFLINE_ENV,
     )
     return Outcome(
         f"{result['tensors']} tensors, as the base has them",

@@ -14,10 +14,10 @@ from typing import Any, Literal, Self
 
 import dagster as dg
 
-from cyrene_assets import store_records
-from cyrene_assets.lineage import Record
+from cyrene_assets.orchestration.lineage import Record
 from cyrene_assets.orchestration.run_conditions import CORPUS_BYTES, MACHINE, SECONDS, TOKENS
-from cyrene_assets.project import Project
+from cyrene_assets.project.project import Project
+from cyrene_assets.store import records
 
 # Of an artifact's records, so many of the newest count.
 _NEWEST = 8
@@ -97,7 +97,7 @@ def of_record(record: Record) -> Run:
 def of_store(project: Project, asset: str, partition: str | None) -> list[Run]:
     """Return what the store tells of the newest runs of a step, on whatever machine."""
     found = []
-    for record in store_records.of_partition(project.store, asset, partition)[:_NEWEST]:
+    for record in records.of_partition(project.store, asset, partition)[:_NEWEST]:
         if record.metadata is not None:
             event = dg.deserialize_value(json.dumps(record.metadata), dg.AssetMaterialization)
             found.append(Run.of(asset, partition, record.seconds, record.params, event.metadata))

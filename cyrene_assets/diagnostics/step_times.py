@@ -11,7 +11,10 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+from cyrene_assets.compute.hardware import Hardware
 from cyrene_assets.compute.identity import cores, machine_name
+from cyrene_assets.config.model_sizes import SIZES, model_size
+from cyrene_assets.config.recipe import Recipe, Stage
 from cyrene_assets.diagnostics.measured_rates import (
     GUESS,
     Run,
@@ -20,10 +23,7 @@ from cyrene_assets.diagnostics.measured_rates import (
     training_time,
     within,
 )
-from cyrene_assets.hardware import Hardware
-from cyrene_assets.machine import gpus_used
-from cyrene_assets.models import SIZES, model_size
-from cyrene_assets.recipe import Recipe, Stage
+from cyrene_assets.training.batch_plan import gpus_used
 
 TRAININGS = {"cpt_checkpoint": "cpt", "lora_adapter": "sft"}
 # What a training's time depends on besides its tokens.

@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from cyrene_assets.config.recipe import Stage
 from cyrene_assets.diagnostics.training_texts import (
     TABLES,
     StageName,
@@ -18,17 +19,16 @@ from cyrene_assets.diagnostics.training_texts import (
     from_store,
     rehearsed,
 )
-from cyrene_assets.errors import UserError
-from cyrene_assets.lineage import Record
+from cyrene_assets.orchestration.lineage import Record
+from cyrene_assets.orchestration.planner import Step
 from cyrene_assets.orchestration.run_conditions import CORPUS_BYTES, language_bytes
-from cyrene_assets.planner import Step
-from cyrene_assets.project import Project
-from cyrene_assets.recipe import Stage
+from cyrene_assets.project.project import Project
+from cyrene_assets.utils.errors import UserError
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from cyrene_assets.corpus.tokens import TokenCounter
+    from cyrene_assets.corpus.packing.token_counting import TokenCounter
 
 # Texts whose tokens are counted, in bytes of each language and stage.
 _COUNTED = 200_000
@@ -145,7 +145,7 @@ def _counter(
     project: Project, base: Sequence[Step], size: str
 ) -> tuple["TokenCounter | None", float]:
     """Return the base model's own tokenizer where it is there, and else bytes a token."""
-    from cyrene_assets.corpus.tokens import BYTES_PER_TOKEN, TokenCounter
+    from cyrene_assets.corpus.packing.token_counting import BYTES_PER_TOKEN, TokenCounter
 
     rate = TINY_BYTES_PER_TOKEN if size == "tiny" else BYTES_PER_TOKEN
     record = base[0].record if base and base[0].reason is None else None

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from cyrene_assets.orchestration.planner import Step
 from cyrene_assets.orchestration.run_conditions import language_bytes
-from cyrene_assets.planner import Step
-from cyrene_assets.project import Project
+from cyrene_assets.project.project import Project
 
 if TYPE_CHECKING:
     import polars as pl
@@ -47,7 +47,7 @@ def from_store(project: Project, steps: Sequence[Step], stage: StageName) -> Ite
 def _to_train_on(table: "pl.DataFrame", stage: StageName) -> "pl.DataFrame":
     import polars as pl
 
-    from cyrene_assets.corpus.tokens import chat_text
+    from cyrene_assets.corpus.packing.token_counting import chat_text
 
     train = table.filter(pl.col("split") == "train")
     if stage == "cpt":
@@ -64,8 +64,8 @@ def rehearsed(project: Project, scratch: Path) -> dict[StageName, list[Texts]]:
     """
     import polars as pl
 
-    from cyrene_assets.corpus.align import parallel_corpus
-    from cyrene_assets.corpus.render import cpt_documents, sft_chats
+    from cyrene_assets.corpus.preparation.parallel_corpus import parallel_corpus
+    from cyrene_assets.corpus.rendering.rendering import cpt_documents, sft_chats
     from cyrene_assets.corpus.sources import read_listed
 
     sizes = language_bytes(project)

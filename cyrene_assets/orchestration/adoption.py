@@ -13,20 +13,21 @@ from pathlib import Path
 import dagster as dg
 from filelock import FileLock, Timeout
 
-from cyrene_assets import lineage as lineages
-from cyrene_assets import planner, store_records
-from cyrene_assets.artifact_spec import SPECS, ArtifactSpec, expected_lineage
-from cyrene_assets.disk import disk_errors
-from cyrene_assets.errors import CyreneError
-from cyrene_assets.lineage import Record
+from cyrene_assets.orchestration import lineage as lineages
+from cyrene_assets.orchestration import planner
+from cyrene_assets.orchestration.artifact_spec import SPECS, ArtifactSpec, expected_lineage
+from cyrene_assets.orchestration.lineage import Record
+from cyrene_assets.orchestration.project_state import Key, Situation
 from cyrene_assets.orchestration.provenance import provenance_tags
+from cyrene_assets.orchestration.run_retention import forget_reported_check
 from cyrene_assets.orchestration.told_records import Teller, stored
-from cyrene_assets.project import Project
-from cyrene_assets.runs import forget_reported_check
-from cyrene_assets.situation import Key, Situation
-from cyrene_assets.store import Store, label
-from cyrene_assets.store_lock import in_use
-from cyrene_assets.store_records import StoredRecord
+from cyrene_assets.project.project import Project
+from cyrene_assets.store import records
+from cyrene_assets.store.artifact_store import Store, label
+from cyrene_assets.store.gc_lock import in_use
+from cyrene_assets.store.records import StoredRecord
+from cyrene_assets.utils.disk_errors import disk_errors
+from cyrene_assets.utils.errors import CyreneError
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ class _Adoption:
         self, spec: ArtifactSpec, partition: str | None, latest: Record | None
     ) -> Record | None:
         """Return what is to be current instead of ``latest``, or None."""
-        found = store_records.of_partition(self._store, spec.name, partition)
+        found = records.of_partition(self._store, spec.name, partition)
         there, own = False, False
         if latest is not None:
             there, own = _is_there(self._store, latest), self._is_own(latest)
@@ -193,7 +194,7 @@ class _Adoption:
     def _write_down(self, record: Record) -> None:
         """Give the store a record of what only Dagster knows, as older versions left it."""
         lineage = record.lineage.fingerprint
-        if not store_records.is_written(
+        if not records.is_written(
             self._store, record.asset, record.partition, record.digest, lineage
         ):
             artifact = self._store.locate(record.asset, record.partition, record.digest)
@@ -207,7 +208,7 @@ class _Adoption:
                 record.seconds,
                 recorded=record.created,
             )
-            store_records.write(self._store, entry)
+            records.write(self._store, entry)
 
 
 def _is_there(store: Store, record: Record) -> bool:

@@ -9,14 +9,15 @@ from urllib.error import HTTPError
 from urllib.parse import quote
 from urllib.request import urlopen
 
-from cyrene_assets.models import model_size
-from cyrene_assets.programs import _checkpoint, _huggingface, _modelscope
-from cyrene_assets.programs._program import ProgramError
-from cyrene_assets.programs._snapshot import not_fetched, refuse_published
-from cyrene_assets.programs.base_model import Demands, verify
-from cyrene_assets.project import BaseModelSource, Project
-from cyrene_assets.quantized import FORMATS, intended_modules, misfits
-from cyrene_assets.recipe import Recipe
+from cyrene_assets.checkpoints import files
+from cyrene_assets.checkpoints.hubs import huggingface, modelscope
+from cyrene_assets.checkpoints.hubs.snapshot import not_fetched, refuse_published
+from cyrene_assets.config.model_sizes import model_size
+from cyrene_assets.config.recipe import Recipe
+from cyrene_assets.project.project import BaseModelSource, Project
+from cyrene_assets.quantization.schemes import FORMATS, intended_modules, misfits
+from cyrene_assets.workers.common.pipes_program import ProgramError
+from cyrene_assets.workers.train.base_model import Demands, verify
 
 # Seconds. Looking a name up has no limit of its own: a resolver that does not answer takes longer.
 TIMEOUT = 5.0
@@ -74,7 +75,7 @@ def recipe_problem(recipe: Recipe, folder: Path) -> str | None:
     Raises:
         ProgramError: the folder is no model's.
     """
-    text = _checkpoint.read_json(folder / "config.json")["text_config"]
+    text = files.read_json(folder / "config.json")["text_config"]
     longest, wanted = text.get("max_position_embeddings"), recipe.evaluation.context_length
     if longest is not None and wanted > longest:
         return (
@@ -83,7 +84,7 @@ def recipe_problem(recipe: Recipe, folder: Path) -> str | None:
             "give another base model"
         )
     quantization = recipe.quantization
-    shapes = {name: tensor.shape for name, tensor in _checkpoint.tensors(folder).items()}
+    shapes = {name: tensor.shape for name, tensor in files.tensors(folder).items()}
     if text.get("tie_word_embeddings"):
         shapes.pop("lm_head.weight", None)
     intended = intended_modules(shapes, quantization.ignore)
@@ -101,15 +102,15 @@ def _look_at_hub(source: BaseModelSource, repository: str, revision: str | None)
     if source.hub == "modelscope":
         address = modelscope_address()
         _within_the_time(
-            lambda: _look_at_modelscope(address, repository), repository, _modelscope.HUB, address
+            lambda: _look_at_modelscope(address, repository), repository, modelscope.HUB, address
         )
-    elif _huggingface.offline():
-        _huggingface.cached(repository, revision)
+    elif huggingface.offline():
+        huggingface.cached(repository, revision)
     else:
         _within_the_time(
-            lambda: _huggingface.listed(repository, revision, TIMEOUT),
+            lambda: huggingface.listed(repository, revision, TIMEOUT),
             repository,
-            _huggingface.HUB,
+            huggingface.HUB,
             os.environ.get("HF_ENDPOINT") or "https://huggingface.co",
         )
 
@@ -155,12 +156,12 @@ def _look_at_modelscope(address: str, repository: str) -> None:
             listing = json.load(response)["Data"]["Files"]
     except HTTPError as error:
         # It answers; a private repository is listed for the token alone, which the download has.
-        if error.code in {401, 403, 404} and not os.environ.get(_modelscope.TOKEN):
+        if error.code in {401, 403, 404} and not os.environ.get(modelscope.TOKEN):
             raise ProgramError(
-                f"{_modelscope.HUB} has no model {repository!r} that may be read here "
-                f"({error.code}); check its name, or set {_modelscope.TOKEN} if it is private"
+                f"{modelscope.HUB} has no model {repository!r} that may be read here "
+                f"({error.code}); check its name, or set {modelscope.TOKEN} if it is private"
             ) from error
         return
     except (OSError, ValueError, LookupError, TypeError) as error:
-        raise not_fetched(repository, _modelscope.HUB, address, error) from error
+        raise not_fetched(repository, modelscope.HUB, address, error) from error
     refuse_published(repository, [str(entry["Path"]) for entry in listing])

@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 
-from cyrene_assets import store_records
-from cyrene_assets.artifact_spec import SPECS
-from cyrene_assets.partitions import checkpoints, language_by_size, sizes
-from cyrene_assets.store import Artifact, CorruptArtifactError, Store, fingerprint
-from cyrene_assets.store_records import StoredRecord
+from cyrene_assets.orchestration.artifact_spec import SPECS
+from cyrene_assets.project.partitions import checkpoints, language_by_size, sizes
+from cyrene_assets.store import records
+from cyrene_assets.store.artifact_store import Artifact, CorruptArtifactError, Store, fingerprint
+from cyrene_assets.store.records import StoredRecord
 
 Key = tuple[str, str]
 # The assets whose settings are a recipe's; what is common to all sizes has the corpus's.
@@ -25,7 +25,7 @@ class Chains:
     def __init__(self, store: Store) -> None:
         self._records: dict[Key, list[StoredRecord]] = {}
         self._artifacts: dict[Key, Artifact] = {}
-        for record in store_records.everything(store):
+        for record in records.everything(store):
             key = record.name, record.digest
             self._records.setdefault(key, []).append(record)
             self._artifacts[key] = store.locate(record.asset, record.partition, record.digest)

@@ -10,17 +10,17 @@ from functools import cached_property
 
 import dagster as dg
 
-from cyrene_assets import planner
-from cyrene_assets.artifact_spec import SPECS, with_ancestors
-from cyrene_assets.errors import CyreneError, UserError
+from cyrene_assets.orchestration import planner
+from cyrene_assets.orchestration.artifact_spec import SPECS, with_ancestors
+from cyrene_assets.orchestration.planner import Step
 from cyrene_assets.orchestration.preflight import selected
+from cyrene_assets.orchestration.project_state import Key, Situation
 from cyrene_assets.orchestration.remedies import build_command
+from cyrene_assets.orchestration.run_retention import BY_ITSELF_TAG
 from cyrene_assets.orchestration.together import Origins, recorded, refuse_apart
-from cyrene_assets.planner import Step
-from cyrene_assets.project import Project
-from cyrene_assets.runs import BY_ITSELF_TAG
-from cyrene_assets.situation import Key, Situation
-from cyrene_assets.store import label
+from cyrene_assets.project.project import Project
+from cyrene_assets.store.artifact_store import label
+from cyrene_assets.utils.errors import CyreneError, UserError
 
 # A run with this tag takes inputs that are out of date as they are.
 OUT_OF_DATE_TAG = "cyrene/out-of-date"

@@ -9,17 +9,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from cyrene_assets import kernels
-from cyrene_assets.compute import cpu
+from cyrene_assets.compute import cpu, kernel_requirements
 from cyrene_assets.compute.environment import cuda_release, missing_libraries
+from cyrene_assets.compute.hardware import Hardware
 from cyrene_assets.compute.platform_support import cpu_problem, driver_problem, platform_problem
 from cyrene_assets.compute.system_libraries import missing_line
+from cyrene_assets.compute.toolchains import SERVE, TOOLCHAINS, TRAIN, python_header, versions
 from cyrene_assets.compute.wheels import compiler_problem, header_problem
-from cyrene_assets.errors import CyreneError, UserError
-from cyrene_assets.hardware import Hardware
 from cyrene_assets.orchestration.needs import INSTALLED, Findings, Need
-from cyrene_assets.project import Project
-from cyrene_assets.toolchains import SERVE, TOOLCHAINS, TRAIN, python_header, versions
+from cyrene_assets.project.project import Project
+from cyrene_assets.utils.errors import CyreneError, UserError
 
 _COMPUTING = (Need.TRAINING, Need.SERVING)
 # What a toolchain runs, which stands for it. vLLM goes by another name in its build for CPUs.
@@ -52,9 +51,9 @@ def look(project: Project, findings: Findings) -> None:
         _compiler(found, findings)
     if train.versions:
         attention = project.settings.attention
-        for problem in kernels.problems(train.versions, hardware, attention):
+        for problem in kernel_requirements.problems(train.versions, hardware, attention):
             findings.add(problem, Need.TRAINING)
-        findings.notes += kernels.notes(train.versions, hardware, attention)
+        findings.notes += kernel_requirements.notes(train.versions, hardware, attention)
     if serve.python is not None and serve.versions and not hardware.fault:
         _vllm(serve, serve.python, hardware, findings)
 

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from cyrene_assets.hardware import Hardware
+from cyrene_assets.compute.hardware import Hardware
 
 
 class Need(StrEnum):

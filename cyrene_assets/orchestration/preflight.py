@@ -10,16 +10,16 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from cyrene_assets import planner
-from cyrene_assets.artifact_spec import SPECS
-from cyrene_assets.errors import RequirementError
-from cyrene_assets.models import SIZES
+from cyrene_assets.config.model_sizes import SIZES
+from cyrene_assets.orchestration import planner
+from cyrene_assets.orchestration.artifact_spec import SPECS
 from cyrene_assets.orchestration.needs import Need, Problem
+from cyrene_assets.orchestration.planner import Step
+from cyrene_assets.orchestration.project_state import Key, Situation
 from cyrene_assets.orchestration.requirements import look
-from cyrene_assets.planner import Step
-from cyrene_assets.project import Project
-from cyrene_assets.situation import Key, Situation
-from cyrene_assets.store import label
+from cyrene_assets.project.project import Project
+from cyrene_assets.store.artifact_store import label
+from cyrene_assets.utils.errors import RequirementError
 
 # A run with this tag begins whatever the machine lacks.
 REQUIREMENTS_TAG = "cyrene/requirements"

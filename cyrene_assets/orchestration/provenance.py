@@ -9,9 +9,9 @@ from hashlib import sha256
 
 import dagster as dg
 
-from cyrene_assets.artifact_spec import SPECS, ArtifactSpec
-from cyrene_assets.lineage import Record
-from cyrene_assets.store import label
+from cyrene_assets.orchestration.artifact_spec import SPECS, ArtifactSpec
+from cyrene_assets.orchestration.lineage import Record
+from cyrene_assets.store.artifact_store import label
 
 DATA_VERSION = "dagster/data_version"
 # From so many partitions on Dagster itself names the version of the last one alone.

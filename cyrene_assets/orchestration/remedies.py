@@ -2,10 +2,10 @@
 
 import shlex
 
-from cyrene_assets.artifact_spec import ArtifactSpec
-from cyrene_assets.models import DEFAULT_TARGET
-from cyrene_assets.partitions import checkpoints, language_by_size, sizes, split_key
-from cyrene_assets.project import Project
+from cyrene_assets.config.model_sizes import DEFAULT_TARGET
+from cyrene_assets.orchestration.artifact_spec import ArtifactSpec
+from cyrene_assets.project.partitions import checkpoints, language_by_size, sizes, split_key
+from cyrene_assets.project.project import Project
 
 
 def build_command(project: Project, spec: ArtifactSpec, partition: str | None) -> str:

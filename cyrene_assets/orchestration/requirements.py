@@ -5,10 +5,10 @@
 
 from collections.abc import Collection
 
-from cyrene_assets.hardware import Hardware
+from cyrene_assets.compute.hardware import Hardware
 from cyrene_assets.orchestration import machine_requirements, size_requirements
 from cyrene_assets.orchestration.needs import Findings, Need
-from cyrene_assets.project import Project
+from cyrene_assets.project.project import Project
 
 
 def look(

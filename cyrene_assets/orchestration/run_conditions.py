@@ -5,10 +5,10 @@ Estimates of later runs rest on it (:mod:`cyrene_assets.diagnostics.measured_rat
 
 from typing import Any
 
+from cyrene_assets.compute.hardware import Hardware
 from cyrene_assets.compute.identity import machine_name
-from cyrene_assets.errors import UserError
-from cyrene_assets.hardware import Hardware
-from cyrene_assets.project import Project
+from cyrene_assets.project.project import Project
+from cyrene_assets.utils.errors import UserError
 
 # Names of metadata; the latter two are a training's.
 MACHINE, CORPUS_BYTES = "machine", "corpus bytes"

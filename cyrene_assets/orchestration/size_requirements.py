@@ -6,14 +6,19 @@ Each function adds to the findings what is missing, in the words of a person's `
 from collections.abc import Collection
 from typing import Literal
 
-from cyrene_assets.card import ServedModel, fit_card, least
-from cyrene_assets.character import Character
 from cyrene_assets.compute import cpu
+from cyrene_assets.compute.hardware import GIB, Hardware
 from cyrene_assets.compute.memory import memory_bytes
-from cyrene_assets.disk import free_bytes
-from cyrene_assets.errors import UserError
-from cyrene_assets.hardware import GIB, Hardware
-from cyrene_assets.machine import (
+from cyrene_assets.config.model_sizes import model_size
+from cyrene_assets.config.recipe import Recipe, Stage
+from cyrene_assets.config.trackers import report_keys
+from cyrene_assets.orchestration.base_model_source import source_problem
+from cyrene_assets.orchestration.needs import Findings, Need
+from cyrene_assets.project.project import Project
+from cyrene_assets.quantization.schemes import quantized_bytes
+from cyrene_assets.serving.character import Character
+from cyrene_assets.serving.gpu_budget import ServedModel, fit_card, least
+from cyrene_assets.training.batch_plan import (
     capability_problem,
     describe_devices,
     fit_on,
@@ -21,7 +26,7 @@ from cyrene_assets.machine import (
     training_gpus,
     what_would_fit,
 )
-from cyrene_assets.memory import (
+from cyrene_assets.training.memory_model import (
     ModelShape,
     fits,
     fits_now,
@@ -29,14 +34,9 @@ from cyrene_assets.memory import (
     stored_bytes,
     training_memory,
 )
-from cyrene_assets.models import model_size
-from cyrene_assets.orchestration.base_model_source import source_problem
-from cyrene_assets.orchestration.needs import Findings, Need
-from cyrene_assets.programs._program import ProgramError
-from cyrene_assets.project import Project
-from cyrene_assets.quantized import quantized_bytes
-from cyrene_assets.recipe import Recipe, Stage
-from cyrene_assets.reporting import report_keys
+from cyrene_assets.utils.disk_errors import free_bytes
+from cyrene_assets.utils.errors import UserError
+from cyrene_assets.workers.common.pipes_program import ProgramError
 
 _STAGES: tuple[Literal["cpt", "sft"], ...] = ("cpt", "sft")
 WITH_WEIGHTS: tuple[str, ...] = ("base_model", "cpt_checkpoint", "merged_model", "fp8_model")
@@ -92,7 +92,7 @@ def _disk(
     project: Project, size: str, recipe: Recipe, stages: Collection[str], findings: Findings
 ) -> None:
     # The console imports the assets' machinery, which imports this.
-    from cyrene_assets.console import size as shown_size
+    from cyrene_assets.cli.progress import size as shown_size
 
     kept = stored_bytes(model_size(size).architecture, recipe)
     needed = sum(kept.get(stage, 0) for stage in stages)

@@ -11,15 +11,15 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 
-from cyrene_assets import store_records
-from cyrene_assets.artifact_spec import ArtifactSpec, with_ancestors
-from cyrene_assets.errors import UserError
-from cyrene_assets.lineage import Record
+from cyrene_assets.orchestration.artifact_spec import ArtifactSpec, with_ancestors
 from cyrene_assets.orchestration.chains import artifact_inputs
+from cyrene_assets.orchestration.lineage import Record
+from cyrene_assets.orchestration.project_state import Key, Situation
 from cyrene_assets.orchestration.remedies import build_command
-from cyrene_assets.project import Project
-from cyrene_assets.situation import Key, Situation
-from cyrene_assets.store import label
+from cyrene_assets.project.project import Project
+from cyrene_assets.store import records
+from cyrene_assets.store.artifact_store import label
+from cyrene_assets.utils.errors import UserError
 
 # Of each ancestor's name the digests that something may have been made from.
 Versions = Mapping[str, frozenset[str]]
@@ -96,7 +96,7 @@ def recorded(situation: Situation) -> MadeFrom:
     @cache
     def makings(asset: str, partition: str | None) -> dict[str, list[Mapping[str, str]]]:
         found: dict[str, list[Mapping[str, str]]] = {}
-        for record in store_records.of_partition(situation.project.store, asset, partition):
+        for record in records.of_partition(situation.project.store, asset, partition):
             found.setdefault(record.digest, []).append(record.inputs)
         current = situation.record(asset, partition)
         if current is not None:

@@ -8,12 +8,12 @@ from typing import Any
 
 import dagster as dg
 
-from cyrene_assets import lineage as lineages
-from cyrene_assets import store_records
-from cyrene_assets.artifact_spec import ArtifactSpec
-from cyrene_assets.lineage import Lineage, Record
-from cyrene_assets.store import Artifact, CorruptArtifactError, Store
-from cyrene_assets.store_records import StoredRecord
+from cyrene_assets.orchestration import lineage as lineages
+from cyrene_assets.orchestration.artifact_spec import ArtifactSpec
+from cyrene_assets.orchestration.lineage import Lineage, Record
+from cyrene_assets.store import records
+from cyrene_assets.store.artifact_store import Artifact, CorruptArtifactError, Store
+from cyrene_assets.store.records import StoredRecord
 
 # What a record of the store does not keep of a materialization's metadata: it says it itself, or
 # it depends on where the store is.
@@ -53,7 +53,7 @@ def stored(
 def find(store: Store, spec: ArtifactSpec, partition: str | None, wanted: str) -> Record | None:
     """Return the newest making in the store whose fingerprint is ``wanted`` and that passed."""
     teller = Teller(store)
-    for record in store_records.of_partition(store, spec.name, partition):
+    for record in records.of_partition(store, spec.name, partition):
         if record.fingerprint == wanted and not record.failed:
             told = teller.record(spec, record)
             if told is not None:
@@ -64,7 +64,7 @@ def find(store: Store, spec: ArtifactSpec, partition: str | None, wanted: str) -
 def newest_that_passed(store: Store, spec: ArtifactSpec, partition: str | None) -> Record | None:
     """Return the newest making in the store that is known to have passed, or None."""
     teller = Teller(store)
-    for record in store_records.of_partition(store, spec.name, partition):
+    for record in records.of_partition(store, spec.name, partition):
         if not record.failed:
             told = teller.record(spec, record)
             if told is not None:
@@ -81,7 +81,7 @@ class Teller:
     @cached_property
     def _used(self) -> set[tuple[str, str]]:
         """Every artifact that another one was made from: its blocking checks had passed."""
-        return {item for r in store_records.everything(self._store) for item in r.inputs.items()}
+        return {item for r in records.everything(self._store) for item in r.inputs.items()}
 
     def record(self, spec: ArtifactSpec, stored: StoredRecord) -> Record | None:
         """Return the record, or None where its files are damaged or its checks are not known."""

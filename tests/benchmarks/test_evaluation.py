@@ -4,9 +4,9 @@ import pytest
 
 from benchmarks import evaluation
 from benchmarks.evaluation import obvious_regurgitation, obvious_self_bleu
-from cyrene_assets.evaluation import diversity, memorization
-from cyrene_assets.evaluation.run import report_language
-from cyrene_assets.evaluation.units import number
+from cyrene_assets.evaluation.metrics import diversity, memorization
+from cyrene_assets.evaluation.metrics.ngrams import number
+from cyrene_assets.evaluation.scoring.language_report import report_language
 
 
 def test_the_obvious_way_comes_to_the_same() -> None:

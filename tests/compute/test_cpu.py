@@ -15,7 +15,7 @@ from cyrene_assets.compute.cpu import (
     read_cpuinfo,
     vllm_library,
 )
-from cyrene_assets.errors import UserError
+from cyrene_assets.utils.errors import UserError
 
 # Flags of real CPUs, as their /proc/cpuinfo lists them, without those that say nothing here.
 _SSE = "fpu mmx fxsr sse sse2 ssse3 sse4_1 sse4_2 popcnt aes"

@@ -5,13 +5,12 @@ from pathlib import Path
 import pytest
 
 from compute.compiled import MATH, SUFFIX, bundled, environment, needing
-from cyrene_assets import toolchains
-from cyrene_assets.compute import installation, numa
+from cyrene_assets.compute import installation, numa, toolchains
+from cyrene_assets.compute.hardware import Gpu, Hardware
 from cyrene_assets.compute.installation import early_problems, load_all
 from cyrene_assets.compute.library_check import unloadable
-from cyrene_assets.errors import BuildError
-from cyrene_assets.hardware import Gpu, Hardware
-from cyrene_assets.toolchains import SERVE, STAMP, TOOLCHAINS, TRAIN
+from cyrene_assets.compute.toolchains import SERVE, STAMP, TOOLCHAINS, TRAIN
+from cyrene_assets.utils.errors import BuildError
 
 H100 = Gpu("NVIDIA H100", 80 << 30, (9, 0), "GPU-1")
 ALL = tuple(TOOLCHAINS.values())

@@ -6,7 +6,7 @@ import pytest
 
 from compute.compiled import IMAGING, MATH, SITE, SUFFIX, environment, linked_by_the_loader, needing
 from cyrene_assets.compute.library_check import Packages, _exports, loads, packages_of, unloadable
-from cyrene_assets.errors import BuildError
+from cyrene_assets.utils.errors import BuildError
 
 PYTHON = Path(sys.executable)
 ABSENT = "libq.so.6"

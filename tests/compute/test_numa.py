@@ -7,8 +7,8 @@ import pytest
 
 from compute.compiled import MATH, bundled, environment
 from cyrene_assets.compute import numa
-from cyrene_assets.errors import BuildError
-from cyrene_assets.toolchains import run_uv
+from cyrene_assets.compute.toolchains import run_uv
+from cyrene_assets.utils.errors import BuildError
 
 MAPPED = (
     "import ctypes; ctypes.CDLL('libnuma.so.1'); "

@@ -13,10 +13,9 @@ from pathlib import Path
 import pytest
 from uv import find_uv_bin
 
-from cyrene_assets import toolchains
-from cyrene_assets.compute import package_index
+from cyrene_assets.compute import package_index, toolchains
 from cyrene_assets.compute.package_index import pip_options, uv_settings
-from cyrene_assets.errors import BuildError
+from cyrene_assets.utils.errors import BuildError
 
 WHEEL = "toy_in_a_folder-1.5-py3-none-any.whl"
 REQUIREMENT = "toy-in-a-folder==1.5"

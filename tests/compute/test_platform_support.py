@@ -5,6 +5,7 @@ import pytest
 
 from cyrene_assets.compute import platform_support
 from cyrene_assets.compute.cpu import read_cpuinfo
+from cyrene_assets.compute.hardware import GIB, Gpu, Hardware
 from cyrene_assets.compute.platform_support import (
     cpu_problem,
     cuda_of_lock,
@@ -14,8 +15,7 @@ from cyrene_assets.compute.platform_support import (
     nvidia_devices,
     platform_problem,
 )
-from cyrene_assets.hardware import GIB, Gpu, Hardware
-from cyrene_assets.toolchains import LOCKS
+from cyrene_assets.compute.toolchains import LOCKS
 
 GPU = Gpu("NVIDIA H100", 80 * GIB, (9, 0))
 # As /proc/cpuinfo of an Intel Xeon X5670 (2010) has it.

@@ -8,6 +8,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from cyrene_assets.compute import wheels
+from cyrene_assets.compute.toolchains import LOCKS, PYTHON_VERSION, run_uv
 from cyrene_assets.compute.wheels import (
     PURE_SOURCES,
     PYTHONS,
@@ -16,8 +17,7 @@ from cyrene_assets.compute.wheels import (
     wheel_problem,
     without_wheel,
 )
-from cyrene_assets.errors import BuildError
-from cyrene_assets.toolchains import LOCKS, PYTHON_VERSION, run_uv
+from cyrene_assets.utils.errors import BuildError
 
 LINUX = ("x86_64-manylinux_2_36", "aarch64-manylinux_2_36")
 TOOLCHAIN_LOCKS = ("train", "train-cuda", "serve-cpu", "serve-cuda")

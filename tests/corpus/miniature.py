@@ -10,10 +10,10 @@ import yaml
 from mini_corpus import write_jsonl
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from cyrene_assets.corpus.align import Parallel, parallel_corpus
 from cyrene_assets.corpus.config import Corpus, load_corpus
+from cyrene_assets.corpus.packing.token_counting import TokenCounter
+from cyrene_assets.corpus.preparation.parallel_corpus import Parallel, parallel_corpus
 from cyrene_assets.corpus.sources import read_listed
-from cyrene_assets.corpus.tokens import TokenCounter
 
 Record = dict[str, Any]
 SCRATCH: list[TemporaryDirectory[str]] = []

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from cyrene_assets.corpus.config import load_corpus
-from cyrene_assets.errors import UserError
+from cyrene_assets.utils.errors import UserError
 
 from .miniature import settings, write_corpus
 

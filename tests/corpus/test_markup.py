@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from cyrene_assets.corpus.clean import clean_texts, clean_units
 from cyrene_assets.corpus.markup import Own, Rules, rules_of
+from cyrene_assets.corpus.preparation.cleaning import clean_texts, clean_units
 from cyrene_assets.corpus.presets import NAMES, PRESETS
 
 

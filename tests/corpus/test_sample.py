@@ -6,11 +6,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from cyrene_assets.corpus.align import Parallel
-from cyrene_assets.corpus.check import Report, lint
 from cyrene_assets.corpus.config import Corpus
-from cyrene_assets.corpus.leaks import split_proof
-from cyrene_assets.corpus.render import sft_chats
+from cyrene_assets.corpus.lint.linter import Report, lint
+from cyrene_assets.corpus.preparation.leak_check import split_proof
+from cyrene_assets.corpus.preparation.parallel_corpus import Parallel
+from cyrene_assets.corpus.rendering.rendering import sft_chats
 
 from .miniature import all_units, of_language, read_parallel
 

@@ -15,7 +15,7 @@ from helpers import CYRENE, linked_root
 from json_server import JsonHandler
 
 from cyrene_assets.diagnostics.health import main, problem_in
-from cyrene_assets.server import free_port
+from cyrene_assets.serving.server import free_port
 
 LOADED = {"__typename": "RepositoryLocation"}
 DAEMONS = [

@@ -2,12 +2,12 @@ from collections.abc import Sequence
 
 import pytest
 
+from cyrene_assets.compute.hardware import Gpu, Hardware
 from cyrene_assets.compute.identity import cores, machine_name
+from cyrene_assets.config.model_sizes import model_size
+from cyrene_assets.config.recipe import load_recipe
 from cyrene_assets.diagnostics.measured_rates import Run, Timing
 from cyrene_assets.diagnostics.step_times import MEASURED_TRAINING_FLOPS, StepTimes
-from cyrene_assets.hardware import Gpu, Hardware
-from cyrene_assets.models import model_size
-from cyrene_assets.recipe import load_recipe
 
 CPU = Hardware()
 H200 = Hardware((Gpu("NVIDIA H200", 1 << 37, (9, 0)),))

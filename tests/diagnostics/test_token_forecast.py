@@ -6,9 +6,9 @@ from helpers import Sandbox
 
 from cyrene_assets.diagnostics import token_forecast, training_texts
 from cyrene_assets.diagnostics.token_forecast import StageTokens, forecast
-from cyrene_assets.lineage import Lineage, Record
+from cyrene_assets.orchestration.lineage import Lineage, Record
+from cyrene_assets.orchestration.planner import Step
 from cyrene_assets.orchestration.run_conditions import CORPUS_BYTES, corpus_bytes
-from cyrene_assets.planner import Step
 
 
 def looked_at(sandbox: Sandbox) -> dict[str, StageTokens]:

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 
 import polars as pl
 
-from cyrene_assets.evaluation.model_scores import ModelTables
-from cyrene_assets.evaluation.run import Run
+from cyrene_assets.evaluation.scoring.language_report import Run
+from cyrene_assets.evaluation.scoring.model_scores import ModelTables
 
 LANGUAGES = ("en", "th")
 PROFILE = "adopted"

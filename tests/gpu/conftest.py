@@ -10,9 +10,9 @@ from types import ModuleType
 
 import pytest
 
-from cyrene_assets import training
-from cyrene_assets.hardware import Hardware
-from cyrene_assets.toolchains import TRAIN
+from cyrene_assets.compute.hardware import Hardware
+from cyrene_assets.compute.toolchains import TRAIN
+from cyrene_assets.training import swift_args
 
 ROOT = Path(__file__).parents[2]
 BENCHMARKS = ROOT / "benchmarks" / "gpu"
@@ -40,7 +40,7 @@ def run_script(toolchain_environment: dict[str, str]) -> RunScript:
             [python, str(BENCHMARKS / name), *map(str, arguments)],
             env={
                 **os.environ,
-                **training.OFFLINE_ENV,
+                **swift_args.OFFLINE_ENV,
                 "PYTHONPATH": os.pathsep.join(filter(None, paths)),
             },
             capture_output=True,

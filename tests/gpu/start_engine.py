@@ -5,9 +5,9 @@
 import sys
 from pathlib import Path
 
-from cyrene_assets.hardware import Hardware
-from cyrene_assets.programs import _serving
-from cyrene_assets.serving import engine_settings
+from cyrene_assets.compute.hardware import Hardware
+from cyrene_assets.serving.engine_args import engine_settings
+from cyrene_assets.workers.serve import vllm_engine
 
 
 def main(path: Path) -> None:
@@ -15,10 +15,10 @@ def main(path: Path) -> None:
     from vllm import SamplingParams
 
     size = sum(file.stat().st_size for file in path.glob("*.safetensors"))
-    llm = _serving.load(path, engine_settings(Hardware.detect(), 512, size))
+    llm = vllm_engine.load(path, engine_settings(Hardware.detect(), 512, size))
     prompt = list(range(100, 400))
-    _serving.run_requests(llm, path, [prompt], [SamplingParams(max_tokens=4)], lambda _: None)
-    _serving.release(llm)
+    vllm_engine.run_requests(llm, path, [prompt], [SamplingParams(max_tokens=4)], lambda _: None)
+    vllm_engine.release(llm)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cyrene_assets.parity import Verdict
+from cyrene_assets.training.packing_parity import Verdict
 
 
 @pytest.mark.gpu

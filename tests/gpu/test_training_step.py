@@ -6,7 +6,7 @@ from types import ModuleType
 
 import pytest
 
-from cyrene_assets.hardware import Hardware
+from cyrene_assets.compute.hardware import Hardware
 
 
 @pytest.mark.gpu

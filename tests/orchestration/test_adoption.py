@@ -17,15 +17,16 @@ import pytest
 from conftest import opened
 from helpers import Sandbox
 
-from cyrene_assets import lineage, situation, store_records
-from cyrene_assets.artifact_spec import SPECS
-from cyrene_assets.collector import collect
-from cyrene_assets.errors import CyreneError, UserError
-from cyrene_assets.instance import open_instance, prepare
+from cyrene_assets.orchestration import lineage, project_state
 from cyrene_assets.orchestration.adoption import adopt
-from cyrene_assets.processes import mark
-from cyrene_assets.project import Project
-from cyrene_assets.runs import OWNER_TAG
+from cyrene_assets.orchestration.artifact_spec import SPECS
+from cyrene_assets.orchestration.garbage_collector import collect
+from cyrene_assets.orchestration.run_retention import OWNER_TAG
+from cyrene_assets.project.instance import open_instance, prepare
+from cyrene_assets.project.project import Project
+from cyrene_assets.store import records as store_records
+from cyrene_assets.utils.errors import CyreneError, UserError
+from cyrene_assets.utils.process_identity import mark
 
 TARGETS = ("cpt_documents", "sft_chat")
 Reopen = Callable[[Sandbox, pytest.MonkeyPatch], Any]
@@ -34,9 +35,9 @@ Reopen = Callable[[Sandbox, pytest.MonkeyPatch], Any]
 @pytest.fixture(autouse=True)
 def _forget_what_was_read() -> Iterator[None]:
     """No other database has been at this path in the life of a real process."""
-    situation._READ.clear()
+    project_state._READ.clear()
     yield
-    situation._READ.clear()
+    project_state._READ.clear()
 
 
 def listing(sandbox: Sandbox) -> list[tuple[str, str, str]]:
@@ -227,7 +228,7 @@ def test_adopt_reports_what_a_run_would_have(
 
 def forget_records(sandbox: Sandbox) -> None:
     """Make the store one of an older version: manifests alone, which say nothing of checks."""
-    from cyrene_assets import manifest as manifests
+    from cyrene_assets.store import manifest as manifests
 
     shutil.rmtree(sandbox.project.store.root / store_records.FOLDER)
     for artifact in sandbox.project.store.artifacts():
@@ -293,12 +294,12 @@ def test_a_literal_run_on_a_lost_database_finds_its_inputs(
 _KILLED = """
 import os, signal, sys
 from unittest import mock
-from cyrene_assets.collector import collect
+from cyrene_assets.orchestration.garbage_collector import collect
 from cyrene_assets.definitions import defs
-from cyrene_assets.instance import open_instance
+from cyrene_assets.project.instance import open_instance
 from cyrene_assets.orchestration.adoption import adopt
-from cyrene_assets.project import Project
-from cyrene_assets.trash import Trash
+from cyrene_assets.project.project import Project
+from cyrene_assets.store.trash import Trash
 import dagster as dg
 
 left, before = int(sys.argv[2]), sys.argv[3] == "before"
@@ -347,7 +348,7 @@ def test_adopt_killed_at_any_event_the_next_one_does_the_rest(
             known = {row[0] for row in listing(after)}
             assert set(listing(after)) <= set(before)
         assert known
-        situation._READ.clear()
+        project_state._READ.clear()
         adopt(after.project, after.instance)
         assert listing(after) == before
         assert outdated(after) == []

@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 from hub_server import COMMIT, Hub, serving
 
-from cyrene_assets.models import model_size
+from cyrene_assets.config.model_sizes import model_size
+from cyrene_assets.config.recipe import load_recipe
 from cyrene_assets.orchestration import base_model_source
 from cyrene_assets.orchestration.base_model_source import (
     recipe_problem,
     size_problem,
     source_problem,
 )
-from cyrene_assets.project import BaseModelSource, Project, ProjectFile
-from cyrene_assets.recipe import load_recipe
+from cyrene_assets.project.project import BaseModelSource, Project, ProjectFile
 
 FILES = {"config.json": b"{}", "model.safetensors": b"weights"}
 
@@ -117,7 +117,7 @@ def test_source_problem_offline_looks_into_the_cache_alone(
 
 
 def test_source_problem_of_a_folder_is_the_base_model_s_own_verdict(tmp_path: Path) -> None:
-    from programs.checkpoints import write_checkpoint
+    from checkpoint_folders import write_checkpoint
 
     nowhere = project(tmp_path, path=str(tmp_path / "nowhere"))
     assert "nowhere: no such folder" in str(source_problem(nowhere, "4B"))
@@ -144,7 +144,7 @@ def test_size_problem_compares_parameters() -> None:
 
 
 def test_recipe_problem_names_what_the_recipe_cannot_do_with_the_model(tmp_path: Path) -> None:
-    from programs.checkpoints import base_shapes, write_checkpoint
+    from checkpoint_folders import base_shapes, write_checkpoint
 
     recipe = load_recipe("tiny")
     up = "model.language_model.layers.0.mlp.up_proj"

@@ -8,14 +8,14 @@ import pytest
 from helpers import Sandbox
 from ticks import CHAIN, Ticks
 
-from cyrene_assets import collector, planner
-from cyrene_assets.artifact_spec import SPECS, current_inputs
-from cyrene_assets.character import find_character
-from cyrene_assets.commands import _common
-from cyrene_assets.commands.serve import chosen_character
-from cyrene_assets.errors import BuildError
+from cyrene_assets.cli.commands import _common
+from cyrene_assets.cli.commands.serve import chosen_character
+from cyrene_assets.orchestration import garbage_collector, planner
 from cyrene_assets.orchestration.adoption import adopt
-from cyrene_assets.store import label
+from cyrene_assets.orchestration.artifact_spec import SPECS, current_inputs
+from cyrene_assets.serving.character import find_character
+from cyrene_assets.store.artifact_store import label
+from cyrene_assets.utils.errors import BuildError
 
 pytestmark = pytest.mark.usefixtures("able")
 
@@ -78,10 +78,13 @@ def test_what_comes_after_it_waits_for_a_version_that_passes(ticks: Ticks, good:
 
 def test_gc_keeps_the_model_that_passed_with_all_it_was_made_from(ticks: Ticks, good: str) -> None:
     sandbox = ticks.sandbox
-    gone = {g.path.name for g in collector.collect(sandbox.project, sandbox.instance, dry_run=True)}
+    gone = {
+        g.path.name
+        for g in garbage_collector.collect(sandbox.project, sandbox.instance, dry_run=True)
+    }
     assert good not in gone
     assert sandbox.record("merged_model[tiny]").digest not in gone
-    collector.collect(sandbox.project, sandbox.instance, dry_run=False)
+    garbage_collector.collect(sandbox.project, sandbox.instance, dry_run=False)
     assert find_character(sandbox.project, sandbox.instance, "tiny").artifact.digest == good
 
 

@@ -5,9 +5,9 @@ import pytest
 from helpers import Sandbox
 from ticks import CHAIN, Ticks
 
-from cyrene_assets import planner
+from cyrene_assets.orchestration import planner
 from cyrene_assets.orchestration.freshness import OUT_OF_DATE_TAG, TAKEN
-from cyrene_assets.store import label
+from cyrene_assets.store.artifact_store import label
 
 pytestmark = pytest.mark.usefixtures("able")
 AS_IT_IS = {OUT_OF_DATE_TAG: TAKEN}

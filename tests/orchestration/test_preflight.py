@@ -9,21 +9,21 @@ import yaml
 from helpers import Sandbox, code_location, failure_text
 from machines import TRAINS, detect, equip
 
-from cyrene_assets import doctor, toolchains
-from cyrene_assets.artifact_asset import artifact_asset
-from cyrene_assets.artifact_build import Build
-from cyrene_assets.artifact_spec import SPECS, Outcome
-from cyrene_assets.compute import cpu, environment, memory
+from cyrene_assets.compute import cpu, environment, memory, toolchains
+from cyrene_assets.compute.hardware import GIB, Gpu, Hardware
 from cyrene_assets.compute.platform_support import platform_problem
-from cyrene_assets.errors import RequirementError
-from cyrene_assets.hardware import GIB, Gpu, Hardware
+from cyrene_assets.compute.toolchains import SERVE, TRAIN
+from cyrene_assets.diagnostics import doctor
 from cyrene_assets.orchestration import machine_requirements, preflight, size_requirements
+from cyrene_assets.orchestration.artifact_asset import artifact_asset
+from cyrene_assets.orchestration.artifact_context import Build
+from cyrene_assets.orchestration.artifact_spec import SPECS, Outcome
 from cyrene_assets.orchestration.base_model_source import source_problem
 from cyrene_assets.orchestration.needs import Need
 from cyrene_assets.orchestration.preflight import IGNORED, REQUIREMENTS_TAG, unmet
-from cyrene_assets.project import PROJECT_ROOT, Project
-from cyrene_assets.situation import Key
-from cyrene_assets.toolchains import SERVE, TRAIN
+from cyrene_assets.orchestration.project_state import Key
+from cyrene_assets.project.project import PROJECT_ROOT, Project
+from cyrene_assets.utils.errors import RequirementError
 
 H100 = Gpu("NVIDIA H100 80GB HBM3", 81559 << 20, (9, 0), "GPU-1")
 T4 = Gpu("Tesla T4", 15 * GIB, (7, 5), "GPU-2")

@@ -7,9 +7,10 @@ import pytest
 from helpers import Sandbox, code_location
 from ticks import CHAIN, Ticks
 
-from cyrene_assets import planner
-from cyrene_assets.artifact_spec import SPECS, current_inputs
-from cyrene_assets.lineage import Lineage, Record
+from cyrene_assets.orchestration import planner
+from cyrene_assets.orchestration.artifact_spec import SPECS, current_inputs
+from cyrene_assets.orchestration.lineage import Lineage, Record
+from cyrene_assets.orchestration.project_state import Key, Situation
 from cyrene_assets.orchestration.remedies import build_command
 from cyrene_assets.orchestration.together import (
     Apart,
@@ -20,9 +21,8 @@ from cyrene_assets.orchestration.together import (
     refuse_apart,
     shared_ancestors,
 )
-from cyrene_assets.project import CheckpointSource, Project
-from cyrene_assets.situation import Key, Situation
-from cyrene_assets.store import label
+from cyrene_assets.project.project import CheckpointSource, Project
+from cyrene_assets.store.artifact_store import label
 
 code_location()
 pytestmark = pytest.mark.usefixtures("able")

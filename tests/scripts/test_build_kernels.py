@@ -10,9 +10,9 @@ from build_kernels import BUILT
 from click.testing import CliRunner
 from uv import find_uv_bin
 
-from cyrene_assets import toolchains
-from cyrene_assets.errors import BuildError, UserError
-from cyrene_assets.hardware import GIB, Gpu, Hardware
+from cyrene_assets.compute import toolchains
+from cyrene_assets.compute.hardware import GIB, Gpu, Hardware
+from cyrene_assets.utils.errors import BuildError, UserError
 
 H200 = Gpu("NVIDIA H200", 140 * GIB, (9, 0))
 RTX_3090 = Gpu("RTX 3090", 24 * GIB, (8, 6))

@@ -133,9 +133,9 @@ def build(place: Path, target: str) -> int:
     """Build in this process; return how many steps ran."""
     from helpers import code_location
 
-    from cyrene_assets import builder
-    from cyrene_assets.instance import open_instance, prepare
-    from cyrene_assets.project import Project
+    from cyrene_assets.orchestration import builder
+    from cyrene_assets.project.instance import open_instance, prepare
+    from cyrene_assets.project.project import Project
 
     os.environ.update(environment(place))
     project = Project.load()
@@ -148,8 +148,8 @@ def current(place: Path) -> dict[str, str]:
     """Return the current digest of every artifact, by name."""
     from helpers import Sandbox
 
-    from cyrene_assets.instance import open_instance
-    from cyrene_assets.project import Project
+    from cyrene_assets.project.instance import open_instance
+    from cyrene_assets.project.project import Project
 
     os.environ.update(environment(place))
     project = Project.load()

@@ -177,13 +177,13 @@ def _cancel_one(ui: Ui, stage: str, tag: str, draw: random.Random, found: Cancel
 
 
 def _uses_gpu(stage: str) -> bool:
-    from cyrene_assets.artifact_spec import SPECS
+    from cyrene_assets.orchestration.artifact_spec import SPECS
 
     return SPECS[stage].gpu
 
 
 def _is_tool(process: int) -> bool:
     try:
-        return b"cyrene_assets.programs." in Path(f"/proc/{process}/cmdline").read_bytes()
+        return b"cyrene_assets.workers." in Path(f"/proc/{process}/cmdline").read_bytes()
     except OSError:
         return False

@@ -56,7 +56,7 @@ def gather(bench: Bench, stage: str, crowds: int, seed: int) -> Crowds:
 
 def _work(place: Path, stage: str, worker: str, wait: float) -> str:
     """Do one worker's part after a while; return how it ended."""
-    from cyrene_assets.errors import BuildError
+    from cyrene_assets.utils.errors import BuildError
 
     time.sleep(wait)
     try:
@@ -76,9 +76,9 @@ def _literal_run(place: Path, stage: str) -> bool:
     import dagster as dg
     from helpers import code_location
 
-    from cyrene_assets.artifact_spec import SPECS
-    from cyrene_assets.instance import open_instance, prepare
-    from cyrene_assets.project import Project
+    from cyrene_assets.orchestration.artifact_spec import SPECS
+    from cyrene_assets.project.instance import open_instance, prepare
+    from cyrene_assets.project.project import Project
 
     os.environ.update(environment(place))
     project = Project.load()
@@ -99,9 +99,9 @@ def _literal_run(place: Path, stage: str) -> bool:
 
 
 def _collect(place: Path) -> None:
-    from cyrene_assets.collector import collect
-    from cyrene_assets.instance import open_instance, prepare
-    from cyrene_assets.project import Project
+    from cyrene_assets.orchestration.garbage_collector import collect
+    from cyrene_assets.project.instance import open_instance, prepare
+    from cyrene_assets.project.project import Project
 
     os.environ.update(environment(place))
     project = Project.load()

@@ -95,7 +95,7 @@ def _attempt(place: Path, stage: str, area: str, at: int, number: int) -> dict[s
 
     An end in words is an error of ours; a run that failed has words too.
     """
-    from cyrene_assets.errors import CyreneError
+    from cyrene_assets.utils.errors import CyreneError
 
     library = ctypes.CDLL(None)
     library.disk_writes.restype = ctypes.c_long

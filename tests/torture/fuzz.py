@@ -20,17 +20,17 @@ from corpus.miniature import write_corpus
 from corpus.sources.game_miniature import broken
 from corpus.sources.mangling import read
 
-from cyrene_assets.corpus import render
-from cyrene_assets.corpus.align import parallel_corpus
-from cyrene_assets.corpus.check import lint
-from cyrene_assets.corpus.clean import control_tokens_left
+from cyrene_assets.config.recipe import load_recipe
+from cyrene_assets.config.yaml_config import parse_model
 from cyrene_assets.corpus.config import Corpus, load_corpus
+from cyrene_assets.corpus.lint.linter import lint
+from cyrene_assets.corpus.preparation.cleaning import control_tokens_left
+from cyrene_assets.corpus.preparation.parallel_corpus import parallel_corpus
+from cyrene_assets.corpus.rendering import rendering
 from cyrene_assets.corpus.sources import read_listed
-from cyrene_assets.errors import UserError
-from cyrene_assets.project import ProjectFile
-from cyrene_assets.recipe import load_recipe
-from cyrene_assets.store import CorruptArtifactError, Store
-from cyrene_assets.yaml_models import parse_model
+from cyrene_assets.project.project import ProjectFile
+from cyrene_assets.store.artifact_store import CorruptArtifactError, Store
+from cyrene_assets.utils.errors import UserError
 
 from .bench import ROOT
 from .mutations import Change, changed, json_file, json_lines, yaml_file
@@ -135,8 +135,8 @@ def _render(root: Path, corpus: Corpus) -> str:
         )
         for language in corpus.languages:
             units = parallel.units(language)
-            documents = render.cpt_documents(units, corpus, language)
-            chats = render.sft_chats(units, corpus, language)
+            documents = rendering.cpt_documents(units, corpus, language)
+            chats = rendering.sft_chats(units, corpus, language)
             assert not control_tokens_left(documents["text"]).any()
             assert not control_tokens_left(chats["messages"]).any()
     return "rendered"

@@ -61,8 +61,8 @@ def cancel(bench: Bench, stage: str, times: int, seed: int) -> Row:
 
 def cuts(bench: Bench, stage: str, times: int, seed: int) -> Row:
     """Cut the power while something is at work: an act of its own, a build, the collector."""
-    from .power_cut.cuts import cut, recorded
-    from .power_cut.projects import after_build, project_of
+    from torture.power_cut.cuts import cut, recorded
+    from torture.power_cut.projects import after_build, project_of
 
     folder = bench.folder / "cuts"
     record = recorded(stage, folder, project_of(bench, stage))

@@ -130,9 +130,9 @@ def _unfinished(place: Path) -> bool:
 def _unfinished_runs(place: Path) -> list[str]:
     import dagster as dg
 
-    from cyrene_assets.instance import open_instance, prepare
-    from cyrene_assets.project import Project
-    from cyrene_assets.runs import UNFINISHED
+    from cyrene_assets.orchestration.run_retention import UNFINISHED
+    from cyrene_assets.project.instance import open_instance, prepare
+    from cyrene_assets.project.project import Project
 
     os.environ.update(environment(place))
     project = Project.load()
@@ -159,10 +159,10 @@ def finish(bench: Bench, stage: str, place: Path) -> list[str]:
 def _look(place: Path, stage: str) -> dict[str, Any]:
     from helpers import Sandbox, code_location
 
-    from cyrene_assets import builder
-    from cyrene_assets.collector import collect
-    from cyrene_assets.instance import open_instance, prepare
-    from cyrene_assets.project import Project
+    from cyrene_assets.orchestration import builder
+    from cyrene_assets.orchestration.garbage_collector import collect
+    from cyrene_assets.project.instance import open_instance, prepare
+    from cyrene_assets.project.project import Project
 
     os.environ.update(environment(place))
     project = Project.load()
@@ -189,7 +189,7 @@ def _look(place: Path, stage: str) -> dict[str, Any]:
 
 def invisible_damage(sandbox: Any) -> Iterator[str]:
     """Yield what is wrong with the artifacts that the store shows and the instance names."""
-    from cyrene_assets.store import CorruptArtifactError
+    from cyrene_assets.store.artifact_store import CorruptArtifactError
 
     store = sandbox.project.store
     seen = set()

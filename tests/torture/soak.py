@@ -13,10 +13,10 @@ from pathlib import Path
 from helpers import Sandbox, code_location
 from mini_corpus import LANGUAGES, write_corpus
 
-from cyrene_assets import builder
-from cyrene_assets.collector import collect
-from cyrene_assets.instance import open_instance, prepare
-from cyrene_assets.project import Project
+from cyrene_assets.orchestration import builder
+from cyrene_assets.orchestration.garbage_collector import collect
+from cyrene_assets.project.instance import open_instance, prepare
+from cyrene_assets.project.project import Project
 
 from .bench import environment, write_settings
 

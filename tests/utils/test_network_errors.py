@@ -9,7 +9,7 @@ import pytest
 import requests
 from hub_server import Hub, serving
 
-from cyrene_assets.server import free_port
+from cyrene_assets.serving.server import free_port
 from cyrene_assets.utils.network_errors import network_reason, without_credentials
 
 

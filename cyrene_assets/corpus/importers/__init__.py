@@ -20,7 +20,7 @@ from typing import Any, Protocol, cast
 from pydantic import BaseModel
 
 from cyrene_assets.corpus.importers._imported import Imported, Progress, Wanted
-from cyrene_assets.errors import UserError
+from cyrene_assets.utils.errors import UserError
 
 
 class Importer(Protocol):

@@ -9,7 +9,7 @@ from typing import Any
 from cyrene_assets.corpus.importers._files import files_at, one_problem, read_text
 from cyrene_assets.corpus.importers._imported import Imported, Line, Progress, Tally, Wanted
 from cyrene_assets.corpus.importers._languages import detect
-from cyrene_assets.corpus.json_records import reason_of, type_name, unrepeated
+from cyrene_assets.corpus.sources.json_records import reason_of, type_name, unrepeated
 
 _LINES_A_STEP = 5_000
 USER, ASSISTANT = "user", "assistant"

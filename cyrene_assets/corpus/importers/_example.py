@@ -7,7 +7,7 @@ from cyrene_assets.corpus.config import CODE
 from cyrene_assets.corpus.importers._config_text import config_text
 from cyrene_assets.corpus.importers._imported import Line, plain_name
 from cyrene_assets.corpus.importers._write import write_corpus
-from cyrene_assets.errors import UserError
+from cyrene_assets.utils.errors import UserError
 
 # Scenes of two speakers: the player's line, the character's.
 _SCENES = (

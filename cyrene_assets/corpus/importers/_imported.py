@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
 
+from cyrene_assets.config.yaml_config import Strict
 from cyrene_assets.corpus.presets import Name
 from cyrene_assets.corpus.sources import LONGEST_LINE, too_long
-from cyrene_assets.errors import UserError
-from cyrene_assets.yaml_models import Strict
+from cyrene_assets.utils.errors import UserError
 
 # What is at work, how much of it is done, and of how much.
 Progress: TypeAlias = Callable[[str, int, int], None]

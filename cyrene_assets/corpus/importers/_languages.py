@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from cyrene_assets.corpus.importers._imported import Wanted
-from cyrene_assets.errors import UserError
+from cyrene_assets.utils.errors import UserError
 
 # The codes of game data, for which the engine knows the typography, by ISO's.
 OWN_CODES = {"zh_Hans": "chs", "zh_Hant": "cht", "zh": "chs", "ja": "jp", "ko": "kr"}

@@ -20,7 +20,7 @@ from cyrene_assets.corpus.importers._speakers import (
 )
 from cyrene_assets.corpus.importers._write import refuse_existing, write_corpus
 from cyrene_assets.corpus.names import CONTROL_MARKUP
-from cyrene_assets.errors import UserError
+from cyrene_assets.utils.errors import UserError
 
 # Chooses among speakers; None where nobody is there to choose.
 Choose: TypeAlias = Callable[[Sequence[Speaker]], str | None]

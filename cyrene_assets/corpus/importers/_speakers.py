@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cyrene_assets.corpus.importers._imported import Imported, Line
-from cyrene_assets.errors import UserError
+from cyrene_assets.utils.errors import UserError
 
 LISTED = 20
 # What stands before a colon at the begin of a line is a name where it looks like one.

@@ -24,7 +24,7 @@ from cyrene_assets.corpus.importers._imported import (
 from cyrene_assets.corpus.importers._languages import codes_of, detect, split_file_name
 from cyrene_assets.corpus.importers._sheets import Sheet, cell_name
 from cyrene_assets.corpus.importers._speakers import FROM_TEXT, split_prefix
-from cyrene_assets.errors import UserError
+from cyrene_assets.utils.errors import UserError
 
 # The headings are looked for in so many rows.
 _HEADING_ROWS = 5

@@ -17,6 +17,7 @@ from typing import Any
 
 from pydantic import Field
 
+from cyrene_assets.config.yaml_config import Strict
 from cyrene_assets.corpus.importers._catalogue_order import (
     Key,
     Place,
@@ -35,8 +36,7 @@ from cyrene_assets.corpus.importers._imported import (
 )
 from cyrene_assets.corpus.importers._languages import codes_of, detect, split_file_name
 from cyrene_assets.corpus.importers._speakers import FROM_TEXT, split_prefix
-from cyrene_assets.errors import UserError
-from cyrene_assets.yaml_models import Strict
+from cyrene_assets.utils.errors import UserError
 
 SUMMARY = "gettext .po files, with places in the source or a script for order and speakers"
 EXAMPLES = (

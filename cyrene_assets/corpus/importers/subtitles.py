@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from pydantic import Field
 
+from cyrene_assets.config.yaml_config import Strict
 from cyrene_assets.corpus.importers._files import files_at, one_problem, read_text
 from cyrene_assets.corpus.importers._imported import (
     Imported,
@@ -26,8 +27,7 @@ from cyrene_assets.corpus.importers._imported import (
 )
 from cyrene_assets.corpus.importers._languages import detect, split_file_name
 from cyrene_assets.corpus.importers._speakers import FROM_TEXT, split_prefix
-from cyrene_assets.errors import UserError
-from cyrene_assets.yaml_models import Strict
+from cyrene_assets.utils.errors import UserError
 
 SUMMARY = "subtitles: .srt, .ass, .ssa, .vtt, a language per file (ep1.en.srt)"
 EXAMPLES = (

@@ -3,7 +3,7 @@
 import numpy as np
 import polars as pl
 
-from cyrene_assets.corpus.words import Vocabulary, Words, places, words_of
+from cyrene_assets.corpus.preparation.word_hashes import Vocabulary, Words, places, words_of
 
 
 def bare_words(texts: pl.Series, *, characters: bool | None = None) -> Words:

@@ -10,7 +10,7 @@ from importlib.resources import files
 
 import polars as pl
 
-from cyrene_assets.corpus.words import some_of
+from cyrene_assets.corpus.preparation.word_hashes import some_of
 
 # Of the characters of a language that only one of the two has, this share is of one.
 CLEARLY = 0.8

@@ -14,7 +14,14 @@ import numpy.typing as npt
 import polars as pl
 
 from cyrene_assets.corpus.preparation.bare_words import bare_words, vocabulary
-from cyrene_assets.corpus.words import Flags, Hashes, Vocabulary, Words, places, some_of
+from cyrene_assets.corpus.preparation.word_hashes import (
+    Flags,
+    Hashes,
+    Vocabulary,
+    Words,
+    places,
+    some_of,
+)
 
 # What a word costs that the original's text of the unit does not have.
 NOT_SHARED = -2.0

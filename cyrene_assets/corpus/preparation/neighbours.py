@@ -23,7 +23,7 @@ import polars as pl
 from scipy.sparse import csr_matrix
 
 from cyrene_assets.corpus.preparation.bare_words import bare_words
-from cyrene_assets.corpus.words import Flags, Words
+from cyrene_assets.corpus.preparation.word_hashes import Flags, Words
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from cyrene_assets.corpus.preparation.language_survey import Survey
 from cyrene_assets.corpus.preparation.neighbours import (
     DIMENSIONS,
     Doubles,
@@ -16,8 +17,7 @@ from cyrene_assets.corpus.preparation.neighbours import (
     text_vectors,
     unit_length,
 )
-from cyrene_assets.corpus.side_by_side import side_by_side
-from cyrene_assets.corpus.survey import Survey
+from cyrene_assets.corpus.preparation.thread_map import side_by_side
 
 
 class Shifts:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from cyrene_assets.corpus.words import number_of, sampled_characters, some_of
+from cyrene_assets.corpus.preparation.word_hashes import number_of, sampled_characters, some_of
 
 SCRIPTS = (
     *("Latin", "Greek", "Cyrillic", "Armenian", "Georgian", "Hebrew", "Arabic", "Ethiopic"),

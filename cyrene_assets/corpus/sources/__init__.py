@@ -24,8 +24,9 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias, cast
 from pydantic import BaseModel
 
 from cyrene_assets.corpus.presets import Name
-from cyrene_assets.errors import UserError
-from cyrene_assets.plain import plain
+from cyrene_assets.corpus.sources import adapters as _adapters
+from cyrene_assets.utils.errors import UserError
+from cyrene_assets.utils.text_safety import plain
 
 if TYPE_CHECKING:
     import polars as pl
@@ -118,7 +119,7 @@ class Adapter(Protocol):
 
 def adapters() -> list[str]:
     """Return the names of the adapters there are."""
-    names = (module.name for module in pkgutil.iter_modules(__path__))
+    names = (module.name for module in pkgutil.iter_modules(_adapters.__path__))
     return sorted(name for name in names if not name.startswith("_"))
 
 
@@ -130,7 +131,7 @@ def adapter(name: str) -> Adapter:
     """
     if name not in adapters():
         raise UserError(f"unknown source adapter {name!r}: give one of {', '.join(adapters())}")
-    return cast(Adapter, importlib.import_module(f"{__name__}.{name}"))
+    return cast(Adapter, importlib.import_module(f"{_adapters.__name__}.{name}"))
 
 
 def read_listed(
@@ -146,7 +147,7 @@ def read_listed(
     """
     import polars as pl
 
-    from cyrene_assets.corpus.speakers import name_speakers
+    from cyrene_assets.corpus.sources.speakers import name_speakers
 
     corpus.language(language)
     names = corpus.named_speakers(language)

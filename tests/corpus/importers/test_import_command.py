@@ -8,12 +8,12 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
-from cyrene_assets.cli import main
-from cyrene_assets.commands import corpus_import
+from cyrene_assets.cli.commands import corpus_import
+from cyrene_assets.cli.main import main
 from cyrene_assets.corpus import importers
-from cyrene_assets.corpus.check import lint
 from cyrene_assets.corpus.importers import formats, importer
 from cyrene_assets.corpus.importers._write import write_corpus
+from cyrene_assets.corpus.lint.linter import lint
 
 from .importing import write
 
@@ -241,7 +241,7 @@ def test_format_is_one_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         "from pydantic import Field\n"
         "from cyrene_assets.corpus.importers._files import read_text\n"
         "from cyrene_assets.corpus.importers._imported import Imported, Line, Tally\n"
-        "from cyrene_assets.yaml_models import Strict\n"
+        "from cyrene_assets.config.yaml_config import Strict\n"
         'SUMMARY = "notes"\n'
         'EXAMPLES = ("cyrene corpus import plain-notes a.txt",)\n'
         "class Options(Strict):\n"

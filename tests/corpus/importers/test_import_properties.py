@@ -15,11 +15,11 @@ import pysubs2
 from hypothesis import given
 from hypothesis import strategies as st
 
+from corpus.sources.mangling import QUICK
 from cyrene_assets.corpus.importers import formats
 from cyrene_assets.corpus.importers._imported import Wanted, plain_name
-from cyrene_assets.errors import UserError
+from cyrene_assets.utils.errors import UserError
 
-from ..sources.mangling import QUICK  # noqa: TID252
 from .importing import Done, bring, write
 
 # All that UTF-8 can write, but NUL, which the plain layout refuses.

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from cyrene_assets.corpus.importers._imported import Wanted
-from cyrene_assets.errors import UserError
+from cyrene_assets.utils.errors import UserError
 
 from .importing import bring, write
 

@@ -16,16 +16,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from cyrene_assets import store_records
-from cyrene_assets.orchestration import home_identity
-from cyrene_assets.programs._history import cut_log
-from cyrene_assets.programs._run_folder import LOG as LOG_OF_STEPS
-from cyrene_assets.programs._run_folder import begin, prune
-from cyrene_assets.project import Project, ProjectFile
-from cyrene_assets.store import LOG, Artifact, Store
-from cyrene_assets.store_records import StoredRecord
-from cyrene_assets.trash import Trash
+from cyrene_assets.project import home_identity
+from cyrene_assets.project.project import Project, ProjectFile
+from cyrene_assets.store import records
+from cyrene_assets.store.artifact_store import LOG, Artifact, Store
+from cyrene_assets.store.records import StoredRecord
+from cyrene_assets.store.trash import Trash
 from cyrene_assets.utils.durable import make_folder
+from cyrene_assets.workers.train.resume import LOG as LOG_OF_STEPS
+from cyrene_assets.workers.train.resume import begin, prune
+from cyrene_assets.workers.train.training_log import cut_log
 
 Say = Callable[[str, Any], None]
 Act = Callable[[Path, Say], None]
@@ -64,7 +64,7 @@ def _make(store: Store, asset: str, partition: str | None, number: int) -> dict[
         run_id="run",
         recorded=float(number),
     )
-    store_records.write(store, record)
+    records.write(store, record)
     return {"name": artifact.name, "digest": artifact.digest, "lineage": record.fingerprint}
 
 
@@ -96,7 +96,7 @@ def trash(home: Path, say: Say) -> None:
         bin_ = Trash(home, (store.root, home / "work"), NOW.replace(second=second))
         for artifact in list(store.artifacts())[:2]:
             bin_.take(artifact.path)
-        for file in store_records.unneeded(store):
+        for file in records.unneeded(store):
             bin_.take(file)
     oldest = bin_.everything()[0]
     gone = [f.name for f in oldest.glob("store/[!.]*/*/*")]
@@ -160,8 +160,8 @@ def build(home: Path, say: Say, stage: str) -> None:
 
 def collect(home: Path, say: Say) -> None:
     """Collect garbage as the command does, then empty the trash."""
-    from cyrene_assets.collector import collect as collecting
-    from cyrene_assets.instance import open_instance, prepare
+    from cyrene_assets.orchestration.garbage_collector import collect as collecting
+    from cyrene_assets.project.instance import open_instance, prepare
     from torture.bench import environment
 
     os.environ.update(environment(home.parent))

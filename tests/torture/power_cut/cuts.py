@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from cyrene_assets.processes import boot
+from cyrene_assets.utils.process_identity import boot
 from torture.preloaded import compiled, run
 from torture.processes import in_child
 

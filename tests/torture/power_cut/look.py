@@ -7,14 +7,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from cyrene_assets import store_records
-from cyrene_assets.errors import CyreneError
-from cyrene_assets.programs._history import cut_log
-from cyrene_assets.programs._program import ProgramError
-from cyrene_assets.programs._run_folder import LOG as LOG_OF_STEPS
-from cyrene_assets.programs._run_folder import begin, resumable
-from cyrene_assets.project import Project, ProjectFile
-from cyrene_assets.store import DIGEST_LENGTH, CorruptArtifactError, Store
+from cyrene_assets.project.project import Project, ProjectFile
+from cyrene_assets.store import records
+from cyrene_assets.store.artifact_store import DIGEST_LENGTH, CorruptArtifactError, Store
+from cyrene_assets.utils.errors import CyreneError
+from cyrene_assets.workers.common.pipes_program import ProgramError
+from cyrene_assets.workers.train.resume import LOG as LOG_OF_STEPS
+from cyrene_assets.workers.train.resume import begin, resumable
+from cyrene_assets.workers.train.training_log import cut_log
 
 from .acts import COMMAND, CORPORA
 
@@ -42,8 +42,8 @@ def half_artifacts(home: Path, marks: Marks) -> Iterator[str]:
         except CorruptArtifactError as error:
             if artifact.digest not in harmed:
                 yield f"half an artifact: {error}"
-    for file in (store.root / store_records.FOLDER).glob("*/*/*.json"):
-        if store_records._read(file) is None:
+    for file in (store.root / records.FOLDER).glob("*/*/*.json"):
+        if records._read(file) is None:
             yield f"half a record: {file}"
 
 
@@ -70,7 +70,7 @@ def missing(home: Path, marks: Marks) -> Iterator[str]:
             store.open(asset, key or None, said["digest"])
         except CorruptArtifactError as error:
             yield f"lost: {error}"
-        if not store_records.is_written(store, asset, key or None, said["digest"], said["lineage"]):
+        if not records.is_written(store, asset, key or None, said["digest"], said["lineage"]):
             yield f"lost: the record of {said['name']} {said['digest']}"
 
 
@@ -116,7 +116,7 @@ def _kept(home: Path) -> Iterator[Path]:
         for path in place.glob("[!.]*/*/*"):
             if len(path.name) == DIGEST_LENGTH:
                 yield path
-        yield from place.glob(f"{store_records.FOLDER}/*/*/*.json")
+        yield from place.glob(f"{records.FOLDER}/*/*/*.json")
 
 
 def _differs(found: Path, made: Path) -> Iterator[str]:

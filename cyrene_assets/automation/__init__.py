@@ -1,0 +1,1 @@
+"""What starts a rebuild without a person."""

@@ -1,0 +1,1 @@
+"""Model folders on disk (safetensors and JSON), without torch."""

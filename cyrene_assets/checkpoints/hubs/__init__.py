@@ -1,0 +1,1 @@
+"""Clients of the hubs that base models come from."""

@@ -1,0 +1,198 @@
+"""A model's snapshot from Hugging Face or a mirror of it, or from its cache on this machine."""
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from pathlib import Path
+from typing import cast
+
+from cyrene_assets.checkpoints.hubs.snapshot import (
+    Published,
+    PublishedFile,
+    compare_published,
+    not_fetched,
+    proxy_unusable,
+    refuse_other_commit,
+    refuse_published,
+    reported,
+    wanted,
+)
+from cyrene_assets.workers.common.pipes_program import BadInputError, Program, ProgramError
+
+HUB = "Hugging Face"
+_AT_ONCE = 4
+_ATTEMPTS = 5
+
+
+def fetch(
+    repo: str,
+    revision: str | None,
+    folder: Path,
+    program: Program,
+    look: Callable[[Published], None],
+) -> Published:
+    """Download ``repo`` at ``revision`` (None: the newest) into ``folder``; return what it is.
+
+    What an interrupted download left in ``folder`` is continued, not fetched again. ``look`` is
+    called when all but the weights is there: what it raises ends the download.
+
+    Raises:
+        BadInputError: there is no such model or commit, it may not be read, it holds code, or the
+            proxy that is set cannot be used.
+        ProgramError: the hub is not reached, or gave something other than what it publishes.
+    """
+    with hub_errors(repo, revision):
+        published = _published(repo, revision)
+        with reported(program, published, folder), ThreadPoolExecutor(_AT_ONCE) as pool:
+            for files, then in ((published.beside, look), (published.weights, None)):
+                running = [pool.submit(_download, published, file, folder) for file in files]
+                # All are waited for: what has come of the others is kept when one fails.
+                wait(running)
+                for ended in running:
+                    ended.result()
+                compare_published(folder, files)
+                if then is not None:
+                    then(published)
+    return published
+
+
+def listed(repo: str, revision: str | None, timeout: float) -> None:
+    """Ask for what would be fetched, as a download does first.
+
+    Args:
+        repo: the repository.
+        revision: the commit; None is the newest.
+        timeout: seconds for each part of the answer.
+
+    Raises:
+        BadInputError, ProgramError: as :func:`fetch`.
+    """
+    with hub_errors(repo, revision):
+        _published(repo, revision, timeout)
+
+
+@contextmanager
+def hub_errors(repo: str, revision: str | None) -> Iterator[None]:
+    """Turn what the hub's client raises into one line for a person.
+
+    Raises:
+        BadInputError, ProgramError: as :func:`fetch`.
+    """
+    from huggingface_hub import constants
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RevisionNotFoundError
+
+    # httpx's, or httpx2's: the orchestrator's release of the client is built on the latter.
+    bases = [base for base in HfHubHTTPError.__mro__ if base.__name__ == "HTTPError"]
+    errors = cast("tuple[type[Exception], ...]", (OSError, *bases))
+    try:
+        yield
+    except HFValidationError as error:
+        raise BadInputError(f"{repo!r} cannot be a repository's name") from error
+    except RevisionNotFoundError as error:
+        raise BadInputError(f"{repo} has no commit {revision}; check it in project.yaml") from error
+    except HfHubHTTPError as error:
+        status = error.response.status_code
+        if status not in {401, 403, 404}:
+            raise not_fetched(repo, HUB, constants.ENDPOINT, error) from error
+        raise BadInputError(
+            f"{HUB} has no model {repo!r} that may be read here ({status}); check its name, or set "
+            "HF_TOKEN if it is private or gated"
+        ) from error
+    except json.JSONDecodeError as error:
+        raise not_fetched(repo, HUB, constants.ENDPOINT, error) from error
+    except (ImportError, ValueError) as error:
+        # What httpx says of a proxy that it cannot use.
+        raise proxy_unusable(HUB, error) from error
+    except errors as error:
+        raise not_fetched(repo, HUB, constants.ENDPOINT, error) from error
+
+
+def _published(repo: str, revision: str | None, timeout: float | None = None) -> Published:
+    from huggingface_hub import HfApi
+
+    info = HfApi().model_info(repo, revision=revision, files_metadata=True, timeout=timeout)
+    commit, siblings = str(info.sha), info.siblings or []
+    refuse_other_commit(repo, revision, commit)
+    names = tuple(file.rfilename for file in siblings)
+    refuse_published(repo, names)
+    files = tuple(
+        PublishedFile(
+            name=file.rfilename,
+            size=(file.lfs.size if file.lfs else file.size) or 0,
+            sha256=file.lfs.sha256 if file.lfs else None,
+            git_sha1=None if file.lfs else file.blob_id,
+        )
+        for file in siblings
+        if wanted(file.rfilename)
+    )
+    return Published(HUB, repo, commit, names, files)
+
+
+def _download(published: Published, file: PublishedFile, folder: Path) -> None:
+    """Download a file, from the byte on that an earlier attempt came to.
+
+    The client's own snapshot download begins every file from its start, so its function for one
+    file is used, which resumes.
+    """
+    from httpx import TransportError
+    from huggingface_hub import hf_hub_url
+    from huggingface_hub.file_download import http_get
+    from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
+
+    whole, partial = folder / file.name, folder / f"{file.name}.partial"
+    if whole.is_file() and whole.stat().st_size == file.size:
+        return
+    url = hf_hub_url(published.repo, file.name, revision=published.commit)
+    # A compressed answer has another length, and no byte of it to resume at.
+    headers = {**build_hf_headers(), "Accept-Encoding": "identity"}
+    attempts = _ATTEMPTS
+    while True:
+        with partial.open("ab") as out:
+            if out.tell() > file.size:
+                out.truncate(0)
+                out.seek(0)
+            come = out.tell()
+            try:
+                http_get(url, out, resume_size=come, headers=headers, expected_size=file.size)
+            except TransportError:
+                attempts = _ATTEMPTS if out.tell() > come else attempts - 1
+                if attempts == 0:
+                    raise
+                continue
+        break
+    partial.replace(whole)
+
+
+def offline() -> bool:
+    """Return whether Hugging Face's client was told to use its cache alone (HF_HUB_OFFLINE)."""
+    from huggingface_hub import constants
+
+    return bool(constants.HF_HUB_OFFLINE)
+
+
+def cached(repo: str, revision: str | None) -> Path:
+    """Return the complete snapshot of a model in Hugging Face's cache on this machine.
+
+    Raises:
+        ProgramError: there is none, or it lacks files.
+    """
+    from huggingface_hub import constants, snapshot_download
+    from huggingface_hub.errors import HFValidationError
+
+    names = [name for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE") if os.environ.get(name)]
+    try:
+        found = snapshot_download(
+            repo, revision=revision, allow_patterns=["*.json", "*.safetensors"],
+            local_files_only=True,
+        )  # fmt: skip
+    except HFValidationError as error:
+        raise BadInputError(f"{repo!r} cannot be a repository's name") from error
+    except OSError as error:
+        raise ProgramError(
+            f"{repo} at {revision or 'main'} is not in Hugging Face's cache, or not complete there "
+            f"({constants.HF_HUB_CACHE}), and {' and '.join(names)} forbids a download: unset it, "
+            "copy a cache here (HF_HOME), or give a local folder of the checkpoint"
+        ) from error
+    return Path(found)

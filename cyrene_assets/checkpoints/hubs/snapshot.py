@@ -1,0 +1,184 @@
+"""What a hub publishes of a model at one commit, and whether what was fetched is that."""
+
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from cyrene_assets.checkpoints import files as _checkpoint
+from cyrene_assets.checkpoints.blobs import COMMIT, git_sha1, sha256
+from cyrene_assets.utils.network_errors import network_reason, without_credentials
+from cyrene_assets.workers.common.pipes_program import BadInputError, Program, ProgramError
+
+ALLOWED = ("*.json", "*.jinja", "*.txt", "*.safetensors")
+REPORT_SECONDS = 2.0
+_WEIGHTS = ".safetensors"
+_MB = 1_000_000
+
+
+@dataclass(frozen=True)
+class PublishedFile:
+    """A file of a repository: its size in bytes, and the hash that the hub publishes for it.
+
+    ``sha256`` is of the content; ``git_sha1`` is git's own name of it, which Hugging Face publishes
+    for what is not stored as a large file.
+    """
+
+    name: str
+    size: int
+    sha256: str | None = None
+    git_sha1: str | None = None
+
+
+@dataclass(frozen=True)
+class Published:
+    """A repository at one commit; ``files`` are those of a model, ``names`` all there are."""
+
+    hub: str
+    repo: str
+    commit: str
+    names: tuple[str, ...]
+    files: tuple[PublishedFile, ...]
+
+    @property
+    def weights(self) -> tuple[PublishedFile, ...]:
+        """Return the files of weights."""
+        return tuple(file for file in self.files if file.name.endswith(_WEIGHTS))
+
+    @property
+    def beside(self) -> tuple[PublishedFile, ...]:
+        """Return the files next to the weights, which are small."""
+        return tuple(file for file in self.files if not file.name.endswith(_WEIGHTS))
+
+    @property
+    def size(self) -> int:
+        """Return the files' size in bytes."""
+        return sum(file.size for file in self.files)
+
+
+def wanted(name: str) -> bool:
+    """Return whether a file of a repository is part of a model: its root's, of an allowed kind."""
+    return "/" not in name and any(fnmatchcase(name, pattern) for pattern in ALLOWED)
+
+
+def refuse_published(repo: str, names: Iterable[str]) -> None:
+    """Refuse a hub repository that holds code or pickles.
+
+    Raises:
+        BadInputError: naming the repository and the file.
+    """
+    for name in names:
+        if Path(name).suffix.lower() in _checkpoint.CODE_AND_PICKLES:
+            raise BadInputError(
+                f"{repo} holds {name}: code and pickled weights are not taken in; name a "
+                "repository of safetensors and JSON files, or a local folder without this file"
+            )
+
+
+def refuse_other_commit(repo: str, asked: str | None, commit: str) -> None:
+    """Refuse an answer for another commit than the one that was asked for.
+
+    Raises:
+        ProgramError: naming both.
+    """
+    if asked is not None and COMMIT.fullmatch(asked) and commit != asked:
+        raise ProgramError(f"{repo}: the hub answered for {asked} with {commit}; try again")
+
+
+def compare_published(folder: Path, files: Iterable[PublishedFile]) -> None:
+    """Compare downloaded files with the sizes and hashes that the hub publishes for them.
+
+    Raises:
+        ProgramError: a file is missing, has no published hash, or is not what the hub says; what
+            differs is removed, so that a retry fetches it.
+    """
+    for file in files:
+        path = folder / file.name
+        if not path.is_file():
+            raise ProgramError(f"{file.name}: was not fetched; run the same command again")
+        expected = file.sha256 or file.git_sha1
+        if expected is None:
+            raise ProgramError(
+                f"{file.name}: the hub publishes no hash for it, so it cannot be verified; give a "
+                "local folder of the checkpoint instead"
+            )
+        found = sha256(path) if file.sha256 else git_sha1(path)
+        if found != expected:
+            path.unlink()
+            kind = "SHA-256" if file.sha256 else "git hash"
+            raise ProgramError(
+                f"{file.name}: {kind} {found}, the hub publishes {expected}: the download was "
+                "damaged; run the same command again"
+            )
+
+
+def not_fetched(published: str, hub: str, address: str, error: BaseException) -> ProgramError:
+    """Return the error for a hub that could not be reached, or did not give what it has."""
+    return ProgramError(
+        f"{published} could not be fetched from {hub} at {without_credentials(address)} "
+        f"({network_reason(error)}); the same command resumes it. Where this hub is not reached, "
+        "set a mirror or a proxy, or name another hub (docs/networks.md), or give a local folder "
+        "of the checkpoint"
+    )
+
+
+def proxy_unusable(hub: str, error: BaseException) -> BadInputError:
+    """Return the error for a proxy of a kind that the hub's client cannot use."""
+    said = " ".join(without_credentials(str(error)).split())[:200]
+    return BadInputError(
+        f"{hub} cannot be reached through the proxy that is set ({said}); set a proxy of http://, "
+        "https:// or socks5:// (docs/networks.md)"
+    )
+
+
+@contextmanager
+def reported(program: Program, published: Published, folder: Path) -> Iterator[None]:
+    """Report, while a snapshot is fetched into ``folder``, how much of it lies there.
+
+    Bytes are counted on disk, so that it holds for every client and for what an earlier attempt
+    has left.
+    """
+    ended = threading.Event()
+    what = f"fetching {published.repo} at {published.commit[:12]}"
+    total = max(1, published.size)
+    program.progress(f"{what} from {published.hub}, {published.size / _MB:,.0f} MB")
+
+    def report() -> None:
+        started, first = time.monotonic(), _bytes(folder)
+        while not ended.wait(REPORT_SECONDS):
+            done = min(_bytes(folder), total)
+            rate = (done - first) / (time.monotonic() - started)
+            left = f", {_duration((total - done) / rate)} left" if rate > 0 else ""
+            program.progress(
+                f"{what}: {done / _MB:,.0f} of {total / _MB:,.0f} MB ({done / total:.0%}){left}",
+                step=done // _MB,
+                total=max(1, total // _MB),
+            )
+
+    thread = threading.Thread(target=report, name="download-progress", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _bytes(folder: Path) -> int:
+    total = 0
+    for path in folder.rglob("*"):
+        try:
+            total += path.stat().st_size if path.is_file() else 0
+        except FileNotFoundError:  # it was renamed while its folder was read
+            continue
+    return total
+
+
+def _duration(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    if minutes < 1:
+        return f"{seconds:.0f} s"
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

@@ -1,0 +1,104 @@
+"""Options and contexts that several subcommands share."""
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+from rich.console import Console
+
+from cyrene_assets.config.model_sizes import SIZES
+from cyrene_assets.project.project import PROJECT_ROOT, Project
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def size_option(default: str | None = "tiny") -> Callable[[Command], Command]:
+    """Return the ``--size`` option."""
+    return click.option(
+        "--size",
+        default=default,
+        show_default=default is not None,
+        metavar="SIZE",
+        help=f"Model size: {', '.join(SIZES)}.",
+    )
+
+
+requirements_option = click.option(
+    "--ignore-requirements",
+    is_flag=True,
+    help="Begin even where this machine lacks what stages ahead need.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+
+
+@contextmanager
+def opened(project: Project) -> Iterator["dg.DagsterInstance"]:
+    """Prepare and open the project's Dagster instance."""
+    from cyrene_assets.project.instance import open_instance, prepare
+
+    # A command in one CYRENE_HOME does not point a bare shell away from another one.
+    prepare(project, PROJECT_ROOT, repoint=False)
+    with open_instance(project) as instance:
+        yield instance
+
+
+def definitions() -> "dg.Definitions":
+    """Load the code location, quietly."""
+    logging.getLogger("dagster").setLevel(logging.ERROR)
+    from cyrene_assets.definitions import defs
+
+    return defs()
+
+
+def adopt(project: Project, instance: "dg.DagsterInstance", *, say_nothing: bool = False) -> None:
+    """Record what the store has and Dagster's database does not know; say so on standard error.
+
+    The code location is loaded. With ``say_nothing`` nothing is said where nothing was to do.
+    """
+    from cyrene_assets.orchestration import adoption
+
+    done = adoption.adopt(project, instance)
+    if done.recorded or not say_nothing:
+        click.echo(
+            f"recorded {len(done.recorded)} artifacts that are in {project.store.root} and that "
+            f"{project.dagster_home} did not know",
+            err=True,
+        )
+    for line in done.left:
+        click.echo(line, err=True)
+
+
+@contextmanager
+def own_terminal(project: Project) -> Iterator[Console]:
+    """Keep the terminal for a console; what tools and Dagster print goes to ``logs/build.log``."""
+    from cyrene_assets.utils.disk_errors import disk_errors
+
+    with disk_errors(project.logs):
+        project.logs.mkdir(parents=True, exist_ok=True)
+        log = (project.logs / "build.log").open("ab")
+    sys.stdout.flush()
+    sys.stderr.flush()
+    terminal, errors = os.dup(1), os.dup(2)
+    try:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+        with os.fdopen(os.dup(terminal), "w", encoding="utf-8") as output:
+            yield Console(file=output)
+    finally:
+        # What a full disk did not take must not keep the terminal from being given back.
+        with suppress(OSError):
+            sys.stdout.flush()
+        with suppress(OSError):
+            sys.stderr.flush()
+        os.dup2(terminal, 1)
+        os.dup2(errors, 2)
+        os.close(terminal)
+        os.close(errors)
+        log.close()

@@ -1,0 +1,124 @@
+"""What ``cyrene corpus import`` shows while it works, and what it says in the end."""
+
+import time
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from cyrene_assets.cli import progress
+from cyrene_assets.utils.text_safety import plain
+
+if TYPE_CHECKING:
+    from cyrene_assets.corpus.importers._run import Report
+    from cyrene_assets.corpus.importers._speakers import Speaker
+
+_SPEAKERS_SHOWN = 15
+_QUIET_SECONDS = 10.0
+
+
+class Reporter:
+    """Progress on standard error: a live line on a terminal, else a line every ten seconds."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True)
+        self._live = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TimeElapsedColumn(),
+            console=self._console,
+            transient=True,
+            disable=not self._console.is_terminal,
+        )
+        self._task = self._live.add_task("reading", total=None)
+        self._said = time.monotonic()
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._live.stop()
+
+    def report(self, what: str, done: int, total: int) -> None:
+        """Show what is at work, and how far it is."""
+        self._live.update(self._task, description=progress.shown(what), completed=done, total=total)
+        if not self._console.is_terminal and time.monotonic() - self._said > _QUIET_SECONDS:
+            click.echo(f"{what} ({done:,} of {total:,})", err=True)
+            self._said = time.monotonic()
+
+    def paused(
+        self, choose: "Callable[[Sequence[Speaker]], str | None]"
+    ) -> "Callable[[Sequence[Speaker]], str | None]":
+        """Return ``choose`` with the live line out of the way while a person chooses."""
+
+        def asking(found: "Sequence[Speaker]") -> str | None:
+            self._live.stop()
+            try:
+                return choose(found)
+            finally:
+                self._live.start()
+
+        return asking
+
+
+def print_speakers(speakers: "Sequence[Speaker]") -> None:
+    """Print the speakers by number of lines."""
+    rows = [
+        [str(number), one.name, f"{one.lines:,}", f"{one.share:.1%}", _short(one.example)]
+        for number, one in enumerate(speakers[:_SPEAKERS_SHOWN], start=1)
+    ]
+    table = progress.table(
+        None, ["", "speaker", "lines", "share", "for example"], rows, right={"", "lines", "share"}
+    )
+    Console().print(table)
+    if len(speakers) > _SPEAKERS_SHOWN:
+        more = speakers[_SPEAKERS_SHOWN:]
+        lines = sum(one.lines for one in more)
+        click.echo(f"... and {len(more):,} more speakers with {lines:,} lines")
+
+
+def print_import(report: "Report") -> None:
+    """Print what was read, skipped and written, and what to do next."""
+    tally = report.imported.tally
+    read = ", ".join(f"{number:,} {what}" for what, number in tally.read.items())
+    click.echo(f"read: {read}")
+    for reason, skipped in tally.skipped.items():
+        first = skipped.examples[0]
+        place = f"{first['file']}:{first['line']}" if first["line"] else first["file"]
+        click.secho(f"skipped: {skipped.count:,} x ", fg="yellow", nl=False)
+        click.echo(plain(f"{reason}; first {place}: {_short(first['value'])}"))
+    for note in tally.notes:
+        click.echo(plain(f"note: {note}"))
+    rows = [
+        [code, f"{len(lines):,}", f"{len({line.scene for line in lines}):,}"]
+        for code, lines in report.imported.languages.items()
+    ]
+    Console().print(
+        progress.table(
+            report.name, ["language", "lines", "scenes"], rows, right={"lines", "scenes"}
+        )
+    )
+    print_speakers(report.speakers)
+    if report.folder is None:
+        return
+    click.echo(
+        plain(f"character: {', '.join(report.character)}; player: {', '.join(report.player)}")
+    )
+    click.echo(f"{report.folder}: written, and read back line by line")
+    click.echo(f"next: look at {report.folder / 'corpus.yaml'} (the system prompts are yours to")
+    click.echo(f"write), then cyrene corpus check {report.folder}")
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= 60 else f"{line[:59]}…"

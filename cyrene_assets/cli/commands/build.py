@@ -1,0 +1,192 @@
+"""``cyrene init`` and ``cyrene build``."""
+
+import json
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+
+from cyrene_assets.cli.commands._common import (
+    adopt,
+    definitions,
+    json_option,
+    opened,
+    own_terminal,
+    requirements_option,
+    size_option,
+)
+from cyrene_assets.config.model_sizes import DEFAULT_TARGET, model_size
+from cyrene_assets.project.project import PROJECT_ROOT, Project
+from cyrene_assets.utils.errors import UserError
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+    from cyrene_assets.diagnostics.cost_estimate import Estimate
+    from cyrene_assets.orchestration.planner import Step
+
+_UNFOLDED = 1000
+
+
+def _configured(corpus: str | None, recipe: str | None, size: str, *, save: bool) -> Project:
+    """Return the project with the flags' corpus and recipe; ``save`` writes what they change."""
+    project = Project.load()
+    model_size(size)
+    settings = project.settings
+    if corpus is not None:
+        settings = project.with_corpus(corpus)
+    if recipe is not None:
+        settings = Project(project.home, settings).with_recipe(size, recipe)
+    changed = Project(project.home, settings)
+    # Both are read here so that a mistake in either is one message before anything is written.
+    _ = changed.corpus, changed.recipe(size)
+    return project.save(settings) if save and settings != project.settings else changed
+
+
+@click.command()
+@click.option("--corpus", help="Corpus: a folder's path, or a name under CYRENE_CORPORA.")
+@click.option("--recipe", help="Recipe for --size: a shipped name, or a YAML file's path.")
+@size_option()
+def init(corpus: str | None, recipe: str | None, size: str) -> None:
+    """Make the project: its folder, project.yaml, the Dagster instance and .env."""
+    from cyrene_assets.project.instance import prepare
+
+    project = _configured(corpus, recipe, size, save=False)
+    project = project.save(project.settings)
+    prepare(project, PROJECT_ROOT)
+    click.echo(f"project: {project.home}  corpus: {project.settings.corpus}")
+
+
+@click.command()
+@size_option()
+@click.option(
+    "--to", "target", default=DEFAULT_TARGET, show_default=True, help="Asset to stop after."
+)
+@click.option("--corpus", help="Use this corpus from now on: a folder's path, or a name.")
+@click.option("--recipe", help="Use this recipe for the size from now on: a name, or a path.")
+@click.option("--plan", "only_plan", is_flag=True, help="Print what would run, and run nothing.")
+@requirements_option
+@json_option
+def build(
+    size: str,
+    target: str,
+    corpus: str | None,
+    recipe: str | None,
+    only_plan: bool,
+    ignore_requirements: bool,
+    as_json: bool,
+) -> None:
+    """Materialize everything out of date, up to and including an asset.
+
+    What the stages ahead need of this machine (toolchains, kernels, compiler, driver, memory, disk,
+    base model) is looked at before the first of them: what cannot finish is refused, with the
+    stage, the reason and the remedy, in the words of `cyrene doctor`. --plan shows the same.
+
+    What the store has and Dagster's database lost is recorded there again instead of made again.
+
+    A build that may take over ten minutes shows the plan before its first step.
+    """
+    if as_json and not only_plan:
+        raise UserError("--json goes with --plan: `cyrene artifacts --json` lists what was built")
+    if only_plan and corpus is not None:
+        raise UserError(
+            "--corpus changes the project's languages, so it cannot be planned without being set: "
+            "run `cyrene init --corpus ...` first"
+        )
+    project = _configured(corpus, recipe, size, save=not only_plan)
+    with opened(project) as instance:
+        code_location = definitions()
+        from cyrene_assets.diagnostics import cost_estimate
+        from cyrene_assets.orchestration import planner, preflight
+
+        adopt(project, instance, say_nothing=True)
+        steps = planner.plan(project, instance, target, size)
+        ahead = preflight.ahead(steps)
+        estimates = cost_estimate.estimate(project, steps, size)
+        if not only_plan:
+            if not ignore_requirements:
+                preflight.refuse(project, ahead)
+            _build(
+                project,
+                instance,
+                code_location,
+                steps,
+                estimates,
+                target,
+                size,
+                ignore_requirements=ignore_requirements,
+            )
+            return
+        problems = [str(problem) for problem in preflight.unmet(project, ahead)]
+        if as_json:
+            click.echo(json.dumps({**estimates.as_dict(), "problems": problems}, indent=2))
+        else:
+            _show(Console(), estimates)
+            for line in (
+                *(f"warning: {warning}" for warning in estimates.warnings),
+                *(f"problem: {problem}" for problem in problems),
+            ):
+                click.echo(line)
+
+
+def _show(console: Console, estimates: "Estimate") -> None:
+    """Print what a plan costs, how that was estimated, and the sum."""
+    if estimates.steps:
+        # A table that is piped somewhere is never folded.
+        wide = Console(file=console.file, width=_UNFOLDED)
+        screen = console if console.is_terminal else wide
+        screen.print(estimates.table(screen.width))
+    for line in (*estimates.notes, estimates.summary()):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _build(
+    project: Project,
+    instance: "dg.DagsterInstance",
+    code_location: "dg.Definitions",
+    steps: Sequence["Step"],
+    estimates: "Estimate",
+    target: str,
+    size: str,
+    *,
+    ignore_requirements: bool,
+) -> None:
+    from cyrene_assets.cli.progress import StepReporter, duration
+    from cyrene_assets.orchestration import builder
+
+    waiting = sum(step.reason is not None for step in steps)
+    if waiting == 0:
+        click.echo(
+            f"nothing to do: all {len(steps)} artifacts up to {target} are up to date for {size}"
+        )
+        return
+    started = time.monotonic()
+    with own_terminal(project) as console:
+        console.print(
+            f"building {target} for {size}: {waiting} of {len(steps)} artifacts out of date "
+            f"(corpus {project.corpus.name!r}, recipe {project.recipe(size).name!r})",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
+        if estimates.long:
+            _show(console, estimates)
+        with StepReporter(console) as reporter:
+            ran = builder.build(
+                project,
+                instance,
+                code_location,
+                target,
+                size,
+                reporter.report,
+                ignore_requirements=ignore_requirements,
+            )
+        console.print(
+            f"{target} is up to date for {size}: {ran} steps in "
+            f"{duration(time.monotonic() - started)}",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )

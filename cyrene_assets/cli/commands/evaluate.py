@@ -1,0 +1,96 @@
+"""``cyrene evaluate``: any model's folder becomes a column of the scoreboard."""
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cyrene_assets.cli.commands._common import (
+    adopt,
+    definitions,
+    opened,
+    own_terminal,
+    requirements_option,
+    size_option,
+)
+from cyrene_assets.project.project import Project
+from cyrene_assets.publishing.external_checkpoint import examine
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+# What a checkpoint's questions are made of; and what comes after it.
+_UPSTREAM = ("parallel_corpus", "sft_chat", "cpt_documents")
+
+
+@click.command()
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@size_option()
+@click.option("--name", help="What the scoreboard calls it; the folder's name where not given.")
+@requirements_option
+def evaluate(checkpoint: Path, size: str, name: str | None, ignore_requirements: bool) -> None:
+    """Ask the model in the folder CHECKPOINT what every model is asked, and score it.
+
+    It is remembered in project.yaml under its name. --size says which size it is of: whose recipe
+    has the sampling profiles and the number of prompts, and whose base model it stands beside. Of
+    a checkpoint that a training left, the state to resume from stays unopened. Examples:
+
+    \b
+      cyrene evaluate runs/checkpoint-200 --size 4B --name step-200
+      cyrene evaluate ~/models/merged-by-hand
+    """
+    project = Project.load()
+    called = name or checkpoint.expanduser().absolute().name
+    settings = project.with_checkpoint(called, checkpoint, size)
+    examine(checkpoint.expanduser().absolute())
+    if settings != project.settings:
+        project = project.save(settings)
+    with opened(project) as instance:
+        # After project.yaml is written: the code location reads the checkpoints from there.
+        code_location = definitions()
+        from cyrene_assets.cli.progress import StepReporter, duration
+        from cyrene_assets.orchestration import builder, lineage, preflight
+
+        if not ignore_requirements:
+            preflight.refuse(project, [("checkpoint_report", called)])
+        adopt(project, instance, say_nothing=True)
+        started = time.monotonic()
+        with own_terminal(project) as console, StepReporter(console) as reporter:
+            for asset in _UPSTREAM:
+                builder.build(project, instance, code_location, asset, size, reporter.report)
+            builder.build_one(
+                project,
+                instance,
+                code_location,
+                "checkpoint_report",
+                called,
+                reporter.report,
+                ignore_requirements=ignore_requirements,
+            )
+            if any(
+                lineage.latest(instance, "eval_report", f"{language}|{size}")
+                for language in project.corpus.languages
+            ):
+                builder.build_one(
+                    project, instance, code_location, "scoreboard", None, reporter.report
+                )
+                where = _page(project, instance)
+            else:
+                where = (
+                    f"`cyrene build --size {size} --to scoreboard` sets it beside the base model "
+                    "and the real lines"
+                )
+            console.print(
+                f"{called}: {duration(time.monotonic() - started)}, {where}",
+                highlight=False,
+                soft_wrap=True,
+            )
+
+
+def _page(project: Project, instance: "dg.DagsterInstance") -> str:
+    from cyrene_assets.orchestration import lineage
+
+    record = lineage.latest(instance, "scoreboard", None)
+    assert record is not None
+    return str(project.store.locate("scoreboard", None, record.digest).path / "scoreboard.html")

@@ -1,0 +1,239 @@
+"""``cyrene artifacts``, ``answers``, ``corpus check`` and ``doctor``: only looking."""
+
+import json
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+
+from cyrene_assets.cli.commands._common import adopt, definitions, json_option, opened, size_option
+from cyrene_assets.config.model_sizes import model_size
+from cyrene_assets.project.project import Project
+from cyrene_assets.utils.errors import UserError
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+    from cyrene_assets.orchestration.lineage import Record
+
+
+@click.command()
+@click.argument("asset", required=False)
+@click.option("--partition", metavar="KEY", help="Only this partition.")
+@click.option("--summary", is_flag=True, help="One row per asset, its partitions counted.")
+@click.option(
+    "--adopt",
+    "adopts",
+    is_flag=True,
+    help="First record what the store has and Dagster's database does not know.",
+)
+@json_option
+def artifacts(
+    asset: str | None, partition: str | None, summary: bool, adopts: bool, as_json: bool
+) -> None:
+    """List the current artifacts: key, partition, path, digest, made when, by which run."""
+    project = Project.load()
+    with opened(project) as instance:
+        definitions()
+        if adopts:
+            adopt(project, instance)
+        rows = [_row(project, record) for record in _current(instance, asset, partition)]
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+        return
+    if not rows:
+        click.echo("no artifacts yet: `cyrene build` makes them")
+        return
+    if summary:
+        rows = _summary(rows)
+    _print_table(rows)
+
+
+def _current(
+    instance: "dg.DagsterInstance", asset: str | None, partition: str | None
+) -> Iterator["Record"]:
+    from cyrene_assets.orchestration import lineage, planner
+    from cyrene_assets.orchestration.artifact_spec import SPECS
+
+    if asset is not None:
+        planner.find_asset(asset)
+    partitions: dict[str, Sequence[str | None]] = {}
+    for name in planner.build_order():
+        definition = SPECS[name].partitions_def
+        if asset in (None, name):
+            partitions[name] = [None] if definition is None else definition.get_partition_keys()
+    if partition is not None and not any(partition in keys for keys in partitions.values()):
+        known = dict.fromkeys(str(key) for keys in partitions.values() for key in keys if key)
+        shown = f"it has {', '.join(known)}" if known else "it has none"
+        raise UserError(f"{asset or 'the project'} has no partition {partition!r}: {shown}")
+    for name, keys in partitions.items():
+        for key in keys:
+            if partition in (None, key):
+                record = lineage.latest(instance, name, key)
+                if record is not None:
+                    yield record
+
+
+def _row(project: Project, record: "Record") -> dict[str, Any]:
+    artifact = project.store.locate(record.asset, record.partition, record.digest)
+    created = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="seconds")
+    megabytes = record.metadata["megabytes"].value
+    return {
+        "asset": record.asset,
+        "partition": record.partition,
+        "path": str(artifact.path),
+        "digest": record.digest,
+        "created": created,
+        "run_id": record.run_id,
+        "megabytes": megabytes,
+        "seconds": record.seconds,
+    }
+
+
+def _summary(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    grouped: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        grouped.setdefault(row["asset"], []).append(row)
+    return [
+        members[0] if len(members) == 1 else {
+            **members[-1],
+            "partition": f"{len(members)} partitions",
+            "digest": "",
+            "run_id": "",
+            "path": str(Path(members[0]["path"]).parents[1]),
+            "megabytes": sum(member["megabytes"] for member in members),
+            "seconds": sum(member["seconds"] for member in members),
+        }
+        for members in grouped.values()
+    ]  # fmt: skip
+
+
+def _print_table(rows: Sequence[dict[str, Any]]) -> None:
+    from cyrene_assets.cli import progress
+
+    cells = [
+        [
+            row["asset"],
+            row["partition"] or "",
+            row["digest"],
+            row["created"].replace("+00:00", "Z"),
+            row["run_id"][:8],
+            progress.size(row["megabytes"] * 1e6),
+            progress.duration(row["seconds"]),
+            _short(row["path"]),
+        ]
+        for row in rows
+    ]
+    columns = ["asset", "partition", "digest", "made", "run", "size", "took", "path"]
+    table = progress.table(None, columns, cells, right={"size", "took"})
+    terminal = Console()
+    # A table that is piped somewhere is never folded.
+    terminal.print(table) if terminal.is_terminal else Console(width=1000).print(table)
+
+
+def _short(path: str) -> str:
+    try:
+        return str(Path(path).relative_to(Path.cwd()))
+    except ValueError:
+        return path
+
+
+@click.command()
+@size_option()
+@click.option("--language", "languages", multiple=True, help="Only these; again for more.")
+@click.option(
+    "--model", default="fp8", show_default=True, type=click.Choice(["base", "merged", "fp8"])
+)
+@json_option
+def answers(size: str, languages: tuple[str, ...], model: str, as_json: bool) -> None:
+    """Show one answer of the model in each language, from its `generations`."""
+    import polars as pl
+
+    model_size(size)
+    project = Project.load()
+    for language in languages:
+        project.corpus.language(language)
+    with opened(project) as instance:
+        definitions()
+        from cyrene_assets.orchestration import lineage
+
+        record = lineage.latest(instance, "generations", size)
+    if record is None:
+        raise UserError(
+            f"no generations of {size} yet: run `cyrene build --size {size} --to generations`"
+        )
+    artifact = project.store.open("generations", size, record.digest)
+    profile = project.recipe(size).evaluation.served_profile
+    rows = (
+        pl.read_parquet(artifact.path / "generations.parquet")
+        .filter((pl.col("model") == model) & (pl.col("profile") == profile))
+        .unique("language", keep="first", maintain_order=True)
+        .filter(pl.col("language").is_in(languages or list(project.corpus.languages)))
+        .select("language", "model", "profile", "prompt", "user", "text", "reference")
+        .to_dicts()
+    )
+    if not rows:
+        raise UserError(
+            f"the generations of {size} have no answer of model {model!r} with profile {profile!r} "
+            "in these languages: see `evaluation` in the recipe, and build them again"
+        )
+    if as_json:
+        click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        return
+    for row in rows:
+        click.secho(f"\n{row['language']}  {model}, profile {profile}", bold=True)
+        click.echo(f"  asked:     {_line(row['user'])}")
+        click.echo(f"  answered:  {_line(row['text'])}")
+        click.echo(f"  real line: {_line(row['reference'])}")
+
+
+def _line(text: str) -> str:
+    printable = "".join(c if c.isprintable() else " " for c in text)
+    return printable if len(printable) <= 300 else f"{printable[:300]} …"
+
+
+@click.group()
+def corpus() -> None:
+    """Look at a corpus, or make one from what you have."""
+
+
+@corpus.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@size_option()
+@json_option
+@click.pass_context
+def check(ctx: click.Context, path: Path, size: str, as_json: bool) -> None:
+    """Lint the corpus folder at PATH: every error and warning, without a build.
+
+    Without an error it builds: for --size its chats fit the recipe's sequence length.
+    """
+    from cyrene_assets.cli.commands._corpus_report import print_report
+    from cyrene_assets.corpus.lint.linter import lint
+
+    report = lint(path, Project.load().recipe(size).sft.sequence_length)
+    if as_json:
+        click.echo(json.dumps(report.as_dict(), indent=2, ensure_ascii=False))
+    else:
+        print_report(report)
+    ctx.exit(0 if report.ok else 2)
+
+
+@click.command()
+@size_option(None)
+@json_option
+@click.pass_context
+def doctor(ctx: click.Context, size: str | None, as_json: bool) -> None:
+    """Say what this machine can do, and what a size needs of it. Exit 1 when something is wrong."""
+    from cyrene_assets.diagnostics import doctor as doctors
+
+    if size is not None:
+        model_size(size)
+    report = doctors.examine(Project.load(), size)
+    if as_json:
+        click.echo(json.dumps(report.as_dict(), indent=2))
+    else:
+        click.echo(report.as_text())
+    ctx.exit(1 if report.problems else 0)

@@ -1,0 +1,225 @@
+"""``cyrene recipe list`` and ``cyrene recipe show``: what a recipe says, and what would run."""
+
+import json
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+from rich.console import Console
+
+from cyrene_assets.cli.commands._common import json_option, size_option
+from cyrene_assets.compute.hardware import GIB, Gpu, Hardware
+from cyrene_assets.config import recipe as recipes
+from cyrene_assets.config.model_sizes import SIZES, ModelSize, model_size
+from cyrene_assets.project.project import Project
+from cyrene_assets.utils.errors import UserError
+
+if TYPE_CHECKING:
+    from cyrene_assets.config.recipe import Recipe, Stage
+
+_LARGEST_GPU_GIB = 4096
+
+
+@click.group()
+def recipe() -> None:
+    """The recipes: what is trained, and where each number comes from."""
+
+
+@recipe.command(name="list")
+@json_option
+def list_recipes(as_json: bool) -> None:
+    """List the recipes that ship with the project."""
+    found = [recipes.load_recipe(name) for name in recipes.shipped_recipes()]
+    rows = [{"name": r.name, "digest": r.digest, "description": r.description} for r in found]
+    if as_json:
+        click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        return
+    from cyrene_assets.cli import progress
+
+    cells = [[row["name"], row["digest"], row["description"]] for row in rows]
+    Console().print(
+        progress.table(None, ["recipe", "digest", "what it is for"], cells, right=set())
+    )
+
+
+@recipe.command()
+def schema() -> None:
+    """Print the JSON schema of a recipe: every key, what it means, which values it takes."""
+    click.echo(json.dumps(recipes.Recipe.model_json_schema(), indent=2, ensure_ascii=False))
+
+
+@recipe.command()
+@click.argument("name")
+@size_option(None)
+@click.option("--gpu-memory", type=float, metavar="GIB", help="Memory of each GPU.")
+@click.option("--gpus", type=click.IntRange(1, 64), help="How many GPUs.")
+@click.option("--capability", metavar="X.Y", help="Compute capability, 9.0 where unset.")
+@json_option
+def show(
+    name: str,
+    size: str | None,
+    gpu_memory: float | None,
+    gpus: int | None,
+    capability: str | None,
+    as_json: bool,
+) -> None:
+    """Show recipe NAME (or a YAML file) in full, with the commands that a machine would run.
+
+    The machine is this one, or one with the GPUs that the options describe.
+    """
+    chosen = recipes.load_recipe(name)
+    if size is None:
+        of_recipe = [s.name for s in SIZES.values() if s.recipe == chosen.name]
+        size = "4B" if "4B" in of_recipe or not of_recipe else of_recipe[0]
+    hardware = _hardware(gpu_memory, gpus, capability)
+    shown = resolve(chosen, model_size(size), hardware, Project.load())
+    if as_json:
+        click.echo(json.dumps(shown, indent=2, ensure_ascii=False))
+    else:
+        _print(shown)
+
+
+def _hardware(memory: float | None, count: int | None, capability: str | None) -> Hardware:
+    if memory is None:
+        if count is not None or capability is not None:
+            raise UserError(
+                "--gpus and --capability describe GPUs of --gpu-memory GiB: give it too"
+            )
+        return Hardware.detect()
+    if not 0 < memory <= _LARGEST_GPU_GIB:
+        raise UserError(f"--gpu-memory {memory:g}: a GPU has up to {_LARGEST_GPU_GIB} GiB")
+    major, _, minor = (capability or "9.0").partition(".")
+    if not (major.isdecimal() and minor.isdecimal()):
+        raise UserError(f"--capability {capability!r}: two numbers, such as 9.0 or 12.0")
+    return Hardware(
+        tuple(
+            Gpu("GPU", round(memory * GIB), (int(major), int(minor)), f"GPU-{index}")
+            for index in range(count or 1)
+        )
+    )
+
+
+def resolve(
+    recipe: "Recipe", size: ModelSize, hardware: Hardware, project: Project
+) -> dict[str, Any]:
+    """Return a recipe as it runs for a size on a machine, as a JSON value.
+
+    Raises:
+        BuildError: a GPU that is too old.
+    """
+    settings = {
+        key: {"value": value, "source": recipe.source_of(key)}
+        for key, value in recipe.values().items()
+    }
+    return {
+        "name": recipe.name,
+        "description": recipe.description,
+        "digest": recipe.digest,
+        "size": size.name,
+        "hardware": hardware.describe(),
+        "settings": settings,
+        "stages": {
+            "cpt": _stage("cpt", recipe, size, hardware, project),
+            "sft": _stage("sft", recipe, size, hardware, project),
+        },
+    }
+
+
+def _stage(
+    name: Literal["cpt", "sft"],
+    recipe: "Recipe",
+    size: ModelSize,
+    hardware: Hardware,
+    project: Project,
+) -> dict[str, Any]:
+    from cyrene_assets.training import swift_args
+    from cyrene_assets.training.batch_plan import (
+        describe_devices,
+        fit_on,
+        memory_on,
+        training_gpus,
+        what_would_fit,
+    )
+    from cyrene_assets.training.memory_model import ModelShape, fits
+
+    stage: Stage = getattr(recipe, name)
+    made, model = ("cpt_checkpoint", "base_model") if name == "cpt" else (
+        *("lora_adapter", "cpt_checkpoint"),
+    )  # fmt: skip
+    data = swift_args.Data.of(_artifact(project, f"packed_{name}", size))
+    make = swift_args.pretrain_command if name == "cpt" else swift_args.finetune_command
+    shape = ModelShape.of(size.architecture)
+    command = make(
+        stage,
+        hardware,
+        model=_artifact(project, model, size),
+        data=data,
+        work=project.work / made / size.name / "FINGERPRINT",
+        shape=shape,
+        report_to=project.settings.report_to,
+    )
+    environment = swift_args.training_environment(hardware, stage.batch_size, data)
+    if stage.checkpoint.startswith("epoch:"):
+        environment[swift_args.KEEP_STEP] = f"LAST_STEP_OF_PASS_{stage.checkpoint[6:]}"
+    batch, chosen = fit_on(stage, hardware, shape)
+    needed = memory_on(stage, shape, batch, chosen)
+    used = training_gpus(hardware, stage.batch_size)
+    fitting = fits(needed, used) if hardware.gpus else None
+    return {
+        "asset": made,
+        "batch": {
+            "micro_batch": batch.micro,
+            "accumulation": batch.accumulation,
+            "devices": batch.devices,
+            "effective": batch.effective,
+            "described": batch.describe(),
+        },
+        "devices": describe_devices(hardware, stage.batch_size),
+        "estimated_memory_gib": round(needed / GIB, 1) if hardware.gpus else None,
+        "fits": fitting,
+        "would_fit": what_would_fit(recipe, name, hardware, shape) if fitting is False else [],
+        "environment": environment,
+        "command": command,
+    }
+
+
+def _artifact(project: Project, asset: str, size: ModelSize) -> Path:
+    return project.store.root / asset / size.name / "DIGEST"
+
+
+def _print(shown: dict[str, Any]) -> None:
+    from cyrene_assets.cli import progress
+
+    click.secho(f"{shown['name']}  {shown['digest']}", bold=True)
+    click.echo(f"{shown['description']}\n")
+    cells = [
+        [key, json.dumps(setting["value"], ensure_ascii=False), setting["source"] or ""]
+        for key, setting in shown["settings"].items()
+    ]
+    table = progress.table(None, ["setting", "value", "source"], cells, right=set())
+    terminal = Console()
+    # A table that is piped somewhere is never folded.
+    terminal.print(table) if terminal.is_terminal else Console(width=1000).print(table)
+    click.secho(f"\n{shown['size']} on {shown['hardware']}", bold=True)
+    for stage in shown["stages"].values():
+        click.secho(f"\n{stage['asset']}", bold=True)
+        click.echo(f"batch    {stage['batch']['described']}")
+        click.echo(f"devices  {stage['devices']}")
+        if stage["estimated_memory_gib"] is not None:
+            click.echo(f"memory   about {stage['estimated_memory_gib']} GiB on each GPU")
+        if stage["fits"] is False:
+            remedies = ", or ".join([*stage["would_fit"], "use a larger GPU"])
+            click.echo(f"problem  that does not fit: {remedies}, or a smaller size")
+        click.echo(shell(stage["environment"], stage["command"]))
+
+
+def shell(environment: dict[str, str], command: list[str]) -> str:
+    """Return a command as a shell takes it: one option a line, its variables in front."""
+    variables = [f"{name}={shlex.quote(value)}" for name, value in environment.items()]
+    groups: list[list[str]] = [command[:2]]
+    for word in command[2:]:
+        if word.startswith("--"):
+            groups.append([])
+        groups[-1].append(word)
+    return " \\\n".join([*variables, *(f"  {shlex.join(group)}" for group in groups)])

@@ -1,0 +1,170 @@
+"""``cyrene serve``: the character behind an OpenAI-compatible server."""
+
+import json
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.markup import escape
+
+from cyrene_assets.cli.commands._common import (
+    Command,
+    definitions,
+    json_option,
+    opened,
+    size_option,
+)
+from cyrene_assets.project.project import Project
+from cyrene_assets.serving.character import MODEL_ASSETS, Character, find_character
+
+if TYPE_CHECKING:
+    from cyrene_assets.serving.served_character import Hosted
+
+_LONG_SECONDS = 90.0
+
+
+def model_options(command: Command) -> Command:
+    """Add the options that choose a model: its size, and which of its artifacts."""
+    role = click.option(
+        *("--model", "role"),
+        default="fp8",
+        show_default=True,
+        type=click.Choice(list(MODEL_ASSETS)),
+        help="The quantized model, the merged one before it, or the base.",
+    )
+    digest = click.option(
+        "--digest", help="An artifact other than the current one: how its digest begins."
+    )
+    return size_option()(role(digest(command)))
+
+
+def chosen_character(
+    size: str, role: str, digest: str | None, *, contents: bool = True
+) -> Character:
+    """Return the model that the options choose, verified; ``contents`` false skips the hashes."""
+    project = Project.load()
+    with opened(project) as instance:
+        definitions()
+        character = find_character(
+            project, instance, size, role=role, digest=digest, contents=contents
+        )
+    say_passed_over(character)
+    return character
+
+
+def say_passed_over(character: Character) -> None:
+    """Say on standard error which newer version is not taken, and why."""
+    if character.passed_over:
+        click.echo(f"warning: {character.passed_over}", err=True)
+
+
+@contextmanager
+def starting(what: str) -> Iterator[Callable[[float], None]]:
+    """Show on standard error that a server is loading, and for how long."""
+    with Console(stderr=True).status(_loading(what, 0)) as status:
+        yield lambda seconds: status.update(_loading(what, seconds))
+
+
+def _loading(what: str, seconds: float) -> str:
+    """Return what is shown of a start; a long one is explained."""
+    why = " (the first start on a GPU compiles and tunes kernels for minutes)"
+    return f"loading {escape(what)}  {seconds:.0f} s{why if seconds > _LONG_SECONDS else ''}"
+
+
+@click.command()
+@model_options
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535))
+@click.option("--language", help="For requests that name none; the corpus's first otherwise.")
+@click.option("--profile", help="Sampling profile of the recipe; its `served_profile` otherwise.")
+@click.option(
+    "--tools",
+    default="ignore",
+    show_default=True,
+    type=click.Choice(["ignore", "refuse"]),
+    help="A request that offers tools is answered in words without them, or refused.",
+)
+@json_option
+def serve(
+    size: str,
+    role: str,
+    digest: str | None,
+    host: str,
+    port: int,
+    language: str | None,
+    profile: str | None,
+    tools: str,
+    as_json: bool,
+) -> None:
+    """Serve the character to any OpenAI client, until Ctrl-C.
+
+    A request without a system message gets the character's own, in the language of the model that
+    it names (cyrene-4B:jp) or of "chat_template_kwargs": {"language": "jp"}. Sampling is the
+    profile's where a request says nothing; thinking is off. Several system messages, late ones and
+    the role `developer` are taken as they come. Beyond loopback clients must send the key in
+    CYRENE_API_KEY.
+
+    \b
+    cyrene serve --size 4B
+    CYRENE_API_KEY=$(openssl rand -hex 24) cyrene serve --size 4B --host 0.0.0.0
+    curl http://127.0.0.1:8000/v1/chat/completions -H 'Content-Type: application/json' \\
+      -d '{"model": "cyrene-4B:en", "messages": [{"role": "user", "content": "Hello."}]}'
+    """
+    from cyrene_assets.serving.served_character import hosted
+    from cyrene_assets.serving.server import check_port, required_key
+
+    # What is wrong with the command is said before gigabytes are read.
+    required_key(host)
+    check_port(host, port)
+    character = chosen_character(size, role, digest)
+    code, sampling = character.language(language), character.profile(profile)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with ExitStack() as stack:
+            with starting(character.artifact.name) as waiting:
+                running = hosted(
+                    character,
+                    language=code,
+                    profile=sampling,
+                    host=host,
+                    port=port,
+                    tools=tools,
+                    waiting=waiting,
+                )
+                found = stack.enter_context(running)
+            click.echo(json.dumps(_described(found)) if as_json else _shown(found))
+            found.server.wait()
+    except KeyboardInterrupt:
+        click.echo("stopped", err=True)
+
+
+def _described(hosted: "Hosted") -> dict[str, Any]:
+    character = hosted.character
+    return {
+        "url": hosted.server.url,
+        "model": character.name,
+        "digest": character.artifact.digest,
+        "languages": list(character.prompts),
+        "language": hosted.language,
+        "profile": hosted.profile,
+        "context": hosted.context,
+        "memory": hosted.describe(),
+        "log": str(hosted.server.log),
+    }
+
+
+def _shown(hosted: "Hosted") -> str:
+    character = hosted.character
+    lines = [
+        f"{character.artifact.name} {character.artifact.digest} at {hosted.server.url}",
+        f"model     {character.name} ({hosted.language}), or with a language: "
+        f"{', '.join(f'{character.name}:{code}' for code in character.prompts)}",
+        f"sampling  {hosted.profile}, thinking off",
+        f"memory    {hosted.describe()}",
+        f"log       {hosted.server.log}",
+        "stop with Ctrl-C",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""What `cyrene corpus check` and the pages of assets say."""

@@ -1,0 +1,181 @@
+"""What the build would refuse of a corpus, in words: the errors of its rehearsal."""
+
+from collections.abc import Iterator, Mapping
+
+import polars as pl
+
+from cyrene_assets.corpus.config import Corpus
+from cyrene_assets.corpus.lint.messages import counted
+from cyrene_assets.corpus.packing.token_counting import BYTES_PER_TOKEN
+from cyrene_assets.corpus.preparation.cleaning import control_tokens_left
+from cyrene_assets.corpus.preparation.parallel_corpus import Parallel
+from cyrene_assets.corpus.rendering.line_selection import NOT_IN_CHATS
+from cyrene_assets.corpus.sources import Problem
+
+SHOWN = 5
+SHOWN_TEXT = 80
+# A group of scenes that is worth a warning: over this share of all, and over so many.
+GLUED_SHARE = 0.1
+GLUED = 10
+
+
+def refused(language: str, documents: pl.DataFrame, chats: pl.DataFrame) -> Iterator[Problem]:
+    """Yield what the blocking checks of one language's documents and chats would find."""
+    if documents.is_empty():
+        yield Problem(
+            "corpus.yaml",
+            0,
+            f"nothing of {language} is trained on: no line of it is left for a document (those "
+            "with unknown markup, or that `markup` leaves out, are not)",
+            f"name its markup in `markup`, or take {language!r} off the languages",
+        )
+    elif documents.filter(split="train").is_empty():
+        yield Problem(
+            "corpus.yaml",
+            0,
+            f"nothing of {language} is trained on: what it has of scenes and documents "
+            f"({len(documents)}) is held out",
+            "translate more of them, or set another `split.seed`",
+        )
+    for name, texts in (
+        (documents["document"], documents["text"]),
+        (chats["chat"], chats["messages"]),
+    ):
+        left = name.filter(control_tokens_left(texts))
+        for one in left.head(SHOWN):
+            message = f"control tokens are left in {one} of {language}"
+            yield Problem("corpus.yaml", 0, message, "remove them from its text")
+
+
+def one_sided(
+    sides: Mapping[str, Mapping[str, int]],
+    scenes: pl.DataFrame,
+    parallel: Parallel,
+    corpus: Corpus,
+    lines: Mapping[str, int],
+) -> Iterator[Problem]:
+    """Yield why there would be nothing to train on, or nothing to validate with.
+
+    ``sides`` counts the documents (cpt) and chats (sft) of each split, ``lines`` the character's
+    by what becomes of them.
+    """
+    dialog = len(scenes.filter(kind="dialog"))
+    for stage, what in (("cpt", "documents"), ("sft", "chats")):
+        if all(sides[stage].values()):
+            continue
+        lacking = "validate with" if sides[stage]["train"] else "train on"
+        found = _too_few_scenes(dialog, parallel)
+        if found is None and stage == "sft":
+            found = _too_few_chats(sum(sides[stage].values()), parallel, corpus, lines)
+        why, remedy = found or ("too few are left", "add scenes, or set another `split.seed`")
+        yield Problem("corpus.yaml", 0, f"no {what} to {lacking}: {why}", remedy)
+        return  # What keeps documents from both sides keeps chats from them too.
+
+
+def _too_few_scenes(dialog: int, parallel: Parallel) -> tuple[str, str] | None:
+    """Return why none of the scenes of dialog can be held out, and the remedy."""
+    if parallel.dialog_groups > 1:
+        return None
+    if dialog < 2:
+        number = ("no scene", "one scene")[dialog]
+        return f"there is {number} of dialog", "the corpus needs two scenes of it at least"
+    if parallel.duplicates.filter("exact")["scene"].n_unique() == dialog - 1:
+        return f"all {dialog} scenes of dialog are duplicates", "add a scene unlike them"
+    return (
+        f"the {dialog} scenes of dialog are nearly the same or share lines{_such_as(parallel)}, so "
+        "that none can be held out by itself",
+        "change these lines, or add scenes without them",
+    )
+
+
+def _too_few_chats(
+    number: int, parallel: Parallel, corpus: Corpus, lines: Mapping[str, int]
+) -> tuple[str, str]:
+    """Return why the chats are all on one side of the split, or not there, and the remedy."""
+    if number:
+        return (
+            "the scenes in which somebody speaks to the character are one, or nearly the same, or "
+            f"share lines{_such_as(parallel)}",
+            "add scenes in which somebody speaks to the character",
+        )
+    lost = {words: lines[words] for words in NOT_IN_CHATS.values() if lines.get(words)}
+    if lost and sum(lost.values()) == sum(lines.values()):
+        return (
+            "all lines of the character are "
+            + ", ".join(f"{words} ({of:,})" for words, of in lost.items()),
+            "see the warnings about these lines, and add others",
+        )
+    speakers = dict.fromkeys(name for own in corpus.languages.values() for name in own.speakers)
+    names = ", ".join(list(speakers)[:SHOWN])
+    return (
+        f"nobody speaks to the character ({names})",
+        "name `speakers` as the dialog does, and have somebody speak before the character",
+    )
+
+
+def _such_as(parallel: Parallel) -> str:
+    telling = parallel.shared_lines.filter(~pl.col("stock"))
+    if telling.is_empty():
+        similar = parallel.duplicates.sort("similarity", descending=True, maintain_order=True)
+        for scene, original in similar.select("scene", "original").head(1).rows():
+            return f" such as {scene} and {original}"
+        return ""
+    text, scenes = telling.select("text", "scenes").row(0)
+    shown = text if len(text) <= SHOWN_TEXT else f"{text[:SHOWN_TEXT]}…"
+    return f" such as {shown!r} (in {scenes})"
+
+
+def too_long(split: str, sequence_length: int) -> Problem:
+    """Return that no chat of a split can be relied on to fit."""
+    side = {"train": "train on", "validation": "validate with"}[split]
+    return Problem(
+        "corpus.yaml",
+        0,
+        f"no chat to {side} is sure to fit into the {sequence_length} tokens of the recipe's "
+        "`sft.sequence_length`, of any not even one line of the character after the system prompt",
+        "shorten `system_prompt` or these lines, or check for a size whose recipe has more "
+        "(`--size`)",
+    )
+
+
+def probably_too_long(units: pl.DataFrame, sequence_length: int) -> pl.DataFrame:
+    """Return the character's units with a line that has more tokens than a chat, as estimated.
+
+    Columns are language, unit, file, line and tokens. A line is not cut: packing leaves it out.
+    """
+    longest = pl.col("text").str.split("\n").list.eval(pl.element().str.len_bytes()).list.max()
+    return (
+        units.filter(pl.col("role") == "character")
+        .with_columns(tokens=(longest / BYTES_PER_TOKEN).cast(pl.Int64))
+        .filter(pl.col("tokens") > sequence_length)
+        .select("language", "unit", "file", "line", "tokens")
+    )
+
+
+def long_lines(found: pl.DataFrame, sequence_length: int) -> Iterator[Problem]:
+    """Yield one warning for what ``probably_too_long`` found in all languages."""
+    for unit, file, line, tokens in found.drop("language").head(1).rows():
+        more = f" (and {counted(len(found) - 1, 'more line')})" if len(found) > 1 else ""
+        yield Problem(
+            file,
+            line,
+            f"{unit}, which the character says, has about {tokens:,} tokens{more}: over the "
+            f"{sequence_length:,} of the recipe's `sft.sequence_length`, so that no chat has it",
+            "cut it into several lines, or check for a size whose recipe has more (`--size`)",
+        )
+
+
+def glued(parallel: Parallel, scenes: int) -> list[Problem]:
+    """Return a warning where the split must keep many scenes together."""
+    number = parallel.largest_group
+    if number <= GLUED or number <= GLUED_SHARE * scenes:
+        return []
+    return [
+        Problem(
+            "corpus.yaml",
+            0,
+            f"{number} of {scenes} scenes and documents are kept on one side of the split: they "
+            f"are nearly the same or share lines{_such_as(parallel)}",
+            "change these lines, or leave them if that is meant: the others are held out as usual",
+        )
+    ]

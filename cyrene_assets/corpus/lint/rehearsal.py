@@ -1,0 +1,198 @@
+"""What the build would make of a parallel corpus up to packing, and what it would refuse.
+
+The very functions of the build run here, renderings, proofs and checks. Only tokens are not
+counted: nothing before packing knows a tokenizer. A chat is sure to fit where its UTF-8 bytes do,
+since a byte is a token at the most.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from cyrene_assets.corpus.chat_options import Chats
+from cyrene_assets.corpus.config import Corpus
+from cyrene_assets.corpus.lint.messages import counted
+from cyrene_assets.corpus.lint.refusals import (
+    SHOWN,
+    glued,
+    long_lines,
+    one_sided,
+    probably_too_long,
+    refused,
+    too_long,
+)
+from cyrene_assets.corpus.packing.token_counting import BYTES_PER_TOKEN
+from cyrene_assets.corpus.packing.windows import surely_fits
+from cyrene_assets.corpus.preparation.leak_check import (
+    REMEDY,
+    SPLIT_COLUMNS,
+    Proof,
+    chat_texts,
+    sets_proof,
+    split_proof,
+)
+from cyrene_assets.corpus.preparation.parallel_corpus import Parallel
+from cyrene_assets.corpus.rendering.line_selection import IN_CHATS, count_character_lines
+from cyrene_assets.corpus.rendering.rendering import cpt_documents, sft_chats
+from cyrene_assets.corpus.sources import Problem
+
+SPLITS = ("train", "validation")
+
+
+@dataclass(frozen=True)
+class LanguageSummary:
+    """What comes of a language: ``tokens`` are estimated, ``held_out`` is a share of the chats.
+
+    ``lines`` are the character's: how many are in chats, and how many are not, by why.
+    """
+
+    documents: int
+    document_tokens: int
+    chats: int
+    chat_tokens: int
+    held_out: float
+    lines: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What comes of a corpus; ``held_out`` is a share of the scenes and documents."""
+
+    languages: Mapping[str, LanguageSummary]
+    scenes: int
+    held_out: float
+    recurring: str
+
+    @property
+    def chats(self) -> int:
+        """The number of chats."""
+        return sum(found.chats for found in self.languages.values())
+
+    @property
+    def tokens(self) -> int:
+        """About how many tokens documents and chats have."""
+        found = self.languages.values()
+        return sum(language.document_tokens + language.chat_tokens for language in found)
+
+    @property
+    def lines(self) -> dict[str, int]:
+        """The character's lines in all languages, by what becomes of them."""
+        total: dict[str, int] = {}
+        for found in self.languages.values():
+            for words, number in found.lines.items():
+                total[words] = total.get(words, 0) + number
+        return total
+
+    def in_words(self) -> list[str]:
+        """Return what a person wants to know, a line each."""
+        lines = self.lines
+        total, there = sum(lines.values()), lines.pop(IN_CHATS, 0)
+        why = ", ".join(f"{number:,} {words}" for words, number in lines.items())
+        return [
+            f"{counted(self.chats, 'chat')} in {counted(len(self.languages), 'language')}, about "
+            f"{self.tokens:,} tokens of documents and chats",
+            f"{there:,} of the character's {counted(total, 'line')} "
+            f"({there / max(total, 1):.1%}) {'is' if there == 1 else 'are'} in chats"
+            + (f"; not: {why}" if why else ""),
+            f"{self.held_out:.1%} of {self.scenes:,} scenes and documents are held out",
+            self.recurring,
+        ]
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """The summary of a corpus, what the build would refuse, and what to look at."""
+
+    summary: Summary
+    refusals: list[Problem]
+    warnings: list[Problem]
+
+
+def rehearse(parallel: Parallel, corpus: Corpus, sequence_length: int, scratch: Path) -> Rehearsal:
+    """Do what the build would, one language in memory at a time; tables go to ``scratch``."""
+    refusals = parallel.unknown.refusals(corpus.unknown_markup)
+    languages = {}
+    long = []
+    fitting = dict.fromkeys(SPLITS, 0)
+    scenes = pl.DataFrame(schema={"scene": pl.String, "kind": pl.String, "split": pl.String})
+    for language, units in parallel.each():
+        documents, chats = (make(units, corpus, language) for make in (cpt_documents, sft_chats))
+        refusals += refused(language, documents, chats)
+        languages[language] = _summary(units, documents, chats, corpus.chats)
+        long.append(probably_too_long(units, sequence_length))
+        sure = surely_fits(chats["messages"], sequence_length)
+        for split in SPLITS:
+            fitting[split] += len(chats.filter(sure, pl.col("split") == split))
+        scenes = pl.concat([scenes, units.select(scenes.columns)]).unique(maintain_order=True)
+        said = chat_texts(chats["messages"])
+        for stage, table in (
+            ("cpt", documents.select("scene", "split", "text", name="document")),
+            ("sft", chats.select("scene", "split", said.alias("text"), name="chat")),
+        ):
+            table.write_parquet(scratch / f"{stage}-{language}.parquet", compression="lz4")
+    sides = {stage: _sides(scratch, stage, parallel.languages) for stage in ("cpt", "sft")}
+    held_out = len(scenes.filter(split="validation")) / max(len(scenes), 1)
+    proofs = list(_proofs(parallel, scratch))
+    summary = Summary(languages, len(scenes), held_out, proofs[0].let_through())
+    refusals += one_sided(sides, scenes, parallel, corpus, summary.lines)
+    for split, number in fitting.items():
+        if sides["sft"][split] and not number:
+            refusals.append(too_long(split, sequence_length))
+    for proof in proofs:
+        refusals += [Problem("corpus.yaml", 0, found, REMEDY) for found in proof.found()[:SHOWN]]
+    warnings = [*glued(parallel, len(scenes)), *long_lines(pl.concat(long), sequence_length)]
+    return Rehearsal(summary, refusals, warnings)
+
+
+def _summary(
+    units: pl.DataFrame, documents: pl.DataFrame, chats: pl.DataFrame, chosen: Chats
+) -> LanguageSummary:
+    def tokens(texts: pl.Series) -> int:
+        return round(int(texts.str.len_bytes().sum()) / BYTES_PER_TOKEN)
+
+    return LanguageSummary(
+        documents=len(documents),
+        document_tokens=tokens(documents["text"]),
+        chats=len(chats),
+        chat_tokens=tokens(chats["messages"]),
+        held_out=len(chats.filter(split="validation")) / max(len(chats), 1),
+        lines=count_character_lines(units, chosen),
+    )
+
+
+def _sides(scratch: Path, stage: str, languages: tuple[str, ...]) -> dict[str, int]:
+    """Count the documents or chats to train on and to validate with."""
+    found = [
+        pl.read_parquet(scratch / f"{stage}-{key}.parquet", columns=["split"]) for key in languages
+    ]
+    counts = dict(pl.concat(found)["split"].value_counts().rows())
+    return {split: counts.get(split, 0) for split in SPLITS}
+
+
+def _proofs(parallel: Parallel, scratch: Path) -> Iterator[Proof]:
+    yield split_proof(
+        parallel.languages,
+        lambda language: parallel.units(language, SPLIT_COLUMNS),
+        parallel.duplicates,
+        parallel.stock,
+    )
+    for stage in ("cpt", "sft"):
+        yield sets_proof(_Tables(scratch, stage, parallel.languages), parallel.stock)
+
+
+class _Tables(Mapping[str, pl.DataFrame]):
+    """The documents or chats of each language, read when they are looked up."""
+
+    def __init__(self, folder: Path, stage: str, languages: tuple[str, ...]) -> None:
+        self._folder, self._stage, self._languages = folder, stage, languages
+
+    def __getitem__(self, language: str) -> pl.DataFrame:
+        return pl.read_parquet(self._folder / f"{self._stage}-{language}.parquet")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._languages)
+
+    def __len__(self) -> int:
+        return len(self._languages)

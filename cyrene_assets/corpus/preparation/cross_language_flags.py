@@ -1,0 +1,216 @@
+"""What is odd about a unit beside its translations, and its flags.
+
+Flags of a row: ``empty`` (nothing is left after cleaning), ``left_out`` (a pattern of ``markup``
+says so), ``duplicate`` (its scene or document says, word for word, what an earlier one does),
+``unknown_placeholder`` (cleaning does not know what stands in its braces), ``control_tokens`` (some
+were removed); the others as in ``flags`` and in the modules of ``preparation``. ``docs/flags.md``
+says what each means, and how much of what it looks for it finds.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from cyrene_assets.corpus.preparation import quality_flags as flags
+from cyrene_assets.corpus.preparation.agreement import other_ends, other_numbers
+from cyrene_assets.corpus.preparation.bare_words import bare_words
+from cyrene_assets.corpus.preparation.foreign_words import Original, left_as_original
+from cyrene_assets.corpus.preparation.language_survey import Survey
+from cyrene_assets.corpus.preparation.shifts import Shifts
+from cyrene_assets.corpus.preparation.thread_map import side_by_side
+
+FLAGS = (
+    "empty",
+    "left_out",
+    "duplicate",
+    "unknown_placeholder",
+    "control_tokens",
+    "mojibake",
+    "untranslated_copy",
+    "half_translated",
+    "wrong_language",
+    "wrong_script",
+    "chinese_variant",
+    "shifted_line",
+    "length_ratio",
+    "placeholder_mismatch",
+    "number_mismatch",
+    "ending_mismatch",
+)
+COMPARED = ("length_ratio", "placeholder_mismatch", "number_mismatch", "ending_mismatch")
+LANGUAGE = ("half_translated", "wrong_language", "wrong_script", "chinese_variant")
+# What explains another flag stands for it.
+EXPLAINS = {
+    "mojibake": (*LANGUAGE, "shifted_line", "length_ratio", "ending_mismatch"),
+    "untranslated_copy": (*LANGUAGE, "shifted_line", *COMPARED),
+    "wrong_script": ("half_translated", "wrong_language", "shifted_line", "length_ratio"),
+    "half_translated": ("wrong_language", "shifted_line", "length_ratio", "ending_mismatch"),
+    "wrong_language": ("chinese_variant", "shifted_line", "length_ratio", "ending_mismatch"),
+    "shifted_line": COMPARED,
+    "unknown_placeholder": ("placeholder_mismatch", "number_mismatch", "ending_mismatch"),
+}
+
+
+class Comparison:
+    """Compares languages (known by their index) of which surveys were made.
+
+    ``texts`` returns the texts of a language's cleaned units. ``copies`` has language, row and
+    ``original`` (a language) of the rows that are untranslated copies. ``known`` is the pattern of
+    placeholders that are right where translations disagree. What is too large to keep in memory is
+    written to ``folder``.
+    """
+
+    def __init__(
+        self,
+        surveys: Sequence[Survey],
+        texts: Callable[[int], pl.Series],
+        known: str,
+        folder: Path,
+    ) -> None:
+        self._surveys = surveys
+        rows = pl.concat(
+            [
+                found.rows.select("unit", "characters", "same", "ends")
+                .with_row_index("row")
+                .with_columns(language=pl.lit(index, pl.UInt8))
+                for index, found in enumerate(surveys)
+            ]
+        ).filter(pl.col("characters") > 0)
+        several = flags.with_expected(
+            rows.select("language", "row", "unit", "characters").filter(pl.len().over("unit") > 1)
+        )
+        self._same = _repeated(rows, "same")
+        self._judged = self._same_texts(texts)
+        left = self._left_as_original(texts)
+        self.copies = pl.concat(
+            [
+                self._judged.filter("copy").select("language", "row", "original"),
+                left.filter("copied").select("language", "row", original=pl.lit(0, pl.UInt8)),
+            ]
+        ).unique(["language", "row"], keep="first", maintain_order=True)
+        ends = rows.select("language", "row", "unit", "ends")
+        self._odd = {
+            "untranslated_copy": self.copies,
+            "half_translated": left.filter(~pl.col("copied")),
+            "length_ratio": flags.length_ratio(several),
+            "placeholder_mismatch": flags.placeholder_mismatch(self._placeholders(rows), known),
+            "number_mismatch": other_numbers(_of_languages([one.numbers for one in surveys])),
+            "ending_mismatch": other_ends(ends),
+        }
+        self._shifts = Shifts(surveys, texts, several, folder)
+
+    def flags(self, language: int, units: pl.DataFrame) -> pl.Series:
+        """Return the list of flags of each of the language's cleaned units, in order of FLAGS."""
+        own = self._surveys[language]
+        masks = {
+            "empty": (units["text"] == "") & ~units["left_out"],
+            "left_out": units["left_out"],
+            "duplicate": own.rows["scene"].is_in(own.duplicates["scene"].implode()),
+            "unknown_placeholder": units["placeholders"].list.len() > 0,
+            "control_tokens": units["control_tokens"] > 0,
+            "mojibake": own.rows["mojibake"],
+            "wrong_script": own.rows["wrong_script"],
+            "wrong_language": self._wrong_language(language, units["text"]),
+            "chinese_variant": own.rows["chinese_variant"],
+            "shifted_line": self._shifts.of(language),
+        }
+        rows = {flag: mask.arg_true() for flag, mask in masks.items()}
+        for flag, odd in self._odd.items():
+            rows[flag] = odd.filter(pl.col("language") == language)["row"]
+        meant = self._judged.filter(pl.col("language") == language, ~pl.col("copy"))["row"]
+        for flag in ("wrong_script", "half_translated", "length_ratio"):
+            rows[flag] = rows[flag].filter(~rows[flag].is_in(meant.implode()))
+        for flag, others in EXPLAINS.items():
+            for other in others:
+                rows[other] = rows[other].filter(~rows[other].is_in(rows[flag].implode()))
+        flagged = (
+            pl.concat(
+                [
+                    rows[flag].alias("row").to_frame().with_columns(flag=pl.lit(flag))
+                    for flag in FLAGS
+                ]
+            )
+            .group_by("row", maintain_order=True)
+            .agg("flag")
+        )
+        return (
+            pl.DataFrame({"row": pl.int_range(len(units), dtype=pl.UInt32, eager=True)})
+            .join(flagged, on="row", how="left", maintain_order="left")["flag"]
+            .fill_null([])
+        )
+
+    def _same_texts(self, texts: Callable[[int], pl.Series]) -> pl.DataFrame:
+        of_rows = {
+            int(index): texts(int(index)).gather(own["row"])
+            for (index,), own in self._same.group_by("language", maintain_order=True)
+        }
+        vocabularies = [found.vocabulary for found in self._surveys]
+        return flags.same_texts(self._same, of_rows, vocabularies)
+
+    def _left_as_original(self, texts: Callable[[int], pl.Series]) -> pl.DataFrame:
+        """Return language, row and copied of what is the original's text, in all or in half."""
+        first = self._surveys[0]
+        original = Original(texts(0), _units(first), first.vocabulary.scripts)
+
+        def look(language: int) -> pl.DataFrame:
+            own = self._surveys[language]
+            words = own.vocabulary
+            left = left_as_original(
+                texts(language), _units(own), words.characters, words.scripts, original
+            )
+            return (
+                pl.DataFrame({"copied": left.copied, "half": left.half})
+                .with_row_index("row")
+                .filter(pl.col("copied") | pl.col("half"))
+                .select(pl.lit(language, pl.UInt8).alias("language"), "row", "copied")
+            )
+
+        others = range(1, len(self._surveys))
+        nothing = self._same.select("language", "row", copied=pl.lit(True)).clear()
+        return pl.concat([nothing, *side_by_side(look, others)])
+
+    def _placeholders(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Return the placeholders of all rows of the units that have some in any language."""
+        some = _of_languages([found.placeholders for found in self._surveys])
+        return (
+            rows.filter(pl.col("unit").is_in(some["unit"].unique().implode()))
+            .join(some.drop("unit"), on=["language", "row"], how="left")
+            .select("language", "row", "unit", pl.col("placeholders").fill_null(""))
+        )
+
+    def _wrong_language(self, language: int, texts: pl.Series) -> pl.Series:
+        """Return which texts read like another language; those that are the same in one do not."""
+        own = self._surveys[language].vocabulary
+        alike = [
+            found.vocabulary
+            for index, found in enumerate(self._surveys)
+            if index != language and flags.written_alike(own, found.vocabulary)
+        ]
+        wrong = np.zeros(len(texts), dtype=bool)
+        if alike:
+            wrong = flags.wrong_language(
+                bare_words(texts, characters=own.characters), len(texts), own, alike
+            )
+            wrong[self._same.filter(pl.col("language") == language)["row"].to_numpy()] = False
+        return pl.Series(wrong)
+
+
+def _units(found: Survey) -> npt.NDArray[np.uint32]:
+    return found.rows["unit"].to_numpy()
+
+
+def _of_languages(tables: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """Return a table of each language, one after the other, with its index."""
+    return pl.concat(
+        [table.with_columns(language=pl.lit(index, pl.UInt8)) for index, table in enumerate(tables)]
+    )
+
+
+def _repeated(rows: pl.DataFrame, key: str) -> pl.DataFrame:
+    """Return language, row and key of the rows whose key another one has too."""
+    ordered = rows[key].sort()
+    repeated = ordered.filter(ordered == ordered.shift(1)).unique()
+    return rows.filter(pl.col(key).is_in(repeated.implode())).select("language", "row", key)

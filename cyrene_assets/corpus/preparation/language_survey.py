@@ -1,0 +1,239 @@
+"""What has to be known of each language before its units can be compared with other languages'."""
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from cyrene_assets.corpus.config import Corpus, Language
+from cyrene_assets.corpus.preparation import quality_flags as flags
+from cyrene_assets.corpus.preparation.agreement import ends_of, numbers_in
+from cyrene_assets.corpus.preparation.bare_words import bare_words, vocabulary
+from cyrene_assets.corpus.preparation.chinese import other_variant
+from cyrene_assets.corpus.preparation.leak_check import chat_texts
+from cyrene_assets.corpus.preparation.mojibake import mojibake
+from cyrene_assets.corpus.preparation.near_duplicates import near_duplicates
+from cyrene_assets.corpus.preparation.split import chat_scenes
+from cyrene_assets.corpus.preparation.text_identity import hashed, long_enough, unit_lines
+from cyrene_assets.corpus.preparation.word_hashes import Vocabulary, words_of
+from cyrene_assets.corpus.preparation.writing_systems import main_scripts, wrong_script
+from cyrene_assets.corpus.rendering.rendering import cpt_documents, sft_chats
+from cyrene_assets.corpus.sources import ONLY, Problem, SourceError
+
+REPORTED_PROBLEMS = 20
+PLACE = ("file", "line")
+# In bytes of UTF-8.
+SHORTEST_NAME = 4
+
+
+class Register:
+    """Numbers the units and scenes of all languages, in the order in which they come up.
+
+    ``units`` (unit, number, scene, file, line) and ``scenes`` (scene, number, kind, file, line)
+    say where each was found first.
+    """
+
+    def __init__(self) -> None:
+        self.units = _empty("unit", "scene")
+        self.scenes = _empty("scene", "kind")
+        self._problems: list[Problem] = []
+
+    def number(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Return the numbers ``unit`` and ``scene`` (u32) of one language's ``raw_dialog`` rows."""
+        self.units, units = self._numbers(self.units, rows, "unit", "scene")
+        self.scenes, scenes = self._numbers(self.scenes, rows, "scene", "kind")
+        return pl.DataFrame({"unit": units, "scene": scenes})
+
+    def refuse_misaligned(self) -> None:
+        """Languages must agree on what scene a unit is in, and on what a scene is.
+
+        Raises:
+            SourceError: they do not; each place with file and line.
+        """
+        if self._problems:
+            raise SourceError(self._problems[:REPORTED_PROBLEMS])
+
+    def _numbers(
+        self, known: pl.DataFrame, rows: pl.DataFrame, key: str, value: str
+    ) -> tuple[pl.DataFrame, pl.Series]:
+        rows = rows.select(key, value, *PLACE).with_row_index("row")
+        found = rows.join(known, on=key, suffix="_first", how="left", maintain_order="left")
+        unknown = found.filter(pl.col("number").is_null()).select(rows.columns)
+        if len(unknown):
+            new = unknown.unique([key], keep="first", maintain_order=True)
+            new = new.with_row_index("number", offset=len(known)).select(known.columns)
+            known = pl.concat([known, new])
+            unknown = unknown.join(new, on=key, suffix="_first")
+            found = found.update(unknown, on="row")
+        wrong = found.filter(pl.col(value) != pl.col(f"{value}_first"))
+        for row in wrong.head(REPORTED_PROBLEMS).rows(named=True):
+            self._problems.append(
+                Problem(
+                    row["file"],
+                    row["line"],
+                    f"{key} {row[key]!r} is of {value} {row[value]!r} here and of "
+                    f"{row[f'{value}_first']!r} in {row['file_first']}:{row['line_first']}",
+                    "give it the same in all languages, or an id of its own",
+                )
+            )
+        return known, found["number"]
+
+
+def _empty(key: str, value: str) -> pl.DataFrame:
+    return pl.DataFrame(
+        schema={
+            key: pl.String,
+            "number": pl.UInt32,
+            value: pl.String,
+            "file": pl.String,
+            "line": pl.Int32,
+        }
+    )
+
+
+@dataclass(frozen=True)
+class Survey:
+    """One language's units, by numbers.
+
+    ``rows`` has a row per unit: unit, scene, characters (u32), ``same`` (u64, equal where a unit's
+    raw text is, null without text), ``ends`` (``agreement.ends_of``), wrong_script, mojibake and
+    chinese_variant. ``numbers`` has row, unit and number of the numbers in them. ``duplicates`` has
+    scene and original of scenes
+    that say, word for word, what an earlier one says; ``similar`` first, second and similarity of
+    scenes that are nearly the same. ``lines`` has scene, text (u64) and words of the lines that are
+    not short (``same_text.hashed``), ``chats`` the scenes in which somebody talks with the
+    character, ``placeholders`` row, unit and placeholders of the rows that have any.
+    """
+
+    rows: pl.DataFrame
+    duplicates: pl.DataFrame
+    similar: pl.DataFrame
+    lines: pl.DataFrame
+    chats: pl.Series
+    placeholders: pl.DataFrame
+    numbers: pl.DataFrame
+    vocabulary: Vocabulary
+
+
+def survey(cleaned: pl.DataFrame, numbers: pl.DataFrame, corpus: Corpus, language: str) -> Survey:
+    """Look at the cleaned units of one language (``clean_units``), numbered by a ``Register``."""
+    units = cleaned.with_columns(numbers, raw=pl.coalesce("raw_text", "text"))
+    # What cleaning left as it was is normalized already.
+    raw = pl.coalesce(pl.col("raw_text").str.normalize("NFC").str.strip_chars(), "text")
+    same = pl.struct("unit", raw).hash()
+    duplicates = _duplicates(units)
+    # What is held out must not be nearly the same as what is trained on, so what is compared is
+    # what both will read.
+    repeats = units["scene"].is_in(duplicates["scene"].implode())
+    rendered = cleaned.with_columns(flags=left_out(cleaned, repeats), split=pl.lit("train"))
+    documents = cpt_documents(rendered, corpus, language)
+    chats = sft_chats(rendered, corpus, language)
+    words = words_of(documents["text"])
+    scenes = pl.DataFrame({"name": cleaned["scene"], "scene": numbers["scene"]}).unique()
+    similar = pl.concat(
+        [
+            _similar(near_duplicates(words), documents["scene"], scenes),
+            _similar(
+                near_duplicates(words_of(chat_texts(chats["messages"]))), chats["scene"], scenes
+            ),
+        ]
+    )
+    text = units["text"]
+    names = names_of(units, corpus.languages[language])
+    scripts = main_scripts(text, names, language)
+    rows = units.select(
+        "unit",
+        "scene",
+        pl.col("text").str.len_chars().alias("characters"),
+        same=pl.when(pl.col("text") != "").then(same),
+        ends=ends_of(text),
+        wrong_script=wrong_script(text, scripts, names),
+        # Cleaning takes control characters away, which misread text is full of.
+        mojibake=mojibake(units["raw"]),
+        chinese_variant=other_variant(text) if scripts == ("Han",) else pl.lit(False),
+    )
+    return Survey(
+        rows,
+        duplicates,
+        similar.group_by("first", "second").agg(pl.col("similarity").max()).sort("first", "second"),
+        hashed(long_enough(unit_lines(units.select("scene", "speaker", "title", "text"))), words),
+        _chat_scenes(units, chats, scenes, corpus),
+        _placeholders(units, corpus.rules().aside),
+        numbers_in(text).join(rows.select("unit").with_row_index("row"), on="row"),
+        vocabulary(bare_words(text), scripts),
+    )
+
+
+def names_of(units: pl.DataFrame, entry: Language) -> list[str]:
+    """Return the names of a language's people; very short ones stand in any word."""
+    speakers = units["speaker"].drop_nulls().unique()
+    long = speakers.filter(speakers.str.len_bytes() >= SHORTEST_NAME).sort().to_list()
+    return [*entry.players, entry.character, *entry.speakers, *long]
+
+
+def _chat_scenes(
+    units: pl.DataFrame, chats: pl.DataFrame, scenes: pl.DataFrame, corpus: Corpus
+) -> pl.Series:
+    """Return the scenes of dialog that give chats, by number; ``scenes`` has name and number."""
+    if not corpus.chats.params() and ONLY not in units.columns:
+        return chat_scenes(units)
+    dialog = units.filter(pl.col("kind") == "dialog")["scene"].unique()
+    return scenes.filter(
+        pl.col("name").is_in(chats["scene"].unique().implode()),
+        pl.col("scene").is_in(dialog.implode()),
+    )["scene"]
+
+
+def left_out(cleaned: pl.DataFrame, repeats: pl.Series | None = None) -> pl.Series:
+    """Return the flags that leave a unit out of training; ``repeats`` says which are duplicates."""
+    flags = [
+        ("unknown_placeholder", cleaned["placeholders"].list.len() > 0),
+        ("left_out", cleaned["left_out"]),
+        ("empty", (cleaned["text"] == "") & ~cleaned["left_out"]),
+    ]
+    if repeats is not None:
+        flags.append(("duplicate", repeats))
+    number = pl.zeros(len(cleaned), pl.UInt32, eager=True)
+    combined: list[list[str]] = [[]]
+    for place, (flag, has_it) in enumerate(flags):
+        number += has_it.cast(pl.UInt32) * 2**place
+        combined += [[*others, flag] for others in combined]
+    return pl.Series(combined, dtype=pl.List(pl.String)).gather(number)
+
+
+def _similar(pairs: pl.DataFrame, names: pl.Series, scenes: pl.DataFrame) -> pl.DataFrame:
+    """Return pairs of texts by the numbers of their scenes: first, second, similarity."""
+    number = names.to_frame("name").join(scenes, on="name", how="left", maintain_order="left")
+    one, other = (number["scene"].gather(pairs[name]) for name in ("first", "second"))
+    return (
+        pl.DataFrame({"one": one, "other": other, "similarity": pairs["similarity"]})
+        .filter(pl.col("one") != pl.col("other"))
+        .select(
+            first=pl.min_horizontal("one", "other"),
+            second=pl.max_horizontal("one", "other"),
+            similarity="similarity",
+        )
+    )
+
+
+def _duplicates(units: pl.DataFrame) -> pl.DataFrame:
+    """Return each scene in which the same people say the same, titles included, and the first."""
+    in_scenes = (
+        units.select("scene", "order", "title", "speaker", "text")
+        .filter(pl.col("text") != "")
+        .sort("scene", "order", maintain_order=True)
+    )
+    names = [pl.col(name).fill_null("") for name in ("title", "speaker")]
+    content = pl.concat_str([*names, pl.col("text")], separator="\x1f")
+    return (
+        in_scenes.group_by("scene", maintain_order=True)
+        .agg(content.str.join("\x1e").alias("content"))
+        .select("scene", original=pl.col("scene").first().over("content"))
+        .filter(pl.col("scene") != pl.col("original"))
+    )
+
+
+def _placeholders(units: pl.DataFrame, aside: str) -> pl.DataFrame:
+    some = units.with_row_index("row").filter(pl.col("raw").str.contains("{", literal=True))
+    return some.select("row", "unit", placeholders=flags.placeholders(some["raw"], aside)).filter(
+        pl.col("placeholders") != ""
+    )

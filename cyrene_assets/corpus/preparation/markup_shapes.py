@@ -1,0 +1,144 @@
+r"""Markup that nobody named: found by its shape, and by standing in all translations alike.
+
+A shape is *sure* where prose has none like it (``$unit.name``, ``[player_name]``, ``[/b]``, ``%s``,
+``<x=1>``, ``\V[2]``, ``&amp;``), or *likely* where prose may have it (``[Radio]``, ``<Bonjour>``,
+``$Home``). A likely one is markup where at least two languages have the unit it stands in, and
+three quarters of the translations of all these units have it letter by letter: prose is
+translated, markup is not. What stands in braces and is not named is always unknown: see ``clean``.
+"""
+
+from collections.abc import Callable, Sequence
+
+import polars as pl
+
+from cyrene_assets.corpus.preparation.cleaning import PLAIN_KINDS
+from cyrene_assets.corpus.presets import PRINTF_VARIABLE
+
+# A text without any of these has no shape.
+TRIGGERS = r"[$%\[<\\&@]"
+SURE = (
+    r"\$\{?[a-z]\w*(?:[.:]\w+)*\}?\|?",
+    r"\$\{?\w+[_.]\w[\w.]*\}?\|?",
+    r"\[[A-Za-z]\w*(?:[_.]\w+)+(?:[!:]\w+)?\]",
+    r"\[/[A-Za-z][\w-]*\]|\[[A-Za-z][\w-]*=[^\[\]\n]{1,80}\]",
+    rf"{PRINTF_VARIABLE}|%[A-Z][A-Z0-9_]*%",
+    r"</[A-Za-z][\w-]*>|<[A-Za-z][\w-]*/>|<#[0-9A-Fa-f]{3,8}>",
+    r"<[A-Za-z][\w-]*(?:=|\s+[\w-]+=)[^<>\n]{1,200}>|<(?:b|i|u|s|br|p|em|strong|span|small)>",
+    r"\\[A-Za-z]+(?:\[[^\[\]\n]{0,40}\]|<[^<>\n]{0,80}>)",
+    r"\\[nNr]",
+    r"&(?:#\d{1,7}|#[xX][0-9A-Fa-f]{1,6}|amp|lt|gt|quot|apos|nbsp|hellip|mdash|ndash);",
+)
+LIKELY = (
+    r"\$\{?[A-Za-z]\w*\}?\|?",
+    r"\[[A-Za-z#][^\[\]\n]{0,60}\]",
+    r"</?[A-Za-z#][^<>\n]{0,80}>",
+    r"\\[A-Za-z]+",
+    r"&[A-Za-z][A-Za-z0-9]{1,30};",
+    r"@[A-Za-z_]\w*@",
+)
+# Doubled angle brackets are quotation marks.
+QUOTED = r"<<[^<>\n]*>>"
+SHAPE = "|".join((QUOTED, *SURE, *LIKELY))
+ALIKE = 0.75
+SCHEMA = pl.Schema({"row": pl.UInt32, "unit": pl.String, "token": pl.String, "sure": pl.Boolean})
+
+
+def shapes(units: pl.DataFrame, itself: Sequence[str]) -> pl.DataFrame:
+    """Return what looks like markup in one language's cleaned units: row, unit, token, sure.
+
+    Text, speaker and title are looked at, but not instructions, which are code as often as not.
+    ``itself`` are patterns of what is text.
+    """
+    tables = [SCHEMA.to_frame()]
+    for name in ("text", "speaker", "title"):
+        some = units.with_row_index("row").filter(
+            pl.col(name).str.contains(TRIGGERS), ~pl.col("kind").is_in(PLAIN_KINDS)
+        )
+        tables.append(
+            some.select("row", "unit", token=pl.col(name).str.extract_all(SHAPE))
+            .explode("token", empty_as_null=False)
+            .filter(pl.col("token").is_not_null(), ~pl.col("token").str.starts_with("<<"))
+            .with_columns(sure=pl.col("token").str.contains(rf"^(?:{'|'.join(SURE)})$"))
+            .select(SCHEMA.names())
+        )
+    found = pl.concat(tables).unique(["row", "token"], maintain_order=True)
+    return found.filter(~_is_text(pl.col("token"), itself))
+
+
+def without_text(placeholders: pl.Series, itself: Sequence[str]) -> pl.Series:
+    """Return lists of placeholders without those that are text."""
+    if not itself:
+        return placeholders
+    return placeholders.list.eval(pl.element().filter(~_is_text(pl.element(), itself)))
+
+
+def _is_text(token: pl.Expr, itself: Sequence[str]) -> pl.Expr:
+    return pl.any_horizontal(pl.lit(False), *(token.str.contains(pattern) for pattern in itself))
+
+
+def markup_tokens(
+    found: Sequence[pl.DataFrame], ids_with_text: Callable[[int], pl.Series]
+) -> pl.Series:
+    """Return the tokens that are markup, of all languages' ``shapes``.
+
+    ``ids_with_text`` returns a language's units that have text.
+    """
+    tokens = pl.concat(found)
+    sure = tokens.filter("sure")["token"].unique()
+    likely = tokens.filter(~pl.col("sure"))
+    if likely.is_empty():
+        return sure.sort()
+    # What is closed was opened: `[b]` where there is `[/b]`.
+    closed = sure.filter(sure.str.contains(r"^[\[<]/")).str.replace("/", "", literal=True)
+    opening = likely.filter(pl.col("token").is_in(closed.implode()))["token"]
+    of_units = likely.select("unit").unique()
+    present = [
+        of_units.join(ids_with_text(index).to_frame("unit"), on="unit", how="semi")
+        for index in range(len(found))
+    ]
+    languages = pl.concat(present).group_by("unit").agg(pl.len().alias("languages"))
+    alike = (
+        likely.group_by("token", "unit")
+        .agg(pl.len().alias("have"))
+        .join(languages, on="unit")
+        .filter(pl.col("languages") > 1)
+        .group_by("token")
+        .agg(pl.col("have").sum(), pl.col("languages").sum())
+        .filter(pl.col("have") >= ALIKE * pl.col("languages"))["token"]
+    )
+    return pl.concat([sure, opening, alike]).unique().sort()
+
+
+def keep_out(units: pl.DataFrame, found: pl.DataFrame, tokens: pl.Series) -> pl.DataFrame:
+    """Return one language's cleaned units with markup among their ``placeholders``.
+
+    ``found`` are its ``shapes``. A document that nobody speaks loses the lines, or the title, that
+    they stand in; it keeps what else it has.
+    """
+    mine = found.filter(pl.col("token").is_in(tokens.implode()))
+    if mine.is_empty():
+        return units
+    of_rows = mine.group_by("row", maintain_order=True).agg("token").sort("row")
+    more = (
+        pl.DataFrame({"row": pl.int_range(len(units), dtype=pl.UInt32, eager=True)})
+        .join(of_rows, on="row", how="left", maintain_order="left")["token"]
+        .fill_null([])
+    )
+    units = units.with_columns(placeholders=pl.concat_list("placeholders", more))
+    documents = (
+        units.with_row_index("row")
+        .filter(pl.col("speaker").is_null() & (pl.col("kind") != "dialog"))
+        .select("row", "text", "title", raw=pl.coalesce("raw_text", "text"))
+        .join(of_rows, on="row", maintain_order="left")
+    )
+    texts, titles = [], []
+    for text, title, marks in documents.select("text", "title", "token").rows():
+        lines = text.split("\n")
+        texts.append("\n".join(line for line in lines if not any(mark in line for mark in marks)))
+        titles.append(None if title and any(mark in title for mark in marks) else title)
+    rows = documents["row"]
+    return units.with_columns(
+        units["raw_text"].scatter(rows, documents["raw"]),
+        units["text"].scatter(rows, pl.Series(texts, dtype=pl.String)),
+        units["title"].scatter(rows, pl.Series(titles, dtype=pl.String)),
+    )

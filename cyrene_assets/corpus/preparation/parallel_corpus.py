@@ -1,0 +1,236 @@
+"""The parallel corpus: all languages' units side by side, cleaned, flagged and split."""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import polars as pl
+
+from cyrene_assets.corpus.config import Corpus
+from cyrene_assets.corpus.preparation.cleaned_units import Marked
+from cyrene_assets.corpus.preparation.cross_language_flags import Comparison
+from cyrene_assets.corpus.preparation.language_survey import Register, Survey, survey
+from cyrene_assets.corpus.preparation.shared_texts import scenes_of, shared_lines
+from cyrene_assets.corpus.preparation.split import Groups, assign_split
+from cyrene_assets.corpus.preparation.thread_map import AT_ONCE, side_by_side
+from cyrene_assets.corpus.preparation.unknown_markup import Unknown
+from cyrene_assets.corpus.sources import ONLY
+
+# A unit of these kinds belongs to one language: it is not missing in the others.
+ONE_LANGUAGE_KINDS = ("vendor", "instruction")
+# Cleaned units that every language should have.
+TRANSLATABLE = (pl.col("text") != "") & ~pl.col("kind").is_in(ONE_LANGUAGE_KINDS)
+UNITS = "units"
+SHARED_LINES = "shared_lines.parquet"
+
+
+@dataclass(frozen=True)
+class Parallel:
+    """The parallel corpus in a folder.
+
+    ``units/<language>.parquet`` has every row of a language: the raw columns (``text`` cleaned;
+    ``raw_text`` what it was, null where cleaning changed nothing), ``split`` and ``flags``.
+    ``coverage`` has unit, kind and ``languages_missing`` (list of strings) of each unit that some
+    language lacks. A unit is there when cleaning leaves some of its text; vendor documents belong
+    to one language. ``duplicates`` has language, scene, ``original`` and ``similarity`` of each
+    scene or document that repeats an earlier one: 1 where word for word (``exact``), else the
+    Jaccard similarity of ``similar``. ``copies`` has language, unit and ``original`` (a language)
+    of the units flagged ``untranslated_copy``. ``shared_lines`` has text, words, scenes (in how
+    many) and ``stock`` of lines that scenes have in common: all stock phrases, and the most
+    frequent of those that keep scenes together (``same_text``). ``largest_group`` is the number of
+    scenes and documents in the largest group that the split keeps together, ``dialog_groups`` the
+    number of such groups with scenes of dialog. ``unknown`` is the markup that nobody named;
+    ``speakers`` counts the lines of each by language and role (``speaker_counts``).
+    """
+
+    folder: Path
+    languages: tuple[str, ...]
+    coverage: pl.DataFrame
+    duplicates: pl.DataFrame
+    copies: pl.DataFrame
+    shared_lines: pl.DataFrame
+    largest_group: int
+    dialog_groups: int
+    unknown: Unknown
+    speakers: pl.DataFrame
+
+    def units(self, language: str, columns: Sequence[str] | None = None) -> pl.DataFrame:
+        """Read the units of a language, or some columns of them."""
+        return read_units(self.folder, language, columns)
+
+    @property
+    def stock(self) -> pl.Series:
+        """The stock phrases."""
+        return self.shared_lines.filter("stock")["text"]
+
+    def each(self) -> Iterator[tuple[str, pl.DataFrame]]:
+        """Yield each language and its units."""
+        for language in self.languages:
+            yield language, self.units(language)
+
+
+def read_units(folder: Path, language: str, columns: Sequence[str] | None = None) -> pl.DataFrame:
+    """Read a language's units, or some columns of them, from the folder of a parallel corpus.
+
+    What a row is for alone (``ONLY``) is read too, where any row is.
+    """
+    path = folder / UNITS / f"{language}.parquet"
+    if columns is None:
+        return pl.read_parquet(path)
+    marked = [ONLY] if ONLY in pl.read_parquet_schema(path) else []
+    return pl.read_parquet(path, columns=[*columns, *marked])
+
+
+def parallel_corpus(read: Callable[[str], pl.DataFrame], corpus: Corpus, folder: Path) -> Parallel:
+    """Align all of the corpus's languages, whose ``raw_dialog`` tables ``read`` returns.
+
+    The original comes first (``Corpus.ordered_languages``): what several languages say is said of
+    it. Rows keep their order; for their flags see ``comparison``.
+    Two languages are in memory at a time, and of the others the numbers of ``Survey``.
+    ``read`` is called by several threads.
+
+    Raises:
+        SourceError: a unit lies in another scene, or a scene is of another kind, in another
+            language; each place with file and line.
+    """
+    languages = corpus.ordered_languages
+    (folder / UNITS).mkdir()
+    with TemporaryDirectory(dir=folder) as cleaned:
+        register = Register()
+        marked = Marked(read, corpus, Path(cleaned), languages)
+        surveys = _surveys(marked.units, register, corpus, languages)
+        register.refuse_misaligned()
+
+        def texts(language: int) -> pl.Series:
+            return pl.read_ipc(Path(cleaned) / languages[language], columns=["text"])["text"]
+
+        comparison = Comparison(surveys, texts, corpus.rules().known, Path(cleaned))
+        scenes, in_common = scenes_of(register, surveys)
+        split = assign_split(scenes, corpus.split)
+        groups = Groups(len(scenes.names), scenes.duplicates, scenes.joined)
+
+        def said(language: int) -> pl.DataFrame:
+            columns = ["speaker", "title", "text"]
+            return pl.read_ipc(Path(cleaned) / languages[language], columns=columns)
+
+        lines = shared_lines(in_common, surveys, said)
+
+        def write(index: int) -> None:
+            units = pl.read_ipc(Path(cleaned) / languages[index])
+            units.drop("placeholders", "control_tokens", "left_out").with_columns(
+                flags=comparison.flags(index, units),
+                split=split.gather(surveys[index].rows["scene"]),
+            ).write_parquet(folder / UNITS / f"{languages[index]}.parquet", statistics=False)
+
+        side_by_side(write, range(len(languages)))
+    return Parallel(
+        folder,
+        languages,
+        _coverage(surveys, register, languages),
+        _duplicates(surveys, register, languages),
+        _copies(comparison, surveys, register, languages),
+        lines,
+        max(map(len, groups.members().values()), default=0),
+        len({groups.first(scene) for scene in (scenes.kinds == "dialog").arg_true()}),
+        marked.unknown(),
+        marked.speakers(),
+    )
+
+
+def _surveys(
+    cleaned_units: Callable[[str], pl.DataFrame],
+    register: Register,
+    corpus: Corpus,
+    languages: tuple[str, ...],
+) -> list[Survey]:
+    """Survey the languages, side by side; numbers are given in their order."""
+    found: list[Future[Survey]] = []
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        cleaned = deque(pool.submit(cleaned_units, language) for language in languages[:AT_ONCE])
+        for language, later in zip_longest(languages, languages[AT_ONCE:]):
+            units = cleaned.popleft().result()
+            found.append(pool.submit(survey, units, register.number(units), corpus, language))
+            if later is not None:
+                cleaned.append(pool.submit(cleaned_units, later))
+        return [future.result() for future in found]
+
+
+def _copies(
+    comparison: Comparison,
+    surveys: list[Survey],
+    register: Register,
+    languages: tuple[str, ...],
+) -> pl.DataFrame:
+    """Return language, unit and original of the untranslated copies, by name."""
+    tables = []
+    for index, own in enumerate(surveys):
+        copies = comparison.copies.filter(pl.col("language") == index)
+        units = own.rows["unit"].gather(copies["row"])
+        tables.append(
+            pl.DataFrame(
+                {
+                    "language": pl.repeat(languages[index], len(copies), eager=True),
+                    "unit": register.units["unit"].gather(units),
+                    "original": pl.Series(languages).gather(copies["original"]),
+                },
+                schema=dict.fromkeys(("language", "unit", "original"), pl.String()),
+            )
+        )
+    return pl.concat(tables)
+
+
+def _coverage(
+    surveys: list[Survey], register: Register, languages: tuple[str, ...]
+) -> pl.DataFrame:
+    units = register.units.join(register.scenes, on="scene").select(
+        "kind", unit="number", name="unit"
+    )
+    present = pl.concat(
+        [
+            found.rows.filter(pl.col("characters") > 0).select(
+                "unit", pl.lit(languages[index]).alias("language")
+            )
+            for index, found in enumerate(surveys)
+        ]
+    ).filter(pl.len().over("unit") < len(languages))
+    every = pl.DataFrame({"every": [list(languages)]})
+    missing = pl.col("every").list.set_difference("language").list.sort()
+    return (
+        present.group_by("unit")
+        .agg(pl.col("language").unique())
+        .join(units, on="unit")
+        .filter(~pl.col("kind").is_in(ONE_LANGUAGE_KINDS))
+        .join(every, how="cross")
+        .sort("unit")
+        .select(pl.col("name").alias("unit"), "kind", missing.alias("languages_missing"))
+    )
+
+
+def _duplicates(
+    surveys: list[Survey], register: Register, languages: tuple[str, ...]
+) -> pl.DataFrame:
+    names = register.scenes["scene"]
+    tables = []
+    for language, found in zip(languages, surveys, strict=True):
+        exact = found.duplicates.select(
+            "scene", "original", similarity=pl.lit(1.0), exact=pl.lit(True)
+        )
+        near = found.similar.select(
+            scene="second", original="first", similarity="similarity", exact=pl.lit(False)
+        ).join(exact, on="scene", how="anti")
+        tables.append(
+            pl.concat([exact, near])
+            .sort("scene", "original")
+            .select(
+                pl.lit(language).alias("language"),
+                pl.lit(names).gather("scene").alias("scene"),
+                pl.lit(names).gather("original").alias("original"),
+                "similarity",
+                "exact",
+            )
+        )
+    return pl.concat(tables)

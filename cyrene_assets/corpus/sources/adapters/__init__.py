@@ -1,0 +1,1 @@
+"""Source adapters: each module here is one."""

@@ -1,0 +1,36 @@
+"""Which of the character's lines no model learns from, as the current artifacts' pages say it."""
+
+from collections.abc import Iterator
+
+from cyrene_assets.config.model_sizes import SIZES
+from cyrene_assets.orchestration.project_state import Situation
+
+
+def left_out(situation: Situation) -> Iterator[str]:
+    """Yield which share of the character's lines is in no chat, or in no training set."""
+    totals = [0, 0]
+    for language in situation.project.corpus.languages:
+        found = _numbers(situation, "sft_chat", language, "character_lines", "lines_in_chats")
+        totals = [total + number for total, number in zip(totals, found, strict=True)]
+    lines, in_chats = totals
+    if lines > in_chats:
+        yield (
+            f"{lines - in_chats:,} of the character's {lines:,} lines ({1 - in_chats / lines:.1%}) "
+            "are in no chat: the pages of sft_chat say why"
+        )
+    for size in SIZES:
+        found = _numbers(situation, "packed_sft", size, "character_lines", "lines_left_out")
+        if found[1]:
+            yield (
+                f"{found[1]:,} of {found[0]:,} lines in chats ({found[1] / found[0]:.1%}) are too "
+                f"long for the sequence length of {size}, and left out"
+            )
+
+
+def _numbers(situation: Situation, asset: str, partition: str, *names: str) -> list[int]:
+    """Return numbers from the metadata of the current artifact, 0 where there is none."""
+    record = situation.record(asset, partition)
+    values = [
+        record.metadata[name].value if record and name in record.metadata else 0 for name in names
+    ]
+    return [value if isinstance(value, int) else 0 for value in values]

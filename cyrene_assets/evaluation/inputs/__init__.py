@@ -1,0 +1,1 @@
+"""What models are prompted with."""

@@ -1,0 +1,100 @@
+"""Texts on which every model is asked how likely it finds them."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+import polars as pl
+
+from cyrene_assets.evaluation.inputs.prompts import stable_hash
+from cyrene_assets.evaluation.inputs.word_lists import word_list
+
+DIALOG = "dialog"
+VALIDATION, TRAINING, FORMAL = "validation", "train", "formal"
+_FORMAL_TEXTS = Path(__file__).parent / "formal_texts.yaml"
+
+
+def select_texts(documents: pl.DataFrame, per_language: int, characters: int) -> pl.DataFrame:
+    """Choose held-out documents of each language, and as many training documents to compare with.
+
+    A language gives its dialog, or where none of it is held out, the kinds of document that are:
+    the training documents are of the same kinds. Scenes take turns in giving a document, in the
+    order of a hash, as for prompts. Documents without text are passed over.
+
+    Args:
+        documents: columns ``document``, ``scene``, ``kind``, ``split``, ``text`` and ``language``.
+            Other columns are ignored.
+        per_language: an upper limit for each split; a language with fewer held-out documents gives
+            all it has.
+        characters: longer texts are cut here, at the end of a line unless that would take more
+            than half.
+
+    Returns:
+        Columns ``text_id`` (``<language>/<split>/<document>``), ``language``, ``split``,
+        ``document``, ``scene`` and ``text``, sorted by language, the held-out documents first, and
+        within them in the order of choice.
+    """
+    written = documents.filter(pl.col("text").str.strip_chars() != "")
+    held_out = pl.col("split") == VALIDATION
+    kinds = (
+        written.filter(held_out)
+        .select("language", "kind")
+        .unique()
+        .filter((pl.col("kind") == DIALOG) | ~(pl.col("kind") == DIALOG).any().over("language"))
+    )
+    chosen = (
+        written.join(kinds, on=["language", "kind"], how="semi")
+        .with_columns(scene_order=_hash_of("scene"), document_order=_hash_of("scene", "document"))
+        .sort("language", "split", "scene", "document_order", "document")
+        .with_columns(round=pl.int_range(pl.len()).over("language", "split", "scene"))
+        .sort(
+            "language",
+            "split",
+            "round",
+            "scene_order",
+            "scene",
+            descending=[False, True, False, False, False],
+        )
+        .with_columns(place=pl.int_range(pl.len()).over("language", "split"))
+    )
+    limit = pl.min_horizontal(held_out.sum().over("language"), pl.lit(per_language))
+    return chosen.filter(pl.col("place") < limit).select(
+        pl.format("{}/{}/{}", "language", "split", "document").alias("text_id"),
+        "language",
+        "split",
+        "document",
+        "scene",
+        pl.col("text").map_elements(lambda text: _cut(text, characters), return_dtype=pl.String),
+    )
+
+
+def formal_texts(languages: Iterable[str]) -> pl.DataFrame:
+    """Return the formal text of each language that has one, in the columns of `select_texts`."""
+    texts = word_list(_FORMAL_TEXTS)
+    rows = [
+        (f"{language}/{FORMAL}", language, FORMAL, FORMAL, FORMAL, texts[language])
+        for language in languages
+        if language in texts
+    ]
+    columns = ("text_id", "language", "split", "document", "scene", "text")
+    return pl.DataFrame(rows, schema=dict.fromkeys(columns, pl.String), orient="row")
+
+
+def write_texts(frame: pl.DataFrame, path: Path) -> None:
+    """Write the texts of `select_texts` as JSON Lines, a text per line."""
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        for row in frame.iter_rows(named=True):
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def _hash_of(*columns: str) -> pl.Expr:
+    return pl.struct(columns).map_elements(
+        lambda row: stable_hash(*row.values()), return_dtype=pl.String
+    )
+
+
+def _cut(text: str, characters: int) -> str:
+    if len(text) <= characters:
+        return text
+    line_end = text.rfind("\n", 0, characters + 1)
+    return text[: line_end if 2 * line_end >= characters else characters]

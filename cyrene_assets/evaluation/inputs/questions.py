@@ -1,0 +1,43 @@
+"""Questions of mathematics and code: what is out of character to answer well."""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import polars as pl
+
+from cyrene_assets.evaluation.inputs.prompts import SCHEMA
+from cyrene_assets.evaluation.inputs.word_lists import word_list
+
+_FILE = Path(__file__).parent / "questions.yaml"
+
+
+def select_questions(
+    languages: Iterable[str], system_prompts: Mapping[str, str], per_language: int
+) -> pl.DataFrame:
+    """Return the questions of each language that has some, in the columns of `select_prompts`.
+
+    Args:
+        languages: of the corpus.
+        system_prompts: the character's, by language.
+        per_language: questions of each at most.
+    """
+    written = word_list(_FILE)
+    rows = [
+        {
+            "prompt": f"{language}/question/{number}",
+            "language": language,
+            "scene": f"question {number}",
+            "messages": json.dumps(
+                [
+                    {"role": "system", "content": system_prompts[language]},
+                    {"role": "user", "content": question},
+                ],
+                ensure_ascii=False,
+            ),
+            "reference": "",
+        }
+        for language in languages
+        for number, question in enumerate(written.get(language, [])[:per_language], start=1)
+    ]
+    return pl.DataFrame(rows, schema=SCHEMA)

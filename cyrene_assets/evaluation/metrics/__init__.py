@@ -1,0 +1,1 @@
+"""Metrics, one family in a file."""

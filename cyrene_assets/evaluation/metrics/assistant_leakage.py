@@ -1,0 +1,44 @@
+"""Leaks of the assistant: think tags, and the stock phrases of assistants, per language."""
+
+import re
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from cyrene_assets.evaluation.inputs.word_lists import word_list
+
+_FILE = Path(__file__).parent / "assistant_phrases.yaml"
+_THINK = re.compile(r"</?think(ing)?\b", re.IGNORECASE)
+
+
+def think_leaks(texts: Sequence[str]) -> npt.NDArray[np.float64]:
+    """Return 1.0 for each text in which a think tag shows, 0.0 for others, NaN for empty ones."""
+    return _found(texts, _THINK)
+
+
+def assistant_phrases(texts: Sequence[str], language: str) -> npt.NDArray[np.float64] | None:
+    """Return 1.0 for each text with a stock phrase of assistants, as `think_leaks` does.
+
+    None where there is no list of phrases for the language.
+    """
+    pattern = _pattern(language)
+    return None if pattern is None else _found(texts, pattern)
+
+
+def _found(texts: Sequence[str], pattern: re.Pattern[str]) -> npt.NDArray[np.float64]:
+    return np.array(
+        [float(pattern.search(text) is not None) if text.strip() else np.nan for text in texts],
+        np.float64,
+    )
+
+
+@cache
+def _pattern(language: str) -> re.Pattern[str] | None:
+    phrases = word_list(_FILE).get(language)
+    if phrases is None:
+        return None
+    alternatives = "|".join(re.escape(phrase).replace(r"\ ", r"\s+") for phrase in phrases)
+    return re.compile(alternatives, re.IGNORECASE)

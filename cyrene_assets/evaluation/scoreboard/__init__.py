@@ -1,0 +1,1 @@
+"""From tables of scores to pages and pictures."""

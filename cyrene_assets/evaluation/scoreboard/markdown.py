@@ -1,0 +1,97 @@
+"""The scoreboard as tables, as Markdown and as a picture: what Dagster's pages show."""
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from cyrene_assets.corpus.lint.plots import escape_markdown
+from cyrene_assets.evaluation.scoreboard import figures, plot_style
+from cyrene_assets.evaluation.scoreboard.comparison import Board
+from cyrene_assets.evaluation.scoreboard.findings import findings
+from cyrene_assets.evaluation.scoreboard.summary import summary
+from cyrene_assets.evaluation.scoring.per_answer import NO_PROFILE
+from cyrene_assets.evaluation.scoring.scores import MEAN, MODEL
+
+# What the table of all models shows; the tables by language show every score.
+OVERVIEW = (
+    "loss", "gap", "cloze", "regurgitation", "regurgitation_excess", "extraction", "style",
+    "generated", "rep4", "loop_rate", "echo", "distinct_2", "self_bleu", "language", "assistant",
+    "think_leaks", "length_ratio", "limit_rate", "empty", "formal_loss",
+)  # fmt: skip
+
+
+def overview(table: pl.DataFrame) -> pl.DataFrame:
+    """Return the means over languages, a row per model: served profile, a column per score."""
+    means = table.filter(pl.col("language") == MEAN, pl.col("served"))
+    if means.is_empty():
+        return means.select(*MODEL)
+    wide = means.with_columns(pl.col("value").round(4)).pivot(
+        "score", index=[*MODEL], values="value", aggregate_function="first"
+    )
+    return wide.select(*MODEL, *[name for name in OVERVIEW if name in wide.columns])
+
+
+def profile_table(scores: pl.DataFrame, profile: str) -> pl.DataFrame:
+    """Return the scores of one language under a profile: a row per score, a column per model."""
+    own = scores.filter(pl.col("profile").is_in([profile, NO_PROFILE]))
+    if own.is_empty():
+        return own.select("score")
+    return own.pivot("model", index="score", values="value", aggregate_function="first")
+
+
+def findings_markdown(board: Board) -> str:
+    """Return what the board comes to, and the seeds' questions with their answers, as a list."""
+    short = summary(board)
+    lines = [f"**{escape_markdown(short.take)}**", ""]
+    worked = [f"{name} beside its base. {line}" for name, line in short.worked]
+    lines += [f"- {escape_markdown(line)}." for line in (*worked, *short.beware)]
+    for found in findings(board):
+        lines.append(f"- **{escape_markdown(found.question)}**")
+        said = [f"{answer.about}. {answer.short}." for answer in found.answers]
+        lines += [
+            f"  - {escape_markdown(line)}" for line in said or [f"not yet: it takes {found.needed}"]
+        ]
+        if found.beware:
+            lines.append(f"  - {escape_markdown(found.beware)}")
+    return "\n".join(lines)
+
+
+def scoreboard_png(board: Board) -> bytes:
+    """Draw diversity against repetition as a PNG, or say that there is nothing to draw."""
+    figure = figures.tradeoff(board, plot_style.LIGHT)
+    return plot_style.render(figure or plot_style.nothing("too little text to compare"), "png")
+
+
+def markdown_table(
+    frame: pl.DataFrame, columns: Sequence[str] | None = None, clip: int = 200
+) -> str:
+    """Render a frame as a Markdown table in which no cell can be anything but text.
+
+    Pipes, line breaks, HTML, links and emphasis in a cell appear as written. Texts are cut at
+    ``clip`` characters, numbers are right-aligned, null is a dash.
+    """
+    names = list(columns) if columns is not None else frame.columns
+    numeric = {name for name in names if frame.schema[name].is_numeric()}
+    lines = [
+        " | ".join(escape_markdown(name) for name in names),
+        " | ".join("---:" if name in numeric else "---" for name in names),
+    ]
+    for row in frame.select(names).iter_rows():
+        lines.append(
+            " | ".join(escape_markdown(clip_text(format_value(value), clip)) for value in row)
+        )
+    return "".join(f"| {line} |\n" for line in lines)
+
+
+def format_value(value: object) -> str:
+    """Format a cell: three significant places for fractions, thousands apart, a dash for null."""
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.3f}" if abs(value) < 100 else f"{value:,.0f}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def clip_text(text: str, limit: int) -> str:
+    """Cut a text at ``limit`` characters and say how many more there are."""
+    return text if len(text) <= limit else f"{text[:limit]} … ({len(text) - limit:,} more)"

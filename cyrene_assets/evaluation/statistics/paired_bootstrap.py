@@ -1,0 +1,78 @@
+"""Two models side by side on the same scenes.
+
+Both answered the same prompts, and some scenes are harder than others for every model. So each
+replicate draws scenes once, for both models and for all languages together (they are translations
+of the same scenes), and looks at the difference: it spreads far less than either model does.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import polars as pl
+
+from cyrene_assets.evaluation.statistics.bootstrap import (
+    FEWEST_SCENES,
+    TOO_FEW,
+    Estimate,
+    Floats,
+    of_draws,
+    scene_weights,
+)
+
+# Takes a score of each model, any shape, and returns what is compared in that shape.
+Statistic = Callable[..., Floats]
+
+
+def difference(first: pl.DataFrame, second: pl.DataFrame) -> Estimate | None:
+    """Return the first model's score less the second's, with its paired interval.
+
+    Args:
+        first: rows of `scores.SCENES_SCHEMA` of one model and score.
+        second: the same of the model that it is held against.
+
+    Returns:
+        The mean over the languages that both have; ``count`` is of scenes. None where they share no
+        scene.
+    """
+    return _paired([first, second], np.subtract)
+
+
+def nearness(first: pl.DataFrame, second: pl.DataFrame, real: pl.DataFrame) -> Estimate | None:
+    """Return how much farther from the real lines' score the first is than the second.
+
+    As `difference`, of the absolute distances: below 0 the first comes nearer.
+    """
+    return _paired([first, second, real], lambda a, b, r: np.abs(a - r) - np.abs(b - r))
+
+
+def _paired(frames: Sequence[pl.DataFrame], statistic: Statistic) -> Estimate | None:
+    common = frames[0].select("language", "scene").filter(frames[0]["bottom"] > 0)
+    for frame in frames[1:]:
+        common = common.join(frame.filter(pl.col("bottom") > 0), on=["language", "scene"])
+        common = common.select("language", "scene")
+    if common.is_empty():
+        return None
+    common = common.sort("language", "scene")
+    scenes, row = np.unique(common["scene"].to_numpy(), return_inverse=True)
+    languages, column = np.unique(common["language"].to_numpy(), return_inverse=True)
+    sums = []
+    for frame in frames:
+        aligned = common.join(frame, on=["language", "scene"], how="left", maintain_order="left")
+        for name in ("top", "bottom"):
+            table = np.zeros((len(scenes), len(languages)))
+            table[row, column] = aligned[name].to_numpy()
+            sums.append(table)
+    value = float(_mean(statistic, [table.sum(0, keepdims=True) for table in sums])[0])
+    if len(scenes) < FEWEST_SCENES:
+        return Estimate(value, count=len(scenes), note=TOO_FEW)
+    weights = scene_weights(len(scenes))
+    return of_draws(value, _mean(statistic, [weights @ table for table in sums]), len(scenes))
+
+
+def _mean(statistic: Statistic, sums: Sequence[Floats]) -> Floats:
+    """Return the mean over languages of the statistic: (replicates, languages) to (replicates)."""
+    known = np.all([bottom > 0 for bottom in sums[1::2]], axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        scores = [top / bottom for top, bottom in zip(sums[::2], sums[1::2], strict=True)]
+        compared = np.where(known, statistic(*scores), 0.0)
+        return np.asarray(compared.sum(1) / known.sum(1), np.float64)

@@ -1,0 +1,104 @@
+"""One artifact in the making: what the function of an ``@artifact_asset`` is given."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from cyrene_assets.compute.toolchains import Toolchain
+from cyrene_assets.orchestration.artifact_spec import ArtifactSpec
+from cyrene_assets.orchestration.lineage import Lineage, Record
+from cyrene_assets.orchestration.pipes_runner import ProgramRun
+from cyrene_assets.project.project import Project
+from cyrene_assets.store.artifact_store import Artifact, label
+
+# The metadata of an observation that is a warning, no progress.
+WARNING = "warning"
+
+
+@dataclass
+class Build:
+    """One artifact in the making."""
+
+    context: dg.AssetExecutionContext
+    project: Project
+    spec: ArtifactSpec
+    partition: str | None
+    params: Mapping[str, Any]
+    inputs: Mapping[tuple[str, str | None], Artifact]
+    records: Mapping[tuple[str, str | None], Record]
+    out: Path
+    work: Path
+    log: Path
+
+    @property
+    def key(self) -> str:
+        """The partition key of a partitioned asset."""
+        if self.partition is None:
+            raise ValueError(f"{self.spec.name} has no partitions")
+        return self.partition
+
+    def input(self, asset: str, partition: str | None = None) -> Artifact:
+        """Return the input called ``asset``: the only one of it, or that of ``partition``."""
+        found = [
+            artifact
+            for (name, key), artifact in self.inputs.items()
+            if name == asset and (partition is None or key == partition)
+        ]
+        if len(found) != 1:
+            raise ValueError(f"{self.spec.name} has {len(found)} inputs {label(asset, partition)}")
+        return found[0]
+
+    def inputs_of(self, asset: str) -> dict[str, Artifact]:
+        """Return all inputs that are partitions of ``asset``, by their keys."""
+        return {key or "_": a for (name, key), a in self.inputs.items() if name == asset}
+
+    def lineage_of(self, asset: str) -> Lineage:
+        """Return what the only input called ``asset`` was made from, as Dagster recorded it."""
+        artifact = self.input(asset)
+        return self.records[artifact.asset, artifact.partition].lineage
+
+    def warn(self, message: str) -> None:
+        """Say something in the run's log, on the asset's page and in the terminal of a build."""
+        self.context.log.warning(f"{label(self.spec.name, self.partition)}: {message}")
+        self.context.log_event(
+            dg.AssetObservation(
+                self.context.asset_key,
+                description=message,
+                partition=self.partition,
+                metadata={WARNING: message},
+            )
+        )
+
+    def run_program(
+        self,
+        program: str,
+        extras: Mapping[str, Any],
+        *,
+        environment: Mapping[str, str],
+        secrets: Sequence[str] = (),
+        toolchain: Toolchain | None = None,
+    ) -> dict[str, Any]:
+        """Run a program of this asset's toolchain, or of the one that checks what it made.
+
+        ``out`` and ``work`` are added to its extras.
+
+        Raises:
+            UserError: the toolchain is not installed.
+            BuildError: the program failed.
+        """
+        chosen = toolchain or self.spec.toolchain
+        if chosen is None:
+            raise ValueError(f"{self.spec.name} names no toolchain")
+        return ProgramRun(
+            context=self.context,
+            toolchain=chosen,
+            program=program,
+            extras={**extras, "out": str(self.out), "work": str(self.work)},
+            home=self.project.home,
+            log=self.log,
+            environment=environment,
+            secrets=secrets,
+        ).run()

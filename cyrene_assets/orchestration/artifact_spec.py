@@ -1,0 +1,165 @@
+"""What is known of an artifact asset before it is built: its inputs, settings and checks."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import dagster as dg
+
+from cyrene_assets.compute.toolchains import Toolchain
+from cyrene_assets.config.rebuild_policy import Renewal
+from cyrene_assets.orchestration import lineage as lineages
+from cyrene_assets.orchestration.lineage import Lineage, Record
+from cyrene_assets.orchestration.needs import INSTALLED, Need
+from cyrene_assets.project.project import Project
+from cyrene_assets.store.artifact_store import label
+from cyrene_assets.utils.errors import BuildError
+
+Params = Callable[[Project, str | None], Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Check:
+    """A check that the asset evaluates itself; a blocking one stops what is downstream."""
+
+    name: str
+    description: str
+    blocking: bool = False
+
+
+@dataclass(frozen=True)
+class CheckOutcome:
+    """What a check found; ``detail`` says it in one line."""
+
+    name: str
+    passed: bool
+    detail: str
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a build says of its artifact.
+
+    ``summary`` is one line for people, ``metadata`` is for the UI, ``measurements`` are JSON values
+    for the manifest.
+    """
+
+    summary: str
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    checks: Sequence[CheckOutcome] = ()
+    measurements: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ArtifactSpec:
+    """What the planner and the wrapper know of an artifact asset."""
+
+    name: str
+    code_version: str
+    partitions_def: dg.PartitionsDefinition | None
+    deps: tuple[dg.AssetDep, ...]
+    params: Params
+    external_inputs: Params
+    external_files: Params
+    renewal: Renewal
+    gpu: bool
+    whatever_exists: bool
+    checks: tuple[Check, ...]
+    toolchain: Toolchain | None
+    checked_with: Toolchain | None
+    declared_needs: tuple[Need, ...] = ()
+
+    @property
+    def needs(self) -> frozenset[Need]:
+        """What the asset needs of the machine: what it declares, and its toolchains."""
+        programs = {None if t is None else t.name for t in (self.toolchain, self.checked_with)}
+        installed = {need for name, need in INSTALLED.items() if name in programs}
+        return frozenset({*self.declared_needs, *installed})
+
+    def upstream(self, partition: str | None) -> Iterator[tuple[str, str | None]]:
+        """Yield the artifacts that ``partition`` is made from, as (asset, partition)."""
+        for dep in self.deps:
+            name = dep.asset_key.to_user_string()
+            if name in SPECS:
+                for upstream_partition in self._mapped(dep, SPECS[name], partition):
+                    yield name, upstream_partition
+
+    def _mapped(
+        self, dep: dg.AssetDep, upstream: "ArtifactSpec", partition: str | None
+    ) -> Sequence[str | None]:
+        if upstream.partitions_def is None:
+            return [None]
+        if self.partitions_def is None:
+            return upstream.partitions_def.get_partition_keys()
+        if dep.partition_mapping is None:
+            return [partition]
+        result = dep.partition_mapping.get_upstream_mapped_partitions_result_for_partitions(
+            self.partitions_def.subset_with_partition_keys([partition or ""]),
+            self.partitions_def,
+            upstream.partitions_def,
+        )
+        return sorted(
+            result.partitions_subset.get_partition_keys(),
+            key=upstream.partitions_def.get_partition_keys().index,
+        )
+
+
+SPECS: dict[str, ArtifactSpec] = {}
+
+
+def with_ancestors(*keys: tuple[str, str | None]) -> set[tuple[str, str | None]]:
+    """Return artifacts and all that they are made from, as the asset graph has it."""
+    found: set[tuple[str, str | None]] = set()
+    waiting = list(keys)
+    while waiting:
+        key = waiting.pop()
+        if key not in found:
+            found.add(key)
+            waiting += SPECS[key[0]].upstream(key[1])
+    return found
+
+
+def expected_lineage(
+    spec: ArtifactSpec,
+    project: Project,
+    partition: str | None,
+    inputs: Mapping[tuple[str, str | None], str],
+    external: Mapping[str, str] | None = None,
+) -> Lineage:
+    """Return the lineage that an up-to-date artifact has, given its inputs' digests.
+
+    ``external`` is what it reads from outside the store; looked up where left out.
+    """
+    named = {label(asset, key): digest for (asset, key), digest in inputs.items()}
+    named.update(spec.external_inputs(project, partition) if external is None else external)
+    return Lineage(spec.code_version, spec.params(project, partition), named)
+
+
+def current_inputs(
+    spec: ArtifactSpec, instance: dg.DagsterInstance, partition: str | None
+) -> dict[tuple[str, str | None], Record]:
+    """Return the current record of every input.
+
+    Raises:
+        BuildError: an input does not exist, or failed a blocking check.
+    """
+    found = {}
+    for asset, key in spec.upstream(partition):
+        record = lineages.latest(instance, asset, key)
+        if record is None:
+            if spec.whatever_exists:
+                continue
+            raise BuildError(
+                f"{label(spec.name, partition)} needs {label(asset, key)}, which has not been "
+                "materialized yet: materialize it first, or let `cyrene build` do it all in order"
+            )
+        if record.failed_checks:
+            raise BuildError(
+                f"{label(spec.name, partition)} needs {record.name}, whose blocking check failed: "
+                f"{record.why_failed}"
+            )
+        found[asset, key] = record
+    if not found and spec.whatever_exists:
+        raise BuildError(f"{spec.name} needs at least one of its inputs; there is none yet")
+    return found

@@ -1,0 +1,85 @@
+"""What failed before: the automation does not try the same again, and the status says so."""
+
+from pathlib import Path
+
+import dagster as dg
+
+from cyrene_assets.orchestration.artifact_spec import ArtifactSpec
+from cyrene_assets.orchestration.project_state import Situation
+from cyrene_assets.orchestration.raw_files import look
+from cyrene_assets.orchestration.run_retention import BY_ITSELF_TAG
+from cyrene_assets.project.project import Project
+
+# Tags that begin like this are not shown next to every run in the UI.
+_ATTEMPTED = ".dagster/cyrene_attempted/"
+_UNSUCCESSFUL = {
+    dg.DagsterRunStatus.FAILURE: "failed",
+    dg.DagsterRunStatus.CANCELED: "was cancelled",
+}
+
+
+def attempted(instance: dg.DagsterInstance, run_id: str, asset: str, wanted: str) -> None:
+    """Write on a run that it begins to make an asset, of a lineage with this fingerprint."""
+    instance.add_run_tags(run_id, {f"{_ATTEMPTED}{asset}": wanted})
+
+
+def failed_before(
+    situation: Situation, spec: ArtifactSpec, partition: str | None, wanted: str | None
+) -> str | None:
+    """Return what became of the last run that tried to make an artifact, if it did not succeed.
+
+    Whoever started the run: what a person cancelled is not begun again behind their back.
+
+    Args:
+        situation: of the project.
+        spec: of the artifact.
+        partition: of it.
+        wanted: the fingerprint of the lineage that it should have now, where that is known.
+
+    Returns:
+        None where the run succeeded, where a person's run failed before it came to this
+        artifact, or where something that it is made from has changed since: then it is tried again.
+
+    Raises:
+        UserError: the corpus folder is not there.
+    """
+    instance = situation.instance
+    planned = instance.event_log_storage.get_latest_planned_materialization_info(
+        dg.AssetKey(spec.name), partition
+    )
+    record = None if planned is None else instance.get_run_record_by_id(planned.run_id)
+    if record is None or record.dagster_run.status not in _UNSUCCESSFUL:
+        return None
+    run, created = record.dagster_run, record.create_timestamp.timestamp()
+    cancelled = run.status is dg.DagsterRunStatus.CANCELED
+    attempt = run.tags.get(f"{_ATTEMPTED}{spec.name}")
+    if attempt is not None:
+        same = attempt == wanted
+    elif cancelled or run.tags.get(BY_ITSELF_TAG) == "true":
+        same = created >= _changed(situation, spec, partition)
+    else:
+        # It was refused before it came to the artifact; what was tried before it counts.
+        same = False
+        if wanted is not None:
+            tried = dg.RunsFilter(tags={f"{_ATTEMPTED}{spec.name}": wanted})
+            for run in instance.get_runs(tried, limit=1):
+                same = run.status in _UNSUCCESSFUL
+    if not same:
+        return None
+    return f"run {run.run_id[:8]} {_UNSUCCESSFUL[run.status]}: when something changes, or by hand"
+
+
+def _changed(situation: Situation, spec: ArtifactSpec, partition: str | None) -> float:
+    """Return when something that an artifact is made from changed last, in Unix seconds."""
+    records = [situation.record(*key) for key in spec.upstream(partition)]
+    return max(
+        look(situation.project).changed,
+        _settings_changed(situation.project),
+        *(record.created for record in records if record is not None),
+    )
+
+
+def _settings_changed(project: Project) -> float:
+    files = [project.home / "project.yaml"]
+    files += [Path(recipe).expanduser() for recipe in project.settings.recipes.values()]
+    return max((file.stat().st_mtime for file in files if file.is_file()), default=0.0)

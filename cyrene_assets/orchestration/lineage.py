@@ -1,0 +1,232 @@
+"""What Dagster knows of each artifact: which digest is current, and what it was made from.
+
+Dagster's event log is the one record of lineage. A materialization names the artifact's digest,
+the code version, the parameters and the inputs' digests; two that agree in the latter three have
+the same *fingerprint* and need not both run.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import dagster as dg
+
+from cyrene_assets.store.artifact_store import fingerprint, label
+
+METADATA_KEY = "lineage"
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """What an artifact is made from.
+
+    ``inputs`` maps ``asset[partition]`` to a digest; ``params`` holds every setting of the recipe
+    and the corpus that the asset reads.
+    """
+
+    code_version: str
+    params: Mapping[str, Any]
+    inputs: Mapping[str, str]
+
+    @property
+    def fingerprint(self) -> str:
+        """The digest of all three: equal fingerprints mean that nothing has to be rebuilt."""
+        return fingerprint(self.as_dict())
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the lineage as a JSON value."""
+        return {
+            "code_version": self.code_version,
+            "params": dict(self.params),
+            "inputs": dict(self.inputs),
+        }
+
+    def changes(self, wanted: "Lineage") -> list["Change"]:
+        """Return everything in which an artifact of this lineage is not one of ``wanted``."""
+        found = []
+        if self.code_version != wanted.code_version:
+            found.append(Change("code", "code version", self.code_version, wanted.code_version))
+        found += [
+            Change("setting", key, old, new)
+            for key, old, new in _changed_values("", dict(self.params), dict(wanted.params))
+        ]
+        return found + [
+            Change("input", name, self.inputs.get(name), wanted.inputs.get(name))
+            for name in sorted(self.inputs.keys() | wanted.inputs.keys())
+            if self.inputs.get(name) != wanted.inputs.get(name)
+        ]
+
+    def difference(self, wanted: "Lineage") -> str:
+        """Say in a few words why an artifact of this lineage is not one of ``wanted``."""
+        return describe(self.changes(wanted))
+
+
+@dataclass(frozen=True)
+class Change:
+    """One thing that is not what it was: its name, and its value or digest then and now.
+
+    ``old`` is None where it is new, ``new`` where it is gone.
+    """
+
+    kind: Literal["code", "setting", "input", "file"]
+    name: str
+    old: Any
+    new: Any
+
+
+def describe(changes: Sequence[Change]) -> str:
+    """Say in a few words what changed; the first kind of change that there is stands for all."""
+    by_kind: dict[str, list[Change]] = {}
+    for change in changes:
+        by_kind.setdefault(change.kind, []).append(change)
+    if "code" in by_kind:
+        (code,) = by_kind["code"]
+        return f"code version {code.old} is now {code.new}"
+    if "setting" in by_kind:
+        return f"changed: {_some([change.name for change in by_kind['setting']])}"
+    if "file" in by_kind:
+        return _some([f"{c.name} {_verb(c)}" for c in by_kind["file"]])
+    if "input" in by_kind:
+        return f"input changed: {_some([change.name for change in by_kind['input']])}"
+    return "up to date"
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 2} more" if len(names) > 2 else ""
+    return f"{', '.join(names[:2])}{more}"
+
+
+def _verb(change: Change) -> str:
+    if change.old is None:
+        return "added"
+    return "removed" if change.new is None else "changed"
+
+
+def file_changes(old: Mapping[str, str], new: Mapping[str, str]) -> list[Change]:
+    """Return which files differ, given the SHA-256 of each by its name."""
+    return [
+        Change("file", name, old.get(name), new.get(name))
+        for name in sorted(old.keys() | new.keys())
+        if old.get(name) != new.get(name)
+    ]
+
+
+def _changed_values(prefix: str, old: Any, new: Any) -> list[tuple[str, Any, Any]]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        return [
+            found
+            for name in sorted(old.keys() | new.keys())
+            for found in _changed_values(
+                f"{prefix}.{name}" if prefix else name, old.get(name), new.get(name)
+            )
+        ]
+    return [] if old == new else [(prefix, old, new)]
+
+
+@dataclass(frozen=True)
+class Record:
+    """One materialization: the digest it names, its lineage, the run, and when (Unix seconds).
+
+    ``checks`` holds what the asset's own checks found: name, passed, blocking and detail each;
+    ``sources`` the SHA-256 of the files from outside the store that it was made from, by name.
+    """
+
+    asset: str
+    partition: str | None
+    digest: str
+    lineage: Lineage
+    run_id: str
+    created: float
+    seconds: float
+    checks: tuple[Mapping[str, Any], ...]
+    metadata: Mapping[str, dg.MetadataValue]
+    sources: Mapping[str, str]
+
+    @property
+    def failed_checks(self) -> tuple[str, ...]:
+        """The names of the blocking checks that failed."""
+        return tuple(c["name"] for c in self.checks if c["blocking"] and not c["passed"])
+
+    @property
+    def why_failed(self) -> str:
+        """What the blocking checks that failed found, and the remedy, in their own words."""
+        return "; ".join(
+            f"{check['name']}: {check['detail']}" if check.get("detail") else check["name"]
+            for check in self.checks
+            if check["name"] in self.failed_checks
+        )
+
+    @property
+    def name(self) -> str:
+        """``asset[partition]``."""
+        return label(self.asset, self.partition)
+
+
+def latest(instance: dg.DagsterInstance, asset: str, partition: str | None) -> Record | None:
+    """Return the current artifact's record: the latest materialization's, or None."""
+    records, _ = _records(instance, asset, partition, limit=1)
+    return records[0] if records else None
+
+
+def find(
+    instance: dg.DagsterInstance, asset: str, partition: str | None, wanted: str
+) -> Record | None:
+    """Return the newest record whose fingerprint is ``wanted`` and whose checks passed, or None."""
+    for record in history(instance, asset, partition):
+        if record.lineage.fingerprint == wanted and not record.failed_checks:
+            return record
+    return None
+
+
+def history(instance: dg.DagsterInstance, asset: str, partition: str | None) -> Iterator[Record]:
+    """Yield the records of a partition's artifacts, the newest first."""
+    cursor: str | None = None
+    while True:
+        found, cursor = _records(instance, asset, partition, limit=50, cursor=cursor)
+        yield from found
+        if cursor is None:
+            return
+
+
+def _records(
+    instance: dg.DagsterInstance,
+    asset: str,
+    partition: str | None,
+    *,
+    limit: int,
+    cursor: str | None = None,
+) -> tuple[list[Record], str | None]:
+    """Return records, the newest first, and where to go on; null at the end."""
+    result = instance.fetch_materializations(
+        dg.AssetRecordsFilter(
+            asset_key=dg.AssetKey(asset),
+            asset_partitions=None if partition is None else [partition],
+        ),
+        limit=limit,
+        cursor=cursor,
+    )
+    found = [_record(asset, partition, record) for record in result.records]
+    more = result.cursor if result.has_more else None
+    return [record for record in found if record is not None], more
+
+
+def _record(asset: str, partition: str | None, event: dg.EventLogRecord) -> Record | None:
+    materialization = event.asset_materialization
+    # A materialization that someone reported by hand has no lineage: it names no artifact.
+    if materialization is None or METADATA_KEY not in materialization.metadata:
+        return None
+    data: Any = materialization.metadata[METADATA_KEY].value
+    # What was recorded again from the store says when and by which run it was made.
+    made = data.get("made", {"run_id": event.run_id, "created": event.timestamp})
+    return Record(
+        asset=asset,
+        partition=partition,
+        digest=data["digest"],
+        lineage=Lineage(data["code_version"], data["params"], data["inputs"]),
+        run_id=made["run_id"],
+        created=made["created"],
+        seconds=data["seconds"],
+        checks=tuple(data["checks"]),
+        metadata=materialization.metadata,
+        sources=data.get("sources", {}),
+    )

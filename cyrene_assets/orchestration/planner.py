@@ -1,0 +1,250 @@
+"""What has to be built, in which order, and why: the difference between what is and what should be.
+
+Dagster's own graph says what depends on what; its event log says what there is. Nothing here runs
+anything.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import dagster as dg
+
+from cyrene_assets.orchestration.artifact_spec import SPECS, ArtifactSpec, expected_lineage
+from cyrene_assets.orchestration.lineage import Change, Lineage, Record, describe
+from cyrene_assets.orchestration.project_state import Key, Situation
+from cyrene_assets.project.partitions import (
+    checkpoints,
+    language_by_size,
+    languages,
+    sizes,
+    split_key,
+)
+from cyrene_assets.project.project import Project
+from cyrene_assets.store.artifact_store import CorruptArtifactError, label
+from cyrene_assets.utils.errors import UserError
+
+_ORDER: tuple[dg.PartitionsDefinition | None, ...] = (
+    languages,
+    None,
+    sizes,
+    language_by_size,
+    checkpoints,
+)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One artifact to consider: its state, and why it has to be built (None: up to date).
+
+    ``wanted`` is the lineage that it should have, None while an input is out of date itself.
+    ``changes`` says in full what differs, ``damage`` what is wrong with the artifact's files.
+    """
+
+    asset: str
+    partition: str | None
+    record: Record | None
+    reason: str | None
+    wanted: Lineage | None = None
+    changes: tuple[Change, ...] = ()
+    damage: str | None = None
+
+    @property
+    def name(self) -> str:
+        """``asset[partition]``."""
+        return label(self.asset, self.partition)
+
+    @property
+    def wanted_fingerprint(self) -> str | None:
+        """The fingerprint of the lineage that it should have, where that is known."""
+        return None if self.wanted is None else self.wanted.fingerprint
+
+    @property
+    def need(self) -> str | None:
+        """What a build of this step would mend, or None where none would do anything now.
+
+        Equal needs are one and the same: a build that failed would fail again. A blocking check
+        that failed is no need, for the same inputs would give the same artifact.
+        """
+        if self.reason is None or self.wanted is None:
+            return None
+        if self.record is not None and not self.changes and self.damage is None:
+            return None
+        return f"{self.wanted.fingerprint} {self.damage or ''}".strip()
+
+
+@dataclass(frozen=True)
+class Launch:
+    """Steps of one partition that run together: one Dagster run."""
+
+    partition: str | None
+    assets: tuple[str, ...]
+
+
+def find_asset(name: str) -> ArtifactSpec:
+    """Return the spec of the asset called ``name``.
+
+    Raises:
+        UserError: there is no such asset; the message lists those there are.
+    """
+    if name not in SPECS:
+        raise UserError(f"unknown asset {name!r}: the assets are {', '.join(build_order())}")
+    return SPECS[name]
+
+
+def stages(target: str) -> list[list[str]]:
+    """Return the assets up to ``target`` in build order, grouped so that a group shares partitions.
+
+    Languages come first, then what has no partitions, then sizes; a group grows for as long as an
+    asset with its partitioning is ready. What is near the raw files comes before what is far: data
+    that cannot be packed is found before the first training.
+    """
+    find_asset(target)
+    waiting = _ancestors(target)
+    done: set[str] = set()
+    groups: list[list[str]] = []
+    while waiting:
+        ready = sorted((name for name in waiting if _parents(name) <= done), key=_place)
+        same = [n for n in ready if groups and _partitioning(n) == _partitioning(groups[-1][0])]
+        if same:
+            name = same[0]
+            groups[-1].append(name)
+        else:
+            name = min(ready, key=_partitioning)
+            groups.append([name])
+        waiting.remove(name)
+        done.add(name)
+    return groups
+
+
+def build_order() -> list[str]:
+    """Return all assets in the order in which a build of everything makes them."""
+    return sorted(SPECS, key=_place)
+
+
+def _place(asset: str) -> tuple[int, int, int]:
+    """Return how far an asset is from what has no inputs, and its place among those as far."""
+    return _depth(asset), _partitioning(asset), list(SPECS).index(asset)
+
+
+def _depth(asset: str) -> int:
+    return max((_depth(parent) + 1 for parent in _parents(asset)), default=0)
+
+
+def _partitioning(asset: str) -> int:
+    return _ORDER.index(SPECS[asset].partitions_def)
+
+
+def _parents(asset: str) -> set[str]:
+    names = {dep.asset_key.to_user_string() for dep in SPECS[asset].deps}
+    return {name for name in names if name in SPECS}
+
+
+def _ancestors(asset: str) -> set[str]:
+    found = {asset}
+    for parent in _parents(asset):
+        found |= _ancestors(parent)
+    return found
+
+
+def partitions(asset: str, size: str) -> Sequence[str | None]:
+    """Return the partitions of ``asset`` that a build of ``size`` is about."""
+    definition = SPECS[asset].partitions_def
+    if definition is None:
+        return [None]
+    if definition == sizes:
+        return [size]
+    keys = definition.get_partition_keys()
+    return [k for k in keys if split_key(k)[1] == size] if definition == language_by_size else keys
+
+
+def examine(
+    project: Project,
+    instance: dg.DagsterInstance,
+    group: Sequence[str],
+    size: str,
+    pending: Mapping[Key, str] | None = None,
+) -> list[Step]:
+    """Compare what there is of a group of assets with what should be.
+
+    ``pending`` names artifacts that will be built before (with the reason); whatever depends on
+    one counts as out of date, for its inputs are not known yet.
+    """
+    return _examine_group(Situation(project, instance), group, size, dict(pending or {}))
+
+
+def _examine_group(
+    situation: Situation, group: Sequence[str], size: str, pending: dict[Key, str]
+) -> list[Step]:
+    steps = []
+    for asset in group:
+        for partition in partitions(asset, size):
+            step = look_at(situation, SPECS[asset], partition, pending)
+            steps.append(step)
+            if step.reason is not None:
+                pending[asset, partition] = step.reason
+    return steps
+
+
+def plan(
+    project: Project,
+    instance: dg.DagsterInstance,
+    target: str,
+    size: str,
+    situation: Situation | None = None,
+) -> list[Step]:
+    """Return every step of a build of ``target``, in order, up to date or not."""
+    now = situation or Situation(project, instance)
+    steps: list[Step] = []
+    pending: dict[Key, str] = {}
+    for group in stages(target):
+        steps += _examine_group(now, group, size, pending)
+    return steps
+
+
+def launches(steps: Sequence[Step]) -> list[Launch]:
+    """Group a stage's steps that have to be built into runs, one per partition."""
+    grouped: dict[str | None, list[str]] = {}
+    for step in steps:
+        if step.reason is not None:
+            grouped.setdefault(step.partition, []).append(step.asset)
+    return [Launch(partition, tuple(assets)) for partition, assets in grouped.items()]
+
+
+def look_at(
+    situation: Situation, spec: ArtifactSpec, partition: str | None, pending: Mapping[Key, str]
+) -> Step:
+    """Compare what there is of one artifact with what should be; ``pending`` as in ``examine``."""
+    record = situation.record(spec.name, partition)
+    inputs = {}
+    waits = None
+    for key in spec.upstream(partition):
+        upstream = situation.record(*key)
+        if key in pending:
+            waits = waits or f"after {label(*key)}"
+        elif upstream is not None:
+            inputs[key] = upstream.digest
+        elif not spec.whatever_exists:
+            waits = waits or f"after {label(*key)}"
+    if waits is not None:
+        return Step(spec.name, partition, record, waits if record else "not built yet")
+    external = situation.external(spec, partition)
+    if external.problem is not None:
+        return Step(spec.name, partition, record, external.problem)
+    wanted = expected_lineage(spec, situation.project, partition, inputs, external.inputs)
+    if record is None:
+        return Step(spec.name, partition, record, "not built yet", wanted)
+    changes = tuple(situation.changes(record, wanted, external))
+    damage = None if changes else _damage(situation.project, record)
+    reason = describe(changes) if changes else damage
+    if not changes and record.failed_checks:
+        reason = f"check failed: {record.why_failed}"
+    return Step(spec.name, partition, record, reason, wanted, changes, damage)
+
+
+def _damage(project: Project, record: Record) -> str | None:
+    """Look for missing and truncated files; contents are verified when they are used."""
+    try:
+        project.store.open(record.asset, record.partition, record.digest, contents=False)
+    except CorruptArtifactError as error:
+        return str(error)
+    return None

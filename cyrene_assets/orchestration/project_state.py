@@ -1,0 +1,166 @@
+"""What there is at one moment: every record read once, and what runs are about to change."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import dagster as dg
+
+from cyrene_assets.orchestration import lineage as lineages
+from cyrene_assets.orchestration import raw_file_events
+from cyrene_assets.orchestration.artifact_spec import SPECS, ArtifactSpec
+from cyrene_assets.orchestration.lineage import Change, Lineage, Record, file_changes
+from cyrene_assets.orchestration.raw_file_events import Observed
+from cyrene_assets.orchestration.run_retention import UNFINISHED
+from cyrene_assets.project.project import Project
+from cyrene_assets.store.artifact_store import label
+
+Key = tuple[str, str | None]
+
+
+def runs_at_work(instance: dg.DagsterInstance, *, queued: bool = True) -> dict[Key, str]:
+    """Return the run that is about to make each artifact, for those that an unfinished one is.
+
+    With ``queued`` the runs that wait in the queue count as well.
+    """
+    found: dict[Key, str] = {}
+    statuses = [*UNFINISHED, dg.DagsterRunStatus.QUEUED] if queued else UNFINISHED
+    for run in instance.get_runs(dg.RunsFilter(statuses=statuses)):
+        done = set()
+        for entry in instance.all_logs(run.run_id, of_type=_PLANNED_AND_MADE):
+            event = entry.dagster_event
+            if event is None or event.asset_key is None:
+                continue
+            key = (event.asset_key.to_user_string(), event.partition)
+            if event.event_type is _MADE:
+                done.add(key)
+            found[key] = run.run_id
+        for key in done:
+            del found[key]
+    return found
+
+
+_MADE = dg.DagsterEventType.ASSET_MATERIALIZATION
+_PLANNED_AND_MADE = {dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED, _MADE}
+
+
+# What was read last of each artifact of each instance, by the number of its event: the daemon asks
+# every few seconds, and hardly anything is new.
+_READ: dict[tuple[Path, str, str], tuple[int, Record | None]] = {}
+_SEEN: dict[tuple[Path, str, str], tuple[int, Observed | None]] = {}
+
+
+@dataclass(frozen=True)
+class External:
+    """What an asset reads from outside the store: digests by label, and the files in them.
+
+    ``problem`` is why that cannot be told, where it cannot.
+    """
+
+    inputs: Mapping[str, str]
+    files: Mapping[str, str]
+    problem: str | None = None
+
+
+class Situation:
+    """A project's artifacts as they are now.
+
+    With ``observed`` the raw files are what Dagster was last told of them, which costs no reading
+    and does not change while they are being written; otherwise they are read.
+    """
+
+    def __init__(
+        self, project: Project, instance: dg.DagsterInstance, *, observed: bool = False
+    ) -> None:
+        self.project = project
+        self.instance = instance
+        self._observed = observed
+        self._records: dict[Key, Record | None] = {}
+        self._events: dict[tuple[str, dg.DagsterEventType], Mapping[str, int]] = {}
+
+    @cached_property
+    def at_work(self) -> Mapping[Key, str]:
+        """The run that is about to make each artifact, for those that an unfinished one is."""
+        return runs_at_work(self.instance)
+
+    def record(self, asset: str, partition: str | None) -> Record | None:
+        """Return the current artifact's record, or None."""
+        key = asset, partition
+        if key not in self._records:
+            self._records[key] = self._read(asset, partition)
+        return self._records[key]
+
+    def _read(self, asset: str, partition: str | None) -> Record | None:
+        if partition is None:
+            return lineages.latest(self.instance, asset, None)
+        event = self._latest_events(asset, _MADE).get(partition)
+        if event is None:
+            return None
+        key = self.project.dagster_home, asset, partition
+        known, record = _READ.get(key, (None, None))
+        if known != event:
+            record = lineages.latest(self.instance, asset, partition)
+            _READ[key] = event, record
+        return record
+
+    def _latest_events(self, asset: str, kind: dg.DagsterEventType) -> Mapping[str, int]:
+        """Return the number of the latest such event of each partition, in one query."""
+        if (asset, kind) not in self._events:
+            self._events[asset, kind] = self.instance.get_latest_storage_id_by_partition(
+                dg.AssetKey(asset), kind
+            )
+        return self._events[asset, kind]
+
+    def external(self, spec: ArtifactSpec, partition: str | None) -> External:
+        """Return what ``spec`` reads from outside the store.
+
+        Raises:
+            UserError: it cannot be read.
+        """
+        outside = [name for name in _names(spec) if name not in SPECS]
+        if not self._observed or not outside:
+            return External(
+                spec.external_inputs(self.project, partition),
+                spec.external_files(self.project, partition),
+            )
+        inputs: dict[str, str] = {}
+        files: dict[str, str] = {}
+        for name in outside:
+            seen = self._last_seen(name, partition)
+            if seen is None:
+                return External({}, {}, "nobody has looked at its files yet")
+            if seen.problem is not None:
+                return External({}, {}, seen.problem)
+            inputs[label(name, partition)] = seen.version
+            files |= seen.files
+        return External(inputs, files)
+
+    def _last_seen(self, asset: str, partition: str | None) -> Observed | None:
+        if partition is None:
+            return raw_file_events.latest(self.instance, asset, None)
+        event = self._latest_events(asset, dg.DagsterEventType.ASSET_OBSERVATION).get(partition)
+        if event is None:
+            return None
+        key = self.project.dagster_home, asset, partition
+        known, seen = _SEEN.get(key, (None, None))
+        if known != event:
+            seen = raw_file_events.latest(self.instance, asset, partition)
+            _SEEN[key] = event, seen
+        return seen
+
+    def changes(self, record: Record, wanted: Lineage, external: External) -> list[Change]:
+        """Return why ``record`` is not of the ``wanted`` lineage, file by file where known."""
+        found = []
+        for change in record.lineage.changes(wanted):
+            files = (
+                file_changes(record.sources, external.files)
+                if change.kind == "input" and change.name in external.inputs
+                else []
+            )
+            found += files if record.sources and external.files and files else [change]
+        return found
+
+
+def _names(spec: ArtifactSpec) -> list[str]:
+    return [dep.asset_key.to_user_string() for dep in spec.deps]

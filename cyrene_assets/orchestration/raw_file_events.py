@@ -1,0 +1,67 @@
+"""What Dagster has been told of the raw files: their version, and which files made it up."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+
+from cyrene_assets.orchestration.lineage import describe, file_changes
+from cyrene_assets.orchestration.raw_files import RawFiles
+
+_VERSION_TAG = "dagster/data_version"
+_FILES = "files"
+_PROBLEM = "problem"
+
+
+@dataclass(frozen=True)
+class Observed:
+    """The latest observation of one partition; ``files`` is empty where it does not name them.
+
+    ``problem`` is why they could not be read.
+    """
+
+    version: str
+    files: Mapping[str, str]
+    problem: str | None = None
+
+
+def latest(instance: dg.DagsterInstance, asset: str, partition: str | None) -> Observed | None:
+    """Return what was last observed of a partition, or None."""
+    records = instance.fetch_observations(
+        dg.AssetRecordsFilter(
+            asset_key=dg.AssetKey(asset),
+            asset_partitions=None if partition is None else [partition],
+        ),
+        limit=1,
+    ).records
+    for record in records:
+        observation = record.asset_observation
+        if observation is not None and _VERSION_TAG in (observation.tags or {}):
+            files: Any = observation.metadata.get(_FILES)
+            problem: Any = observation.metadata.get(_PROBLEM)
+            return Observed(
+                observation.tags[_VERSION_TAG],
+                {} if files is None else files.value,
+                None if problem is None else problem.value,
+            )
+    return None
+
+
+def observation(
+    asset: str, partition: str | None, raw: RawFiles, before: Observed | None
+) -> dg.AssetObservation:
+    """Return what to tell Dagster of raw files; ``before`` is what it was told last."""
+    changed = file_changes(before.files, raw.files) if before is not None and before.files else []
+    said = raw.problem or (describe(changed) if changed else f"{len(raw.files)} files")
+    return dg.AssetObservation(
+        dg.AssetKey(asset),
+        partition=partition,
+        description=said,
+        tags={_VERSION_TAG: raw.version},
+        metadata={
+            "what changed": said,
+            _FILES: dg.MetadataValue.json(dict(raw.files)),
+            **({} if raw.problem is None else {_PROBLEM: raw.problem}),
+        },
+    )

@@ -1,0 +1,1 @@
+"""One CYRENE_HOME: its settings, its Dagster instance, its partitions."""

@@ -1,0 +1,197 @@
+"""What is wrong with a Dagster instance, in one line with its remedy; the store is safe from it."""
+
+import logging
+import re
+import shlex
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+
+import dagster as dg
+from dagster_shared.check import CheckError
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+
+from cyrene_assets.project.project import Project
+from cyrene_assets.utils.disk_errors import free_bytes
+from cyrene_assets.utils.errors import BuildError, UserError
+
+_SAFE = "the store is safe, and `cyrene status` records in the database again what it has"
+_UNSET = re.compile(r'environment variable "([^"]+)" which is not set')
+_UNLOADABLE = re.compile(r"Couldn't import module (\S+) when|Couldn't find class (\S+) in module")
+# PostgreSQL's own driver has one class for all: what it says begins with a place or a severity.
+_POSTGRES = re.compile(r"connection to server|could not translate host name|FATAL:|server closed")
+
+
+class InstanceError(BuildError):
+    """The Dagster instance cannot be used as it is; no artifact is touched by it."""
+
+
+@contextmanager
+def instance_errors(project: Project) -> Iterator[None]:
+    """Turn what Dagster and its databases say into an error that says what to do.
+
+    Raises:
+        InstanceError: a database is damaged or does not answer, or ``dagster.yaml`` names a
+            package or an environment variable that is not there.
+        UserError: ``dagster.yaml`` does not fit, or the database cannot be written to.
+        BuildError: the disk failed while the instance was open, as a full one does.
+    """
+    try:
+        with _without_retries():
+            yield
+    except dg.DagsterInvalidConfigError as error:
+        raise _of_settings(project, error) from error
+    except CheckError as error:
+        found = _UNLOADABLE.search(str(error))
+        if found is None:
+            raise
+        raise _of_package(project, found[1] or found[2]) from error
+    except ArgumentError as error:
+        raise InstanceError(
+            f"{_config(project)}: the database's address cannot be read ({_line(str(error))}): "
+            f"correct `storage`; {_SAFE}"
+        ) from error
+    except DBAPIError as error:
+        raise _of_database(project, error) from error
+    except Exception as error:
+        # Importing its class would load all of dagster-postgres, for seconds, where nobody uses it.
+        if type(error).__name__ != "DagsterPostgresException":
+            raise
+        raise _of_server(project, str(error.__cause__ or error)) from error
+
+
+@contextmanager
+def _without_retries() -> Iterator[None]:
+    """Keep what dagster-postgres logs of each of its tries from the terminal: the last one is told.
+
+    It logs to the root of all logs.
+    """
+
+    def is_other(record: logging.LogRecord) -> bool:
+        return not record.getMessage().startswith("Retrying failed database connection")
+
+    root = logging.getLogger()
+    root.addFilter(is_other)
+    try:
+        yield
+    finally:
+        root.removeFilter(is_other)
+
+
+def _config(project: Project) -> Path:
+    return project.dagster_home / "dagster.yaml"
+
+
+def _of_settings(project: Project, error: dg.DagsterInvalidConfigError) -> Exception:
+    unset = _UNSET.search(str(error))
+    if unset is not None:
+        return InstanceError(
+            f"{_config(project)} takes a setting from the environment variable {unset[1]}, which "
+            f"is not set: set it, or write the setting out; {_SAFE}"
+        )
+    return UserError(f"{_config(project)}: {error}")
+
+
+def _of_package(project: Project, module: str) -> InstanceError:
+    package = module.partition(".")[0].replace("_", "-")
+    return InstanceError(
+        f"{_config(project)} names {module}, which is not installed: "
+        f"`.venv/bin/uv pip install --python .venv/bin/python {package}`, or remove what names it; "
+        f"{_SAFE}"
+    )
+
+
+def _of_server(project: Project, said: str) -> InstanceError:
+    return InstanceError(
+        f"Dagster's PostgreSQL database does not answer ({_line(said)}): start its server, or "
+        f"correct `storage` in {_config(project)}; {_SAFE}"
+    )
+
+
+def _of_database(project: Project, error: DBAPIError) -> Exception:
+    said, home = str(error.orig), project.dagster_home
+    if not isinstance(error.orig, sqlite3.Error):
+        return _of_server(project, said) if _POSTGRES.search(said) else error
+    for file in damaged(home):
+        return _of_file(project, file, _line(said))
+    if not isinstance(error, OperationalError):
+        return error
+    if "readonly" in said:
+        return UserError(
+            f"{home}: Dagster's database cannot be written to ({said}): make the folder "
+            "writable, or set CYRENE_HOME to one that is"
+        )
+    return BuildError(
+        f"{home}: Dagster's database failed ({said}; {free_bytes(home) / 1e9:.1f} GB free): "
+        "make room (`cyrene gc --now` removes what nothing refers to) or set CYRENE_HOME to "
+        "another disk, and run the same command again"
+    )
+
+
+def _of_file(project: Project, file: Path, said: str) -> InstanceError:
+    folder = project.dagster_home / file.relative_to(project.dagster_home).parts[0]
+    move = shlex.join(["mv", str(folder), f"{folder}.damaged"])
+    return InstanceError(
+        f"{file}: this database of Dagster's is damaged ({said}): move it away (`{move}`) and run "
+        f"the same command again; {_SAFE}"
+    )
+
+
+def damaged(dagster_home: Path) -> list[Path]:
+    """Return the SQLite files of an instance that SQLite cannot read, or finds a fault in."""
+    files = [*dagster_home.glob("history/**/*.db"), *dagster_home.glob("schedules/*.db")]
+    return [file for file in sorted(files) if not _is_sound(file)]
+
+
+def _is_sound(file: Path) -> bool:
+    try:
+        with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as database:
+            return bool(database.execute("PRAGMA quick_check(1)").fetchone() == ("ok",))
+    except sqlite3.OperationalError:  # locked, or a disk that refuses: nothing is known of it
+        return True
+    except sqlite3.DatabaseError:
+        return False
+
+
+def _line(said: str) -> str:
+    """Return the first line that says something, without a password."""
+    first = next((line.strip() for line in said.splitlines() if line.strip()), "no reason given")
+    with suppress(ValueError):
+        first = re.sub(r"//[^/@\s]*@", "//***@", first)
+    return first.removeprefix("(psycopg2.OperationalError) ")
+
+
+def load_all(instance: dg.DagsterInstance) -> None:
+    """Load what ``dagster.yaml`` names and Dagster would load much later."""
+    for name in ("run_launcher", "run_coordinator", "compute_log_manager", "scheduler"):
+        getattr(instance, name)
+
+
+def refuse_broken(project: Project) -> None:
+    """Open the project's instance and read of each of its databases.
+
+    Raises:
+        InstanceError, UserError, BuildError: as ``instance_errors``.
+    """
+    from cyrene_assets.project.instance import open_instance
+
+    with open_instance(project) as instance:
+        instance.get_runs_count()
+        instance.get_asset_keys()
+        instance.all_instigator_state()
+    for file in damaged(project.dagster_home):
+        raise _of_file(project, file, "by SQLite's own check")
+
+
+def problem(project: Project) -> str | None:
+    """Return what is wrong with the project's instance, in a line; None where nothing is.
+
+    Where there is no instance yet there is nothing wrong with it.
+    """
+    if _config(project).is_file():
+        try:
+            refuse_broken(project)
+        except (UserError, BuildError) as error:
+            return str(error)
+    return None

@@ -1,0 +1,300 @@
+"""One CYRENE_HOME is one project: which corpus, which recipe for each size, and where things lie.
+
+``project.yaml`` in that folder says it; without the file the defaults hold. The command line, the
+UI, sensors and literal Dagster commands all read it through :func:`Project.load`.
+"""
+
+import os
+import re
+import sys
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, Self
+
+import yaml
+from pydantic import Field, StringConstraints, field_validator, model_validator
+
+from cyrene_assets.config.model_sizes import SIZES, model_size
+from cyrene_assets.config.rebuild_policy import Rebuild
+from cyrene_assets.config.recipe import Recipe, load_recipe
+from cyrene_assets.config.yaml_config import Strict, parse_model
+from cyrene_assets.store.artifact_store import Store
+from cyrene_assets.utils.disk_errors import disk_errors
+from cyrene_assets.utils.durable import write_durably
+from cyrene_assets.utils.errors import RequirementError, UserError
+
+if TYPE_CHECKING:
+    from cyrene_assets.corpus.config import Corpus
+
+PROJECT_ROOT = Path(__file__).parents[2]
+SAMPLE_CORPUS = PROJECT_ROOT / "corpora" / "sample"
+_FILE = "project.yaml"
+# What the models of the assets are called on the scoreboard.
+CHECKPOINTS_ARE_NOT = ("base", "cpt", "merged", "fp8", "real lines")
+
+
+Hub = Literal["huggingface", "modelscope"]
+
+
+class BaseModelSource(Strict):
+    """Where a size's base model comes from, when not from the size's own hub repository."""
+
+    path: str | None = Field(default=None, description="A local folder")
+    repository: str | None = Field(default=None, description="A hub repository")
+    hub: Hub | None = Field(default=None, description="The hub, where not the project's")
+    revision: str | None = Field(
+        default=None, pattern=r"^[0-9a-f]{40}$", description="The commit that is enforced"
+    )
+    chat_template: Literal["family"] | None = Field(
+        default=None,
+        description="`family` gives the model Qwen3.5's own chat template where it has none or "
+        "another",
+    )
+
+    @property
+    def pin(self) -> str:
+        """The repository's key in ``pins``: a commit is one of its hub's."""
+        return f"{self.hub}:{self.repository}" if self.hub == "modelscope" else f"{self.repository}"
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if self.path is not None and (self.repository or self.revision or self.hub):
+            raise ValueError(
+                "`path` stands alone: a local folder has no repository, revision or hub"
+            )
+        return self
+
+
+class CheckpointSource(Strict):
+    """A model that is evaluated beside those of the assets."""
+
+    path: str = Field(description="Its folder")
+    size: str = Field(description="The size whose recipe says what it is asked")
+
+
+def corpora_folder() -> Path:
+    """Return the folder of corpora: ``CYRENE_CORPORA``, or the project's own."""
+    corpora = os.environ.get("CYRENE_CORPORA") or PROJECT_ROOT / "corpora"
+    return Path(corpora).expanduser().absolute()
+
+
+class ProjectFile(Strict):
+    """The content of ``project.yaml``."""
+
+    corpus: str = "sample"
+    recipes: dict[str, str] = Field(default_factory=dict)
+    base_models: dict[str, BaseModelSource] = Field(default_factory=dict)
+    hub: Hub = Field(
+        default="huggingface", description="Where base models are fetched from, by the same names"
+    )
+    pins: dict[str, str] = Field(
+        default_factory=dict,
+        description="The commit of each hub repository, recorded at its first fetch and enforced",
+    )
+    checkpoints: dict[
+        Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]+$")], CheckpointSource
+    ] = Field(default_factory=dict, description="Models that `cyrene evaluate` was given, by name")
+    report_to: tuple[Literal["wandb", "swanlab"], ...] = Field(
+        default=(),
+        description="Services that trainings report to, by a key in the environment; no artifact "
+        "depends on it",
+    )
+    attention: Literal["auto", "torch", "flash-attn-2", "flash-attn-3", "flash-attn-4"] = Field(
+        default="auto",
+        description="The attention that trains on a GPU: `auto` is the fastest one installed that "
+        "keeps packed documents apart; the manifest names it and no artifact is rebuilt for it",
+    )
+    rebuild: Rebuild = Field(
+        default=Rebuild(), description="What is rebuilt by itself when the corpus changes, and when"
+    )
+
+    @field_validator("corpus")
+    @classmethod
+    def _corpus_is_a_name_or_a_path(cls, value: str) -> str:
+        if value in {"", ".", ".."} or "\0" in value:
+            raise ValueError("must be the name of a folder of CYRENE_CORPORA, or a path")
+        return value
+
+    @field_validator("recipes", "base_models")
+    @classmethod
+    def _keys_are_sizes(cls, value: dict[str, object]) -> dict[str, object]:
+        for size in value:
+            if size not in SIZES:
+                raise ValueError(f"unknown size {size!r}: the sizes are {', '.join(SIZES)}")
+        return value
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project's settings and folders; ``home`` is absolute."""
+
+    home: Path
+    settings: ProjectFile
+
+    @classmethod
+    def load(cls) -> "Project":
+        """Read the project of the environment's CYRENE_HOME (``./.cyrene`` where unset).
+
+        Raises:
+            UserError: ``project.yaml`` cannot be read or does not fit; the message names the key.
+            RequirementError: Python cannot write the home's name.
+        """
+        # A home that is reached by a link is the home that the link leads to.
+        home = Path(os.environ.get("CYRENE_HOME") or ".cyrene").expanduser().resolve()
+        for folder in (home, os.environ.get("DAGSTER_HOME", "")):
+            _refuse_unwritable(str(folder))
+        file = home / _FILE
+        with disk_errors(home):
+            there = file.exists()
+        return cls(home, parse_model(ProjectFile, file) if there else ProjectFile())
+
+    def save(self, settings: ProjectFile) -> "Project":
+        """Write ``project.yaml`` and return the project with these settings."""
+        text = yaml.safe_dump(
+            settings.model_dump(mode="json", exclude_none=True), sort_keys=False, allow_unicode=True
+        )
+        with disk_errors(self.home):
+            self.home.mkdir(parents=True, exist_ok=True)
+            write_durably(self.home / _FILE, text)
+        return Project(self.home, settings)
+
+    @property
+    def dagster_home(self) -> Path:
+        """The Dagster instance's folder: DAGSTER_HOME where set, else ``<home>/dagster``."""
+        return Path(os.environ.get("DAGSTER_HOME") or self.home / "dagster").absolute()
+
+    @property
+    def work(self) -> Path:
+        """The folder of resume state and locks; nothing in it is an artifact."""
+        return self.home / "work"
+
+    @property
+    def logs(self) -> Path:
+        """The folder of the programs' logs."""
+        return self.home / "logs"
+
+    @cached_property
+    def store(self) -> Store:
+        """The artifact store."""
+        return Store(self.home / "store")
+
+    @property
+    def corpus_folder(self) -> Path:
+        """The corpus's folder: a path where the name is one, else a folder of CYRENE_CORPORA."""
+        name = self.settings.corpus
+        if "/" in name or name.startswith("~"):
+            return Path(name).expanduser().absolute()
+        return corpora_folder() / name
+
+    @cached_property
+    def corpus(self) -> "Corpus":
+        """The corpus's configuration.
+
+        Raises:
+            UserError: there is no such corpus, or its ``corpus.yaml`` does not fit.
+        """
+        from cyrene_assets.corpus.config import load_corpus
+
+        return load_corpus(self.corpus_folder)
+
+    def recipe(self, size: str) -> Recipe:
+        """Return the recipe that the project uses for ``size``.
+
+        Raises:
+            UserError: unknown size or recipe, or a recipe file that does not fit.
+        """
+        return load_recipe(self.settings.recipes.get(size) or model_size(size).recipe)
+
+    def base_model(self, size: str) -> BaseModelSource:
+        """Return where the model that ``size`` starts from comes from.
+
+        What ``base_models`` names, else the size's base or instruct model, as its recipe has it,
+        with the hub that it is fetched from. ``tiny`` has no path and no repository.
+
+        Raises:
+            UserError: unknown size, or a recipe that starts from an instruct model there is not.
+        """
+        source = self.settings.base_models.get(size, BaseModelSource())
+        if source.path is not None:
+            return source
+        hub = source.hub or self.settings.hub
+        if source.repository is not None:
+            return source.model_copy(update={"hub": hub})
+        of_size, recipe = model_size(size), self.recipe(size)
+        if recipe.starts_from == "base":
+            if of_size.repository is None:
+                return source
+            return source.model_copy(update={"repository": of_size.repository, "hub": hub})
+        if of_size.instruct is None:
+            raise UserError(
+                f"recipe {recipe.name} starts from the instruct model, and {size} has none: give "
+                f"`starts_from: base`, or name a model for {size} under `base_models` in "
+                f"{self.home / _FILE}"
+            )
+        return source.model_copy(update={"repository": of_size.instruct, "hub": hub})
+
+    def with_corpus(self, corpus: str) -> ProjectFile:
+        """Return the settings with another corpus: a name, or a folder's path.
+
+        Raises:
+            UserError: there is no such corpus.
+        """
+        folder = Path(corpus).expanduser()
+        name = str(folder.absolute()) if (folder / "corpus.yaml").is_file() else corpus
+        settings = self.settings.model_copy(update={"corpus": name})
+        found = Project(self.home, settings).corpus_folder
+        if not (found / "corpus.yaml").is_file():
+            looked = dict.fromkeys(str(path) for path in (folder.absolute(), found))
+            raise UserError(
+                f"no corpus {corpus!r}: no corpus.yaml in {' or in '.join(looked)}; "
+                "give the folder that holds it"
+            )
+        return settings
+
+    def with_checkpoint(self, name: str, path: Path, size: str) -> ProjectFile:
+        """Return the settings with a model's folder to evaluate.
+
+        Raises:
+            UserError: unknown size, no model there, or a name that would mean something else.
+        """
+        from cyrene_assets.publishing.external_checkpoint import refuse_what_is_no_model
+
+        model_size(size)
+        folder = path.expanduser().absolute()
+        refuse_what_is_no_model(folder)
+        if name in CHECKPOINTS_ARE_NOT or not re.fullmatch(r"[A-Za-z0-9._-]+", name):
+            raise UserError(
+                f"a checkpoint cannot be called {name!r}: give another --name, of letters, digits, "
+                f"dots and dashes, and none of {', '.join(CHECKPOINTS_ARE_NOT)}"
+            )
+        source = CheckpointSource(path=str(folder), size=size)
+        kept = {**self.settings.checkpoints, name: source}
+        return self.settings.model_copy(update={"checkpoints": kept})
+
+    def with_recipe(self, size: str, recipe: str) -> ProjectFile:
+        """Return the settings with another recipe for ``size``: a name, or a file's path.
+
+        Raises:
+            UserError: unknown size or recipe, or a recipe file that does not fit.
+        """
+        model_size(size)
+        load_recipe(recipe)
+        path = Path(recipe).expanduser()
+        name = str(path.absolute()) if path.is_file() else recipe
+        return self.settings.model_copy(update={"recipes": {**self.settings.recipes, size: name}})
+
+
+def _refuse_unwritable(folder: str) -> None:
+    """Refuse a folder whose name would be written in another encoding than the one it has.
+
+    Raises:
+        RequirementError: it is not of ASCII alone, and Python does not use UTF-8 for names.
+    """
+    encoding = sys.getfilesystemencoding()
+    if encoding != "utf-8" and not folder.isascii():
+        name = os.fsencode(folder).decode("utf-8", errors="replace")
+        raise RequirementError(
+            f"{name}: Python takes names of files for {encoding} here, and cannot write this one: "
+            "set PYTHONUTF8=1 (or unset PYTHONUTF8, or set LC_ALL=C.UTF-8)"
+        )

@@ -1,0 +1,1 @@
+"""Export, model card, hub, and checkpoints from outside."""

@@ -1,0 +1,119 @@
+"""A model in somebody's own folder: whether it can be served, and its files without the rest.
+
+A training leaves its state beside the weights (pickles, which nothing here opens), and a hub's
+cache is made of links: so the files that make the model are set apart from whatever else there is.
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+from cyrene_assets.checkpoints import files as _checkpoint
+from cyrene_assets.utils.errors import UserError
+from cyrene_assets.workers.common.pipes_program import ProgramError
+from cyrene_assets.workers.serve.vllm_engine import refuse_other_architecture
+
+# What transformers and ms-swift write beside a checkpoint's weights to resume from.
+TRAINING_STATE = (
+    "optimizer.pt", "scheduler.pt", "scaler.pt", "rng_state*.pth", "training_args.bin",
+    "trainer_state.json", "args.json",
+)  # fmt: skip
+_TEMPLATE = "chat_template.jinja"
+
+
+def model_files(folder: Path) -> list[Path]:
+    """Return the files that make the model: its weights, and what libraries read beside them.
+
+    Raises:
+        UserError: there is no model that can be served; the message says what there is instead.
+    """
+    refuse_what_is_no_model(folder)
+    foreign = [
+        path
+        for path in sorted(folder.iterdir())
+        if path.suffix.lower() in _checkpoint.CODE_AND_PICKLES
+        and not any(path.match(name) for name in TRAINING_STATE)
+    ]
+    if not any(folder.glob("*.safetensors")):
+        found = f", but {', '.join(path.name for path in foreign[:3])}" if foreign else ""
+        raise UserError(
+            f"{folder} has no weights as *.safetensors{found}: pickles are not opened, for they "
+            "can run code; save the model again with `safe_serialization=True`"
+        )
+    if foreign:
+        raise UserError(
+            f"{foreign[0]}: code and pickled weights are not taken in; give a folder of "
+            "safetensors and JSON files, without this file"
+        )
+    return _checkpoint.model_files(folder)
+
+
+def examine(folder: Path) -> None:
+    """Look whether the model in ``folder`` can be asked, before anything is built for it.
+
+    Raises:
+        UserError: as `model_files`; or it is broken, would run code, is of another architecture,
+            or lacks its tokenizer or chat template.
+    """
+    files = model_files(folder)
+    try:
+        for path in files:
+            if path.suffix.lower() == ".json":
+                _checkpoint.refuse_code(path)
+        _checkpoint.tensors(folder)
+        refuse_other_architecture(folder)
+    except ProgramError as error:
+        raise UserError(str(error)) from error
+    names = {path.name for path in files}
+    if "tokenizer.json" not in names:
+        raise UserError(
+            f"{folder} has no tokenizer.json: copy the tokenizer's files from the model that it "
+            "was trained from into the folder"
+        )
+    if _TEMPLATE not in names and not _template_in_config(folder):
+        raise UserError(
+            f"{folder} has no chat template: copy {_TEMPLATE} from the model that it was trained "
+            "from into the folder"
+        )
+
+
+def set_apart(folder: Path, into: Path) -> None:
+    """Link the model's files into a new folder; copy them where it is on another disk."""
+    shutil.rmtree(into, ignore_errors=True)
+    into.mkdir(parents=True)
+    for path in model_files(folder):
+        real = path.resolve(strict=True)
+        try:
+            os.link(real, into / path.name)
+        except OSError:
+            shutil.copyfile(real, into / path.name)
+
+
+def refuse_what_is_no_model(folder: Path) -> None:
+    """Say what there is where no model's folder is.
+
+    Raises:
+        UserError: a file, an adapter, or nothing.
+    """
+    if (folder / "config.json").is_file():
+        return
+    if folder.is_file():
+        raise UserError(
+            f"{folder} is a file: give the folder of a model with config.json, tokenizer.json and "
+            "weights as *.safetensors (GGUF and single-file checkpoints are not served)"
+        )
+    if (folder / "adapter_config.json").is_file():
+        raise UserError(
+            f"{folder} holds an adapter, and no model: merge it into the model that it was trained "
+            f"on (`swift export --model MODEL --adapters {folder} --merge_lora true`) and give "
+            "that folder"
+        )
+    raise UserError(f"{folder} holds no model: there is no config.json; give its folder")
+
+
+def _template_in_config(folder: Path) -> bool:
+    config = folder / "tokenizer_config.json"
+    try:
+        return bool(_checkpoint.read_json(config).get("chat_template"))
+    except ProgramError:
+        return False

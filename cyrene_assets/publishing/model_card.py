@@ -1,0 +1,180 @@
+"""The card of an exported model: what it is, what it was made from, how good it is."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cyrene_assets.serving.character import Character, ancestry
+from cyrene_assets.store.artifact_store import Artifact, label
+
+PLOTS = "plots"
+STAGES = {
+    "cpt_checkpoint": ("packed_cpt", "Continual pretraining"),
+    "lora_adapter": ("packed_sft", "Supervised fine-tuning"),
+}
+_TEMPLATE = Path(__file__).with_name("model_card.md.j2")
+# ISO 639 codes of languages that corpora call otherwise, as a hub wants them.
+_HUB_CODES = {"chs": "zh", "cht": "zh", "jp": "ja", "kr": "ko"}
+
+
+def ancestors(character: Character) -> dict[str, Artifact]:
+    """Return what a model was made from and is still there, by ``asset[partition]``."""
+    store = character.project.store
+    found: dict[str, Artifact] = {}
+    for asset, partition, digest in ancestry(store, character.artifact):
+        artifact = store.locate(asset, partition, digest)
+        if artifact.path.is_dir():
+            found.setdefault(label(asset, partition), artifact)
+    return found
+
+
+def card_values(
+    character: Character, language: str, profile: str, scores: str | None
+) -> dict[str, Any]:
+    """Return what the card's template says, all of it from manifests and tables.
+
+    ``scores`` is the scoreboard's overview as Markdown, where there is one.
+    """
+    from cyrene_assets.evaluation.metrics import fidelity
+    from cyrene_assets.evaluation.scoreboard.markdown import markdown_table
+
+    project, artifact, size = character.project, character.artifact, character.size
+    made_from = ancestors(character)
+    measured = artifact.manifest.get("measurements", {})
+    base = made_from.get(label("base_model", size), artifact)
+    chosen, sampling = character.profile(profile)
+    corpus = project.corpus
+    source = base.manifest["params"]
+    found = measured.get("fidelity") or {}
+    return {
+        "title": f"{corpus.languages[language].character} {size}",
+        "character": corpus.languages[language].character,
+        "folder": "FOLDER",
+        "base": {
+            "repository": source.get("repository") or source.get("repo"),
+            "kind": "the project's embedded tiny model, random weights"
+            if source.get("kind") == "tiny"
+            else "a local checkpoint",
+            "revision": base.manifest["measurements"].get("revision"),
+            "parameters": base.manifest["measurements"]["parameters"],
+        },
+        "scheme": measured.get("scheme"),
+        "bytes": sum(
+            file["bytes"]
+            for name, file in artifact.manifest["files"].items()
+            if name.endswith(".safetensors")
+        ),
+        "recipe": _recipe(character, made_from),
+        "languages": list(character.prompts),
+        "hub_languages": sorted(
+            {c for code in character.prompts if len(c := _HUB_CODES.get(code, code)) == 2}
+        ),
+        "language": language,
+        "made": str(artifact.manifest["created"])[:10],
+        "profile": {"name": chosen, "settings": sampling.model_dump()},
+        "corpus": {
+            "name": corpus.name,
+            "license": corpus.license,
+            "rows": [_counted(code, made_from) for code in character.prompts],
+        },
+        "stages": [
+            _stage(asset, size, made_from) for asset in STAGES if label(asset, size) in made_from
+        ],
+        "settings": json.dumps(_settings(made_from, artifact), indent=2, ensure_ascii=False),
+        "fidelity": markdown_table(fidelity.table(found), fidelity.COLUMNS) if found else None,
+        "truncated": fidelity.TRUNCATED,
+        "scores": scores,
+        "digest": artifact.digest,
+        "lineage": [
+            (artifact.name, artifact.digest),
+            *((label(a, p), d) for a, p, d in ancestry(project.store, artifact)),
+        ],
+        "tools": _tools([artifact, *made_from.values()]),
+    }
+
+
+def render_card(values: Mapping[str, Any]) -> str:
+    """Return the card as Markdown."""
+    import jinja2
+
+    from cyrene_assets.corpus.lint.plots import escape_markdown
+
+    # Markdown, not HTML: names are escaped by `text`, tables where they are made.
+    environment = jinja2.Environment(  # noqa: S701
+        trim_blocks=True, undefined=jinja2.StrictUndefined, keep_trailing_newline=True
+    )
+    # JSON's strings are YAML's: `no` stays a language.
+    environment.filters |= {"text": escape_markdown, "quoted": json.dumps}
+    return environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(values)
+
+
+def _counted(language: str, made_from: Mapping[str, Artifact]) -> dict[str, Any]:
+    """Return how much of one language was trained on."""
+    import polars as pl
+
+    counts = {"documents": 0, "characters": 0, "chats": 0}
+    documents = made_from.get(label("cpt_documents", language))
+    if documents is not None:
+        table = pl.scan_parquet(documents.path / "documents.parquet")
+        kept = table.filter(pl.col("split") == "train").select(pl.len(), pl.col("characters").sum())
+        counts["documents"], counts["characters"] = kept.collect().row(0)
+    chats = made_from.get(label("sft_chat", language))
+    if chats is not None:
+        rows = pl.scan_parquet(chats.path / "chats.parquet").filter(pl.col("split") == "train")
+        counts["chats"] = rows.select(pl.len()).collect().item()
+    return {"language": language, **counts}
+
+
+def _recipe(character: Character, made_from: Mapping[str, Artifact]) -> dict[str, str]:
+    """Return the project's recipe where the model was made with it, by the manifests."""
+    recipe, size = character.recipe, character.size
+    sections = {
+        "cpt_checkpoint": recipe.cpt,
+        "lora_adapter": recipe.sft,
+        "fp8_model": recipe.quantization,
+    }
+    made = {**made_from, character.artifact.name: character.artifact}
+    same = all(
+        made[label(asset, size)].manifest["params"] == section.model_dump(mode="json")
+        for asset, section in sections.items()
+        if label(asset, size) in made
+    )
+    if same:
+        return {"name": recipe.name, "description": recipe.description}
+    return {"name": "another than the project's now", "description": "its settings are below"}
+
+
+def _stage(asset: str, size: str, made_from: Mapping[str, Artifact]) -> dict[str, Any]:
+    packed, title = STAGES[asset]
+    measured = made_from[label(asset, size)].manifest["measurements"]
+    data = made_from.get(label(packed, size))
+    first, last = measured.get("first_eval_loss"), measured.get("last_eval_loss")
+    known = first is not None and last is not None
+    return {
+        "asset": asset,
+        "title": title,
+        "steps": measured["steps"],
+        "tokens": data.manifest["measurements"]["tokens"] if data else 0,
+        "loss": f"validation loss {first:.3f} to {last:.3f}" if known else "",
+        "plot": f"{PLOTS}/{asset}.png",
+    }
+
+
+def _settings(made_from: Mapping[str, Artifact], artifact: Artifact) -> dict[str, Any]:
+    """Return the settings that each step of a size was made with, as its manifest has them."""
+    steps = {name: a for name, a in made_from.items() if a.partition == artifact.partition}
+    return {
+        name: step.manifest["params"]
+        for name, step in {**steps, artifact.name: artifact}.items()
+        if step.manifest["params"]
+    }
+
+
+def _tools(artifacts: list[Artifact]) -> str:
+    versions: dict[str, str] = {}
+    for artifact in artifacts:
+        for name in ("toolchain", "checked_with"):
+            for package, version in artifact.manifest.get(name, {}).items():
+                versions.setdefault(package, version)
+    return ", ".join(f"{package} {version}" for package, version in sorted(versions.items()))

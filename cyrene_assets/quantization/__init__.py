@@ -1,0 +1,1 @@
+"""Quantization schemes, their calibration data and checks."""

@@ -1,0 +1,225 @@
+"""How a model is served with vLLM: engine arguments, environment and sampling parameters.
+
+Pure functions without torch or vLLM, for whatever starts a vLLM process: the evaluation's
+generations and the servers of a person.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from cyrene_assets.compute.hardware import GIB, Hardware
+from cyrene_assets.compute.memory import memory_bytes
+from cyrene_assets.compute.toolchains import VLLM_PLUGIN
+from cyrene_assets.config.recipe import Sampling
+from cyrene_assets.serving.gpu_budget import (
+    CardFit,
+    ServedModel,
+    cpu_arguments,
+    fit_card,
+    fit_memory,
+    gpu_arguments,
+)
+from cyrene_assets.utils.errors import UserError
+
+MIB = 1 << 20
+
+# vLLM runs on this machine alone: nothing is fetched, reported or listened to from outside.
+SERVE_ENV: dict[str, str] = {
+    "VLLM_NO_USAGE_STATS": "1",
+    "VLLM_DO_NOT_TRACK": "1",
+    "DO_NOT_TRACK": "1",
+    "HF_HUB_OFFLINE": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+    "VLLM_HOST_IP": "127.0.0.1",
+    "GLOO_SOCKET_IFNAME": "lo",
+    "VLLM_LOGGING_LEVEL": "WARNING",
+    # Ours (`cyrene_assets.workers.serve.vllm_plugin`), and no other plug-in.
+    "VLLM_PLUGINS": VLLM_PLUGIN,
+    # Which form of a Triton kernel is the fastest is kept on disk: vLLM would measure it at each
+    # start, a hundred forms of the linear attention's kernels.
+    "TRITON_CACHE_AUTOTUNING": "1",
+    # DeepGEMM compiles its kernels for minutes at the first start, and gains nothing at this size.
+    "VLLM_USE_DEEP_GEMM": "0",
+    # FlashInfer's sampler is compiled at the first start: for two minutes, and where the machine
+    # has no nvcc vLLM dies of it (vllm#49497). vLLM's own is there.
+    "VLLM_USE_FLASHINFER_SAMPLER": "0",
+    # OpenMP threads that spin while they wait make a busy CPU several times slower.
+    "OMP_WAIT_POLICY": "PASSIVE",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+
+# What vLLM, torch and the system say when memory is short, in lower case.
+OUT_OF_MEMORY = (
+    "out of memory",
+    "cannot allocate memory",
+    "can't allocate memory",
+    "memory for the cache blocks",
+    "memory on node",
+    "kv cache is needed",
+    "free memory on device",
+    "mamba cache blocks",
+)
+
+_ALWAYS: dict[str, Any] = {
+    "dtype": "bfloat16",
+    "language_model_only": True,
+    "enable_prefix_caching": False,
+}
+# vLLM would read prompts with FlashInfer's kernel on Hopper and Blackwell, which is compiled at the
+# first start, on Hopper by nvcc. Triton's is what has been measured.
+_ON_GPU: dict[str, Any] = {"gdn_prefill_backend": "triton"}
+# What vLLM needs beside weights and caches: its context, activations, captured graphs.
+_OVERHEAD = 3 * GIB // 2
+# One running sequence of Qwen3.5 4B or 9B: 50 MiB of linear-attention state in float32 (24 layers,
+# 32 heads, 128 x 128) and the keys and values of about a thousand tokens.
+_SEQUENCE = 96 * MIB
+# Logits of one prompt token over a vocabulary of 248,320, which prompt log-probabilities need in
+# float32 three times over. They come on top of what vLLM keeps within its share of the memory.
+_PROMPT_TOKEN = 3 * MIB
+_MOST_SEQUENCES = 256
+_SMALL_GPU = 40 * GIB
+_SMALL_MODEL = 256 * MIB
+
+
+def engine_settings(
+    hardware: Hardware | None, context_length: int, model_bytes: int | None = None
+) -> dict[str, Any]:
+    """Return vLLM engine arguments, as JSON values, for the machine at hand.
+
+    The language model alone is served (no vision tower), in bfloat16: vLLM's gated delta-net
+    kernels refuse float32. Prefix caching is off, so that an answer does not depend on what was
+    asked before. On a CPU nothing is compiled or warmed up, and the key-value cache is as small as
+    the few sequences need; on GPUs that would be tight the batch is smaller.
+
+    Args:
+        hardware: the GPUs; None or an empty one means the CPU. One GPU is used.
+        context_length: tokens of prompt and answer together.
+        model_bytes: of the model's weights; None reckons with half of the GPU's memory.
+
+    Raises:
+        UserError: the weights do not fit on the GPU, or the driver does not answer.
+    """
+    _refuse_fault(hardware)
+    common = {**_ALWAYS, "max_model_len": context_length}
+    if hardware is None or not hardware.gpus:
+        return {
+            **common,
+            "enforce_eager": True,
+            "distributed_executor_backend": "uni",
+            "kv_cache_memory_bytes": max(256 * MIB, (model_bytes or 0) // 4),
+            "max_num_seqs": 64,
+            # A prompt that is read in parts takes back a number drawn for its request's seed, which
+            # vLLM 0.32 can do on a GPU only ("CPU Generator does not use offset").
+            "enable_chunked_prefill": False,
+            "max_num_batched_tokens": max(4096, context_length),
+        }
+    small = hardware.memory < _SMALL_GPU
+    whole = 0.85 if small else 0.9
+    # vLLM does not start where its share is not free: a desktop has its part of the memory.
+    used = max(gpu.used for gpu in hardware.gpus)
+    share = int((whole - used / hardware.memory) * 1000) / 1000
+    weights = hardware.memory // 2 if model_bytes is None else model_bytes
+    room = int(share * hardware.memory) - weights - _OVERHEAD
+    if model_bytes is not None and room < _SEQUENCE:
+        raise UserError(
+            f"a model of {weights / GIB:.1f} GiB does not fit beside vLLM's own "
+            f"{_OVERHEAD / GIB:.1f} GiB in {share:.0%} of {hardware.memory / GIB:.1f} GiB of GPU "
+            f"memory, {used / GIB:.1f} of which are in use: end other programs that use it, serve "
+            "its FP8 model or a smaller size, or use a larger GPU"
+        )
+    outside = int((1 - whole) * hardware.memory)
+    return {
+        **common,
+        **_ON_GPU,
+        # Graphs of a model so small take longer to capture than it takes to answer.
+        "enforce_eager": small or (model_bytes or _SMALL_MODEL) < _SMALL_MODEL,
+        "gpu_memory_utilization": share,
+        "max_num_seqs": _power_of_two(room // _SEQUENCE, 1, _MOST_SEQUENCES),
+        "max_num_batched_tokens": _power_of_two(outside // _PROMPT_TOKEN, 512, 8192),
+    }
+
+
+def sampling_parameters(sampling: Sampling, max_tokens: int, seed: int) -> dict[str, Any]:
+    """Return the arguments of vLLM's ``SamplingParams`` for one request.
+
+    Args:
+        sampling: the profile; temperature 0 is greedy decoding, ``top_k`` 0 means all tokens.
+        max_tokens: of the answer.
+        seed: of this request alone: its random numbers do not depend on what runs beside it.
+    """
+    return {**sampling.model_dump(), "max_tokens": max_tokens, "seed": seed}
+
+
+def chat_engine(
+    hardware: Hardware, model: ServedModel, wanted: int
+) -> tuple[dict[str, Any], CardFit | None]:
+    """Return vLLM's engine arguments for chats on this machine, and how the model fits its GPU.
+
+    The language model alone is served, in bfloat16, and nothing of one chat is kept for the next.
+    The first GPU is used; on a CPU there is no fit.
+
+    Args:
+        hardware: the GPUs; none means the CPU.
+        model: what the model takes, on a CPU with its weights as they are once loaded.
+        wanted: tokens of prompt and answer together.
+
+    Raises:
+        UserError: the model is too large for what is free on the GPU or for main memory, or the
+            driver does not answer.
+    """
+    _refuse_fault(hardware)
+    if not hardware.gpus:
+        arguments = cpu_arguments(model, wanted)
+        fit_memory(model, arguments, memory_bytes())
+        return _ALWAYS | arguments, None
+    fit = fit_card(hardware.gpus[0], model, wanted)
+    return _ALWAYS | _ON_GPU | gpu_arguments(fit, hardware.gpus[0]), fit
+
+
+def _refuse_fault(hardware: Hardware | None) -> None:
+    """Refuse the CPU where a GPU is wanted: CUDA's vLLM does not run there."""
+    if hardware is not None and hardware.fault:
+        raise UserError(f"vLLM does not start: {hardware.fault}")
+
+
+def server_arguments(
+    *,
+    model: Path,
+    name: str,
+    languages: Iterable[str],
+    template: Path,
+    sampling: Sampling,
+    engine: Mapping[str, Any],
+    host: str,
+    port: int,
+) -> list[str]:
+    """Return the arguments of vLLM's server: one model, under its name and a name per language.
+
+    Requests that say nothing of sampling get the profile. A key is no argument: it would show in
+    the list of processes; vLLM reads it from the environment.
+    """
+    return [
+        *("--model", str(model)),
+        *("--served-model-name", name, *(f"{name}:{code}" for code in languages)),
+        *("--host", host, "--port", str(port)),
+        *("--chat-template", str(template), "--chat-template-content-format", "string"),
+        *("--override-generation-config", json.dumps(sampling.model_dump())),
+        *("--middleware", "cyrene_assets.workers.serve.asgi_middleware.Front"),
+        *("--disable-fastapi-docs", "--disable-uvicorn-access-log"),
+        *(word for key, value in engine.items() for word in _flag(key, value)),
+    ]
+
+
+def _flag(key: str, value: Any) -> list[str]:
+    option = key.replace("_", "-")
+    if isinstance(value, bool):
+        return [f"--{option}" if value else f"--no-{option}"]
+    return [f"--{option}", str(value)]
+
+
+def _power_of_two(value: int, least: int, most: int) -> int:
+    """Return the largest power of two up to ``value``, within the bounds."""
+    return min(max(1 << (max(value, 1).bit_length() - 1), least), most)

@@ -1,0 +1,248 @@
+"""The artifact store: folders named by what is in them, published by one rename.
+
+An artifact is ``<root>/<asset>/<partition or _>/<digest>/``: its data files, and ``manifest.json``
+written last. A folder that is there is whole; one that is being made lives under ``.staging``.
+"""
+
+import hashlib
+import json
+import re
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from cyrene_assets.store import manifest as manifests
+from cyrene_assets.store.manifest import MANIFEST, ManifestError
+from cyrene_assets.utils.disk_errors import disk_errors
+from cyrene_assets.utils.durable import make_folder, sync_folder, sync_path, sync_tree
+from cyrene_assets.utils.errors import BuildError, UserError
+from cyrene_assets.utils.process_identity import maker_is_alive, mark
+
+LOG = "log.txt"
+DIGEST_LENGTH = 16
+_NOT_DATA = frozenset({MANIFEST, LOG})
+_STAGING = ".staging"
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.|-]*")
+
+
+class CorruptArtifactError(BuildError):
+    """An artifact's files are not what its manifest says."""
+
+
+def fingerprint(value: Any) -> str:
+    """SHA-256 of a JSON value with sorted keys, as 16 hexadecimal digits."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:DIGEST_LENGTH]
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A published artifact: where it lies, and what its manifest says."""
+
+    asset: str
+    partition: str | None
+    digest: str
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The asset with its partition, as people write it: ``cpt_checkpoint[4B]``."""
+        return label(self.asset, self.partition)
+
+    @cached_property
+    def manifest(self) -> dict[str, Any]:
+        """The manifest's content.
+
+        Raises:
+            CorruptArtifactError: it cannot be read, or is not the manifest of this artifact.
+        """
+        path = self.path / MANIFEST
+        try:
+            manifest = manifests.read(self.path)
+        except ManifestError as error:
+            raise self.corrupt(f"{path} {error}") from error
+        if (manifest["asset"], manifest["partition"]) != (self.asset, self.partition):
+            raise self.corrupt(f"{path} belongs to another artifact")
+        return manifest
+
+    def corrupt(self, problem: str) -> CorruptArtifactError:
+        """Return the error that names this artifact, its problem and the remedy."""
+        return CorruptArtifactError(
+            f"{self.name} {self.digest} is corrupt: {problem}; "
+            "run `cyrene build` again: it sets the folder aside and rebuilds it"
+        )
+
+    def verify(self, *, contents: bool) -> None:
+        """Check every file's presence and size, and its SHA-256 where ``contents`` is true.
+
+        The log counts, too, although it is no part of the digest.
+
+        Raises:
+            CorruptArtifactError: a file is missing, added, truncated or changed.
+        """
+        if self.path.is_symlink():
+            raise self.corrupt(f"{self.path} is a link")
+        files, log = self.manifest["files"], self.manifest["log"]
+        expected = files if log is None else {**files, LOG: log}
+        try:
+            found = {name: path for name, path in _plain_files(self.path) if name != MANIFEST}
+        except BuildError as error:
+            raise self.corrupt(str(error)) from error
+        for name in sorted(expected.keys() | found.keys()):
+            if name not in found:
+                raise self.corrupt(f"{name} is missing")
+            if name not in expected:
+                raise self.corrupt(f"{name} does not belong to it")
+            size = found[name].stat().st_size
+            if size != expected[name]["bytes"]:
+                raise self.corrupt(f"{name} has {size} bytes, not {expected[name]['bytes']}")
+            if contents and _sha256(found[name]) != expected[name]["sha256"]:
+                raise self.corrupt(f"the content of {name} has changed")
+        if _digest(files) != self.digest:
+            raise self.corrupt("its folder's name is not the digest of its files")
+
+
+class Store:
+    """All artifacts under one root folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def locate(self, asset: str, partition: str | None, digest: str) -> Artifact:
+        """Return the artifact with this digest, whether it is there or not."""
+        for part in (asset, partition or "_", digest):
+            if not _NAME.fullmatch(part):
+                raise UserError(f"{part!r} cannot be part of an artifact's path")
+        return Artifact(asset, partition, digest, self.root / asset / (partition or "_") / digest)
+
+    def open(
+        self, asset: str, partition: str | None, digest: str, *, contents: bool = True
+    ) -> Artifact:
+        """Return a verified artifact; ``contents`` false checks names and sizes alone.
+
+        Raises:
+            CorruptArtifactError: it is gone, or its files are not what its manifest says.
+        """
+        artifact = self.locate(asset, partition, digest)
+        if not artifact.path.is_dir():
+            raise artifact.corrupt(f"{artifact.path} is gone")
+        artifact.verify(contents=contents)
+        return artifact
+
+    @contextmanager
+    def stage(self, asset: str) -> Iterator[Path]:
+        """Yield an empty folder on the store's own disk; what is left in it at the end goes."""
+        with disk_errors(self.root):
+            (self.root / _STAGING).mkdir(parents=True, exist_ok=True)
+            folder = Path(tempfile.mkdtemp(prefix=f"{asset}-{mark()}-", dir=self.root / _STAGING))
+        try:
+            folder.chmod(0o755)
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def publish(
+        self, staged: Path, asset: str, partition: str | None, fields: Mapping[str, Any]
+    ) -> Artifact:
+        """Give a staged folder its digest, its manifest and its place, in one rename.
+
+        Equal content reuses the folder that is there; one that is corrupt is renamed aside first.
+
+        Raises:
+            BuildError: the folder holds no file, or something that is not a plain file.
+        """
+        described = {
+            name: {"bytes": path.stat().st_size, "sha256": _sha256(path)}
+            for name, path in _plain_files(staged)
+        }
+        files = {name: file for name, file in described.items() if name not in _NOT_DATA}
+        if not files:
+            raise BuildError(f"{label(asset, partition)} left no files: nothing to publish")
+        artifact = self.locate(asset, partition, _digest(files))
+        with disk_errors(self.root):
+            if artifact.path.exists():
+                try:
+                    artifact.verify(contents=True)
+                except CorruptArtifactError:
+                    self.set_aside(artifact)
+                else:
+                    # Whoever published it may have been killed before its name was on the disk.
+                    sync_path(artifact.path.parent, self.root.parent)
+                    return artifact
+            manifest = {
+                "asset": asset,
+                "partition": partition,
+                "digest": artifact.digest,
+                **fields,
+                "files": files,
+                "log": described.get(LOG),
+                "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            }
+            manifests.write(staged, manifest)
+            sync_tree(staged)
+            make_folder(artifact.path.parent, self.root.parent)
+            staged.rename(artifact.path)
+            sync_folder(artifact.path.parent)
+        return self.locate(asset, partition, artifact.digest)
+
+    def set_aside(self, artifact: Artifact) -> Path:
+        """Rename a corrupt artifact's folder so that it can be looked at and rebuilt."""
+        # A clock that was set back gives a time twice.
+        stamp = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
+        aside = artifact.path.with_name(f"{artifact.digest}.corrupt-{stamp}")
+        artifact.path.rename(aside)
+        return aside
+
+    def artifacts(self, asset: str | None = None) -> Iterator[Artifact]:
+        """Yield every artifact there is, in the order of their paths, unverified."""
+        for manifest in sorted(self.root.glob(f"{asset or '[!.]*'}/*/*/{MANIFEST}")):
+            folder = manifest.parent
+            if len(folder.name) == DIGEST_LENGTH:
+                partition = folder.parent.name
+                yield Artifact(
+                    folder.parent.parent.name,
+                    None if partition == "_" else partition,
+                    folder.name,
+                    folder,
+                )
+
+    def folders(self) -> Iterator[Path]:
+        """Yield every folder in the place of an artifact, whole or not, in the order of paths."""
+        root = self.root.resolve()
+        own = [f for f in self.root.glob("[!.]*/*/*") if f.parent.resolve().is_relative_to(root)]
+        yield from (f for f in sorted(own) if f.is_dir())
+
+    def left_half_made(self) -> list[Path]:
+        """Return the folders whose maker is gone."""
+        staged = sorted((self.root / _STAGING).glob("*"))
+        return [folder for folder in staged if not maker_is_alive(folder)]
+
+
+def label(asset: str, partition: str | None) -> str:
+    """Return ``asset[partition]``, or the asset alone where it has no partitions."""
+    return asset if partition is None else f"{asset}[{partition}]"
+
+
+def _plain_files(folder: Path) -> Iterator[tuple[str, Path]]:
+    for path in sorted(folder.rglob("*")):
+        if path.is_symlink() or not (path.is_file() or path.is_dir()):
+            raise BuildError(f"{path}: an artifact holds plain files only, no links")
+        if path.is_file():
+            yield path.relative_to(folder).as_posix(), path
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _digest(files: Mapping[str, Mapping[str, Any]]) -> str:
+    """SHA-256 over the sorted names and SHA-256 of the data files, as 16 hexadecimal digits."""
+    return fingerprint([[name, files[name]["sha256"]] for name in sorted(files)])

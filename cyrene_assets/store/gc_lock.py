@@ -1,0 +1,56 @@
+"""Who uses the store: any number of runs at once, or whoever removes things from it, alone.
+
+The lock is the system's own (flock, or LockFileEx on Windows), so that it ends with its process,
+however that ends.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import portalocker
+from portalocker import LockFlags
+
+from cyrene_assets.utils.disk_errors import disk_errors
+from cyrene_assets.utils.errors import BuildError
+
+_FILE = ".lock"
+
+
+@contextmanager
+def in_use(root: Path) -> Iterator[None]:
+    """Use the store: nothing is removed from it meanwhile; waits for a removal to end."""
+    with _opened(root) as lock:
+        portalocker.lock(lock, LockFlags.SHARED)
+        yield
+
+
+@contextmanager
+def alone(root: Path) -> Iterator[None]:
+    """Have the store to oneself.
+
+    Raises:
+        BuildError: a run uses it.
+    """
+    with _opened(root) as lock:
+        try:
+            portalocker.lock(lock, LockFlags.EXCLUSIVE | LockFlags.NON_BLOCKING)
+        except portalocker.AlreadyLocked as error:
+            raise BuildError(
+                f"a run is at work in {root} and may need what would go: wait for it to end, or "
+                "cancel it in the UI"
+            ) from error
+        yield
+
+
+@contextmanager
+def _opened(root: Path) -> Iterator[int]:
+    with disk_errors(root):
+        root.mkdir(parents=True, exist_ok=True)
+        # No process that is started inherits it: Python opens files so on every system.
+        lock = os.open(root / _FILE, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        yield lock
+    finally:
+        os.close(lock)

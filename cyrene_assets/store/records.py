@@ -1,0 +1,184 @@
+"""What the store says of itself: a sealed record next to the artifacts for every making of one.
+
+An artifact's manifest says what it was first made from. A later build may come to the same content
+from other inputs, and a manifest is never rewritten: ``<root>/.records/<asset>/<partition or
+_>/<digest>.<fingerprint>.json`` says each lineage that led to a digest, what its checks found and
+what Dagster was told. A database that is lost or foreign takes none of this with it. Of an artifact
+without a record, as older versions left them, the manifest speaks.
+"""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from cyrene_assets.store.artifact_store import (
+    Artifact,
+    CorruptArtifactError,
+    Store,
+    fingerprint,
+    label,
+)
+from cyrene_assets.store.manifest import seal_is_whole, sealed
+from cyrene_assets.utils.durable import make_folder, write_durably
+
+FOLDER = ".records"
+
+
+class StoredRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One making of an artifact.
+
+    ``checks`` holds name, passed, blocking and detail of each check, and is None where an older
+    manifest does not tell. ``metadata`` is what Dagster was told, in its own JSON, or None.
+    ``recorded`` is when it was last made or reused (Unix seconds), ``seconds`` how long it took.
+    """
+
+    asset: str
+    partition: str | None
+    digest: str
+    code_version: str
+    params: dict[str, Any]
+    inputs: dict[str, str]
+    seconds: float
+    checks: list[dict[str, Any]] | None
+    sources: dict[str, str]
+    run_id: str
+    recorded: float
+    metadata: dict[str, Any] | None = None
+
+    @property
+    def name(self) -> str:
+        """``asset[partition]``."""
+        return label(self.asset, self.partition)
+
+    @property
+    def fingerprint(self) -> str:
+        """The digest of code version, params and inputs, as ``Lineage.fingerprint`` has it."""
+        return fingerprint(
+            {"code_version": self.code_version, "params": self.params, "inputs": self.inputs}
+        )
+
+    @property
+    def failed(self) -> bool:
+        """Whether a blocking check is known to have failed."""
+        return any(c["blocking"] and not c["passed"] for c in self.checks or ())
+
+
+def write(store: Store, record: StoredRecord) -> None:
+    """Write a record, in place of one of the same digest and lineage; whole or not at all.
+
+    Whoever calls holds the artifact's lock.
+    """
+    file = _file(store, record)
+    make_folder(file.parent, store.root.parent)
+    text = json.dumps(sealed(msgspec.to_builtins(record)), ensure_ascii=False)
+    write_durably(file, text + "\n")
+
+
+def is_written(store: Store, asset: str, partition: str | None, digest: str, lineage: str) -> bool:
+    """Return whether there is a record of this digest and lineage (a fingerprint)."""
+    return _path(store, asset, partition, digest, lineage).is_file()
+
+
+def of_partition(store: Store, asset: str, partition: str | None) -> list[StoredRecord]:
+    """Return every record of an asset's partition whose artifact is there, the newest first.
+
+    One that cannot be believed counts as none.
+    """
+    found = {}
+    for file in (store.root / FOLDER / asset / (partition or "_")).glob("*.json"):
+        record = _read(file)
+        if record is not None and store.locate(asset, partition, record.digest).path.is_dir():
+            found[record.digest, record.fingerprint] = record
+    for artifact in store.artifacts(asset):
+        if artifact.partition == partition:
+            record = _of_manifest(artifact)
+            if record is not None:
+                found.setdefault((record.digest, record.fingerprint), record)
+    return sorted(found.values(), key=lambda record: record.recorded, reverse=True)
+
+
+def everything(store: Store) -> list[StoredRecord]:
+    """Return every record whose artifact is there."""
+    places = {(artifact.asset, artifact.partition) for artifact in store.artifacts()}
+    return [
+        record
+        for asset, partition in sorted(places, key=lambda place: (place[0], place[1] or ""))
+        for record in of_partition(store, asset, partition)
+    ]
+
+
+def unneeded(store: Store) -> list[Path]:
+    """Return the files of records that say nothing any more.
+
+    Their artifact is gone, or it was made again since and an artifact that it was made from then is
+    gone; what was made from files elsewhere alone stays.
+    """
+    there = {(artifact.name, artifact.digest) for artifact in store.artifacts()}
+    assets = {name.partition("[")[0] for name, _ in there}
+    found: list[Path] = []
+    newest: dict[tuple[str, str], StoredRecord] = {}
+    for record in everything(store):
+        newest.setdefault((record.name, record.digest), record)
+    for file in sorted((store.root / FOLDER).glob("*/*/*")):
+        read = _read(file)
+        if read is None or (read.name, read.digest) not in there:
+            found.append(file)
+        elif read.fingerprint != newest[read.name, read.digest].fingerprint:
+            inputs = [(n, d) for n, d in read.inputs.items() if n.partition("[")[0] in assets]
+            if not there.issuperset(inputs):
+                found.append(file)
+    return found
+
+
+def _file(store: Store, record: StoredRecord) -> Path:
+    return _path(store, record.asset, record.partition, record.digest, record.fingerprint)
+
+
+def _path(store: Store, asset: str, partition: str | None, digest: str, lineage: str) -> Path:
+    artifact = store.locate(asset, partition, digest)
+    folder = store.root / FOLDER / artifact.path.parent.relative_to(store.root)
+    return folder / f"{digest}.{lineage}.json"
+
+
+def _read(file: Path) -> StoredRecord | None:
+    """Return the record in a file, or None where it is not what was written."""
+    try:
+        value = json.loads(file.read_text(encoding="utf-8"))
+        if not seal_is_whole(value):
+            return None
+        record = msgspec.convert(value, StoredRecord)
+    except (OSError, ValueError, RecursionError):
+        return None
+    place = file.parent
+    named = place.parent.name, None if place.name == "_" else place.name
+    if named != (record.asset, record.partition):
+        return None
+    return record if file.name == f"{record.digest}.{record.fingerprint}.json" else None
+
+
+def _of_manifest(artifact: Artifact) -> StoredRecord | None:
+    """Return what a manifest says of the first making, or None where it does not say enough."""
+    try:
+        manifest: Mapping[str, Any] = artifact.manifest
+        return msgspec.convert(
+            {
+                "asset": artifact.asset,
+                "partition": artifact.partition,
+                "digest": artifact.digest,
+                "code_version": manifest["code_version"],
+                "params": manifest["params"],
+                "inputs": manifest["inputs"],
+                "seconds": manifest.get("seconds", 0.0),
+                "checks": manifest.get("checks"),
+                "sources": manifest.get("sources", {}),
+                "run_id": manifest["run_id"],
+                "recorded": datetime.fromisoformat(manifest["created"]).timestamp(),
+            },
+            StoredRecord,
+        )
+    except (CorruptArtifactError, KeyError, TypeError, ValueError):
+        return None

@@ -1,0 +1,1 @@
+"""From a recipe and a machine to a training, and its checks."""

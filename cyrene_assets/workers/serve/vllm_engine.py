@@ -1,0 +1,169 @@
+"""vLLM engines in this process, one after another: load, run requests, release."""
+
+import gc
+import os
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from cyrene_assets.checkpoints import files
+from cyrene_assets.compute.cpu import detect, quantized_path
+from cyrene_assets.compute.toolchains import VLLM_PLUGIN
+from cyrene_assets.quantization.schemes import scheme_of
+from cyrene_assets.serving.engine_args import OUT_OF_MEMORY
+from cyrene_assets.workers.common.pipes_program import Json, ProgramError
+from cyrene_assets.workers.serve import cpu_kernels, vllm_library
+
+ARCHITECTURE = "Qwen3_5ForConditionalGeneration"
+
+
+def examine(path: Path) -> None:
+    """Refuse a model's folder that cannot be served.
+
+    Raises:
+        ProgramError: it is broken or carries code or pickles, or its architecture is not supported.
+    """
+    files.refuse_foreign_files(path)
+    refuse_other_architecture(path)
+    files.tensors(path)
+    files.read_json(path / "tokenizer.json")
+
+
+def refuse_other_architecture(path: Path) -> None:
+    """Refuse a model that is not of the one architecture that is served.
+
+    Raises:
+        ProgramError: it is another, or its configuration cannot be read.
+    """
+    architectures = files.read_json(path / "config.json").get("architectures")
+    if architectures != [ARCHITECTURE]:
+        raise ProgramError(
+            f"{path / 'config.json'}: architectures is {architectures!r}; only Qwen3.5 models "
+            f"([{ARCHITECTURE!r}]) are served"
+        )
+
+
+def load(path: Path, engine: dict[str, Json]) -> Any:
+    """Return a ``vllm.LLM`` that serves the model in ``path``; it never runs code that lies there.
+
+    Raises:
+        ProgramError: the folder is refused (:func:`examine`), memory is short, or vLLM's library
+            does not load.
+    """
+    examine(path)
+    in_process = engine.get("distributed_executor_backend") == "uni"
+    # An engine on a GPU is a process of its own: its end gives all of the GPU's memory back.
+    os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0" if in_process else "1"
+    if in_process:
+        # A few helpers would be compiled at their first call, for seconds and by a C++ compiler.
+        os.environ["TORCHDYNAMO_DISABLE"] = "1"
+    cpu_kernels.DEQUANTIZED.clear()
+    # An earlier engine is held by reference cycles.
+    gc.collect()
+    try:
+        from vllm import LLM
+
+        vllm_library.require()
+        if in_process:
+            _introduce_architecture()
+            # What the imports left behind stays: looking for garbage in it takes a second a time.
+            gc.freeze()
+        return LLM(model=str(path), trust_remote_code=False, use_tqdm_on_load=False, **engine)
+    except ProgramError:
+        raise
+    except Exception as error:
+        raise _explained(error, path) from error
+
+
+def weights_run(path: Path, engine: dict[str, Json]) -> str | None:
+    """Return how the quantized weights of the model that was loaded last run on this CPU.
+
+    None where nothing is quantized, and on a GPU, where vLLM has its own kernels.
+
+    Raises:
+        ProgramError: they did not take the path that they should have.
+    """
+    if engine.get("distributed_executor_backend") != "uni":
+        return None
+    scheme = scheme_of(files.read_json(path / "config.json"))
+    if scheme is None:
+        return None
+    planned = quantized_path(scheme, detect())
+    if bool(cpu_kernels.DEQUANTIZED[scheme]) != (planned.kind == "dequantized"):
+        raise ProgramError(
+            f"{path}: {cpu_kernels.DEQUANTIZED[scheme]} of its layers were dequantized, although "
+            f"{planned.reason}: is the plug-in {VLLM_PLUGIN} kept from vLLM (VLLM_PLUGINS, "
+            "PYTHONPATH), or one of its kernels switched off (VLLM_DISABLED_KERNELS)?"
+        )
+    return planned.reason
+
+
+def run_requests(
+    llm: Any,
+    path: Path,
+    prompts: Sequence[Sequence[int]],
+    parameters: Sequence[Any],
+    finished: Callable[[Any], None],
+) -> list[Any]:
+    """Run every request in one batch; return vLLM's outputs in the order of ``prompts``.
+
+    Args:
+        llm: what `load` returned.
+        path: the model's folder, for a message.
+        prompts: token ids of each request.
+        parameters: ``vllm.SamplingParams`` of each request.
+        finished: called with each output as it is done.
+
+    Raises:
+        ProgramError: the engine died.
+    """
+    try:
+        llm.enqueue(
+            [{"prompt_token_ids": list(prompt)} for prompt in prompts],
+            list(parameters),
+            use_tqdm=False,
+        )
+        outputs = []
+        while llm.llm_engine.has_unfinished_requests():
+            for output in llm.llm_engine.step():
+                if output.finished:
+                    outputs.append(output)
+                    finished(output)
+    except Exception as error:
+        raise _explained(error, path) from error
+    # Requests are numbered as they are added.
+    return sorted(outputs, key=lambda output: int(output.request_id))
+
+
+def release(llm: Any) -> None:
+    """End the engine; its memory is free once the caller has dropped ``llm`` too."""
+    llm.llm_engine.engine_core.shutdown()
+
+
+def version() -> str:
+    """Return vLLM's version."""
+    import vllm
+
+    return str(vllm.__version__)
+
+
+def _introduce_architecture() -> None:
+    """Register the model class itself: by its name, vLLM would look at it in another process."""
+    from vllm.model_executor.models import ModelRegistry
+    from vllm.model_executor.models.qwen3_5 import Qwen3_5ForConditionalGeneration
+
+    ModelRegistry.register_model(ARCHITECTURE, Qwen3_5ForConditionalGeneration)
+
+
+def _explained(error: Exception, path: Path) -> ProgramError:
+    """Return the error in one line, with what to do; the log gets all of it."""
+    traceback.print_exception(error)
+    said = " ".join(str(error).split())
+    cause = f"{type(error).__name__}: {said[:400]}"
+    if isinstance(error, MemoryError) or any(text in said.lower() for text in OUT_OF_MEMORY):
+        return ProgramError(
+            f"not enough memory to serve {path}: end other programs that use it, lower "
+            f"`evaluation.context_length`, or serve a smaller size ({cause})"
+        )
+    return ProgramError(f"vLLM failed on {path} ({cause}); the log has the cause above this line")

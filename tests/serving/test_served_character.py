@@ -1,0 +1,105 @@
+"""What `cyrene serve` and `cyrene chat` look at before they start a server on a CPU."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cyrene_assets.compute.cpu import Cpu
+from cyrene_assets.compute.hardware import Hardware
+from cyrene_assets.project.project import Project
+from cyrene_assets.quantization.schemes import FORMATS
+from cyrene_assets.serving import served_character
+from cyrene_assets.serving.character import Character
+from cyrene_assets.serving.gpu_budget import ServedModel
+from cyrene_assets.utils.errors import UserError
+from serving.test_gpu_budget import CONFIG
+
+AVX2 = Cpu("x86_64", frozenset({"fma", "avx2"}))
+AVX512_BF16 = Cpu(
+    "x86_64",
+    AVX2.flags | {"avx512f", "avx512vl", "avx512bw", "avx512dq", "avx512_bf16"},
+)
+SSE = Cpu("x86_64", frozenset({"sse4_2"}), "Intel Xeon X5675")
+TENSORS = {
+    "model.language_model.a.weight": ("F8_E4M3", (256, 128)),
+    "model.language_model.a.weight_scale": ("BF16", (2, 1)),
+    "model.language_model.norm.weight": ("BF16", (128,)),
+    "model.visual.b.weight": ("BF16", (64, 64)),
+    "mtp.c.weight": ("BF16", (64, 64)),
+}
+BYTES = {"F8_E4M3": 1, "BF16": 2}
+
+
+def write_checkpoint(folder: Path) -> None:
+    header: dict[str, Any] = {}
+    end = 0
+    for name, (dtype, shape) in TENSORS.items():
+        start, end = end, end + math.prod(shape) * BYTES[dtype]
+        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [start, end]}
+    text = json.dumps(header).encode()
+    (folder / "model.safetensors").write_bytes(len(text).to_bytes(8, "little") + text + bytes(end))
+    config = {
+        **CONFIG,
+        "quantization_config": {
+            "config_groups": {"group_0": {"weights": FORMATS["FP8_BLOCK"].named}}
+        },
+    }
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+
+
+@pytest.fixture
+def character(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Character:
+    monkeypatch.setattr(Hardware, "detect", Hardware)
+    project = Project(tmp_path / "home", Project.load().settings)
+    with project.store.stage("fp8_model") as folder:
+        write_checkpoint(folder)
+        about: dict[str, Any] = {"inputs": {}, "params": {}}
+        artifact = project.store.publish(folder, "fp8_model", "tiny", about)
+    return Character(project, "tiny", artifact)
+
+
+def start(character: Character) -> None:
+    with served_character.hosted(
+        character,
+        language="en",
+        profile=character.profile(None),
+        host="127.0.0.1",
+        port=1,
+    ):
+        pass
+
+
+def test_memory_of_dequantized_weights_is_bfloat16_s(character: Character) -> None:
+    assert character.scheme == "FP8_BLOCK"
+    assert character.memory.weights == 256 * 128 + 2 * 2 + 2 * 128
+    assert character.memory_dequantized.weights == 2 * 256 * 128 + 2 * 128
+
+
+def test_hosted_on_a_cpu_without_avx2_starts_nothing(
+    character: Character, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(served_character, "detect", lambda: SSE)
+    with pytest.raises(UserError, match=r"vLLM does not start: .* Intel Xeon X5675 lacks"):
+        start(character)
+
+
+@pytest.mark.parametrize(
+    ("cpu", "counted"), [(AVX2, "memory_dequantized"), (AVX512_BF16, "memory")]
+)
+def test_hosted_on_a_cpu_counts_the_weights_as_they_are_once_loaded(
+    character: Character, monkeypatch: pytest.MonkeyPatch, cpu: Cpu, counted: str
+) -> None:
+    monkeypatch.setattr(served_character, "detect", lambda: cpu)
+    asked: list[ServedModel] = []
+
+    def refuse(_hardware: Hardware, model: ServedModel, _wanted: int) -> None:
+        asked.append(model)
+        raise UserError("too large")
+
+    monkeypatch.setattr(served_character, "chat_engine", refuse)
+    with pytest.raises(UserError, match="too large"):
+        start(character)
+    assert asked == [getattr(character, counted)]
