@@ -12,7 +12,8 @@ HEAD = """\
 # Commands
 
 Written by `make docs` from the commands' own help. `cyrene COMMAND --help` prints the same in the
-terminal. Exit status 2 means that what was given is wrong, 1 that a build failed or that the machine lacks something.
+terminal. Exit status 2 means that what was given is wrong, 1 that a build failed or that the
+machine lacks something.
 """
 # click marks a paragraph whose lines stay as they are.
 _VERBATIM = "\b"

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from cyrene_assets.project import PROJECT_ROOT
+from cyrene_assets.project.project import PROJECT_ROOT
 
 ROOT = PROJECT_ROOT
-_FENCE = re.compile(r"^ *(?P<marks>`{3,})(?P<language>\w*)\n(?P<body>.*?)^ *(?P=marks)\n", re.M | re.S)
+_FENCE = re.compile(
+    r"^ *(?P<marks>`{3,})(?P<language>\w*)\n(?P<body>.*?)^ *(?P=marks)\n", re.M | re.S
+)
 _SPAN = re.compile(r"(?<!`)`([^`]+)`(?!`)", re.S)
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#{1,6} (.+)$", re.M)
@@ -49,7 +51,7 @@ class Page:
             yield block["language"], block["body"]
 
     def shell_lines(self) -> Iterator[str]:
-        """Yield what the page has a person type: lines behind a prompt, and commands by themselves."""
+        """Yield what a person types: lines behind a prompt, and commands by themselves."""
         for language, body in self.fences():
             lines = body.replace("\\\n", " ").splitlines()
             for line in lines:

@@ -11,7 +11,7 @@ from cli_reference import command_tree
 from dagster._cli import create_dagster_cli
 from dagster_dg_cli.cli import create_dg_cli
 
-from cyrene_assets.models import SIZES
+from cyrene_assets.config.model_sizes import SIZES
 from documents.pages import PAGES, ROOT, Page, words
 
 # Words in capitals stand for what a person puts there, as does what has an ellipsis.
@@ -30,7 +30,9 @@ def commands(page: Page) -> Iterator[list[str]]:
 
     A sentence may name an option without its value.
     """
-    in_sentences = [f"{span} VALUE" if re.search(r" --[a-z-]+$", span) else span for span in page.spans()]
+    in_sentences = [
+        f"{span} VALUE" if re.search(r" --[a-z-]+$", span) else span for span in page.spans()
+    ]
     for line in [*page.shell_lines(), *in_sentences]:
         # What is in brackets may be left out, and has to be right where it is not.
         given = words(re.sub(r"\[(--[a-z-]+(?: [A-Z]+)?)\]|\[OPTIONS\]", r"\1", line))
@@ -46,29 +48,29 @@ def commands(page: Page) -> Iterator[list[str]]:
 def fault(command: click.Command, given: Sequence[str], path: str) -> str | None:
     """Return why click would not take these arguments, placeholders aside."""
     context = click.Context(command, info_name=path)
-    if isinstance(command, click.Group):
+    while isinstance(command, click.Group):
         if not given or PLACEHOLDER.match(given[0]):
             return None
-        if given[0].startswith("-"):
-            known = {name for option in command.get_params(context) for name in option.opts}
-            return None if given[0] in known else f"{path} has no {given[0]}"
-        following = command.get_command(context, given[0])
+        name, *given = given
+        if name.startswith("-"):
+            known = {word for option in command.get_params(context) for word in option.opts}
+            return None if name in known else f"{path} has no {name}"
+        following = command.get_command(context, name)
         if following is None:
-            return f"{path} has no command {given[0]}"
-        return fault(following, given[1:], f"{path} {given[0]}")
+            return f"{path} has no command {name}"
+        command, path = following, f"{path} {name}"
+        context = click.Context(command, info_name=path)
     try:
         values, left, _ = command.make_parser(context).parse_args(list(given))
+        for option in command.params:
+            value = values.get(option.name or "")
+            for one in value if isinstance(value, list) else [value]:
+                if isinstance(one, str) and not PLACEHOLDER.match(one):
+                    _converted(option, one, context)
     except click.UsageError as error:
         return f"{path}: {error.format_message()}"
-    for option in command.params:
-        value = values.get(option.name or "")
-        for one in value if isinstance(value, list) else [value]:
-            if isinstance(one, str) and not PLACEHOLDER.match(one):
-                try:
-                    _converted(option, one, context)
-                except click.UsageError as error:
-                    return f"{path}: {error.format_message()}"
-    return f"{path} takes no {' '.join(left)}" if [word for word in left if word != "VALUE"] else None
+    left = [word for word in left if word != "VALUE"]
+    return f"{path} takes no {' '.join(left)}" if left else None
 
 
 def _converted(option: click.Parameter, value: str, context: click.Context) -> None:

@@ -1,7 +1,7 @@
 """What Dagster's own versions and conditions answer: the examples of docs/architecture.md.
 
-Each test is a reason for a part of the build engine. One that fails says that Dagster has learned to
-answer: then that part of the engine has no reason any more.
+Each test is a reason for a part of the build engine. One that fails says that Dagster has learned
+to answer: then that part of the engine has no reason any more.
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -43,7 +43,7 @@ def sources() -> str:
 
 
 def missing_paths(spans: list[str]) -> list[str]:
-    """Return the words of code spans that look like files or modules of the project and are none."""
+    """Return the words of code that look like files or modules of the project and are none."""
     missing = []
     for word in (word.strip("[](),:;") for span in spans for word in span.split()):
         if word in MADE:

@@ -9,12 +9,11 @@ import pytest
 from cli_reference import reference
 from helpers import code_location
 
-from cyrene_assets.compute.platform_support import CUDA_DRIVER
-from cyrene_assets.corpus.importers import FORMATS
+from cyrene_assets.compute.hardware import GIB, Gpu, Hardware
+from cyrene_assets.config.model_sizes import SIZES, model_size
+from cyrene_assets.config.recipe import load_recipe
+from cyrene_assets.corpus.importers import formats
 from cyrene_assets.diagnostics.step_times import StepTimes
-from cyrene_assets.hardware import GIB, Gpu, Hardware
-from cyrene_assets.models import SIZES, model_size
-from cyrene_assets.recipe import load_recipe
 from documents.pages import ROOT, Page
 
 README = Page(ROOT / "README.md")
@@ -81,7 +80,7 @@ def test_checks_of_the_corpus_page_are_those_of_its_assets() -> None:
 
 def test_formats_of_the_import_page_are_those_of_the_command() -> None:
     rows = table(Page(ROOT / "docs" / "import.md"), "format |")
-    assert sorted(re.findall(r"`([\w-]+)`", " ".join(row[0] for row in rows))) == sorted(FORMATS)
+    assert sorted(re.findall(r"`([\w-]+)`", " ".join(row[0] for row in rows))) == sorted(formats())
 
 
 @pytest.mark.parametrize("row", table(README, "size |"), ids=lambda row: row[0])
@@ -98,10 +97,7 @@ def test_hours_of_the_readme_are_the_plans_for_an_h200(row: list[str]) -> None:
 
 
 def test_disk_of_the_readme_is_that_of_the_sizes() -> None:
-    taken = {
-        row[0]: row[-1]
-        for row in table(Page(ROOT / "docs" / "sizes.md"), "size | CPT |")
-    }
+    taken = {row[0]: row[-1] for row in table(Page(ROOT / "docs" / "sizes.md"), "size | CPT |")}
     assert {row[0]: row[-2] for row in table(README, "size |")} == {
         size: f"{disk} GB" for size, disk in taken.items()
     }
