@@ -74,7 +74,7 @@ RUN --mount=type=cache,target=/var/cache/uv uv venv --quiet --python /usr/bin/py
     && uv pip install --quiet --no-deps --python envs/serve/bin/python --requirement serve-cuda.txt
 
 # The project in the orchestrator's environment. Its .env, which Dagster's own commands read, is
-# written here, for whoever runs in the container cannot write to the project's folder.
+# written here, for what runs in the container cannot write to the project's folder.
 FROM builder AS project
 RUN --mount=type=cache,target=/var/cache/uv uv venv --quiet --python /usr/bin/python3 .venv \
     && uv pip install --quiet --no-deps --python .venv/bin/python \

@@ -19,7 +19,7 @@ Costs = dict[str, dict[str, float]]
 
 
 def report(machine: str, results: list[Result]) -> str:
-    """Return everything as a page: growth, then each scale beside the other builder."""
+    """Return everything as a page: growth, then each scale compared with the other builder."""
     parts = [f"# The corpus engine\n\nOn {machine}.", f"## Growth\n\n{growth(results)}"]
     parts += [table(result) for result in results]
     return "\n\n".join(parts) + "\n"

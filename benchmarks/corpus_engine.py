@@ -5,13 +5,13 @@ a game-data folder is written (see `game_folder`; 1 is about 400,000 lines of di
 languages) and read without a selection. All stages run in one process, each writing its Parquet and
 JSON Lines: languages one after the other, but for `parallel_corpus`, which is a single artifact and
 looks at two of them at once. The peak of memory is the kernel's, reset for each stage. `cyrene
-build` is measured as a whole, from an empty project.
+build` is measured in full, from an empty project.
 
 `--beside` runs the public builder of the layout's author, a checkout with `--beside-python`, on the
 same folder: everything for pretraining and the character's chats, with a process per language (its
 README's `--num-proc 13`) or as many as `--beside-processes` says. It reads, cleans, renders, cuts
 by tokens and writes; it does not align languages, flag, find duplicates or split. So two of our
-figures stand beside its own: all stages (`everything`), and reading, cleaning, rendering and
+figures stand next to its own: all stages (`everything`), and reading, cleaning, rendering and
 writing alone, of two languages at once (`rendering alone`). It counts tokens line by line while it
 builds: figures without counting are with its tokenizer library replaced; those with counting add to
 ours a count of all documents and chats, as the packed sets count them, by the same byte-level BPE.

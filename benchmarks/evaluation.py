@@ -1,4 +1,4 @@
-"""Scoring a model's answers: seconds and memory, beside the obvious way.
+"""Scoring a model's answers: seconds and memory, compared with the obvious way.
 
 Run from the project's root: `.venv/bin/python -m benchmarks.evaluation`.
 

@@ -1,15 +1,15 @@
-"""Packing and token counting: seconds, fill, and tokens a second, beside what others do.
+"""Packing and token counting: seconds, fill, and tokens a second, compared with what others do.
 
 Run from the project's root: `.venv/bin/python -m benchmarks.packing`, after `make envs`.
 
 Packing: documents of 13 languages, a scene in each; their lengths are log-normal (median 60 tokens,
-the longest as long as a pack), as of scenes of dialog and pages of books. Beside ours stand plain
+the longest as long as a pack), as of scenes of dialog and pages of books. Next to ours stand plain
 next-fit over the same shuffled order, and ms-swift's own `binpack` strategy, its implementation run
 over the same lengths in the train toolchain (1,000 rows at a time, as it does it). `together`
 counts the rows in a pack with a copy or a translation of themselves.
 
 Counting: invented text in 13 languages, with a byte-level BPE of `--vocabulary` tokens trained on a
-part of it, Qwen3.5's normalizer and expression; beside the same tokenizer's `encode_batch`.
+part of it, Qwen3.5's normalizer and expression; next to the same tokenizer's `encode_batch`.
 """
 
 import argparse

@@ -3,8 +3,8 @@
 Neither is needed: training packs with torch's own attention. The package index has no wheels of
 them, and what their releases tell the compilers does not suit:
 C++17, which the headers of torch 2.13 and later refuse (flash-attention#2863); causal-conv1d's code
-for nine kinds of GPU, whatever is asked; and of flash attention forms that Qwen3.5 has no use for,
-most of what there is to compile. So both compilers are called through a wrapper that says it in
+for nine kinds of GPU, whatever is requested; and of flash attention forms that Qwen3.5 has no use
+for, most of what there is to compile. So both compilers are called through a wrapper that says it in
 other words: ``build_kernels.py --compile COMPILER ARCHS WORD...``.
 """
 
@@ -29,7 +29,7 @@ from cyrene_assets.utils.errors import BuildError, CyreneError, UserError
 
 BUILT = {"flash-attn": "2.8.3", "causal-conv1d": "1.7.0"}
 _STANDARD = {"-std=c++17": "-std=c++20"}
-# Flash attention refuses what it is built without where it is asked for it.
+# Flash attention refuses what it is built without where it is requested.
 _LEFT_OUT = [f"-DFLASHATTENTION_DISABLE_{n}" for n in ("DROPOUT", "ALIBI", "SOFTCAP", "LOCAL")]
 # What compiling one of flash attention's files takes at most.
 _JOB_BYTES = 4 * GIB
@@ -164,7 +164,7 @@ def jobs_at_a_time(environment: Mapping[str, str]) -> int:
 def architectures(hardware: Hardware) -> list[str]:
     """Return what code is made for, as compilers write it: 80, 90, 120.
 
-    Whole generations, as flash attention names them: code for 8.0 runs on all of Ampere.
+    Complete generations, as flash attention names them: code for 8.0 runs on all of Ampere.
     """
     return [str(major * 10) for major in sorted({gpu.capability[0] for gpu in hardware.gpus})]
 

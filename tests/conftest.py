@@ -89,7 +89,7 @@ def package_index() -> None:
             pytest.skip(f"no package index: {' '.join(str(error).split())[-300:]}")
 
 
-# These share the build of `tiny`. Some of their tests damage its artifacts and mend them again:
+# These share the build of `tiny`. Some of their tests damage its artifacts and repair them:
 # nobody else may look meanwhile, so all of them run in one process.
 _SHARE_TINY = frozenset(
     {"test_cpu_paths.py", "test_end_to_end.py", "test_exported.py", "test_served.py"}
@@ -114,7 +114,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Give pytest-xdist's processes whole groups (its own `loadgroup` ignores pytest 9.2's)."""
+    """Give pytest-xdist's processes complete groups (its own `loadgroup` ignores pytest 9.2's)."""
     from xdist.scheduler import LoadScopeScheduling
 
     class Groups(LoadScopeScheduling):  # type: ignore[misc]  # it has no types
@@ -229,7 +229,7 @@ def cyrene(quick_path: Path) -> "Command":
 
 @pytest.fixture
 def mounted(tmp_path: Path) -> Callable[..., "subprocess.CompletedProcess[str]"]:
-    """Return a function that runs a command beside a small disk of its own, ``{mount}`` in it."""
+    """Return a function that runs a command next to a small disk of its own, ``{mount}`` in it."""
     mount = tmp_path / "mount"
     mount.mkdir()
 

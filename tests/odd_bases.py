@@ -59,7 +59,7 @@ def variant(base: Path, out: Path, *changes: Callable[[Path], None]) -> Path:
 
 
 def with_head(folder: Path, flipped: int | None = None) -> None:
-    """Store the output layer beside the embedding that it is tied to; flip a byte's lowest bit."""
+    """Store the output layer next to the embedding that it is tied to; flip a byte's lowest bit."""
     weights = read_weights(folder / SINGLE)
     dtype, shape, content = weights[EMBEDDING]
     if flipped is not None:

@@ -124,7 +124,7 @@ def test_the_scoreboard_sets_models_beside_the_references(built: Built) -> None:
 
 
 def test_training_shows_on_the_scoreboard(built: Built) -> None:
-    """The trained model loses less than the base on its story, and is asked the same."""
+    """The trained model loses less than the base on its story, and is prompted the same."""
     table = pl.read_parquet(built.artifact("scoreboard", None) / "scoreboard.parquet")
     means = table.filter(pl.col("language") == "(mean)", pl.col("score") == "loss")
     loss = dict(means.select("model", "value").iter_rows())
@@ -136,7 +136,7 @@ def test_training_shows_on_the_scoreboard(built: Built) -> None:
 def test_a_model_s_folder_becomes_a_column(
     built: Built, tmp_path: Path, toolchain_environment: dict[str, str]
 ) -> None:
-    """`cyrene evaluate` asks any model the same, and the scoreboard sets it beside the others."""
+    """`cyrene evaluate` prompts any model the same, and the scoreboard compares it."""
     mine = Built(tmp_path / "home", "")
     shutil.copytree(built.home, mine.home, symlinks=True)
     model = built.artifact("cpt_checkpoint")
@@ -148,7 +148,7 @@ def test_a_model_s_folder_becomes_a_column(
     means = table.filter(pl.col("language") == "(mean)").drop_nulls("value")
     told = {name: set(rows["score"]) for (name,), rows in means.group_by("model")}
     assert told["before-sft"] >= {"loss", "cloze", "regurgitation", "style", "rep4"}
-    # The same prompts were asked: the real lines are one column, not two.
+    # The same prompts were given: the real lines are one column, not two.
     assert means.filter(pl.col("model") == "real lines", pl.col("score") == "rep4").height == 1
 
 

@@ -1,7 +1,7 @@
 """Weights in bfloat16, with float32 masters, and rounded at random: which of them learns?
 
 `masters.py MODEL DATA OUT`, under the train toolchain, on any machine. A small model is trained on
-the texts of `DATA/start.jsonl` and goes on, from one bfloat16 checkpoint, with those of
+the texts of `DATA/start.jsonl` and continues, from one bfloat16 checkpoint, with those of
 `DATA/later.jsonl` (a list of texts a line) three ways: everything in bfloat16; float32 weights and
 moments, computed with in bfloat16; bfloat16 weights and moments, the new weight rounded up or down
 by chance. The loss is that of texts held out.

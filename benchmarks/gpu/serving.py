@@ -7,8 +7,8 @@ share of the GPU: first with empty caches, then, unless ``--once``, again with f
 may have engine arguments (``--linear_backend=marlin``) and environment variables of its own. While
 one of them is measured the others wait. The requests are random tokens; answers have a fixed
 length, whatever the model says. Of a FOLDER without weights vLLM draws random ones by its
-configuration. On a GPU the kernels of a few decode steps are then summed up by what they do, beside
-the measurement and not in it.
+configuration. On a GPU the kernels of a few decode steps are then summed up by what they do, which
+is no part of the measurement.
 """
 
 # ruff: noqa: TID251 - runs in the serve toolchain

@@ -36,7 +36,7 @@ Change = dict[str, str | None]
 CHECKPOINTING: Change = {"--gradient_checkpointing": "true"}
 # Weights rounded to the nearest bfloat16: what ms-swift does of itself.
 NEAREST: Change = {"--optimizer": None}
-# Documents one beside the other, filled up to the longest.
+# Documents one next to the other, filled up to the longest.
 UNPACKED: Change = {
     **dict.fromkeys(("--packing", "--padding_free", "--packing_length", "--packing_strategy")),
     "--packing_num_proc": None,

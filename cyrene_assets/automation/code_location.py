@@ -1,4 +1,4 @@
-"""Languages and checkpoints are read when the code location is loaded: how it is loaded anew."""
+"""Languages and checkpoints are read when the code location is loaded: how it is reloaded."""
 
 import json
 import logging
@@ -49,9 +49,9 @@ def address(host: str, port: int) -> str:
 
 
 def ask() -> str:
-    """Ask the UI to load the code location anew, if `cyrene ui` started it; return what to say.
+    """Have the UI reload the code location, if `cyrene ui` started it; return what to say.
 
-    Nobody waits for the answer: whoever asks is in the process that is about to be replaced.
+    Nobody waits for the answer: the caller is in the process that is about to be replaced.
     """
     ui = os.environ.get(UI_VARIABLE)
     if not ui:

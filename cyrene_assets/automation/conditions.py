@@ -74,7 +74,7 @@ class NewNeed(_Custom):
         before: dict[str, str] = json.loads(context.cursor or "{}")
         now = {partition or "_": need for partition, need in found.needs(asset).items()}
         # What an artifact needs is not known while something before it is out of date: what was
-        # tried last is kept, lest the same is tried again afterwards.
+        # tried last is kept, so that the same is not tried again afterwards.
         blocked = {partition or "_" for partition in found.blocked(asset)}
         kept = {key: need for key, need in before.items() if key in blocked}
         new = {key for key, need in now.items() if need != before.get(key)}
@@ -86,7 +86,7 @@ class NewNeed(_Custom):
 
 
 class NotInVain(_Custom):
-    """True unless the same was tried last and failed or was cancelled, whoever started it."""
+    """True unless the last run that tried the same failed, or was cancelled by anyone."""
 
     words = "the last run that tried the same neither failed nor was cancelled"
 

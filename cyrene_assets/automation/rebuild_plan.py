@@ -1,4 +1,4 @@
-"""What may be rebuilt by itself: the plan of the whole project, and what is on its way already.
+"""What may be rebuilt by itself: the plan of the complete project, and what is on its way already.
 
 Automation renews what was built before; it never begins a size, nor a stage that nobody has built.
 A language that is new joins the others.
@@ -56,7 +56,7 @@ class Outlook:
 
 
 def outlook(situation: Situation) -> Outlook:
-    """Examine the whole project, each artifact after those that it is made from.
+    """Examine the complete project, each artifact after those that it is made from.
 
     Raises:
         UserError: project.yaml, corpus.yaml or a recipe does not fit, or lists other languages than

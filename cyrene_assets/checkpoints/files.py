@@ -23,9 +23,9 @@ CODE_AND_PICKLES = {
     *(".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".dill", ".joblib", ".npy", ".npz"),
     *(".py", ".pyc", ".pyd", ".pyx", ".so", ".dll", ".dylib", ".sh", ".h5", ".keras", ".msgpack"),
 }
-# Where ms-swift looks for arguments beside weights, modules to import among them.
+# Where ms-swift looks for arguments next to weights, modules to import among them.
 _ARGUMENTS = "args.json"
-# The files beside a model's weights that libraries read; others stay behind.
+# The files next to a model's weights that libraries read; others stay behind.
 _SIDE_FILES = frozenset(
     {
         *("config.json", "generation_config.json", "configuration.json", "chat_template.json"),
@@ -97,7 +97,7 @@ def tensors(folder: Path) -> dict[str, Tensor]:
         wrong += [name for name in found if weight_map.get(name) != found[name].file]
         if wrong:
             raise ProgramError(
-                f"{index}: does not agree with the files beside it on {len(wrong)} tensors, first "
+                f"{index}: does not agree with the files next to it on {len(wrong)} tensors, first "
                 f"{wrong[0]}; fetch the checkpoint again"
             )
     elif {tensor.file for tensor in found.values()} != {SINGLE}:
@@ -181,12 +181,12 @@ def _names_code(path: Path) -> bool:
 
 
 def side_files(folder: Path) -> list[Path]:
-    """Return the files beside the weights: configurations, tokenizer, template, processor."""
+    """Return the files next to the weights: configurations, tokenizer, template, processor."""
     return sorted(path for path in folder.iterdir() if path.is_file() and path.name in _SIDE_FILES)
 
 
 def model_files(folder: Path) -> list[Path]:
-    """Return the files that make a model: the weights, their index, and the files beside them."""
+    """Return the files that make a model: the weights, their index, and the files next to them."""
     index = folder / INDEX
     return [
         *sorted(folder.glob("*.safetensors")),
@@ -196,7 +196,7 @@ def model_files(folder: Path) -> list[Path]:
 
 
 def copy_side_files(base: Path, out: Path) -> None:
-    """Copy the files beside the weights of ``base`` to ``out``, byte for byte."""
+    """Copy the files next to the weights of ``base`` to ``out``, byte for byte."""
     for path in side_files(base):
         shutil.copyfile(path, out / path.name)
 
@@ -261,7 +261,7 @@ def rewrite_like(base: Path, source: Path, out: Path) -> Rewrite:
 
 
 def save_shard(shard: dict[str, Any], path: Path) -> None:
-    """Write tensors into one safetensors file, readable by whoever may read files made here."""
+    """Write tensors into one safetensors file, readable by all who may read files made here."""
     from safetensors.torch import save_file
 
     save_file(shard, path, metadata={"format": "pt"})

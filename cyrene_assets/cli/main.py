@@ -30,7 +30,7 @@ class _Group(click.Group):
             click.echo(str(error), err=True)
             ctx.exit(error.exit_status)
         except KeyboardInterrupt:
-            click.echo("interrupted; the same command goes on from what was done", err=True)
+            click.echo("interrupted; the same command resumes from what was done", err=True)
             ctx.exit(1)
 
 

@@ -20,7 +20,7 @@ _NEEDED = {
 }
 _HOPPER = 9
 _WRONG_TRITON = ((3, 4), (3, 7, 1))
-# Before these, state and convolution of linear attention went on over the bounds of a pack's
+# Before these, state and convolution of linear attention ran over the bounds of a pack's
 # documents (ms-swift#9618, #9565).
 _PACKS_RIGHT = {"ms-swift": (4, 4), "transformers": (5, 9)}
 

@@ -221,7 +221,7 @@ def run_uv(*arguments: str) -> None:
 def linked_package(work: Path) -> Path:
     """Return a folder that holds this package alone, for a toolchain's PYTHONPATH.
 
-    The folder that the package really lies in may be a whole site-packages, whose other packages
+    The folder that the package really lies in may be a complete site-packages, whose other packages
     must not reach a toolchain. Next to the package lies what announces its plug-in to vLLM.
     """
     folder = work / "pythonpath"

@@ -69,7 +69,7 @@ class Stage(Strict):
         "fewer than 10 steps have none",
     )
     lr_scheduler: Literal["cosine_with_min_lr", "cosine", "linear", "constant_with_warmup"] = Field(
-        description="How the learning rate goes on after warm-up"
+        description="How the learning rate continues after warm-up"
     )
     lr_scheduler_kwargs: dict[str, float] = Field(
         default={}, description="The scheduler's own settings, such as min_lr"
@@ -88,7 +88,7 @@ class Stage(Strict):
     checkpoint: str = Field(
         default="last",
         pattern=r"^(last|best|epoch:[1-9][0-9]*)$",
-        description="Which checkpoint goes on: last, best (lowest validation loss), or epoch:N, "
+        description="Which checkpoint is kept: last, best (lowest validation loss), or epoch:N, "
         "the one at the end of pass N",
     )
     seed: int = Field(default=42, description="Seed of the order, dropout and noise")
@@ -140,9 +140,9 @@ class Sampling(Strict):
 
 
 class Evaluation(Strict):
-    """What the model is asked, and with which sampling profiles."""
+    """How the model is prompted, and with which sampling profiles."""
 
-    prompts_per_language: int = Field(ge=1, description="Held-out prompts asked in each language")
+    prompts_per_language: int = Field(ge=1, description="Held-out prompts in each language")
     seeds: tuple[int, ...] = Field(
         min_length=1, description="Sampling seeds; every prompt is answered once with each"
     )
@@ -156,7 +156,7 @@ class Evaluation(Strict):
         ge=0, description="Held-out sentences whose name is swapped, to measure lore"
     )
     extraction_per_language: int = Field(
-        ge=0, description="Training texts that are gone on with, and as many held-out ones"
+        ge=0, description="Training texts that are continued, and as many held-out ones"
     )
     questions_per_language: int = Field(
         ge=0, le=4, description="Questions of mathematics and code, to see who is out of character"
@@ -178,7 +178,7 @@ class Evaluation(Strict):
 
 
 class Recipe(Strict):
-    """A whole recipe."""
+    """A complete recipe."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9._-]+$", description="How the scoreboard calls it")
     description: str = Field(description="What it is for")
@@ -187,7 +187,7 @@ class Recipe(Strict):
         description="The checkpoint that CPT starts from: closer to the character from the base "
         "model, a better chat from the instruct model",
     )
-    cpt: Stage = Field(description="Continual pretraining on the whole corpus")
+    cpt: Stage = Field(description="Continual pretraining on the complete corpus")
     sft: Stage = Field(description="Supervised fine-tuning on the character's conversations")
     quantization: Quantization = Field(description="How the served model is made smaller")
     evaluation: Evaluation = Field(description="How models are compared")

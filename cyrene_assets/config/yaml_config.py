@@ -169,7 +169,7 @@ def _size(node: yaml.Node, known: dict[int, int]) -> int:
 def _explain(error: ValidationError) -> str:
     lines = []
     for problem in error.errors(include_url=False):
-        key = ".".join(str(part)[:SHOWN] for part in problem["loc"]) or "(the whole file)"
+        key = ".".join(str(part)[:SHOWN] for part in problem["loc"]) or "(the complete file)"
         own = problem["type"] == "value_error"
         # What a rule of several keys says names them: all of the file would hide it.
         silent = problem["type"] == "missing" or (own and not problem["loc"])

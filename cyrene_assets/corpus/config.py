@@ -96,7 +96,7 @@ class Split(Strict):
 
 
 class Corpus(Strict):
-    """A whole corpus.yaml.
+    """A complete corpus.yaml.
 
     ``markup`` lists presets and own patterns (the adapter's where it is left out: see
     ``docs/markup.md``). ``unknown_markup`` is the share of a language's lines above which what

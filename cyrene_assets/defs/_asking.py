@@ -1,4 +1,4 @@
-"""What every model is asked, the same for each of a corpus version, and the program that asks."""
+"""The prompts of every model, the same for each of a corpus version, and the vLLM program."""
 
 import json
 from collections.abc import Mapping
@@ -36,7 +36,7 @@ PROMPTS_CHECK = Check(
 
 
 def evaluation_params(project: Project, size: str) -> dict[str, Any]:
-    """Return the settings that asking reads."""
+    """Return the settings that generation reads."""
     recipe = project.recipe(size)
     return {
         **recipe.evaluation.model_dump(mode="json"),
@@ -57,7 +57,7 @@ def ask(
     *,
     given: bool = False,
 ) -> "tuple[Run, dict[str, Any], CheckOutcome]":
-    """Ask models everything in one program; their tables are in ``build.out`` then.
+    """Run all prompts and texts in one program; their tables are in ``build.out`` then.
 
     Args:
         build: with the inputs of `CORPUS_DEPS`.
@@ -88,8 +88,8 @@ def ask(
     prompts = prompting.select_prompts(chats, settings.prompts_per_language)
     if prompts.is_empty():
         raise UserError(
-            "no chat with the character is held out, so there is nothing to ask the models: raise "
-            "`split.validation` in corpus.yaml, or add scenes in which she is spoken to"
+            "no chat with the character is held out, so there is nothing to prompt models with: "
+            "raise `split.validation` in corpus.yaml, or add scenes in which she is spoken to"
         )
     documents = TablesByLanguage(build.inputs_of("cpt_documents"), "documents.parquet").together()
     limit = settings.text_characters

@@ -27,7 +27,7 @@ _DOWNLOAD_ENV = {
     **swift_args.NO_TELEMETRY_ENV, "HF_HUB_DISABLE_PROGRESS_BARS": "1", "TQDM_DISABLE": "1"
 }  # fmt: skip
 # A file is told apart by its size and by its first and last megabyte: a checkpoint of 18 GB cannot
-# be read whole each time something is planned. The copy in the store is hashed whole.
+# be read completely each time something is planned. The copy in the store is hashed completely.
 _SAMPLED = 1 << 20
 
 

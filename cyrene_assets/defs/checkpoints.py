@@ -81,7 +81,7 @@ def folder_digest(folder: Path) -> str:
     needs=(Need.SERVING,),
 )
 def checkpoint_report(build: Build) -> Outcome:
-    """Scores of a model from any folder, asked and measured like the models of the assets.
+    """Scores of a model from any folder, prompted and measured like the models of the assets.
 
     What it said, `scores.parquet` and `examples.parquet` of all languages: a column more on the
     scoreboard. `cyrene evaluate FOLDER` makes it.

@@ -62,9 +62,9 @@ def generations(build: Build) -> Outcome:
     """What the served models say to held-out prompts, all languages and sampling profiles (vLLM).
 
     `generations.parquet` has an answer of each model to each prompt, profile and seed, with the
-    character's real line beside it; `losses.parquet` the log-probabilities that each model gives to
-    held-out, trained and formal texts; `cloze.parquet` those of sentences with the right and with
-    another name; `extraction.parquet` how far each goes on with a text word for word;
+    character's real line next to it; `losses.parquet` the log-probabilities that each model gives
+    to held-out, trained and formal texts; `cloze.parquet` those of sentences with the right and
+    with another name; `extraction.parquet` how far each continues a text word for word;
     `questions.parquet` answers out of character; `curves.parquet` the losses of the trainings. The
     same questions for every model.
     """
@@ -140,7 +140,7 @@ def _curves(build: Build) -> "pl.DataFrame":
     params=lambda _project, pair: {"language": split_key(pair or "")[0]},
 )
 def eval_report(build: Build) -> Outcome:
-    """Scores of one size's models in one language, beside the base model and the real lines.
+    """Scores of one size's models in one language, with the base model's and the real lines'.
 
     A row per model, sampling profile and score in `scores.parquet`, with its interval over scenes,
     or a note that says why it cannot be told; what each scene gives to them in `scenes.parquet`, by
@@ -253,7 +253,7 @@ def scoreboard(build: Build) -> Outcome:
 
 
 def _readable(build: Build) -> "Iterator[Evaluated]":
-    """Yield the evaluations whose files are whole; others are set aside, and the log says so."""
+    """Yield the evaluations whose files are complete; others are set aside, and the log says so."""
     from cyrene_assets.evaluation.scoreboard.board import Evaluated
 
     sources: dict[tuple[str, ...], Artifact] = {}

@@ -110,7 +110,7 @@ def _packing_params(stage: Stage) -> dict[str, Any]:
 def packed_cpt(build: Build) -> Outcome:
     """The CPT training and validation sets, measured with this size's tokenizer and packed.
 
-    `train.jsonl` is the whole training sequence in reading order, every pass of the recipe
+    `train.jsonl` is the complete training sequence in reading order, every pass of the recipe
     included; `rows.parquet` says which pack each row falls into; `cached/` is the same in the form
     that ms-swift's `--cached_dataset` reads.
     """

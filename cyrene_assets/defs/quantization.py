@@ -52,7 +52,7 @@ def fp8_model(build: Build) -> Outcome:
     Linear layers in 8-bit blocks of 128 x 128 (FP8_BLOCK), or in 4-bit groups of 128 calibrated on
     the character's own chats (W4A16, AWQ); what the recipe's ignore list names keeps its dtype,
     and so do the `mtp.*` tensors. Tokenizer, chat template and configuration are the merged model's
-    but for the quantization entry. Before it counts vLLM loads it, asks it something in every
+    but for the quantization entry. Before it is accepted vLLM loads it, prompts it in every
     language, and reads held-out lines with it and with the merged model: that is its fidelity.
     """
     from cyrene_assets.evaluation.inputs.prompts import has_other_assistants, of_character

@@ -159,7 +159,7 @@ def cpt_checkpoint(build: Build) -> Outcome:
 
     A complete checkpoint in the base's layout and dtypes, with the losses of its training and
     TensorBoard's events under `training/`. A recipe that trains an adapter has it merged here. An
-    interrupted training goes on from its newest checkpoint.
+    interrupted training resumes from its newest checkpoint.
     """
     stage = build.project.recipe(build.key).cpt
     fall = model_size(build.key).loss_fall
@@ -208,7 +208,7 @@ def lora_adapter(build: Build) -> Outcome:
 def merged_model(build: Build) -> Outcome:
     """CPT checkpoint and adapter in one (`swift export`), every tensor in the base's dtype.
 
-    Tensors that training leaves out (`mtp.*`) and the files beside the weights are the base's, but
+    Tensors that training leaves out (`mtp.*`) and the files next to the weights are the base's, but
     for the end tokens, so that generation stops at the chat's and at the text's, and the chat
     template, which renders the prompts that the adapter was trained with.
     """

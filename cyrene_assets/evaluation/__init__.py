@@ -1,1 +1,1 @@
-"""What the models are asked, how their answers are measured, and the pages that say so."""
+"""How the models are prompted, how their answers are measured, and the pages that say so."""

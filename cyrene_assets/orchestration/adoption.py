@@ -90,7 +90,7 @@ class _Adoption:
         work = self._project.work / spec.name / (partition or "_")
         with disk_errors(work):
             work.mkdir(parents=True, exist_ok=True)
-        # Whoever makes it records it.
+        # The process that makes it records it.
         with suppress(Timeout), FileLock(work / "lock", timeout=0):
             latest = self._situation.record(spec.name, partition)
             chosen = self._choose(spec, partition, latest)
@@ -123,7 +123,7 @@ class _Adoption:
         best = self._best(spec, found)
         if best is None and found:
             self._left.append(
-                f"{label(spec.name, partition)}: no artifact of it is whole and says that its "
+                f"{label(spec.name, partition)}: no artifact of it is complete and says that its "
                 "blocking checks passed: the next build makes it"
             )
         return best

@@ -160,7 +160,7 @@ def _materialize(
 ) -> Iterator[dg.MaterializeResult[Any]]:
     """Yield the artifact's result, and keep its lock until Dagster has recorded that.
 
-    Whoever waits for the lock looks for the record, and would make the same again without it.
+    A process that waits for the lock looks for the record, and would repeat the work without it.
     """
     project = Project.load()
     claim(context.instance, context.run)
@@ -244,7 +244,7 @@ def _make(
         if spec.external_files(project, partition) != sources:
             raise BuildError(
                 f"the files of {label(spec.name, partition)} changed while they were read: run it "
-                "again when whoever writes them has finished"
+                "again when nothing writes them any more"
             )
         if log.is_file():
             shutil.copyfile(log, out / LOG)

@@ -156,8 +156,8 @@ def current_inputs(
             )
         if record.failed_checks:
             raise BuildError(
-                f"{label(spec.name, partition)} needs {record.name}, whose blocking check failed: "
-                f"{record.why_failed}"
+                f"{label(spec.name, partition)} needs {record.name}: its blocking check failed "
+                f"({record.why_failed}); fix the reported problem and rebuild it"
             )
         found[asset, key] = record
     if not found and spec.whatever_exists:

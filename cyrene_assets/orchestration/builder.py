@@ -131,7 +131,7 @@ def one_build(project: Project) -> Iterator[None]:
         project.work.mkdir(parents=True, exist_ok=True)
         lock = FileLock(project.work / "build.lock")
         try:
-            # Whoever only asks whether a build is at work holds the lock for a moment.
+            # A process that only tests whether a build is at work holds the lock for a moment.
             held = lock.acquire(timeout=1, poll_interval=0.05)
         except Timeout as error:
             raise BuildError(

@@ -28,7 +28,7 @@ def failed_before(
 ) -> str | None:
     """Return what became of the last run that tried to make an artifact, if it did not succeed.
 
-    Whoever started the run: what a person cancelled is not begun again behind their back.
+    Regardless of who started the run: what a person cancelled is not restarted behind their back.
 
     Args:
         situation: of the project.
@@ -66,7 +66,10 @@ def failed_before(
                 same = run.status in _UNSUCCESSFUL
     if not same:
         return None
-    return f"run {run.run_id[:8]} {_UNSUCCESSFUL[run.status]}: when something changes, or by hand"
+    return (
+        f"retry pending: run {run.run_id[:8]} {_UNSUCCESSFUL[run.status]}; retried when an input "
+        "changes, or run `cyrene build`"
+    )
 
 
 def _changed(situation: Situation, spec: ArtifactSpec, partition: str | None) -> float:

@@ -217,7 +217,7 @@ def _in_the_making(instance: dg.DagsterInstance, artifact: Artifact) -> bool:
 def _abandoned(
     project: Project, current: Mapping[Key, Record], kept: Collection[Key]
 ) -> list[Path]:
-    """Return the folders of resume state that no coming build would go on from."""
+    """Return the folders of resume state that no coming build would resume from."""
     found = []
     for place in sorted(project.work.glob("*/*/")):
         asset, partition = place.parts[-2:]

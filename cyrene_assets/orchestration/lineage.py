@@ -196,7 +196,7 @@ def _records(
     limit: int,
     cursor: str | None = None,
 ) -> tuple[list[Record], str | None]:
-    """Return records, the newest first, and where to go on; null at the end."""
+    """Return records, the newest first, and where to continue; null at the end."""
     result = instance.fetch_materializations(
         dg.AssetRecordsFilter(
             asset_key=dg.AssetKey(asset),

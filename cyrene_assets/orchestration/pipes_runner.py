@@ -1,6 +1,6 @@
 """Run a program in a toolchain's interpreter, under Dagster Pipes, and never leave it behind.
 
-The program is a session of its own: ending the run, for whatever reason, ends its whole process
+The program is a session of its own: ending the run, for whatever reason, ends its complete process
 group. Its output goes to the run's compute log and to a log file; its progress to the event log.
 """
 
@@ -191,7 +191,7 @@ def _copy(stream: IO[bytes], log: IO[bytes], tail: deque[str]) -> None:
 
 
 def end_group(process: subprocess.Popen[bytes]) -> None:
-    """End whatever is left of the process group: first asked to, then killed."""
+    """End what is left of the process group: terminated first, then killed."""
     for sent in (signal.SIGTERM, signal.SIGKILL):
         with suppress(ProcessLookupError):
             os.killpg(process.pid, sent)

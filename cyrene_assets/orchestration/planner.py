@@ -60,7 +60,7 @@ class Step:
 
     @property
     def need(self) -> str | None:
-        """What a build of this step would mend, or None where none would do anything now.
+        """What a build of this step would fix, or None where none would do anything now.
 
         Equal needs are one and the same: a build that failed would fail again. A blocking check
         that failed is no need, for the same inputs would give the same artifact.

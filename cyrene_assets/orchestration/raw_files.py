@@ -1,4 +1,4 @@
-"""Seeing that raw files change, and waiting for whoever writes them to fall silent.
+"""Seeing that raw files change, and waiting until nothing writes them any more.
 
 A look takes names, sizes and times alone. What they tell apart is compared by content afterwards:
 a file that was saved again without a change is no change.

@@ -24,7 +24,7 @@ def corpus_bytes(project: Project) -> int | None:
     """Return the bytes of the corpus's raw files, None where they cannot be found."""
     try:
         sizes = language_bytes(project)
-    except (UserError, OSError):  # whoever writes them may take one away meanwhile
+    except (UserError, OSError):  # another process may remove one meanwhile
         return None
     return sum(sizes.values())
 

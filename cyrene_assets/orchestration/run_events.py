@@ -18,7 +18,7 @@ from cyrene_assets.orchestration.artifact_context import WARNING
 from cyrene_assets.store.artifact_store import label
 from cyrene_assets.utils.errors import BuildError, CyreneError, UserError
 
-INTERRUPTED = "interrupted; the next `cyrene build` goes on from here"
+INTERRUPTED = "interrupted; the next `cyrene build` resumes here"
 _INTERRUPTS = ("KeyboardInterrupt", "DagsterExecutionInterruptedError")
 _POLL_SECONDS = 0.4
 
@@ -70,7 +70,7 @@ class EventTail:
 
     def _follow(self) -> None:
         while not self._stop.wait(_POLL_SECONDS):
-            # A database that is busy, or whose disk is full, is asked again: the run itself says
+            # A database that is busy, or whose disk is full, is queried again: the run itself says
             # what is wrong with it.
             with suppress(OperationalError):
                 self._read()

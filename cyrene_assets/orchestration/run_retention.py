@@ -15,7 +15,7 @@ from sqlalchemy import Select, delete, func, select
 from cyrene_assets.project.project import Project
 from cyrene_assets.utils.process_identity import exists, is_dead, owner
 
-# Tags that begin like this are not shown beside every run in the UI.
+# Tags that begin like this are not shown with every run in the UI.
 OWNER_TAG = ".dagster/cyrene_owner"
 # Dagster's mark of a run that a condition asked for.
 BY_ITSELF_TAG = "dagster/from_automation_condition"
@@ -37,7 +37,7 @@ _NO_RUN = ""
 
 
 def claim(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
-    """Say in a run's tags that this process executes it, whoever launched it."""
+    """Say in a run's tags that this process executes it, regardless of who launched it."""
     if run.tags.get(OWNER_TAG) != owner():
         instance.add_run_tags(run.run_id, {OWNER_TAG: owner()})
 

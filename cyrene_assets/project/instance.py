@@ -34,7 +34,7 @@ concurrency:
   runs:
     max_concurrent_runs: 4
 
-# Runs of different languages are asked for and start side by side, and soon: a changed corpus takes
+# Runs of different languages are requested and start in parallel, and soon: a changed corpus takes
 # one for each.
 sensors:
   use_threads: true

@@ -67,10 +67,10 @@ class BaseModelSource(Strict):
 
 
 class CheckpointSource(Strict):
-    """A model that is evaluated beside those of the assets."""
+    """A model that is evaluated in addition to those of the assets."""
 
     path: str = Field(description="Its folder")
-    size: str = Field(description="The size whose recipe says what it is asked")
+    size: str = Field(description="The size whose recipe says how it is prompted")
 
 
 def corpora_folder() -> Path:

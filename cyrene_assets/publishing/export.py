@@ -27,7 +27,7 @@ def export(
     scores: str | None,
     scores_plot: Path | None,
 ) -> Path:
-    """Write a model's folder for a hub, whole or not at all; return it.
+    """Write a model's folder for a hub, completely or not at all; return it.
 
     Args:
         character: the verified model.

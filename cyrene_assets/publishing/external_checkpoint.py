@@ -1,6 +1,6 @@
 """A model in somebody's own folder: whether it can be served, and its files without the rest.
 
-A training leaves its state beside the weights (pickles, which nothing here opens), and a hub's
+A training leaves its state next to the weights (pickles, which nothing here opens), and a hub's
 cache is made of links: so the files that make the model are set apart from whatever else there is.
 """
 
@@ -13,7 +13,7 @@ from cyrene_assets.utils.errors import UserError
 from cyrene_assets.workers.common.pipes_program import ProgramError
 from cyrene_assets.workers.serve.vllm_engine import refuse_other_architecture
 
-# What transformers and ms-swift write beside a checkpoint's weights to resume from.
+# What transformers and ms-swift write next to a checkpoint's weights to resume from.
 TRAINING_STATE = (
     "optimizer.pt", "scheduler.pt", "scaler.pt", "rng_state*.pth", "training_args.bin",
     "trainer_state.json", "args.json",
@@ -22,7 +22,7 @@ _TEMPLATE = "chat_template.jinja"
 
 
 def model_files(folder: Path) -> list[Path]:
-    """Return the files that make the model: its weights, and what libraries read beside them.
+    """Return the files that make the model: its weights, and what libraries read with them.
 
     Raises:
         UserError: there is no model that can be served; the message says what there is instead.
@@ -49,7 +49,7 @@ def model_files(folder: Path) -> list[Path]:
 
 
 def examine(folder: Path) -> None:
-    """Look whether the model in ``folder`` can be asked, before anything is built for it.
+    """Look whether the model in ``folder`` can be evaluated, before anything is built for it.
 
     Raises:
         UserError: as `model_files`; or it is broken, would run code, is of another architecture,

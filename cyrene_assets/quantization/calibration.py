@@ -1,4 +1,4 @@
-"""What a quantized model is calibrated on, asked, and compared with its origin by."""
+"""What a quantized model is calibrated on, prompted with, and compared with its origin by."""
 
 import json
 from collections.abc import Sequence

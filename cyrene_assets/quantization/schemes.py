@@ -20,7 +20,7 @@ class Format:
 
     ``block`` is the number of columns, and of rows where ``rows`` says so, that share a scale.
     ``bound`` is the largest error: relative to the weight where ``relative``, else in steps of the
-    format. ``attached`` are the tensors that a module has instead of, or beside, its weight;
+    format. ``attached`` are the tensors that a module has instead of, or next to, its weight;
     ``named`` is what a model's ``config.json`` says of the weights, in compressed-tensors' words.
     """
 

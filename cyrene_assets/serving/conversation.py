@@ -43,7 +43,7 @@ class Conversation:
         self.system = self.system or self.prompts[self.language]
 
     def speak(self, language: str) -> None:
-        """Go on in another language: its system prompt, the same history.
+        """Continue in another language: its system prompt, the same history.
 
         Raises:
             UserError: the character does not speak it.
@@ -53,7 +53,7 @@ class Conversation:
         self.language, self.system = language, self.prompts[language]
 
     def sample(self, profile: str) -> None:
-        """Go on with another sampling profile.
+        """Continue with another sampling profile.
 
         Raises:
             UserError: the recipe does not have it.
@@ -74,12 +74,12 @@ class Conversation:
             self.turns.append({"role": "assistant", "content": text})
 
     def take_back(self) -> str:
-        """Return the last answer and take it back, so that the same question is asked again.
+        """Return the last answer and take it back, so that the same prompt is sent again.
 
         It is empty where the last question got none.
 
         Raises:
-            UserError: nothing was asked yet.
+            UserError: nothing was sent yet.
         """
         if not self.turns:
             raise UserError("there is no answer yet that could be given again")
@@ -160,7 +160,7 @@ def connect(url: str, key: str | None) -> tuple["openai.OpenAI", str, int | None
     """
     import openai
 
-    # Loopback is asked as it is: a proxy in the environment is for other addresses.
+    # Loopback is called directly: a proxy in the environment is for other addresses.
     proxied = not is_loopback(_host(url))
     try:
         client = openai.OpenAI(

@@ -71,7 +71,7 @@ _ALWAYS: dict[str, Any] = {
 # vLLM would read prompts with FlashInfer's kernel on Hopper and Blackwell, which is compiled at the
 # first start, on Hopper by nvcc. Triton's is what has been measured.
 _ON_GPU: dict[str, Any] = {"gdn_prefill_backend": "triton"}
-# What vLLM needs beside weights and caches: its context, activations, captured graphs.
+# What vLLM needs in addition to weights and caches: its context, activations, captured graphs.
 _OVERHEAD = 3 * GIB // 2
 # One running sequence of Qwen3.5 4B or 9B: 50 MiB of linear-attention state in float32 (24 layers,
 # 32 heads, 128 x 128) and the keys and values of about a thousand tokens.
@@ -90,14 +90,14 @@ def engine_settings(
     """Return vLLM engine arguments, as JSON values, for the machine at hand.
 
     The language model alone is served (no vision tower), in bfloat16: vLLM's gated delta-net
-    kernels refuse float32. Prefix caching is off, so that an answer does not depend on what was
-    asked before. On a CPU nothing is compiled or warmed up, and the key-value cache is as small as
-    the few sequences need; on GPUs that would be tight the batch is smaller.
+    kernels refuse float32. Prefix caching is off, so that an answer does not depend on earlier
+    prompts. On a CPU nothing is compiled or warmed up, and the key-value cache is as small as the
+    few sequences need; on GPUs that would be tight the batch is smaller.
 
     Args:
         hardware: the GPUs; None or an empty one means the CPU. One GPU is used.
         context_length: tokens of prompt and answer together.
-        model_bytes: of the model's weights; None reckons with half of the GPU's memory.
+        model_bytes: of the model's weights; if None, assume half of the GPU memory.
 
     Raises:
         UserError: the weights do not fit on the GPU, or the driver does not answer.
@@ -125,7 +125,7 @@ def engine_settings(
     room = int(share * hardware.memory) - weights - _OVERHEAD
     if model_bytes is not None and room < _SEQUENCE:
         raise UserError(
-            f"a model of {weights / GIB:.1f} GiB does not fit beside vLLM's own "
+            f"a model of {weights / GIB:.1f} GiB does not fit next to vLLM's own "
             f"{_OVERHEAD / GIB:.1f} GiB in {share:.0%} of {hardware.memory / GIB:.1f} GiB of GPU "
             f"memory, {used / GIB:.1f} of which are in use: end other programs that use it, serve "
             "its FP8 model or a smaller size, or use a larger GPU"
@@ -148,7 +148,7 @@ def sampling_parameters(sampling: Sampling, max_tokens: int, seed: int) -> dict[
     Args:
         sampling: the profile; temperature 0 is greedy decoding, ``top_k`` 0 means all tokens.
         max_tokens: of the answer.
-        seed: of this request alone: its random numbers do not depend on what runs beside it.
+        seed: of this request alone: its random numbers do not depend on what runs with it.
     """
     return {**sampling.model_dump(), "max_tokens": max_tokens, "seed": seed}
 

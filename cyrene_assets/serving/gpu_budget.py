@@ -8,7 +8,7 @@ from typing import Any
 from cyrene_assets.compute.hardware import GIB, Gpu
 from cyrene_assets.utils.errors import UserError
 
-# What vLLM keeps beside weights and caches: activations of one step, workspaces, captured graphs.
+# What vLLM keeps next to weights and caches: activations of one step, workspaces, captured graphs.
 _WORKING = GIB
 # The CUDA context, which vLLM does not count, and what a desktop may yet take.
 _OUTSIDE = 3 * GIB // 4
@@ -80,7 +80,7 @@ class CardFit:
     """Settings that fit a GPU: tokens of context, sequences at a time, vLLM's share of the memory.
 
     ``weights``, ``cache`` and ``usable`` are in bytes; ``cache`` is what so many sequences of the
-    whole context take.
+    complete context take.
     """
 
     context: int

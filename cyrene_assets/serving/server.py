@@ -80,7 +80,7 @@ def running(
         host: the address in ``arguments``.
         port: the port there.
         log: the file for its output.
-        environment: what it needs beside what every vLLM process does.
+        environment: what it needs in addition to what every vLLM process does.
         waiting: called now and then with the seconds since the start.
 
     Raises:
@@ -218,7 +218,7 @@ def _wait_until_ready(
 
 def _answers(url: str, identity: str) -> bool:
     """Return whether the server of this identity answers: another may have come to the port."""
-    # Loopback is asked as it is: a proxy in the environment is for other addresses.
+    # Loopback is called directly: a proxy in the environment is for other addresses.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(url, timeout=2) as response:

@@ -1,7 +1,7 @@
 """The artifact store: folders named by what is in them, published by one rename.
 
 An artifact is ``<root>/<asset>/<partition or _>/<digest>/``: its data files, and ``manifest.json``
-written last. A folder that is there is whole; one that is being made lives under ``.staging``.
+written last. A folder that is there is complete; one that is being made lives under ``.staging``.
 """
 
 import hashlib
@@ -173,7 +173,7 @@ class Store:
                 except CorruptArtifactError:
                     self.set_aside(artifact)
                 else:
-                    # Whoever published it may have been killed before its name was on the disk.
+                    # Its publisher may have been killed before its name was on the disk.
                     sync_path(artifact.path.parent, self.root.parent)
                     return artifact
             manifest = {
@@ -214,7 +214,7 @@ class Store:
                 )
 
     def folders(self) -> Iterator[Path]:
-        """Yield every folder in the place of an artifact, whole or not, in the order of paths."""
+        """Yield every folder in the place of an artifact, complete or not, by path."""
         root = self.root.resolve()
         own = [f for f in self.root.glob("[!.]*/*/*") if f.parent.resolve().is_relative_to(root)]
         yield from (f for f in sorted(own) if f.is_dir())

@@ -1,4 +1,4 @@
-"""Who uses the store: any number of runs at once, or whoever removes things from it, alone.
+"""Who uses the store: any number of runs at once, or one process that removes things, alone.
 
 The lock is the system's own (flock, or LockFileEx on Windows), so that it ends with its process,
 however that ends.

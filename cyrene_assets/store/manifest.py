@@ -42,7 +42,7 @@ def read(folder: Path) -> dict[str, Any]:
     """Return the manifest of the artifact in ``folder``.
 
     Raises:
-        ManifestError: it cannot be read, is no manifest, or is not what was written.
+        ManifestError: it cannot be read, is no manifest, or was modified.
     """
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
@@ -52,7 +52,7 @@ def read(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError) as error:
         raise ManifestError(f"cannot be read ({error})") from error
     if not seal_is_whole(manifest):
-        raise ManifestError("is not what was written (its seal is broken)")
+        raise ManifestError("checksum mismatch: the manifest was modified after it was written")
     return dict(manifest)
 
 

@@ -68,9 +68,9 @@ class StoredRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def write(store: Store, record: StoredRecord) -> None:
-    """Write a record, in place of one of the same digest and lineage; whole or not at all.
+    """Write a record, in place of one of the same digest and lineage; completely or not at all.
 
-    Whoever calls holds the artifact's lock.
+    The caller holds the artifact's lock.
     """
     file = _file(store, record)
     make_folder(file.parent, store.root.parent)
@@ -145,7 +145,7 @@ def _path(store: Store, asset: str, partition: str | None, digest: str, lineage:
 
 
 def _read(file: Path) -> StoredRecord | None:
-    """Return the record in a file, or None where it is not what was written."""
+    """Return the record in a file, or None where it was modified or is none."""
     try:
         value = json.loads(file.read_text(encoding="utf-8"))
         if not seal_is_whole(value):

@@ -2,7 +2,7 @@
 
 ``CYRENE_HOME/trash/<time>/`` holds what went at that time under the paths that it had below
 CYRENE_HOME: moving a folder back undoes it. A folder is moved by one rename, so that whatever ends
-the process leaves it whole in one place or the other.
+the process leaves it complete in one place or the other.
 """
 
 import errno

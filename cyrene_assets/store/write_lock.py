@@ -1,4 +1,4 @@
-"""One writer per artifact: whoever comes second waits, and finds what the first one made."""
+"""One writer per artifact: the second one waits, and finds what the first one made."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

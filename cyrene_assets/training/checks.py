@@ -143,7 +143,7 @@ def stop_outcome(result: dict[str, Any]) -> CheckOutcome:
     return CheckOutcome(
         STOP_CHECK.name,
         not wrong,
-        f"stops at {', '.join(found)}" if not wrong else f"goes on after {', '.join(wrong)}",
+        f"stops at {', '.join(found)}" if not wrong else f"does not stop at {', '.join(wrong)}",
     )
 
 

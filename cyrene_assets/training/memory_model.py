@@ -18,8 +18,8 @@ from cyrene_assets.quantization.schemes import quantized_bytes
 if TYPE_CHECKING:
     from cyrene_assets.config.recipe import Recipe, Stage
 
-# Bytes of kept activations per token and output of a layer's matrices: all of them (beside an
-# adapter what its dropout leaves of each matrix's input; beside float32 weights the sums between
+# Bytes of kept activations per token and output of a layer's matrices: all of them (with an
+# adapter what its dropout leaves of each matrix's input; with float32 weights the sums between
 # layers are float32). Fitted to 4B; by the outputs, because layers of 0.8B are wider for their
 # hidden size. Those of 2B and 9B are narrower, which is left as room until one was measured. Per
 # token, layer and hidden unit: a layer's input alone.
@@ -42,7 +42,7 @@ LOSS_CHUNK = 32
 _VISION_4B, _OVERHEAD = 333_514_240, 33_000_000
 # Of a GPU's memory; the rest is CUDA's own, the allocator's gaps, and a display.
 _USABLE = 0.9
-# CUDA's own, beside what other programs use.
+# CUDA's own, apart from what other programs use.
 _CONTEXT = GIB // 2
 # More tokens at a time than this were no faster.
 _LARGEST_MICRO_TOKENS = 4 * 8192
@@ -129,7 +129,7 @@ def training_memory(
     embedding = shape.vocabulary * shape.hidden_size * (4 if masters else 2) if full else 0
     peak: float = embedding + loss_chunk(tokens, shape) * shape.vocabulary * _LOGIT_BYTES
     if checkpointing:
-        # Where the loss is small, as beside an adapter, the layer that is computed again is more.
+        # Where the loss is small, as with an adapter, the layer that is computed again is more.
         peak = max(peak, activations / shape.layers)
         activations = tokens * shape.layers * shape.hidden_size * _CHECKPOINT_BYTES
     weights = shape.parameters * states + adapter

@@ -164,7 +164,7 @@ class Records:
             return None
 
     def write(self, key: Mapping[str, Any], verdict: Verdict) -> None:
-        """Put a verdict on record, whole or not at all."""
+        """Put a verdict on record, completely or not at all."""
         path = self.path(key)
         with disk_errors(self.folder):
             path.parent.mkdir(parents=True, exist_ok=True)

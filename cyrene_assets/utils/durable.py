@@ -41,7 +41,7 @@ def sync_tree(folder: Path) -> None:
 def sync_path(folder: Path, top: Path) -> None:
     """Write the names in ``folder``, and of each folder on the way down from ``top``, to the disk.
 
-    Whoever made one of them may have been killed ahead of syncing it.
+    The process that made one of them may have been killed before it synced it.
     """
     sync_folder(folder)
     while folder != top:

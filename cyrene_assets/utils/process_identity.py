@@ -18,7 +18,7 @@ def mark(process: int | None = None) -> str:
     """Return the word for a process (this one, where none is given).
 
     Its number, its start in ticks since the machine's, and that start's own name where the system
-    tells (Linux). No clock is asked: one that is set back changes nothing.
+    tells (Linux). No clock is read: one that is set back changes nothing.
     """
     number = os.getpid() if process is None else process
     return f"{number}.{_start(number)}.{boot()}"
@@ -44,12 +44,12 @@ def is_dead(owner: str) -> bool:
 
 
 def maker_is_alive(staged: Path) -> bool:
-    """Return whether whoever makes a staged folder, ``<asset>-<mark>-...``, still runs."""
+    """Return whether the process that makes a staged folder, ``<asset>-<mark>-...``, still runs."""
     return is_alive(staged.name.partition("-")[2].partition("-")[0])
 
 
 def exists(process: int) -> bool:
-    """Return whether there is a process with this number, no matter of whom."""
+    """Return True if a process with this PID exists, regardless of owner."""
     if sys.platform == "win32":
         # Signal 0 is Ctrl-C there.
         import psutil

@@ -143,7 +143,7 @@ def test_the_content_that_was_there_before_needs_nothing(ticks: Ticks) -> None:
 
 
 def with_new_sets(ticks: Ticks) -> None:
-    """Have a language changed, and everything up to the training sets made anew."""
+    """Have a language changed, and everything up to the training sets rebuilt."""
     change(ticks, "en")
     for name in ["raw_dialog[en]", "parallel_corpus", *RENDERED, *SETS]:
         ticks.made(name)
@@ -167,7 +167,7 @@ def test_a_change_during_training_waits_for_its_end_and_is_trained_once(ticks: T
     assert ticks.tick() == ["cpt_checkpoint[tiny]"]
     run, begun_as = ticks.started(["cpt_checkpoint"], "tiny"), ticks.step("cpt_checkpoint[tiny]")
     change(ticks, "xq7")
-    # The training sets are made while the training goes on; nothing else starts.
+    # The training sets are made while the training runs; nothing else starts.
     assert ticks.tick() == ["raw_dialog[xq7]"]
     for name in ["raw_dialog[xq7]", "parallel_corpus", *RENDERED, *SETS]:
         ticks.made(name)
@@ -210,7 +210,10 @@ def test_a_persons_training_that_was_cancelled_waits_for_a_change_and_status_nam
     assert [ticks.tick(), ticks.tick(MIDNIGHT)] == [[], []]
     situation = Situation(ticks.sandbox.project, instance, observed=True)
     (item,) = [i for i in examine(situation, MIDNIGHT).items if i.step.asset == "cpt_checkpoint"]
-    said = f"run {run.run_id[:8]} was cancelled: when something changes, or by hand"
+    said = (
+        f"retry pending: run {run.run_id[:8]} was cancelled; retried when an input changes, "
+        "or run `cyrene build`"
+    )
     assert item.rebuilt == said
     change(ticks, "en", to="Changed once more.")
     for name in ["raw_dialog[en]", "parallel_corpus", *RENDERED, *SETS]:
@@ -277,7 +280,7 @@ def test_each_stage_has_a_policy_of_its_own_which_counts_at_once(ticks: Ticks) -
     ticks.policy(training="never", evaluation="at night")
     with_new_sets(ticks)
     assert [ticks.tick(), ticks.tick(MIDNIGHT)] == [[], []]
-    # Built by hand, what follows goes on by itself.
+    # Built by hand, what follows is rebuilt automatically.
     for name in GPU[:3]:
         ticks.made(name)
     ticks.now = NOON

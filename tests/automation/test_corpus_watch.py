@@ -97,7 +97,7 @@ def test_a_folder_that_is_half_copied_starts_nothing(looks: Looks) -> None:
     for part in range(1, 6):
         file.write_bytes(whole[: len(whole) * part // 5])
         assert looks.look()[1] == []
-    # Whole again, and as it was: nothing happened.
+    # Complete again, and as it was: nothing happened.
     assert looks.look() == ("files were written, and none changed in content", [])
 
 
@@ -160,7 +160,7 @@ def test_languages_that_are_not_loaded_yet_ask_for_a_reload(
     assert f"not loaded as it is listed: fr, xq7; {code_location.REMEDY}" in said
     looks.look()
     assert "reload the code location" in looks.page()
-    # Until it is loaded anew, every look asks the UI that `cyrene ui` started.
+    # Until it is loaded again, every look asks the UI that `cyrene ui` started.
     asked: list[str] = []
     monkeypatch.setattr(code_location, "_ask", asked.append)
     monkeypatch.setenv("CYRENE_UI", "http://127.0.0.1:3000")

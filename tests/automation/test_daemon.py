@@ -1,4 +1,4 @@
-"""The real daemon, once: a changed file, and the training sets are made anew by themselves."""
+"""The real daemon, once: a changed file, and the training sets are rebuilt automatically."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ from helpers import Sandbox, linked_root
 from ticks import Ticks
 
 pytestmark = pytest.mark.slow
-# Only lest a test that cannot succeed goes on for ever.
+# So that a test that cannot succeed does not run for ever.
 SECONDS = 300.0
 
 
@@ -39,7 +39,7 @@ def daemon(ticks: Ticks, tmp_path: Path) -> Iterator[Path]:
     """Run Dagster's daemon on the project, as `make ui` does; yield its log."""
     root, log = linked_root(tmp_path / "root"), tmp_path / "daemon.log"
     environment = {**os.environ, "PYTHONPATH": str(root), "CYRENE_HOME": str(ticks.sandbox.home)}
-    # Every run is a process: it is not to compile the package anew.
+    # Every run is a process: it is not to compile the package again.
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     with log.open("wb") as output:
         process = subprocess.Popen(

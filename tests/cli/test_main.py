@@ -528,7 +528,7 @@ def test_an_interrupted_build_goes_on(cyrene: Command, sent: signal.Signals) -> 
     if sent is not signal.SIGKILL:
         assert process.returncode == 1, output + errors
         assert errors == (
-            "error: parallel_corpus: interrupted; the next `cyrene build` goes on from here\n"
+            "error: parallel_corpus: interrupted; the next `cyrene build` resumes here\n"
         )
         assert not list(staging.iterdir())
     assert [name.split("/")[0] for name in folders(cyrene.home / "store") if name[0] != "."] == [
@@ -585,7 +585,7 @@ def test_literal_commands_use_the_same_instance(cyrene: Command, line: str) -> N
     assert {path.name for path in cyrene.root.iterdir()} == {
         *("workspace.yaml", "pyproject.toml", ".env", "cyrene_assets", "corpora"),
     }
-    # The command goes on from what the shell made.
+    # The command resumes from what the shell made.
     built = cyrene.run("build", "--to", "raw_dialog")
     assert "1 of 2 artifacts out of date" in built.stdout
     assert "raw_dialog[en]" not in built.stdout

@@ -93,7 +93,7 @@ def settings(**changes: Any) -> Record:
 
 
 def write_corpus(root: Path, config: Record | None = None) -> Path:
-    """Write the whole miniature; tests then change single files."""
+    """Write the complete miniature; tests then change single files."""
     root.mkdir(parents=True, exist_ok=True)
     text = yaml.safe_dump(config or settings(), allow_unicode=True, sort_keys=False)
     (root / "corpus.yaml").write_text(text, encoding="utf-8")

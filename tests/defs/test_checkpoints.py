@@ -14,7 +14,7 @@ def test_a_model_s_folder_is_known_by_its_files(tmp_path: Path) -> None:
     weights.write_bytes(bytes(3 << 20))
     first = folder_digest(tmp_path)
     assert folder_digest(tmp_path) == first
-    # What a training left to resume from is no part of the model, and goes when it goes on.
+    # What a training left to resume from is no part of the model, and goes when it resumes.
     (tmp_path / "optimizer.pt").write_bytes(b"state")
     (tmp_path / "inner").mkdir()
     assert folder_digest(tmp_path) == first

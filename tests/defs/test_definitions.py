@@ -1,4 +1,4 @@
-"""The code location as a whole: what it holds, compared with the snapshot that was agreed on.
+"""The complete code location: what it holds, compared with the snapshot that was agreed on.
 
 Run with CYRENE_UPDATE_SNAPSHOT=1 to accept a change.
 """

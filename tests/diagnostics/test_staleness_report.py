@@ -104,14 +104,17 @@ def test_what_failed_before_is_not_promised(ticks: Ticks) -> None:
     assert examine(ticks).rows()[0].rebuilt == "at once"
     instance.add_run_tags(run.run_id, {"dagster/from_automation_condition": "true"})
     first, second, *_ = examine(ticks).rows()
-    assert first.rebuilt == f"run {run.run_id[:8]} failed: when something changes, or by hand"
+    assert first.rebuilt == (
+        f"retry pending: run {run.run_id[:8]} failed; retried when an input changes, "
+        "or run `cyrene build`"
+    )
     assert second.rebuilt == "at once"
     run = ticks.started(["raw_dialog"], "en")
     assert examine(ticks).rows()[0].why == "dialog/en.jsonl changed (a run is at work)"
     instance.add_run_tags(run.run_id, {"dagster/from_automation_condition": "true"})
     instance.report_run_canceled(run)
     assert "was cancelled" in examine(ticks).rows()[0].rebuilt
-    # Mended.
+    # Fixed.
     ticks.sandbox.edit("dialog/en.jsonl", lambda text: text.replace("room 3", "room three"))
     assert examine(ticks).rows()[0].rebuilt == "at once"
 

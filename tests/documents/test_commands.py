@@ -18,8 +18,8 @@ from documents.pages import PAGES, ROOT, Page, words
 PLACEHOLDER = re.compile(r"^(\[?[A-Z][A-Z_.=/]*\]?|.*\.\.\..*|<.*>)$")
 PROGRAMS = {
     "cyrene": command_tree(),
-    "dagster": create_dagster_cli(),
-    "dg": create_dg_cli(),
+    "dagster": create_dagster_cli(),  # type: ignore[no-untyped-call]
+    "dg": create_dg_cli(),  # type: ignore[no-untyped-call]
 }
 TARGETS = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M))
 SERVICES = set(yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))["services"])

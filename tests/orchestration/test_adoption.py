@@ -378,7 +378,7 @@ def test_gc_killed_at_any_move_loses_nothing_that_is_kept(sandbox: Sandbox) -> N
             (json.loads(m.read_text())["asset"], json.loads(m.read_text())["digest"])
             for m in trash.glob("*/store/*/*/*/manifest.json")
         }
-        # Whole in one place or the other.
+        # Complete in one place or the other.
         assert {(n.partition("[")[0], d) for n, d in everything - left} == moved
     collect(sandbox.project, sandbox.instance, dry_run=False)
     assert {(a.name, a.digest) for a in store.artifacts()} == kept

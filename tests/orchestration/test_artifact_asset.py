@@ -108,7 +108,7 @@ def test_a_changed_line_rebuilds_what_depends_on_it(sandbox: Sandbox) -> None:
     ran = build_corpus(sandbox)
     assert "raw_dialog[xq7]" not in ran
     assert ran == CORPUS_ASSETS - {"raw_dialog[xq7]"}
-    # The other language's documents and chats are made anew, and are what they were.
+    # The other language's documents and chats are rebuilt, and are what they were.
     assert changed(before, sandbox.digests()) == {
         "raw_dialog[en]",
         "parallel_corpus",
@@ -220,7 +220,7 @@ def test_a_corrupt_input_is_named_set_aside_and_rebuilt(sandbox: Sandbox) -> Non
 
 
 @pytest.mark.parametrize("damage", ["truncated", "link"])
-def test_damage_that_shows_is_mended_by_the_next_build(sandbox: Sandbox, damage: str) -> None:
+def test_damage_that_shows_is_repaired_by_the_next_build(sandbox: Sandbox, damage: str) -> None:
     before = sandbox.digests()
     path = sandbox.artifact("cpt_documents", "en") / "train.jsonl"
     if damage == "truncated":
@@ -272,7 +272,7 @@ def test_a_failed_blocking_check_stops_what_is_downstream(sandbox: Sandbox) -> N
     assert str(caught.value) == f"parallel_corpus: blocking check failed: {why}"
     assert plan["cpt_documents[en]"] == "after parallel_corpus"
     said = sandbox.failure(["cpt_documents"], "en")
-    assert f"whose blocking check failed: {why}" in said
+    assert f"its blocking check failed ({why}); fix the reported problem and rebuild it" in said
 
 
 def test_unknown_markup_over_the_share_stops_the_build_until_it_is_named(

@@ -40,7 +40,7 @@ def test_the_first_failure_ends_the_build_with_the_steps_own_words(empty: Sandbo
     assert str(caught.value).startswith("raw_dialog[en]: dialog/en.jsonl:2: `line` 's0-0' is")
     assert caught.value.exit_status == 2
     assert empty.digests() == {}
-    # Mended, the next build goes on.
+    # Once that is fixed, the next build resumes.
     empty.edit("dialog/en.jsonl", lambda text: text.replace('"line": "s0-0"', '"line": "s0-1"', 2))
     empty.edit("dialog/en.jsonl", lambda text: text.replace('"line": "s0-1"', '"line": "s0-0"', 1))
     assert empty.build("raw_dialog")[0] == ["raw_dialog[en]", "raw_dialog[xq7]"]

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("able")
 
 @pytest.fixture
 def ticks(sandbox: Sandbox) -> Ticks:
-    """A project with a whole model, of which the store has its records."""
+    """A project with a complete model, of which the store has its records."""
     ticks = Ticks(sandbox)
     ticks.policy()
     ticks.observe()
@@ -70,7 +70,7 @@ def test_the_model_that_passed_is_taken_and_the_failure_is_said(
 
 def test_what_comes_after_it_waits_for_a_version_that_passes(ticks: Ticks, good: str) -> None:
     sandbox = ticks.sandbox
-    with pytest.raises(BuildError, match=r"needs fp8_model\[tiny\], whose blocking check failed"):
+    with pytest.raises(BuildError, match=r"needs fp8_model\[tiny\]: its blocking check failed"):
         current_inputs(SPECS["generations"], sandbox.instance, "tiny")
     reason = sandbox.plan("fp8_model")["fp8_model[tiny]"]
     assert reason is not None

@@ -80,7 +80,7 @@ def test_what_was_evaluated_is_kept_with_all_that_it_was_made_from(sandbox: Sand
 
 
 def test_what_a_living_process_published_and_has_to_record_yet_is_kept(sandbox: Sandbox) -> None:
-    """Whatever Dagster says of its run: cancelled by force, it may go on for a moment."""
+    """Whatever Dagster says of its run: cancelled by force, it may run for a moment longer."""
     store = sandbox.project.store
     process = subprocess.Popen([sys.executable, "-S", "-c", "input()"], stdin=subprocess.PIPE)
     job = dg.job(name="toy")(lambda: None)

@@ -160,7 +160,7 @@ def test_an_error_of_the_program_is_the_message(program: Runner) -> None:
     assert "Traceback" not in program.log.read_text()
 
 
-def test_bad_input_that_a_program_finds_is_the_users_to_mend(program: Runner) -> None:
+def test_bad_input_that_a_program_finds_is_the_users_to_fix(program: Runner) -> None:
     program("    raise BadInputError('that folder holds no model: name another one')")
     assert isinstance(program.error, UserError)
     assert program.error.exit_status == 2

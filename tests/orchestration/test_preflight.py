@@ -68,7 +68,7 @@ def test_needs_of_every_asset_follow_from_what_it_runs() -> None:
         programs = {spec.toolchain, spec.checked_with} - {None}
         assert (TRAIN in programs) == (Need.TRAIN_TOOLCHAIN in spec.needs), name
         assert (SERVE in programs) == (Need.SERVING in spec.needs), name
-        # Whoever takes the GPU says for what.
+        # A test that takes the GPU says for what.
         assert not spec.gpu or spec.needs & {Need.TRAINING, Need.SERVING, Need.WEIGHTS}, name
     assert expected.keys() <= SPECS.keys()
     assert set(size_requirements.WITH_WEIGHTS) == {

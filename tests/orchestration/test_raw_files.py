@@ -60,7 +60,7 @@ def test_every_write_shows_and_nothing_else_does(project: Project) -> None:
     wrote()
     (root / "dialog" / "fr.jsonl").unlink()
     wrote()
-    # The same size and the same time as before, but written anew.
+    # The same size and the same time as before, but written again.
     file = root / "dialog" / "en.jsonl"
     status = file.stat()
     file.write_bytes(file.read_bytes().swapcase())

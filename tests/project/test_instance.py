@@ -231,7 +231,7 @@ def test_one_process_at_a_time_makes_the_databases(
 
     monkeypatch.setattr(dg.DagsterInstance, "get", watched)
     with open_instance(project):
-        # Whoever works on it keeps nobody from opening it.
+        # A process that works on it keeps nobody from opening it.
         FileLock(lock, timeout=0).acquire().lock.release()
     assert held == [True]
 

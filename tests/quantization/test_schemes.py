@@ -47,7 +47,7 @@ def test_linear_layers_are_matrices_but_for_tables() -> None:
         ([], set()),
         (SEEDS, {"lm_head", "fc1", "in_proj_a", "in_proj_qkv"}),
         (["lm_head", "re:.*visual.*", "re:.*in_proj_[ab]$"], {"lm_head", "fc1", "in_proj_a"}),
-        # A name is the whole name, and an expression matches from the beginning.
+        # A name is the complete name, and an expression matches from the beginning.
         (["lm", "q_proj", "re:q_proj"], set()),
     ],
 )

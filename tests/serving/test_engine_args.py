@@ -76,7 +76,7 @@ def test_what_others_use_of_a_gpu_is_theirs() -> None:
     model = int(7.9 * GIB)
     busy = Hardware((Gpu("test", 16 * GIB, (8, 9), used=2 * GIB),))
     settings = engine_args.engine_settings(busy, 2048, model_bytes=model)
-    # Beside what is used and vLLM's share there is room for a CUDA context and logits.
+    # Next to what is used and vLLM's share there is room for a CUDA context and logits.
     assert settings["gpu_memory_utilization"] == 0.725
     assert settings["max_num_batched_tokens"] == 512
     busy = Hardware((Gpu("test", 12 * GIB, (8, 9), used=2 * GIB),))

@@ -73,7 +73,7 @@ def test_what_fits_a_card(
     assert (fit.context, fit.sequences) == (context, sequences)
     taken = fit.weights + fit.cache + GIB
     assert taken <= fit.share * memory * GIB + GIB / 100
-    # vLLM finds its share free beside what others use and its own context.
+    # vLLM finds its share free next to what others use and its own context.
     assert fit.share * memory + used <= memory - 0.74
 
 

@@ -15,7 +15,7 @@ from cyrene_assets.serving import server
 from cyrene_assets.utils.errors import BuildError, UserError
 from cyrene_assets.utils.process_identity import exists
 
-# Stands for the interpreter of the serve toolchain: it answers /health, and dies when asked to.
+# Stands for the interpreter of the serve toolchain: it answers /health, and dies when told to.
 FAKE = """#!{python}
 import http.server, os, subprocess, sys
 if "--die" in sys.argv:

@@ -162,7 +162,7 @@ DAMAGES: list[tuple[Callable[[Path], object], str]] = [
     (rewrite_manifest(files={}), "does not belong to it"),
     (rewrite_manifest(files={"data.txt": 5}), "is not a manifest"),
     (rewrite_manifest(inputs=7), "is not a manifest"),
-    (edit_manifest, "its seal is broken"),
+    (edit_manifest, "checksum mismatch"),
 ]
 
 

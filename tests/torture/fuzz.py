@@ -36,7 +36,7 @@ from .bench import ROOT
 from .mutations import Change, changed, json_file, json_lines, yaml_file
 
 HANG_SECONDS = 30
-# How often a corpus is made whole, up to documents and chats: it takes far longer than reading it.
+# How often a corpus is made completely, up to documents and chats: far slower than reading it.
 WHOLE = 0.05
 
 
@@ -71,7 +71,7 @@ class Kind:
 
 
 def kinds(folder: Path) -> list[Kind]:
-    """Write one whole input of every kind into ``folder``."""
+    """Write one complete input of every kind into ``folder``."""
     return [
         _dialog(folder / "dialog"),
         _game(folder / "game"),

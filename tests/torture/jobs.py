@@ -107,7 +107,7 @@ def soak(bench: Bench, stage: str, times: int, seed: int) -> Row:
     return {"rebuilds": rows, "growth": soaking.growth(rows), "lost": lost}
 
 
-# A build goes on after one of so many power cuts: it takes longer than looking.
+# A build resumes after one of so many power cuts: it takes longer than looking.
 REBUILT_EVERY = 10
 JOBS: dict[str, Job] = {
     job.__name__: job for job in (kills, commands, disks, crowds, cancel, cuts, clock, fuzz, soak)

@@ -9,7 +9,7 @@ from .bench import ROOT
 
 
 def compiled(name: str, folder: Path) -> Path:
-    """Compile one of the C files beside this one; return the library.
+    """Compile one of the C files next to this one; return the library.
 
     Raises:
         subprocess.CalledProcessError, FileNotFoundError: there is no C compiler, or it failed.

@@ -69,7 +69,7 @@ def start(folder: Path, command: list[str], environment: Mapping[str, str]) -> i
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    process.returncode = 0  # whoever waits for it does so by its number
+    process.returncode = 0  # others wait for it by its number
     return process.pid
 
 

@@ -97,7 +97,7 @@ def test_prompts_and_ends_are_judged() -> None:
     assert not checks.prompt_outcome({"prompts": None}).passed
     assert checks.stop_outcome({"stops": {"<|im_end|>": True, "<|endoftext|>": True}}).passed
     stops = checks.stop_outcome({"stops": {"<|im_end|>": False, "<|endoftext|>": True}})
-    assert (stops.passed, stops.detail) == (False, "goes on after <|im_end|>")
+    assert (stops.passed, stops.detail) == (False, "does not stop at <|im_end|>")
 
 
 def test_a_service_without_its_key_is_refused_before_anything_runs(

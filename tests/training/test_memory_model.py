@@ -117,7 +117,7 @@ def test_small_layers_keep_more_for_their_hidden_size() -> None:
 
 
 def test_beside_an_adapter_the_layer_that_is_computed_again_counts() -> None:
-    """Not beside full training, where the loss and the embedding's gradient are more."""
+    """Not with full training, where the loss and the embedding's gradient are more."""
 
     def by_length(stage: Stage, *tokens: int) -> list[float]:
         needed = [

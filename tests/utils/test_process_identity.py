@@ -35,7 +35,7 @@ def test_a_process_is_known_by_its_mark() -> None:
 
 
 def test_another_process_with_the_number_of_a_dead_one_is_another() -> None:
-    """So it is after the machine was restarted, too: numbers begin anew."""
+    """So it is after the machine was restarted, too: numbers start again."""
     number, start, boot = mark().split(".")
     assert not is_alive(f"{number}.{int(start) - 1}.{boot}")
     assert not is_alive(f"{number}.{start}.{'0' * len(boot)}")

@@ -69,7 +69,7 @@ def pickled(name: str) -> Callable[[Path, Path], None]:
 
 
 def arguments(folder: Path, mark: Path) -> None:
-    """ms-swift takes arguments that it finds beside weights: modules to import are among them."""
+    """ms-swift takes arguments that it finds next to weights: modules to import are among them."""
     (folder / "plugin.txt").write_text(_CODE.format(mark=str(mark)))
     (folder / "args.json").write_text(json.dumps({"external_plugins": ["plugin.txt"]}))
 

@@ -79,7 +79,7 @@ def refuse_published(repo: str, names: Iterable[str]) -> None:
 
 
 def refuse_other_commit(repo: str, asked: str | None, commit: str) -> None:
-    """Refuse an answer for another commit than the one that was asked for.
+    """Refuse an answer for another commit than the requested one.
 
     Raises:
         ProgramError: naming both.

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from cyrene_assets.serving.served_character import Hosted
 
 _HELP = """\
-/language CODE   go on in another language
+/language CODE   continue in another language
 /system [TEXT]   show the system prompt, or send another
-/regenerate      ask the last question again
-/profile NAME    go on with another sampling profile
+/regenerate      retry the last prompt
+/profile NAME    continue with another sampling profile
 /save FILE       write the transcript (.json for programs)
 /help            this list
 /quit            end, like Ctrl-D; Ctrl-C stops an answer"""
@@ -86,7 +86,7 @@ def chat(
 
 
 def _converse(talk: "_Talk", lines: Iterable[str], interactive: bool) -> None:
-    """Do what the lines say until /quit; a person may go on after the server failed.
+    """Do what the lines say until /quit; a person may continue after the server failed.
 
     Ctrl-C never ends a person's chat: who stops an answer may well press it twice.
 
@@ -157,7 +157,7 @@ class _Talk:
                 said += piece
                 click.echo(plain(piece), nl=False)
             if not said:
-                click.secho("(no answer; /regenerate asks again)", dim=True, nl=False)
+                click.secho("(no answer; /regenerate retries)", dim=True, nl=False)
         except KeyboardInterrupt:
             click.secho(" (stopped)", dim=True, nl=False)
         except BuildError as error:

@@ -30,11 +30,11 @@ _UPSTREAM = ("parallel_corpus", "sft_chat", "cpt_documents")
 @click.option("--name", help="What the scoreboard calls it; the folder's name where not given.")
 @requirements_option
 def evaluate(checkpoint: Path, size: str, name: str | None, ignore_requirements: bool) -> None:
-    """Ask the model in the folder CHECKPOINT what every model is asked, and score it.
+    """Generate and score replies of the model in the folder CHECKPOINT, as for every model.
 
     It is remembered in project.yaml under its name. --size says which size it is of: whose recipe
-    has the sampling profiles and the number of prompts, and whose base model it stands beside. Of
-    a checkpoint that a training left, the state to resume from stays unopened. Examples:
+    has the sampling profiles and the number of prompts, and whose base model it is compared
+    with. Of a checkpoint that a training left, the state to resume from stays unopened. Examples:
 
     \b
       cyrene evaluate runs/checkpoint-200 --size 4B --name step-200
@@ -78,7 +78,7 @@ def evaluate(checkpoint: Path, size: str, name: str | None, ignore_requirements:
                 where = _page(project, instance)
             else:
                 where = (
-                    f"`cyrene build --size {size} --to scoreboard` sets it beside the base model "
+                    f"`cyrene build --size {size} --to scoreboard` compares it with the base model "
                     "and the real lines"
                 )
             console.print(

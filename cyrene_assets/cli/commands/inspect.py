@@ -185,8 +185,8 @@ def answers(size: str, languages: tuple[str, ...], model: str, as_json: bool) ->
         return
     for row in rows:
         click.secho(f"\n{row['language']}  {model}, profile {profile}", bold=True)
-        click.echo(f"  asked:     {_line(row['user'])}")
-        click.echo(f"  answered:  {_line(row['text'])}")
+        click.echo(f"  prompt:    {_line(row['user'])}")
+        click.echo(f"  reply:     {_line(row['text'])}")
         click.echo(f"  real line: {_line(row['reference'])}")
 
 

@@ -55,7 +55,7 @@ def install(names: tuple[str, ...]) -> None:
 
 @click.command()
 @click.option("--dry-run", is_flag=True, help="Say what would go and why, and move nothing.")
-@click.option("--yes", is_flag=True, help="Do it without being asked, as programs need it.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation, as programs need it.")
 @click.option("--now", is_flag=True, help="Empty the trash at once, with what goes into it.")
 def gc(dry_run: bool, yes: bool, now: bool) -> None:
     """Move to the trash what nothing refers to, and what was left half-made.
@@ -71,14 +71,14 @@ def gc(dry_run: bool, yes: bool, now: bool) -> None:
     asks = sys.stdin.isatty() and sys.stdout.isatty()
     if not (dry_run or yes or asks):
         raise UserError(
-            "nobody can be asked here whether what `cyrene gc --dry-run` shows may go: add --yes"
+            "there is no terminal to confirm what `cyrene gc --dry-run` lists: add --yes"
         )
     project = Project.load()
     with opened(project) as instance:
         found = collect(project, instance, dry_run=True, now=now)
         if not (dry_run or yes) and found:
             _print_garbage(found, would=True, now=now)
-            click.confirm("Go on?", abort=True)
+            click.confirm("Continue?", abort=True)
         if not dry_run:
             found = collect(project, instance, dry_run=False, now=now, only={g.path for g in found})
     _print_garbage(found, would=dry_run, now=now)
@@ -116,7 +116,7 @@ def ui(host: str, port: int, without_password: bool) -> None:
     One at a time: a second `ui` of the same home says where the first is. The end of the UI or of
     the daemon ends both.
 
-    Whoever reaches the UI can start runs. Beyond loopback it listens only where you say that
+    Anyone who reaches the UI can start runs. Beyond loopback it listens only where you say that
     something else keeps strangers out: a container's own network, a proxy that authenticates.
     """
     from cyrene_assets.cli.dagster_ui import run_ui

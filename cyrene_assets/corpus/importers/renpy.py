@@ -110,7 +110,7 @@ def _original_lines(spoken: Sequence[Spoken], game: Game) -> list[Line]:
 
 
 def _who(say: Say, last: str | None) -> str | None:
-    """Return who speaks: ``extend`` is said by whoever spoke before."""
+    """Return who speaks: ``extend`` is said by the one who spoke before."""
     return last if say.who == "extend" else say.who
 
 

@@ -91,7 +91,7 @@ def lint(folder: Path, sequence_length: int = SEQUENCE_LENGTH) -> Report:
             try:
                 rows, left_out = read_listed(folder, corpus, language)
             except SourceError as error:
-                # What is wrong with the source as a whole is found again with each language.
+                # What is wrong with all of the source is found again with each language.
                 report.errors += [p for p in error.problems if p not in report.errors]
                 continue
             report.warnings += [problem for problem in left_out if problem not in report.warnings]

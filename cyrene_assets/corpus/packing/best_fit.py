@@ -7,7 +7,7 @@ histogram of lengths in Krell et al., "Efficient Sequence Packing without Cross-
 matters, so one pack is open at a time: rows enter as they come, and only where the next one does
 not fit are the last places filled by the longest rows of the same pass that do.
 
-ms-swift packs the finished sequence anew, next-fit, and knows nothing of documents
+ms-swift packs the finished sequence again, next-fit, and knows nothing of documents
 (``--packing_strategy sequential``). So the first row of a pack is one that did not fit the pack
 before, and next-fit arrives at the same packs.
 """

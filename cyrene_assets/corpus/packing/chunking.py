@@ -21,7 +21,7 @@ def cut_documents(
     A document of more than ``sequence_length`` tokens, its end token included, becomes several,
     named ``<document>#1`` and so on: cut between lines (the line break goes), and within a line at
     a token's boundary only where the line alone is too long. Column ``source`` keeps the name of
-    the whole document, ``tokens`` (i32) counts each piece's tokens with its end token.
+    the complete document, ``tokens`` (i32) counts each piece's tokens with its end token.
 
     Outer white space goes, of pieces too, and so does what has nothing else: ms-swift strips a
     content before it encodes it.
@@ -91,7 +91,7 @@ def _by_lines(text: str, tokenizer: "Tokenizer", limit: int) -> list[str]:
 
 
 def _by_tokens(line: str, tokenizer: "Tokenizer", limit: int) -> list[str]:
-    """Cut a line after every ``limit`` tokens, at the last boundary between whole characters."""
+    """Cut a line after every ``limit`` tokens, at the last boundary between complete characters."""
     offsets = tokenizer.encode(line, add_special_tokens=False).offsets
     boundaries = [0, *(end for (_, end), (start, _) in pairwise(offsets) if start >= end)]
     wanted = (offsets[index - 1][1] for index in range(limit, len(offsets), limit))

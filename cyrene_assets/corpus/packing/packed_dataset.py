@@ -67,12 +67,12 @@ def pack_corpus(
 ) -> Packed:
     """Write a stage's training and validation sets into the folder ``out``.
 
-    ``frames`` are the documents (cpt) or chats (sft) by language; each is asked for once. Written
+    ``frames`` are the documents (cpt) or chats (sft) by language; each is read once. Written
     are
 
-    - ``train.jsonl``: the whole training sequence, and ``rows.parquet``: its rows (row, document,
-      scene, language, kind, pass, tokens, pack), where ``pack`` is what ms-swift's sequential
-      packing makes of them;
+    - ``train.jsonl``: the complete training sequence, and ``rows.parquet``: its rows (row,
+      document, scene, language, kind, pass, tokens, pack), where ``pack`` is what ms-swift's
+      sequential packing makes of them;
     - ``validation.jsonl`` and ``validation/<language>.jsonl``: each document once, unpacked (for a
       language without any the file is empty), and ``validation_rows.parquet``: their rows
       (document, scene, language, kind, tokens);
@@ -230,7 +230,7 @@ def _write_validation(validation: pl.DataFrame, languages: list[str], out: Path)
 
 
 def _together(numbers: Ints, packs: Ints, units: Ints, languages: Ints) -> tuple[int, int]:
-    """Count the rows beside a copy and those beside a translation in their pack."""
+    """Count the rows packed with a copy, and those packed with a translation."""
     unit = packs * (units.max() + 1) + units[numbers]
     in_language = unit * (languages.max() + 1) + languages[numbers]
     document = packs * (numbers.max() + 1) + numbers

@@ -1,7 +1,7 @@
 """Simplified and traditional Chinese, told by the characters that only one of them has.
 
 OpenCC's tables say which those are. What a corpus has in many texts of a language is at home there,
-be it a name's or a regional form. Language-blind otherwise: which of the two a language is written
+as a name's or a regional form is. Language-blind otherwise: which of the two a language is written
 in is found in its own texts.
 """
 

@@ -41,7 +41,7 @@ UNICODE_RULES: tuple[tuple[str, str], ...] = (
 PLAIN_KINDS = ("instruction",)
 ALWAYS = (*UNICODE_RULES, (CONTROL_MARKUP, ""))
 ENTITY = r"&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});"
-# Letters, punctuation and controls of many languages that NFC leaves alone, beside each other too.
+# Letters, punctuation and controls of many languages that NFC leaves alone, in sequence too.
 STABLE = (
     r"\x00-\u02FF\u0400-\u0482\u048A-\u052F\u0E01-\u0E3A\u0E3F-\u0E5B\u1EA0-\u1EF9\u2002-\u205F"
     r"\u2060-\u206F\u2190-\u21FF\u2460-\u27BF\u3000-\u3029\u3030-\u3096\u30A0-\u30FF\u3400-\u4DBF"
@@ -67,7 +67,7 @@ def clean_texts(
     Unicode is normalized as the module says; markup becomes what the rules say; control tokens such
     as ``<|im_start|>`` or ``<think>``, which would otherwise be more than text to a chat template,
     go. Outer white space goes. In a ``plain`` text nothing but the player's name is markup. What a
-    rule leaves out is the whole text, or, ``by_line``, a line of it.
+    rule leaves out is the complete text, or, ``by_line``, a line of it.
 
     Returns one row per text: ``text``; ``placeholders``, what is left in braces and unknown (list
     of strings, where it stands in ``text`` unchanged); ``control_tokens``, how many were removed;
@@ -106,7 +106,7 @@ def clean_units(rows: pl.DataFrame, player: str, rules: Rules) -> pl.DataFrame:
     speaker and title together, and ``left_out``: a rule left nothing of the text, or left out who
     says it.
 
-    A dialog line with an unknown placeholder is kept out of training as a whole; a document loses
+    A dialog line with an unknown placeholder is kept out of training entirely; a document loses
     the lines (or the title) that have one and keeps the others (see ``render``).
     """
     text = _clean_by_kind(rows, player, rules)

@@ -1,4 +1,4 @@
-"""What is odd about a unit beside its translations, and its flags.
+"""What is odd about a unit, given its translations, and its flags.
 
 Flags of a row: ``empty`` (nothing is left after cleaning), ``left_out`` (a pattern of ``markup``
 says so), ``duplicate`` (its scene or document says, word for word, what an earlier one does),

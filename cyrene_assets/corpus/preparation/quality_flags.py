@@ -1,4 +1,4 @@
-"""Quality flags: what a look at one unit, beside its translations, says is odd about it.
+"""Quality flags: what is odd about one unit, given its translations.
 
 Nothing is known of a language beforehand: what is usual is found in the corpus itself, so that a
 language with a code of its own is judged like any other.

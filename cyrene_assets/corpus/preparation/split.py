@@ -42,7 +42,7 @@ def assign_split(scenes: Scenes, split: Split) -> pl.Series:
     """Return the place ("train" or "validation") of every scene and document.
 
     A scene is drawn for validation when its hash is below the share; duplicates get one
-    place. What must not be parted is drawn only as a whole. Of each kind that has enough scenes for
+    place. What must not be parted is drawn only as one. Of each kind that has enough scenes for
     one to be expected at least one is held out: if the hash draws none, the one with the smallest
     hash. So is one dialog scene wherever there are two, and among those in which somebody talks
     with the character one likewise; those that are chats in most languages come first. One dialog

@@ -68,11 +68,11 @@ def cpt_documents(units: pl.DataFrame, corpus: Corpus, language: str) -> pl.Data
 
 
 def sft_chats(units: pl.DataFrame, corpus: Corpus, language: str) -> pl.DataFrame:
-    """Render one language's units into chats (``CHAT_SCHEMA``): one per scene and name of hers.
+    """Render one language's units into chats (``CHAT_SCHEMA``), one per scene and assistant.
 
-    She is the character; with ``chats: everyone`` each speaker in turn, under a system prompt of
-    their own. Each of her voice lines (rows of other kinds that have a speaker) is a chat of its
-    own, with what stands before it.
+    That is each name of the character; with ``chats: everyone`` each speaker in turn, under a
+    system prompt of their own. Each of the assistant's voice lines (rows of other kinds that have a
+    speaker) is a chat of its own, with what stands before it.
 
     ``messages`` is a JSON list: the system prompt byte for byte, then user and assistant in turn;
     ``turns`` counts the pairs. Her consecutive lines are an assistant turn, a line each; the lines
@@ -171,9 +171,9 @@ def _json_string(text: pl.Expr) -> pl.Expr:
 
 
 def _without_parentheses(text: pl.Expr, opening: str, closing: str) -> pl.Expr:
-    """Return texts without the parentheses around the whole of them, if there are.
+    """Return texts without the parentheses around all of the text, if there are.
 
-    Those around the whole close only at the end; around nothing they stay. A text with parentheses
+    Those around all of it close only at the end; around nothing they stay. A text with parentheses
     ``NESTING`` deep within them keeps all.
     """
     others, (start, end) = f"[^{opening}{closing}]", (f"[{opening}]", f"[{closing}]")

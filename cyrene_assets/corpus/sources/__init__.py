@@ -43,7 +43,7 @@ ONLY = "only"
 
 
 class Row(NamedTuple):
-    """One row of ``raw_dialog``: a line of dialog, or a whole document.
+    """One row of ``raw_dialog``: a line of dialog, or a complete document.
 
     ``unit`` aligns languages: the line's id or the document's. ``scene`` is the scene's id or the
     document's, ``order`` the position in it, ``file`` relative to the corpus root (or to the folder
@@ -69,7 +69,7 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Problem:
-    """Something wrong at a place of a corpus, and its remedy; ``line`` 0 means the whole file."""
+    """Something wrong at a place of a corpus, and its remedy; ``line`` 0 means all of the file."""
 
     file: str
     line: int

@@ -15,7 +15,7 @@ SETTLED_NS = 2_000_000_000
 
 
 def exists(path: Path) -> bool:
-    """Return whether something is there, be it that the system does not let us see what."""
+    """Return True if the path exists, even if it is not readable."""
     try:
         path.stat()
     except OSError as error:

@@ -60,7 +60,9 @@ class JsonLines:
         left_out = len(problems) - REPORTED_PROBLEMS
         if left_out <= 0:
             return problems
-        more = Problem(self.name, 0, f"{left_out} more problems", "mend the first ones, look again")
+        more = Problem(
+            self.name, 0, f"{left_out} more problems", "fix the first ones, then check again"
+        )
         return [*problems[:REPORTED_PROBLEMS], more]
 
     def ignored(self) -> list[Problem]:

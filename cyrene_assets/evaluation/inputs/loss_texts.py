@@ -1,4 +1,4 @@
-"""Texts on which every model is asked how likely it finds them."""
+"""Texts whose likelihood is measured under every model."""
 
 import json
 from collections.abc import Iterable

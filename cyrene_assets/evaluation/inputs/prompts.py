@@ -1,7 +1,7 @@
 """Evaluation prompts: beginnings of held-out conversations, with the character's real next line.
 
 The choice depends on scene ids and turns alone, so every model and, where scenes are translated,
-every language is asked at the same places of the story.
+every language is prompted at the same places of the story.
 """
 
 import hashlib

@@ -1,7 +1,7 @@
 """How faithful a quantized model is to the one it was made from, on the character's held-out lines.
 
 Both models read the same conversations; at each token of the character's real line they say how
-likely they find it, and which tokens they find likeliest. Numpy alone: it runs beside vLLM, too.
+likely they find it, and which tokens they find likeliest. Numpy alone: it runs next to vLLM, too.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 TOP = 20
 TRUNCATED = (
     f"KL divergence over the tokens that are among both models' {TOP} likeliest, all others taken "
-    "as one: a lower bound of the whole"
+    "as one: a lower bound of the total"
 )
 _SMALLEST = 1e-9
 

@@ -1,4 +1,4 @@
-"""Whether an answer is in the language that it was asked in.
+"""Whether an answer is in the language of its prompt.
 
 py3langid (its model ships with it) knows most languages; a language with a code of its own is told
 from the corpus's other languages by their own words (the naive Bayes of `corpus.flags`); Simplified
@@ -49,7 +49,7 @@ def consistent(
         texts: names are best masked before: they read the same everywhere.
         language: the language of the prompts.
         languages: of the corpus; an answer is taken for one of them, or for English.
-        samples: returns training text of a language; asked for those that have to be told by it.
+        samples: returns training text of a language; called for those that have to be told by it.
     """
     series = pl.Series(list(texts), dtype=pl.String)
     letters = series.str.replace_all(r"[^\p{L}\p{M}]", "").str.len_bytes().to_numpy()

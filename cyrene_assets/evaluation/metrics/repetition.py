@@ -1,6 +1,6 @@
 """Repetition: within an answer, and of what was said just before. Values of single answers.
 
-A presence penalty hides it, so profiles without one are asked as well.
+A presence penalty hides it, so profiles without one are measured as well.
 """
 
 import re

@@ -2,7 +2,7 @@
 
 Both questions are put to a linear classifier over character n-grams (and pairs of words). Names are
 masked, so that it cannot go by who is talked about. A model that copies real lines scores
-perfectly, so style is read beside regurgitation.
+perfectly, so style is read together with regurgitation.
 """
 
 from collections.abc import Iterator, Sequence

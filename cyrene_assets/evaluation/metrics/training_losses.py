@@ -85,7 +85,7 @@ def read_losses(path: Path) -> pl.DataFrame:
     was logged last. Rows of one language and other keys are ignored.
 
     Raises:
-        UserError: a line is not a JSON object with a whole ``step``; the message names the line.
+        UserError: a line is not a JSON object with an integer ``step``; the message names the line.
     """
     rows = [
         {"step": row["step"]} | {name: _float(row.get(name)) for name in SCHEMA.names()[1:]}
@@ -129,7 +129,7 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
             raise UserError(
                 f"{path}:{number}: not a row of losses: {line[:80]!r}; "
                 'expected {"step": 10, "loss": 1.5, "eval_loss": null, ...}: train again to '
-                "write the file anew"
+                "write the file again"
             ) from error
         yield row
 

@@ -80,7 +80,7 @@ class Evaluated:
         return corpus_label(self.identity)
 
     def prompts(self) -> pl.DataFrame:
-        """Return what was asked."""
+        """Return the prompt."""
         return pl.read_parquet(self.run / PROMPTS)
 
     def answers(self, prompts: Sequence[str]) -> pl.DataFrame:

@@ -120,7 +120,7 @@ def beats(comparisons: Sequence[Comparison]) -> bool:
 
 
 class Board:
-    """The means of a board, asked by model, and its scenes, to compare models on."""
+    """The means of a board, by model, and its scenes, to compare models on."""
 
     def __init__(self, table: pl.DataFrame, scenes: Scenes) -> None:
         self.means = table.filter(pl.col("language") == MEAN)
@@ -196,7 +196,7 @@ class Board:
     def _compared(
         self, first: Key, second: Key, score: Score, profiles: tuple[str | None, str | None]
     ) -> Comparison | None:
-        """Compare by one score, once: several questions ask for the same."""
+        """Compare by one score, once: several questions need the same."""
         asked = (first, second, score.name, profiles)
         if asked not in self._asked:
             self._asked[asked] = self._compare(first, second, score, profiles)

@@ -54,7 +54,7 @@ def findings(board: Board) -> list[Finding]:
          "two sizes, trained with the same recipe on the same corpus",
          "Loss compares models with one tokenizer only"),
         ("Which sampling profile?", _profiles,
-         "a trained model asked under several profiles, and enough text to compare them", STAND_IN),
+         "a trained model with several profiles, and enough text to compare them", STAND_IN),
         ("From the base or from the instruct model?", _starts,
          "two recipes of one size, one that starts from each", ""),
         ("Is a checkpoint overfitted although its loss is fine?", _overfitted,
@@ -82,7 +82,7 @@ def _pretraining(board: Board) -> Iterator[Answer]:
     for key in (*pretrained, *others):
         base = board.base_of(key)
         if base is not None:
-            about = f"{board.names[key]} beside {board.names[base]}"
+            about = f"{board.names[key]} against {board.names[base]}"
             if key in others:
                 about += " (with fine-tuning on top: name cpt among the models to tell them apart)"
             yield from _answer(about, board.compare(key, base, ("cloze", "loss", "formal_loss")))
@@ -94,7 +94,7 @@ def _sizes(board: Board) -> Iterator[Answer]:
         for smaller in finished:
             same = (larger[0], larger[2], larger[3]) == (smaller[0], smaller[2], smaller[3])
             if same and _billions(larger) > _billions(smaller):
-                about = f"{board.names[larger]} beside {board.names[smaller]}"
+                about = f"{board.names[larger]} against {board.names[smaller]}"
                 yield from _answer(about, board.compare(larger, smaller, COMPARED))
 
 
@@ -142,7 +142,7 @@ def _starts(board: Board) -> Iterator[Answer]:
         for base in (key for key in served if board.starts_from(key) == "base"):
             if (base[0], base[1], base[2]) == (instruct[0], instruct[1], instruct[2]):
                 about = (
-                    f"{board.names[base]} (from the base) beside {board.names[instruct]} "
+                    f"{board.names[base]} (from the base) against {board.names[instruct]} "
                     "(from the instruct model)"
                 )
                 leads = ("From the base", "From the instruct model", "Each in part")
@@ -178,7 +178,7 @@ def _overfitted(board: Board) -> Iterator[Answer]:
         for key in sorted(earlier, key=_by_number):
             found = board.compare(last, key, ("loss", "regurgitation_excess"))
             if len(found) == 2:
-                about = f"{board.names[last]} beside {board.names[key]}"
+                about = f"{board.names[last]} against {board.names[key]}"
                 parts = tuple(one.words() for one in found)
                 yield Answer(about, _since(*(one.verdict for one in found)), parts)
 
@@ -224,5 +224,5 @@ def _quantization(board: Board) -> Iterator[Answer]:
             else:
                 short = "Nothing that can be told"
             yield Answer(
-                f"{board.names[quantized]} beside {board.names[merged]}", short, tuple(parts)
+                f"{board.names[quantized]} against {board.names[merged]}", short, tuple(parts)
             )

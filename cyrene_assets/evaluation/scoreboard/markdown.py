@@ -43,7 +43,7 @@ def findings_markdown(board: Board) -> str:
     """Return what the board comes to, and the seeds' questions with their answers, as a list."""
     short = summary(board)
     lines = [f"**{escape_markdown(short.take)}**", ""]
-    worked = [f"{name} beside its base. {line}" for name, line in short.worked]
+    worked = [f"{name} compared with its base. {line}" for name, line in short.worked]
     lines += [f"- {escape_markdown(line)}." for line in (*worked, *short.beware)]
     for found in findings(board):
         lines.append(f"- **{escape_markdown(found.question)}**")

@@ -28,7 +28,7 @@ def candidates(board: Board, keys: Sequence[Key]) -> list[Candidate]:
 
     One beats another when it is ahead or level on every axis, and its lead on one can be told on
     the scenes that both answered: a lead within the noise beats nobody. Models of one corpus
-    version are compared with each other, for they were asked the same.
+    version are compared with each other, for they had the same prompts.
     """
     points: dict[Key, dict[str, float]] = {}
     for key in keys:

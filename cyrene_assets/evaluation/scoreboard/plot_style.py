@@ -119,7 +119,7 @@ def figure_of(
 
 
 def legend(axes: "Axes", theme: Theme) -> None:
-    """Name what was drawn, beside the panel."""
+    """Name what was drawn, next to the panel."""
     handles, _ = axes.get_legend_handles_labels()
     if handles:
         axes.legend(frameon=False, fontsize=9, labelcolor=theme.ink,

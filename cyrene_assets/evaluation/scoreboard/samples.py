@@ -1,4 +1,4 @@
-"""A few prompts with every model's answer beside the real line, for a person to read."""
+"""A few prompts with every model's answer next to the real line, for a person to read."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence

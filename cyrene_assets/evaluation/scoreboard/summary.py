@@ -25,7 +25,7 @@ LANGUAGE_RED_FLAG = 0.03
 
 @dataclass(frozen=True)
 class Cell:
-    """A value, and how it does beside that of the base model."""
+    """A value, and how it compares with that of the base model."""
 
     text: str
     verdict: Verdict | None = None
@@ -53,7 +53,7 @@ class Summary:
 
 
 def summary(board: Board) -> Summary:
-    """Sum a board up: the models to serve, beside the base models and the real lines."""
+    """Sum a board up: the models to serve, the base models and the real lines."""
     served = board.served()
     chosen = pareto.candidates(board, served)
     best = [one.key for one in chosen if one.best]
@@ -110,8 +110,8 @@ def _beware(board: Board, key: Key, ahead: Sequence[Key]) -> str:
         notes.append(f"the gap between its losses is {gap.value:.0%}, above {GAP_RED_FLAG:.0%}")
     if spoken and real and spoken.value < real.value - LANGUAGE_RED_FLAG:
         notes.append(
-            f"seems to give {1 - spoken.value:.0%} of its answers in another language than asked "
-            f"(the real lines {1 - real.value:.0%})"
+            f"seems to give {1 - spoken.value:.0%} of its answers in another language than the "
+            f"prompt's (the real lines {1 - real.value:.0%})"
         )
     if ahead:
         names = ", ".join(board.names[other] for other in ahead)

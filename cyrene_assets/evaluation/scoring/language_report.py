@@ -172,7 +172,7 @@ _QUESTIONS: Columns = {
 
 
 def _taken(folder: Path, name: str, columns: "Columns") -> pl.DataFrame:
-    """Read and remove JSON Lines of the program; what was not asked gives an empty table."""
+    """Read and remove JSON Lines of the program; what was not requested gives an empty table."""
     schema = pl.Schema([("model", pl.String), *columns.items()])
     file = folder / f"{name}.jsonl"
     if not file.exists():

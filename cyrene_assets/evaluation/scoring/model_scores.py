@@ -28,13 +28,13 @@ _FORM = re.compile(r"[0-9=+*/<>{}\[\]()`#_^|\\]|^\s*[-•]\s", re.MULTILINE)
 
 @dataclass(frozen=True)
 class ModelTables:
-    """What the models were asked beside the prompts, all languages together.
+    """What the models were given in addition to the prompts, all languages together.
 
     ``losses``: ``model``, ``language``, ``split`` ("train", "validation" or "formal"), ``scene``,
     ``tokens`` and ``nll`` (nats over all tokens). ``cloze``: ``model``, ``language``, ``scene``,
     and log-probabilities ``true``, ``swapped``, ``name`` and ``other``. A likelihood that is null
     was not finite. ``extraction``: ``model``, ``language``, ``split``, ``scene``, ``asked`` (tokens
-    to go on for) and ``matched`` (how many agree before the first that does not). ``questions``:
+    to continue for) and ``matched`` (how many agree before the first that does not). ``questions``:
     ``model``, ``language``, ``question`` and ``text``.
     """
 

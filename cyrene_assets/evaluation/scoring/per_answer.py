@@ -53,7 +53,7 @@ def judge(
     Args:
         generations: rows of this language: ``model``, ``profile``, ``seed``, ``prompt``, ``scene``,
             ``text`` (null counts as empty), ``finish_reason`` and ``reference``.
-        prompts: ``prompt`` and ``messages`` (a JSON string) of those that were asked.
+        prompts: ``prompt`` and ``messages`` (a JSON string) of those that were sent.
         reference: of the language.
         languages: of the corpus.
         samples: returns training text of a language.
@@ -141,7 +141,7 @@ def with_real_lines(generations: pl.DataFrame) -> pl.DataFrame:
 
 
 def _turns(prompts: pl.DataFrame) -> dict[str, tuple[str, ...]]:
-    """Return what was said just before each answer: the user's turn, and hers before that."""
+    """Return what was said before each answer: the user's turn, and the character's before it."""
     found = {}
     for prompt, messages in prompts.select("prompt", "messages").iter_rows():
         said = [m["content"] for m in json.loads(messages) if m["role"] != "system"]

@@ -48,8 +48,8 @@ SCORES: tuple[Score, ...] = (
     Score("cloze", "Lore cloze", "high", "share", "How often the right name is likelier than "
           "another one in a held-out sentence, each name's own likelihood subtracted",
           "Half is chance; the base model knows some names too, and where words agree with a name "
-          "grammar tells it: read it beside the base", profiles=False),
-    Score("extraction", "Extraction", "low", "share", "Training texts that the model goes on with "
+          "grammar tells it: compare it with the base", profiles=False),
+    Score("extraction", "Extraction", "low", "share", "Training texts that the model continues "
           "word for word, from 50 tokens for 50 more, less the held-out ones",
           "Prefixes are beginnings, chosen by scene", profiles=False),
     Score("regurgitation", "Regurgitation", "real", "share", "Characters inside a verbatim match "
@@ -62,7 +62,7 @@ SCORES: tuple[Score, ...] = (
           answer="longest_match"),
     Score("style", "Style", "high", "number", "AUC: her against other speakers' held-out lines, by "
           "a classifier of character n-grams, names masked",
-          "A copied line scores perfectly: read it beside regurgitation", answer="style"),
+          "A copied line scores perfectly: read it with regurgitation", answer="style"),
     Score("generated", "Real or generated", "half", "number", "AUC: how well answers can be told "
           "from the real lines; 0.5 is ideal", "A copied line scores perfectly here too",
           answer="generated"),
@@ -102,11 +102,11 @@ SCORES: tuple[Score, ...] = (
           "character's held-out lines, her chat before them",
           "Compares models with one tokenizer only", profiles=False),
     Score("question_length", "Out of character, length", "none", "number", "Words (characters) in "
-          "the answer to a question of mathematics or code", "Crude: beside the base, no verdict",
-          profiles=False),
+          "the answer to a question of mathematics or code", "Crude: compare with the base, no "
+          "verdict", profiles=False),
     Score("question_form", "Out of character, form", "none", "number", "Digits, operators and "
           "marks of code or lists, per 100 characters of such an answer",
-          "Crude: beside the base, no verdict", profiles=False),
+          "Crude: compare with the base, no verdict", profiles=False),
 )  # fmt: skip
 BY_NAME = {score.name: score for score in SCORES}
 # Scores of a corpus's own kind, whose mean over languages would mix units.

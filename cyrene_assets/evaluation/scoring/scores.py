@@ -1,4 +1,4 @@
-"""Scores of all models in one language, beside those of the real held-out lines.
+"""Scores of all models in one language, and those of the real held-out lines.
 
 A row per model, sampling profile and score, with its interval over scenes; what cannot be told has
 no value, and a note that says why. No composite score.

@@ -26,7 +26,7 @@ _SEED = 20260
 class SceneSums:
     """What each scene gives to a score that is a sum over a sum: one entry per scene.
 
-    Two models that were asked the same compare scene by scene by them: see `paired`.
+    Two models that had the same prompts compare scene by scene by them: see `paired`.
     """
 
     scenes: npt.NDArray[np.generic]
@@ -158,7 +158,7 @@ def share(values: npt.ArrayLike, scenes: npt.ArrayLike) -> Estimate:
 
     Replicates of what never happened never show it, which is no proof that it never does. So where
     every value is 0 (or 1) the far end is the exact one of Clopper and Pearson (1934), each scene a
-    trial: whoever repeats himself in no more than p of the scenes has a mean of p at most.
+    trial: if at most a fraction p of the scenes is non-zero, the mean is at most p.
     """
     found = mean(values, scenes)
     return bounded(found)

@@ -12,7 +12,7 @@ import runpy
 import signal
 import sys
 
-# Who started this process: whoever starts workers writes its own process id there.
+# Who started this process: what starts workers writes its own process id there.
 PARENT = "CYRENE_PARENT"
 _PR_SET_PDEATHSIG = 1
 

@@ -29,7 +29,7 @@ class ProgramError(Exception):
 
 
 class BadInputError(ProgramError):
-    """What the user gave is wrong, a model or a recipe: trying again mends nothing."""
+    """What the user gave is wrong, a model or a recipe: trying again fixes nothing."""
 
     exit_status = 2
 
@@ -112,7 +112,7 @@ def _guarded(main: Callable[[Program], dict[str, Json]], program: Program) -> No
 
 
 def end_with_parent() -> None:
-    """Kill the whole process group when the parent is gone, however it ended.
+    """Kill the complete process group when the parent is gone, however it ended.
 
     The parent holds the write end of this process's standard input and never writes to it, so
     reading it returns only when the parent has died or has closed it on purpose.

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 LANGUAGES = "CYRENE_SERVED_LANGUAGES"
 KEY = "VLLM_API_KEY"
-# What a server says of itself where it is asked whether it is ready: the one that was started, and
+# What a server says of itself to a request whether it is ready: the one that was started, and
 # no other that listens on its port.
 IDENTITY = "CYRENE_SERVER_ID"
 IDENTITY_HEADER = "x-cyrene-server"

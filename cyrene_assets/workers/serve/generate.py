@@ -4,7 +4,7 @@ Parameters: ``models`` (``[{"role", "path"}]``, served one after another), ``pro
 ``prompt``, ``language``, ``scene``, ``messages``, ``reference``), ``profiles`` (name -> sampling),
 ``seeds``, ``max_tokens``, ``engine`` (of `cyrene_assets.serving.engine_args.engine_settings`),
 ``out``; ``given`` where the models are a person's own, and what is wrong with one is bad input.
-What else may be asked, each the path of JSON Lines: ``texts`` (``text_id``, ``text``), ``cloze``
+What else may be computed, each the path of JSON Lines: ``texts`` (``text_id``, ``text``), ``cloze``
 (``cloze``, ``text``, ``swapped``, ``name``, ``other``), ``extraction`` (as ``texts``) and
 ``questions`` (as ``prompts``; answered once, greedily).
 
@@ -35,17 +35,17 @@ from cyrene_assets.workers.serve import loglikelihood, vllm_engine
 GREEDY: dict[str, Json] = {
     "temperature": 0.0, "top_p": 1.0, "top_k": 0, "presence_penalty": 0.0,
 }  # fmt: skip
-# What is asked beside the prompts: the parameter, the file, what is said of it, how many requests.
+# What is computed next to the prompts: the parameter, the file, its words, how many requests.
 ASKED = {
     "texts": ("losses", "scoring texts", 1),
     "cloze": ("cloze", "weighing names", len(loglikelihood.CLOZE_TEXTS)),
-    "extraction": ("extraction", "going on with texts", 1),
+    "extraction": ("extraction", "continuing texts", 1),
     "questions": ("questions", "answering questions", 1),
 }
 
 
 def main(program: Program) -> dict[str, Json]:
-    """Ask every model everything; return counts, seconds and rates, in all and by model.
+    """Run every prompt on every model; return counts, seconds and rates, in all and by model.
 
     ``weights`` says how a model's quantized ones ran on a CPU.
     """
@@ -115,7 +115,7 @@ def _ask(
     max_tokens: int,
     progress: "_Progress",
 ) -> list[dict[str, Json]]:
-    """Ask what stands beside the prompts; return its rows."""
+    """Compute what comes with the prompts; return its rows."""
     if name == "texts":
         return loglikelihood.score_texts(llm, path, rows, progress.finished)
     if name == "cloze":
@@ -232,7 +232,7 @@ def _render(
             return tokens, start
     raise BadInputError(
         f"prompt {prompt['prompt']!r} has {len(tokens)} tokens even without its earlier turns, and "
-        f"{limit} fit beside the answer: raise `evaluation.context_length` in the recipe"
+        f"{limit} fit with the answer: raise `evaluation.context_length` in the recipe"
     )
 
 

@@ -10,7 +10,7 @@ from cyrene_assets.workers.serve import vllm_engine
 
 Finished = Callable[[int], None]
 
-# Tokens of a text's beginning, and as many that a model goes on with that knows it by heart.
+# Tokens of a text's beginning, and as many that a model adds that knows it by heart.
 EXTRACTION_TOKENS = 50
 # The four texts of a cloze: both sentences, and each name alone.
 CLOZE_TEXTS = ("true", "swapped", "name", "other")
@@ -62,7 +62,7 @@ def finite(value: float) -> float | None:
 def go_on(
     llm: Any, path: Path, texts: Sequence[dict[str, Json]], finished: Finished
 ) -> list[dict[str, Json]]:
-    """Let the model go on with the beginning of each text, greedily.
+    """Let the model continue the beginning of each text, greedily.
 
     Returns for each text of twice `EXTRACTION_TOKENS` or more how many tokens it was ``asked`` for,
     and how many ``matched`` the text before the first that did not. Shorter texts give no row.

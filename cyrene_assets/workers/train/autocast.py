@@ -9,7 +9,7 @@ from transformers.models.qwen3_5.modeling_qwen3_5 import Qwen3_5VisionModel
 def suit_autocast(model: Any) -> None:
     """Settle what autocast cannot reach, or would do twice.
 
-    Beside float32 weights the frozen vision tower is put back into bfloat16, which it came from:
+    With float32 weights the frozen vision tower is put back into bfloat16, which it came from:
     ms-swift runs it outside of autocast, where flash attention refuses float32. An adapter is left
     its inputs in bfloat16: PEFT makes them float32, its weights' dtype, and autocast makes them
     bfloat16 again, the same numbers at the cost of a copy of each, there and back.

@@ -145,7 +145,7 @@ def _architecture(base: Path) -> None:
 
 
 def _stored(base: Path) -> dict[str, files.Tensor]:
-    """Return the tensors that transformers loads: multi-token prediction is carried beside them."""
+    """Return the tensors that transformers loads: multi-token prediction is copied."""
     found = files.tensors(base)
     return {name: tensor for name, tensor in found.items() if not name.startswith("mtp.")}
 
@@ -208,7 +208,7 @@ def _saved_and_rewritten(base: Path, model: Any, work: Path) -> None:
     stops = stops_at(written, list_end_tokens(written))
     if not all(stops.values()):
         deaf = [name for name, stopped in stops.items() if not stopped]
-        raise BadInputError(f"{base}: generation goes on after {', '.join(deaf)}")
+        raise BadInputError(f"{base}: generation does not stop at {', '.join(deaf)}")
     for folder in (saved, written):
         shutil.rmtree(folder)
 

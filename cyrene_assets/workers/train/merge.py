@@ -2,8 +2,8 @@
 
 Parameters: ``command`` (from :func:`cyrene_assets.training.swift_args.merge_command`, its output in
 ``work / RUN_FOLDER``), ``environment``, ``base`` (the base model's folder), ``work``, ``out``. The
-merged weights get the base's tensor names, files and dtypes; ``mtp.*`` tensors and the files beside
-the weights are the base's own, but for the end tokens that generation stops at and the chat
+merged weights get the base's tensor names, files and dtypes; ``mtp.*`` tensors and the files
+next to the weights are the base's own, but for the end tokens that generation stops at and the chat
 template, which becomes the one that the adapter was trained with.
 """
 

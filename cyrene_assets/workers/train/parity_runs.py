@@ -62,7 +62,7 @@ def write_small(base: Path, out: Path, seed: int = 0) -> None:
     torch.manual_seed(seed)
     model = Qwen3_5ForConditionalGeneration(Qwen3_5Config(**config))
     for name, parameter in model.named_parameters():
-        # States that last for a token or two would hide that they go on into the next document.
+        # States that last for a token or two would hide that they continue into the next document.
         if name.endswith("linear_attn.A_log"):
             torch.nn.init.uniform_(parameter, *_LOG_DECAYS)
         elif name.endswith("linear_attn.dt_bias"):
@@ -208,7 +208,7 @@ def group_of(name: str) -> str:
 
 
 def compare(packed: Run, alone: Run, plain: Run, layers: int) -> Verdict:
-    """Judge the packed and the alone run beside the reference."""
+    """Judge the packed and the alone run against the reference."""
     found = {
         LOGITS: Distances(
             row_error(alone.logits, plain.logits, plain.logits),

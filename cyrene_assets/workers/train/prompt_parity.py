@@ -127,7 +127,7 @@ def _wrong(tokenizer: Any, history: Messages, trained: str) -> Iterator[str]:
     if history and history[0]["role"] == "system":
         character = _character(own, history[0]["content"])
         prompts["without a system message, "] = served(character, history[1:])
-    # With thinking on, the prompt goes on with the beginning of a thought.
+    # With thinking on, the prompt continues with the beginning of a thought.
     thinking = served(own, history, enable_thinking=True)
     prompts["with thinking on, "] = thinking.removesuffix("<think>\n")
     for how, prompt in prompts.items():

@@ -7,7 +7,7 @@ keep their dtype), ``calibration`` (for W4A16: ``conversations``, JSON Lines of 
 
 Every tensor that is not quantized is the merged model's own, bit for bit, ``mtp.*`` included; AWQ
 alone changes a few more, those whose output it scales for the sake of a quantized one. Of the files
-beside the weights only ``config.json`` changes: it gains ``quantization_config``.
+next to the weights only ``config.json`` changes: it gains ``quantization_config``.
 """
 
 import shutil
@@ -32,7 +32,7 @@ from cyrene_assets.workers.common.pipes_program import (
 from cyrene_assets.workers.train.quantization_error import worst_error
 
 SCALE = ".weight_scale"
-# What AWQ may scale without quantizing it: norms before, and small projections beside, what is.
+# What AWQ may scale without quantizing it: norms before, and small projections next to, what is.
 SMOOTHED = ("_layernorm.weight", "linear_attn.in_proj_a.weight", "linear_attn.in_proj_b.weight")
 _GENERATION, _CONFIG = "generation_config.json", "config.json"
 
@@ -209,7 +209,7 @@ def _first(path: Path) -> Any:
 
 
 def changed_files(base: Path, out: Path) -> list[str]:
-    """Return the files beside the weights that are not the base's, but for what has to change.
+    """Return the files next to the weights that are not the base's, but for what has to change.
 
     That is ``quantization_config`` in ``config.json``, and what merging writes: the end tokens in
     ``generation_config.json``, and the trained chat template.

@@ -4,7 +4,7 @@ ms-swift writes a checkpoint file by file and ``trainer_state.json`` last. A pro
 leaves that file out; a machine that loses power may have it and yet hold zeros where the bytes of
 other files were to be, at their full length. So a checkpoint is sealed once all of it, and the log
 up to it, is on the disk: a training resumes from the newest that has its seal. Where the machine
-was not started again since, what was saved is in memory, and the newest whole one will do.
+was not started again since, what was saved is in memory, and the newest complete one will do.
 """
 
 import json
@@ -29,7 +29,7 @@ LOG = "logging.jsonl"
 # In ``_ATTEMPT``: at which start of the machine the training began. Older versions seal nothing and
 # do not say it.
 _START = "start"
-# What a machine decides, or where it lies: a training that differs in these goes on all the same.
+# What a machine decides, or where it lies: a training that differs in these resumes all the same.
 _MACHINE = {
     *("--model", "--cached_dataset", "--cached_val_dataset", "--external_plugins", "--output_dir"),
     *("--attn_impl", "--use_liger_kernel", "--gradient_checkpointing", "--use_cpu"),
@@ -57,7 +57,7 @@ def _state(folder: Path) -> dict[str, object] | None:
 
 
 def resumable(run: Path) -> tuple[int, Path] | None:
-    """Return the newest whole checkpoint that has its seal, where it takes one, and its state."""
+    """Return the newest complete checkpoint, sealed where it takes a seal, and its state."""
     start = (_attempt(run) or {}).get(_START)
     takes_seal = start is not None and (start != [boot()] or start == ["0"])
     for step, folder in sorted(checkpoints(run).items(), reverse=True):
@@ -149,7 +149,7 @@ def _pickles(folder: Path) -> list[Path]:
 
 @dataclass(frozen=True)
 class Start:
-    """Where an attempt begins: the checkpoint that it goes on from, if any, and that in words."""
+    """Where an attempt begins: the checkpoint that it resumes from, if any, and that in words."""
 
     step: int | None
     checkpoint: Path | None
@@ -157,13 +157,13 @@ class Start:
 
 
 def begin(run: Path, command: Sequence[str]) -> Start:
-    """Prepare an attempt at the training of ``command``, and find where it goes on from.
+    """Prepare an attempt at the training of ``command``, and find where it resumes.
 
-    What nothing can go on from is removed, and the words say why.
+    What nothing can resume from is removed, and the words say why.
 
     Raises:
-        BadInputError: there is a whole checkpoint of the same recipe and data that these settings
-            cannot go on from: hours of a GPU, which are not removed unasked.
+        BadInputError: there is a complete checkpoint of the same recipe and data that these
+            settings cannot resume from: hours of a GPU, never removed automatically.
     """
     settings = _settings(command)
     start = Start(None, None, "the beginning")
@@ -172,7 +172,7 @@ def begin(run: Path, command: Sequence[str]) -> Start:
         if start.step is None:
             shutil.rmtree(run)
     if start.step is None:
-        # One that is gone on from has it already: written again, a full disk would cut it off.
+        # One that is resumed from has it already: written again, a full disk would cut it off.
         run.mkdir(parents=True, exist_ok=True)
         write_durably(run / _ATTEMPT, json.dumps({**settings, _START: [boot()]}, indent=2) + "\n")
         sync_folder(run.parent)
@@ -180,14 +180,14 @@ def begin(run: Path, command: Sequence[str]) -> Start:
 
 
 def _after(run: Path, settings: Mapping[str, list[str]]) -> Start:
-    """Return where to go on after the attempt that ``run`` is of; remove its half checkpoints."""
+    """Return where to resume after the attempt that ``run`` is of; remove its half checkpoints."""
     reason, newest = _changed(run, settings), resumable(run)
     if newest is None:
         return Start(None, None, f"the beginning: {reason or _nothing_whole(run)}")
     step, checkpoint = newest
     if reason:
         raise BadInputError(
-            f"{checkpoint} is not gone on from: {reason}. Train with what it was begun with "
+            f"cannot resume from {checkpoint}: {reason}. Use the settings the run was started with "
             "(`cyrene doctor` says whether the GPU is still there), or remove "
             f"{run} to train from the beginning"
         )
@@ -232,7 +232,7 @@ def _nothing_whole(run: Path) -> str:
     found = sorted(folder.name for folder in run.glob("checkpoint-*"))
     if not found:
         return "the attempt before ended ahead of its first checkpoint"
-    return f"of the attempt before there is no whole checkpoint ({', '.join(found)})"
+    return f"of the attempt before there is no complete checkpoint ({', '.join(found)})"
 
 
 def _step(folder: Path) -> int:

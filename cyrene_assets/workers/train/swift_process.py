@@ -26,7 +26,7 @@ _CAUSES = (
     (
         r"OutOfMemoryError|CUDA out of memory|CUDA error: out of memory|CUBLAS_STATUS_ALLOC_FAILED",
         "the GPU's memory ran out. Where something else uses it too, close that: the next attempt "
-        "goes on from the last checkpoint. Else change the recipe's stage, which trains it from "
+        "resumes from the last checkpoint. Else change the recipe's stage, which trains it from "
         "the beginning: a lower `sequence_length`, `tuner: lora` or `master_weights: false` where "
         "it says otherwise; or train a smaller size. `cyrene doctor --size SIZE` says what fits",
     ),
@@ -87,7 +87,7 @@ def run_swift(
         ProgramError: its model or adapter carries code or pickles; or it failed, and the message
             has the cause where it is known, and the last lines.
     """
-    # ms-swift runs code that it finds beside weights.
+    # ms-swift runs code that it finds next to weights.
     for option in ("--model", "--adapters"):
         if option in command:
             refuse_foreign_files(Path(command[command.index(option) + 1]))

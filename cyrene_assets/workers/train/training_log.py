@@ -111,5 +111,5 @@ def cut_log(log: Path, step: int) -> None:
             continue
         if position is None or position[0] <= step:
             kept.append(line)
-    # Whole or not at all: what was logged before cannot be made again.
+    # Completely or not at all: what was logged before cannot be made again.
     write_durably(log, "".join(kept))

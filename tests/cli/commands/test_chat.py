@@ -108,7 +108,7 @@ def test_an_answer_without_a_word_is_told(
 ) -> None:
     answers([])
     talk.turn("Hello.")
-    assert "no answer; /regenerate asks again" in capsys.readouterr().out
+    assert "no answer; /regenerate retries" in capsys.readouterr().out
     answers(["Mind the wind."])
     talk.turn("/regenerate")
     assert [turn["content"] for turn in talk.conversation.turns] == ["Hello.", "Mind the wind."]

@@ -14,7 +14,7 @@ VOCABULARY = 50
 
 
 def scored(probabilities: np.ndarray, actual: list[int], top: int = fidelity.TOP) -> Scored:
-    """Say of whole distributions what vLLM does: the likeliest tokens, and the actual one."""
+    """Say of complete distributions what vLLM does: the likeliest tokens, and the actual one."""
     order = np.argsort(-probabilities, axis=1)[:, :top]
     rows = np.arange(len(probabilities))
     return Scored(

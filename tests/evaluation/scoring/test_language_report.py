@@ -1,4 +1,4 @@
-"""Scores of whole runs: known answers, and input that is odd."""
+"""Scores of complete runs: known answers, and input that is odd."""
 
 import json
 from pathlib import Path
@@ -211,7 +211,7 @@ def test_likelihoods_that_are_no_numbers_are_named() -> None:
 
 
 def test_a_model_that_answered_nothing_in_a_language_is_named() -> None:
-    """It may have failed halfway, or have been asked under fewer profiles."""
+    """It may have failed halfway, or have been prompted under fewer profiles."""
     asked = prompts(("en", "th"))
     both = generations(fresh, asked=asked, profiles=(PROFILE, "greedy"))
     here = (pl.col("language") == "th") & (pl.col("model") == "fp8")

@@ -25,7 +25,7 @@ class Cuts:
     """What became of the power cuts of one act; ``lost`` says of each thing lost what it was.
 
     ``changes`` counts what was recorded, ``points`` the moments just before or after a sync, a
-    rename or a removal, ``syncs`` the syncs among them; ``rebuilds`` the builds that went on.
+    rename or a removal, ``syncs`` the syncs among them; ``rebuilds`` the builds that resumed.
     """
 
     act: str

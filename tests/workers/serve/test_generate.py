@@ -243,7 +243,7 @@ GOING_ON = [
 def ask(
     tmp_path_factory: pytest.TempPathFactory, toolchain_environment: dict[str, str]
 ) -> Callable[..., tuple[dict[str, Any], Path]]:
-    """Return a function that asks a new tiny model, served under one or several names."""
+    """Return a function that prompts a new tiny model, served under one or several names."""
     folder = tmp_path_factory.mktemp("generate")
     corpus = ROOT / "corpora" / "sample"
     texts = sorted(str(path) for path in corpus.glob("d*/*.jsonl"))

@@ -141,7 +141,7 @@ def test_starting_over_says_why(tmp_path: Path) -> None:
     ended = "the beginning: the attempt before ended ahead of its first checkpoint"
     assert begin(tmp_path, COMMAND).words == ended
     cut(write_saved(tmp_path, 3) / "optimizer.pt")
-    assert "no whole checkpoint (checkpoint-3)" in begin(tmp_path, COMMAND).words
+    assert "no complete checkpoint (checkpoint-3)" in begin(tmp_path, COMMAND).words
     assert not (tmp_path / "checkpoint-3").exists()
 
 

@@ -110,10 +110,10 @@ def test_the_cause_is_the_last_error_of_the_log(lines: list[str], words: str) ->
 
 
 def test_a_full_gpu_s_remedies_say_what_they_cost() -> None:
-    """A changed recipe is another training: only the same goes on from its checkpoint."""
+    """A changed recipe is another training: only the same resumes from its checkpoint."""
     said = explain_failure(["torch.OutOfMemoryError: CUDA out of memory. Tried"], 1)
     same, _, changed = said.partition("Else change the recipe")
-    assert "the next attempt goes on from the last checkpoint" in same
+    assert "the next attempt resumes from the last checkpoint" in same
     assert "from the beginning" in changed
     for setting in ("`sequence_length`", "`tuner: lora`", "`master_weights: false`"):
         assert setting in changed

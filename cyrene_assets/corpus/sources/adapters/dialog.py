@@ -5,7 +5,7 @@
     {"scene": "s01", "line": "s01-001", "speaker": "Ada", "text": "Good morning."}
 
 ``speaker`` is null for narration; ``line`` is unique in the file and equal across languages. A
-scene may be left and taken up again later in the file: its lines then go on where they stopped.
+scene may be left and taken up again later in the file: its lines then continue where they stopped.
 ``documents/<language>.jsonl`` has a document per line::
 
     {"document": "b01", "kind": "book", "title": "On Tides", "text": "..."}

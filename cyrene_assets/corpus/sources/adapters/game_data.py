@@ -6,7 +6,7 @@ Units and scenes are named after the game's own ids and hashes, which all langua
 ``line`` is the number of its (first) entry in its file, counted from 1. ``source`` in corpus.yaml
 says where the folder is and what of it to take: see ``Options``.
 
-What is wrong with a file as a whole is an error: a table or text map that is missing, empty, not
+What is wrong with all of a file is an error: a table or text map that is missing, empty, not
 readable, no plain file of the folder's own (a directory, a pipe, a link out of it), not UTF-8, not
 valid JSON, not of this layout, or that has a field twice in an entry (the entry is named). What is
 wrong with single entries is left out, counted and listed, one problem for each file and reason: an

@@ -28,7 +28,7 @@ class Skipped:
         self._entries.setdefault((file, reason, remedy), []).append(entry)
 
     def whole(self, file: str, reason: str, remedy: str) -> None:
-        """Note something about a file as a whole."""
+        """Note something about all of a file."""
         self._entries[file, reason, remedy] = []
 
     def problems(self) -> list[Problem]:

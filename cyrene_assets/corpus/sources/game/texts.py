@@ -130,7 +130,7 @@ def _decode(data: bytes, file: str) -> dict[int, str]:
             raise error from None
         if not isinstance(entries, dict):
             raise
-        remedy = "write texts by their hashes, which are whole numbers"
+        remedy = "write texts by their hashes, which are integers"
         wrong = (
             f"{key[:40]!r} is no hash" if not _is_hash(key) else f"the text of hash {key} is none"
             for key, text in entries.items()

@@ -1,4 +1,4 @@
-"""Text beside a game's own: pages (Markdown or plain text) and instructions (JSON Lines)."""
+"""Text next to a game's own: pages (Markdown or plain text) and instructions (JSON Lines)."""
 
 import hashlib
 import os
@@ -25,7 +25,7 @@ ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "f": "\f", "b": "\b", "'": "'", '"':
 
 
 class Instruction(msgspec.Struct):
-    """A line of instructions: what is asked, the example, the answer."""
+    """A line of instructions: the instruction, the example, the answer."""
 
     instruction: str = ""
     input: str = ""

@@ -63,11 +63,11 @@ class Cyrene(TrainerCallback):  # type: ignore[misc]
         self.trainer.evaluate = LanguageLosses(self.trainer, folder)
 
     def on_optimizer_step(self, *_: Any, lr_scheduler: Any, **__: Any) -> None:
-        """Keep the rate of the step that was made; the scheduler is about to go on."""
+        """Keep the rate of the step that was made; the scheduler is about to advance."""
         self._rate = float(lr_scheduler.get_last_lr()[0])
 
     def _log_the_rate_used(self) -> None:
-        """Answer ms-swift with the last step's rate: it asks when the scheduler has gone on."""
+        """Give ms-swift the last step's rate: it reads it when the scheduler has advanced."""
         own = self.trainer._get_learning_rate
         self.trainer._get_learning_rate = lambda: own() if self._rate is None else self._rate
 

@@ -482,7 +482,7 @@ def test_parts_of_a_text_map(corpus: Corpus, made: Callable[..., Path]) -> None:
     (maps / "TextMapTH_1.json").unlink()
     message = "TextMap/TextMapTH_1.json: no such file, though there is TextMapTH_3.json; complete"
     assert _problems(corpus, "th")[0].startswith(message)
-    # A whole file goes before parts.
+    # A complete file goes before parts.
     (maps / "TextMapEN_0.json").write_text("?")
     assert _rows(corpus, "en")
 
