@@ -4,8 +4,8 @@ Neither is needed: training packs with torch's own attention. The package index 
 them, and what their releases tell the compilers does not suit:
 C++17, which the headers of torch 2.13 and later refuse (flash-attention#2863); causal-conv1d's code
 for nine kinds of GPU, whatever is requested; and of flash attention forms that Qwen3.5 has no use
-for, most of what there is to compile. So both compilers are called through a wrapper that says it in
-other words: ``build_kernels.py --compile COMPILER ARCHS WORD...``.
+for, most of what there is to compile. So both compilers are called through a wrapper that says it
+in other words: ``build_kernels.py --compile COMPILER ARCHS WORD...``.
 """
 
 import os

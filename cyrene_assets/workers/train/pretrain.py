@@ -3,8 +3,8 @@
 Parameters: ``command`` (from :func:`cyrene_assets.training.swift_args.pretrain_command`),
 ``environment``, ``base`` (the model's folder), ``steps``, ``checkpoint`` (last, best or epoch:N),
 ``checkpoint_step`` (the step at which that pass ends, or null), ``tokens`` (of the complete
-training, or null), ``merge`` (null for full training; for an adapter the command that merges it, from
-:func:`cyrene_assets.training.swift_args.merge_command`, with the adapter in ``work /
+training, or null), ``merge`` (null for full training; for an adapter the command that merges
+it, from :func:`cyrene_assets.training.swift_args.merge_command`, with the adapter in ``work /
 ADAPTER_FOLDER`` and its output in ``work / MERGED_FOLDER``), ``work``, ``out``.
 """
 
