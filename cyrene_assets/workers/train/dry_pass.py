@@ -27,6 +27,7 @@ from cyrene_assets.workers.common.pipes_program import (
 from cyrene_assets.workers.train import base_chat_template
 from cyrene_assets.workers.train.base_requirements import HEAD
 from cyrene_assets.workers.train.eos_tokens import END_TOKENS, list_end_tokens, stops_at
+from cyrene_assets.workers.train.weights import rewrite_like
 
 # Of weights; up to here all is done for real. `tiny` has 12 MB, 0.8B has 1.7 GB.
 REAL_BYTES = 256_000_000
@@ -197,7 +198,7 @@ def _saved_and_rewritten(base: Path, model: Any, work: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
     model.save_pretrained(saved)
-    files.rewrite_like(base, saved, written)
+    rewrite_like(base, saved, written)
     found = compare(base, written)
     _, moved = changed(base, written)
     if found["differences"] or found["altered"] or moved:

@@ -30,6 +30,7 @@ from cyrene_assets.workers.common.pipes_program import (
     run,
 )
 from cyrene_assets.workers.train.quantization_error import worst_error
+from cyrene_assets.workers.train.weights import save_shard
 
 SCALE = ".weight_scale"
 # What AWQ may scale without quantizing it: norms before, and small projections beside, what is.
@@ -124,7 +125,7 @@ def _keep_weights(model: Any, folder: Path) -> None:
     for name, module in model.named_modules():
         if hasattr(module, "weight_scale"):
             weight = module.weight.detach().to("cpu").contiguous()
-            files.save_shard({"weight": weight}, folder / f"{name}.safetensors")
+            save_shard({"weight": weight}, folder / f"{name}.safetensors")
 
 
 def _write(
@@ -163,7 +164,7 @@ def _write(
                 if not _only_rounded(shard[name], scaled):
                     shard[name] = scaled
                     smoothed.append(name)
-        files.save_shard(shard, out / file)
+        save_shard(shard, out / file)
         total += sum(tensor.nbytes for tensor in shard.values())
     errors = {}
     for module in modules:
