@@ -92,7 +92,7 @@ def _disk(
     project: Project, size: str, recipe: Recipe, stages: Collection[str], findings: Findings
 ) -> None:
     # The console imports the assets' machinery, which imports this.
-    from cyrene_assets.cli.progress import size as shown_size
+    from cyrene_assets.utils.formatting import size as shown_size
 
     kept = stored_bytes(model_size(size).architecture, recipe)
     needed = sum(kept.get(stage, 0) for stage in stages)
