@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from cyrene_assets.checkpoints.blobs import blob_of
-from cyrene_assets.workers.common.pipes_program import Json, ProgramError
+from cyrene_assets.checkpoints.errors import CheckpointError
 
+# The one architecture that is trained and served.
+ARCHITECTURE = "Qwen3_5ForConditionalGeneration"
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
 DTYPES = {"F32": "float32", "BF16": "bfloat16", "F16": "float16", "F8_E4M3": "float8_e4m3fn"}
@@ -47,25 +49,25 @@ class Tensor:
         return math.prod(self.shape)
 
 
-def read_header(path: Path) -> dict[str, Json]:
+def read_header(path: Path) -> dict[str, Any]:
     """Return the header of a safetensors file: name -> {"dtype", "shape", "data_offsets"}.
 
     Raises:
-        ProgramError: the file is truncated or is no safetensors file.
+        CheckpointError: the file is truncated or is no safetensors file.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         if not 2 <= length <= min(size - 8, _HEADER_LIMIT):
-            raise ProgramError(f"{path}: not a safetensors file, or cut short; fetch it again")
+            raise CheckpointError(f"{path}: not a safetensors file, or cut short; fetch it again")
         try:
             header = json.loads(file.read(length))
         except ValueError as error:
-            raise ProgramError(f"{path}: unreadable safetensors header: {error}") from error
+            raise CheckpointError(f"{path}: unreadable safetensors header: {error}") from error
     header.pop("__metadata__", None)
     end = max((entry["data_offsets"][1] for entry in header.values()), default=0)
     if size != 8 + length + end:
-        raise ProgramError(
+        raise CheckpointError(
             f"{path}: {size} bytes, but its header describes {8 + length + end}; fetch it again"
         )
     return dict(header)
@@ -75,7 +77,7 @@ def tensors(folder: Path) -> dict[str, Tensor]:
     """Return every tensor of the checkpoint in ``folder``, by name, index and headers compared.
 
     Raises:
-        ProgramError: no safetensors file, a file or tensor that the index names is missing, or a
+        CheckpointError: no safetensors file, a file or tensor that the index names is missing, or a
             tensor that the index does not name.
     """
     index = folder / INDEX
@@ -83,21 +85,21 @@ def tensors(folder: Path) -> dict[str, Tensor]:
     for path in sorted(folder.glob("*.safetensors")):
         for name, entry in read_header(path).items():
             if name in found:
-                raise ProgramError(f"{path}: tensor {name} is also in {found[name].file}")
+                raise CheckpointError(f"{path}: tensor {name} is also in {found[name].file}")
             found[name] = Tensor(name, path.name, entry["dtype"], tuple(entry["shape"]))
     if not found:
-        raise ProgramError(f"{folder}: no *.safetensors file with tensors in it")
+        raise CheckpointError(f"{folder}: no *.safetensors file with tensors in it")
     if index.is_file():
         weight_map = read_json(index).get("weight_map", {})
         wrong = [name for name, file in weight_map.items() if name not in found]
         wrong += [name for name in found if weight_map.get(name) != found[name].file]
         if wrong:
-            raise ProgramError(
+            raise CheckpointError(
                 f"{index}: does not agree with the files beside it on {len(wrong)} tensors, first "
                 f"{wrong[0]}; fetch the checkpoint again"
             )
     elif {tensor.file for tensor in found.values()} != {SINGLE}:
-        raise ProgramError(f"{folder}: several safetensors files and no {INDEX}")
+        raise CheckpointError(f"{folder}: several safetensors files and no {INDEX}")
     return found
 
 
@@ -105,20 +107,20 @@ def read_json(path: Path) -> dict[str, Any]:
     """Return the JSON object in ``path``.
 
     Raises:
-        ProgramError: missing, unreadable, or not an object.
+        CheckpointError: missing, unreadable, or not an object.
     """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ProgramError(f"{path}: missing") from None
+        raise CheckpointError(f"{path}: missing") from None
     except (OSError, ValueError) as error:
-        raise ProgramError(f"{path}: not readable as JSON: {error}") from error
+        raise CheckpointError(f"{path}: not readable as JSON: {error}") from error
     if not isinstance(value, dict):
-        raise ProgramError(f"{path}: expected a JSON object")
+        raise CheckpointError(f"{path}: expected a JSON object")
     return value
 
 
-def write_json(path: Path, value: Json) -> None:
+def write_json(path: Path, value: Any) -> None:
     """Write ``value`` as indented JSON with a final newline."""
     path.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
 
@@ -129,18 +131,18 @@ def refuse_foreign_files(folder: Path) -> None:
     The links of a snapshot in Hugging Face's cache to its own blobs are its files.
 
     Raises:
-        ProgramError: naming the file.
+        CheckpointError: naming the file.
     """
     for path in sorted(folder.rglob("*")):
         if path.is_symlink():
             blob_of(path, folder)
         if path.suffix.lower() in CODE_AND_PICKLES:
-            raise ProgramError(
+            raise CheckpointError(
                 f"{path}: code and pickled weights are not taken in; use a checkpoint of "
                 "safetensors and JSON files, without this file"
             )
         if path.name == _ARGUMENTS:
-            raise ProgramError(
+            raise CheckpointError(
                 f"{path}: holds a tool's arguments, which may name modules to import; remove it"
             )
         if path.suffix.lower() == ".json":
@@ -151,10 +153,10 @@ def refuse_code(path: Path) -> None:
     """Refuse a JSON file that names code which a library would run.
 
     Raises:
-        ProgramError: it does, or cannot be read.
+        CheckpointError: it does, or cannot be read.
     """
     if _names_code(path):
-        raise ProgramError(
+        raise CheckpointError(
             f"{path}: has an `auto_map`, which would run code from the checkpoint; use a "
             "model that the library itself implements"
         )
@@ -163,7 +165,7 @@ def refuse_code(path: Path) -> None:
 def _names_code(path: Path) -> bool:
     """Return whether an object in a JSON file has the key ``auto_map``, however it is written."""
 
-    def search(value: Json) -> bool:
+    def search(value: Any) -> bool:
         if isinstance(value, dict):
             return "auto_map" in value or any(search(inner) for inner in value.values())
         return isinstance(value, list) and any(search(inner) for inner in value)
@@ -173,7 +175,7 @@ def _names_code(path: Path) -> bool:
         # An escape can stand for any letter of the key.
         return ("auto_map" in text or "\\u" in text) and search(json.loads(text))
     except (OSError, ValueError, RecursionError) as error:
-        raise ProgramError(f"{path}: not readable as JSON: {error}") from error
+        raise CheckpointError(f"{path}: not readable as JSON: {error}") from error
 
 
 def side_files(folder: Path) -> list[Path]:
@@ -195,3 +197,17 @@ def copy_side_files(base: Path, out: Path) -> None:
     """Copy the files beside the weights of ``base`` to ``out``, byte for byte."""
     for path in side_files(base):
         shutil.copyfile(path, out / path.name)
+
+
+def refuse_other_architecture(path: Path) -> None:
+    """Refuse a model that is not of the one architecture that is served.
+
+    Raises:
+        CheckpointError: it is another, or its configuration cannot be read.
+    """
+    architectures = read_json(path / "config.json").get("architectures")
+    if architectures != [ARCHITECTURE]:
+        raise CheckpointError(
+            f"{path / 'config.json'}: architectures is {architectures!r}; only Qwen3.5 models "
+            f"([{ARCHITECTURE!r}]) are served"
+        )

@@ -36,7 +36,7 @@ def write_small(base: Path, out: Path, seed: int = 0) -> None:
     """Write a model of ``base``'s head dimensions, but few layers and small, with random weights.
 
     Raises:
-        ProgramError: ``base`` has no readable configuration.
+        BuildError: ``base`` has no readable configuration.
     """
     import torch
     from transformers import Qwen3_5Config, Qwen3_5ForConditionalGeneration

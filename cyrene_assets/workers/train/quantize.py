@@ -22,13 +22,8 @@ from cyrene_assets.serving.chat_template import (
     trained_template,
     with_template,
 )
-from cyrene_assets.workers.common.pipes_program import (
-    BadInputError,
-    Json,
-    Program,
-    ProgramError,
-    run,
-)
+from cyrene_assets.utils.errors import BuildError, UserError
+from cyrene_assets.workers.common.pipes_program import Json, Program, run
 from cyrene_assets.workers.train.quantization_error import worst_error
 from cyrene_assets.workers.train.weights import save_shard
 
@@ -47,10 +42,10 @@ def main(program: Program) -> dict[str, Json]:
     shapes = {name: tensor.shape for name, tensor in files.tensors(source).items()}
     intended = intended_modules(shapes, ignore)
     if not intended:
-        raise BadInputError("nothing is quantized: `ignore` in the recipe covers every module")
+        raise UserError("nothing is quantized: `ignore` in the recipe covers every module")
     if wrong := misfits(shapes, intended, FORMATS[scheme]):
         rows, columns = shapes[f"{wrong[0]}.weight"]
-        raise BadInputError(
+        raise UserError(
             f"{len(wrong)} modules cannot be divided into the blocks of {scheme}, first {wrong[0]} "
             f"({rows} x {columns}): name them under `quantization.ignore` in the recipe"
         )
@@ -144,7 +139,7 @@ def _write(
     rounded = {f"{module}.weight" for module in modules}
     missing = sorted(original.keys() - compressed.keys() - rounded)
     if missing:
-        raise ProgramError(f"{len(missing)} tensors were lost in quantization, first {missing[0]}")
+        raise BuildError(f"{len(missing)} tensors were lost in quantization, first {missing[0]}")
 
     def read(folder: Path, name: str, found: dict[str, files.Tensor]) -> Any:
         with safe_open(folder / found[name].file, framework="pt") as handle:

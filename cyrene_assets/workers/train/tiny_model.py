@@ -26,7 +26,7 @@ def build_tiny(seed: int, texts: list[Path], out: Path) -> None:
     """Write the embedded base model into ``out``: weights from ``seed``, tokenizer from ``texts``.
 
     Raises:
-        ProgramError: no text, or a file that cannot be read as JSON Lines.
+        BuildError: no text, or a file that cannot be read as JSON Lines.
     """
     ids = write_tokenizer(texts, CONTEXT, out)
     config = _config(ids)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cyrene_assets.checkpoints.files import DTYPES, INDEX, copy_side_files, read_json, tensors
-from cyrene_assets.workers.common.pipes_program import ProgramError
+from cyrene_assets.utils.errors import BuildError
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ def rewrite_like(base: Path, source: Path, out: Path) -> Rewrite:
     files and the index are the base's own. One shard is in memory at a time.
 
     Raises:
-        ProgramError: a shape differs, a tensor other than ``mtp.*`` is missing, or ``source`` has
+        BuildError: a shape differs, a tensor other than ``mtp.*`` is missing, or ``source`` has
             tensors that the base has not.
     """
     from safetensors import safe_open
@@ -40,18 +40,16 @@ def rewrite_like(base: Path, source: Path, out: Path) -> Rewrite:
     missing = [name for name in wanted if name not in given]
     lost = [name for name in missing if not name.startswith("mtp.")]
     if lost:
-        raise ProgramError(
-            f"{source}: {len(lost)} tensors of the base are missing, first {lost[0]}"
-        )
+        raise BuildError(f"{source}: {len(lost)} tensors of the base are missing, first {lost[0]}")
     extra = tuple(name for name in given if name not in wanted)
     unexpected = [name for name in extra if name != "lm_head.weight" or not _tied(base)]
     if unexpected:
-        raise ProgramError(
+        raise BuildError(
             f"{source}: {len(unexpected)} tensors that the base has not, first {unexpected[0]}"
         )
     for name in wanted.keys() & given.keys():
         if wanted[name].shape != given[name].shape:
-            raise ProgramError(
+            raise BuildError(
                 f"{source}: {name} has shape {given[name].shape}, in the base {wanted[name].shape}"
             )
     cast: list[str] = []
