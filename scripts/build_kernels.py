@@ -78,7 +78,7 @@ def install(
     """
     from uv import find_uv_bin
 
-    from cyrene_assets.orchestration.pipes_runner import end_group
+    from cyrene_assets.utils.process_groups import end_group
 
     command = [
         *(find_uv_bin(), "pip", "install", "--verbose", "--no-cache", "--no-build-isolation"),

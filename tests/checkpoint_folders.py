@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from cyrene_assets.workers.train.tiny_tokenizer import CHAT_TEMPLATE
+from cyrene_assets.base_models.chat_template import CHAT_TEMPLATE
 
 SIZES = {"BF16": 2, "F32": 4, "F8_E4M3": 1}
 HIDDEN, VOCABULARY, LAYERS = 4, 8, 2

@@ -14,6 +14,7 @@ from helpers import Sandbox
 from hostile import PAYLOADS, write_hostile_corpus
 from rich.console import Console
 
+from cyrene_assets.base_models.chat_template import CHAT_TEMPLATE
 from cyrene_assets.cli.progress import StepReporter
 from cyrene_assets.corpus.lint.linter import lint
 from cyrene_assets.corpus.names import CONTROL_MARKUP
@@ -22,7 +23,6 @@ from cyrene_assets.orchestration import builder
 from cyrene_assets.orchestration.artifact_spec import SPECS
 from cyrene_assets.serving.chat_template import trained_template
 from cyrene_assets.utils.text_safety import plain
-from cyrene_assets.workers.train.tiny_tokenizer import CHAT_TEMPLATE
 
 OWN_PICTURE = re.compile(r"!\[\]\(data:image/png;base64,[A-Za-z0-9+/=]*\)")
 

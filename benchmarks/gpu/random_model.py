@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cyrene_assets.checkpoints.files import save_shard, write_json
+from cyrene_assets.checkpoints.files import write_json
 from cyrene_assets.workers.train import tiny_model
+from cyrene_assets.workers.train.weights import save_shard
 
 VOCABULARY = 248_320
 SHARD_BYTES = 2_000_000_000

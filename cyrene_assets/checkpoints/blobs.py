@@ -4,7 +4,7 @@ import hashlib
 import re
 from pathlib import Path
 
-from cyrene_assets.workers.common.pipes_program import ProgramError
+from cyrene_assets.checkpoints.errors import CheckpointError
 
 # git's names of commits and of files' contents.
 COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -30,14 +30,14 @@ def blob_of(link: Path, folder: Path) -> Path:
     """Return the blob that a link of the snapshot ``folder`` points to.
 
     Raises:
-        ProgramError: it leads anywhere but into the blobs of the repository's own cache.
+        CheckpointError: it leads anywhere but into the blobs of the repository's own cache.
     """
     repository = folder.resolve().parent.parent
     target = link.resolve()
     is_snapshot = folder.resolve().parent.name == "snapshots"
     if is_snapshot and target.parent == repository / "blobs" and target.is_file():
         return target
-    raise ProgramError(
+    raise CheckpointError(
         f"{link}: a link that leads to no blob of its own cache; copy the file itself into the "
         "folder"
     )
@@ -47,7 +47,7 @@ def check_blob(link: Path, folder: Path) -> None:
     """Compare the content of a link's blob with the hash that is its name.
 
     Raises:
-        ProgramError: as :func:`blob_of`; or the content has another hash, or the name is no hash.
+        CheckpointError: as :func:`blob_of`; or the content has another hash, or the name is none.
     """
     blob = blob_of(link, folder)
     if SHA256.fullmatch(blob.name):
@@ -55,9 +55,11 @@ def check_blob(link: Path, folder: Path) -> None:
     elif COMMIT.fullmatch(blob.name):
         found = git_sha1(blob)
     else:
-        raise ProgramError(f"{link}: its blob {blob.name} is not named by a hash; fetch it again")
+        raise CheckpointError(
+            f"{link}: its blob {blob.name} is not named by a hash; fetch it again"
+        )
     if found != blob.name:
-        raise ProgramError(
+        raise CheckpointError(
             f"{link}: its blob is damaged (hash {found}, and its name is {blob.name}); remove "
             f"{blob} and fetch it again"
         )

@@ -2,16 +2,16 @@
 
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 from cyrene_assets.checkpoints.files import Tensor, read_header, tensors
-from cyrene_assets.workers.common.pipes_program import Json
 
 # What training leaves alone: the vision tower with its projection, and multi-token prediction.
 UNTOUCHED = ("model.visual.", "visual.", "mtp.")
 _CHUNK = 1 << 24
 
 
-def compare(base: Path, other: Path) -> dict[str, Json]:
+def compare(base: Path, other: Path) -> dict[str, Any]:
     """Return what the checks of a checkpoint need, as a JSON value.
 
     ``differences`` in names, shapes and dtypes; of the tensors that training leaves alone how many

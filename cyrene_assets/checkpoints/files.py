@@ -1,19 +1,17 @@
-"""Checkpoint folders: safetensors headers, what may lie in a checkpoint, and rewriting one.
-
-Nothing here imports torch before a tensor is read, so that verifying a folder costs no start-up.
-"""
+"""Checkpoint folders: safetensors headers, and what may lie in a checkpoint."""
 
 import json
 import math
-import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cyrene_assets.checkpoints.blobs import blob_of
-from cyrene_assets.workers.common.pipes_program import Json, ProgramError
+from cyrene_assets.checkpoints.errors import CheckpointError
 
+# The one architecture that is trained and served.
+ARCHITECTURE = "Qwen3_5ForConditionalGeneration"
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
 DTYPES = {"F32": "float32", "BF16": "bfloat16", "F16": "float16", "F8_E4M3": "float8_e4m3fn"}
@@ -51,25 +49,25 @@ class Tensor:
         return math.prod(self.shape)
 
 
-def read_header(path: Path) -> dict[str, Json]:
+def read_header(path: Path) -> dict[str, Any]:
     """Return the header of a safetensors file: name -> {"dtype", "shape", "data_offsets"}.
 
     Raises:
-        ProgramError: the file is truncated or is no safetensors file.
+        CheckpointError: the file is truncated or is no safetensors file.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         if not 2 <= length <= min(size - 8, _HEADER_LIMIT):
-            raise ProgramError(f"{path}: not a safetensors file, or cut short; fetch it again")
+            raise CheckpointError(f"{path}: not a safetensors file, or cut short; fetch it again")
         try:
             header = json.loads(file.read(length))
         except ValueError as error:
-            raise ProgramError(f"{path}: unreadable safetensors header: {error}") from error
+            raise CheckpointError(f"{path}: unreadable safetensors header: {error}") from error
     header.pop("__metadata__", None)
     end = max((entry["data_offsets"][1] for entry in header.values()), default=0)
     if size != 8 + length + end:
-        raise ProgramError(
+        raise CheckpointError(
             f"{path}: {size} bytes, but its header describes {8 + length + end}; fetch it again"
         )
     return dict(header)
@@ -79,7 +77,7 @@ def tensors(folder: Path) -> dict[str, Tensor]:
     """Return every tensor of the checkpoint in ``folder``, by name, index and headers compared.
 
     Raises:
-        ProgramError: no safetensors file, a file or tensor that the index names is missing, or a
+        CheckpointError: no safetensors file, a file or tensor that the index names is missing, or a
             tensor that the index does not name.
     """
     index = folder / INDEX
@@ -87,21 +85,21 @@ def tensors(folder: Path) -> dict[str, Tensor]:
     for path in sorted(folder.glob("*.safetensors")):
         for name, entry in read_header(path).items():
             if name in found:
-                raise ProgramError(f"{path}: tensor {name} is also in {found[name].file}")
+                raise CheckpointError(f"{path}: tensor {name} is also in {found[name].file}")
             found[name] = Tensor(name, path.name, entry["dtype"], tuple(entry["shape"]))
     if not found:
-        raise ProgramError(f"{folder}: no *.safetensors file with tensors in it")
+        raise CheckpointError(f"{folder}: no *.safetensors file with tensors in it")
     if index.is_file():
         weight_map = read_json(index).get("weight_map", {})
         wrong = [name for name, file in weight_map.items() if name not in found]
         wrong += [name for name in found if weight_map.get(name) != found[name].file]
         if wrong:
-            raise ProgramError(
+            raise CheckpointError(
                 f"{index}: does not agree with the files next to it on {len(wrong)} tensors, first "
                 f"{wrong[0]}; fetch the checkpoint again"
             )
     elif {tensor.file for tensor in found.values()} != {SINGLE}:
-        raise ProgramError(f"{folder}: several safetensors files and no {INDEX}")
+        raise CheckpointError(f"{folder}: several safetensors files and no {INDEX}")
     return found
 
 
@@ -109,20 +107,20 @@ def read_json(path: Path) -> dict[str, Any]:
     """Return the JSON object in ``path``.
 
     Raises:
-        ProgramError: missing, unreadable, or not an object.
+        CheckpointError: missing, unreadable, or not an object.
     """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ProgramError(f"{path}: missing") from None
+        raise CheckpointError(f"{path}: missing") from None
     except (OSError, ValueError) as error:
-        raise ProgramError(f"{path}: not readable as JSON: {error}") from error
+        raise CheckpointError(f"{path}: not readable as JSON: {error}") from error
     if not isinstance(value, dict):
-        raise ProgramError(f"{path}: expected a JSON object")
+        raise CheckpointError(f"{path}: expected a JSON object")
     return value
 
 
-def write_json(path: Path, value: Json) -> None:
+def write_json(path: Path, value: Any) -> None:
     """Write ``value`` as indented JSON with a final newline."""
     path.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
 
@@ -133,18 +131,18 @@ def refuse_foreign_files(folder: Path) -> None:
     The links of a snapshot in Hugging Face's cache to its own blobs are its files.
 
     Raises:
-        ProgramError: naming the file.
+        CheckpointError: naming the file.
     """
     for path in sorted(folder.rglob("*")):
         if path.is_symlink():
             blob_of(path, folder)
         if path.suffix.lower() in CODE_AND_PICKLES:
-            raise ProgramError(
+            raise CheckpointError(
                 f"{path}: code and pickled weights are not taken in; use a checkpoint of "
                 "safetensors and JSON files, without this file"
             )
         if path.name == _ARGUMENTS:
-            raise ProgramError(
+            raise CheckpointError(
                 f"{path}: holds a tool's arguments, which may name modules to import; remove it"
             )
         if path.suffix.lower() == ".json":
@@ -155,10 +153,10 @@ def refuse_code(path: Path) -> None:
     """Refuse a JSON file that names code which a library would run.
 
     Raises:
-        ProgramError: it does, or cannot be read.
+        CheckpointError: it does, or cannot be read.
     """
     if _names_code(path):
-        raise ProgramError(
+        raise CheckpointError(
             f"{path}: has an `auto_map`, which would run code from the checkpoint; use a "
             "model that the library itself implements"
         )
@@ -167,7 +165,7 @@ def refuse_code(path: Path) -> None:
 def _names_code(path: Path) -> bool:
     """Return whether an object in a JSON file has the key ``auto_map``, however it is written."""
 
-    def search(value: Json) -> bool:
+    def search(value: Any) -> bool:
         if isinstance(value, dict):
             return "auto_map" in value or any(search(inner) for inner in value.values())
         return isinstance(value, list) and any(search(inner) for inner in value)
@@ -177,7 +175,7 @@ def _names_code(path: Path) -> bool:
         # An escape can stand for any letter of the key.
         return ("auto_map" in text or "\\u" in text) and search(json.loads(text))
     except (OSError, ValueError, RecursionError) as error:
-        raise ProgramError(f"{path}: not readable as JSON: {error}") from error
+        raise CheckpointError(f"{path}: not readable as JSON: {error}") from error
 
 
 def side_files(folder: Path) -> list[Path]:
@@ -201,82 +199,15 @@ def copy_side_files(base: Path, out: Path) -> None:
         shutil.copyfile(path, out / path.name)
 
 
-@dataclass(frozen=True)
-class Rewrite:
-    """What :func:`rewrite_like` did: counts, and names with what was done to them."""
-
-    tensors: int
-    from_base: tuple[str, ...]
-    cast: tuple[str, ...]
-    dropped: tuple[str, ...]
-
-
-def rewrite_like(base: Path, source: Path, out: Path) -> Rewrite:
-    """Write the weights of ``source`` into ``out`` as ``base`` lays them out.
-
-    Every tensor of ``base`` is written, in the file and in the dtype it has there; tensors that
-    ``source`` lacks (``mtp.*``, which transformers drops on save) are copied from ``base``. Side
-    files and the index are the base's own. One shard is in memory at a time.
+def refuse_other_architecture(path: Path) -> None:
+    """Refuse a model that is not of the one architecture that is served.
 
     Raises:
-        ProgramError: a shape differs, a tensor other than ``mtp.*`` is missing, or ``source`` has
-            tensors that the base has not.
+        CheckpointError: it is another, or its configuration cannot be read.
     """
-    from safetensors import safe_open
-
-    wanted, given = tensors(base), tensors(source)
-    missing = [name for name in wanted if name not in given]
-    lost = [name for name in missing if not name.startswith("mtp.")]
-    if lost:
-        raise ProgramError(
-            f"{source}: {len(lost)} tensors of the base are missing, first {lost[0]}"
+    architectures = read_json(path / "config.json").get("architectures")
+    if architectures != [ARCHITECTURE]:
+        raise CheckpointError(
+            f"{path / 'config.json'}: architectures is {architectures!r}; only Qwen3.5 models "
+            f"([{ARCHITECTURE!r}]) are served"
         )
-    extra = tuple(name for name in given if name not in wanted)
-    unexpected = [name for name in extra if name != "lm_head.weight" or not _tied(base)]
-    if unexpected:
-        raise ProgramError(
-            f"{source}: {len(unexpected)} tensors that the base has not, first {unexpected[0]}"
-        )
-    for name in wanted.keys() & given.keys():
-        if wanted[name].shape != given[name].shape:
-            raise ProgramError(
-                f"{source}: {name} has shape {given[name].shape}, in the base {wanted[name].shape}"
-            )
-    cast: list[str] = []
-    for file in sorted({tensor.file for tensor in wanted.values()}):
-        shard = {}
-        for name in (n for n, tensor in wanted.items() if tensor.file == file):
-            folder, tensor = (source, given[name]) if name in given else (base, wanted[name])
-            with safe_open(folder / tensor.file, framework="pt") as handle:
-                value = handle.get_tensor(name)
-            if tensor.dtype != wanted[name].dtype:
-                cast.append(name)
-                value = value.to(torch_dtype(wanted[name].dtype))
-            shard[name] = value.contiguous()
-        save_shard(shard, out / file)
-    copy_side_files(base, out)
-    if (base / INDEX).is_file():
-        shutil.copyfile(base / INDEX, out / INDEX)
-    return Rewrite(len(wanted), tuple(missing), tuple(cast), extra)
-
-
-def save_shard(shard: dict[str, Any], path: Path) -> None:
-    """Write tensors into one safetensors file, readable by all who may read files made here."""
-    from safetensors.torch import save_file
-
-    save_file(shard, path, metadata={"format": "pt"})
-    mask = os.umask(0)
-    os.umask(mask)
-    path.chmod(0o666 & ~mask)
-
-
-def _tied(base: Path) -> bool:
-    config = read_json(base / "config.json")
-    return bool(config.get("tie_word_embeddings"))
-
-
-def torch_dtype(dtype: str) -> Any:
-    """Return the torch dtype of a safetensors dtype name."""
-    import torch
-
-    return getattr(torch, DTYPES[dtype])

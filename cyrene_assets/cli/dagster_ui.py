@@ -23,11 +23,11 @@ from filelock import FileLock, Timeout
 
 from cyrene_assets.automation.code_location import UI_VARIABLE, address, query
 from cyrene_assets.orchestration.literal_commands import VARIABLE
-from cyrene_assets.orchestration.pipes_runner import end_group
 from cyrene_assets.project.project import PROJECT_ROOT, Project
 from cyrene_assets.serving.server import check_port
 from cyrene_assets.utils.disk_errors import disk_errors
 from cyrene_assets.utils.errors import BuildError
+from cyrene_assets.utils.process_groups import end_group
 
 _PR_SET_PDEATHSIG = 1
 _POLL_SECONDS = 1.0

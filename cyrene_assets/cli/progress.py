@@ -5,12 +5,10 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from cyrene_assets.orchestration.run_events import Event
-from cyrene_assets.utils.text_safety import plain
+from cyrene_assets.utils.formatting import duration, shown
 
 _MARKS = {
     "done": "[green]✓[/]",
@@ -78,44 +76,3 @@ class StepReporter:
             soft_wrap=True,
         )
         self._last_line = time.monotonic()
-
-
-def shown(text: str) -> str:
-    """Return text for a console, which takes nothing in it for markup or a command."""
-    return escape(plain(text))
-
-
-def duration(seconds: float) -> str:
-    """Return seconds as people read them: ``0.4 s``, ``1:02``, ``3:04:05``."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def size(number: float) -> str:
-    """Return a number of bytes as people read it: ``3.1 MB``."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if number < 1000:
-            return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
-        number /= 1000
-    return f"{number:.1f} TB"
-
-
-def table(title: str | None, columns: list[str], rows: list[list[str]], right: set[str]) -> Table:
-    """Return a plain table; the columns named in ``right`` are aligned to the right."""
-    result = Table(
-        title=None if title is None else shown(title),
-        box=None,
-        header_style="bold",
-        pad_edge=False,
-        title_justify="left",
-    )
-    for column in columns:
-        result.add_column(
-            column, justify="right" if column in right else "left", overflow="fold", no_wrap=False
-        )
-    for row in rows:
-        result.add_row(*(shown(cell) for cell in row))
-    return result

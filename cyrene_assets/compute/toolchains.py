@@ -19,20 +19,11 @@ from cyrene_assets.utils.disk_errors import disk_errors
 from cyrene_assets.utils.errors import BuildError, UserError
 from cyrene_assets.utils.network_errors import without_credentials
 
-_PACKAGE = Path(__file__).parents[1]
-LOCKS = _PACKAGE / "locks"
+PACKAGE = Path(__file__).parents[1]
+LOCKS = PACKAGE / "locks"
 # Under it lie the programs, in a package of the toolchain's name.
-WORKERS = f"{_PACKAGE.name}.workers"
+WORKERS = f"{PACKAGE.name}.workers"
 STAMP = "cyrene.lock"
-# vLLM finds plug-ins by the entry points of what is installed, in each of its processes: a server's
-# engine is one of its own. It loads this one alone (`cyrene_assets.serving.engine_args`).
-VLLM_PLUGIN = "cyrene"
-_ANNOUNCED = {
-    "METADATA": "Metadata-Version: 2.1\nName: cyrene-vllm-plugin\nVersion: 1\n",
-    "entry_points.txt": (
-        f"[vllm.general_plugins]\n{VLLM_PLUGIN} = {WORKERS}.serve.vllm_plugin:register\n"
-    ),
-}
 PYTHON_VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
@@ -216,28 +207,3 @@ def run_uv(*arguments: str) -> None:
         said = without_credentials(result.stderr.strip())[-1500:]
         absent = f"; pip names wheel folders that are not there: {missing}" if missing else ""
         raise BuildError(f"uv {' '.join(arguments[:2])} failed: {said}{absent}")
-
-
-def linked_package(work: Path) -> Path:
-    """Return a folder that holds this package alone, for a toolchain's PYTHONPATH.
-
-    The folder that the package really lies in may be a complete site-packages, whose other packages
-    must not reach a toolchain. Next to the package lies what announces its plug-in to vLLM.
-    """
-    folder = work / "pythonpath"
-    link = folder / _PACKAGE.name
-    announced = folder / "cyrene_vllm_plugin-1.dist-info"
-    with disk_errors(work):
-        announced.mkdir(parents=True, exist_ok=True)
-        if not link.is_symlink() or link.readlink() != _PACKAGE:
-            partial = folder / f".{_PACKAGE.name}-{os.getpid()}"
-            partial.unlink(missing_ok=True)
-            partial.symlink_to(_PACKAGE, target_is_directory=True)
-            partial.replace(link)
-        for name, text in _ANNOUNCED.items():
-            file = announced / name
-            if not file.is_file() or file.read_text(encoding="utf-8") != text:
-                partial = announced / f".{name}-{os.getpid()}"
-                partial.write_text(text, encoding="utf-8")
-                partial.replace(file)
-    return folder

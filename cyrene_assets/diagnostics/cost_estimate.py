@@ -9,9 +9,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from cyrene_assets.cli.progress import duration
-from cyrene_assets.cli.progress import size as shown_size
-from cyrene_assets.cli.progress import table as make_table
 from cyrene_assets.compute.hardware import Hardware
 from cyrene_assets.config.model_sizes import model_size
 from cyrene_assets.config.recipe import Recipe
@@ -25,6 +22,9 @@ from cyrene_assets.training.batch_plan import batch_on, optimizer_steps, packs_o
 from cyrene_assets.training.memory_model import stored_bytes
 from cyrene_assets.training.warmup import few_steps
 from cyrene_assets.utils.disk_errors import free_bytes
+from cyrene_assets.utils.formatting import duration
+from cyrene_assets.utils.formatting import size as shown_size
+from cyrene_assets.utils.formatting import table as make_table
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -6,12 +6,12 @@ What it finds is what `cyrene build` looks at before its first step.
 from dataclasses import dataclass, field
 from typing import Any
 
-from cyrene_assets.cli.progress import size as shown_size
 from cyrene_assets.orchestration.needs import Need
 from cyrene_assets.orchestration.requirements import look
 from cyrene_assets.project import instance_errors
 from cyrene_assets.project.project import Project
 from cyrene_assets.utils.disk_errors import free_bytes
+from cyrene_assets.utils.formatting import size as shown_size
 
 
 @dataclass

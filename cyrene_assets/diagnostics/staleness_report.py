@@ -6,9 +6,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from cyrene_assets.automation.rebuild_plan import Outlook, outlook
-from cyrene_assets.cli.progress import duration
-from cyrene_assets.cli.progress import size as shown_size
-from cyrene_assets.cli.progress import table as make_table
 from cyrene_assets.config.model_sizes import SIZES
 from cyrene_assets.diagnostics.cost_estimate import StepEstimate, estimate
 from cyrene_assets.diagnostics.left_out_lines import left_out
@@ -19,6 +16,9 @@ from cyrene_assets.orchestration.planner import Step
 from cyrene_assets.orchestration.project_state import Key, Situation
 from cyrene_assets.project.partitions import split_key
 from cyrene_assets.utils.errors import CyreneError
+from cyrene_assets.utils.formatting import duration
+from cyrene_assets.utils.formatting import size as shown_size
+from cyrene_assets.utils.formatting import table as make_table
 
 if TYPE_CHECKING:
     from rich.table import Table

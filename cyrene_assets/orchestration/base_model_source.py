@@ -9,15 +9,15 @@ from urllib.error import HTTPError
 from urllib.parse import quote
 from urllib.request import urlopen
 
+from cyrene_assets.base_models.verification import Demands, verify
 from cyrene_assets.checkpoints import files
+from cyrene_assets.checkpoints.errors import CheckpointError
 from cyrene_assets.checkpoints.hubs import huggingface, modelscope
 from cyrene_assets.checkpoints.hubs.snapshot import not_fetched, refuse_published
 from cyrene_assets.config.model_sizes import model_size
 from cyrene_assets.config.recipe import Recipe
 from cyrene_assets.project.project import BaseModelSource, Project
 from cyrene_assets.quantization.schemes import FORMATS, intended_modules, misfits
-from cyrene_assets.workers.common.pipes_program import ProgramError
-from cyrene_assets.workers.train.base_model import Demands, verify
 
 # Seconds. Looking a name up has no limit of its own: a resolver that does not answer takes longer.
 TIMEOUT = 5.0
@@ -49,7 +49,7 @@ def source_problem(project: Project, size: str) -> str | None:
         if source.repository is not None:
             revision = source.revision or project.settings.pins.get(source.pin)
             _look_at_hub(source, source.repository, revision)
-    except ProgramError as error:
+    except CheckpointError as error:
         return str(error)
     return None
 
@@ -73,7 +73,7 @@ def recipe_problem(recipe: Recipe, folder: Path) -> str | None:
     is longer than the model's.
 
     Raises:
-        ProgramError: the folder is no model's.
+        CheckpointError: the folder is no model's.
     """
     text = files.read_json(folder / "config.json")["text_config"]
     longest, wanted = text.get("max_position_embeddings"), recipe.evaluation.context_length
@@ -119,7 +119,7 @@ def _within_the_time(look: Callable[[], None], repository: str, hub: str, addres
     """Call a function that asks a hub, and wait no longer than ``TIMEOUT``.
 
     Raises:
-        ProgramError: its own, or that there was no answer in time.
+        CheckpointError: its own, or that there was no answer in time.
     """
     raised: list[Exception] = []
 
@@ -148,7 +148,7 @@ def _look_at_modelscope(address: str, repository: str) -> None:
     """Ask ModelScope for a repository's files; its own client is in the train toolchain alone.
 
     Raises:
-        ProgramError: it is not reached, has no such repository, or the repository holds code.
+        CheckpointError: it is not reached, has no such repository, or the repository holds code.
     """
     path = f"/api/v1/models/{quote(repository)}/repo/files?Revision=master&Recursive=True"
     try:
@@ -157,7 +157,7 @@ def _look_at_modelscope(address: str, repository: str) -> None:
     except HTTPError as error:
         # It answers; a private repository is listed for the token alone, which the download has.
         if error.code in {401, 403, 404} and not os.environ.get(modelscope.TOKEN):
-            raise ProgramError(
+            raise CheckpointError(
                 f"{modelscope.HUB} has no model {repository!r} that may be read here "
                 f"({error.code}); check its name, or set {modelscope.TOKEN} if it is private"
             ) from error

@@ -4,7 +4,6 @@ The program is a session of its own: ending the run, for whatever reason, ends i
 group. Its output goes to the run's compute log and to a log file; its progress to the event log.
 """
 
-import os
 import signal
 import subprocess
 import sys
@@ -19,11 +18,11 @@ from typing import IO, Any
 
 import dagster as dg
 
-from cyrene_assets.compute.toolchains import WORKERS, Toolchain, linked_package
+from cyrene_assets.compute.program_environment import program_environment
+from cyrene_assets.compute.toolchains import WORKERS, Toolchain
 from cyrene_assets.utils.errors import BuildError, UserError
-from cyrene_assets.utils.secrets import is_secret
+from cyrene_assets.utils.process_groups import end_group
 
-TERMINATION_SECONDS = 5.0
 _POLL_SECONDS = 0.2
 _TAIL_LINES = 12
 
@@ -154,23 +153,6 @@ class _Messages:
         )
 
 
-def program_environment(
-    home: Path, own: Mapping[str, str], secrets: Sequence[str] = ()
-) -> dict[str, str]:
-    """Return a program's environment: this process's without its secrets, and the program's own.
-
-    ``secrets`` names the variables that the program may see although they look like a secret.
-    """
-    inherited = {
-        name: value for name, value in os.environ.items() if name in secrets or not is_secret(name)
-    }
-    # Bytecode makes the heavy imports twice as fast; a parent may have switched it off.
-    inherited.pop("PYTHONDONTWRITEBYTECODE", None)
-    package = {"PYTHONPATH": str(linked_package(home / "work")), "PYTHONUNBUFFERED": "1"}
-    # CUDA numbers different GPUs by their speed: here as `hardware.Hardware` and the driver do.
-    return {**inherited, "CUDA_DEVICE_ORDER": "PCI_BUS_ID", **own, **package}
-
-
 def _copy(stream: IO[bytes], log: IO[bytes], tail: deque[str]) -> None:
     """Copy a program's output, line by line, to its log and to the run's compute log."""
     for line in stream:
@@ -188,24 +170,3 @@ def _copy(stream: IO[bytes], log: IO[bytes], tail: deque[str]) -> None:
             tail.append(last[:400])
     with suppress(OSError):
         sys.stdout.flush()
-
-
-def end_group(process: subprocess.Popen[bytes]) -> None:
-    """End what is left of the process group: terminated first, then killed."""
-    for sent in (signal.SIGTERM, signal.SIGKILL):
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, sent)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(TERMINATION_SECONDS)
-        if not _group_alive(process.pid):
-            break
-    if process.stdin is not None:
-        process.stdin.close()
-
-
-def _group_alive(group: int) -> bool:
-    try:
-        os.killpg(group, 0)
-    except (ProcessLookupError, PermissionError):
-        return False
-    return True

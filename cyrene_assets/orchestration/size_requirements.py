@@ -6,6 +6,7 @@ Each function adds to the findings what is missing, in the words of a person's `
 from collections.abc import Collection
 from typing import Literal
 
+from cyrene_assets.checkpoints.errors import CheckpointError
 from cyrene_assets.compute import cpu
 from cyrene_assets.compute.hardware import GIB, Hardware
 from cyrene_assets.compute.memory import memory_bytes
@@ -36,7 +37,6 @@ from cyrene_assets.training.memory_model import (
 )
 from cyrene_assets.utils.disk_errors import free_bytes
 from cyrene_assets.utils.errors import UserError
-from cyrene_assets.workers.common.pipes_program import ProgramError
 
 _STAGES: tuple[Literal["cpt", "sft"], ...] = ("cpt", "sft")
 WITH_WEIGHTS: tuple[str, ...] = ("base_model", "cpt_checkpoint", "merged_model", "fp8_model")
@@ -92,7 +92,7 @@ def _disk(
     project: Project, size: str, recipe: Recipe, stages: Collection[str], findings: Findings
 ) -> None:
     # The console imports the assets' machinery, which imports this.
-    from cyrene_assets.cli.progress import size as shown_size
+    from cyrene_assets.utils.formatting import size as shown_size
 
     kept = stored_bytes(model_size(size).architecture, recipe)
     needed = sum(kept.get(stage, 0) for stage in stages)
@@ -187,7 +187,7 @@ def _served_fits(
         newest = max(built, key=lambda artifact: str(artifact.manifest["created"]))
         try:
             model = Character(project, size, newest).memory
-        except ProgramError as error:
+        except CheckpointError as error:
             findings.add(
                 f"{error}, or run `cyrene build --size {size} --to fp8_model`, which sets it aside "
                 "and makes it again",

@@ -9,9 +9,9 @@ import shutil
 from pathlib import Path
 
 from cyrene_assets.checkpoints import files as _checkpoint
+from cyrene_assets.checkpoints.errors import CheckpointError
+from cyrene_assets.checkpoints.files import refuse_other_architecture
 from cyrene_assets.utils.errors import UserError
-from cyrene_assets.workers.common.pipes_program import ProgramError
-from cyrene_assets.workers.serve.vllm_engine import refuse_other_architecture
 
 # What transformers and ms-swift write next to a checkpoint's weights to resume from.
 TRAINING_STATE = (
@@ -62,7 +62,7 @@ def examine(folder: Path) -> None:
                 _checkpoint.refuse_code(path)
         _checkpoint.tensors(folder)
         refuse_other_architecture(folder)
-    except ProgramError as error:
+    except CheckpointError as error:
         raise UserError(str(error)) from error
     names = {path.name for path in files}
     if "tokenizer.json" not in names:
@@ -115,5 +115,5 @@ def _template_in_config(folder: Path) -> bool:
     config = folder / "tokenizer_config.json"
     try:
         return bool(_checkpoint.read_json(config).get("chat_template"))
-    except ProgramError:
+    except CheckpointError:
         return False

@@ -11,7 +11,7 @@ from typing import Any
 
 from cyrene_assets.compute.hardware import GIB, Hardware
 from cyrene_assets.compute.memory import memory_bytes
-from cyrene_assets.compute.toolchains import VLLM_PLUGIN
+from cyrene_assets.compute.program_environment import VLLM_PLUGIN
 from cyrene_assets.config.recipe import Sampling
 from cyrene_assets.serving.gpu_budget import (
     CardFit,

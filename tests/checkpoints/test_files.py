@@ -13,7 +13,7 @@ from cyrene_assets.checkpoints.files import (
     side_files,
     tensors,
 )
-from cyrene_assets.workers.common.pipes_program import ProgramError
+from cyrene_assets.utils.errors import BuildError
 
 
 def test_header_has_dtypes_and_shapes(tmp_path: Path) -> None:
@@ -36,7 +36,7 @@ def test_damaged_file_is_named(tmp_path: Path, damage: str) -> None:
             "length": b"\xff" * 8 + data[8:],
         }[damage]
     )
-    with pytest.raises(ProgramError, match=r"a\.safetensors"):
+    with pytest.raises(BuildError, match=r"a\.safetensors"):
         read_header(path)
 
 
@@ -50,7 +50,7 @@ def test_tensors_of_one_file_or_several(tmp_path: Path, shards: int) -> None:
 def test_missing_shard_is_an_error(tmp_path: Path) -> None:
     write_checkpoint(tmp_path, shards=3)
     (tmp_path / "model-00002-of-00003.safetensors").unlink()
-    with pytest.raises(ProgramError, match="does not agree"):
+    with pytest.raises(BuildError, match="does not agree"):
         tensors(tmp_path)
 
 
@@ -59,26 +59,26 @@ def test_tensor_that_the_index_does_not_name_is_an_error(tmp_path: Path) -> None
     index = json.loads((tmp_path / INDEX).read_text())
     del index["weight_map"]["mtp.fc.weight"]
     (tmp_path / INDEX).write_text(json.dumps(index))
-    with pytest.raises(ProgramError, match=r"mtp\.fc\.weight"):
+    with pytest.raises(BuildError, match=r"mtp\.fc\.weight"):
         tensors(tmp_path)
 
 
 def test_several_files_need_an_index(tmp_path: Path) -> None:
     write_checkpoint(tmp_path, shards=2)
     (tmp_path / INDEX).unlink()
-    with pytest.raises(ProgramError, match=INDEX):
+    with pytest.raises(BuildError, match=INDEX):
         tensors(tmp_path)
 
 
 def test_the_same_tensor_twice_is_an_error(tmp_path: Path) -> None:
     write_checkpoint(tmp_path)
     write_safetensors(tmp_path / "other.safetensors", {"mtp.fc.weight": ("BF16", (1,))})
-    with pytest.raises(ProgramError, match=r"mtp\.fc\.weight is also in"):
+    with pytest.raises(BuildError, match=r"mtp\.fc\.weight is also in"):
         tensors(tmp_path)
 
 
 def test_no_weights_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ProgramError, match=r"no \*\.safetensors"):
+    with pytest.raises(BuildError, match=r"no \*\.safetensors"):
         tensors(tmp_path)
 
 
@@ -89,7 +89,7 @@ def test_code_and_pickles_are_refused_by_name(tmp_path: Path, name: str) -> None
     write_checkpoint(tmp_path)
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).write_bytes(b"")
-    with pytest.raises(ProgramError, match=name.rpartition("/")[2]):
+    with pytest.raises(BuildError, match=name.rpartition("/")[2]):
         refuse_foreign_files(tmp_path)
 
 
@@ -97,7 +97,7 @@ def test_links_are_refused(tmp_path: Path) -> None:
     folder = write_checkpoint(tmp_path / "model")
     (tmp_path / "elsewhere.json").write_text("{}")
     (folder / "extra.json").symlink_to(tmp_path / "elsewhere.json")
-    with pytest.raises(ProgramError, match=r"extra\.json: a link"):
+    with pytest.raises(BuildError, match=r"extra\.json: a link"):
         refuse_foreign_files(folder)
 
 
@@ -107,7 +107,7 @@ def test_links_are_refused(tmp_path: Path) -> None:
 def test_configuration_that_names_code_is_refused(tmp_path: Path, config: object) -> None:
     write_checkpoint(tmp_path)
     (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
-    with pytest.raises(ProgramError, match=r"tokenizer_config\.json.*auto_map"):
+    with pytest.raises(BuildError, match=r"tokenizer_config\.json.*auto_map"):
         refuse_foreign_files(tmp_path)
 
 
@@ -132,5 +132,5 @@ def test_side_files_are_copied_byte_for_byte_without_index_and_weights(tmp_path:
 def test_unreadable_json_is_named(tmp_path: Path, content: str | None) -> None:
     if content is not None:
         (tmp_path / "config.json").write_text(content)
-    with pytest.raises(ProgramError, match=r"config\.json"):
+    with pytest.raises(BuildError, match=r"config\.json"):
         read_json(tmp_path / "config.json")

@@ -4,8 +4,9 @@ import pytest
 from rich.console import Console
 
 from cyrene_assets.cli import progress as module
-from cyrene_assets.cli.progress import StepReporter, duration, size, table
+from cyrene_assets.cli.progress import StepReporter
 from cyrene_assets.orchestration.run_events import Event
+from cyrene_assets.utils.formatting import duration, size, table
 
 
 @pytest.mark.parametrize(

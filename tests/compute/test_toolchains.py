@@ -7,16 +7,15 @@ import pytest
 
 from cyrene_assets.compute import toolchains
 from cyrene_assets.compute.hardware import Hardware
+from cyrene_assets.compute.program_environment import VLLM_PLUGIN, linked_package
 from cyrene_assets.compute.toolchains import (
     LOCKS,
     SERVE,
     STAMP,
     TOOLCHAINS,
     TRAIN,
-    VLLM_PLUGIN,
     Toolchain,
     install,
-    linked_package,
     versions,
 )
 from cyrene_assets.utils.errors import BuildError, UserError

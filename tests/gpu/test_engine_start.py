@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from cyrene_assets.compute.toolchains import SERVE, linked_package
+from cyrene_assets.compute.program_environment import linked_package
+from cyrene_assets.compute.toolchains import SERVE
 from cyrene_assets.serving.engine_args import SERVE_ENV
 
 _TUNED = "Triton autotuning for function"

@@ -20,8 +20,8 @@ from cyrene_assets.utils.process_identity import exists
 
 TOY = Toolchain("toy", "CYRENE_TOY_PYTHON", "train.txt", "train.txt", ("dagster-pipes",))
 _HEAD = "import os, signal, subprocess, sys, time\nfrom pathlib import Path\n"
-_HEAD += "from cyrene_assets.workers.common.pipes_program import BadInputError, Program\n"
-_HEAD += "from cyrene_assets.workers.common.pipes_program import ProgramError, run\n"
+_HEAD += "from cyrene_assets.utils.errors import BuildError, UserError\n"
+_HEAD += "from cyrene_assets.workers.common.pipes_program import Program, run\n"
 # A program and a process of its own, both of which would work for ten minutes.
 FAMILY = """
     child = subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(600)"])
@@ -152,7 +152,7 @@ def test_progress_becomes_observations(program: Runner) -> None:
 
 
 def test_an_error_of_the_program_is_the_message(program: Runner) -> None:
-    program("    raise ProgramError('the model has no tokenizer: name another one')")
+    program("    raise BuildError('the model has no tokenizer: name another one')")
     assert isinstance(program.error, BuildError)
     assert str(program.error) == (
         "toy: the model has no tokenizer: name another one\n  log: " + str(program.log)
@@ -161,7 +161,7 @@ def test_an_error_of_the_program_is_the_message(program: Runner) -> None:
 
 
 def test_bad_input_that_a_program_finds_is_the_users_to_fix(program: Runner) -> None:
-    program("    raise BadInputError('that folder holds no model: name another one')")
+    program("    raise UserError('that folder holds no model: name another one')")
     assert isinstance(program.error, UserError)
     assert program.error.exit_status == 2
     assert str(program.error).startswith("toy: that folder holds no model: name another one\n")

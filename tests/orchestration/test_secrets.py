@@ -22,7 +22,8 @@ from cyrene_assets.utils.errors import BuildError
 _TALKATIVE = """
 import json, os, sys
 from pathlib import Path
-from cyrene_assets.workers.common.pipes_program import Program, ProgramError, run
+from cyrene_assets.utils.errors import BuildError
+from cyrene_assets.workers.common.pipes_program import Program, run
 
 def main(program: Program) -> dict:
     seen = json.dumps(dict(os.environ))
@@ -32,7 +33,7 @@ def main(program: Program) -> dict:
     Path(program.extras["work"], "environment.json").write_text(seen)
     program.progress(seen)
     if program.extras["fail"]:
-        raise ProgramError(seen)
+        raise BuildError(seen)
     return {"seen": seen}
 
 run(main)

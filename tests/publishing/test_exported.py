@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cyrene_assets.compute.toolchains import linked_package
+from cyrene_assets.compute.program_environment import linked_package
 from cyrene_assets.serving import engine_args
 from cyrene_assets.training import swift_args
 

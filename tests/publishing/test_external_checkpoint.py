@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from cyrene_assets.checkpoints.files import ARCHITECTURE
 from cyrene_assets.publishing.external_checkpoint import examine, model_files, set_apart
 from cyrene_assets.utils.errors import UserError
-from cyrene_assets.workers.serve.vllm_engine import ARCHITECTURE
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from cyrene_assets.base_models.chat_template import CHAT_TEMPLATE
 from cyrene_assets.corpus.packing.token_counting import chat_text
 from cyrene_assets.serving.chat_template import (
     TEMPLATE,
@@ -19,7 +20,6 @@ from cyrene_assets.serving.chat_template import (
     trained_template,
     write_template,
 )
-from cyrene_assets.workers.train.tiny_tokenizer import CHAT_TEMPLATE
 
 ENVIRONMENT = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
 AFTER_QUERY = "loop.index0 > ns.last_query_index"

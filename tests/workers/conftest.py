@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from cyrene_assets.compute.hardware import Hardware
-from cyrene_assets.compute.toolchains import linked_package
+from cyrene_assets.compute.program_environment import linked_package
 from cyrene_assets.config.recipe import Stage, load_recipe
 from cyrene_assets.corpus.packing.hf_dataset import write_cached_dataset
 from cyrene_assets.serving import engine_args

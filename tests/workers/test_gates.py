@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 from checkpoint_folders import write_checkpoint
 
-from cyrene_assets.workers.common.pipes_program import Program, ProgramError
+from cyrene_assets.base_models import verification
+from cyrene_assets.utils.errors import BuildError, UserError
+from cyrene_assets.workers.common.pipes_program import Program
 from cyrene_assets.workers.serve import vllm_engine
 from cyrene_assets.workers.train import base_model, quantize
 from cyrene_assets.workers.train.swift_process import run_swift
@@ -119,11 +121,11 @@ def test_none_becomes_a_base_model(trap: Path, mark: Path, tmp_path: Path) -> No
     out = tmp_path / "out"
     out.mkdir()
     extras = {"source": {"kind": "local", "path": str(trap)}, "out": str(out)}
-    with pytest.raises(ProgramError):
+    with pytest.raises(UserError):
         base_model.main(Program(extras, lambda _: None))
     assert list(out.iterdir()) == []
-    with pytest.raises(ProgramError):
-        base_model.verify(trap, base_model.Demands())
+    with pytest.raises(BuildError):
+        verification.verify(trap, verification.Demands())
     assert not mark.exists()
 
 
@@ -138,7 +140,7 @@ def test_none_reaches_ms_swift(
     good = write_checkpoint(tmp_path / "good")
     folders = {"--model": good, "--adapters": good, option: trap}
     command = ["swift", "export", *(str(w) for pair in folders.items() for w in pair)]
-    with pytest.raises(ProgramError):
+    with pytest.raises(BuildError):
         run_swift(command, {})
     assert not mark.exists()
 
@@ -146,9 +148,9 @@ def test_none_reaches_ms_swift(
 def test_none_reaches_llm_compressor_or_vllm(trap: Path, mark: Path, tmp_path: Path) -> None:
     extras = {"model": str(trap), "out": str(tmp_path / "out"), "work": str(tmp_path / "work")}
     quantizing = Program(extras | {"scheme": "FP8_BLOCK", "ignore": []}, lambda _: None)
-    with pytest.raises(ProgramError):
+    with pytest.raises(BuildError):
         quantize.main(quantizing)
-    with pytest.raises(ProgramError):
+    with pytest.raises(BuildError):
         vllm_engine.load(trap, {})
     assert not mark.exists()
 
@@ -157,8 +159,8 @@ def test_an_adapter_is_no_base_model(tmp_path: Path) -> None:
     """Libraries would load the model that it names instead."""
     folder = write_checkpoint(tmp_path / "model")
     (folder / "adapter_config.json").write_text('{"base_model_name_or_path": "/somewhere"}')
-    with pytest.raises(ProgramError, match=r"adapter_config\.json: an adapter, not a model"):
-        base_model.verify(folder, base_model.Demands())
+    with pytest.raises(BuildError, match=r"adapter_config\.json: an adapter, not a model"):
+        verification.verify(folder, verification.Demands())
 
 
 def test_what_no_library_reads_stays_behind(tmp_path: Path) -> None:

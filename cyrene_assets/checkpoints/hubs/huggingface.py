@@ -8,7 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 
+from cyrene_assets.checkpoints.errors import BadSourceError, CheckpointError
 from cyrene_assets.checkpoints.hubs.snapshot import (
+    Progress,
     Published,
     PublishedFile,
     compare_published,
@@ -19,7 +21,6 @@ from cyrene_assets.checkpoints.hubs.snapshot import (
     reported,
     wanted,
 )
-from cyrene_assets.workers.common.pipes_program import BadInputError, Program, ProgramError
 
 HUB = "Hugging Face"
 _AT_ONCE = 4
@@ -30,7 +31,7 @@ def fetch(
     repo: str,
     revision: str | None,
     folder: Path,
-    program: Program,
+    program: Progress,
     look: Callable[[Published], None],
 ) -> Published:
     """Download ``repo`` at ``revision`` (None: the newest) into ``folder``; return what it is.
@@ -39,9 +40,9 @@ def fetch(
     called when all but the weights is there: what it raises ends the download.
 
     Raises:
-        BadInputError: there is no such model or commit, it may not be read, it holds code, or the
+        BadSourceError: there is no such model or commit, it may not be read, it holds code, or the
             proxy that is set cannot be used.
-        ProgramError: the hub is not reached, or gave something other than what it publishes.
+        CheckpointError: the hub is not reached, or gave something other than what it publishes.
     """
     with hub_errors(repo, revision):
         published = _published(repo, revision)
@@ -67,7 +68,7 @@ def listed(repo: str, revision: str | None, timeout: float) -> None:
         timeout: seconds for each part of the answer.
 
     Raises:
-        BadInputError, ProgramError: as :func:`fetch`.
+        BadSourceError, CheckpointError: as :func:`fetch`.
     """
     with hub_errors(repo, revision):
         _published(repo, revision, timeout)
@@ -78,7 +79,7 @@ def hub_errors(repo: str, revision: str | None) -> Iterator[None]:
     """Turn what the hub's client raises into one line for a person.
 
     Raises:
-        BadInputError, ProgramError: as :func:`fetch`.
+        BadSourceError, CheckpointError: as :func:`fetch`.
     """
     from huggingface_hub import constants
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RevisionNotFoundError
@@ -89,14 +90,16 @@ def hub_errors(repo: str, revision: str | None) -> Iterator[None]:
     try:
         yield
     except HFValidationError as error:
-        raise BadInputError(f"{repo!r} cannot be a repository's name") from error
+        raise BadSourceError(f"{repo!r} cannot be a repository's name") from error
     except RevisionNotFoundError as error:
-        raise BadInputError(f"{repo} has no commit {revision}; check it in project.yaml") from error
+        raise BadSourceError(
+            f"{repo} has no commit {revision}; check it in project.yaml"
+        ) from error
     except HfHubHTTPError as error:
         status = error.response.status_code
         if status not in {401, 403, 404}:
             raise not_fetched(repo, HUB, constants.ENDPOINT, error) from error
-        raise BadInputError(
+        raise BadSourceError(
             f"{HUB} has no model {repo!r} that may be read here ({status}); check its name, or set "
             "HF_TOKEN if it is private or gated"
         ) from error
@@ -176,7 +179,7 @@ def cached(repo: str, revision: str | None) -> Path:
     """Return the complete snapshot of a model in Hugging Face's cache on this machine.
 
     Raises:
-        ProgramError: there is none, or it lacks files.
+        CheckpointError: there is none, or it lacks files.
     """
     from huggingface_hub import constants, snapshot_download
     from huggingface_hub.errors import HFValidationError
@@ -188,9 +191,9 @@ def cached(repo: str, revision: str | None) -> Path:
             local_files_only=True,
         )  # fmt: skip
     except HFValidationError as error:
-        raise BadInputError(f"{repo!r} cannot be a repository's name") from error
+        raise BadSourceError(f"{repo!r} cannot be a repository's name") from error
     except OSError as error:
-        raise ProgramError(
+        raise CheckpointError(
             f"{repo} at {revision or 'main'} is not in Hugging Face's cache, or not complete there "
             f"({constants.HF_HUB_CACHE}), and {' and '.join(names)} forbids a download: unset it, "
             "copy a cache here (HF_HOME), or give a local folder of the checkpoint"

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from cyrene_assets.checkpoints.blobs import COMMIT, SHA256
+from cyrene_assets.checkpoints.errors import BadSourceError, CheckpointError
 from cyrene_assets.checkpoints.hubs.snapshot import (
+    Progress,
     Published,
     PublishedFile,
     compare_published,
@@ -23,7 +25,6 @@ from cyrene_assets.checkpoints.hubs.snapshot import (
     wanted,
 )
 from cyrene_assets.utils.network_errors import is_unusable_proxy
-from cyrene_assets.workers.common.pipes_program import BadInputError, Json, Program, ProgramError
 
 HUB = "ModelScope"
 TOKEN = "MODELSCOPE_API_TOKEN"  # noqa: S105 - the variable's name
@@ -37,7 +38,7 @@ def fetch(
     revision: str | None,
     folder: Path,
     state: Path,
-    program: Program,
+    program: Progress,
     look: Callable[[Published], None],
 ) -> Published:
     """Download ``repo`` at ``revision`` (None: the newest) into ``folder``; return what it is.
@@ -47,8 +48,8 @@ def fetch(
     when all but the weights is there: what it raises ends the download.
 
     Raises:
-        BadInputError: there is no such model or commit, it may not be read, or it holds code.
-        ProgramError: the hub is not reached, or gave something other than what it publishes.
+        BadSourceError: there is no such model or commit, it may not be read, or it holds code.
+        CheckpointError: the hub is not reached, or gave something other than what it publishes.
     """
     for name, value in _LONGEST.items():
         os.environ.setdefault(name, value)
@@ -76,7 +77,7 @@ def fetch(
                     then(published)
     except (AuthenticationError, NotAllowedError, NotExistError) as error:
         at = f" at commit {revision}" if revision else ""
-        raise BadInputError(
+        raise BadSourceError(
             f"{HUB} has no model {repo!r}{at} that may be read here ({error.status_code}); check "
             f"its name and commit, or set {TOKEN} if it is private"
         ) from error
@@ -116,16 +117,16 @@ def _published(api: Any, repo: str, revision: str | None) -> Published:
     return Published(HUB, repo, commit, names, files)
 
 
-def _listing(api: Any, repo: str, revision: str) -> list[dict[str, Json]]:
+def _listing(api: Any, repo: str, revision: str) -> list[dict[str, Any]]:
     entries = api.legacy.list_repo_files(repo, "model", revision, recursive=True)
     return [entry for entry in entries if entry.get("Type") != "tree"]
 
 
-def _head(api: Any, repo: str) -> tuple[str, list[dict[str, Json]]]:
+def _head(api: Any, repo: str) -> tuple[str, list[dict[str, Any]]]:
     """Return the commit that has what the branch has now, and its listing.
 
     Raises:
-        ProgramError: the branch moved meanwhile, or its last commit only removed files.
+        CheckpointError: the branch moved meanwhile, or its last commit only removed files.
     """
     now = _listing(api, repo, _BRANCH)
     newest = _newest(repo, now)
@@ -133,35 +134,35 @@ def _head(api: Any, repo: str) -> tuple[str, list[dict[str, Json]]]:
         entries = _listing(api, repo, commit)
         if _content(entries) == _content(now):
             return commit, entries
-    raise ProgramError(
+    raise CheckpointError(
         f"{repo}: {HUB} has now other files than at its files' newest commit {newest[0]}; run the "
         "same command again, or give this commit as `revision` of the size's base model in "
         "project.yaml"
     )
 
 
-def _content(entries: list[dict[str, Json]]) -> set[tuple[str, str]]:
+def _content(entries: list[dict[str, Any]]) -> set[tuple[str, str]]:
     return {(str(entry["Path"]), str(entry.get("Sha256"))) for entry in entries}
 
 
-def _newest(repo: str, entries: list[dict[str, Json]]) -> list[str]:
+def _newest(repo: str, entries: list[dict[str, Any]]) -> list[str]:
     """Return the newest commits, of one second, among those that last changed the files.
 
     Raises:
-        ProgramError: the hub names none.
+        CheckpointError: the hub names none.
     """
     last = max((int(entry.get("CommittedDate") or 0) for entry in entries), default=0)
     newest = [e for e in entries if int(e.get("CommittedDate") or 0) == last]
     commits = [c for c in (str(e.get("Revision")) for e in newest) if COMMIT.fullmatch(c)]
     if not commits:
-        raise ProgramError(
+        raise CheckpointError(
             f"{repo}: {HUB} names no commit of its files, so what it gives cannot be pinned; take "
             "`hub: huggingface` in project.yaml, or a local folder of the checkpoint"
         )
     return list(dict.fromkeys(commits))
 
 
-def _file(entry: dict[str, Json]) -> PublishedFile:
+def _file(entry: dict[str, Any]) -> PublishedFile:
     published = str(entry.get("Sha256") or "").lower()
     return PublishedFile(
         name=str(entry["Path"]),

@@ -7,11 +7,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Protocol
 
 from cyrene_assets.checkpoints import files as _checkpoint
 from cyrene_assets.checkpoints.blobs import COMMIT, git_sha1, sha256
+from cyrene_assets.checkpoints.errors import BadSourceError, CheckpointError
 from cyrene_assets.utils.network_errors import network_reason, without_credentials
-from cyrene_assets.workers.common.pipes_program import BadInputError, Program, ProgramError
+
+
+class Progress(Protocol):
+    """What a download reports to."""
+
+    def progress(self, message: str, *, step: int | None = None, total: int | None = None) -> None:
+        """Report what is done, and how many of how many steps."""
+        ...
+
 
 ALLOWED = ("*.json", "*.jinja", "*.txt", "*.safetensors")
 REPORT_SECONDS = 2.0
@@ -68,11 +78,11 @@ def refuse_published(repo: str, names: Iterable[str]) -> None:
     """Refuse a hub repository that holds code or pickles.
 
     Raises:
-        BadInputError: naming the repository and the file.
+        BadSourceError: naming the repository and the file.
     """
     for name in names:
         if Path(name).suffix.lower() in _checkpoint.CODE_AND_PICKLES:
-            raise BadInputError(
+            raise BadSourceError(
                 f"{repo} holds {name}: code and pickled weights are not taken in; name a "
                 "repository of safetensors and JSON files, or a local folder without this file"
             )
@@ -82,26 +92,26 @@ def refuse_other_commit(repo: str, asked: str | None, commit: str) -> None:
     """Refuse an answer for another commit than the requested one.
 
     Raises:
-        ProgramError: naming both.
+        CheckpointError: naming both.
     """
     if asked is not None and COMMIT.fullmatch(asked) and commit != asked:
-        raise ProgramError(f"{repo}: the hub answered for {asked} with {commit}; try again")
+        raise CheckpointError(f"{repo}: the hub answered for {asked} with {commit}; try again")
 
 
 def compare_published(folder: Path, files: Iterable[PublishedFile]) -> None:
     """Compare downloaded files with the sizes and hashes that the hub publishes for them.
 
     Raises:
-        ProgramError: a file is missing, has no published hash, or is not what the hub says; what
+        CheckpointError: a file is missing, has no published hash, or is not what the hub says; what
             differs is removed, so that a retry fetches it.
     """
     for file in files:
         path = folder / file.name
         if not path.is_file():
-            raise ProgramError(f"{file.name}: was not fetched; run the same command again")
+            raise CheckpointError(f"{file.name}: was not fetched; run the same command again")
         expected = file.sha256 or file.git_sha1
         if expected is None:
-            raise ProgramError(
+            raise CheckpointError(
                 f"{file.name}: the hub publishes no hash for it, so it cannot be verified; give a "
                 "local folder of the checkpoint instead"
             )
@@ -109,15 +119,15 @@ def compare_published(folder: Path, files: Iterable[PublishedFile]) -> None:
         if found != expected:
             path.unlink()
             kind = "SHA-256" if file.sha256 else "git hash"
-            raise ProgramError(
+            raise CheckpointError(
                 f"{file.name}: {kind} {found}, the hub publishes {expected}: the download was "
                 "damaged; run the same command again"
             )
 
 
-def not_fetched(published: str, hub: str, address: str, error: BaseException) -> ProgramError:
+def not_fetched(published: str, hub: str, address: str, error: BaseException) -> CheckpointError:
     """Return the error for a hub that could not be reached, or did not give what it has."""
-    return ProgramError(
+    return CheckpointError(
         f"{published} could not be fetched from {hub} at {without_credentials(address)} "
         f"({network_reason(error)}); the same command resumes it. Where this hub is not reached, "
         "set a mirror or a proxy, or name another hub (docs/networks.md), or give a local folder "
@@ -125,17 +135,17 @@ def not_fetched(published: str, hub: str, address: str, error: BaseException) ->
     )
 
 
-def proxy_unusable(hub: str, error: BaseException) -> BadInputError:
+def proxy_unusable(hub: str, error: BaseException) -> BadSourceError:
     """Return the error for a proxy of a kind that the hub's client cannot use."""
     said = " ".join(without_credentials(str(error)).split())[:200]
-    return BadInputError(
+    return BadSourceError(
         f"{hub} cannot be reached through the proxy that is set ({said}); set a proxy of http://, "
         "https:// or socks5:// (docs/networks.md)"
     )
 
 
 @contextmanager
-def reported(program: Program, published: Published, folder: Path) -> Iterator[None]:
+def reported(program: Progress, published: Published, folder: Path) -> Iterator[None]:
     """Report, while a snapshot is fetched into ``folder``, how much of it lies there.
 
     Bytes are counted on disk, so that it holds for every client and for what an earlier attempt

@@ -3,11 +3,11 @@
 import click
 from rich.console import Console
 
-from cyrene_assets.cli import progress
 from cyrene_assets.corpus.lint.linter import Report
 from cyrene_assets.corpus.lint.messages import counted
 from cyrene_assets.corpus.lint.rehearsal import Summary
 from cyrene_assets.corpus.rendering.line_selection import IN_CHATS
+from cyrene_assets.utils import formatting
 
 
 def print_report(report: Report) -> None:
@@ -19,7 +19,7 @@ def print_report(report: Report) -> None:
     columns = ["language", "lines", "scenes", "documents", "characters", "the character's lines"]
     columns.append("translatable units")
     if rows:
-        Console().print(progress.table(report.corpus, columns, rows, right=set(columns[1:])))
+        Console().print(formatting.table(report.corpus, columns, rows, right=set(columns[1:])))
     for kind, colour, problems in (
         ("error", "red", report.errors),
         ("warning", "yellow", report.warnings),
@@ -49,6 +49,6 @@ def _print_summary(summary: Summary) -> None:
         for code, found in summary.languages.items()
     ]
     title = "what the build makes of it (tokens estimated)"
-    Console().print(progress.table(title, columns, rows, right=set(columns[1:])))
+    Console().print(formatting.table(title, columns, rows, right=set(columns[1:])))
     for line in summary.in_words():
         click.echo(line)

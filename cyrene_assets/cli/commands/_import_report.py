@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from cyrene_assets.cli import progress
+from cyrene_assets.utils import formatting
 from cyrene_assets.utils.text_safety import plain
 
 if TYPE_CHECKING:
@@ -51,7 +51,9 @@ class Reporter:
 
     def report(self, what: str, done: int, total: int) -> None:
         """Show what is at work, and how far it is."""
-        self._live.update(self._task, description=progress.shown(what), completed=done, total=total)
+        self._live.update(
+            self._task, description=formatting.shown(what), completed=done, total=total
+        )
         if not self._console.is_terminal and time.monotonic() - self._said > _QUIET_SECONDS:
             click.echo(f"{what} ({done:,} of {total:,})", err=True)
             self._said = time.monotonic()
@@ -77,7 +79,7 @@ def print_speakers(speakers: "Sequence[Speaker]") -> None:
         [str(number), one.name, f"{one.lines:,}", f"{one.share:.1%}", _short(one.example)]
         for number, one in enumerate(speakers[:_SPEAKERS_SHOWN], start=1)
     ]
-    table = progress.table(
+    table = formatting.table(
         None, ["", "speaker", "lines", "share", "for example"], rows, right={"", "lines", "share"}
     )
     Console().print(table)
@@ -104,7 +106,7 @@ def print_import(report: "Report") -> None:
         for code, lines in report.imported.languages.items()
     ]
     Console().print(
-        progress.table(
+        formatting.table(
             report.name, ["language", "lines", "scenes"], rows, right={"lines", "scenes"}
         )
     )

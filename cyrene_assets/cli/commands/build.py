@@ -153,8 +153,9 @@ def _build(
     *,
     ignore_requirements: bool,
 ) -> None:
-    from cyrene_assets.cli.progress import StepReporter, duration
+    from cyrene_assets.cli.progress import StepReporter
     from cyrene_assets.orchestration import builder
+    from cyrene_assets.utils.formatting import duration
 
     waiting = sum(step.reason is not None for step in steps)
     if waiting == 0:

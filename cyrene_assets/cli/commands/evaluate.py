@@ -49,8 +49,9 @@ def evaluate(checkpoint: Path, size: str, name: str | None, ignore_requirements:
     with opened(project) as instance:
         # After project.yaml is written: the code location reads the checkpoints from there.
         code_location = definitions()
-        from cyrene_assets.cli.progress import StepReporter, duration
+        from cyrene_assets.cli.progress import StepReporter
         from cyrene_assets.orchestration import builder, lineage, preflight
+        from cyrene_assets.utils.formatting import duration
 
         if not ignore_requirements:
             preflight.refuse(project, [("checkpoint_report", called)])

@@ -112,7 +112,7 @@ def _summary(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _print_table(rows: Sequence[dict[str, Any]]) -> None:
-    from cyrene_assets.cli import progress
+    from cyrene_assets.utils import formatting
 
     cells = [
         [
@@ -121,14 +121,14 @@ def _print_table(rows: Sequence[dict[str, Any]]) -> None:
             row["digest"],
             row["created"].replace("+00:00", "Z"),
             row["run_id"][:8],
-            progress.size(row["megabytes"] * 1e6),
-            progress.duration(row["seconds"]),
+            formatting.size(row["megabytes"] * 1e6),
+            formatting.duration(row["seconds"]),
             _short(row["path"]),
         ]
         for row in rows
     ]
     columns = ["asset", "partition", "digest", "made", "run", "size", "took", "path"]
-    table = progress.table(None, columns, cells, right={"size", "took"})
+    table = formatting.table(None, columns, cells, right={"size", "took"})
     terminal = Console()
     # A table that is piped somewhere is never folded.
     terminal.print(table) if terminal.is_terminal else Console(width=1000).print(table)

@@ -85,15 +85,15 @@ def gc(dry_run: bool, yes: bool, now: bool) -> None:
 
 
 def _print_garbage(found: "Sequence[Garbage]", *, would: bool, now: bool) -> None:
-    from cyrene_assets.cli import progress
+    from cyrene_assets.utils import formatting
 
     for garbage in found:
         for_good = garbage.for_good or now
         done = ("would remove" if for_good else "would move to the trash") if would else (
             "removed" if for_good else "moved to the trash"
         )  # fmt: skip
-        click.echo(f"{done} {garbage.path}  {progress.size(garbage.bytes)}  ({garbage.why})")
-    click.echo(f"{len(found)} folders, {progress.size(sum(g.bytes for g in found))}")
+        click.echo(f"{done} {garbage.path}  {formatting.size(garbage.bytes)}  ({garbage.why})")
+    click.echo(f"{len(found)} folders, {formatting.size(sum(g.bytes for g in found))}")
 
 
 @click.command()

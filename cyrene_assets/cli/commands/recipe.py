@@ -13,6 +13,7 @@ from cyrene_assets.compute.hardware import GIB, Gpu, Hardware
 from cyrene_assets.config import recipe as recipes
 from cyrene_assets.config.model_sizes import SIZES, ModelSize, model_size
 from cyrene_assets.project.project import Project
+from cyrene_assets.utils import formatting
 from cyrene_assets.utils.errors import UserError
 
 if TYPE_CHECKING:
@@ -35,11 +36,10 @@ def list_recipes(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
         return
-    from cyrene_assets.cli import progress
 
     cells = [[row["name"], row["digest"], row["description"]] for row in rows]
     Console().print(
-        progress.table(None, ["recipe", "digest", "what it is for"], cells, right=set())
+        formatting.table(None, ["recipe", "digest", "what it is for"], cells, right=set())
     )
 
 
@@ -189,15 +189,13 @@ def _artifact(project: Project, asset: str, size: ModelSize) -> Path:
 
 
 def _print(shown: dict[str, Any]) -> None:
-    from cyrene_assets.cli import progress
-
     click.secho(f"{shown['name']}  {shown['digest']}", bold=True)
     click.echo(f"{shown['description']}\n")
     cells = [
         [key, json.dumps(setting["value"], ensure_ascii=False), setting["source"] or ""]
         for key, setting in shown["settings"].items()
     ]
-    table = progress.table(None, ["setting", "value", "source"], cells, right=set())
+    table = formatting.table(None, ["setting", "value", "source"], cells, right=set())
     terminal = Console()
     # A table that is piped somewhere is never folded.
     terminal.print(table) if terminal.is_terminal else Console(width=1000).print(table)

@@ -18,20 +18,10 @@ from typing import Any
 
 from dagster_pipes import PipesContext, open_dagster_pipes
 
+from cyrene_assets.utils.errors import CyreneError, UserError
+
 Json = Any
 PROGRESS_SECONDS = 2.0
-
-
-class ProgramError(Exception):
-    """A failure whose message says what went wrong and what to do; shown without a traceback."""
-
-    exit_status = 1
-
-
-class BadInputError(ProgramError):
-    """What the user gave is wrong, a model or a recipe: trying again fixes nothing."""
-
-    exit_status = 2
 
 
 @contextmanager
@@ -39,12 +29,12 @@ def given_by_user() -> Iterator[None]:
     """Take what is found wrong inside for bad input.
 
     Raises:
-        BadInputError: in place of any other :class:`ProgramError`.
+        UserError: in place of any other :class:`CyreneError`.
     """
     try:
         yield
-    except ProgramError as error:
-        raise BadInputError(str(error)) from error
+    except CyreneError as error:
+        raise UserError(str(error)) from error
 
 
 class Program:
@@ -105,7 +95,7 @@ def _print(message: dict[str, Json]) -> None:
 def _guarded(main: Callable[[Program], dict[str, Json]], program: Program) -> None:
     try:
         program.result(main(program))
-    except ProgramError as error:
+    except CyreneError as error:
         program._send({"error": str(error), "exit_status": error.exit_status})
         print(f"error: {error}", file=sys.stderr, flush=True)
         sys.exit(error.exit_status)

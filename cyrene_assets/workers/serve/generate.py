@@ -22,14 +22,8 @@ from typing import Any
 
 from cyrene_assets.config.recipe import Sampling
 from cyrene_assets.serving.engine_args import sampling_parameters
-from cyrene_assets.workers.common.pipes_program import (
-    BadInputError,
-    Json,
-    Program,
-    ProgramError,
-    given_by_user,
-    run,
-)
+from cyrene_assets.utils.errors import BuildError, UserError
+from cyrene_assets.workers.common.pipes_program import Json, Program, given_by_user, run
 from cyrene_assets.workers.serve import loglikelihood, vllm_engine
 
 GREEDY: dict[str, Json] = {
@@ -224,13 +218,13 @@ def _render(
                 return_dict=False,
             )
         except Exception as error:
-            raise ProgramError(
+            raise BuildError(
                 f"{path}: its chat template cannot render prompt {prompt['prompt']!r} "
                 f"({type(error).__name__}: {error}); restore the base model's chat_template.jinja"
             ) from error
         if len(tokens) <= limit:
             return tokens, start
-    raise BadInputError(
+    raise UserError(
         f"prompt {prompt['prompt']!r} has {len(tokens)} tokens even without its earlier turns, and "
         f"{limit} fit with the answer: raise `evaluation.context_length` in the recipe"
     )

@@ -7,7 +7,8 @@ command itself is not there where vLLM was packaged under another name, as its C
 import runpy
 import sys
 
-from cyrene_assets.workers.common.pipes_program import ProgramError, end_with_parent
+from cyrene_assets.utils.errors import CyreneError
+from cyrene_assets.workers.common.pipes_program import end_with_parent
 from cyrene_assets.workers.serve import vllm_library
 
 
@@ -17,7 +18,7 @@ def main() -> None:
     try:
         # The engine is another process, whose error would be lost among its traceback's lines.
         vllm_library.require()
-    except ProgramError as error:
+    except CyreneError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         sys.exit(error.exit_status)
     runpy.run_module("vllm.entrypoints.openai.api_server", run_name="__main__", alter_sys=True)

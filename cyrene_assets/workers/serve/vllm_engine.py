@@ -9,46 +9,31 @@ from typing import Any
 
 from cyrene_assets.checkpoints import files
 from cyrene_assets.compute.cpu import detect, quantized_path
-from cyrene_assets.compute.toolchains import VLLM_PLUGIN
+from cyrene_assets.compute.program_environment import VLLM_PLUGIN
 from cyrene_assets.quantization.schemes import scheme_of
 from cyrene_assets.serving.engine_args import OUT_OF_MEMORY
-from cyrene_assets.workers.common.pipes_program import Json, ProgramError
+from cyrene_assets.utils.errors import BuildError, CyreneError
+from cyrene_assets.workers.common.pipes_program import Json
 from cyrene_assets.workers.serve import cpu_kernels, vllm_library
-
-ARCHITECTURE = "Qwen3_5ForConditionalGeneration"
 
 
 def examine(path: Path) -> None:
     """Refuse a model's folder that cannot be served.
 
     Raises:
-        ProgramError: it is broken or carries code or pickles, or its architecture is not supported.
+        BuildError: it is broken or carries code or pickles, or its architecture is not supported.
     """
     files.refuse_foreign_files(path)
-    refuse_other_architecture(path)
+    files.refuse_other_architecture(path)
     files.tensors(path)
     files.read_json(path / "tokenizer.json")
-
-
-def refuse_other_architecture(path: Path) -> None:
-    """Refuse a model that is not of the one architecture that is served.
-
-    Raises:
-        ProgramError: it is another, or its configuration cannot be read.
-    """
-    architectures = files.read_json(path / "config.json").get("architectures")
-    if architectures != [ARCHITECTURE]:
-        raise ProgramError(
-            f"{path / 'config.json'}: architectures is {architectures!r}; only Qwen3.5 models "
-            f"([{ARCHITECTURE!r}]) are served"
-        )
 
 
 def load(path: Path, engine: dict[str, Json]) -> Any:
     """Return a ``vllm.LLM`` that serves the model in ``path``; it never runs code that lies there.
 
     Raises:
-        ProgramError: the folder is refused (:func:`examine`), memory is short, or vLLM's library
+        BuildError: the folder is refused (:func:`examine`), memory is short, or vLLM's library
             does not load.
     """
     examine(path)
@@ -70,7 +55,7 @@ def load(path: Path, engine: dict[str, Json]) -> Any:
             # What the imports left behind stays: looking for garbage in it takes a second a time.
             gc.freeze()
         return LLM(model=str(path), trust_remote_code=False, use_tqdm_on_load=False, **engine)
-    except ProgramError:
+    except CyreneError:
         raise
     except Exception as error:
         raise _explained(error, path) from error
@@ -82,7 +67,7 @@ def weights_run(path: Path, engine: dict[str, Json]) -> str | None:
     None where nothing is quantized, and on a GPU, where vLLM has its own kernels.
 
     Raises:
-        ProgramError: they did not take the path that they should have.
+        BuildError: they did not take the path that they should have.
     """
     if engine.get("distributed_executor_backend") != "uni":
         return None
@@ -91,7 +76,7 @@ def weights_run(path: Path, engine: dict[str, Json]) -> str | None:
         return None
     planned = quantized_path(scheme, detect())
     if bool(cpu_kernels.DEQUANTIZED[scheme]) != (planned.kind == "dequantized"):
-        raise ProgramError(
+        raise BuildError(
             f"{path}: {cpu_kernels.DEQUANTIZED[scheme]} of its layers were dequantized, although "
             f"{planned.reason}: is the plug-in {VLLM_PLUGIN} kept from vLLM (VLLM_PLUGINS, "
             "PYTHONPATH), or one of its kernels switched off (VLLM_DISABLED_KERNELS)?"
@@ -116,7 +101,7 @@ def run_requests(
         finished: called with each output as it is done.
 
     Raises:
-        ProgramError: the engine died.
+        BuildError: the engine died.
     """
     try:
         llm.enqueue(
@@ -153,17 +138,17 @@ def _introduce_architecture() -> None:
     from vllm.model_executor.models import ModelRegistry
     from vllm.model_executor.models.qwen3_5 import Qwen3_5ForConditionalGeneration
 
-    ModelRegistry.register_model(ARCHITECTURE, Qwen3_5ForConditionalGeneration)
+    ModelRegistry.register_model(files.ARCHITECTURE, Qwen3_5ForConditionalGeneration)
 
 
-def _explained(error: Exception, path: Path) -> ProgramError:
+def _explained(error: Exception, path: Path) -> BuildError:
     """Return the error in one line, with what to do; the log gets all of it."""
     traceback.print_exception(error)
     said = " ".join(str(error).split())
     cause = f"{type(error).__name__}: {said[:400]}"
     if isinstance(error, MemoryError) or any(text in said.lower() for text in OUT_OF_MEMORY):
-        return ProgramError(
+        return BuildError(
             f"not enough memory to serve {path}: end other programs that use it, lower "
             f"`evaluation.context_length`, or serve a smaller size ({cause})"
         )
-    return ProgramError(f"vLLM failed on {path} ({cause}); the log has the cause above this line")
+    return BuildError(f"vLLM failed on {path} ({cause}); the log has the cause above this line")

@@ -9,7 +9,7 @@ import re
 
 from cyrene_assets.compute.cpu import detect, vllm_library
 from cyrene_assets.compute.system_libraries import missing_line
-from cyrene_assets.workers.common.pipes_program import ProgramError
+from cyrene_assets.utils.errors import BuildError
 
 # An operator that every one of vLLM's libraries for CPUs has, the first that its worker calls.
 _OPERATOR = "init_cpu_memory_env"
@@ -20,7 +20,7 @@ def require() -> None:
     """Load vLLM's library where vLLM runs on the CPU.
 
     Raises:
-        ProgramError: it does not load; the message names what the system lacks.
+        BuildError: it does not load; the message names what the system lacks.
     """
     import torch
     from vllm.platforms import current_platform
@@ -30,7 +30,7 @@ def require() -> None:
     current_platform.import_kernels()
     if hasattr(torch.ops._C, _OPERATOR):
         return
-    raise ProgramError(_reason(vllm_library(detect()) or "_C"))
+    raise BuildError(_reason(vllm_library(detect()) or "_C"))
 
 
 def _reason(library: str) -> str:

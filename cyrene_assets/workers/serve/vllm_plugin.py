@@ -1,7 +1,7 @@
 """The plug-in that vLLM loads in each of its processes, the server's engine included.
 
 The folder on a toolchain's PYTHONPATH announces it
-(`cyrene_assets.compute.toolchains.linked_package`).
+(`cyrene_assets.compute.program_environment.linked_package`).
 """
 
 from cyrene_assets.workers.common import parallel_autotuning

@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from cyrene_assets.workers.common.pipes_program import BadInputError, Json
+from cyrene_assets.utils.errors import UserError
+from cyrene_assets.workers.common.pipes_program import Json
 
 
 def calibrate(model: Any, modifier: Any, source: Path, calibration: Json) -> None:
@@ -17,7 +18,7 @@ def calibrate(model: Any, modifier: Any, source: Path, calibration: Json) -> Non
         calibration: ``conversations``, a file of JSON Lines, and ``tokens`` of each that count.
 
     Raises:
-        BadInputError: there is no conversation.
+        UserError: there is no conversation.
     """
     import torch
     from datasets import Dataset
@@ -37,7 +38,7 @@ def calibrate(model: Any, modifier: Any, source: Path, calibration: Json) -> Non
             )[: calibration["tokens"]]
             rows.append({"input_ids": ids, "attention_mask": [1] * len(ids)})
     if not rows:
-        raise BadInputError("there is no chat to calibrate with: the character is never spoken to")
+        raise UserError("there is no chat to calibrate with: the character is never spoken to")
     oneshot(
         model=model,
         dataset=Dataset.from_list(rows),

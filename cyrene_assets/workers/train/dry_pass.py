@@ -15,18 +15,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from cyrene_assets.base_models import chat_template
+from cyrene_assets.base_models.requirements import END_TOKENS, HEAD
 from cyrene_assets.checkpoints import files
 from cyrene_assets.checkpoints.diff import changed, compare
-from cyrene_assets.workers.common.pipes_program import (
-    BadInputError,
-    Json,
-    Program,
-    ProgramError,
-    run,
-)
-from cyrene_assets.workers.train import base_chat_template
-from cyrene_assets.workers.train.base_requirements import HEAD
-from cyrene_assets.workers.train.eos_tokens import END_TOKENS, list_end_tokens, stops_at
+from cyrene_assets.utils.errors import CyreneError, UserError
+from cyrene_assets.workers.common.pipes_program import Json, Program, run
+from cyrene_assets.workers.train.eos_tokens import list_end_tokens, stops_at
+from cyrene_assets.workers.train.weights import rewrite_like
 
 # Of weights; up to here all is done for real. `tiny` has 12 MB, 0.8B has 1.7 GB.
 REAL_BYTES = 256_000_000
@@ -37,7 +33,7 @@ def main(program: Program) -> dict[str, Json]:
     """Pass; return what was done, ``summary`` in words.
 
     Raises:
-        BadInputError: a later stage would fail on this base model; the message says on what.
+        UserError: a later stage would fail on this base model; the message says on what.
     """
     base, work = Path(program.extras["base"]), Path(program.extras["work"])
     began = time.monotonic()
@@ -70,17 +66,17 @@ def _refused(base: Path, what: str) -> Iterator[None]:
     """Turn what a library raises into one line; it has no type that tells a bad model apart.
 
     Raises:
-        BadInputError: in place of any exception.
+        UserError: in place of any exception.
     """
     try:
         yield
-    except BadInputError:
+    except UserError:
         raise
-    except ProgramError as error:
-        raise BadInputError(str(error)) from error
+    except CyreneError as error:
+        raise UserError(str(error)) from error
     except Exception as error:
         said = " ".join(str(error).split())[:400]
-        raise BadInputError(
+        raise UserError(
             f"{base}: {what} ({type(error).__name__}: {said}); docs/bases.md says what a base "
             "model must have"
         ) from error
@@ -92,27 +88,27 @@ def _tokenizer_and_template(base: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(base)
     processor = AutoProcessor.from_pretrained(base)
     if not hasattr(processor, "image_processor"):
-        raise BadInputError(
+        raise UserError(
             f"{base}: AutoProcessor gives a {type(processor).__name__} without an image processor; "
             "copy the preprocessor's files from the model that it was trained from"
         )
     ids = tokenizer.convert_tokens_to_ids(list(END_TOKENS))
     if None in ids or tokenizer.unk_token_id in ids:
-        raise BadInputError(f"{base}: its tokenizer has not both of {', '.join(END_TOKENS)}")
+        raise UserError(f"{base}: its tokenizer has not both of {', '.join(END_TOKENS)}")
     tokens = {"eos_token": tokenizer.eos_token or "", "pad_token": tokenizer.pad_token or ""}
-    template = base_chat_template.stored_template(base)
+    template = chat_template.stored_template(base)
     if template is None:
-        raise BadInputError(f"{base}: no chat template (no {base_chat_template.TEMPLATE})")
-    for messages in base_chat_template.PROBES:
-        wanted = base_chat_template.render(template, messages, tokens)
+        raise UserError(f"{base}: no chat template (no {chat_template.TEMPLATE})")
+    for messages in chat_template.PROBES:
+        wanted = chat_template.render(template, messages, tokens)
         for holder in (tokenizer, processor.tokenizer):
             rendered = holder.apply_chat_template(
                 messages, tokenize=False, add_generation_prompt=True, enable_thinking=False
             )
             if rendered != wanted:
-                raise BadInputError(
+                raise UserError(
                     f"{base}: transformers renders {rendered[:120]!r} with its chat template, and "
-                    f"{base_chat_template.TEMPLATE} {wanted[:120]!r}; is another template next to "
+                    f"{chat_template.TEMPLATE} {wanted[:120]!r}; is another template next to "
                     "it?"
                 )
 
@@ -121,7 +117,7 @@ def _architecture(base: Path) -> None:
     """Compare the stored tensors with those that the model of this configuration has.
 
     Raises:
-        BadInputError: tensors are missing, are of another shape, or belong to nothing.
+        UserError: tensors are missing, are of another shape, or belong to nothing.
     """
     import torch
     from transformers import AutoConfig, Qwen3_5ForConditionalGeneration
@@ -137,7 +133,7 @@ def _architecture(base: Path) -> None:
         if name in stored and stored[name].shape != tuple(tensor.shape)
     ]
     if wrong:
-        raise BadInputError(
+        raise UserError(
             f"{base}: {len(wrong)} tensors are not those of its config.json: "
             f"{'; '.join(wrong[:_SHOWN])}; give a complete Qwen3.5 checkpoint with its own "
             "config.json"
@@ -176,7 +172,7 @@ def _merged_with_zeros(base: Path, real: bool) -> tuple[Any, int]:
     adapted = get_peft_model(model, adapter, low_cpu_mem_usage=not real)
     modules = sum(name.endswith("lora_B.default.weight") for name in adapted.state_dict())
     if not modules:
-        raise BadInputError(f"{base}: no module of its language model takes an adapter")
+        raise UserError(f"{base}: no module of its language model takes an adapter")
     return adapted.merge_and_unload(), modules
 
 
@@ -184,7 +180,7 @@ def _same_names(base: Path, model: Any) -> None:
     stored, saved = _stored(base), _to_save(model)
     if stored.keys() != saved.keys():
         other = sorted(stored.keys() ^ saved.keys())
-        raise BadInputError(
+        raise UserError(
             f"{base}: {len(other)} tensors are stored and not saved, or the other way around, "
             f"first {other[0]}; give a checkpoint as transformers saves it"
         )
@@ -197,18 +193,18 @@ def _saved_and_rewritten(base: Path, model: Any, work: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
     model.save_pretrained(saved)
-    files.rewrite_like(base, saved, written)
+    rewrite_like(base, saved, written)
     found = compare(base, written)
     _, moved = changed(base, written)
     if found["differences"] or found["altered"] or moved:
         other = [*found["differences"], *found["altered"], f"{moved} tensors have other values"]
-        raise BadInputError(
+        raise UserError(
             f"{base}: it does not come back as it was when it is loaded and saved: {other[0]}"
         )
     stops = stops_at(written, list_end_tokens(written))
     if not all(stops.values()):
         deaf = [name for name, stopped in stops.items() if not stopped]
-        raise BadInputError(f"{base}: generation does not stop at {', '.join(deaf)}")
+        raise UserError(f"{base}: generation does not stop at {', '.join(deaf)}")
     for folder in (saved, written):
         shutil.rmtree(folder)
 

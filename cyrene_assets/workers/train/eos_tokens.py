@@ -7,9 +7,9 @@ may name only the first: a chat would then never stop.
 from pathlib import Path
 from typing import Any
 
+from cyrene_assets.base_models.requirements import END_TOKENS
 from cyrene_assets.checkpoints.files import read_json, write_json
 
-END_TOKENS = ("<|im_end|>", "<|endoftext|>")
 _FREE_TOKENS, _MOST_TOKENS = 2, 8
 _PROMPT = [{"role": "user", "content": "Hello."}]
 

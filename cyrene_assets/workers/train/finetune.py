@@ -10,7 +10,8 @@ from pathlib import Path
 
 from cyrene_assets.checkpoints.diff import moved_from_zero
 from cyrene_assets.checkpoints.files import read_header, read_json, write_json
-from cyrene_assets.workers.common.pipes_program import Json, Program, ProgramError, run
+from cyrene_assets.utils.errors import BuildError
+from cyrene_assets.workers.common.pipes_program import Json, Program, run
 from cyrene_assets.workers.train.train_loop import train, write_records
 
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
@@ -22,7 +23,7 @@ def main(program: Program) -> dict[str, Json]:
     out = Path(program.extras["out"])
     trained = train(program, "SFT")
     if not (trained.checkpoint / WEIGHTS).is_file():
-        raise ProgramError(f"{trained.checkpoint}: no {WEIGHTS}; is the stage's `tuner` lora?")
+        raise BuildError(f"{trained.checkpoint}: no {WEIGHTS}; is the stage's `tuner` lora?")
     shutil.copyfile(trained.checkpoint / WEIGHTS, out / WEIGHTS)
     # PEFT writes the path of the model here, which means nothing on another machine.
     config = read_json(trained.checkpoint / CONFIG) | {"base_model_name_or_path": BASE_NAME}

@@ -11,12 +11,12 @@ import shutil
 from pathlib import Path
 
 from cyrene_assets.checkpoints.diff import compare
-from cyrene_assets.checkpoints.files import rewrite_like
 from cyrene_assets.serving.chat_template import own_template, trained_template, write_template
 from cyrene_assets.training.swift_args import RUN_FOLDER
 from cyrene_assets.workers.common.pipes_program import Json, Program, run
 from cyrene_assets.workers.train.eos_tokens import list_end_tokens, stops_at
 from cyrene_assets.workers.train.swift_process import run_swift
+from cyrene_assets.workers.train.weights import rewrite_like
 
 
 def main(program: Program) -> dict[str, Json]:

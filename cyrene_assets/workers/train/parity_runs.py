@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cyrene_assets.checkpoints.files import SINGLE, read_json, save_shard, side_files, write_json
+from cyrene_assets.checkpoints.files import SINGLE, read_json, side_files, write_json
 from cyrene_assets.training.packing_parity import LOGITS, Distances, Verdict, judge
+from cyrene_assets.workers.train.weights import save_shard
 
 # Shorter than the convolution, around the delta rule's chunk of 64, and of ordinary size.
 LENGTHS = (300, 1, 3, 64, 65, 127, 128, 200, 2, 63, 410, 192, 37, 256)
@@ -35,7 +36,7 @@ def write_small(base: Path, out: Path, seed: int = 0) -> None:
     """Write a model of ``base``'s head dimensions, but few layers and small, with random weights.
 
     Raises:
-        ProgramError: ``base`` has no readable configuration.
+        BuildError: ``base`` has no readable configuration.
     """
     import torch
     from transformers import Qwen3_5Config, Qwen3_5ForConditionalGeneration

@@ -12,11 +12,11 @@ import shutil
 from pathlib import Path
 
 from cyrene_assets.checkpoints.diff import changed, compare
-from cyrene_assets.checkpoints.files import rewrite_like
 from cyrene_assets.training.swift_args import ADAPTER_FOLDER, MERGED_FOLDER
 from cyrene_assets.workers.common.pipes_program import Json, Program, run
 from cyrene_assets.workers.train.swift_process import run_swift
 from cyrene_assets.workers.train.train_loop import train, write_records
+from cyrene_assets.workers.train.weights import rewrite_like
 
 
 def main(program: Program) -> dict[str, Json]:

@@ -22,14 +22,10 @@ from cyrene_assets.serving.chat_template import (
     trained_template,
     with_template,
 )
-from cyrene_assets.workers.common.pipes_program import (
-    BadInputError,
-    Json,
-    Program,
-    ProgramError,
-    run,
-)
+from cyrene_assets.utils.errors import BuildError, UserError
+from cyrene_assets.workers.common.pipes_program import Json, Program, run
 from cyrene_assets.workers.train.quantization_error import worst_error
+from cyrene_assets.workers.train.weights import save_shard
 
 SCALE = ".weight_scale"
 # What AWQ may scale without quantizing it: norms before, and small projections next to, what is.
@@ -46,10 +42,10 @@ def main(program: Program) -> dict[str, Json]:
     shapes = {name: tensor.shape for name, tensor in files.tensors(source).items()}
     intended = intended_modules(shapes, ignore)
     if not intended:
-        raise BadInputError("nothing is quantized: `ignore` in the recipe covers every module")
+        raise UserError("nothing is quantized: `ignore` in the recipe covers every module")
     if wrong := misfits(shapes, intended, FORMATS[scheme]):
         rows, columns = shapes[f"{wrong[0]}.weight"]
-        raise BadInputError(
+        raise UserError(
             f"{len(wrong)} modules cannot be divided into the blocks of {scheme}, first {wrong[0]} "
             f"({rows} x {columns}): name them under `quantization.ignore` in the recipe"
         )
@@ -124,7 +120,7 @@ def _keep_weights(model: Any, folder: Path) -> None:
     for name, module in model.named_modules():
         if hasattr(module, "weight_scale"):
             weight = module.weight.detach().to("cpu").contiguous()
-            files.save_shard({"weight": weight}, folder / f"{name}.safetensors")
+            save_shard({"weight": weight}, folder / f"{name}.safetensors")
 
 
 def _write(
@@ -143,7 +139,7 @@ def _write(
     rounded = {f"{module}.weight" for module in modules}
     missing = sorted(original.keys() - compressed.keys() - rounded)
     if missing:
-        raise ProgramError(f"{len(missing)} tensors were lost in quantization, first {missing[0]}")
+        raise BuildError(f"{len(missing)} tensors were lost in quantization, first {missing[0]}")
 
     def read(folder: Path, name: str, found: dict[str, files.Tensor]) -> Any:
         with safe_open(folder / found[name].file, framework="pt") as handle:
@@ -163,7 +159,7 @@ def _write(
                 if not _only_rounded(shard[name], scaled):
                     shard[name] = scaled
                     smoothed.append(name)
-        files.save_shard(shard, out / file)
+        save_shard(shard, out / file)
         total += sum(tensor.nbytes for tensor in shard.values())
     errors = {}
     for module in modules:

@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cyrene_assets.checkpoints.errors import CheckpointError
 from cyrene_assets.checkpoints.files import read_header, read_json
 from cyrene_assets.config.trackers import OPTIONS
 from cyrene_assets.utils.durable import sync_file, sync_folder, sync_tree, write_durably
+from cyrene_assets.utils.errors import UserError
 from cyrene_assets.utils.process_identity import boot
-from cyrene_assets.workers.common.pipes_program import BadInputError, ProgramError
 
 _STATE = "trainer_state.json"
 _OPTIMIZER = "optimizer.pt"
@@ -52,7 +53,7 @@ def checkpoints(run: Path) -> dict[int, Path]:
 def _state(folder: Path) -> dict[str, object] | None:
     try:
         return read_json(folder / _STATE)
-    except ProgramError:
+    except CheckpointError:
         return None
 
 
@@ -70,7 +71,7 @@ def resumable(run: Path) -> tuple[int, Path] | None:
 def _attempt(run: Path) -> dict[str, Any] | None:
     try:
         return read_json(run / _ATTEMPT)
-    except ProgramError:
+    except CheckpointError:
         return None
 
 
@@ -84,7 +85,7 @@ def _whole(folder: Path) -> bool:
     try:
         for path in weights:
             read_header(path)
-    except ProgramError:
+    except CheckpointError:
         return False
     return bool(weights) and all(zipfile.is_zipfile(path) for path in _pickles(folder))
 
@@ -162,7 +163,7 @@ def begin(run: Path, command: Sequence[str]) -> Start:
     What nothing can resume from is removed, and the words say why.
 
     Raises:
-        BadInputError: there is a complete checkpoint of the same recipe and data that these
+        UserError: there is a complete checkpoint of the same recipe and data that these
             settings cannot resume from: hours of a GPU, never removed automatically.
     """
     settings = _settings(command)
@@ -186,7 +187,7 @@ def _after(run: Path, settings: Mapping[str, list[str]]) -> Start:
         return Start(None, None, f"the beginning: {reason or _nothing_whole(run)}")
     step, checkpoint = newest
     if reason:
-        raise BadInputError(
+        raise UserError(
             f"cannot resume from {checkpoint}: {reason}. Use the settings the run was started with "
             "(`cyrene doctor` says whether the GPU is still there), or remove "
             f"{run} to train from the beginning"

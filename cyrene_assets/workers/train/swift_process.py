@@ -12,8 +12,8 @@ from pathlib import Path
 
 from cyrene_assets.checkpoints.files import refuse_foreign_files
 from cyrene_assets.config.trackers import KEYS, OPTIONS
+from cyrene_assets.utils.errors import BuildError
 from cyrene_assets.workers.common.parent_death import PARENT
-from cyrene_assets.workers.common.pipes_program import ProgramError
 
 TAIL_LINES = 20
 # How far back a cause is looked for: torch's launcher says much after it.
@@ -84,7 +84,7 @@ def run_swift(
     ``poll`` is called twice a second while it runs, and once after it has ended.
 
     Raises:
-        ProgramError: its model or adapter carries code or pickles; or it failed, and the message
+        BuildError: its model or adapter carries code or pickles; or it failed, and the message
             has the cause where it is known, and the last lines.
     """
     # ms-swift runs code that it finds next to weights.
@@ -118,7 +118,7 @@ def run_swift(
             process.wait()
     if process.returncode:
         lines = workers_lines(list(tail))
-        raise ProgramError(
+        raise BuildError(
             f"`{' '.join(command[:2])}` failed with status {process.returncode}: "
             f"{explain_failure(lines, process.returncode)}\n" + "\n".join(lines[-TAIL_LINES:])
         )

@@ -7,9 +7,10 @@ nothing downstream treats it apart.
 
 from pathlib import Path
 
-from cyrene_assets.checkpoints.files import SINGLE, save_shard, write_json
+from cyrene_assets.checkpoints.files import SINGLE, write_json
 from cyrene_assets.workers.common.pipes_program import Json
 from cyrene_assets.workers.train.tiny_tokenizer import write_tokenizer
+from cyrene_assets.workers.train.weights import save_shard
 
 HIDDEN = 256
 INTERMEDIATE = 512
@@ -25,7 +26,7 @@ def build_tiny(seed: int, texts: list[Path], out: Path) -> None:
     """Write the embedded base model into ``out``: weights from ``seed``, tokenizer from ``texts``.
 
     Raises:
-        ProgramError: no text, or a file that cannot be read as JSON Lines.
+        BuildError: no text, or a file that cannot be read as JSON Lines.
     """
     ids = write_tokenizer(texts, CONTEXT, out)
     config = _config(ids)

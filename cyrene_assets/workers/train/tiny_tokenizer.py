@@ -5,8 +5,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cyrene_assets.base_models.chat_template import CHAT_TEMPLATE
 from cyrene_assets.checkpoints.files import write_json
-from cyrene_assets.workers.common.pipes_program import ProgramError
+from cyrene_assets.utils.errors import BuildError
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer, models
@@ -48,77 +49,24 @@ ADDED_TOKENS = (
     ("</think>", False),
 )
 
-# Renders conversations as Qwen3.5's template does: contents trimmed, an earlier answer without its
-# thoughts, the answer in progress behind a think block that `enable_thinking: false` closes.
-CHAT_TEMPLATE = """\
-{%- macro render(content) -%}
-    {%- if content is string -%}
-        {{- content -}}
-    {%- else -%}
-        {%- for item in content -%}
-            {%- if item.type == 'image' -%}
-                {{- '<|vision_start|><|image_pad|><|vision_end|>' -}}
-            {%- elif item.type == 'video' -%}
-                {{- '<|vision_start|><|video_pad|><|vision_end|>' -}}
-            {%- else -%}
-                {{- item.text -}}
-            {%- endif -%}
-        {%- endfor -%}
-    {%- endif -%}
-{%- endmacro -%}
-{%- set ns = namespace(last_query_index=-1) -%}
-{%- for message in messages -%}
-    {%- if message.role == 'user' -%}
-        {%- set ns.last_query_index = loop.index0 -%}
-    {%- endif -%}
-{%- endfor -%}
-{%- for message in messages -%}
-    {%- set content = render(message.content)|trim -%}
-    {%- if message.role == 'system' and not loop.first -%}
-        {{- raise_exception('System message must be at the beginning.') -}}
-    {%- elif message.role == 'assistant' -%}
-        {%- set thoughts = '' -%}
-        {%- if '</think>' in content -%}
-            {%- set thoughts = content.split('</think>')[0].split('<think>')[-1]|trim -%}
-            {%- set content = content.split('</think>')[-1].lstrip('\\n') -%}
-        {%- endif -%}
-        {{- '<|im_start|>assistant\\n' -}}
-        {%- if loop.index0 > ns.last_query_index -%}
-            {{- '<think>\\n' + thoughts + '\\n</think>\\n\\n' -}}
-        {%- endif -%}
-        {{- content + '<|im_end|>\\n' -}}
-    {%- else -%}
-        {{- '<|im_start|>' + message.role + '\\n' + content + '<|im_end|>\\n' -}}
-    {%- endif -%}
-{%- endfor -%}
-{%- if add_generation_prompt -%}
-    {{- '<|im_start|>assistant\\n' -}}
-    {%- if enable_thinking is defined and enable_thinking is false -%}
-        {{- '<think>\\n\\n</think>\\n\\n' -}}
-    {%- else -%}
-        {{- '<think>\\n' -}}
-    {%- endif -%}
-{%- endif -%}
-"""
-
 
 def corpus_texts(paths: list[Path]) -> Iterator[str]:
     """Yield every text, speaker and title of JSON Lines corpus files, in order.
 
     Raises:
-        ProgramError: a file is missing or a line is not a JSON object.
+        BuildError: a file is missing or a line is not a JSON object.
     """
     for path in paths:
         try:
             lines = path.read_text(encoding="utf-8").splitlines()
         except OSError as error:
-            raise ProgramError(f"{path}: cannot be read: {error.strerror}") from error
+            raise BuildError(f"{path}: cannot be read: {error.strerror}") from error
         for number, line in enumerate(lines, start=1):
             try:
                 row = json.loads(line)
                 values = [row.get(key) for key in ("speaker", "title", "text")]
             except (ValueError, AttributeError) as error:
-                raise ProgramError(f"{path}:{number}: not a JSON object") from error
+                raise BuildError(f"{path}:{number}: not a JSON object") from error
             yield from (value for value in values if isinstance(value, str) and value)
 
 
@@ -162,10 +110,10 @@ def write_tokenizer(texts: list[Path], context: int, out: Path) -> dict[str, int
     """Write a byte-level BPE tokenizer; return the ids of the added tokens and ``vocab_size``.
 
     Raises:
-        ProgramError: no text, or a file that cannot be read as JSON Lines.
+        BuildError: no text, or a file that cannot be read as JSON Lines.
     """
     if not texts:
-        raise ProgramError("the embedded base model needs texts to train its tokenizer on")
+        raise BuildError("the embedded base model needs texts to train its tokenizer on")
     tokenizer = train_tokenizer(corpus_texts(texts), VOCABULARY)
     tokenizer.save(str(out / "tokenizer.json"))
     known = tokenizer.get_vocab()

@@ -10,7 +10,8 @@ from typing import Any
 
 from cyrene_assets.checkpoints.files import read_json, write_json
 from cyrene_assets.training.swift_args import PROMPTS, RUN_FOLDER
-from cyrene_assets.workers.common.pipes_program import Json, Program, ProgramError
+from cyrene_assets.utils.errors import BuildError
+from cyrene_assets.workers.common.pipes_program import Json, Program
 from cyrene_assets.workers.train.resume import LOG, begin, checkpoints, finished, prune
 from cyrene_assets.workers.train.swift_process import neutral, run_swift
 from cyrene_assets.workers.train.tensorboard_writer import EventFile, write_events
@@ -119,13 +120,13 @@ def chosen_step(choice: str, steps: int, checkpoint_step: int | None, best: int 
     """Return the step whose checkpoint the next stage starts from.
 
     Raises:
-        ProgramError: the choice needs a step that is not known.
+        BuildError: the choice needs a step that is not known.
     """
     if choice == "last":
         return steps
     step = best if choice == "best" else checkpoint_step
     if step is None:
-        raise ProgramError(f"checkpoint {choice!r}: no step is known for it")
+        raise BuildError(f"checkpoint {choice!r}: no step is known for it")
     return step
 
 
@@ -142,7 +143,7 @@ def train(program: Program, label: str) -> Trained:
     """Run or resume the training that ``program.extras`` describe, and choose its checkpoint.
 
     Raises:
-        ProgramError: ms-swift failed, training diverged, or the chosen checkpoint is missing.
+        BuildError: ms-swift failed, training diverged, or the chosen checkpoint is missing.
     """
     extras = program.extras
     run, steps = Path(extras["work"]) / RUN_FOLDER, int(extras["steps"])
@@ -171,14 +172,14 @@ def train(program: Program, label: str) -> Trained:
     seconds = time.monotonic() - started
     made = finished(run)
     if made is None:
-        raise ProgramError(
+        raise BuildError(
             f"{run}: the training ended before its last step; its checkpoints are of steps "
             f"{', '.join(map(str, checkpoints(run))) or '(none)'}: run the same command again"
         )
     step = chosen_step(choice, made, checkpoint_step, follower.best_step())
     found = checkpoints(run)
     if step not in found:
-        raise ProgramError(
+        raise BuildError(
             f"{run}: no checkpoint of step {step} (checkpoint: {choice}); there are "
             f"{', '.join(map(str, found)) or 'none'}"
         )

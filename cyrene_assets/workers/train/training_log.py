@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from cyrene_assets.utils.durable import write_durably
-from cyrene_assets.workers.common.pipes_program import Json, ProgramError
+from cyrene_assets.utils.errors import BuildError
+from cyrene_assets.workers.common.pipes_program import Json
 
 _TRAINING = ("epoch", "loss", "learning_rate", "grad_norm")
 _LANGUAGE = re.compile(r"eval_(.+)_loss")
@@ -36,7 +37,7 @@ class History:
         """Take in one line of ``logging.jsonl``; return its step if it is one of training.
 
         Raises:
-            ProgramError: the loss or the gradient norm is not a number.
+            BuildError: the loss or the gradient norm is not a number.
         """
         try:
             row = json.loads(line)
@@ -58,7 +59,7 @@ class History:
         elif "loss" in row:
             values = {key: float(row[key]) for key in _TRAINING if key in row}
             if not all(math.isfinite(value) for value in values.values()):
-                raise ProgramError(
+                raise BuildError(
                     f"step {step}: loss {values.get('loss')}, gradient norm "
                     f"{values.get('grad_norm')}: training has diverged; lower `learning_rate` in "
                     "the recipe, or `max_grad_norm`"

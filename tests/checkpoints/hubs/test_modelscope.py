@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from cyrene_assets.checkpoints.hubs.modelscope import _published
-from cyrene_assets.workers.common.pipes_program import ProgramError
+from cyrene_assets.utils.errors import BuildError
 
 OLD, FIRST, SECOND = "0" * 40, "1" * 40, "2" * 40
 
@@ -40,12 +40,12 @@ def test_published_of_two_commits_in_one_second_is_the_one_that_has_all_files() 
 def test_published_of_a_branch_that_has_lost_a_file_names_the_commit_to_give() -> None:
     before = [entry("config.json", FIRST, 5), entry("old.json", OLD, 1)]
     client = api(master=before[:1], **{f"at_{FIRST}": before})
-    with pytest.raises(ProgramError, match=rf"{FIRST}.*`revision`"):
+    with pytest.raises(BuildError, match=rf"{FIRST}.*`revision`"):
         _published(client, "Org/Base", None)
     assert _published(client, "Org/Base", FIRST).commit == FIRST
 
 
 @pytest.mark.parametrize("entries", [[], [entry("config.json", "", 5)]])
 def test_published_without_a_commit_is_refused(entries: list[dict[str, Any]]) -> None:
-    with pytest.raises(ProgramError, match="names no commit"):
+    with pytest.raises(BuildError, match="names no commit"):
         _published(api(master=entries), "Org/Base", None)

@@ -9,6 +9,7 @@ from corpus.miniature import Record, dialog, documents, settings, write_corpus
 from cyrene_assets.cli import progress
 from cyrene_assets.cli.commands._corpus_report import print_report
 from cyrene_assets.corpus.lint.linter import Counts, Report, lint
+from cyrene_assets.utils import formatting
 
 
 def _lint(root: Path, code: str, lines: list[Record]) -> Report:
@@ -207,7 +208,7 @@ def test_every_column_of_the_tables_has_a_heading(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     tables = []
-    real = progress.table
+    real = formatting.table
 
     def table(title: str, columns: list[str], rows: list[list[str]], **options: Any) -> Any:
         tables.append((columns, rows))

@@ -11,7 +11,6 @@ from cyrene_assets.project.project import Project, ProjectFile
 from cyrene_assets.store import records
 from cyrene_assets.store.artifact_store import DIGEST_LENGTH, CorruptArtifactError, Store
 from cyrene_assets.utils.errors import CyreneError
-from cyrene_assets.workers.common.pipes_program import ProgramError
 from cyrene_assets.workers.train.resume import LOG as LOG_OF_STEPS
 from cyrene_assets.workers.train.resume import begin, resumable
 from cyrene_assets.workers.train.training_log import cut_log
@@ -147,7 +146,7 @@ def _resumed(here: Path, made: Path, step: int) -> Iterator[str]:
     """Yield what is wrong after a training has begun again."""
     try:
         start = begin(here, COMMAND)
-    except ProgramError as error:
+    except CyreneError as error:
         yield f"no resume: {error}"
         return
     if start.step != step:

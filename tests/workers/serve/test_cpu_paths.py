@@ -22,7 +22,7 @@ import polars as pl
 import pytest
 
 from cyrene_assets.compute.cpu import KERNELS_VARIABLE, detect, quantized_path
-from cyrene_assets.compute.toolchains import linked_package
+from cyrene_assets.compute.program_environment import linked_package
 from cyrene_assets.config.recipe import load_recipe
 from cyrene_assets.evaluation.inputs import prompts as prompting
 from cyrene_assets.quantization import calibration

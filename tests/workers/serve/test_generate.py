@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
+from cyrene_assets.checkpoints import files
 from cyrene_assets.compute.cpu import KERNELS_VARIABLE, detect, quantized_path
 from cyrene_assets.quantization.schemes import FORMATS
 from cyrene_assets.serving import engine_args
-from cyrene_assets.workers.common.pipes_program import ProgramError
+from cyrene_assets.utils.errors import BuildError
 from cyrene_assets.workers.serve import cpu_kernels, generate, loglikelihood, vllm_engine
 
 ROOT = Path(__file__).parents[3]
@@ -62,12 +63,12 @@ def test_a_long_conversation_loses_its_oldest_turns(
 
 
 def test_a_prompt_that_cannot_fit_names_itself_and_the_remedy() -> None:
-    with pytest.raises(ProgramError, match=r"'en/chat/1' has 4 tokens .* 3 fit .*context_length"):
+    with pytest.raises(BuildError, match=r"'en/chat/1' has 4 tokens .* 3 fit .*context_length"):
         generate._render(NumberTokenizer(), conversation("0", "1 2 3"), Path("m"), 3)
 
 
 def test_a_broken_chat_template_is_named() -> None:
-    with pytest.raises(ProgramError, match=r"m: its chat template .*no template.*restore"):
+    with pytest.raises(BuildError, match=r"m: its chat template .*no template.*restore"):
         generate._render(NumberTokenizer(), conversation("0", "unrenderable"), Path("m"), 9)
 
 
@@ -117,19 +118,19 @@ def model_folder(path: Path, architecture: str) -> Path:
 
 
 def test_a_missing_model_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ProgramError, match=r"nothing/config\.json: missing"):
+    with pytest.raises(BuildError, match=r"nothing/config\.json: missing"):
         vllm_engine.load(tmp_path / "nothing", {})
 
 
 def test_another_architecture_is_refused(tmp_path: Path) -> None:
     folder = model_folder(tmp_path / "model", "LlamaForCausalLM")
-    with pytest.raises(ProgramError, match=r"\['LlamaForCausalLM'\]; only Qwen3\.5 models"):
+    with pytest.raises(BuildError, match=r"\['LlamaForCausalLM'\]; only Qwen3\.5 models"):
         vllm_engine.load(folder, {})
 
 
 def test_weights_that_are_cut_short_are_refused(tmp_path: Path) -> None:
-    folder = model_folder(tmp_path / "model", vllm_engine.ARCHITECTURE)
-    with pytest.raises(ProgramError, match=r"model\.safetensors: .* bytes, but its header"):
+    folder = model_folder(tmp_path / "model", files.ARCHITECTURE)
+    with pytest.raises(BuildError, match=r"model\.safetensors: .* bytes, but its header"):
         vllm_engine.load(folder, {})
 
 
@@ -151,7 +152,7 @@ def test_weights_that_ran_otherwise_than_planned_are_an_error(
     assert vllm_engine.weights_run(tmp_path, engine) == planned.reason
     assert vllm_engine.weights_run(tmp_path, {}) is None
     monkeypatch.setitem(cpu_kernels.DEQUANTIZED, "FP8_BLOCK", 16 - layers)
-    with pytest.raises(ProgramError, match=rf"{16 - layers} of its layers .* kept from vLLM"):
+    with pytest.raises(BuildError, match=rf"{16 - layers} of its layers .* kept from vLLM"):
         vllm_engine.weights_run(tmp_path, engine)
 
 

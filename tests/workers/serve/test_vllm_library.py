@@ -19,11 +19,11 @@ class Without(importlib.abc.MetaPathFinder):
 sys.meta_path.insert(0, Without())
 """
 _REQUIRE = """
+from cyrene_assets.utils.errors import BuildError
 from cyrene_assets.workers.serve import vllm_library
-from cyrene_assets.workers.common.pipes_program import ProgramError
 try:
     vllm_library.require()
-except ProgramError as error:
+except BuildError as error:
     print(f"refused: {error}")
 else:
     print("loaded")

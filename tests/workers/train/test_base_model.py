@@ -7,14 +7,16 @@ from typing import Any
 import pytest
 from checkpoint_folders import HIDDEN, VOCABULARY, base_shapes, write_checkpoint
 
+from cyrene_assets.base_models.verification import Demands, verify
 from cyrene_assets.checkpoints.hubs.snapshot import (
     PublishedFile,
     compare_published,
     refuse_published,
 )
 from cyrene_assets.config.architecture import TINY
-from cyrene_assets.workers.common.pipes_program import BadInputError, Program, ProgramError
-from cyrene_assets.workers.train.base_model import Demands, main, verify
+from cyrene_assets.utils.errors import BuildError, UserError
+from cyrene_assets.workers.common.pipes_program import Program
+from cyrene_assets.workers.train.base_model import main
 from cyrene_assets.workers.train.tiny_tokenizer import ADDED_TOKENS
 from workers.conftest import Ran, RunProgram, tokenizer_texts
 
@@ -39,14 +41,14 @@ def test_local_folder_is_copied_and_described(tmp_path: Path, shards: int) -> No
 
 
 def test_missing_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(BadInputError, match="nowhere: no such folder"):
+    with pytest.raises(UserError, match="nowhere: no such folder"):
         fetch({"kind": "local", "path": str(tmp_path / "nowhere")}, tmp_path / "out")
 
 
 def test_local_folder_with_a_pickle_is_refused(tmp_path: Path) -> None:
     folder = write_checkpoint(tmp_path / "mine")
     (folder / "pytorch_model.bin").write_bytes(b"")
-    with pytest.raises(BadInputError, match=r"pytorch_model\.bin"):
+    with pytest.raises(UserError, match=r"pytorch_model\.bin"):
         fetch({"kind": "local", "path": str(folder)}, tmp_path / "out")
 
 
@@ -55,7 +57,7 @@ def test_expectations_hold_or_are_named(tmp_path: Path) -> None:
     source = {"kind": "local", "path": str(folder)}
     fetch(source, tmp_path / "a", {"hidden_size": HIDDEN, "num_hidden_layers": 2})
     said = rf"{folder}.*text_config\.hidden_size is 4, expected 2560"
-    with pytest.raises(BadInputError, match=said):
+    with pytest.raises(UserError, match=said):
         fetch(source, tmp_path / "b", {"hidden_size": 2560})
     # It is found before gigabytes are copied.
     assert list((tmp_path / "b").iterdir()) == []
@@ -64,20 +66,20 @@ def test_expectations_hold_or_are_named(tmp_path: Path) -> None:
 def test_another_architecture_is_refused(tmp_path: Path) -> None:
     folder = write_checkpoint(tmp_path)
     (folder / "config.json").write_text(json.dumps({"model_type": "llama"}))
-    with pytest.raises(ProgramError, match="'llama'; only qwen3_5"):
+    with pytest.raises(BuildError, match="'llama'; only qwen3_5"):
         verify(folder, Demands())
 
 
 def test_missing_layer_is_an_error(tmp_path: Path) -> None:
     shapes = {k: v for k, v in base_shapes().items() if ".layers.1." not in k}
-    with pytest.raises(ProgramError, match="weights of 1 layers"):
+    with pytest.raises(BuildError, match="weights of 1 layers"):
         verify(write_checkpoint(tmp_path, shapes), Demands())
 
 
 def test_embedding_of_another_shape_is_an_error(tmp_path: Path) -> None:
     name = "model.language_model.embed_tokens.weight"
     shapes = base_shapes() | {name: ("BF16", (VOCABULARY + 1, HIDDEN))}
-    with pytest.raises(ProgramError, match="embedding"):
+    with pytest.raises(BuildError, match="embedding"):
         verify(write_checkpoint(tmp_path, shapes), Demands())
 
 
@@ -85,7 +87,7 @@ def test_embedding_of_another_shape_is_an_error(tmp_path: Path) -> None:
 def test_missing_file_is_named(tmp_path: Path, name: str) -> None:
     write_checkpoint(tmp_path)
     (tmp_path / name).unlink()
-    with pytest.raises(ProgramError, match=rf"{name}: missing"):
+    with pytest.raises(BuildError, match=rf"{name}: missing"):
         verify(tmp_path, Demands())
 
 
@@ -141,7 +143,7 @@ def test_a_model_that_is_not_in_the_cache_offline_names_the_ways_out(
 
 def test_a_hub_repository_with_code_is_refused() -> None:
     refuse_published("a/b", ["config.json", "model.safetensors", "README.md"])
-    with pytest.raises(ProgramError, match=r"a/b holds modeling_x\.py"):
+    with pytest.raises(BuildError, match=r"a/b holds modeling_x\.py"):
         refuse_published("a/b", ["config.json", "modeling_x.py"])
 
 
@@ -154,16 +156,16 @@ def test_a_damaged_download_is_found_and_removed(tmp_path: Path) -> None:
     named = PublishedFile(config.name, 16, git_sha1="bd9dbf5aae1a3862dd1526723246b20206e5fc37")
     compare_published(tmp_path, [good, named])
     for file in (replace(good, sha256="0" * 64), replace(named, git_sha1="0" * 40)):
-        with pytest.raises(ProgramError, match=rf"{file.name}: .* {'0' * 40}.*damaged"):
+        with pytest.raises(BuildError, match=rf"{file.name}: .* {'0' * 40}.*damaged"):
             compare_published(tmp_path, [file])
         assert not (tmp_path / file.name).exists()
-    with pytest.raises(ProgramError, match=r"model\.safetensors: was not fetched"):
+    with pytest.raises(BuildError, match=r"model\.safetensors: was not fetched"):
         compare_published(tmp_path, [good])
 
 
 def test_a_file_without_a_published_hash_is_refused(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(ProgramError, match=r"config\.json: the hub publishes no hash"):
+    with pytest.raises(BuildError, match=r"config\.json: the hub publishes no hash"):
         compare_published(tmp_path, [PublishedFile("config.json", 2)])
 
 
@@ -197,7 +199,7 @@ def test_a_damaged_blob_of_a_hubs_cache_is_refused(name: str, tmp_path: Path) ->
     blob = (folder / name).resolve()
     content = blob.read_bytes()
     blob.write_bytes(content[:-1] + b"\x01" if name == "model.safetensors" else content + b" ")
-    with pytest.raises(BadInputError, match=rf"{name}: its blob is damaged"):
+    with pytest.raises(UserError, match=rf"{name}: its blob is damaged"):
         fetch({"kind": "local", "path": str(folder)}, tmp_path / "out")
 
 
@@ -207,7 +209,7 @@ def test_a_blob_that_is_not_named_by_a_hash_is_refused(tmp_path: Path) -> None:
     blob.rename(blob.with_name("weights"))
     (folder / "model.safetensors").unlink()
     (folder / "model.safetensors").symlink_to("../../blobs/weights")
-    with pytest.raises(BadInputError, match="not named by a hash"):
+    with pytest.raises(UserError, match="not named by a hash"):
         fetch({"kind": "local", "path": str(folder)}, tmp_path / "out")
 
 
@@ -229,5 +231,5 @@ def test_a_link_out_of_a_hubs_cache_is_refused(to: str, tmp_path: Path) -> None:
     }[to]
     link.unlink()
     link.symlink_to(target)
-    with pytest.raises(BadInputError, match=r"tokenizer\.json: a link that leads to no blob"):
+    with pytest.raises(UserError, match=r"tokenizer\.json: a link that leads to no blob"):
         fetch({"kind": "local", "path": str(folder)}, tmp_path / "out")

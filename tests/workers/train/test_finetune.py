@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from cyrene_assets.base_models.chat_template import CHAT_TEMPLATE
 from cyrene_assets.corpus.packing.token_counting import chat_text
 from cyrene_assets.serving.chat_template import trained_template, write_template
 from cyrene_assets.training import checks, swift_args
 from cyrene_assets.workers.train.tensorboard_writer import FILE
-from cyrene_assets.workers.train.tiny_tokenizer import CHAT_TEMPLATE
 from workers.conftest import (
     CPU,
     SFT_ROWS,

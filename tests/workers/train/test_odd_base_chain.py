@@ -29,6 +29,7 @@ from odd_bases import (
     write_weights,
 )
 
+from cyrene_assets.base_models.chat_template import CHAT_TEMPLATE, PROBES, render
 from cyrene_assets.checkpoints import files
 from cyrene_assets.config.model_sizes import model_size
 from cyrene_assets.quantization.checks import outcomes
@@ -36,7 +37,6 @@ from cyrene_assets.serving import engine_args
 from cyrene_assets.training import checks as training_checks
 from cyrene_assets.training import swift_args
 from cyrene_assets.training.swift_args import Data
-from cyrene_assets.workers.train.base_chat_template import FAMILY, PROBES, render
 from workers.conftest import CPU, IGNORE, SHAPE, Ran, RunProgram, RunPython, RunServed, stage
 
 from .test_pretrain import Extras, kill_at
@@ -251,4 +251,4 @@ def test_templates_are_rendered_as_transformers_does_it(base: Ran, run_python: R
     line = next(line for line in said.splitlines() if line.startswith("TEXTS "))
     texts: list[str] = json.loads(line.removeprefix("TEXTS "))
     tokens: dict[str, Any] = {"eos_token": "<|endoftext|>"}
-    assert texts == [render(FAMILY, messages, tokens) for messages in PROBES]
+    assert texts == [render(CHAT_TEMPLATE, messages, tokens) for messages in PROBES]

@@ -26,13 +26,15 @@ from odd_bases import (
     write_weights,
 )
 
+from cyrene_assets.base_models.chat_template import CHAT_TEMPLATE, stored_template, template_problem
+from cyrene_assets.base_models.verification import Demands, verify
 from cyrene_assets.checkpoints import files
 from cyrene_assets.orchestration.base_model_source import source_problem
 from cyrene_assets.project.project import BaseModelSource, Project, ProjectFile
 from cyrene_assets.serving.chat_template import character_template, trained_template
-from cyrene_assets.workers.common.pipes_program import BadInputError, Program
-from cyrene_assets.workers.train.base_chat_template import FAMILY, stored_template, template_problem
-from cyrene_assets.workers.train.base_model import Demands, main, verify
+from cyrene_assets.utils.errors import UserError
+from cyrene_assets.workers.common.pipes_program import Program
+from cyrene_assets.workers.train.base_model import main
 
 Change = Callable[[Path], None]
 CHATML_WITHOUT_THINKING = """\
@@ -98,7 +100,7 @@ def test_main_with_a_stored_twin_leaves_it_out_and_all_else_as_it_is(
 def test_main_with_a_twin_of_one_other_bit_refuses(tmp_path: Path, flipped: int) -> None:
     folder = write_checkpoint(tmp_path / "mine")
     with_head(folder, flipped)
-    with pytest.raises(BadInputError, match=r"lm_head\.weight is not the embedding.*remove"):
+    with pytest.raises(UserError, match=r"lm_head\.weight is not the embedding.*remove"):
         take(folder, tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []
 
@@ -106,10 +108,10 @@ def test_main_with_a_twin_of_one_other_bit_refuses(tmp_path: Path, flipped: int)
 def test_main_with_an_output_layer_of_its_own_keeps_it(tmp_path: Path) -> None:
     folder = write_checkpoint(tmp_path / "mine")
     with_head(folder, 0)
-    with pytest.raises(BadInputError, match="is not the embedding"):
+    with pytest.raises(UserError, match="is not the embedding"):
         take(folder, tmp_path / "out")
     edit_json(folder, "config.json", {"tie_word_embeddings": False})
-    with pytest.raises(BadInputError, match="False, and True in text_config"):
+    with pytest.raises(UserError, match="False, and True in text_config"):
         take(folder, tmp_path / "out")
     edit_json(folder, "config.json", {"text_config.tie_word_embeddings": False})
     assert take(folder, tmp_path / "out")["repairs"] == []
@@ -165,16 +167,16 @@ def test_main_with_no_template_or_another_asks_for_consent(
 ) -> None:
     folder = write_checkpoint(tmp_path / "mine")
     change(folder)
-    with pytest.raises(BadInputError, match=rf"{said}.*`chat_template: family`"):
+    with pytest.raises(UserError, match=rf"{said}.*`chat_template: family`"):
         take(folder, tmp_path / "out")
     (repair,) = take(folder, tmp_path / "out", "family")["repairs"]
     assert (repair["file"], repair["becomes"]) == (TEMPLATE, "the family's own chat template")
-    assert stored_template(tmp_path / "out") == FAMILY
+    assert stored_template(tmp_path / "out") == CHAT_TEMPLATE
 
 
 def test_main_with_consent_keeps_a_template_that_renders_the_same(tmp_path: Path) -> None:
     folder = write_checkpoint(tmp_path / "mine")
-    own = "{# with tools, one day #}" + FAMILY
+    own = "{# with tools, one day #}" + CHAT_TEMPLATE
     (folder / TEMPLATE).unlink()
     edit_json(folder, "tokenizer_config.json", {"chat_template": own})
     assert take(folder, tmp_path / "out", "family")["repairs"] == []
@@ -195,20 +197,20 @@ def test_the_family_s_template_takes_the_place_of_all_others(tmp_path: Path) -> 
 
 def test_template_problem_of_templates_with_transformers_extensions_is_none(tmp_path: Path) -> None:
     folder = write_checkpoint(tmp_path)
-    marked = FAMILY.replace(
+    marked = CHAT_TEMPLATE.replace(
         "{{- content + '<|im_end|>\\n' -}}",
         "{% generation %}{{- content + '<|im_end|>\\n' -}}{% endgeneration %}",
     )
-    assert marked != FAMILY
+    assert marked != CHAT_TEMPLATE
     assert template_problem(folder, marked) is None
     looped = "{% for _ in messages %}{% break %}{% endfor %}{% if strftime_now('%Y') %}{% endif %}"
-    assert template_problem(folder, looped + FAMILY) is None
-    assert template_problem(folder, "{{ eos_token }}" + FAMILY) is not None
+    assert template_problem(folder, looped + CHAT_TEMPLATE) is None
+    assert template_problem(folder, "{{ eos_token }}" + CHAT_TEMPLATE) is not None
 
 
 def test_template_problem_of_a_template_without_think_blocks_is_none(tmp_path: Path) -> None:
     folder = write_checkpoint(tmp_path)
-    trained = trained_template(FAMILY)
+    trained = trained_template(CHAT_TEMPLATE)
     assert template_problem(folder, trained) is None
     assert template_problem(folder, CHATML_WITHOUT_THINKING) is None
     exported = character_template(trained, {"en": "You are Ovelle."}, "en")
@@ -278,7 +280,7 @@ def test_main_with_what_a_later_stage_fails_on_refuses_it(
 ) -> None:
     folder = write_checkpoint(tmp_path / "mine")
     change(folder)
-    with pytest.raises(BadInputError, match=said):
+    with pytest.raises(UserError, match=said):
         take(folder, tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []
 
@@ -299,7 +301,7 @@ def test_source_problem_of_a_folder_tells_it_before_anything_is_built(tmp_path: 
 def test_generation_config_with_an_end_beyond_the_embedding_is_refused(tmp_path: Path) -> None:
     folder = write_checkpoint(tmp_path / "mine")
     (folder / "generation_config.json").write_text('{"eos_token_id": [2, 8]}')
-    with pytest.raises(BadInputError, match=r"eos_token_id is 8 in generation_config\.json"):
+    with pytest.raises(UserError, match=r"eos_token_id is 8 in generation_config\.json"):
         take(folder, tmp_path / "out")
 
 

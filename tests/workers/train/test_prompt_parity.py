@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from cyrene_assets.base_models.chat_template import CHAT_TEMPLATE
 from cyrene_assets.corpus.packing.token_counting import message_text
 from cyrene_assets.workers.train.prompt_parity import Compared, compare, evenly, require_same
-from cyrene_assets.workers.train.tiny_tokenizer import CHAT_TEMPLATE
 
 SYSTEM = {"role": "system", "content": "You are Ovelle."}
 PLACES = {"first": 0, "middle": 1, "last": 2}

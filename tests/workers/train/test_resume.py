@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from checkpoint_folders import base_shapes, write_safetensors
 
-from cyrene_assets.workers.common.pipes_program import BadInputError
+from cyrene_assets.utils.errors import UserError
 from cyrene_assets.workers.train import resume
 from cyrene_assets.workers.train.resume import begin, checkpoints, finished, prune, resumable, seal
 
@@ -165,7 +165,7 @@ def test_another_machine_goes_on_and_another_training_does_not(
         assert begin(tmp_path, command).step == 3
         return
     # A GPU that is not there today is no reason to throw away what it trained.
-    with pytest.raises(BadInputError, match=f"was {old} and is {re.escape(new)}") as caught:
+    with pytest.raises(UserError, match=f"was {old} and is {re.escape(new)}") as caught:
         begin(tmp_path, command)
     assert f"remove {tmp_path} to train from the beginning" in str(caught.value)
     assert begin(tmp_path, COMMAND).step == 3

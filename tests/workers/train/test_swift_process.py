@@ -2,7 +2,7 @@ import sys
 
 import pytest
 
-from cyrene_assets.workers.common.pipes_program import ProgramError
+from cyrene_assets.utils.errors import BuildError
 from cyrene_assets.workers.train.swift_process import (
     explain_failure,
     neutral,
@@ -34,7 +34,7 @@ def test_keys_are_kept_out_of_the_log(
     monkeypatch.setenv("WANDB_API_KEY", "k3y-of-wandb")
     said = [sys.executable, "-c", "import os; print('key', os.environ['WANDB_API_KEY']); 1 / 0"]
     monkeypatch.setattr("cyrene_assets.workers.train.swift_process.swift_process", lambda *_: said)
-    with pytest.raises(ProgramError) as caught:
+    with pytest.raises(BuildError) as caught:
         run_swift(["swift", "pt"], {})
     assert "k3y-of-wandb" not in capsys.readouterr().out + str(caught.value)
     assert "key ***" in str(caught.value)
@@ -43,7 +43,7 @@ def test_keys_are_kept_out_of_the_log(
 def test_failure_has_status_cause_and_last_lines() -> None:
     """This interpreter has no ms-swift."""
     polls = []
-    with pytest.raises(ProgramError) as caught:
+    with pytest.raises(BuildError) as caught:
         run_swift(["swift", "pt"], {}, lambda: polls.append(1))
     message = str(caught.value)
     assert "`swift pt` failed with status 1" in message

@@ -6,13 +6,9 @@ import jinja2
 import pytest
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from cyrene_assets.workers.common.pipes_program import ProgramError
-from cyrene_assets.workers.train.tiny_tokenizer import (
-    ADDED_TOKENS,
-    CHAT_TEMPLATE,
-    corpus_texts,
-    write_tokenizer,
-)
+from cyrene_assets.base_models.chat_template import CHAT_TEMPLATE
+from cyrene_assets.utils.errors import BuildError
+from cyrene_assets.workers.train.tiny_tokenizer import ADDED_TOKENS, corpus_texts, write_tokenizer
 
 ROWS = [
     {"scene": "s", "line": "1", "speaker": None, "text": "The lamp is lit; it's 1843."},
@@ -47,12 +43,12 @@ def test_texts_speakers_and_titles_are_trained_on(texts: Path) -> None:
 def test_bad_line_names_file_and_line(tmp_path: Path, line: str) -> None:
     path = tmp_path / "texts.jsonl"
     path.write_text('{"text": "a"}\n' + line + "\n")
-    with pytest.raises(ProgramError, match=r"texts\.jsonl:2"):
+    with pytest.raises(BuildError, match=r"texts\.jsonl:2"):
         list(corpus_texts([path]))
 
 
 def test_no_texts_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ProgramError, match="texts"):
+    with pytest.raises(BuildError, match="texts"):
         write_tokenizer([], 4096, tmp_path)
 
 

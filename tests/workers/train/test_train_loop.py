@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from cyrene_assets.workers.common.pipes_program import Program, ProgramError
+from cyrene_assets.utils.errors import BuildError
+from cyrene_assets.workers.common.pipes_program import Program
 from cyrene_assets.workers.train.resume import begin, checkpoints
 from cyrene_assets.workers.train.train_loop import (
     Follower,
@@ -121,7 +122,7 @@ def test_choice_of_the_checkpoint() -> None:
     assert chosen_step("last", 10, None, 3) == 10
     assert chosen_step("best", 10, None, 3) == 3
     assert chosen_step("epoch:2", 10, 7, 3) == 7
-    with pytest.raises(ProgramError, match="epoch:2"):
+    with pytest.raises(BuildError, match="epoch:2"):
         chosen_step("epoch:2", 10, None, 3)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from cyrene_assets.workers.common.pipes_program import ProgramError
+from cyrene_assets.utils.errors import BuildError
 from cyrene_assets.workers.train.training_log import History, cut_log
 
 
@@ -61,7 +61,7 @@ def test_a_step_trained_again_after_resuming_counts_once() -> None:
     "values", [{"loss": float("nan")}, {"loss": 1.0, "grad_norm": float("inf")}]
 )
 def test_divergence_is_an_error_with_a_remedy(values: dict[str, float]) -> None:
-    with pytest.raises(ProgramError, match=r"step 3.*learning_rate"):
+    with pytest.raises(BuildError, match=r"step 3.*learning_rate"):
         History().add(line(3, **values))
 
 

@@ -13,17 +13,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from cyrene_assets.checkpoints import files
-from cyrene_assets.checkpoints.diff import equal_tensors
-from cyrene_assets.checkpoints.files import Tensor
-from cyrene_assets.workers.common.pipes_program import Json, ProgramError
-from cyrene_assets.workers.train.base_chat_template import (
-    FAMILY,
+from cyrene_assets.base_models.chat_template import (
+    CHAT_TEMPLATE,
     TEMPLATE,
     stored_template,
     template_problem,
 )
-from cyrene_assets.workers.train.base_requirements import HEAD, TIED, ties
+from cyrene_assets.base_models.requirements import HEAD, TIED, ties
+from cyrene_assets.checkpoints import files
+from cyrene_assets.checkpoints.diff import equal_tensors
+from cyrene_assets.checkpoints.errors import CheckpointError
+from cyrene_assets.checkpoints.files import Tensor
 
 EMBEDDING = "model.language_model.embed_tokens.weight"
 FAMILY_CONSENT = "family"
@@ -40,7 +40,7 @@ class Repair:
     was: str
     becomes: str
 
-    def as_dict(self) -> dict[str, Json]:
+    def as_dict(self) -> dict[str, Any]:
         """Return it as JSON values, for the manifest."""
         return {"file": self.file, "was": self.was, "becomes": self.becomes}
 
@@ -58,7 +58,7 @@ def planned(
             model's, else None.
 
     Raises:
-        ProgramError: something of these kinds that cannot be repaired, or may not.
+        CheckpointError: something of these kinds that cannot be repaired, or may not.
     """
     candidates = (
         _twin(folder, config, found),
@@ -86,7 +86,7 @@ def apply(folder: Path, repairs: Sequence[Repair]) -> None:
             if settings.pop("chat_template", None) is not None:
                 files.write_json(folder / _TOKENIZER, settings)
             (folder / "chat_template.json").unlink(missing_ok=True)
-            (folder / TEMPLATE).write_text(FAMILY, encoding="utf-8")
+            (folder / TEMPLATE).write_text(CHAT_TEMPLATE, encoding="utf-8")
 
 
 def _twin(folder: Path, config: Mapping[str, Any], found: Mapping[str, Tensor]) -> Repair | None:
@@ -96,7 +96,7 @@ def _twin(folder: Path, config: Mapping[str, Any], found: Mapping[str, Tensor]) 
     if (head.dtype, head.shape) != (embedding.dtype, embedding.shape) or not equal_tensors(
         folder, head, embedding
     ):
-        raise ProgramError(
+        raise CheckpointError(
             f"{folder / head.file}: {HEAD} is not the embedding, although config.json ties it to "
             "that (tie_word_embeddings is true): transformers would serve this one and vLLM the "
             "embedding; set tie_word_embeddings to false in config.json and in its text_config if "
@@ -139,7 +139,7 @@ def template_repair(folder: Path, consent: str | None) -> Repair | None:
     """Return what has to be done about the chat template: `planned`, as far as it goes.
 
     Raises:
-        ProgramError: it is missing or another, without consent to the family's.
+        CheckpointError: it is missing or another, without consent to the family's.
     """
     template = stored_template(folder)
     if template is None:
@@ -150,7 +150,7 @@ def template_repair(folder: Path, consent: str | None) -> Repair | None:
             return None
         problem = f"the chat template is not of Qwen3.5's family: {found}"
     if consent != FAMILY_CONSENT:
-        raise ProgramError(
+        raise CheckpointError(
             f"{folder}: {problem}; write `chat_template: {FAMILY_CONSENT}` next to this model "
             "under `base_models` in project.yaml to train and serve it with the family's own, or "
             f"give a folder with {TEMPLATE} of the Qwen3.5 model that it was made from"
@@ -179,7 +179,7 @@ def _drop(folder: Path, file: str, name: str) -> None:
         files.write_json(index, listing)
 
 
-def _write_without(path: Path, header: dict[str, Json], cut: tuple[int, int]) -> None:
+def _write_without(path: Path, header: dict[str, Any], cut: tuple[int, int]) -> None:
     partial, gone = path.with_name(f".{path.name}.partial"), cut[1] - cut[0]
     for entry in header.values():
         if entry["data_offsets"][0] >= cut[1]:

@@ -19,11 +19,8 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from cyrene_assets.checkpoints import files
 from cyrene_assets.serving.chat_template import character_template, own_template, trained_template
 from cyrene_assets.utils.errors import UserError
-from cyrene_assets.workers.train.tiny_tokenizer import CHAT_TEMPLATE
 
 TEMPLATE = "chat_template.jinja"
-# What Qwen3.5's templates render of plain conversations; the embedded model's is written to it.
-FAMILY = CHAT_TEMPLATE
 _TOKENIZER = "tokenizer_config.json"
 _SYSTEM = {"role": "system", "content": "You are Ovelle.\nYou keep the light."}
 _ASKS = {"role": "user", "content": "Who's there?"}
@@ -31,6 +28,58 @@ _ANSWERS = {"role": "assistant", "content": "The lamp, and I."}
 _ASKS_AGAIN = {"role": "user", "content": "灯还亮着吗? <1 & 2>"}
 PROBES = ([_SYSTEM, _ASKS], [_SYSTEM, _ASKS, _ANSWERS, _ASKS_AGAIN])
 _AROUND = 40
+# The family's, which the embedded model has: contents trimmed, an earlier answer without its
+# thoughts, the answer in progress behind a think block that `enable_thinking: false` closes.
+CHAT_TEMPLATE = """\
+{%- macro render(content) -%}
+    {%- if content is string -%}
+        {{- content -}}
+    {%- else -%}
+        {%- for item in content -%}
+            {%- if item.type == 'image' -%}
+                {{- '<|vision_start|><|image_pad|><|vision_end|>' -}}
+            {%- elif item.type == 'video' -%}
+                {{- '<|vision_start|><|video_pad|><|vision_end|>' -}}
+            {%- else -%}
+                {{- item.text -}}
+            {%- endif -%}
+        {%- endfor -%}
+    {%- endif -%}
+{%- endmacro -%}
+{%- set ns = namespace(last_query_index=-1) -%}
+{%- for message in messages -%}
+    {%- if message.role == 'user' -%}
+        {%- set ns.last_query_index = loop.index0 -%}
+    {%- endif -%}
+{%- endfor -%}
+{%- for message in messages -%}
+    {%- set content = render(message.content)|trim -%}
+    {%- if message.role == 'system' and not loop.first -%}
+        {{- raise_exception('System message must be at the beginning.') -}}
+    {%- elif message.role == 'assistant' -%}
+        {%- set thoughts = '' -%}
+        {%- if '</think>' in content -%}
+            {%- set thoughts = content.split('</think>')[0].split('<think>')[-1]|trim -%}
+            {%- set content = content.split('</think>')[-1].lstrip('\\n') -%}
+        {%- endif -%}
+        {{- '<|im_start|>assistant\\n' -}}
+        {%- if loop.index0 > ns.last_query_index -%}
+            {{- '<think>\\n' + thoughts + '\\n</think>\\n\\n' -}}
+        {%- endif -%}
+        {{- content + '<|im_end|>\\n' -}}
+    {%- else -%}
+        {{- '<|im_start|>' + message.role + '\\n' + content + '<|im_end|>\\n' -}}
+    {%- endif -%}
+{%- endfor -%}
+{%- if add_generation_prompt -%}
+    {{- '<|im_start|>assistant\\n' -}}
+    {%- if enable_thinking is defined and enable_thinking is false -%}
+        {{- '<think>\\n\\n</think>\\n\\n' -}}
+    {%- else -%}
+        {{- '<think>\\n' -}}
+    {%- endif -%}
+{%- endif -%}
+"""
 
 
 class _Generation(Extension):
@@ -48,7 +97,7 @@ def stored_template(folder: Path) -> str | None:
     """Return the chat template in a model's folder, or None where there is none that counts.
 
     Raises:
-        ProgramError: ``tokenizer_config.json`` is missing or no JSON object.
+        CheckpointError: ``tokenizer_config.json`` is missing or no JSON object.
     """
     files.read_json(folder / _TOKENIZER)
     try:
@@ -68,7 +117,7 @@ def template_problem(folder: Path, template: str) -> str | None:
     try:
         render(template, [_ASKS], tokens)
         for messages in PROBES:
-            wanted = render(trained_template(FAMILY), messages, tokens)
+            wanted = render(trained_template(CHAT_TEMPLATE), messages, tokens)
             served = character_template(template, {"en": _SYSTEM["content"]}, "en")
             for rendered in (
                 render(template, messages, tokens),

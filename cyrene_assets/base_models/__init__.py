@@ -1,0 +1,1 @@
+"""What a base model has to be, and what of it is repaired."""

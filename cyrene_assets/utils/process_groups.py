@@ -1,0 +1,29 @@
+"""Process groups: a program in a session of its own is ended with all that it started."""
+
+import os
+import signal
+import subprocess
+from contextlib import suppress
+
+TERMINATION_SECONDS = 5.0
+
+
+def end_group(process: subprocess.Popen[bytes]) -> None:
+    """End what is left of the process group: terminated first, then killed."""
+    for sent in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, sent)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(TERMINATION_SECONDS)
+        if not _group_alive(process.pid):
+            break
+    if process.stdin is not None:
+        process.stdin.close()
+
+
+def _group_alive(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
