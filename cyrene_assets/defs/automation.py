@@ -29,9 +29,9 @@ RENEW_SECONDS = 5
 
 @dg.asset(group_name=GROUP, kinds={"markdown"}, code_version="1")
 def build_status(context: dg.AssetExecutionContext) -> dg.MaterializeResult:  # type: ignore[type-arg]
-    """What is out of date and why, when it is rebuilt, and what that costs.
+    """What is out of date and why, when it is rebuilt, and the cost.
 
-    `corpus_watch` renews this page when something changes; materialize it to see it at once. No
+    `corpus_watch` updates this page when something changes; materialize it to update it now. No
     artifact: nothing is stored.
     """
     return dg.MaterializeResult(metadata=_page(_status(Project.load(), context.instance)))

@@ -83,8 +83,8 @@ def folder_digest(folder: Path) -> str:
 def checkpoint_report(build: Build) -> Outcome:
     """Scores of a model from any folder, prompted and measured like the models of the assets.
 
-    What it said, `scores.parquet` and `examples.parquet` of all languages: a column more on the
-    scoreboard. `cyrene evaluate FOLDER` makes it.
+    Its replies, `scores.parquet` and `examples.parquet` of all languages: another column of the
+    scoreboard. `cyrene evaluate FOLDER` creates it.
     """
     from cyrene_assets.evaluation.scoreboard.markdown import markdown_table, profile_table
     from cyrene_assets.evaluation.scoring.language_report import LanguageReport, report_language

@@ -33,7 +33,7 @@ def _raw_files(project: Project, language: str | None) -> dict[str, str]:
     partitions_def=languages,
     group_name=GROUP,
     tags={"dagster/kind/jsonl": "", "dagster/kind/file": ""},
-    description="The raw files of one language under `corpora/`: their digest, and nothing new.",
+    description="The digest of one language's raw files (observed; nothing is stored).",
 )
 def raw_corpus(context: dg.AssetExecutionContext) -> dg.DataVersionsByPartition:
     """Observe the raw files of the languages asked for."""

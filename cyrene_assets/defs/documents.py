@@ -27,7 +27,7 @@ _NO_CHATS = (
 )
 NO_CONTROL_TOKENS = Check(
     "no_control_tokens",
-    "Nothing in the text is more than text to the tokenizer or the chat template.",
+    "The text has no control tokens of the tokenizer or the chat template.",
     blocking=True,
 )
 
@@ -80,7 +80,7 @@ def _write_splits(
     deps=["parallel_corpus"],
     params=lambda _project, language: {"language": language},
     checks=[
-        Check("has_training_documents", "There is something to train on.", blocking=True),
+        Check("has_training_documents", "The training split is not empty.", blocking=True),
         NO_CONTROL_TOKENS,
     ],
 )

@@ -59,7 +59,7 @@ _SIZE_OF_PAIR = dg.MultiToSingleDimensionPartitionMapping(partition_dimension_na
     needs=(Need.SERVING,),
 )
 def generations(build: Build) -> Outcome:
-    """What the served models say to held-out prompts, all languages and sampling profiles (vLLM).
+    """Replies of the served models to held-out prompts, all languages and sampling profiles (vLLM).
 
     `generations.parquet` has an answer of each model to each prompt, profile and seed, with the
     character's real line next to it; `losses.parquet` the log-probabilities that each model gives
@@ -219,7 +219,7 @@ def _version(artifact: Artifact) -> str | None:
     whatever_exists=True,
 )
 def scoreboard(build: Build) -> Outcome:
-    """All models side by side: every corpus, size, recipe, digest and checkpoint evaluated.
+    """All evaluated models compared: every corpus, size, recipe, digest and checkpoint.
 
     `scoreboard.html` is one page that loads nothing from elsewhere; `scoreboard.parquet` the same
     numbers. The base model and the character's real held-out lines are the reference rows. Models
@@ -241,7 +241,7 @@ def scoreboard(build: Build) -> Outcome:
     (build.out / "scoreboard.png").write_bytes(image)
     overview = report.overview(table)
     return Outcome(
-        f"{board.models(table).height} models side by side",
+        f"{board.models(table).height} models compared",
         metadata={
             **shown,
             "picture": picture(image),

@@ -27,7 +27,11 @@ if TYPE_CHECKING:
 GROUP = "training"
 _ALL_LANGUAGES = dg.AllPartitionMapping()
 _CHECKS = (
-    Check("no_leak", "Nothing that is trained on was held out, or nearly is.", blocking=True),
+    Check(
+        "no_leak",
+        "No training text is held out, or a near-duplicate of held-out text.",
+        blocking=True,
+    ),
     Check("packs_hold_a_unit_once", "No pack holds copies or translations of one document."),
 )
 

@@ -10,8 +10,11 @@ if TYPE_CHECKING:
 
 LOSS_CHECKS = (
     Check("losses_are_finite", "No loss was NaN or infinite.", blocking=True),
-    Check("validation_loss_fell", "The validation loss fell as far as this size's must."),
-    Check("validation_loss_recovered", "The validation loss is near its lowest, or was lately."),
+    Check("validation_loss_fell", "The validation loss fell by at least this size's minimum."),
+    Check(
+        "validation_loss_recovered",
+        "The validation loss is near its minimum, or was in the last third of the run.",
+    ),
     Check("gap_under_10_percent", "(validation - training) / validation loss is at most 10%."),
 )
 LEARNED_CHECK = Check(

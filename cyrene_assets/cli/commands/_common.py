@@ -33,7 +33,7 @@ def size_option(default: str | None = "tiny") -> Callable[[Command], Command]:
 requirements_option = click.option(
     "--ignore-requirements",
     is_flag=True,
-    help="Begin even where this machine lacks what stages ahead need.",
+    help="Start even if this machine does not meet the requirements of later stages.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 

@@ -50,7 +50,7 @@ def _configured(corpus: str | None, recipe: str | None, size: str, *, save: bool
 @click.option("--recipe", help="Recipe for --size: a shipped name, or a YAML file's path.")
 @size_option()
 def init(corpus: str | None, recipe: str | None, size: str) -> None:
-    """Make the project: its folder, project.yaml, the Dagster instance and .env."""
+    """Create the project: its folder, project.yaml, the Dagster instance and .env."""
     from cyrene_assets.project.instance import prepare
 
     project = _configured(corpus, recipe, size, save=False)
@@ -80,11 +80,11 @@ def build(
 ) -> None:
     """Materialize everything out of date, up to and including an asset.
 
-    What the stages ahead need of this machine (toolchains, kernels, compiler, driver, memory, disk,
-    base model) is looked at before the first of them: what cannot finish is refused, with the
-    stage, the reason and the remedy, in the words of `cyrene doctor`. --plan shows the same.
+    The requirements of all stages (toolchains, kernels, compiler, driver, memory, disk, base model)
+    are checked before the first one starts. A build that cannot finish on this machine is refused,
+    with the stage, the reason and the remedy; --plan and `cyrene doctor` print the same.
 
-    What the store has and Dagster's database lost is recorded there again instead of made again.
+    Artifacts that the store has and Dagster's database lost are recorded again, not rebuilt.
 
     A build that may take over ten minutes shows the plan before its first step.
     """

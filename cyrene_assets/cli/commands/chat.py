@@ -26,7 +26,7 @@ _HELP = """\
 /profile NAME    continue with another sampling profile
 /save FILE       write the transcript (.json for programs)
 /help            this list
-/quit            end, like Ctrl-D; Ctrl-C stops an answer"""
+/quit            quit, like Ctrl-D; Ctrl-C stops generation"""
 _COMMANDS = [line.split()[0] for line in _HELP.splitlines()]
 
 

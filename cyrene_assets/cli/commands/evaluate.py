@@ -30,7 +30,7 @@ _UPSTREAM = ("parallel_corpus", "sft_chat", "cpt_documents")
 @click.option("--name", help="What the scoreboard calls it; the folder's name where not given.")
 @requirements_option
 def evaluate(checkpoint: Path, size: str, name: str | None, ignore_requirements: bool) -> None:
-    """Generate and score replies of the model in the folder CHECKPOINT, as for every model.
+    """Evaluate the model in the folder CHECKPOINT and add it to the scoreboard.
 
     It is remembered in project.yaml under its name. --size says which size it is of: whose recipe
     has the sampling profiles and the number of prompts, and whose base model it is compared

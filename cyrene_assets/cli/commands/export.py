@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 @click.command()
 @model_options
 @click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
-@click.option("--language", help="Spoken unless a request says otherwise; the corpus's first.")
+@click.option(
+    "--language", help="Language of requests that name none; default: the corpus's first."
+)
 @click.option("--profile", help="Sampling profile of generation_config.json; `served_profile`.")
 @click.option("--push", "repository", metavar="REPO", help="Upload it to this hub repository.")
 @click.option("--public", is_flag=True, help="Make a new repository public; private otherwise.")
@@ -32,7 +34,7 @@ def export(
     repository: str | None,
     public: bool,
 ) -> None:
-    """Write a model to DIR as a hub takes it: weights, tokenizer, settings, a model card.
+    """Export a model to DIR for a hub: weights, tokenizer, settings, a model card.
 
     The chat template speaks as the character, in any server and client; vLLM and `swift infer`
     load the folder as it is. --push uploads it with the token in HF_TOKEN. An earlier export that

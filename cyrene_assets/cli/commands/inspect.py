@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 def artifacts(
     asset: str | None, partition: str | None, summary: bool, adopts: bool, as_json: bool
 ) -> None:
-    """List the current artifacts: key, partition, path, digest, made when, by which run."""
+    """List the current artifacts: key, partition, path, digest, creation time and run."""
     project = Project.load()
     with opened(project) as instance:
         definitions()
@@ -143,13 +143,13 @@ def _short(path: str) -> str:
 
 @click.command()
 @size_option()
-@click.option("--language", "languages", multiple=True, help="Only these; again for more.")
+@click.option("--language", "languages", multiple=True, help="Only this language; repeatable.")
 @click.option(
     "--model", default="fp8", show_default=True, type=click.Choice(["base", "merged", "fp8"])
 )
 @json_option
 def answers(size: str, languages: tuple[str, ...], model: str, as_json: bool) -> None:
-    """Show one answer of the model in each language, from its `generations`."""
+    """Show one reply of the model in each language, from its `generations`."""
     import polars as pl
 
     model_size(size)
@@ -197,7 +197,7 @@ def _line(text: str) -> str:
 
 @click.group()
 def corpus() -> None:
-    """Look at a corpus, or make one from what you have."""
+    """Check a corpus, or create one from existing data."""
 
 
 @corpus.command()
@@ -226,7 +226,7 @@ def check(ctx: click.Context, path: Path, size: str, as_json: bool) -> None:
 @json_option
 @click.pass_context
 def doctor(ctx: click.Context, size: str | None, as_json: bool) -> None:
-    """Say what this machine can do, and what a size needs of it. Exit 1 when something is wrong."""
+    """Report what this machine can run and what a size requires. Exit 1 if something is missing."""
     from cyrene_assets.diagnostics import doctor as doctors
 
     if size is not None:

@@ -25,7 +25,7 @@ def toolchain() -> None:
 @toolchain.command()
 @click.argument("names", nargs=-1, type=_NAMES)
 def install(names: tuple[str, ...]) -> None:
-    """Make or renew toolchains from their lock files: all of them, or those named.
+    """Create or update toolchains from their lock files: all of them, or those named.
 
     What this system lacks for them is said before anything is downloaded, or where that cannot be
     known, as soon as it is installed: everything compiled is loaded once.
@@ -54,11 +54,11 @@ def install(names: tuple[str, ...]) -> None:
 
 
 @click.command()
-@click.option("--dry-run", is_flag=True, help="Say what would go and why, and move nothing.")
+@click.option("--dry-run", is_flag=True, help="List what would be moved, and why; move nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation, as programs need it.")
 @click.option("--now", is_flag=True, help="Empty the trash at once, with what goes into it.")
 def gc(dry_run: bool, yes: bool, now: bool) -> None:
-    """Move to the trash what nothing refers to, and what was left half-made.
+    """Move unreferenced artifacts and unfinished folders to the trash.
 
     Kept are the newest complete artifacts of every partition and recipe, as the store itself says,
     and whatever Dagster's database names, with all that they were made from. What goes lies in
@@ -108,7 +108,7 @@ def _print_garbage(found: "Sequence[Garbage]", *, would: bool, now: bool) -> Non
 @click.option(
     "--without-password",
     is_flag=True,
-    help="Listen beyond loopback although Dagster's UI has no passwords.",
+    help="Listen beyond loopback. Dagster's UI has no passwords.",
 )
 def ui(host: str, port: int, without_password: bool) -> None:
     """Open the Dagster UI, with its daemon, on this project's instance.

@@ -24,7 +24,7 @@ _LARGEST_GPU_GIB = 4096
 
 @click.group()
 def recipe() -> None:
-    """The recipes: what is trained, and where each number comes from."""
+    """Show recipes: every setting of a training, with its source."""
 
 
 @recipe.command(name="list")

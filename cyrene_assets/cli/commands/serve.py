@@ -36,7 +36,7 @@ def model_options(command: Command) -> Command:
         help="The quantized model, the merged one before it, or the base.",
     )
     digest = click.option(
-        "--digest", help="An artifact other than the current one: how its digest begins."
+        "--digest", help="Use the artifact whose digest begins with this, not the current one."
     )
     return size_option()(role(digest(command)))
 
@@ -78,7 +78,9 @@ def _loading(what: str, seconds: float) -> str:
 @model_options
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535))
-@click.option("--language", help="For requests that name none; the corpus's first otherwise.")
+@click.option(
+    "--language", help="Language of requests that name none; default: the corpus's first."
+)
 @click.option("--profile", help="Sampling profile of the recipe; its `served_profile` otherwise.")
 @click.option(
     "--tools",

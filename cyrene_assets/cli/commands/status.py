@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.command()
 @json_option
 def status(as_json: bool) -> None:
-    """Say what is out of date and why, when it is rebuilt by itself, and what that costs.
+    """Show what is out of date and why, when it is rebuilt automatically, and the cost.
 
     Only what was built before can be out of date; `cyrene build --plan` says what there is to build
     at all. What the store has and Dagster's database lost is recorded there again. With --json,
