@@ -4,12 +4,14 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from cyrene_assets.automation.conditions import AT_ONCE
 from cyrene_assets.defs._shared import no_leak, none_of, picture, read_table, table, write_table
 from cyrene_assets.orchestration.artifact_asset import artifact_asset
 from cyrene_assets.orchestration.artifact_context import Build
-from cyrene_assets.orchestration.artifact_spec import Check, CheckOutcome, Outcome
+from cyrene_assets.orchestration.artifact_spec import Outcome
 from cyrene_assets.project.partitions import languages
 from cyrene_assets.project.project import Project
+from cyrene_assets.store.checks import Check, CheckOutcome
 
 if TYPE_CHECKING:
     from cyrene_assets.corpus.lint.overview import Overview
@@ -53,6 +55,7 @@ def _raw_inputs(project: Project, language: str | None) -> dict[str, Any]:
 
 @artifact_asset(
     group_name=GROUP,
+    rebuild=AT_ONCE,
     kinds={"polars", "parquet"},
     code_version="2",
     partitions_def=languages,
@@ -97,6 +100,7 @@ def raw_dialog(build: Build) -> Outcome:
 
 @artifact_asset(
     group_name=GROUP,
+    rebuild=AT_ONCE,
     kinds={"polars", "parquet"},
     code_version="6",
     deps=["raw_dialog"],

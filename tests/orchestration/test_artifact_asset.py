@@ -11,6 +11,7 @@ import pytest
 from helpers import Sandbox
 from mini_corpus import LANGUAGES
 
+from cyrene_assets.automation.conditions import AT_ONCE
 from cyrene_assets.corpus import sources
 from cyrene_assets.corpus.config import Split
 from cyrene_assets.corpus.preparation import parallel_corpus
@@ -18,15 +19,10 @@ from cyrene_assets.corpus.preparation.split import Scenes
 from cyrene_assets.orchestration import lineage
 from cyrene_assets.orchestration.artifact_asset import artifact_asset
 from cyrene_assets.orchestration.artifact_context import Build
-from cyrene_assets.orchestration.artifact_spec import (
-    SPECS,
-    Check,
-    CheckOutcome,
-    Outcome,
-    expected_lineage,
-)
+from cyrene_assets.orchestration.artifact_spec import SPECS, Outcome, expected_lineage
 from cyrene_assets.project.partitions import languages
 from cyrene_assets.store.artifact_store import LOG
+from cyrene_assets.store.checks import Check, CheckOutcome
 from cyrene_assets.store.manifest import MANIFEST
 from cyrene_assets.utils.errors import BuildError, UserError
 
@@ -370,6 +366,7 @@ def toy(
 
     function.__name__ = name
     return artifact_asset(
+        rebuild=AT_ONCE,
         group_name="toys",
         kinds={"toy"},
         code_version="1",
@@ -413,6 +410,7 @@ def test_what_a_build_offers_to_its_function(sandbox: Sandbox) -> None:
     seen: list[Build] = []
 
     @artifact_asset(
+        rebuild=AT_ONCE,
         group_name="toys",
         kinds={"toy"},
         code_version="1",
