@@ -26,7 +26,7 @@ SHOWN = 20
 
 
 def _raw_files(project: Project, language: str | None) -> dict[str, str]:
-    from cyrene_assets.corpus.sources import raw_files
+    from cyrene_assets.corpus.sources.registry import raw_files
 
     return raw_files(project.corpus_folder, project.corpus, language or "")
 
@@ -48,7 +48,7 @@ def raw_corpus(context: dg.AssetExecutionContext) -> dg.DataVersionsByPartition:
 
 
 def _raw_inputs(project: Project, language: str | None) -> dict[str, Any]:
-    from cyrene_assets.corpus.sources import digest_of
+    from cyrene_assets.corpus.sources.registry import digest_of
 
     return {f"raw_corpus[{language}]": digest_of(_raw_files(project, language))}
 
@@ -73,7 +73,7 @@ def raw_dialog(build: Build) -> Outcome:
     from cyrene_assets.corpus.lint import plots
     from cyrene_assets.corpus.lint.messages import counted
     from cyrene_assets.corpus.lint.overview import kind_counts
-    from cyrene_assets.corpus.sources import read_listed
+    from cyrene_assets.corpus.sources.registry import read_listed
 
     rows, left_out = read_listed(build.project.corpus_folder, build.project.corpus, build.key)
     shown = write_table(rows, build.out, "raw_dialog.parquet")

@@ -16,6 +16,7 @@ from cyrene_assets.corpus import sources
 from cyrene_assets.corpus.config import Split
 from cyrene_assets.corpus.preparation import parallel_corpus
 from cyrene_assets.corpus.preparation.split import Scenes
+from cyrene_assets.corpus.sources import registry
 from cyrene_assets.orchestration import lineage
 from cyrene_assets.orchestration.artifact_asset import artifact_asset
 from cyrene_assets.orchestration.artifact_context import Build
@@ -161,7 +162,7 @@ def test_files_that_change_while_they_are_read_make_no_artifact(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = sandbox.digests()
-    read_listed = sources.read_listed
+    read_listed = registry.read_listed
 
     def read_while_it_is_written(*args: Any) -> Any:
         read = read_listed(*args)
