@@ -24,7 +24,7 @@ from cyrene_assets.corpus.preparation.parallel_corpus import parallel_corpus, re
 from cyrene_assets.corpus.preparation.thread_map import side_by_side
 from cyrene_assets.corpus.rendering import rendering
 from cyrene_assets.corpus.rendering.line_selection import COLUMNS
-from cyrene_assets.corpus.sources import read_listed
+from cyrene_assets.corpus.sources.registry import read_listed
 
 
 class Engine:

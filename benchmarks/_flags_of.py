@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 
 from cyrene_assets.corpus.config import load_corpus
 from cyrene_assets.corpus.preparation.parallel_corpus import parallel_corpus
-from cyrene_assets.corpus.sources import read_listed
+from cyrene_assets.corpus.sources.registry import read_listed
 
 
 def main() -> None:

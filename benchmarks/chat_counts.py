@@ -25,8 +25,8 @@ from cyrene_assets.corpus.config import load_corpus
 from cyrene_assets.corpus.preparation.parallel_corpus import parallel_corpus
 from cyrene_assets.corpus.rendering.line_selection import count_character_lines
 from cyrene_assets.corpus.rendering.rendering import sft_chats
-from cyrene_assets.corpus.sources import read_listed
 from cyrene_assets.corpus.sources.adapters.game_data import Options
+from cyrene_assets.corpus.sources.registry import read_listed
 
 LANGUAGES = ("en", "jp")
 # Of the scenes in which the character speaks under the first of the names, so many parts of

@@ -13,7 +13,8 @@ from weakref import WeakKeyDictionary
 
 import dagster as dg
 
-from cyrene_assets.config.rebuild_policy import Renewal
+from cyrene_assets.config.rebuild_policy import RebuildTier
+from cyrene_assets.orchestration.artifact_spec import RebuildRule
 from cyrene_assets.project.project import Project
 from cyrene_assets.utils.errors import CyreneError
 
@@ -114,7 +115,7 @@ class Quiet(_Custom):
         """Look at the files' times and at the build's lock."""
         if context.candidate_subset.is_empty:
             return dg.AutomationResult(context, context.get_empty_subset())
-        from cyrene_assets.orchestration.builder import build_at_work
+        from cyrene_assets.orchestration.build_lock import build_at_work
         from cyrene_assets.orchestration.raw_files import is_silent
 
         try:
@@ -130,9 +131,9 @@ class Quiet(_Custom):
 class Allowed(_Custom):
     """True while the policy of project.yaml lets a stage start."""
 
-    def __init__(self, renewal: Renewal) -> None:
-        self.renewal = renewal
-        self.words = f"project.yaml lets {renewal} start now"
+    def __init__(self, tier: RebuildTier) -> None:
+        self.tier = tier
+        self.words = f"project.yaml lets {tier} start now"
 
     def evaluate(self, context: Context) -> Result:
         """Read project.yaml, so that a change to it counts at once."""
@@ -141,7 +142,7 @@ class Allowed(_Custom):
         except CyreneError:
             allowed = False
         else:
-            allowed = rebuild.allows(self.renewal, context.evaluation_time.astimezone(UTC))
+            allowed = rebuild.allows(self.tier, context.evaluation_time.astimezone(UTC))
         return dg.AutomationResult(context, _subset(context, lambda _: allowed))
 
 
@@ -249,27 +250,30 @@ _RENEWED = (
 
 # Seconds to minutes of processor time and no GPU: corpus assets and training sets. A base model,
 # whose source in project.yaml was changed, is copied or downloaded: up to 20 GB.
-AT_ONCE = (_RENEWED & Able()).with_label("renewed at once")
+AT_ONCE = RebuildRule("at once", (_RENEWED & Able()).with_label("renewed at once"))
 # Minutes to days of GPU time: a continued pretraining, a fine-tuning and a merge for each size.
-TRAINING = (_RENEWED & Allowed("training") & Able() & GpuTurn()).with_label(
-    "renewed as the policy of training says"
+TRAINING = RebuildRule(
+    "training",
+    (_RENEWED & Allowed("training") & Able() & GpuTurn()).with_label(
+        "renewed as the policy of training says"
+    ),
 )
 # Seconds to minutes of GPU time for each size.
-QUANTIZATION = (_RENEWED & Allowed("quantization") & Able() & GpuTurn()).with_label(
-    "renewed as the policy of quantization says"
+QUANTIZATION = RebuildRule(
+    "quantization",
+    (_RENEWED & Allowed("quantization") & Able() & GpuTurn()).with_label(
+        "renewed as the policy of quantization says"
+    ),
 )
 # Minutes of GPU time to serve each size's models.
-GENERATION = (_RENEWED & Allowed("evaluation") & Able() & GpuTurn()).with_label(
-    "renewed as the policy of evaluation says, on the GPU"
+GENERATION = RebuildRule(
+    "evaluation",
+    (_RENEWED & Allowed("evaluation") & Able() & GpuTurn()).with_label(
+        "renewed as the policy of evaluation says, on the GPU"
+    ),
 )
 # Seconds of processor time to score what the models said.
-EVALUATION = (_RENEWED & Allowed("evaluation")).with_label(
-    "renewed as the policy of evaluation says"
+EVALUATION = RebuildRule(
+    "evaluation",
+    (_RENEWED & Allowed("evaluation")).with_label("renewed as the policy of evaluation says"),
 )
-
-
-def condition_of(renewal: Renewal, *, gpu: bool) -> dg.AutomationCondition[dg.AssetKey]:
-    """Return the condition of an asset, by what its rebuild waits for."""
-    if renewal == "evaluation":
-        return GENERATION if gpu else EVALUATION
-    return {"at once": AT_ONCE, "training": TRAINING, "quantization": QUANTIZATION}[renewal]

@@ -76,7 +76,7 @@ def outlook(situation: Situation) -> Outlook:
             if run is not None:
                 on_its_way[key] = run
             step = planner.look_at(situation, spec, partition, pending)
-            if spec.whatever_exists and step.wanted is None:
+            if spec.allow_missing_inputs and step.wanted is None:
                 # It waits for what can be built now, and for nothing that waits itself: of a size
                 # that is rebuilt by hand alone it would wait for ever.
                 ready = {k: reason for k, reason in pending.items() if steps[k].need is not None}

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from cyrene_assets.compute.platform_support import no_driver_problem, nvidia_devices
+from cyrene_assets.compute.nvidia_driver import no_driver_problem, nvidia_devices
 
 if TYPE_CHECKING:
     from pynvml import NVMLError

@@ -10,21 +10,13 @@ import re
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from cyrene_assets.compute.cpu import Cpu, detect, quantized_path
+from cyrene_assets.compute.hardware import Hardware
+from cyrene_assets.compute.nvidia_driver import LEAST_DRIVER
 
-if TYPE_CHECKING:
-    from cyrene_assets.compute.hardware import Hardware
-
-PCI_DEVICES = Path("/sys/bus/pci/devices")
-_NVIDIA, _DISPLAY_CLASS = "0x10de", "0x03"
-# The driver that hands a device to a virtual machine.
-_PASSED_THROUGH = "vfio-pci"
 _MACHINES = frozenset({"x86_64", "aarch64"})
 _NAMES = {"darwin": "macOS", "win32": "Windows"}
-# The oldest driver of each CUDA release (NVIDIA's "CUDA minor version compatibility").
-_LEAST_DRIVER = {11: 450, 12: 525, 13: 580}
 _RUNTIME = re.compile(r"nvidia-cuda-runtime(?:-cu(\d+))?==(\d+)")
 
 
@@ -58,37 +50,6 @@ def cpu_problem(cpu: Cpu | None = None) -> str | None:
     return path.reason if path.kind == "refused" else None
 
 
-def nvidia_devices() -> list[str]:
-    """Return the PCI addresses of the NVIDIA GPUs in this machine, driver or not.
-
-    Those handed to a virtual machine are left out, and so is the sound that a card has, too. Linux
-    alone tells; under WSL a GPU is no PCI device.
-    """
-    found = []
-    for device in sorted(PCI_DEVICES.glob("*")):
-        try:
-            vendor = (device / "vendor").read_text(encoding="ascii").strip()
-            kind = (device / "class").read_text(encoding="ascii").strip()
-        except OSError:
-            continue
-        driver = (device / "driver").resolve().name
-        if vendor == _NVIDIA and kind.startswith(_DISPLAY_CLASS) and driver != _PASSED_THROUGH:
-            found.append(device.name)
-    return found
-
-
-def no_driver_problem(devices: Iterable[str]) -> str | None:
-    """Return what to do about GPUs for which no driver is loaded; ``devices`` by PCI address."""
-    addresses = ", ".join(devices)
-    if not addresses:
-        return None
-    return (
-        f"this machine has an NVIDIA GPU (PCI {addresses}) and no driver for it: install NVIDIA's "
-        f"driver ({max(_LEAST_DRIVER.values())} or later) and restart; in a container, give it the "
-        "GPU (`docker run --gpus all`); or set CUDA_VISIBLE_DEVICES= to do without a GPU"
-    )
-
-
 def cuda_of_packages(lines: Iterable[str]) -> int | None:
     """Return the CUDA release (13) that packages are built for; None where they bring no CUDA.
 
@@ -107,7 +68,7 @@ def cuda_of_lock(lock: Path) -> int | None:
     return cuda_of_packages(lock.read_text(encoding="utf-8").splitlines())
 
 
-def driver_problem(hardware: "Hardware", needed: int | None) -> str | None:
+def driver_problem(hardware: Hardware, needed: int | None) -> str | None:
     """Return why this machine's driver cannot run packages that are built for a CUDA release.
 
     Of one release every version runs on every driver for it. None where no GPU is used.
@@ -120,7 +81,7 @@ def driver_problem(hardware: "Hardware", needed: int | None) -> str | None:
         return None
     if hardware.cuda is None or hardware.cuda[0] >= needed:
         return None
-    least = _LEAST_DRIVER.get(needed)
+    least = LEAST_DRIVER.get(needed)
     which = f"driver {least} or later" if least else "a later driver"
     goes_up_to = ".".join(map(str, hardware.cuda))
     return (

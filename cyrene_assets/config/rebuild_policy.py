@@ -12,7 +12,7 @@ from cyrene_assets.config.yaml_config import Strict
 
 When = Literal["never", "at night", "always"]
 # What is rebuilt at once whatever the policy says, and what the policy is about.
-Renewal = Literal["at once", "training", "quantization", "evaluation"]
+RebuildTier = Literal["at once", "training", "quantization", "evaluation"]
 
 
 def _cron(value: str) -> str:
@@ -82,21 +82,21 @@ class Rebuild(Strict):
         "a folder that is copied over a network with pauses",
     )
 
-    def allows(self, renewal: Renewal, now: datetime) -> bool:
-        """Return whether what belongs to ``renewal`` may start at ``now``."""
-        when = self.when(renewal)
+    def allows(self, tier: RebuildTier, now: datetime) -> bool:
+        """Return whether what belongs to ``tier`` may start at ``now``."""
+        when = self.when(tier)
         return when == "always" or (when == "at night" and self.night.is_open(now))
 
-    def when(self, renewal: Renewal) -> When:
-        """Return the policy of ``renewal``."""
-        if renewal == "at once":
+    def when(self, tier: RebuildTier) -> When:
+        """Return the policy of ``tier``."""
+        if tier == "at once":
             return "always"
-        found: When = getattr(self, renewal)
+        found: When = getattr(self, tier)
         return found
 
-    def described(self, renewal: Renewal, now: datetime) -> str:
-        """Say when what belongs to ``renewal`` is rebuilt, for a person."""
-        when = self.when(renewal)
+    def described(self, tier: RebuildTier, now: datetime) -> str:
+        """Say when what belongs to ``tier`` is rebuilt, for a person."""
+        when = self.when(tier)
         if when == "always":
             return "at once"
         if when == "never":
@@ -104,12 +104,3 @@ class Rebuild(Strict):
         if self.night.is_open(now):
             return "tonight: the window is open"
         return f"at night: from {self.night.opens(now):%Y-%m-%d %H:%M %Z}"
-
-
-def renewal_of(group: str, *, gpu: bool) -> Renewal:
-    """Return what an asset's rebuild waits for, by its group and by whether it uses a GPU."""
-    if group == "evaluation":
-        return "evaluation"
-    if not gpu:
-        return "at once"
-    return "quantization" if group == "quantization" else "training"

@@ -7,12 +7,8 @@ on them. Their keys come from the environment and reach the training program alo
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from cyrene_assets.utils.errors import UserError
-
-if TYPE_CHECKING:
-    from cyrene_assets.project.project import Project
 
 # The variable that holds the key of each.
 KEYS = {"wandb": "WANDB_API_KEY", "swanlab": "SWANLAB_API_KEY"}
@@ -21,17 +17,21 @@ OPTIONS = frozenset({"--report_to", "--run_name", "--swanlab_project", "--swanla
 _PROJECT = "cyrene"
 
 
-def report_keys(project: "Project") -> list[str]:
+def report_keys(report_to: Sequence[str], project_file: Path) -> list[str]:
     """Return the variables that hold the keys of the services a training reports to.
+
+    Args:
+        report_to: the services, as ``project.yaml`` has them.
+        project_file: that names them.
 
     Raises:
         UserError: one of them is not set.
     """
-    names = [KEYS[service] for service in project.settings.report_to]
+    names = [KEYS[service] for service in report_to]
     for name in names:
         if not os.environ.get(name):
             raise UserError(
-                f"`report_to` in {project.home / 'project.yaml'} needs {name} in the environment: "
+                f"`report_to` in {project_file} needs {name} in the environment: "
                 "set it, or take the service out"
             )
     return names

@@ -15,53 +15,18 @@ from pydantic import (
 )
 
 from cyrene_assets.config.yaml_config import Strict, parse_model
-from cyrene_assets.corpus import presets, sources
+from cyrene_assets.corpus import presets
 from cyrene_assets.corpus.chat_options import Chats
 from cyrene_assets.corpus.markup import MOST, Own, Rules, as_params, rules_of
-from cyrene_assets.corpus.names import Name, Prompt, with_player
+from cyrene_assets.corpus.names import Name, with_player
+from cyrene_assets.corpus.people import Language
+from cyrene_assets.corpus.sources import registry
 from cyrene_assets.utils.errors import UserError
 
 CODE = re.compile(r"[A-Za-z0-9_-]+")
 # Whose gendered text is `{F#...}{M#...}`.
 _GENDERED = "hoyo"
 Gendered = Literal["female", "male", "both"]
-
-
-class Language(Strict):
-    """Who is who in one language. Names are kept in Unicode's NFC, as the text is.
-
-    The system prompt is used byte for byte.
-    """
-
-    name: Name
-    character: Name
-    speakers: tuple[Name, ...] = Field(
-        min_length=1, description="The names that the character's lines go under"
-    )
-    player: Name
-    player_names: tuple[Name, ...] = Field(
-        default=(), description="Further names that the player's lines go under"
-    )
-    system_prompt: Prompt
-
-    @property
-    def players(self) -> tuple[str, ...]:
-        """All names of the player, the one that markup becomes first."""
-        return (self.player, *self.player_names)
-
-    @model_validator(mode="after")
-    def _people_differ(self) -> Self:
-        for key, names in (("speakers", self.speakers), ("player_names", self.players)):
-            repeated = sorted({name for name in names if names.count(name) > 1})
-            if repeated:
-                raise ValueError(f"`{key}` names {', '.join(repeated)} twice: keep one")
-        for name in self.players:
-            if name in self.speakers:
-                key = "player" if name == self.player else "player_names"
-                raise ValueError(
-                    f"`{key}` {name!r} is among `speakers`: these are the character's names"
-                )
-        return self
 
 
 class Source(BaseModel):
@@ -74,7 +39,7 @@ class Source(BaseModel):
     @model_validator(mode="after")
     def _adapter_takes_options(self) -> Self:
         try:
-            options = sources.adapter(self.adapter).Options
+            options = registry.adapter(self.adapter).Options
         except UserError as error:
             raise ValueError(str(error)) from error
         try:
@@ -205,7 +170,7 @@ class Corpus(Strict):
         return rules_of(self._markup())
 
     def _markup(self) -> tuple[presets.Name | Own, ...]:
-        return sources.adapter(self.source.adapter).MARKUP if self.markup is None else self.markup
+        return registry.adapter(self.source.adapter).MARKUP if self.markup is None else self.markup
 
     def language(self, code: str) -> Language:
         """Return a language by its code.

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from cyrene_assets.orchestration.artifact_spec import CheckOutcome
 from cyrene_assets.store.artifact_store import Artifact
+from cyrene_assets.store.checks import CheckOutcome
 
 if TYPE_CHECKING:
     import polars as pl

@@ -6,6 +6,7 @@ from typing import Any
 
 import dagster as dg
 
+from cyrene_assets.automation.conditions import AT_ONCE
 from cyrene_assets.compute.toolchains import TRAIN
 from cyrene_assets.config.model_sizes import model_size
 from cyrene_assets.orchestration.artifact_asset import artifact_asset
@@ -73,6 +74,7 @@ def _sampled(path: Path) -> list[Any]:
 
 @artifact_asset(
     group_name=GROUP,
+    rebuild=AT_ONCE,
     kinds={"huggingface", "safetensors"},
     code_version="2",
     partitions_def=sizes,

@@ -7,6 +7,7 @@ from typing import Any
 
 import dagster as dg
 
+from cyrene_assets.automation.conditions import GENERATION
 from cyrene_assets.compute.toolchains import SERVE
 from cyrene_assets.defs._asking import (
     CORPUS_DEPS,
@@ -69,6 +70,7 @@ def folder_digest(folder: Path) -> str:
 
 @artifact_asset(
     group_name=GROUP,
+    rebuild=GENERATION,
     kinds={"vllm", "parquet"},
     code_version="3",
     partitions_def=checkpoints,

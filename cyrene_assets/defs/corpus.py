@@ -4,12 +4,14 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from cyrene_assets.automation.conditions import AT_ONCE
 from cyrene_assets.defs._shared import no_leak, none_of, picture, read_table, table, write_table
 from cyrene_assets.orchestration.artifact_asset import artifact_asset
 from cyrene_assets.orchestration.artifact_context import Build
-from cyrene_assets.orchestration.artifact_spec import Check, CheckOutcome, Outcome
+from cyrene_assets.orchestration.artifact_spec import Outcome
 from cyrene_assets.project.partitions import languages
 from cyrene_assets.project.project import Project
+from cyrene_assets.store.checks import Check, CheckOutcome
 
 if TYPE_CHECKING:
     from cyrene_assets.corpus.lint.overview import Overview
@@ -24,7 +26,7 @@ SHOWN = 20
 
 
 def _raw_files(project: Project, language: str | None) -> dict[str, str]:
-    from cyrene_assets.corpus.sources import raw_files
+    from cyrene_assets.corpus.sources.registry import raw_files
 
     return raw_files(project.corpus_folder, project.corpus, language or "")
 
@@ -46,13 +48,14 @@ def raw_corpus(context: dg.AssetExecutionContext) -> dg.DataVersionsByPartition:
 
 
 def _raw_inputs(project: Project, language: str | None) -> dict[str, Any]:
-    from cyrene_assets.corpus.sources import digest_of
+    from cyrene_assets.corpus.sources.registry import digest_of
 
     return {f"raw_corpus[{language}]": digest_of(_raw_files(project, language))}
 
 
 @artifact_asset(
     group_name=GROUP,
+    rebuild=AT_ONCE,
     kinds={"polars", "parquet"},
     code_version="2",
     partitions_def=languages,
@@ -70,7 +73,7 @@ def raw_dialog(build: Build) -> Outcome:
     from cyrene_assets.corpus.lint import plots
     from cyrene_assets.corpus.lint.messages import counted
     from cyrene_assets.corpus.lint.overview import kind_counts
-    from cyrene_assets.corpus.sources import read_listed
+    from cyrene_assets.corpus.sources.registry import read_listed
 
     rows, left_out = read_listed(build.project.corpus_folder, build.project.corpus, build.key)
     shown = write_table(rows, build.out, "raw_dialog.parquet")
@@ -97,6 +100,7 @@ def raw_dialog(build: Build) -> Outcome:
 
 @artifact_asset(
     group_name=GROUP,
+    rebuild=AT_ONCE,
     kinds={"polars", "parquet"},
     code_version="6",
     deps=["raw_dialog"],

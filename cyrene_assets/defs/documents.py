@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from cyrene_assets.automation.conditions import AT_ONCE
 from cyrene_assets.defs._shared import none_of, picture, table, write_table
 from cyrene_assets.orchestration.artifact_asset import artifact_asset
 from cyrene_assets.orchestration.artifact_context import Build
-from cyrene_assets.orchestration.artifact_spec import Check, CheckOutcome, Outcome
+from cyrene_assets.orchestration.artifact_spec import Outcome
 from cyrene_assets.project.partitions import languages
+from cyrene_assets.store.checks import Check, CheckOutcome
 
 if TYPE_CHECKING:
     import polars as pl
@@ -74,6 +76,7 @@ def _write_splits(
 
 @artifact_asset(
     group_name=GROUP,
+    rebuild=AT_ONCE,
     kinds={"polars", "jsonl"},
     code_version="2",
     partitions_def=languages,
@@ -123,6 +126,7 @@ def cpt_documents(build: Build) -> Outcome:
 
 @artifact_asset(
     group_name=GROUP,
+    rebuild=AT_ONCE,
     kinds={"polars", "jsonl"},
     code_version="2",
     partitions_def=languages,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from cyrene_assets.automation.conditions import EVALUATION, GENERATION
 from cyrene_assets.compute.toolchains import SERVE
 from cyrene_assets.defs._asking import (
     CORPUS_DEPS,
@@ -21,11 +22,12 @@ from cyrene_assets.defs._asking import (
 from cyrene_assets.defs._shared import picture, write_table
 from cyrene_assets.orchestration.artifact_asset import artifact_asset
 from cyrene_assets.orchestration.artifact_context import Build
-from cyrene_assets.orchestration.artifact_spec import SPECS, Check, CheckOutcome, Outcome
+from cyrene_assets.orchestration.artifact_spec import SPECS, Outcome
 from cyrene_assets.orchestration.needs import Need
 from cyrene_assets.project.partitions import language_by_size, sizes, split_key
 from cyrene_assets.project.project import Project
 from cyrene_assets.store.artifact_store import Artifact, CorruptArtifactError
+from cyrene_assets.store.checks import Check, CheckOutcome
 
 if TYPE_CHECKING:
     import polars as pl
@@ -45,6 +47,7 @@ _SIZE_OF_PAIR = dg.MultiToSingleDimensionPartitionMapping(partition_dimension_na
 
 @artifact_asset(
     group_name=GROUP,
+    rebuild=GENERATION,
     kinds={"vllm", "parquet"},
     code_version="3",
     partitions_def=sizes,
@@ -133,6 +136,7 @@ def _curves(build: Build) -> "pl.DataFrame":
 
 @artifact_asset(
     group_name=GROUP,
+    rebuild=EVALUATION,
     kinds={"polars", "parquet"},
     code_version="6",
     partitions_def=language_by_size,
@@ -211,12 +215,13 @@ def _version(artifact: Artifact) -> str | None:
 
 @artifact_asset(
     group_name=GROUP,
+    rebuild=EVALUATION,
     kinds={"polars", "html"},
     code_version="5",
     deps=["eval_report"],
     params=lambda _project, _partition: {},
     external_inputs=_evaluated,
-    whatever_exists=True,
+    allow_missing_inputs=True,
 )
 def scoreboard(build: Build) -> Outcome:
     """All evaluated models compared: every corpus, size, recipe, digest and checkpoint.

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import dagster as dg
 
+from cyrene_assets.automation.conditions import AT_ONCE
 from cyrene_assets.config.recipe import Stage
 from cyrene_assets.defs._shared import (
     TablesByLanguage,
@@ -16,8 +17,9 @@ from cyrene_assets.defs._shared import (
 )
 from cyrene_assets.orchestration.artifact_asset import artifact_asset
 from cyrene_assets.orchestration.artifact_context import Build
-from cyrene_assets.orchestration.artifact_spec import Check, CheckOutcome, Outcome
+from cyrene_assets.orchestration.artifact_spec import Outcome
 from cyrene_assets.project.partitions import sizes
+from cyrene_assets.store.checks import Check, CheckOutcome
 
 if TYPE_CHECKING:
     import polars as pl
@@ -100,6 +102,7 @@ def _packing_params(stage: Stage) -> dict[str, Any]:
 
 @artifact_asset(
     group_name=GROUP,
+    rebuild=AT_ONCE,
     kinds={"polars", "jsonl"},
     code_version="4",
     partitions_def=sizes,
@@ -125,6 +128,7 @@ def packed_cpt(build: Build) -> Outcome:
 
 @artifact_asset(
     group_name=GROUP,
+    rebuild=AT_ONCE,
     kinds={"polars", "jsonl"},
     code_version="5",
     partitions_def=sizes,

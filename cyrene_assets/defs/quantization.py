@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from cyrene_assets.automation.conditions import QUANTIZATION
 from cyrene_assets.compute.hardware import Hardware
 from cyrene_assets.compute.toolchains import SERVE, TRAIN
 from cyrene_assets.defs._shared import TablesByLanguage
@@ -31,6 +32,7 @@ def _params(project: Project, size: str | None) -> dict[str, Any]:
 
 @artifact_asset(
     group_name="quantization",
+    rebuild=QUANTIZATION,
     kinds={"pytorch", "safetensors", "vllm"},
     code_version="3",
     partitions_def=sizes,

@@ -3,6 +3,7 @@
 import shlex
 from dataclasses import replace
 
+from cyrene_assets.automation.conditions import TRAINING
 from cyrene_assets.compute.hardware import Hardware
 from cyrene_assets.compute.toolchains import TRAIN
 from cyrene_assets.config import trackers
@@ -40,7 +41,7 @@ def _trained(
     model = base if program == "pretrain" else build.input("cpt_checkpoint")
     hardware = Hardware.detect()
     report_to = build.project.settings.report_to
-    secrets = trackers.report_keys(build.project)
+    secrets = trackers.report_keys(build.project.settings.report_to, build.project.file)
     attention, proof = prove(build, hardware)
     order = reading_order(
         read_table(data, "rows.parquet"),
@@ -139,6 +140,7 @@ def _trained(
 
 @artifact_asset(
     group_name=GROUP,
+    rebuild=TRAINING,
     kinds={"pytorch", "safetensors"},
     code_version="3",
     partitions_def=sizes,
@@ -170,6 +172,7 @@ def cpt_checkpoint(build: Build) -> Outcome:
 
 @artifact_asset(
     group_name=GROUP,
+    rebuild=TRAINING,
     kinds={"pytorch", "safetensors"},
     code_version="4",
     partitions_def=sizes,
@@ -195,6 +198,7 @@ def lora_adapter(build: Build) -> Outcome:
 
 @artifact_asset(
     group_name=GROUP,
+    rebuild=TRAINING,
     kinds={"pytorch", "safetensors"},
     code_version="3",
     partitions_def=sizes,

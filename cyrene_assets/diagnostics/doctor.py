@@ -8,7 +8,7 @@ from typing import Any
 
 from cyrene_assets.orchestration.needs import Need
 from cyrene_assets.orchestration.requirements import look
-from cyrene_assets.project import instance_errors
+from cyrene_assets.project import instance_health
 from cyrene_assets.project.project import Project
 from cyrene_assets.utils.disk_errors import free_bytes
 from cyrene_assets.utils.formatting import size as shown_size
@@ -57,7 +57,7 @@ def examine(project: Project, size: str | None) -> Examination:
     found = look(project, size, needs)
     driver = found.hardware.driver
     problems = [problem.text for problem in found.problems]
-    wrong = instance_errors.problem(project)
+    wrong = instance_health.problem(project)
     return Examination(
         hardware=found.hardware.describe() + (f", driver {driver}" if driver else ""),
         toolchains=found.toolchains,

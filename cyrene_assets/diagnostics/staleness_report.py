@@ -216,7 +216,7 @@ def examine(situation: Situation, now: datetime) -> Status:
         items.append(
             Item(
                 step,
-                failed or lacks or rebuild.described(spec.renewal, now),
+                failed or lacks or rebuild.described(spec.rebuild, now),
                 run,
                 cost.seconds,
                 cost.bytes,

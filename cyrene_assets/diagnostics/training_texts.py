@@ -66,7 +66,7 @@ def rehearsed(project: Project, scratch: Path) -> dict[StageName, list[Texts]]:
 
     from cyrene_assets.corpus.preparation.parallel_corpus import parallel_corpus
     from cyrene_assets.corpus.rendering.rendering import cpt_documents, sft_chats
-    from cyrene_assets.corpus.sources import read_listed
+    from cyrene_assets.corpus.sources.registry import read_listed
 
     sizes = language_bytes(project)
     chosen: list[str] = []

@@ -156,7 +156,7 @@ class _Adoption:
             record = self._current.get(key)
             if record is not None:
                 inputs[key] = record.digest
-            elif not spec.whatever_exists:
+            elif not spec.allow_missing_inputs:
                 return None
         try:
             return expected_lineage(spec, self._project, partition, inputs).fingerprint

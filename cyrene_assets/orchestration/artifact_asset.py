@@ -17,18 +17,16 @@ from typing import Any, cast
 
 import dagster as dg
 
-from cyrene_assets.automation import conditions
 from cyrene_assets.compute.toolchains import Toolchain, versions
-from cyrene_assets.config.rebuild_policy import renewal_of
 from cyrene_assets.orchestration import adoption, freshness, together, told_records
 from cyrene_assets.orchestration import lineage as lineages
 from cyrene_assets.orchestration.artifact_context import Build
 from cyrene_assets.orchestration.artifact_spec import (
     SPECS,
     ArtifactSpec,
-    Check,
     Outcome,
     Params,
+    RebuildRule,
     current_inputs,
     expected_lineage,
 )
@@ -42,6 +40,7 @@ from cyrene_assets.orchestration.run_retention import claim
 from cyrene_assets.project.project import Project
 from cyrene_assets.store import records as store_records
 from cyrene_assets.store.artifact_store import LOG, Artifact, CorruptArtifactError, label
+from cyrene_assets.store.checks import Check
 from cyrene_assets.store.gc_lock import in_use
 from cyrene_assets.store.write_lock import one_writer
 from cyrene_assets.utils.disk_errors import disk_errors
@@ -71,11 +70,12 @@ def artifact_asset(
     kinds: set[str],
     code_version: str,
     params: Params,
+    rebuild: RebuildRule,
     partitions_def: dg.PartitionsDefinition | None = None,
     deps: Sequence[str | dg.AssetDep] = (),
     external_inputs: Params = _nothing,
     external_files: Params = _nothing,
-    whatever_exists: bool = False,
+    allow_missing_inputs: bool = False,
     checks: Sequence[Check] = (),
     pool: str | None = None,
     toolchain: Toolchain | None = None,
@@ -84,15 +84,15 @@ def artifact_asset(
 ) -> Callable[[Callable[[Build], Outcome]], dg.AssetsDefinition]:
     """Make an asset of a function that fills ``build.out``; its docstring is the description.
 
-    ``params`` returns the settings that the asset reads, ``external_inputs`` the digests of what
-    it reads from outside the store, ``external_files`` the SHA-256 of the files in these by name.
+    ``rebuild`` says what a rebuild without a person waits for. ``params`` returns the settings that
+    the asset reads, ``external_inputs`` the digests of what it reads from outside the store,
+    ``external_files`` the SHA-256 of the files in these by name.
     ``checked_with`` is the toolchain of a program that looks at what the first one's made.
     ``needs`` is what it needs of the machine besides: looked at before a run's first step. With
-    ``whatever_exists`` the asset takes every upstream artifact there is, instead of insisting on
-    each partition.
+    ``allow_missing_inputs`` the asset takes every upstream artifact there is, instead of insisting
+    on each partition.
     """
     asset_deps = tuple(dg.AssetDep(d) if isinstance(d, str) else d for d in deps)
-    renewal = renewal_of(group_name, gpu=pool is not None)
 
     def decorate(function: Callable[[Build], Outcome]) -> dg.AssetsDefinition:
         name = function.__name__
@@ -104,9 +104,9 @@ def artifact_asset(
             params=params,
             external_inputs=external_inputs,
             external_files=external_files,
-            renewal=renewal,
+            rebuild=rebuild.tier,
             gpu=pool is not None,
-            whatever_exists=whatever_exists,
+            allow_missing_inputs=allow_missing_inputs,
             checks=tuple(checks),
             toolchain=toolchain,
             checked_with=checked_with,
@@ -124,7 +124,7 @@ def artifact_asset(
             deps=asset_deps,
             pool=pool,
             dagster_type=NOTHING,
-            automation_condition=conditions.condition_of(renewal, gpu=pool is not None),
+            automation_condition=rebuild.condition,
             check_specs=[
                 dg.AssetCheckSpec(
                     check.name,

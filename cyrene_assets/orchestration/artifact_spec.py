@@ -7,34 +7,16 @@ from typing import Any
 import dagster as dg
 
 from cyrene_assets.compute.toolchains import Toolchain
-from cyrene_assets.config.rebuild_policy import Renewal
+from cyrene_assets.config.rebuild_policy import RebuildTier
 from cyrene_assets.orchestration import lineage as lineages
 from cyrene_assets.orchestration.lineage import Lineage, Record
 from cyrene_assets.orchestration.needs import INSTALLED, Need
 from cyrene_assets.project.project import Project
 from cyrene_assets.store.artifact_store import label
+from cyrene_assets.store.checks import Check, CheckOutcome
 from cyrene_assets.utils.errors import BuildError
 
 Params = Callable[[Project, str | None], Mapping[str, Any]]
-
-
-@dataclass(frozen=True)
-class Check:
-    """A check that the asset evaluates itself; a blocking one stops what is downstream."""
-
-    name: str
-    description: str
-    blocking: bool = False
-
-
-@dataclass(frozen=True)
-class CheckOutcome:
-    """What a check found; ``detail`` says it in one line."""
-
-    name: str
-    passed: bool
-    detail: str
-    metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -52,6 +34,14 @@ class Outcome:
 
 
 @dataclass(frozen=True)
+class RebuildRule:
+    """What a rebuild without a person waits for: a tier of ``project.yaml``, as a condition."""
+
+    tier: RebuildTier
+    condition: dg.AutomationCondition[dg.AssetKey]
+
+
+@dataclass(frozen=True)
 class ArtifactSpec:
     """What the planner and the wrapper know of an artifact asset."""
 
@@ -62,9 +52,9 @@ class ArtifactSpec:
     params: Params
     external_inputs: Params
     external_files: Params
-    renewal: Renewal
+    rebuild: RebuildTier
     gpu: bool
-    whatever_exists: bool
+    allow_missing_inputs: bool
     checks: tuple[Check, ...]
     toolchain: Toolchain | None
     checked_with: Toolchain | None
@@ -148,7 +138,7 @@ def current_inputs(
     for asset, key in spec.upstream(partition):
         record = lineages.latest(instance, asset, key)
         if record is None:
-            if spec.whatever_exists:
+            if spec.allow_missing_inputs:
                 continue
             raise BuildError(
                 f"{label(spec.name, partition)} needs {label(asset, key)}, which has not been "
@@ -160,6 +150,6 @@ def current_inputs(
                 f"({record.why_failed}); fix the reported problem and rebuild it"
             )
         found[asset, key] = record
-    if not found and spec.whatever_exists:
+    if not found and spec.allow_missing_inputs:
         raise BuildError(f"{spec.name} needs at least one of its inputs; there is none yet")
     return found

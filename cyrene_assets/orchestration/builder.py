@@ -1,14 +1,13 @@
 """``cyrene build``: launch what is out of date, in order, through the Dagster instance."""
 
 import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from time import sleep, time
 
 import dagster as dg
-from filelock import FileLock, Timeout
 
 from cyrene_assets.orchestration import planner, raw_file_events
+from cyrene_assets.orchestration.build_lock import one_build
 from cyrene_assets.orchestration.freshness import PLANNED_TAG
 from cyrene_assets.orchestration.planner import Launch, Step
 from cyrene_assets.orchestration.preflight import IGNORED, REQUIREMENTS_TAG
@@ -18,7 +17,6 @@ from cyrene_assets.orchestration.run_events import INTERRUPTED, Event, EventTail
 from cyrene_assets.orchestration.run_retention import OWNER_TAG, end_orphans
 from cyrene_assets.project.project import Project
 from cyrene_assets.store.artifact_store import label
-from cyrene_assets.utils.disk_errors import disk_errors
 from cyrene_assets.utils.errors import BuildError
 from cyrene_assets.utils.process_identity import owner
 
@@ -118,40 +116,6 @@ def daemon_is_alive(instance: dg.DagsterInstance, name: str) -> bool:
     """
     beat = instance.get_daemon_heartbeats().get(name)
     return beat is not None and time() - beat.timestamp < _DAEMON_SECONDS
-
-
-@contextmanager
-def one_build(project: Project) -> Iterator[None]:
-    """Hold the project's build lock.
-
-    Raises:
-        BuildError: another process holds it.
-    """
-    with disk_errors(project.work):
-        project.work.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(project.work / "build.lock")
-        try:
-            # A process that only tests whether a build is at work holds the lock for a moment.
-            held = lock.acquire(timeout=1, poll_interval=0.05)
-        except Timeout as error:
-            raise BuildError(
-                f"another `cyrene build` is at work in {project.home}: wait for it to end, "
-                "or watch it with `make ui`"
-            ) from error
-    with held:
-        yield
-
-
-def build_at_work(project: Project) -> bool:
-    """Return whether another process is in ``one_build``."""
-    if not (project.work / "build.lock").exists():
-        return False
-    with disk_errors(project.work):
-        try:
-            with FileLock(project.work / "build.lock", timeout=0):
-                return False
-        except Timeout:
-            return True
 
 
 def build_one(

@@ -86,7 +86,7 @@ class _Ahead:
         """Refuse inputs from outside of the run that should be made again first."""
         for asset, partition in self._run:
             spec = SPECS[asset]
-            if spec.whatever_exists or self._is_reused((asset, partition)):
+            if spec.allow_missing_inputs or self._is_reused((asset, partition)):
                 continue
             stale = [
                 key

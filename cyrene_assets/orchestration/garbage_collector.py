@@ -11,7 +11,7 @@ import dagster as dg
 
 from cyrene_assets.orchestration import lineage as lineages
 from cyrene_assets.orchestration.artifact_spec import SPECS, expected_lineage
-from cyrene_assets.orchestration.builder import one_build
+from cyrene_assets.orchestration.build_lock import one_build
 from cyrene_assets.orchestration.chains import Chains, Key, artifact_inputs
 from cyrene_assets.orchestration.lineage import Record
 from cyrene_assets.orchestration.run_retention import OWNER_TAG, UNFINISHED, end_orphans, forget
@@ -64,6 +64,8 @@ def collect(
         UserError: the instance belongs to another home, or knows nothing of what is in the store.
         BuildError: a build or another run is at work.
     """
+    if not SPECS:
+        raise RuntimeError("no asset is defined: load the code location first")
     refuse_foreign_instance(project)
     with one_build(project), alone(project.store.root), disk_errors(project.home):
         end_orphans(instance)
@@ -103,9 +105,6 @@ def _remove(project: Project, trash: Trash, found: Collection[Garbage], *, now: 
 
 def _garbage(project: Project, instance: dg.DagsterInstance) -> tuple[list[Garbage], set[str]]:
     """Return what nothing needs, and the runs that made what is needed."""
-    from cyrene_assets.definitions import defs
-
-    defs()
     store = project.store
     there = {(a.name, a.digest): a for a in store.artifacts()}
     current, recorded = _records(instance, there.keys())

@@ -223,7 +223,7 @@ def look_at(
             waits = waits or f"after {label(*key)}"
         elif upstream is not None:
             inputs[key] = upstream.digest
-        elif not spec.whatever_exists:
+        elif not spec.allow_missing_inputs:
             waits = waits or f"after {label(*key)}"
     if waits is not None:
         return Step(spec.name, partition, record, waits if record else "not built yet")

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from cyrene_assets.corpus.sources import adapter, digest_of, raw_files
+from cyrene_assets.corpus.sources.registry import adapter, digest_of, raw_files
 from cyrene_assets.project.project import Project
 from cyrene_assets.utils.errors import UserError
 

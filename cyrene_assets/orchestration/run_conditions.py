@@ -35,7 +35,7 @@ def language_bytes(project: Project) -> dict[str, int]:
     Raises:
         UserError: some cannot be found.
     """
-    from cyrene_assets.corpus.sources import adapter
+    from cyrene_assets.corpus.sources.registry import adapter
 
     source, corpus = adapter(project.corpus.source.adapter), project.corpus
     return {

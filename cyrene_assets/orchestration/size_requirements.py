@@ -73,7 +73,7 @@ def look(
     if Need.TRAINING in needs:
         findings.add(capability_problem(hardware), Need.TRAINING)
         try:
-            report_keys(project)
+            report_keys(project.settings.report_to, project.file)
         except UserError as error:
             findings.add(str(error), Need.TRAINING)
     if Need.SERVING in needs:

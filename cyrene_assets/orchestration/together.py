@@ -42,7 +42,7 @@ def shared_ancestors(spec: ArtifactSpec, partition: str | None) -> Iterator[Shar
     The pairs of which one is what the other comes from are first: they say the most. An asset that
     takes whatever exists compares artifacts of different versions on purpose, and shares nothing.
     """
-    if spec.whatever_exists:
+    if spec.allow_missing_inputs:
         return
     inputs = list(spec.upstream(partition))
     lines = {key: with_ancestors(key) for key in inputs}

@@ -49,7 +49,7 @@ def instance_errors(project: Project) -> Iterator[None]:
         raise _of_package(project, found[1] or found[2]) from error
     except ArgumentError as error:
         raise InstanceError(
-            f"{_config(project)}: the database's address cannot be read ({_line(str(error))}): "
+            f"{config_file(project)}: the database's address cannot be read ({_line(str(error))}): "
             f"correct `storage`; {_SAFE}"
         ) from error
     except DBAPIError as error:
@@ -79,7 +79,8 @@ def _without_retries() -> Iterator[None]:
         root.removeFilter(is_other)
 
 
-def _config(project: Project) -> Path:
+def config_file(project: Project) -> Path:
+    """Return the instance's ``dagster.yaml``."""
     return project.dagster_home / "dagster.yaml"
 
 
@@ -87,16 +88,16 @@ def _of_settings(project: Project, error: dg.DagsterInvalidConfigError) -> Excep
     unset = _UNSET.search(str(error))
     if unset is not None:
         return InstanceError(
-            f"{_config(project)} takes a setting from the environment variable {unset[1]}, which "
-            f"is not set: set it, or write the setting out; {_SAFE}"
+            f"{config_file(project)} takes a setting from the environment variable {unset[1]}, "
+            f"which is not set: set it, or write the setting out; {_SAFE}"
         )
-    return UserError(f"{_config(project)}: {error}")
+    return UserError(f"{config_file(project)}: {error}")
 
 
 def _of_package(project: Project, module: str) -> InstanceError:
     package = module.partition(".")[0].replace("_", "-")
     return InstanceError(
-        f"{_config(project)} names {module}, which is not installed: "
+        f"{config_file(project)} names {module}, which is not installed: "
         f"`.venv/bin/uv pip install --python .venv/bin/python {package}`, or remove what names it; "
         f"{_SAFE}"
     )
@@ -105,7 +106,7 @@ def _of_package(project: Project, module: str) -> InstanceError:
 def _of_server(project: Project, said: str) -> InstanceError:
     return InstanceError(
         f"Dagster's PostgreSQL database does not answer ({_line(said)}): start its server, or "
-        f"correct `storage` in {_config(project)}; {_SAFE}"
+        f"correct `storage` in {config_file(project)}; {_SAFE}"
     )
 
 
@@ -114,7 +115,7 @@ def _of_database(project: Project, error: DBAPIError) -> Exception:
     if not isinstance(error.orig, sqlite3.Error):
         return _of_server(project, said) if _POSTGRES.search(said) else error
     for file in damaged(home):
-        return _of_file(project, file, _line(said))
+        return of_file(project, file, _line(said))
     if not isinstance(error, OperationalError):
         return error
     if "readonly" in said:
@@ -129,7 +130,8 @@ def _of_database(project: Project, error: DBAPIError) -> Exception:
     )
 
 
-def _of_file(project: Project, file: Path, said: str) -> InstanceError:
+def of_file(project: Project, file: Path, said: str) -> InstanceError:
+    """Return the error for a damaged database file."""
     folder = project.dagster_home / file.relative_to(project.dagster_home).parts[0]
     move = shlex.join(["mv", str(folder), f"{folder}.damaged"])
     return InstanceError(
@@ -166,32 +168,3 @@ def load_all(instance: dg.DagsterInstance) -> None:
     """Load what ``dagster.yaml`` names and Dagster would load much later."""
     for name in ("run_launcher", "run_coordinator", "compute_log_manager", "scheduler"):
         getattr(instance, name)
-
-
-def refuse_broken(project: Project) -> None:
-    """Open the project's instance and read of each of its databases.
-
-    Raises:
-        InstanceError, UserError, BuildError: as ``instance_errors``.
-    """
-    from cyrene_assets.project.instance import open_instance
-
-    with open_instance(project) as instance:
-        instance.get_runs_count()
-        instance.get_asset_keys()
-        instance.all_instigator_state()
-    for file in damaged(project.dagster_home):
-        raise _of_file(project, file, "by SQLite's own check")
-
-
-def problem(project: Project) -> str | None:
-    """Return what is wrong with the project's instance, in a line; None where nothing is.
-
-    Where there is no instance yet there is nothing wrong with it.
-    """
-    if _config(project).is_file():
-        try:
-            refuse_broken(project)
-        except (UserError, BuildError) as error:
-            return str(error)
-    return None

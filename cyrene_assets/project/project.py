@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 import yaml
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
+from cyrene_assets.checkpoints.model_dir import validate_model_dir
 from cyrene_assets.config.model_sizes import SIZES, model_size
 from cyrene_assets.config.rebuild_policy import Rebuild
 from cyrene_assets.config.recipe import Recipe, load_recipe
@@ -160,6 +161,11 @@ class Project:
         return Project(self.home, settings)
 
     @property
+    def file(self) -> Path:
+        """The project's ``project.yaml``."""
+        return self.home / _FILE
+
+    @property
     def dagster_home(self) -> Path:
         """The Dagster instance's folder: DAGSTER_HOME where set, else ``<home>/dagster``."""
         return Path(os.environ.get("DAGSTER_HOME") or self.home / "dagster").absolute()
@@ -258,11 +264,9 @@ class Project:
         Raises:
             UserError: unknown size, no model there, or a name that would mean something else.
         """
-        from cyrene_assets.publishing.external_checkpoint import refuse_what_is_no_model
-
         model_size(size)
         folder = path.expanduser().absolute()
-        refuse_what_is_no_model(folder)
+        validate_model_dir(folder)
         if name in CHECKPOINTS_ARE_NOT or not re.fullmatch(r"[A-Za-z0-9._-]+", name):
             raise UserError(
                 f"a checkpoint cannot be called {name!r}: give another --name, of letters, digits, "

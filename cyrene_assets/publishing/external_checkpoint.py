@@ -11,6 +11,7 @@ from pathlib import Path
 from cyrene_assets.checkpoints import files as _checkpoint
 from cyrene_assets.checkpoints.errors import CheckpointError
 from cyrene_assets.checkpoints.files import refuse_other_architecture
+from cyrene_assets.checkpoints.model_dir import validate_model_dir
 from cyrene_assets.utils.errors import UserError
 
 # What transformers and ms-swift write next to a checkpoint's weights to resume from.
@@ -27,7 +28,7 @@ def model_files(folder: Path) -> list[Path]:
     Raises:
         UserError: there is no model that can be served; the message says what there is instead.
     """
-    refuse_what_is_no_model(folder)
+    validate_model_dir(folder)
     foreign = [
         path
         for path in sorted(folder.iterdir())
@@ -87,28 +88,6 @@ def set_apart(folder: Path, into: Path) -> None:
             os.link(real, into / path.name)
         except OSError:
             shutil.copyfile(real, into / path.name)
-
-
-def refuse_what_is_no_model(folder: Path) -> None:
-    """Say what there is where no model's folder is.
-
-    Raises:
-        UserError: a file, an adapter, or nothing.
-    """
-    if (folder / "config.json").is_file():
-        return
-    if folder.is_file():
-        raise UserError(
-            f"{folder} is a file: give the folder of a model with config.json, tokenizer.json and "
-            "weights as *.safetensors (GGUF and single-file checkpoints are not served)"
-        )
-    if (folder / "adapter_config.json").is_file():
-        raise UserError(
-            f"{folder} holds an adapter, and no model: merge it into the model that it was trained "
-            f"on (`swift export --model MODEL --adapters {folder} --merge_lora true`) and give "
-            "that folder"
-        )
-    raise UserError(f"{folder} holds no model: there is no config.json; give its folder")
 
 
 def _template_in_config(folder: Path) -> bool:

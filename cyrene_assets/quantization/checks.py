@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cyrene_assets.orchestration.artifact_spec import Check, CheckOutcome
+from cyrene_assets.store.checks import Check, CheckOutcome
 
 CHECKS = [
     Check(

@@ -8,20 +8,14 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from cyrene_assets.config.model_sizes import model_size
 from cyrene_assets.config.recipe import Recipe, Sampling
 from cyrene_assets.project.project import Project
 from cyrene_assets.quantization.schemes import dequantized_factor, scheme_of
 from cyrene_assets.serving.gpu_budget import ServedModel
 from cyrene_assets.store.artifact_store import Artifact, Store
-from cyrene_assets.utils.errors import BuildError, UserError
-
-if TYPE_CHECKING:
-    import dagster as dg
-
-    from cyrene_assets.orchestration.lineage import Record
+from cyrene_assets.utils.errors import UserError
 
 MODEL_ASSETS = {"base": "base_model", "merged": "merged_model", "fp8": "fp8_model"}
 # What the language model alone leaves on the disk.
@@ -125,89 +119,6 @@ class Character:
                     factor = dequantized_factor(name, entry["dtype"]) if dequantized else 1
                     weights += (last - first) * factor
         return ServedModel.of(read_json(self.artifact.path / "config.json"), weights)
-
-
-def find_character(
-    project: Project,
-    instance: "dg.DagsterInstance",
-    size: str,
-    *,
-    role: str = "fp8",
-    digest: str | None = None,
-    contents: bool = True,
-) -> Character:
-    """Return the current model of a size, or the one whose digest begins with ``digest``.
-
-    A version that failed a blocking check is passed over: the newest before it that passed is
-    still the good one. Its files are verified; ``contents`` false compares names and sizes alone.
-
-    Raises:
-        UserError: unknown size, no such model, or a digest of none or several.
-        CorruptArtifactError: its files are not what was published.
-        BuildError: a blocking check of the current model failed, and there is none before it.
-    """
-    from cyrene_assets import definitions
-    from cyrene_assets.orchestration import adoption, lineage
-
-    model_size(size)
-    asset = MODEL_ASSETS[role]
-    if digest is not None:
-        return Character(project, size, _named(project.store, asset, size, digest, contents))
-    record = lineage.latest(instance, asset, size)
-    if record is None:
-        # A store that came from elsewhere, or whose database is lost, has it nevertheless.
-        definitions.defs()
-        adoption.adopt(project, instance)
-        record = lineage.latest(instance, asset, size)
-    if record is None:
-        raise UserError(
-            f"there is no {asset}[{size}] yet: run `cyrene build --size {size} --to {asset}`"
-        )
-    if record.failed_checks:
-        good = _newest_that_passed(project.store, instance, record)
-        if good is None:
-            raise BuildError(
-                f"{record.name} {record.digest} failed its check {record.why_failed}; build it "
-                "again after that: there is no earlier one that passed"
-            )
-        passed_over = (
-            f"{record.name} {record.digest} failed its check {record.why_failed}: taking "
-            f"{good.digest}, the newest that passed"
-        )
-        artifact = project.store.open(asset, size, good.digest, contents=contents)
-        return Character(project, size, artifact, passed_over)
-    artifact = project.store.open(asset, size, record.digest, contents=contents)
-    return Character(project, size, artifact)
-
-
-def _newest_that_passed(
-    store: Store, instance: "dg.DagsterInstance", failed: "Record"
-) -> "Record | None":
-    """Return the newest version in the store that passed its blocking checks, or None.
-
-    Dagster's history is looked through first, then what the store itself tells: a database that
-    was lost has the newest version alone.
-    """
-    from cyrene_assets.orchestration import lineage
-    from cyrene_assets.orchestration.artifact_spec import SPECS
-    from cyrene_assets.orchestration.told_records import newest_that_passed
-
-    for record in lineage.history(instance, failed.asset, failed.partition):
-        there = store.locate(record.asset, record.partition, record.digest).path.is_dir()
-        if there and not record.failed_checks:
-            return record
-    return newest_that_passed(store, SPECS[failed.asset], failed.partition)
-
-
-def _named(store: Store, asset: str, size: str, digest: str, contents: bool) -> Artifact:
-    there = [a for a in store.artifacts(asset) if a.partition == size]
-    found = [a for a in there if a.digest.startswith(digest)]
-    if len(found) != 1:
-        raise UserError(
-            f"{len(found) or 'no'} artifacts of {asset}[{size}] have a digest that begins with "
-            f"{digest!r}: there are {', '.join(a.digest for a in there) or 'none'}"
-        )
-    return store.open(asset, size, found[0].digest, contents=contents)
 
 
 def ancestry(store: Store, artifact: Artifact) -> Iterator[tuple[str, str | None, str]]:

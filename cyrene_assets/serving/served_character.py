@@ -9,13 +9,13 @@ from pathlib import Path
 from cyrene_assets.compute.cpu import QuantizedPath, detect, quantized_path
 from cyrene_assets.compute.hardware import Hardware
 from cyrene_assets.config.recipe import Sampling
+from cyrene_assets.serving import protocol
 from cyrene_assets.serving.character import Character
 from cyrene_assets.serving.chat_template import character_template, own_template
 from cyrene_assets.serving.engine_args import chat_engine, server_arguments
 from cyrene_assets.serving.gpu_budget import CardFit
 from cyrene_assets.serving.server import Server, running
 from cyrene_assets.utils.errors import UserError
-from cyrene_assets.workers.serve import asgi_middleware
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def hosted(
     profile: tuple[str, Sampling],
     host: str,
     port: int,
-    tools: str = asgi_middleware.IGNORE,
+    tools: str = protocol.IGNORE,
     waiting: Callable[[float], None] = lambda _seconds: None,
 ) -> Iterator[Hosted]:
     """Start a server for a character, yield it when it answers, and end it whatever happens.
@@ -84,8 +84,8 @@ def hosted(
             port=port,
         )
         environment = {
-            asgi_middleware.LANGUAGES: ",".join(character.prompts),
-            asgi_middleware.TOOLS: tools,
+            protocol.LANGUAGES: ",".join(character.prompts),
+            protocol.TOOLS: tools,
         }
         if not hardware.gpus:
             # Nothing is compiled on a CPU.

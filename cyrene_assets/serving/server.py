@@ -21,11 +21,11 @@ from pathlib import Path
 
 from cyrene_assets.compute.program_environment import program_environment
 from cyrene_assets.compute.toolchains import SERVE, WORKERS
+from cyrene_assets.serving import protocol
 from cyrene_assets.serving.engine_args import OUT_OF_MEMORY, SERVE_ENV
 from cyrene_assets.utils.disk_errors import disk_errors
 from cyrene_assets.utils.errors import BuildError, UserError
 from cyrene_assets.utils.process_groups import end_group
-from cyrene_assets.workers.serve import asgi_middleware
 
 # Where a person puts the key.
 KEY_VARIABLE = "CYRENE_API_KEY"
@@ -99,11 +99,11 @@ def running(
     own = {
         **SERVE_ENV,
         "VLLM_LOGGING_LEVEL": "INFO",
-        asgi_middleware.IDENTITY: identity,
+        protocol.IDENTITY: identity,
         **environment,
     }
     if key:
-        own[asgi_middleware.KEY] = key
+        own[protocol.KEY] = key
     with output:
         process = subprocess.Popen(
             [str(python), "-m", f"{WORKERS}.{SERVE.name}.serve", *arguments],
@@ -223,7 +223,7 @@ def _answers(url: str, identity: str) -> bool:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(url, timeout=2) as response:
-            own = response.headers.get(asgi_middleware.IDENTITY_HEADER) == identity
+            own = response.headers.get(protocol.IDENTITY_HEADER) == identity
             return bool(own and response.status == 200)
     except (OSError, urllib.error.HTTPError):
         return False

@@ -14,7 +14,7 @@ from helpers import Sandbox
 from ticks import MIDNIGHT, NOON, Ticks
 
 from cyrene_assets.diagnostics.staleness_report import examine
-from cyrene_assets.orchestration import builder, preflight
+from cyrene_assets.orchestration import build_lock, preflight
 from cyrene_assets.orchestration.artifact_spec import SPECS
 from cyrene_assets.orchestration.failed_attempts import attempted
 from cyrene_assets.orchestration.preflight import Unmet
@@ -317,7 +317,7 @@ def test_nothing_starts_while_a_run_before_it_is_on_its_way(ticks: Ticks) -> Non
 
 def test_nothing_starts_while_a_build_is_at_work(ticks: Ticks) -> None:
     change(ticks, "en")
-    with builder.one_build(ticks.sandbox.project):
+    with build_lock.one_build(ticks.sandbox.project):
         assert ticks.tick() == []
     assert ticks.tick() == ["raw_dialog[en]"]
 

@@ -8,7 +8,8 @@ import polars as pl
 import pytest
 
 from cyrene_assets.corpus.config import load_corpus
-from cyrene_assets.corpus.sources import Problem, read_listed
+from cyrene_assets.corpus.sources.registry import read_listed
+from cyrene_assets.corpus.sources.types import Problem
 
 ROOT = Path(__file__).parents[2]
 SCALE = "0.004"

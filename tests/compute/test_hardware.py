@@ -3,7 +3,7 @@ from pathlib import Path
 import pynvml
 import pytest
 
-from cyrene_assets.compute import platform_support
+from cyrene_assets.compute import nvidia_driver
 from cyrene_assets.compute.hardware import GIB, Gpu, Hardware, visible
 
 A = Gpu("A", 24 * GIB, (8, 6), "GPU-aaaa1111")
@@ -54,7 +54,7 @@ def test_detect_without_a_driver_tells_a_gpu_from_none(
         raise pynvml.NVMLError(error)
 
     monkeypatch.setattr(pynvml, "nvmlInit", fail)
-    monkeypatch.setattr(platform_support, "PCI_DEVICES", tmp_path)
+    monkeypatch.setattr(nvidia_driver, "PCI_DEVICES", tmp_path)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     assert Hardware.detect() == Hardware()
     device = tmp_path / "0000:3b:00.0"

@@ -3,16 +3,15 @@ from pathlib import Path
 
 import pytest
 
-from cyrene_assets.compute import platform_support
+from cyrene_assets.compute import nvidia_driver
 from cyrene_assets.compute.cpu import read_cpuinfo
 from cyrene_assets.compute.hardware import GIB, Gpu, Hardware
+from cyrene_assets.compute.nvidia_driver import no_driver_problem, nvidia_devices
 from cyrene_assets.compute.platform_support import (
     cpu_problem,
     cuda_of_lock,
     cuda_of_packages,
     driver_problem,
-    no_driver_problem,
-    nvidia_devices,
     platform_problem,
 )
 from cyrene_assets.compute.toolchains import LOCKS
@@ -75,7 +74,7 @@ def write_device(folder: Path, vendor: str, kind: str, driver: str | None = None
 
 
 def test_nvidia_devices_are_its_gpus_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(platform_support, "PCI_DEVICES", tmp_path)
+    monkeypatch.setattr(nvidia_driver, "PCI_DEVICES", tmp_path)
     assert nvidia_devices() == []
     write_device(tmp_path / "0000:01:00.0", "0x10de", "0x030000", "nouveau")
     write_device(tmp_path / "0000:01:00.1", "0x10de", "0x040300", "snd_hda_intel")

@@ -4,7 +4,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from pydantic import ValidationError
 
-from cyrene_assets.config.rebuild_policy import Night, Rebuild, Renewal, renewal_of
+from cyrene_assets.config.rebuild_policy import Night, Rebuild, RebuildTier
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NIGHT = Night(timezone="Europe/Berlin")
@@ -41,7 +41,7 @@ def test_policies() -> None:
     rebuild = Rebuild(training="never", quantization="always", night=NIGHT)
     noon = datetime(2026, 3, 10, 12, 0, tzinfo=BERLIN)
     midnight = datetime(2026, 3, 10, 0, 0, tzinfo=BERLIN)
-    cases: tuple[tuple[Renewal, bool, bool], ...] = (
+    cases: tuple[tuple[RebuildTier, bool, bool], ...] = (
         ("at once", True, True),
         ("training", False, False),
         ("quantization", True, True),
@@ -58,13 +58,6 @@ def test_policies() -> None:
 
 def test_the_machines_own_time_zone_is_the_default() -> None:
     assert Night().opens(datetime.now(UTC)).hour == 22
-
-
-def test_groups() -> None:
-    assert renewal_of("corpus", gpu=False) == renewal_of("training", gpu=False) == "at once"
-    assert renewal_of("training", gpu=True) == "training"
-    assert renewal_of("quantization", gpu=True) == "quantization"
-    assert renewal_of("evaluation", gpu=False) == renewal_of("evaluation", gpu=True) == "evaluation"
 
 
 @pytest.mark.parametrize(

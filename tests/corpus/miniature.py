@@ -13,7 +13,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from cyrene_assets.corpus.config import Corpus, load_corpus
 from cyrene_assets.corpus.packing.token_counting import TokenCounter
 from cyrene_assets.corpus.preparation.parallel_corpus import Parallel, parallel_corpus
-from cyrene_assets.corpus.sources import read_listed
+from cyrene_assets.corpus.sources.registry import read_listed
 
 Record = dict[str, Any]
 SCRATCH: list[TemporaryDirectory[str]] = []

@@ -211,3 +211,16 @@ def test_only_workers_import_the_heavy_tools() -> None:
                 if {name.partition(".")[0] for name in names} & heavy:
                     found.append(f"{path}:{node.lineno}")
     assert found == []
+
+
+def test_rebuild_tier_of_every_asset_on_the_gpu_is_one_that_project_yaml_decides_on() -> None:
+    code_location()
+    tiers = {name: spec.rebuild for name, spec in SPECS.items()}
+    assert {name for name, spec in SPECS.items() if spec.gpu and tiers[name] == "at once"} == set()
+    assert {name for name, tier in tiers.items() if tier == "training"} == {
+        *("cpt_checkpoint", "lora_adapter", "merged_model"),
+    }
+    assert {name for name, tier in tiers.items() if tier == "quantization"} == {"fp8_model"}
+    assert {name for name, tier in tiers.items() if tier == "evaluation"} == {
+        *("generations", "eval_report", "scoreboard", "checkpoint_report"),
+    }

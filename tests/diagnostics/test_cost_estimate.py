@@ -102,7 +102,7 @@ def test_the_quick_estimate_reads_no_texts(monkeypatch: pytest.MonkeyPatch, empt
     def read(*_: object) -> None:
         pytest.fail("a text was read")
 
-    monkeypatch.setattr("cyrene_assets.corpus.sources.read_listed", read)
+    monkeypatch.setattr("cyrene_assets.corpus.sources.registry.read_listed", read)
     found = by_step(estimate(empty.project, empty.steps("fp8_model"), "tiny", look=False))
     assert found["cpt_checkpoint[tiny]"].tokens is None
     assert found["cpt_checkpoint[tiny]"].seconds is None

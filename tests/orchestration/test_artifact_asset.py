@@ -11,22 +11,19 @@ import pytest
 from helpers import Sandbox
 from mini_corpus import LANGUAGES
 
+from cyrene_assets.automation.conditions import AT_ONCE
 from cyrene_assets.corpus import sources
 from cyrene_assets.corpus.config import Split
 from cyrene_assets.corpus.preparation import parallel_corpus
 from cyrene_assets.corpus.preparation.split import Scenes
+from cyrene_assets.corpus.sources import registry
 from cyrene_assets.orchestration import lineage
 from cyrene_assets.orchestration.artifact_asset import artifact_asset
 from cyrene_assets.orchestration.artifact_context import Build
-from cyrene_assets.orchestration.artifact_spec import (
-    SPECS,
-    Check,
-    CheckOutcome,
-    Outcome,
-    expected_lineage,
-)
+from cyrene_assets.orchestration.artifact_spec import SPECS, Outcome, expected_lineage
 from cyrene_assets.project.partitions import languages
 from cyrene_assets.store.artifact_store import LOG
+from cyrene_assets.store.checks import Check, CheckOutcome
 from cyrene_assets.store.manifest import MANIFEST
 from cyrene_assets.utils.errors import BuildError, UserError
 
@@ -165,7 +162,7 @@ def test_files_that_change_while_they_are_read_make_no_artifact(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = sandbox.digests()
-    read_listed = sources.read_listed
+    read_listed = registry.read_listed
 
     def read_while_it_is_written(*args: Any) -> Any:
         read = read_listed(*args)
@@ -370,6 +367,7 @@ def toy(
 
     function.__name__ = name
     return artifact_asset(
+        rebuild=AT_ONCE,
         group_name="toys",
         kinds={"toy"},
         code_version="1",
@@ -413,6 +411,7 @@ def test_what_a_build_offers_to_its_function(sandbox: Sandbox) -> None:
     seen: list[Build] = []
 
     @artifact_asset(
+        rebuild=AT_ONCE,
         group_name="toys",
         kinds={"toy"},
         code_version="1",

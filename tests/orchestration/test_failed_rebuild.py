@@ -13,7 +13,7 @@ from cyrene_assets.cli.commands.serve import chosen_character
 from cyrene_assets.orchestration import garbage_collector, planner
 from cyrene_assets.orchestration.adoption import adopt
 from cyrene_assets.orchestration.artifact_spec import SPECS, current_inputs
-from cyrene_assets.serving.character import find_character
+from cyrene_assets.orchestration.verified_models import find_character
 from cyrene_assets.store.artifact_store import label
 from cyrene_assets.utils.errors import BuildError
 

@@ -9,6 +9,7 @@ import yaml
 from helpers import Sandbox, code_location, failure_text
 from machines import TRAINS, detect, equip
 
+from cyrene_assets.automation.conditions import AT_ONCE
 from cyrene_assets.compute import cpu, environment, memory, toolchains
 from cyrene_assets.compute.hardware import GIB, Gpu, Hardware
 from cyrene_assets.compute.platform_support import platform_problem
@@ -323,7 +324,12 @@ def test_a_run_looks_once_and_refuses_before_its_first_step(
     looked = []
 
     @artifact_asset(
-        group_name="x", kinds=set(), code_version="1", params=lambda *_: {}, needs=[Need.WEIGHTS]
+        rebuild=AT_ONCE,
+        group_name="x",
+        kinds=set(),
+        code_version="1",
+        params=lambda *_: {},
+        needs=[Need.WEIGHTS],
     )
     def needy_first(build: Build) -> Outcome:
         """First."""
@@ -332,6 +338,7 @@ def test_a_run_looks_once_and_refuses_before_its_first_step(
         return Outcome("made")
 
     @artifact_asset(
+        rebuild=AT_ONCE,
         group_name="x",
         kinds=set(),
         code_version="1",

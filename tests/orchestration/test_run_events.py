@@ -5,10 +5,12 @@ import dagster as dg
 import pytest
 from helpers import Sandbox
 
+from cyrene_assets.automation.conditions import AT_ONCE
 from cyrene_assets.orchestration.artifact_asset import artifact_asset
 from cyrene_assets.orchestration.artifact_context import Build
-from cyrene_assets.orchestration.artifact_spec import Check, CheckOutcome, Outcome
+from cyrene_assets.orchestration.artifact_spec import Outcome
 from cyrene_assets.orchestration.run_events import Event, EventTail
+from cyrene_assets.store.checks import Check, CheckOutcome
 from cyrene_assets.utils.errors import BuildError, CyreneError, UserError
 
 pytestmark = pytest.mark.usefixtures("specs")
@@ -29,7 +31,11 @@ def follow(
 
 def failing(error: Exception) -> dg.AssetsDefinition:
     @artifact_asset(
-        group_name="toys", kinds={"toy"}, code_version="1", params=lambda _project, _key: {}
+        rebuild=AT_ONCE,
+        group_name="toys",
+        kinds={"toy"},
+        code_version="1",
+        params=lambda _project, _key: {},
     )
     def toy(build: Build) -> Outcome:
         """A toy."""
@@ -40,6 +46,7 @@ def failing(error: Exception) -> dg.AssetsDefinition:
 
 def test_start_progress_warning_and_end_in_order(empty: Sandbox) -> None:
     @artifact_asset(
+        rebuild=AT_ONCE,
         group_name="toys",
         kinds={"toy"},
         code_version="1",

@@ -9,6 +9,7 @@ from helpers import Sandbox
 from rich.console import Console
 from torture.secrets import SECRETS, holding
 
+from cyrene_assets.automation.conditions import AT_ONCE
 from cyrene_assets.cli.progress import StepReporter
 from cyrene_assets.compute.toolchains import Toolchain
 from cyrene_assets.orchestration import builder, pipes_runner
@@ -55,6 +56,7 @@ def test_a_build_keeps_no_secret(empty: Sandbox, monkeypatch: pytest.MonkeyPatch
         return Outcome(seen["seen"], metadata=seen, measurements=seen)
 
     @artifact_asset(
+        rebuild=AT_ONCE,
         group_name="toy",
         kinds=set(),
         code_version="1",
@@ -66,6 +68,7 @@ def test_a_build_keeps_no_secret(empty: Sandbox, monkeypatch: pytest.MonkeyPatch
         return talk(build, fail=False)
 
     @artifact_asset(
+        rebuild=AT_ONCE,
         group_name="toy",
         kinds=set(),
         code_version="1",

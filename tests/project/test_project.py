@@ -70,7 +70,7 @@ def test_what_is_saved_is_read(home: Path) -> None:
         ("corpus: {\n", ["not valid YAML"]),
         ("corpus: ..\n", ["corpus", "must be the name of a folder"]),
         ("corpus: ''\n", ["corpus", "must be the name of a folder"]),
-        ("- corpus\n", ["(the whole file)"]),
+        ("- corpus\n", ["(the complete file)"]),
     ],
 )
 def test_a_mistake_is_named_with_its_file_and_key(home: Path, text: str, words: list[str]) -> None:

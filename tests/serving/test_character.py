@@ -6,8 +6,9 @@ import pytest
 
 from cyrene_assets.orchestration import lineage
 from cyrene_assets.orchestration.lineage import Lineage, Record
+from cyrene_assets.orchestration.verified_models import find_character
 from cyrene_assets.project.project import Project
-from cyrene_assets.serving.character import Character, ancestry, find_character
+from cyrene_assets.serving.character import Character, ancestry
 from cyrene_assets.store.artifact_store import Artifact, CorruptArtifactError
 from cyrene_assets.utils.errors import BuildError, UserError
 

@@ -107,7 +107,10 @@ def test_a_service_without_its_key_is_refused_before_anything_runs(
     monkeypatch.setenv("WANDB_API_KEY", "key")
     monkeypatch.delenv("SWANLAB_API_KEY", raising=False)
     with pytest.raises(UserError, match=r"report_to.*SWANLAB_API_KEY"):
-        report_keys(project)
+        report_keys(project.settings.report_to, project.file)
     monkeypatch.setenv("SWANLAB_API_KEY", "key")
-    assert report_keys(project) == ["WANDB_API_KEY", "SWANLAB_API_KEY"]
-    assert report_keys(Project(tmp_path, ProjectFile())) == []
+    assert report_keys(project.settings.report_to, project.file) == [
+        "WANDB_API_KEY",
+        "SWANLAB_API_KEY",
+    ]
+    assert report_keys((), tmp_path) == []

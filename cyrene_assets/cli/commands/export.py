@@ -7,8 +7,8 @@ import click
 
 from cyrene_assets.cli.commands._common import definitions, opened
 from cyrene_assets.cli.commands.serve import model_options, say_passed_over
+from cyrene_assets.orchestration.verified_models import find_character
 from cyrene_assets.project.project import Project
-from cyrene_assets.serving.character import find_character
 from cyrene_assets.utils.errors import UserError
 
 if TYPE_CHECKING:

@@ -121,7 +121,7 @@ def ui(host: str, port: int, without_password: bool) -> None:
     """
     from cyrene_assets.cli.dagster_ui import run_ui
     from cyrene_assets.project.instance import open_instance, prepare
-    from cyrene_assets.project.instance_errors import refuse_broken
+    from cyrene_assets.project.instance_health import refuse_broken
     from cyrene_assets.serving.server import is_loopback
 
     if not (without_password or is_loopback(host)):

@@ -17,8 +17,9 @@ from cyrene_assets.cli.commands._common import (
     opened,
     size_option,
 )
+from cyrene_assets.orchestration.verified_models import find_character
 from cyrene_assets.project.project import Project
-from cyrene_assets.serving.character import MODEL_ASSETS, Character, find_character
+from cyrene_assets.serving.character import MODEL_ASSETS, Character
 
 if TYPE_CHECKING:
     from cyrene_assets.serving.served_character import Hosted

@@ -4,7 +4,7 @@ import codecs
 from collections.abc import Sequence
 from pathlib import Path
 
-from cyrene_assets.corpus.sources import Problem, SourceError, unreadable
+from cyrene_assets.corpus.sources.types import Problem, SourceError, unreadable
 
 _UTF_32 = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from cyrene_assets.config.yaml_config import Strict
 from cyrene_assets.corpus.presets import Name
-from cyrene_assets.corpus.sources import LONGEST_LINE, too_long
+from cyrene_assets.corpus.sources.types import LONGEST_LINE, too_long
 from cyrene_assets.utils.errors import UserError
 
 # What is at work, how much of it is done, and of how much.

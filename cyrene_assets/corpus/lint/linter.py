@@ -19,8 +19,9 @@ from cyrene_assets.corpus.lint.messages import (
 )
 from cyrene_assets.corpus.lint.rehearsal import Summary, rehearse
 from cyrene_assets.corpus.preparation.parallel_corpus import TRANSLATABLE, Parallel, parallel_corpus
-from cyrene_assets.corpus.sources import Problem, SourceError, read_listed
+from cyrene_assets.corpus.sources.registry import read_listed
 from cyrene_assets.corpus.sources.speakers import near_misses, to_name
+from cyrene_assets.corpus.sources.types import Problem, SourceError
 from cyrene_assets.utils.errors import UserError
 
 # A language with fewer units than this share of the largest one's is thinly translated.

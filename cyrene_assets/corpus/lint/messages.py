@@ -12,7 +12,7 @@ import polars as pl
 
 from cyrene_assets.corpus.names import CONTROL_MARKUP
 from cyrene_assets.corpus.preparation.chinese import of_the_other_kind
-from cyrene_assets.corpus.sources import Problem
+from cyrene_assets.corpus.sources.types import Problem
 
 # Of each kind of finding.
 SHOWN = 20

@@ -10,7 +10,7 @@ from cyrene_assets.corpus.packing.token_counting import BYTES_PER_TOKEN
 from cyrene_assets.corpus.preparation.cleaning import control_tokens_left
 from cyrene_assets.corpus.preparation.parallel_corpus import Parallel
 from cyrene_assets.corpus.rendering.line_selection import NOT_IN_CHATS
-from cyrene_assets.corpus.sources import Problem
+from cyrene_assets.corpus.sources.types import Problem
 
 SHOWN = 5
 SHOWN_TEXT = 80

@@ -36,7 +36,7 @@ from cyrene_assets.corpus.preparation.leak_check import (
 from cyrene_assets.corpus.preparation.parallel_corpus import Parallel
 from cyrene_assets.corpus.rendering.line_selection import IN_CHATS, count_character_lines
 from cyrene_assets.corpus.rendering.rendering import cpt_documents, sft_chats
-from cyrene_assets.corpus.sources import Problem
+from cyrene_assets.corpus.sources.types import Problem
 
 SPLITS = ("train", "validation")
 

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from cyrene_assets.corpus.config import Corpus, Language
+from cyrene_assets.corpus.config import Corpus
+from cyrene_assets.corpus.people import Language
 from cyrene_assets.corpus.preparation import quality_flags as flags
 from cyrene_assets.corpus.preparation.agreement import ends_of, numbers_in
 from cyrene_assets.corpus.preparation.bare_words import bare_words, vocabulary
@@ -17,7 +18,7 @@ from cyrene_assets.corpus.preparation.text_identity import hashed, long_enough, 
 from cyrene_assets.corpus.preparation.word_hashes import Vocabulary, words_of
 from cyrene_assets.corpus.preparation.writing_systems import main_scripts, wrong_script
 from cyrene_assets.corpus.rendering.rendering import cpt_documents, sft_chats
-from cyrene_assets.corpus.sources import ONLY, Problem, SourceError
+from cyrene_assets.corpus.sources.types import ONLY, Problem, SourceError
 
 REPORTED_PROBLEMS = 20
 PLACE = ("file", "line")

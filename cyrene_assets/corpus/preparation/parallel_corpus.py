@@ -18,7 +18,7 @@ from cyrene_assets.corpus.preparation.shared_texts import scenes_of, shared_line
 from cyrene_assets.corpus.preparation.split import Groups, assign_split
 from cyrene_assets.corpus.preparation.thread_map import AT_ONCE, side_by_side
 from cyrene_assets.corpus.preparation.unknown_markup import Unknown
-from cyrene_assets.corpus.sources import ONLY
+from cyrene_assets.corpus.sources.types import ONLY
 
 # A unit of these kinds belongs to one language: it is not missing in the others.
 ONE_LANGUAGE_KINDS = ("vendor", "instruction")

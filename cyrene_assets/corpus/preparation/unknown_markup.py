@@ -10,7 +10,7 @@ import polars as pl
 
 from cyrene_assets.corpus.preparation.cleaning import ENTITY
 from cyrene_assets.corpus.presets import HTML, PRESETS, RENPY, RPGMAKER, UNITY, Preset
-from cyrene_assets.corpus.sources import Problem
+from cyrene_assets.corpus.sources.types import Problem
 
 # A corpus of a hundred lines is not stopped for two of them.
 FEW = 5

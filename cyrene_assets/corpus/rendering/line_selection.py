@@ -4,7 +4,7 @@ import polars as pl
 
 from cyrene_assets.corpus.chat_options import Chats
 from cyrene_assets.corpus.preparation.cleaning import PLAIN_KINDS, UNKNOWN_PLACEHOLDER
-from cyrene_assets.corpus.sources import ONLY, Use
+from cyrene_assets.corpus.sources.types import ONLY, Use
 
 # What is needed of the units.
 COLUMNS = (

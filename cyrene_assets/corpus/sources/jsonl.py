@@ -8,14 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from cyrene_assets.corpus.sources import (
-    LONGEST_LINE,
-    Problem,
-    SourceError,
-    too_long,
-    unreadable,
-)
-from cyrene_assets.corpus.sources._raw_files import checked
 from cyrene_assets.corpus.sources.json_records import (
     NULLABLE,
     begins_an_array,
@@ -24,6 +16,14 @@ from cyrene_assets.corpus.sources.json_records import (
     reason_of,
     type_name,
     unrepeated,
+)
+from cyrene_assets.corpus.sources.raw_files import checked
+from cyrene_assets.corpus.sources.types import (
+    LONGEST_LINE,
+    Problem,
+    SourceError,
+    too_long,
+    unreadable,
 )
 
 if TYPE_CHECKING:

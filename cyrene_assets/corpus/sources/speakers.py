@@ -4,14 +4,11 @@ import re
 import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import polars as pl
 
-from cyrene_assets.corpus.sources import Problem
-
-if TYPE_CHECKING:
-    from cyrene_assets.corpus.config import Corpus, Language
+from cyrene_assets.corpus.people import Language
+from cyrene_assets.corpus.sources.types import CorpusSettings, Problem
 
 # ``$ally_name``, ``[player]``, ``{0}``, ``%s``, ``\N[1]``, ``npc_07``, ``unit.name``, ``actor12``.
 VARIABLE = (
@@ -117,7 +114,7 @@ def to_name(counts: pl.DataFrame) -> Iterator[Problem]:
         )
 
 
-def near_misses(counts: pl.DataFrame, corpus: "Corpus") -> Iterator[Problem]:
+def near_misses(counts: pl.DataFrame, corpus: CorpusSettings) -> Iterator[Problem]:
     """Yield speakers whose name is the character's or the player's but for case or punctuation."""
     others = counts.filter(~pl.col("role").is_in(["character", "player"]))
     found: dict[tuple[str, str, str], dict[str, int]] = {}

@@ -16,16 +16,16 @@ import sys
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, NamedTuple
 
-LANGUAGES = "CYRENE_SERVED_LANGUAGES"
-KEY = "VLLM_API_KEY"
-# What a server says of itself to a request whether it is ready: the one that was started, and
-# no other that listens on its port.
-IDENTITY = "CYRENE_SERVER_ID"
-IDENTITY_HEADER = "x-cyrene-server"
-# What becomes of a request that offers tools: `IGNORE` or `REFUSE`.
-TOOLS = "CYRENE_SERVED_TOOLS"
-IGNORE, REFUSE = "ignore", "refuse"
-IGNORED_HEADER = "x-cyrene-ignored"
+from cyrene_assets.serving.protocol import (
+    IDENTITY,
+    IDENTITY_HEADER,
+    IGNORED_HEADER,
+    KEY,
+    LANGUAGES,
+    REFUSE,
+    TOOLS,
+)
+
 # What OpenAI's and Anthropic's ways of asking say of tools; the last two are the old names.
 _OF_TOOLS = ("tools", "tool_choice", "parallel_tool_calls", "functions", "function_call")
 _LEFT_OUT = "warning: the character calls no tools, left out of a request:"

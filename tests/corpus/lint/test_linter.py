@@ -59,7 +59,7 @@ def test_a_rule_of_several_keys_is_said_without_all_of_the_file(tmp_path: Path) 
     prompts = {"assistant": "everyone", "prompts": {"Bo": {"fr": "x"}}}
     [error] = lint(write_corpus(tmp_path, settings(chats=prompts))).errors
     assert error.message == (
-        "(the whole file): `chats` names fr, which is no language of `languages`: en, tlh"
+        "(the complete file): `chats` names fr, which is no language of `languages`: en, tlh"
     )
 
 

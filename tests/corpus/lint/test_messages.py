@@ -12,7 +12,7 @@ from cyrene_assets.corpus.lint.messages import (
     listed,
     once_a_file,
 )
-from cyrene_assets.corpus.sources import Problem
+from cyrene_assets.corpus.sources.types import Problem
 
 COPIES = pl.DataFrame(schema={"language": pl.String, "unit": pl.String, "original": pl.String})
 

@@ -16,7 +16,7 @@ from corpus.miniature import (
     write_corpus,
 )
 from cyrene_assets.corpus.preparation.parallel_corpus import Parallel
-from cyrene_assets.corpus.sources import ONLY, Row, SourceError
+from cyrene_assets.corpus.sources.types import ONLY, Row, SourceError
 
 # A corpus without a selection of its own for chats has no column that says what a row is for.
 FIELDS = [name for name in Row._fields if name != ONLY]

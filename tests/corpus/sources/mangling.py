@@ -11,14 +11,13 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from cyrene_assets.corpus.config import Corpus
-from cyrene_assets.corpus.sources import (
+from cyrene_assets.corpus.sources.registry import raw_digest, read_listed
+from cyrene_assets.corpus.sources.types import (
     LONGEST_LINE,
     ONLY,
     Problem,
     Row,
     SourceError,
-    raw_digest,
-    read_listed,
     too_long,
 )
 

@@ -198,7 +198,7 @@ def test_another_language_than_the_real_lines_is_a_warning(evaluate: Evaluate) -
     one = evaluate("คุณมาสายไปหกสิบปีแล้ว ชาก็เย็นหมดแล้วนะ")
     (line,) = summary(board_of(one)).beware
     assert line == (
-        "tiny fp8: seems to give 100% of its answers in another language than asked (the real "
+        "tiny fp8: seems to give 100% of its answers in another language than the prompt's (the real "
         "lines 0%)"
     )
 

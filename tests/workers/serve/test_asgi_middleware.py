@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from cyrene_assets.serving import protocol
 from cyrene_assets.workers.serve import asgi_middleware
 
 LANGUAGES = frozenset({"en", "jp"})
@@ -19,8 +20,8 @@ def ask(
     kind: str = "http",
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Send a request in two parts; return what came back, and what reached the server."""
-    monkeypatch.setenv(asgi_middleware.KEY, key)
-    monkeypatch.setenv(asgi_middleware.LANGUAGES, "en,jp")
+    monkeypatch.setenv(protocol.KEY, key)
+    monkeypatch.setenv(protocol.LANGUAGES, "en,jp")
     reached: dict[str, Any] = {}
 
     async def server(scope: Any, receive: Any, send: Any) -> None:
@@ -151,7 +152,7 @@ def test_tools_are_left_out_and_the_response_says_so(
 
 
 def test_a_server_may_refuse_tools(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(asgi_middleware.TOOLS, asgi_middleware.REFUSE)
+    monkeypatch.setenv(protocol.TOOLS, protocol.REFUSE)
     body = json.dumps({"model": "m", "messages": [], "tools": [TOOL]}).encode()
     sent, reached = ask(monkeypatch, "/v1/chat/completions", body)
     assert sent[0]["status"] == 400
@@ -179,7 +180,7 @@ def test_the_key_opens(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_readiness_needs_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(asgi_middleware.IDENTITY, "this one")
+    monkeypatch.setenv(protocol.IDENTITY, "this one")
     (start,) = ask(monkeypatch, "/health", key="secret")[0]
     assert start["status"] == 200
     # It says which server is ready.

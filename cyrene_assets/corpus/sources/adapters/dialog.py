@@ -28,14 +28,14 @@ from typing import TYPE_CHECKING
 
 from cyrene_assets.config.yaml_config import Strict
 from cyrene_assets.corpus.presets import Name
-from cyrene_assets.corpus.sources import Problem, SourceError
-from cyrene_assets.corpus.sources._raw_files import exists, refuse_odd_files
 from cyrene_assets.corpus.sources.jsonl import JsonLines
+from cyrene_assets.corpus.sources.raw_files import exists, refuse_odd_files
+from cyrene_assets.corpus.sources.types import CorpusSettings, Problem, SourceError
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from cyrene_assets.corpus.config import Corpus, Language
+    from cyrene_assets.corpus.people import Language
 
 DIALOG_KEYS = ("scene", "line", "speaker", "text")
 DOCUMENT_KEYS = ("document", "kind", "title", "text")
@@ -49,7 +49,7 @@ class Options(Strict):
     """This adapter has no options."""
 
 
-def files(root: Path, corpus: "Corpus", language: str) -> list[Path]:  # noqa: ARG001
+def files(root: Path, corpus: CorpusSettings, language: str) -> list[Path]:  # noqa: ARG001
     """Return the language's dialog and document file, those that exist.
 
     Raises:
@@ -73,7 +73,7 @@ def files(root: Path, corpus: "Corpus", language: str) -> list[Path]:  # noqa: A
     return found
 
 
-def read(root: Path, corpus: "Corpus", language: str) -> "Iterator[pl.DataFrame | Problem]":
+def read(root: Path, corpus: CorpusSettings, language: str) -> "Iterator[pl.DataFrame | Problem]":
     """Yield the language's rows: dialog in file order, then documents in file order.
 
     A file with keys that are ignored yields a problem that counts them.

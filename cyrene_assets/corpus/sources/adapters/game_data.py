@@ -22,24 +22,21 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from cyrene_assets.config.yaml_config import Strict
 from cyrene_assets.corpus.presets import Name
-from cyrene_assets.corpus.sources import Batch, Problem, SourceError
-from cyrene_assets.corpus.sources._raw_files import is_folder, refuse_odd_files
 from cyrene_assets.corpus.sources.game import tables as game_tables
 from cyrene_assets.corpus.sources.game.documents import Document, Documents
 from cyrene_assets.corpus.sources.game.files import Skipped, some
 from cyrene_assets.corpus.sources.game.rows import Rows, Uses
 from cyrene_assets.corpus.sources.game.texts import load_texts, text_map_paths
 from cyrene_assets.corpus.sources.game.vendor import vendor_documents, vendor_paths
+from cyrene_assets.corpus.sources.raw_files import is_folder, refuse_odd_files
+from cyrene_assets.corpus.sources.types import Batch, CorpusSettings, Problem, SourceError
 from cyrene_assets.utils.secrets import is_secret
-
-if TYPE_CHECKING:
-    from cyrene_assets.corpus.config import Corpus
 
 Hash = Annotated[int, Field(ge=-(1 << 63), lt=1 << 64)]
 MARKUP: tuple[Name, ...] = ("hoyo",)
@@ -98,7 +95,7 @@ class Options(Strict):
     vendor: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 
 
-def files(root: Path, corpus: "Corpus", language: str) -> list[Path]:
+def files(root: Path, corpus: CorpusSettings, language: str) -> list[Path]:
     """Return the tables, the language's texts and its vendor files.
 
     Raises:
@@ -114,7 +111,7 @@ def files(root: Path, corpus: "Corpus", language: str) -> list[Path]:
     return [*own, *vendor]
 
 
-def read(root: Path, corpus: "Corpus", language: str) -> "Iterator[Batch]":
+def read(root: Path, corpus: CorpusSettings, language: str) -> "Iterator[Batch]":
     """Yield the language's rows: dialog by id, voices, documents; then what was left out.
 
     Raises:
@@ -171,7 +168,7 @@ def game_folder(root: Path, options: Options) -> Path:
     return folder
 
 
-def _options(corpus: "Corpus") -> Options:
+def _options(corpus: CorpusSettings) -> Options:
     return Options.model_validate(corpus.source.model_extra)
 
 

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from cyrene_assets.corpus.sources import Problem, SourceError
-from cyrene_assets.corpus.sources._raw_files import read_file
+from cyrene_assets.corpus.sources.raw_files import read_file
+from cyrene_assets.corpus.sources.types import Problem, SourceError
 
 NAMED = 5
 BOM = b"\xef\xbb\xbf"

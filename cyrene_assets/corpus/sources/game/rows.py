@@ -5,17 +5,17 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cyrene_assets.corpus.sources import Role, Row, Use
 from cyrene_assets.corpus.sources.game.documents import Document, Spoken
 from cyrene_assets.corpus.sources.game.entries import ABSENT, Hash
 from cyrene_assets.corpus.sources.game.files import Skipped
 from cyrene_assets.corpus.sources.game.talk import TalkLines
 from cyrene_assets.corpus.sources.game.texts import Texts
+from cyrene_assets.corpus.sources.types import Role, Row, Use
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from cyrene_assets.corpus.config import Language
+    from cyrene_assets.corpus.people import Language
 
 
 @dataclass(frozen=True)

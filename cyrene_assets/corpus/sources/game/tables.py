@@ -7,11 +7,11 @@ from typing import Literal, TypeVar
 
 import msgspec
 
-from cyrene_assets.corpus.sources import Problem, SourceError
-from cyrene_assets.corpus.sources._raw_files import exists, version
 from cyrene_assets.corpus.sources.game import entries
 from cyrene_assets.corpus.sources.game.files import decode, read_bytes, refuse_repeated_keys
 from cyrene_assets.corpus.sources.game.talk import TalkLines
+from cyrene_assets.corpus.sources.raw_files import exists, version
+from cyrene_assets.corpus.sources.types import Problem, SourceError
 
 Kind = Literal["dialog", "book", "story", "voice", "term", "quest", "mail", "chronicle", "wiki"]
 KIND_TABLES: dict[Kind, tuple[str, ...]] = {

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, cast
 
 import msgspec
 
-from cyrene_assets.corpus.sources import LONGEST_LINE, Problem, SourceError, too_long
-from cyrene_assets.corpus.sources._raw_files import exists
 from cyrene_assets.corpus.sources.game.entries import Hash
 from cyrene_assets.corpus.sources.game.files import Skipped, decode, read_bytes, some
 from cyrene_assets.corpus.sources.game.tables import Tables
+from cyrene_assets.corpus.sources.raw_files import exists
+from cyrene_assets.corpus.sources.types import LONGEST_LINE, Problem, SourceError, too_long
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,8 +8,6 @@ from pathlib import Path
 
 import msgspec
 
-from cyrene_assets.corpus.sources import LONGEST_LINE, Problem, SourceError, file_name, too_long
-from cyrene_assets.corpus.sources._raw_files import checked, exists, is_folder
 from cyrene_assets.corpus.sources.game.documents import Document
 from cyrene_assets.corpus.sources.game.files import (
     Skipped,
@@ -17,6 +15,8 @@ from cyrene_assets.corpus.sources.game.files import (
     read_bytes,
     refuse_repeated_keys,
 )
+from cyrene_assets.corpus.sources.raw_files import checked, exists, file_name, is_folder
+from cyrene_assets.corpus.sources.types import LONGEST_LINE, Problem, SourceError, too_long
 
 PAGES = (".md", ".txt")
 INSTRUCTIONS = ".jsonl"

@@ -10,13 +10,8 @@ from mini_corpus import write_jsonl
 
 from corpus.miniature import Record, dialog, documents, read_raw, settings, write_corpus
 from cyrene_assets.corpus.config import load_corpus
-from cyrene_assets.corpus.sources import (
-    SourceError,
-    adapter,
-    adapters,
-    raw_digest,
-    read_listed,
-)
+from cyrene_assets.corpus.sources.registry import adapter, adapters, raw_digest, read_listed
+from cyrene_assets.corpus.sources.types import SourceError
 from cyrene_assets.utils.errors import UserError
 
 GOOD = {"scene": "s1", "line": "s1-0", "speaker": "Ada", "text": "Hello."}
@@ -264,7 +259,7 @@ def test_a_file_is_hashed_once_for_each_version(
     first = raw_digest(root, corpus, "en")
     assert raw_digest(root, corpus, "en") == first
     assert len(hashed) == 4  # Files that have just changed may change again unseen.
-    monkeypatch.setattr("cyrene_assets.corpus.sources._raw_files.SETTLED_NS", 0)
+    monkeypatch.setattr("cyrene_assets.corpus.sources.raw_files.SETTLED_NS", 0)
     assert raw_digest(root, corpus, "en") == raw_digest(root, corpus, "en") == first
     assert len(hashed) == 6
     path.write_bytes(path.read_bytes().replace(b"Rain", b"Snow"))

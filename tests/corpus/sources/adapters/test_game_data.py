@@ -31,8 +31,9 @@ from cyrene_assets.corpus.config import Corpus, load_corpus
 from cyrene_assets.corpus.lint.linter import lint
 from cyrene_assets.corpus.preparation.parallel_corpus import parallel_corpus
 from cyrene_assets.corpus.rendering.rendering import cpt_documents, sft_chats
-from cyrene_assets.corpus.sources import SourceError, raw_digest, read_listed
 from cyrene_assets.corpus.sources.adapters.game_data import files
+from cyrene_assets.corpus.sources.registry import raw_digest, read_listed
+from cyrene_assets.corpus.sources.types import SourceError
 
 SHIPPED = Path(__file__).parents[4] / "corpora" / "cyrene"
 Row = dict[str, Any]

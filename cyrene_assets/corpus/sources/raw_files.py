@@ -9,9 +9,19 @@ from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 
-from cyrene_assets.corpus.sources import Problem, SourceError, file_name, unreadable
+from cyrene_assets.corpus.sources.types import Problem, SourceError, unreadable
 
 SETTLED_NS = 2_000_000_000
+
+
+def file_name(path: Path, folder: Path) -> str:
+    """Return a file's name below ``folder``, or with its own folder's where it is elsewhere.
+
+    Where the folder itself lies is not in it: a digest is the same after a move.
+    """
+    if path.is_relative_to(folder):
+        return path.relative_to(folder).as_posix()
+    return "/".join(path.parts[-2:])
 
 
 def exists(path: Path) -> bool:
