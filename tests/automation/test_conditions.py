@@ -234,7 +234,7 @@ def test_a_cancelled_training_is_remembered_when_a_later_run_was_refused_before_
     assert [ticks.tick(), ticks.tick(MIDNIGHT)] == [[], []]
     situation = Situation(ticks.sandbox.project, instance, observed=True)
     (item,) = [i for i in examine(situation, MIDNIGHT).items if i.step.asset == "cpt_checkpoint"]
-    assert item.rebuilt.startswith(f"run {run.run_id[:8]} was cancelled: ")
+    assert item.rebuilt.startswith(f"retry pending: run {run.run_id[:8]} was cancelled; ")
 
 
 def test_a_cancelled_attempt_with_other_settings_says_nothing_of_these(ticks: Ticks) -> None:

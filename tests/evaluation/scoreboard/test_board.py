@@ -135,22 +135,23 @@ def test_the_seeds_questions_are_answered_when_the_models_are_there(evaluate: Ev
         evaluate(size="4B", recipe="i", starts_from="instruct", digests={"base": "i", "fp8": "j"}),
     )
     (sizes,) = answers_of(more, "larger")
-    assert sizes.startswith("9B fp8 beside 4B fp8 mine Neither way: no difference that can be told")
+    said = "9B fp8 against 4B fp8 mine Neither way: no difference that can be told"
+    assert sizes.startswith(said)
     (starts,) = answers_of(more, "instruct")
-    assert "4B fp8 mine (from the base) beside 4B fp8 i (from the instruct model)" in starts
+    assert "4B fp8 mine (from the base) against 4B fp8 i (from the instruct model)" in starts
 
 
-def test_a_model_stands_beside_the_base_that_it_comes_from(evaluate: Evaluate) -> None:
+def test_a_model_stands_next_to_the_base_that_it_comes_from(evaluate: Evaluate) -> None:
     both = board_of(
         evaluate(size="4B"),
         evaluate(size="4B", recipe="i", starts_from="instruct", digests={"base": "i", "fp8": "j"}),
     )
     about = [answer.split(" Yes")[0] for answer in answers_of(both, "pretraining")]
     assert sorted(about, reverse=True) == [
-        "4B fp8 mine beside 4B base (with fine-tuning on top: name cpt among the models to tell "
+        "4B fp8 mine against 4B base (with fine-tuning on top: name cpt among the models to tell "
         "them apart)",
-        "4B fp8 i beside 4B base (instruct) (with fine-tuning on top: name cpt among the models to "
-        "tell them apart)",
+        "4B fp8 i against 4B base (instruct) (with fine-tuning on top: name cpt among the models "
+        "to tell them apart)",
     ]
 
 
@@ -158,7 +159,7 @@ def test_what_quantization_cost_is_told_on_the_same_scenes(evaluate: Evaluate) -
     digests = {"merged": "m", "fp8": "f"}
     same = evaluate(models=("merged", "fp8"), digests=digests)
     (told,) = answers_of(board_of(same), "quantization")
-    assert "fp8 beside tiny merged Nothing that can be told" in told
+    assert "fp8 against tiny merged Nothing that can be told" in told
 
 
 def test_reciting_is_overfitted_although_the_loss_is_fine(evaluate: Evaluate) -> None:
@@ -174,8 +175,8 @@ def test_checkpoints_are_compared_over_their_training(evaluate: Evaluate) -> Non
         evaluate(TRAINED[0], models=("step-100",), digests={"step-100": "t"}),
     ]
     told = answers_of(board_of(*kept), "overfitted")[-2:]
-    assert "fp8 beside tiny step-90 It recites more, and its loss does not show it" in told[0]
-    assert "fp8 beside tiny step-100 It recites no more that can be told" in told[1]
+    assert "fp8 against tiny step-90 It recites more, and its loss does not show it" in told[0]
+    assert "fp8 against tiny step-100 It recites no more that can be told" in told[1]
 
 
 def test_what_nobody_beats_in_everything_is_chosen(evaluate: Evaluate) -> None:
@@ -198,8 +199,8 @@ def test_another_language_than_the_real_lines_is_a_warning(evaluate: Evaluate) -
     one = evaluate("คุณมาสายไปหกสิบปีแล้ว ชาก็เย็นหมดแล้วนะ")
     (line,) = summary(board_of(one)).beware
     assert line == (
-        "tiny fp8: seems to give 100% of its answers in another language than the prompt's (the real "
-        "lines 0%)"
+        "tiny fp8: seems to give 100% of its answers in another language than the prompt's (the "
+        "real lines 0%)"
     )
 
 
