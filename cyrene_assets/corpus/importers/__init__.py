@@ -9,5 +9,5 @@ format ``openai-messages``), with
 - ``read(path, options, wanted, progress) -> Imported``: everything that is read, and what was
   skipped and why. Raises ``SourceError`` with what is wrong with the files.
 
-Nothing else has to be edited to add one. A module with a leading underscore is no format.
+Nothing else has to be edited to add one. A module with an underscore before its name is none.
 """
