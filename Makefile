@@ -17,7 +17,7 @@ export UV_LINK_MODE ?= hardlink
 unexport VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help setup envs demo ui check lint format types test torture container audit licences docs clean
+.PHONY: help setup envs demo ui check lint format types contracts test torture container audit licences docs clean
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,11 +57,15 @@ lint: $(VENV)/.installed
 types: $(VENV)/.installed
 	$(BIN)/mypy
 
+contracts: $(VENV)/.installed
+	$(BIN)/lint-imports --no-cache --no-logo
+	$(BIN)/deptry .
+
 format: $(VENV)/.installed ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-check: lint types ## Lint, format, types, fast tests: what one runs while working
+check: lint types contracts ## Lint, format, types, imports, fast tests: what one runs while working
 	$(FAST_TESTS)
 
 test: envs ## Every test but those that need a GPU, the end-to-end build with the real tools included

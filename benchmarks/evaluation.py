@@ -28,9 +28,9 @@ import polars as pl  # noqa: TID253
 from benchmarks._invented import LANGUAGES, Lexicon, Marks, Plan, seeded, write_texts
 from benchmarks._machine import machine
 from benchmarks._measured import measured
-from cyrene_assets.evaluation.inputs.reference import read_reference
 from cyrene_assets.evaluation.metrics import diversity, memorization, style
 from cyrene_assets.evaluation.metrics.ngrams import number
+from cyrene_assets.evaluation.metrics.reference import read_reference
 from cyrene_assets.evaluation.scoring.language_report import Run, report_language
 from cyrene_assets.evaluation.scoring.model_scores import ModelTables
 

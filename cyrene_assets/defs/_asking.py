@@ -19,7 +19,7 @@ from cyrene_assets.utils.errors import UserError
 if TYPE_CHECKING:
     import polars as pl
 
-    from cyrene_assets.evaluation.inputs.reference import ReadUnits
+    from cyrene_assets.evaluation.metrics.reference import ReadUnits
     from cyrene_assets.evaluation.scoring.language_report import Run
 
 GROUP = "evaluation"

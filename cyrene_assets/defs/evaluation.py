@@ -154,8 +154,8 @@ def eval_report(build: Build) -> Outcome:
     """
     import polars as pl
 
-    from cyrene_assets.evaluation.metrics import fidelity
     from cyrene_assets.evaluation.scoreboard.markdown import markdown_table, profile_table
+    from cyrene_assets.evaluation.scoring import fidelity_scores
     from cyrene_assets.evaluation.scoring.language_report import Run, report_language
 
     language, size = split_key(build.key)
@@ -169,7 +169,9 @@ def eval_report(build: Build) -> Outcome:
         lineage.params["served_profile"],
     )
     served = build.project.store.locate("fp8_model", size, lineage.inputs[f"fp8_model[{size}]"])
-    measured = fidelity.score_table(served.manifest["measurements"].get("fidelity", {}), language)
+    measured = fidelity_scores.score_table(
+        served.manifest["measurements"].get("fidelity", {}), language
+    )
     scores = pl.concat([report.scores, measured])
     shown = write_table(scores, build.out, "scores.parquet")
     report.write(build.out)

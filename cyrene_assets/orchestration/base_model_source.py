@@ -1,19 +1,15 @@
 """Whether the model that a size starts from can be had, before anything is built for it."""
 
-import json
 import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from urllib.error import HTTPError
-from urllib.parse import quote
-from urllib.request import urlopen
 
 from cyrene_assets.base_models.verification import Demands, verify
 from cyrene_assets.checkpoints import files
 from cyrene_assets.checkpoints.errors import CheckpointError
 from cyrene_assets.checkpoints.hubs import huggingface, modelscope
-from cyrene_assets.checkpoints.hubs.snapshot import not_fetched, refuse_published
+from cyrene_assets.checkpoints.hubs.snapshot import not_fetched
 from cyrene_assets.config.model_sizes import model_size
 from cyrene_assets.config.recipe import Recipe
 from cyrene_assets.project.project import BaseModelSource, Project
@@ -100,9 +96,9 @@ def recipe_problem(recipe: Recipe, folder: Path) -> str | None:
 
 def _look_at_hub(source: BaseModelSource, repository: str, revision: str | None) -> None:
     if source.hub == "modelscope":
-        address = modelscope_address()
+        address = modelscope.address()
         _within_the_time(
-            lambda: _look_at_modelscope(address, repository), repository, modelscope.HUB, address
+            lambda: modelscope.listed(repository, TIMEOUT), repository, modelscope.HUB, address
         )
     elif huggingface.offline():
         huggingface.cached(repository, revision)
@@ -137,31 +133,3 @@ def _within_the_time(look: Callable[[], None], repository: str, hub: str, addres
         raise raised[0]
     if thread.is_alive():
         raise not_fetched(repository, hub, address, TimeoutError("no answer"))
-
-
-def modelscope_address() -> str:
-    """Return the address that ModelScope's client uses."""
-    return os.environ.get("MODELSCOPE_ENDPOINT", "").rstrip("/") or "https://modelscope.cn"
-
-
-def _look_at_modelscope(address: str, repository: str) -> None:
-    """Ask ModelScope for a repository's files; its own client is in the train toolchain alone.
-
-    Raises:
-        CheckpointError: it is not reached, has no such repository, or the repository holds code.
-    """
-    path = f"/api/v1/models/{quote(repository)}/repo/files?Revision=master&Recursive=True"
-    try:
-        with urlopen(address + path, timeout=TIMEOUT) as response:  # noqa: S310 - set by the user
-            listing = json.load(response)["Data"]["Files"]
-    except HTTPError as error:
-        # It answers; a private repository is listed for the token alone, which the download has.
-        if error.code in {401, 403, 404} and not os.environ.get(modelscope.TOKEN):
-            raise CheckpointError(
-                f"{modelscope.HUB} has no model {repository!r} that may be read here "
-                f"({error.code}); check its name, or set {modelscope.TOKEN} if it is private"
-            ) from error
-        return
-    except (OSError, ValueError, LookupError, TypeError) as error:
-        raise not_fetched(repository, modelscope.HUB, address, error) from error
-    refuse_published(repository, [str(entry["Path"]) for entry in listing])

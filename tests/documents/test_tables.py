@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import tomllib
 
 import dagster as dg
 import pytest
@@ -12,7 +13,7 @@ from helpers import code_location
 from cyrene_assets.compute.hardware import GIB, Gpu, Hardware
 from cyrene_assets.config.model_sizes import SIZES, model_size
 from cyrene_assets.config.recipe import load_recipe
-from cyrene_assets.corpus.importers import formats
+from cyrene_assets.corpus.importers.registry import formats
 from cyrene_assets.diagnostics.step_times import StepTimes
 from documents.pages import ROOT, Page
 
@@ -102,3 +103,14 @@ def test_disk_of_the_readme_is_that_of_the_sizes() -> None:
         size: f"{disk} GB" for size, disk in taken.items()
     }
     assert [size.strip("`") for size in taken] == [size for size in SIZES if size != "tiny"]
+
+
+def test_layers_of_the_architecture_are_those_that_import_linter_keeps() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    contracts = settings["tool"]["importlinter"]["contracts"]
+    (layers,) = [c["layers"] for c in contracts if c["type"] == "layers"]
+    page = Page(ROOT / "docs" / "architecture.md")
+    said = [row[0].replace("`", "").replace("\\|", "|") for row in table(page, "layer, from")]
+    assert said == layers
+    drawn = set(re.findall(r"^ +(\w+)\[\"\1:", page.text, re.M))
+    assert drawn == {name for layer in layers for name in re.findall(r"\w+", layer)}

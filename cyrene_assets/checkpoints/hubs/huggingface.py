@@ -2,61 +2,23 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 
 from cyrene_assets.checkpoints.errors import BadSourceError, CheckpointError
 from cyrene_assets.checkpoints.hubs.snapshot import (
-    Progress,
     Published,
     PublishedFile,
-    compare_published,
     not_fetched,
     proxy_unusable,
     refuse_other_commit,
     refuse_published,
-    reported,
     wanted,
 )
 
 HUB = "Hugging Face"
-_AT_ONCE = 4
-_ATTEMPTS = 5
-
-
-def fetch(
-    repo: str,
-    revision: str | None,
-    folder: Path,
-    program: Progress,
-    look: Callable[[Published], None],
-) -> Published:
-    """Download ``repo`` at ``revision`` (None: the newest) into ``folder``; return what it is.
-
-    What an interrupted download left in ``folder`` is continued, not fetched again. ``look`` is
-    called when all but the weights is there: what it raises ends the download.
-
-    Raises:
-        BadSourceError: there is no such model or commit, it may not be read, it holds code, or the
-            proxy that is set cannot be used.
-        CheckpointError: the hub is not reached, or gave something other than what it publishes.
-    """
-    with hub_errors(repo, revision):
-        published = _published(repo, revision)
-        with reported(program, published, folder), ThreadPoolExecutor(_AT_ONCE) as pool:
-            for files, then in ((published.beside, look), (published.weights, None)):
-                running = [pool.submit(_download, published, file, folder) for file in files]
-                # All are waited for: what has come of the others is kept when one fails.
-                wait(running)
-                for ended in running:
-                    ended.result()
-                compare_published(folder, files)
-                if then is not None:
-                    then(published)
-    return published
 
 
 def listed(repo: str, revision: str | None, timeout: float) -> None:
@@ -68,10 +30,11 @@ def listed(repo: str, revision: str | None, timeout: float) -> None:
         timeout: seconds for each part of the answer.
 
     Raises:
-        BadSourceError, CheckpointError: as :func:`fetch`.
+        BadSourceError, CheckpointError: there is no such model or commit, it may not be read, or
+            the hub is not reached.
     """
     with hub_errors(repo, revision):
-        _published(repo, revision, timeout)
+        published_at(repo, revision, timeout)
 
 
 @contextmanager
@@ -79,7 +42,8 @@ def hub_errors(repo: str, revision: str | None) -> Iterator[None]:
     """Turn what the hub's client raises into one line for a person.
 
     Raises:
-        BadSourceError, CheckpointError: as :func:`fetch`.
+        BadSourceError, CheckpointError: there is no such model or commit, it may not be read, or
+            the hub is not reached.
     """
     from huggingface_hub import constants
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RevisionNotFoundError
@@ -112,7 +76,8 @@ def hub_errors(repo: str, revision: str | None) -> Iterator[None]:
         raise not_fetched(repo, HUB, constants.ENDPOINT, error) from error
 
 
-def _published(repo: str, revision: str | None, timeout: float | None = None) -> Published:
+def published_at(repo: str, revision: str | None, timeout: float | None = None) -> Published:
+    """Return what the hub publishes of a model at a commit; None is the newest."""
     from huggingface_hub import HfApi
 
     info = HfApi().model_info(repo, revision=revision, files_metadata=True, timeout=timeout)
@@ -131,41 +96,6 @@ def _published(repo: str, revision: str | None, timeout: float | None = None) ->
         if wanted(file.rfilename)
     )
     return Published(HUB, repo, commit, names, files)
-
-
-def _download(published: Published, file: PublishedFile, folder: Path) -> None:
-    """Download a file, from the byte on that an earlier attempt came to.
-
-    The client's own snapshot download begins every file from its start, so its function for one
-    file is used, which resumes.
-    """
-    from httpx import TransportError
-    from huggingface_hub import hf_hub_url
-    from huggingface_hub.file_download import http_get
-    from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
-
-    whole, partial = folder / file.name, folder / f"{file.name}.partial"
-    if whole.is_file() and whole.stat().st_size == file.size:
-        return
-    url = hf_hub_url(published.repo, file.name, revision=published.commit)
-    # A compressed answer has another length, and no byte of it to resume at.
-    headers = {**build_hf_headers(), "Accept-Encoding": "identity"}
-    attempts = _ATTEMPTS
-    while True:
-        with partial.open("ab") as out:
-            if out.tell() > file.size:
-                out.truncate(0)
-                out.seek(0)
-            come = out.tell()
-            try:
-                http_get(url, out, resume_size=come, headers=headers, expected_size=file.size)
-            except TransportError:
-                attempts = _ATTEMPTS if out.tell() > come else attempts - 1
-                if attempts == 0:
-                    raise
-                continue
-        break
-    partial.replace(whole)
 
 
 def offline() -> bool:

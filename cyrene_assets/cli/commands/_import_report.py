@@ -13,8 +13,8 @@ from cyrene_assets.utils import formatting
 from cyrene_assets.utils.text_safety import plain
 
 if TYPE_CHECKING:
-    from cyrene_assets.corpus.importers._run import Report
-    from cyrene_assets.corpus.importers._speakers import Speaker
+    from cyrene_assets.corpus.importers.run import Report
+    from cyrene_assets.corpus.importers.speakers import Speaker
 
 _SPEAKERS_SHOWN = 15
 _QUIET_SECONDS = 10.0

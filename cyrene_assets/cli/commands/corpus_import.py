@@ -16,8 +16,8 @@ from cyrene_assets.utils.errors import UserError
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
-    from cyrene_assets.corpus.importers import Importer
-    from cyrene_assets.corpus.importers._speakers import Speaker
+    from cyrene_assets.corpus.importers.registry import Importer
+    from cyrene_assets.corpus.importers.speakers import Speaker
 
 
 # Folders of which each project has one.
@@ -28,12 +28,12 @@ class _Formats(click.Group):
     """A group with a command per format; a format is loaded when it is named."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        from cyrene_assets.corpus.importers import formats
+        from cyrene_assets.corpus.importers.registry import formats
 
         return formats()
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        from cyrene_assets.corpus.importers import formats, importer
+        from cyrene_assets.corpus.importers.registry import formats, importer
 
         return _command(cmd_name, importer(cmd_name)) if cmd_name in formats() else None
 
@@ -41,7 +41,7 @@ class _Formats(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and self.get_command(ctx, args[0]) is None:
-            from cyrene_assets.corpus.importers import importer
+            from cyrene_assets.corpus.importers.registry import importer
 
             importer(args[0])
         return super().resolve_command(ctx, args)
@@ -126,7 +126,7 @@ def _import(ctx: click.Context, form: str, chosen: "Importer", given: dict[str, 
     from pydantic import ValidationError
 
     from cyrene_assets.cli.commands._import_report import Reporter, print_import
-    from cyrene_assets.corpus.importers._run import NoCharacterError, run_import
+    from cyrene_assets.corpus.importers.run import NoCharacterError, run_import
 
     path: Path = given["path"]
     name = given["name"] or _name_of(path)
@@ -182,7 +182,7 @@ def _name_of(path: Path) -> str:
 
 def _wanted(given: dict[str, Any]) -> Any:
     from cyrene_assets.corpus.config import CODE
-    from cyrene_assets.corpus.importers._imported import Wanted
+    from cyrene_assets.corpus.importers.imported import Wanted
 
     codes: dict[str, str] = {}
     language = None
@@ -253,7 +253,7 @@ def init(
     cyrene corpus init corpora/mine --character Ovelle
     cyrene corpus init corpora/mine --language en --language de
     """
-    from cyrene_assets.corpus.importers._example import write_example
+    from cyrene_assets.corpus.importers.example import write_example
 
     codes = languages or ("en",)
     write_example(folder, name or folder.resolve().name, codes, character, player)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from cyrene_assets.corpus.packing.token_counting import END_TOKENS, WHITESPACE, TokenCounter
+from cyrene_assets.corpus.packing.token_counting import END_TOKENS, TokenCounter
+from cyrene_assets.corpus.text import WHITESPACE
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

@@ -37,8 +37,6 @@ Counts = NDArray[np.int64]
 BYTES_PER_TOKEN = 4.0
 # ms-swift ends a pretraining document with the end token.
 END_TOKENS = 1
-# What Python's ``str.strip`` removes, which is what ms-swift applies to every content.
-WHITESPACE = "".join(chr(code) for code in range(0x3001) if chr(code).isspace())
 
 _CHUNK_BYTES = 8 << 20
 _PLAIN_BATCH = 500

@@ -26,6 +26,7 @@ import polars as pl
 from cyrene_assets.corpus.markup import Rules
 from cyrene_assets.corpus.names import CONTROL_MARKUP
 from cyrene_assets.corpus.presets import LEAVE_OUT, PLAYER, Rule
+from cyrene_assets.corpus.text import PLAIN_KINDS, UNKNOWN_PLACEHOLDER
 
 LINE_BREAKS = r"\x0B\x0C\x85\u2028\u2029"
 CONTROLS = r"\x00-\x08\x0E-\x1F\x7F-\x84\x86-\x9F"
@@ -37,8 +38,6 @@ UNICODE_RULES: tuple[tuple[str, str], ...] = (
     (rf"[{CONTROLS}{INVISIBLE}\p{{Co}}]", ""),
     (rf"(\U0001F3F4[\U000E0020-\U000E007E]+\U000E007F)|[{TAGS}]", "$1"),
 )
-# Instructions are code as often as not: what looks like a game's markup there is none.
-PLAIN_KINDS = ("instruction",)
 ALWAYS = (*UNICODE_RULES, (CONTROL_MARKUP, ""))
 ENTITY = r"&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});"
 # Letters, punctuation and controls of many languages that NFC leaves alone, in sequence too.
@@ -53,9 +52,6 @@ MARKS = rf"<{{\\\r{LINE_BREAKS}{CONTROLS}{INVISIBLE}{TAGS}\p{{Co}}"
 # A text in which this is not found is in NFC; one without MARKS or the rules' own marks is changed
 # by no preset and has no placeholder; one without either needs no look at all.
 UNSTABLE = rf"[^{STABLE}]|{DISORDER}"
-# Braces around text with a letter beyond ASCII and no # are text: {大地獣, 数学}. The class is
-# printable ASCII without braces; the pattern is one that Python reads in the same way.
-UNKNOWN_PLACEHOLDER = r"\{(?:[ -z|~]*\}|[^{}]*#[^{}]*\}|[A-Za-z_]+)|\uFFFD+"
 NOTHING = r"[^\s\S]"
 
 

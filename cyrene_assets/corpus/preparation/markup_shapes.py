@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 
 import polars as pl
 
-from cyrene_assets.corpus.preparation.cleaning import PLAIN_KINDS
 from cyrene_assets.corpus.presets import PRINTF_VARIABLE
+from cyrene_assets.corpus.text import PLAIN_KINDS
 
 # A text without any of these has no shape.
 TRIGGERS = r"[$%\[<\\&@]"

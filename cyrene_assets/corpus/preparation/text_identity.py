@@ -19,8 +19,8 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from cyrene_assets.corpus.packing.token_counting import WHITESPACE
 from cyrene_assets.corpus.preparation.word_hashes import Words
+from cyrene_assets.corpus.text import WHITESPACE
 
 # In characters of a bare line.
 SHORT_LINE = 20

@@ -3,8 +3,8 @@
 import polars as pl
 
 from cyrene_assets.corpus.chat_options import Chats
-from cyrene_assets.corpus.preparation.cleaning import PLAIN_KINDS, UNKNOWN_PLACEHOLDER
 from cyrene_assets.corpus.sources.types import ONLY, Use
+from cyrene_assets.corpus.text import PLAIN_KINDS, UNKNOWN_PLACEHOLDER
 
 # What is needed of the units.
 COLUMNS = (

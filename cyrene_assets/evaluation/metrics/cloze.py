@@ -14,8 +14,8 @@ import numpy.typing as npt
 import polars as pl
 
 from cyrene_assets.evaluation.inputs.prompts import stable_hash
-from cyrene_assets.evaluation.inputs.reference import TRAINING, in_turns, kept_units, names_by_type
 from cyrene_assets.evaluation.metrics.ngrams import CHARACTER_LANGUAGES
+from cyrene_assets.evaluation.metrics.reference import TRAINING, in_turns, kept_units, names_by_type
 
 # Particles are written onto a name, so a name's end is no word's end.
 _NO_WORD_ENDS = CHARACTER_LANGUAGES | {"kr"}

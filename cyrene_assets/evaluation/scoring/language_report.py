@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import polars as pl
 
-from cyrene_assets.evaluation.inputs.reference import ReadUnits, read_reference
+from cyrene_assets.evaluation.metrics.reference import ReadUnits, read_reference
 from cyrene_assets.evaluation.scoring import example_selection as examples
 from cyrene_assets.evaluation.scoring import per_answer as answering
 from cyrene_assets.evaluation.scoring.model_scores import ModelTables, score_models

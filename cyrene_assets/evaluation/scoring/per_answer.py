@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from cyrene_assets.evaluation.inputs.reference import Reference
 from cyrene_assets.evaluation.metrics import (
     assistant_leakage,
     language_id,
@@ -17,6 +16,7 @@ from cyrene_assets.evaluation.metrics import (
     style,
 )
 from cyrene_assets.evaluation.metrics.ngrams import Units, number
+from cyrene_assets.evaluation.metrics.reference import Reference
 
 REAL_LINES = "real lines"
 NO_PROFILE = "-"

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from cyrene_assets.evaluation.inputs.reference import Reference
 from cyrene_assets.evaluation.metrics import diversity, style
+from cyrene_assets.evaluation.metrics.reference import Reference
 from cyrene_assets.evaluation.scoring.per_answer import REAL_LINES, Answers
 from cyrene_assets.evaluation.scoring.score_registry import BY_NAME, SCORES
 from cyrene_assets.evaluation.statistics import bootstrap

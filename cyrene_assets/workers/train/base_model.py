@@ -14,10 +14,11 @@ from pathlib import Path
 from cyrene_assets.base_models import repairs as base_repairs
 from cyrene_assets.base_models.verification import Demands, verify, verify_files
 from cyrene_assets.checkpoints import blobs, files
-from cyrene_assets.checkpoints.hubs import huggingface, modelscope
+from cyrene_assets.checkpoints.hubs import huggingface
 from cyrene_assets.checkpoints.hubs.snapshot import Published, refuse_other_commit, wanted
 from cyrene_assets.utils.errors import BuildError, UserError
 from cyrene_assets.workers.common.pipes_program import Json, Program, given_by_user, run
+from cyrene_assets.workers.train import huggingface_download, modelscope_download
 from cyrene_assets.workers.train.tiny_model import build_tiny
 
 
@@ -86,14 +87,16 @@ def _fetch(
             verify_files(partial, demands)
 
     if source.get("hub") == "modelscope":
-        published = modelscope.fetch(repo, revision, partial, work / "modelscope", program, look)
+        published = modelscope_download.fetch(
+            repo, revision, partial, work / "modelscope", program, look
+        )
     elif huggingface.offline():
         snapshot = huggingface.cached(repo, revision)
         refuse_other_commit(repo, revision, snapshot.name)
         _take(snapshot, out, demands, program)
         return snapshot.name
     else:
-        published = huggingface.fetch(repo, revision, partial, program, look)
+        published = huggingface_download.fetch(repo, revision, partial, program, look)
     with given_by_user():
         verify(partial, demands)
     for file in published.files:

@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from cyrene_assets.corpus.config import Corpus, load_corpus
-from cyrene_assets.corpus.importers import importer
-from cyrene_assets.corpus.importers._imported import Wanted
-from cyrene_assets.corpus.importers._run import Report, run_import
+from cyrene_assets.corpus.importers.imported import Wanted
+from cyrene_assets.corpus.importers.registry import importer
+from cyrene_assets.corpus.importers.run import Report, run_import
 from cyrene_assets.corpus.sources.registry import read_listed
 
 Rows = list[tuple[str, str, str | None, str]]

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from cyrene_assets.corpus.importers._imported import Wanted
+from cyrene_assets.corpus.importers.imported import Wanted
 from cyrene_assets.utils.errors import UserError
 
 from .importing import bring, write

@@ -10,9 +10,9 @@ from click.testing import CliRunner, Result
 
 from cyrene_assets.cli.commands import corpus_import
 from cyrene_assets.cli.main import main
-from cyrene_assets.corpus import importers
-from cyrene_assets.corpus.importers import formats, importer
-from cyrene_assets.corpus.importers._write import write_corpus
+from cyrene_assets.corpus.importers import formats as installed
+from cyrene_assets.corpus.importers.registry import formats, importer
+from cyrene_assets.corpus.importers.write import write_corpus
 from cyrene_assets.corpus.lint.linter import lint
 
 from .importing import write
@@ -239,8 +239,8 @@ def test_format_is_one_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         tmp_path / "formats" / "plain_notes.py",
         '"""Notes: a line each, said by Ada."""\n'
         "from pydantic import Field\n"
-        "from cyrene_assets.corpus.importers._files import read_text\n"
-        "from cyrene_assets.corpus.importers._imported import Imported, Line, Tally\n"
+        "from cyrene_assets.corpus.importers.files import read_text\n"
+        "from cyrene_assets.corpus.importers.imported import Imported, Line, Tally\n"
         "from cyrene_assets.config.yaml_config import Strict\n"
         'SUMMARY = "notes"\n'
         'EXAMPLES = ("cyrene corpus import plain-notes a.txt",)\n'
@@ -251,7 +251,7 @@ def test_format_is_one_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         "             for n, text in enumerate(read_text(path).split('\\n'))]\n"
         "    return Imported({'en': lines}, Tally())\n",
     )
-    monkeypatch.setattr(importers, "__path__", [*importers.__path__, str(tmp_path / "formats")])
+    monkeypatch.setattr(installed, "__path__", [*installed.__path__, str(tmp_path / "formats")])
     assert "plain-notes" in _run("import", "--help").stdout
     assert "What the scene is called." in _run("import", "plain-notes", "--help").stdout
     notes = write(tmp_path / "a.txt", "Hello.\nGoodbye.")

@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpus.sources.mangling import QUICK
-from cyrene_assets.corpus.importers import formats
-from cyrene_assets.corpus.importers._imported import Wanted, plain_name
+from cyrene_assets.corpus.importers.imported import Wanted, plain_name
+from cyrene_assets.corpus.importers.registry import formats
 from cyrene_assets.utils.errors import UserError
 
 from .importing import Done, bring, write

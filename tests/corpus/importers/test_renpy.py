@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from cyrene_assets.corpus.importers._imported import Wanted
-from cyrene_assets.corpus.importers._renpy_lexer import logical_lines, parse_say
+from cyrene_assets.corpus.importers.imported import Wanted
+from cyrene_assets.corpus.importers.renpy_lexer import logical_lines, parse_say
 from cyrene_assets.utils.errors import UserError
 
 from .importing import Done, bring, write

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from cyrene_assets.corpus.importers._imported import Wanted
+from cyrene_assets.corpus.importers.imported import Wanted
 from cyrene_assets.utils.errors import UserError
 
 from .importing import bring, write

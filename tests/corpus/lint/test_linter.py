@@ -6,7 +6,6 @@ import pytest
 from mini_corpus import write_jsonl
 
 from corpus.miniature import Record, dialog, documents, settings, write_corpus
-from cyrene_assets.cli import progress
 from cyrene_assets.cli.commands._corpus_report import print_report
 from cyrene_assets.corpus.lint.linter import Counts, Report, lint
 from cyrene_assets.utils import formatting
@@ -214,7 +213,7 @@ def test_every_column_of_the_tables_has_a_heading(
         tables.append((columns, rows))
         return real(title, columns, rows, **options)
 
-    monkeypatch.setattr(progress, "table", table)
+    monkeypatch.setattr(formatting, "table", table)
     monkeypatch.setenv("COLUMNS", "200")
     print_report(lint(write_corpus(tmp_path)))
     assert len(tables) == 2

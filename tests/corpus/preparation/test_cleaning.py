@@ -13,11 +13,11 @@ from cyrene_assets.corpus.names import CONTROL_MARKUP
 from cyrene_assets.corpus.preparation.cleaning import (
     DISORDER,
     STABLE,
-    UNKNOWN_PLACEHOLDER,
     clean_texts,
     clean_units,
     control_tokens_left,
 )
+from cyrene_assets.corpus.text import UNKNOWN_PLACEHOLDER
 
 HOYO = rules_of(("hoyo",))
 

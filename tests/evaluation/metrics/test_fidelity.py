@@ -8,7 +8,7 @@ from cyrene_assets.evaluation.metrics.fidelity import (
     compare,
     truncated_divergence,
 )
-from cyrene_assets.evaluation.scoring import score_registry
+from cyrene_assets.evaluation.scoring import fidelity_scores, score_registry
 
 VOCABULARY = 50
 
@@ -102,10 +102,10 @@ def test_nothing_to_compare() -> None:
 def test_a_report_gets_the_scores_of_its_language() -> None:
     same = scored(distributions(10, 1), [0] * 10)
     found = by_language([("en", compare(same, same))])
-    table = fidelity.score_table(found, "en")
+    table = fidelity_scores.score_table(found, "en")
     assert set(table["score"]) <= set(score_registry.BY_NAME)
     (agreement,) = table.filter(score="greedy_agreement").to_dicts()
     assert (agreement["model"], agreement["value"], agreement["count"]) == ("fp8", 1.0, 10)
     assert set(table.filter(score="dialog_perplexity")["model"]) == {"merged", "fp8"}
-    assert fidelity.score_table(found, "jp").is_empty()
-    assert fidelity.score_table(found, "jp").schema == table.schema
+    assert fidelity_scores.score_table(found, "jp").is_empty()
+    assert fidelity_scores.score_table(found, "jp").schema == table.schema

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cyrene_assets.corpus.importers._imported import Tally
-from cyrene_assets.corpus.importers._renpy_lexer import (
+from cyrene_assets.corpus.importers.imported import Tally
+from cyrene_assets.corpus.importers.renpy_lexer import (
     STRING,
     Logical,
     Say,
@@ -15,7 +15,7 @@ from cyrene_assets.corpus.importers._renpy_lexer import (
     parse_say,
     string_value,
 )
-from cyrene_assets.corpus.importers._renpy_people import ASSIGNED, People
+from cyrene_assets.corpus.importers.renpy_people import ASSIGNED, People
 
 _LABEL = re.compile(r"label\s+(\.?\w+(?:\.\w+)?)(\s*\(.*\))?(?P<hide>\s+hide)?\s*:", re.DOTALL)
 _MENU = re.compile(r"menu(?:\s+(\.?\w+(?:\.\w+)?))?(\s*\(.*\))?\s*:", re.DOTALL)

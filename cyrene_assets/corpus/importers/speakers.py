@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cyrene_assets.corpus.importers._imported import Imported, Line
+from cyrene_assets.corpus.importers.imported import Imported, Line
 from cyrene_assets.utils.errors import UserError
 
 LISTED = 20

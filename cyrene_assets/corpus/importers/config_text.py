@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from cyrene_assets.corpus.importers._languages import own_name
+from cyrene_assets.corpus.importers.languages import own_name
 
 # "You are NAME." where the language is known; a person writes more than that.
 _PROMPTS = {

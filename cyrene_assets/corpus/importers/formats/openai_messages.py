@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cyrene_assets.corpus.importers._chats import (
+from cyrene_assets.corpus.importers.chats import (
     ASSISTANT,
     USER,
     Conversations,
@@ -16,9 +16,9 @@ from cyrene_assets.corpus.importers._chats import (
     records,
     role_of,
 )
-from cyrene_assets.corpus.importers._files import one_problem
-from cyrene_assets.corpus.importers._imported import Imported, Progress, Wanted, plain_name
-from cyrene_assets.corpus.importers._imported import NoOptions as Options
+from cyrene_assets.corpus.importers.files import one_problem
+from cyrene_assets.corpus.importers.imported import Imported, Progress, Wanted, plain_name
+from cyrene_assets.corpus.importers.imported import NoOptions as Options
 
 SUMMARY = "OpenAI-style messages, .jsonl or a .json array"
 EXAMPLES = ("cyrene corpus import openai-messages train.jsonl --character Ada",)

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cyrene_assets.corpus.importers._files import files_at, one_problem, read_text
-from cyrene_assets.corpus.importers._imported import Imported, Line, Progress, Tally, Wanted
-from cyrene_assets.corpus.importers._languages import detect
+from cyrene_assets.corpus.importers.files import files_at, one_problem, read_text
+from cyrene_assets.corpus.importers.imported import Imported, Line, Progress, Tally, Wanted
+from cyrene_assets.corpus.importers.languages import detect
 from cyrene_assets.corpus.sources.json_records import reason_of, type_name, unrepeated
 
 _LINES_A_STEP = 5_000

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cyrene_assets.corpus.importers._files import one_problem, read_text
+from cyrene_assets.corpus.importers.files import one_problem, read_text
 
 SUFFIXES = (".csv", ".tsv", ".tab", ".xlsx", ".xls", ".xlsb", ".ods")
 _TEXT_SUFFIXES = (".csv", ".tsv", ".tab")

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
-from cyrene_assets.corpus.importers._columns import columns_of
-from cyrene_assets.corpus.importers._files import files_at, one_problem
-from cyrene_assets.corpus.importers._imported import Tally, Wanted, plain_name
-from cyrene_assets.corpus.importers._sheets import SUFFIXES, read_sheets
+from cyrene_assets.corpus.importers.columns import columns_of
+from cyrene_assets.corpus.importers.files import files_at, one_problem
+from cyrene_assets.corpus.importers.imported import Tally, Wanted, plain_name
+from cyrene_assets.corpus.importers.sheets import SUFFIXES, read_sheets
 
 _SPEAKER = re.compile(
     r"(?im)^.*?\b(?:speaker|character|actor|spoken by|who)\s*[=:]\s*\"?([^\"\n;]+?)\"?\s*$"

@@ -15,8 +15,8 @@ from typing import NamedTuple
 from pydantic import Field
 
 from cyrene_assets.config.yaml_config import Strict
-from cyrene_assets.corpus.importers._files import files_at, one_problem, read_text
-from cyrene_assets.corpus.importers._imported import (
+from cyrene_assets.corpus.importers.files import files_at, one_problem, read_text
+from cyrene_assets.corpus.importers.imported import (
     Imported,
     Line,
     Progress,
@@ -25,8 +25,8 @@ from cyrene_assets.corpus.importers._imported import (
     plain_name,
     with_original_first,
 )
-from cyrene_assets.corpus.importers._languages import detect, split_file_name
-from cyrene_assets.corpus.importers._speakers import FROM_TEXT, split_prefix
+from cyrene_assets.corpus.importers.languages import detect, split_file_name
+from cyrene_assets.corpus.importers.speakers import FROM_TEXT, split_prefix
 from cyrene_assets.utils.errors import UserError
 
 SUMMARY = "subtitles: .srt, .ass, .ssa, .vtt, a language per file (ep1.en.srt)"

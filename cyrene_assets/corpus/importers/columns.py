@@ -4,8 +4,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from cyrene_assets.corpus.importers._imported import Wanted
-from cyrene_assets.corpus.importers._languages import codes_of, find_code
+from cyrene_assets.corpus.importers.imported import Wanted
+from cyrene_assets.corpus.importers.languages import codes_of, find_code
 from cyrene_assets.utils.errors import UserError
 
 # Headings by what they mean, the surest first; compared without case, blanks and punctuation.

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
-from cyrene_assets.corpus.importers._imported import Wanted
+from cyrene_assets.corpus.importers.imported import Wanted
 from cyrene_assets.utils.errors import UserError
 
 # The codes of game data, for which the engine knows the typography, by ISO's.

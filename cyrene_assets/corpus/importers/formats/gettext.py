@@ -18,14 +18,14 @@ from typing import Any
 from pydantic import Field
 
 from cyrene_assets.config.yaml_config import Strict
-from cyrene_assets.corpus.importers._catalogue_order import (
+from cyrene_assets.corpus.importers.catalogue_order import (
     Key,
     Place,
     places_in_script,
     places_in_source,
 )
-from cyrene_assets.corpus.importers._files import files_at, one_problem, read_text
-from cyrene_assets.corpus.importers._imported import (
+from cyrene_assets.corpus.importers.files import files_at, one_problem, read_text
+from cyrene_assets.corpus.importers.imported import (
     Imported,
     Line,
     Progress,
@@ -34,8 +34,8 @@ from cyrene_assets.corpus.importers._imported import (
     plain_name,
     with_original_first,
 )
-from cyrene_assets.corpus.importers._languages import codes_of, detect, split_file_name
-from cyrene_assets.corpus.importers._speakers import FROM_TEXT, split_prefix
+from cyrene_assets.corpus.importers.languages import codes_of, detect, split_file_name
+from cyrene_assets.corpus.importers.speakers import FROM_TEXT, split_prefix
 from cyrene_assets.utils.errors import UserError
 
 SUMMARY = "gettext .po files, with places in the source or a script for order and speakers"

@@ -4,15 +4,9 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from cyrene_assets.corpus.importers._columns import (
-    ROLES,
-    Columns,
-    columns_of,
-    has_text,
-    is_headings,
-)
-from cyrene_assets.corpus.importers._files import one_problem
-from cyrene_assets.corpus.importers._imported import (
+from cyrene_assets.corpus.importers.columns import ROLES, Columns, columns_of, has_text, is_headings
+from cyrene_assets.corpus.importers.files import one_problem
+from cyrene_assets.corpus.importers.imported import (
     Imported,
     Line,
     Progress,
@@ -21,9 +15,9 @@ from cyrene_assets.corpus.importers._imported import (
     plain_name,
     with_original_first,
 )
-from cyrene_assets.corpus.importers._languages import codes_of, detect, split_file_name
-from cyrene_assets.corpus.importers._sheets import Sheet, cell_name
-from cyrene_assets.corpus.importers._speakers import FROM_TEXT, split_prefix
+from cyrene_assets.corpus.importers.languages import codes_of, detect, split_file_name
+from cyrene_assets.corpus.importers.sheets import Sheet, cell_name
+from cyrene_assets.corpus.importers.speakers import FROM_TEXT, split_prefix
 from cyrene_assets.utils.errors import UserError
 
 # The headings are looked for in so many rows.

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cyrene_assets.corpus.config import CODE
-from cyrene_assets.corpus.importers._config_text import config_text
-from cyrene_assets.corpus.importers._imported import Line, plain_name
-from cyrene_assets.corpus.importers._write import write_corpus
+from cyrene_assets.corpus.importers.config_text import config_text
+from cyrene_assets.corpus.importers.imported import Line, plain_name
+from cyrene_assets.corpus.importers.write import write_corpus
 from cyrene_assets.utils.errors import UserError
 
 # Scenes of two speakers: the player's line, the character's.

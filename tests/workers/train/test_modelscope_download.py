@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 
-from cyrene_assets.checkpoints.hubs.modelscope import _published
 from cyrene_assets.utils.errors import BuildError
+from cyrene_assets.workers.train.modelscope_download import _published
 
 OLD, FIRST, SECOND = "0" * 40, "1" * 40, "2" * 40
 

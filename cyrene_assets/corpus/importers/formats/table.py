@@ -17,10 +17,10 @@ from typing import Literal
 from pydantic import Field
 
 from cyrene_assets.config.yaml_config import Strict
-from cyrene_assets.corpus.importers._files import files_at
-from cyrene_assets.corpus.importers._imported import Imported, Progress, Wanted
-from cyrene_assets.corpus.importers._sheets import SUFFIXES, read_sheets
-from cyrene_assets.corpus.importers._table_reading import Reading
+from cyrene_assets.corpus.importers.files import files_at
+from cyrene_assets.corpus.importers.imported import Imported, Progress, Wanted
+from cyrene_assets.corpus.importers.sheets import SUFFIXES, read_sheets
+from cyrene_assets.corpus.importers.table_reading import Reading
 from cyrene_assets.utils.errors import UserError
 
 SUMMARY = "tables: CSV, TSV, XLSX; Yarn Spinner, Ink-Localiser, a translator's spreadsheet"

@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from cyrene_assets.corpus.config import load_corpus
-from cyrene_assets.corpus.importers._imported import Line, Progress
+from cyrene_assets.corpus.importers.imported import Line, Progress
 from cyrene_assets.corpus.sources.registry import read_listed
 from cyrene_assets.utils.disk_errors import disk_errors
 from cyrene_assets.utils.errors import BuildError, UserError

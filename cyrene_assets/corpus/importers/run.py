@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from cyrene_assets.corpus.importers import importer
-from cyrene_assets.corpus.importers._chats import CHARACTER
-from cyrene_assets.corpus.importers._config_text import config_text
-from cyrene_assets.corpus.importers._imported import Imported, Line, Progress, Wanted, plain_name
-from cyrene_assets.corpus.importers._speakers import (
+from cyrene_assets.corpus.importers.chats import CHARACTER
+from cyrene_assets.corpus.importers.config_text import config_text
+from cyrene_assets.corpus.importers.imported import Imported, Line, Progress, Wanted, plain_name
+from cyrene_assets.corpus.importers.registry import importer
+from cyrene_assets.corpus.importers.speakers import (
     Speaker,
     candidates,
     cast_of,
@@ -18,7 +18,7 @@ from cyrene_assets.corpus.importers._speakers import (
     speakers_of,
     unknown_name,
 )
-from cyrene_assets.corpus.importers._write import refuse_existing, write_corpus
+from cyrene_assets.corpus.importers.write import refuse_existing, write_corpus
 from cyrene_assets.corpus.names import CONTROL_MARKUP
 from cyrene_assets.utils.errors import UserError
 

@@ -7,10 +7,10 @@ tools are skipped.
 
 from pathlib import Path
 
-from cyrene_assets.corpus.importers._chats import ASSISTANT, USER, Conversations, records, role_of
-from cyrene_assets.corpus.importers._files import one_problem
-from cyrene_assets.corpus.importers._imported import Imported, Progress, Wanted
-from cyrene_assets.corpus.importers._imported import NoOptions as Options
+from cyrene_assets.corpus.importers.chats import ASSISTANT, USER, Conversations, records, role_of
+from cyrene_assets.corpus.importers.files import one_problem
+from cyrene_assets.corpus.importers.imported import Imported, Progress, Wanted
+from cyrene_assets.corpus.importers.imported import NoOptions as Options
 
 SUMMARY = "ShareGPT conversations, .jsonl or a .json array"
 EXAMPLES = ("cyrene corpus import sharegpt chats.jsonl --character Ada --player Wayfarer",)

@@ -9,8 +9,8 @@ by the identifiers that the engine gives them (``start_a1b2c3d4``). Speakers are
 from collections.abc import Sequence
 from pathlib import Path
 
-from cyrene_assets.corpus.importers._files import files_at, one_problem, read_text
-from cyrene_assets.corpus.importers._imported import (
+from cyrene_assets.corpus.importers.files import files_at, one_problem, read_text
+from cyrene_assets.corpus.importers.imported import (
     Imported,
     Line,
     Progress,
@@ -18,12 +18,10 @@ from cyrene_assets.corpus.importers._imported import (
     plain_name,
     with_original_first,
 )
-from cyrene_assets.corpus.importers._imported import (
-    NoOptions as Options,
-)
-from cyrene_assets.corpus.importers._languages import codes_of, detect
-from cyrene_assets.corpus.importers._renpy_lexer import Say, logical_lines
-from cyrene_assets.corpus.importers._renpy_script import Game, Spoken
+from cyrene_assets.corpus.importers.imported import NoOptions as Options
+from cyrene_assets.corpus.importers.languages import codes_of, detect
+from cyrene_assets.corpus.importers.renpy_lexer import Say, logical_lines
+from cyrene_assets.corpus.importers.renpy_script import Game, Spoken
 
 SUMMARY = "a Ren'Py game: its game/ folder with the script and tl/"
 EXAMPLES = (

@@ -9,10 +9,10 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from cyrene_assets.corpus.importers._chats import Conversations, records
-from cyrene_assets.corpus.importers._files import one_problem
-from cyrene_assets.corpus.importers._imported import Imported, Progress, Wanted, plain_name
-from cyrene_assets.corpus.importers._imported import NoOptions as Options
+from cyrene_assets.corpus.importers.chats import Conversations, records
+from cyrene_assets.corpus.importers.files import one_problem
+from cyrene_assets.corpus.importers.imported import Imported, Progress, Wanted, plain_name
+from cyrene_assets.corpus.importers.imported import NoOptions as Options
 
 SUMMARY = "SillyTavern chats, a .jsonl file or a folder of them"
 EXAMPLES = ('cyrene corpus import sillytavern "chats/Ada/"',)

@@ -1,0 +1,1 @@
+"""Formats that dialog is imported from: each module here is one."""
