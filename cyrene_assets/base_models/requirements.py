@@ -121,7 +121,7 @@ def _require_tokenizer(folder: Path, config: Mapping[str, Any]) -> None:
         number = tokenizer.token_to_id(token)
         if number is None or tokenizer.encode(token, add_special_tokens=False).ids != [number]:
             raise CheckpointError(
-                f"{path}: {token} is no token of its own; chats are made of it: give the tokenizer "
+                f"{path}: {token} is not a single token; chats need it: give the tokenizer "
                 "of a Qwen3.5 model"
             )
     last = max(tokenizer.get_vocab().values())

@@ -138,7 +138,7 @@ def refuse_foreign_files(folder: Path) -> None:
             blob_of(path, folder)
         if path.suffix.lower() in CODE_AND_PICKLES:
             raise CheckpointError(
-                f"{path}: code and pickled weights are not taken in; use a checkpoint of "
+                f"{path}: code and pickled weights are not accepted; use a checkpoint of "
                 "safetensors and JSON files, without this file"
             )
         if path.name == _ARGUMENTS:

@@ -130,7 +130,7 @@ class _Ui:
         finally:
             end_group(self._process)
         if not self._stopping:
-            raise BuildError(f"the UI and its daemon were ended: {why}; what they said is above")
+            raise BuildError(f"the UI and its daemon were stopped: {why}; their output is above")
 
     def _stop(self, *_: object) -> None:
         """Stop in order: interrupted, Dagster ends its own processes, the daemon among them."""

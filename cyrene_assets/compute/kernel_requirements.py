@@ -83,7 +83,7 @@ def refuse(versions: Mapping[str, str], hardware: Hardware, attention: str = AUT
     """
     found = problems(versions, hardware, attention)
     if found:
-        raise BuildError("training does not begin on this GPU: " + "; ".join(found))
+        raise BuildError("training cannot start on this GPU: " + "; ".join(found))
 
 
 def _release(version: str) -> tuple[int, ...]:

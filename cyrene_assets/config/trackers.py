@@ -32,7 +32,7 @@ def report_keys(report_to: Sequence[str], project_file: Path) -> list[str]:
         if not os.environ.get(name):
             raise UserError(
                 f"`report_to` in {project_file} needs {name} in the environment: "
-                "set it, or take the service out"
+                "set it, or remove the service"
             )
     return names
 

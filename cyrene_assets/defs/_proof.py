@@ -26,7 +26,7 @@ def prove(build: Build, hardware: Hardware) -> tuple[Attention, CheckOutcome]:
             computes right gradients, or the driver does not answer.
     """
     if hardware.fault:
-        raise BuildError(f"training does not begin on the CPU: {hardware.fault}")
+        raise BuildError(f"training does not start on the CPU: {hardware.fault}")
     if not hardware.gpus:
         return TORCH, CheckOutcome(PARITY_CHECK.name, True, "nothing is packed on a CPU")
     setting = build.project.settings.attention

@@ -61,7 +61,7 @@ def problem_in(answer: Any) -> str | None:
                 return f"the code location {entry['name']} failed: {loaded['message'].strip()}"
         dead = [d["daemonType"] for d in daemons if d["required"] and not d["healthy"]]
     except (KeyError, TypeError) as error:
-        raise ValueError(f"no answer to the question: {str(answer)[:200]}") from error
+        raise ValueError(f"unexpected answer: {str(answer)[:200]}") from error
     return f"daemons are not at work: {', '.join(dead)}" if dead else None
 
 

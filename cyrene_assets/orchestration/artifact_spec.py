@@ -142,7 +142,7 @@ def current_inputs(
                 continue
             raise BuildError(
                 f"{label(spec.name, partition)} needs {label(asset, key)}, which has not been "
-                "materialized yet: materialize it first, or let `cyrene build` do it all in order"
+                "materialized yet: materialize it first, or run `cyrene build`, which builds in order"
             )
         if record.failed_checks:
             raise BuildError(

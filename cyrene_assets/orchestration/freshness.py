@@ -97,10 +97,10 @@ class _Ahead:
             ]
             if stale:
                 raise UserError(
-                    f"{label(asset, partition)} was not begun, for what it is made from is out of "
-                    f"date: {self._why(stale)}. `{build_command(self._project, spec, partition)}` "
-                    f"makes all of it again; a run's tag `{OUT_OF_DATE_TAG}: {TAKEN}` takes it as "
-                    "it is"
+                    f"{label(asset, partition)} was not started: its inputs are out of date: "
+                    f"{self._why(stale)}. `{build_command(self._project, spec, partition)}` "
+                    f"rebuilds them all; the run tag `{OUT_OF_DATE_TAG}: {TAKEN}` takes them as "
+                    "they are"
                 )
 
     @cached_property

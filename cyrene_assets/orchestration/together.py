@@ -167,7 +167,7 @@ def refuse_apart(
     others = "pair" if len(pairs) == 2 else "pairs"
     more = f" (and {len(pairs) - 1} more {others})" if len(pairs) > 1 else ""
     raise UserError(
-        "inputs that do not belong together: "
+        "inputs come from different versions: "
         f"{_said(one.shared.first, inputs, ancestor, one.first)}, and "
         f"{_said(one.shared.second, inputs, ancestor, one.second)}{more}; "
         f"`{build_command(project, spec, partition)}` brings them together"

@@ -159,9 +159,7 @@ def open_instance(project: Project) -> Iterator[dg.DagsterInstance]:
     config = project.dagster_home / "dagster.yaml"
     settings = read_yaml(config)
     if not isinstance(settings, dict | None):
-        raise UserError(
-            f"{config}: holds no keys and values: correct it, or remove it to begin again"
-        )
+        raise UserError(f"{config}: has no keys and values: fix it, or remove it to start over")
     os.environ["DAGSTER_HOME"] = str(project.dagster_home)
     os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "1")
     with disk_errors(project.work):

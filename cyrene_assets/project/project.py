@@ -299,6 +299,6 @@ def _refuse_unwritable(folder: str) -> None:
     if encoding != "utf-8" and not folder.isascii():
         name = os.fsencode(folder).decode("utf-8", errors="replace")
         raise RequirementError(
-            f"{name}: Python takes names of files for {encoding} here, and cannot write this one: "
+            f"{name}: Python encodes file names as {encoding} here, and cannot write this one: "
             "set PYTHONUTF8=1 (or unset PYTHONUTF8, or set LC_ALL=C.UTF-8)"
         )

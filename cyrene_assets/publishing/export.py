@@ -42,7 +42,7 @@ def export(
         BuildError: the disk is full.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"{folder}: is there already; give the name of a new folder")
+        raise UserError(f"{folder}: already exists; give the name of a new folder")
     chosen, sampling = character.profile(profile)
     # A folder that is there stays the one it is: a mount, a link, where the shell stands.
     whole = folder.resolve()

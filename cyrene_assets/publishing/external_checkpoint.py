@@ -43,7 +43,7 @@ def model_files(folder: Path) -> list[Path]:
         )
     if foreign:
         raise UserError(
-            f"{foreign[0]}: code and pickled weights are not taken in; give a folder of "
+            f"{foreign[0]}: code and pickled weights are not accepted; give a folder of "
             "safetensors and JSON files, without this file"
         )
     return _checkpoint.model_files(folder)

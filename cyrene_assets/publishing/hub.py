@@ -49,7 +49,7 @@ def push(folder: Path, repository: str, *, public: bool) -> str:
             folder_path=folder, repo_id=repository, commit_message=f"Upload {folder.name}"
         )
     except HFValidationError as error:
-        raise UserError(f"{repository!r} cannot be a repository's name: {error}") from error
+        raise UserError(f"{repository!r} is not a valid repository name: {error}") from error
     except HfHubHTTPError as error:
         status = error.response.status_code
         if status in {401, 403}:

@@ -82,7 +82,7 @@ class Conversation:
             UserError: nothing was sent yet.
         """
         if not self.turns:
-            raise UserError("there is no answer yet that could be given again")
+            raise UserError("there is no reply to regenerate yet")
         return self.turns.pop()["content"] if self.turns[-1]["role"] == "assistant" else ""
 
     def forget_oldest(self) -> bool:
@@ -145,7 +145,7 @@ class Conversation:
             with path.open("x", encoding="utf-8") as file:
                 file.write(text)
         except FileExistsError as error:
-            raise UserError(f"{path}: is there already; give another name") from error
+            raise UserError(f"{path}: already exists; give another name") from error
         except OSError as error:
             raise UserError(f"{path}: cannot be written ({error.strerror})") from error
 
@@ -182,7 +182,7 @@ def connect(url: str, key: str | None) -> tuple["openai.OpenAI", str, int | None
         raise UserError(
             f"no OpenAI-compatible server answers at {url} "
             f"({network_reason(error) if proxied else error}): start one with "
-            "`cyrene serve`, or leave --url away and `cyrene chat` starts its own"
+            "`cyrene serve`, or omit --url and `cyrene chat` starts its own"
         ) from error
     if not models:
         raise UserError(f"the server at {url} offers no model")
@@ -195,7 +195,7 @@ def _host(url: str) -> str:
         address = urlsplit(url)
         if address.scheme in {"http", "https"} and address.hostname and address.port != 0:
             return address.hostname
-    raise UserError(f"{url!r} is no address of a server: give one like http://HOST:PORT/v1")
+    raise UserError(f"{url!r} is not a server address: give one like http://HOST:PORT/v1")
 
 
 def answer(client: "openai.OpenAI", model: str, conversation: Conversation) -> Iterator[str]:
@@ -225,7 +225,7 @@ def answer(client: "openai.OpenAI", model: str, conversation: Conversation) -> I
                 if not conversation.forget_oldest():
                     conversation.forgotten = before
                     raise UserError(
-                        "this is longer than the model's context: say it in fewer words"
+                        "the message is longer than the model's context: shorten it"
                     ) from error
         for chunk in stream:
             if chunk.usage:
@@ -237,7 +237,7 @@ def answer(client: "openai.OpenAI", model: str, conversation: Conversation) -> I
         raise _wrong_key(str(client.base_url)) from error
     except openai.OpenAIError as error:
         raise BuildError(
-            f"the server at {client.base_url} failed in the midst of the answer ({error})"
+            f"the server at {client.base_url} failed during the reply ({error})"
         ) from error
 
 

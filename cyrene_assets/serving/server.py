@@ -131,7 +131,7 @@ def required_key(host: str) -> str | None:
     if not key and not is_loopback(host):
         raise UserError(
             f"{host} is reachable from other machines, so a key is needed: set {KEY_VARIABLE} to "
-            "a long random text that clients send, or leave --host away to listen on loopback"
+            "a long random text that clients send, or omit --host to listen on loopback"
         )
     return key
 

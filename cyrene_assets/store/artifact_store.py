@@ -99,7 +99,7 @@ class Artifact:
             if name not in found:
                 raise self.corrupt(f"{name} is missing")
             if name not in expected:
-                raise self.corrupt(f"{name} does not belong to it")
+                raise self.corrupt(f"{name} is not in the manifest")
             size = found[name].stat().st_size
             if size != expected[name]["bytes"]:
                 raise self.corrupt(f"{name} has {size} bytes, not {expected[name]['bytes']}")
@@ -164,7 +164,7 @@ class Store:
         }
         files = {name: file for name, file in described.items() if name not in _NOT_DATA}
         if not files:
-            raise BuildError(f"{label(asset, partition)} left no files: nothing to publish")
+            raise BuildError(f"{label(asset, partition)} wrote no files: nothing to publish")
         artifact = self.locate(asset, partition, _digest(files))
         with disk_errors(self.root):
             if artifact.path.exists():

@@ -36,7 +36,7 @@ def disk_errors(where: Path) -> Iterator[None]:
             ) from error
         if number in _IN_THE_WAY:
             raise UserError(
-                f"{path}: a file stands where a folder belongs: move it away, or set "
+                f"{path}: expected a folder, found a file: move it away, or set "
                 "CYRENE_HOME to another folder"
             ) from error
         raise

@@ -145,7 +145,7 @@ def test_the_end_of_one_process_ends_all(
         os.kill(ui.children()[victim], sent)
         ui.wait("gone", ui.is_gone)
         assert ui.process.returncode == 1
-        assert "error: the UI and its daemon were ended: " in ui.said()
+        assert "error: the UI and its daemon were stopped: " in ui.said()
 
 
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGINT])

@@ -331,7 +331,7 @@ def test_a_home_that_cannot_be_written(inside: Inside, command: list[str]) -> No
 def test_a_store_that_cannot_be_written(inside: Inside) -> None:
     (inside.home / "store").touch()
     done = inside.run("build", "--to", "raw_dialog")
-    assert_ends_with(done, 2, "a file stands where a folder belongs", str(inside.home / "store"))
+    assert_ends_with(done, 2, "expected a folder, found a file", str(inside.home / "store"))
 
 
 @pytest.mark.slow

@@ -54,7 +54,7 @@ def test_a_missing_kernel_is_refused_with_what_it_brings(package: str, said: str
     (problem,) = kernel_requirements.problems(without(package), H200)
     assert problem.startswith(f"the train toolchain has no {package} (")
     assert said in problem
-    with pytest.raises(BuildError, match=f"does not begin on this GPU: .* no {package} "):
+    with pytest.raises(BuildError, match=f"cannot start on this GPU: .* no {package} "):
         kernel_requirements.refuse(without(package), H200)
 
 

@@ -184,7 +184,7 @@ def test_a_lock_that_cannot_be_installed_is_no_environment(toy: Toolchain, tmp_p
 
 def test_a_home_that_cannot_be_written(toy: Toolchain, tmp_path: Path) -> None:
     (tmp_path / "home").write_text("in the way", encoding="utf-8")
-    with pytest.raises(UserError, match="a file stands where a folder belongs"):
+    with pytest.raises(UserError, match="expected a folder, found a file"):
         install(toy, tmp_path / "home", lambda _: None)
 
 

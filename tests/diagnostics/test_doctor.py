@@ -244,7 +244,7 @@ def test_a_base_folder_is_looked_at_although_the_store_has_a_base_of_before(
     settings = {"base_models": {"tiny": {"path": str(pickled.parent)}}}
     (tmp_path / "home" / "project.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
     (problem,) = doctor.examine(Project.load(), "tiny").problems
-    assert problem.startswith(f"{pickled}: code and pickled weights are not taken in; use ")
+    assert problem.startswith(f"{pickled}: code and pickled weights are not accepted; use ")
 
 
 def memory_problems(project: Project, size: str) -> list[str]:

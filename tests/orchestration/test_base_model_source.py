@@ -69,7 +69,7 @@ def test_source_problem_of_a_repository_with_code_names_the_file(
 ) -> None:
     hub.files["modeling.py"] = b"import os"
     found = source_problem(project(tmp_path, repository="Org/Base", hub=name), "4B")
-    assert "Org/Base holds modeling.py: code and pickled weights are not taken in" in str(found)
+    assert "Org/Base holds modeling.py: code and pickled weights are not accepted" in str(found)
 
 
 def test_source_problem_asks_for_the_commit_that_is_enforced(hub: Hub, tmp_path: Path) -> None:

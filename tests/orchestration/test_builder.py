@@ -90,7 +90,7 @@ def test_a_work_folder_that_cannot_be_made(sandbox: Sandbox) -> None:
     if work.exists():
         work.rename(sandbox.home / "old work")
     work.write_text("in the way", encoding="utf-8")
-    with pytest.raises(UserError, match="a file stands where a folder belongs"):
+    with pytest.raises(UserError, match="expected a folder, found a file"):
         sandbox.build("cpt_documents")
 
 

@@ -38,10 +38,10 @@ def test_a_run_after_the_corpus_changed_is_refused_with_the_reason_and_two_ways_
     change_the_corpus(sandbox)
     before = sandbox.digests()
     assert sandbox.failure(["fp8_model"], "tiny") == (
-        "fp8_model[tiny] was not begun, for what it is made from is out of date: merged_model[tiny]"
+        "fp8_model[tiny] was not started: its inputs are out of date: merged_model[tiny]"
         " (after cpt_checkpoint[tiny]), raw_dialog[en] (dialog/en.jsonl changed), and 2 more. "
-        "`cyrene build --size tiny` makes all of it again; a run's tag `cyrene/out-of-date: take` "
-        "takes it as it is"
+        "`cyrene build --size tiny` rebuilds them all; the run tag `cyrene/out-of-date: take` "
+        "takes them as they are"
     )
     assert sandbox.digests() == before
     said = sandbox.failure(["fp8_model"], "tiny", tags={**AS_IT_IS, "cyrene/reuse": "false"})
@@ -55,7 +55,7 @@ def test_a_run_that_makes_what_is_out_of_date_itself_begins(ticks: Ticks) -> Non
     assert sandbox.run(["raw_dialog"], "en", tags={}).success
     assert sandbox.run(["parallel_corpus"], tags={}).success
     said = sandbox.failure(["packed_cpt"], "tiny", tags={})
-    assert "inputs that do not belong together" in said
+    assert "inputs come from different versions" in said
     for key in ("en", "xq7"):
         assert sandbox.run(["cpt_documents", "sft_chat"], key, tags={}).success
     # Its tokenizer is a stand-in's, so the step gets as far as reading it.
@@ -78,7 +78,7 @@ def test_a_run_that_would_fail_at_its_second_step_does_not_begin_the_first(ticks
     before = sandbox.digests()
     # The checkpoint between the two is of the base before, and not in the run.
     said = sandbox.failure(["packed_cpt", "merged_model"], "tiny", tags={})
-    assert "inputs that do not belong together" in said
+    assert "inputs come from different versions" in said
     assert "base_model[tiny]" in said
     assert sandbox.digests() == before
     result = sandbox.run(["packed_cpt", "merged_model"], "tiny", tags={})

@@ -196,7 +196,7 @@ def test_a_step_names_both_inputs_and_the_command(
     for one in (ancestor, *renewed):
         ticks.made(label(one, keys(one)[0]), content=f"again {one}")
     said = sandbox.failure([asset], partition)
-    assert said.startswith("inputs that do not belong together: ")
+    assert said.startswith("inputs come from different versions: ")
     inputs = list(SPECS[asset].upstream(partition))
     named = [k for k in inputs if f"{label(*k)} {sandbox.record(label(*k)).digest}" in said]
     named += [k for k in inputs if f"{label(*k)} is {sandbox.record(label(*k)).digest}" in said]

@@ -261,5 +261,5 @@ def test_a_configuration_that_is_not_valid_is_named(
 def test_a_folder_that_cannot_be_made(project: Project, root: Path) -> None:
     project.home.parent.mkdir(exist_ok=True)
     project.home.write_text("in the way", encoding="utf-8")
-    with pytest.raises(UserError, match="a file stands where a folder belongs"):
+    with pytest.raises(UserError, match="expected a folder, found a file"):
         prepare(project, root)

@@ -95,7 +95,7 @@ def test_a_file_that_cannot_be_read(home: Path) -> None:
 
 def test_a_home_that_cannot_be_written(home: Path) -> None:
     home.write_text("a file in the way", encoding="utf-8")
-    with pytest.raises(UserError, match="a file stands where a folder belongs"):
+    with pytest.raises(UserError, match="expected a folder, found a file"):
         Project.load().save(ProjectFile())
 
 

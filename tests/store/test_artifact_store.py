@@ -149,7 +149,7 @@ DAMAGES: list[tuple[Callable[[Path], object], str]] = [
     (truncate, "data.txt has 3 bytes, not 9"),
     (lambda folder: (folder / "data.txt").unlink(), "data.txt is missing"),
     (lambda folder: shutil.rmtree(folder / "inner"), "inner/more.bin is missing"),
-    (lambda folder: (folder / "new.txt").touch(), "new.txt does not belong to it"),
+    (lambda folder: (folder / "new.txt").touch(), "new.txt is not in the manifest"),
     (replace_by_a_link, "plain files only, no links"),
     (lambda folder: os.mkfifo(folder / "pipe"), "plain files only"),
     (lambda folder: (folder / MANIFEST).unlink(), "cannot be read"),
@@ -159,7 +159,7 @@ DAMAGES: list[tuple[Callable[[Path], object], str]] = [
     (rewrite_manifest(files=[]), "is not a manifest"),
     (rewrite_manifest(partition="de"), "belongs to another artifact"),
     (rewrite_manifest(asset="other"), "belongs to another artifact"),
-    (rewrite_manifest(files={}), "does not belong to it"),
+    (rewrite_manifest(files={}), "is not in the manifest"),
     (rewrite_manifest(files={"data.txt": 5}), "is not a manifest"),
     (rewrite_manifest(inputs=7), "is not a manifest"),
     (edit_manifest, "checksum mismatch"),
@@ -275,9 +275,9 @@ def test_publishing_over_a_corrupt_artifact_sets_it_aside(
 
 
 def test_only_plain_files_and_at_least_one_are_published(store: Store, tmp_path: Path) -> None:
-    with pytest.raises(BuildError, match=r"thing\[en\] left no files"):
+    with pytest.raises(BuildError, match=r"thing\[en\] wrote no files"):
         publish(store, {})
-    with pytest.raises(BuildError, match="left no files"):
+    with pytest.raises(BuildError, match="wrote no files"):
         publish(store, {LOG: b"only a log"})
     with store.stage("thing") as out:
         (out / "data.txt").write_bytes(b"data")
@@ -338,7 +338,7 @@ def test_lists_artifacts_in_order_and_nothing_else(store: Store) -> None:
 def test_a_file_in_the_way_of_the_store(tmp_path: Path) -> None:
     (tmp_path / "home").write_text("in the way")
     for root in (tmp_path / "home", tmp_path / "home" / "store"):
-        with pytest.raises(UserError, match="a file stands where a folder belongs"):
+        with pytest.raises(UserError, match="expected a folder, found a file"):
             publish(Store(root))
 
 

@@ -232,7 +232,7 @@ def test_an_attention_must_pass_on_every_kind_of_gpu(prove: Any, monkeypatch: An
 
 
 def test_a_driver_that_does_not_answer_is_no_reason_to_train_on_the_cpu() -> None:
-    with pytest.raises(BuildError, match="does not begin on the CPU: the driver is ill"):
+    with pytest.raises(BuildError, match="does not start on the CPU: the driver is ill"):
         _proof.prove(cast(Build, None), Hardware(fault="the driver is ill"))
 
 

@@ -16,8 +16,8 @@ from cyrene_assets.utils.errors import BuildError, CyreneError, UserError
         (errno.EROFS, UserError, ["is read-only", "make it writable", "CYRENE_HOME"]),
         (errno.EACCES, UserError, ["denies access", "make it writable"]),
         (errno.EPERM, UserError, ["denies access"]),
-        (errno.ENOTDIR, UserError, ["a file stands where a folder belongs", "CYRENE_HOME"]),
-        (errno.EEXIST, UserError, ["a file stands where a folder belongs"]),
+        (errno.ENOTDIR, UserError, ["expected a folder, found a file", "CYRENE_HOME"]),
+        (errno.EEXIST, UserError, ["expected a folder, found a file"]),
     ],
 )
 def test_disk_errors_say_what_to_do(

@@ -54,7 +54,7 @@ def hub_errors(repo: str, revision: str | None) -> Iterator[None]:
     try:
         yield
     except HFValidationError as error:
-        raise BadSourceError(f"{repo!r} cannot be a repository's name") from error
+        raise BadSourceError(f"{repo!r} is not a valid repository name") from error
     except RevisionNotFoundError as error:
         raise BadSourceError(
             f"{repo} has no commit {revision}; check it in project.yaml"
@@ -121,7 +121,7 @@ def cached(repo: str, revision: str | None) -> Path:
             local_files_only=True,
         )  # fmt: skip
     except HFValidationError as error:
-        raise BadSourceError(f"{repo!r} cannot be a repository's name") from error
+        raise BadSourceError(f"{repo!r} is not a valid repository name") from error
     except OSError as error:
         raise CheckpointError(
             f"{repo} at {revision or 'main'} is not in Hugging Face's cache, or not complete there "

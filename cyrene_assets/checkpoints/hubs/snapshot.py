@@ -83,7 +83,7 @@ def refuse_published(repo: str, names: Iterable[str]) -> None:
     for name in names:
         if Path(name).suffix.lower() in _checkpoint.CODE_AND_PICKLES:
             raise BadSourceError(
-                f"{repo} holds {name}: code and pickled weights are not taken in; name a "
+                f"{repo} holds {name}: code and pickled weights are not accepted; name a "
                 "repository of safetensors and JSON files, or a local folder without this file"
             )
 

@@ -198,9 +198,7 @@ def _saved_and_rewritten(base: Path, model: Any, work: Path) -> None:
     _, moved = changed(base, written)
     if found["differences"] or found["altered"] or moved:
         other = [*found["differences"], *found["altered"], f"{moved} tensors have other values"]
-        raise UserError(
-            f"{base}: it does not come back as it was when it is loaded and saved: {other[0]}"
-        )
+        raise UserError(f"{base}: loading and saving it changes it: {other[0]}")
     stops = stops_at(written, list_end_tokens(written))
     if not all(stops.values()):
         deaf = [name for name, stopped in stops.items() if not stopped]

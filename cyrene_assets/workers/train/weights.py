@@ -45,7 +45,7 @@ def rewrite_like(base: Path, source: Path, out: Path) -> Rewrite:
     unexpected = [name for name in extra if name != "lm_head.weight" or not _tied(base)]
     if unexpected:
         raise BuildError(
-            f"{source}: {len(unexpected)} tensors that the base has not, first {unexpected[0]}"
+            f"{source}: {len(unexpected)} tensors are not in the base, first {unexpected[0]}"
         )
     for name in wanted.keys() & given.keys():
         if wanted[name].shape != given[name].shape:

@@ -270,7 +270,7 @@ def with_dtype(folder: Path) -> None:
         (config(eos_token_id=[1, 99]), "eos_token_id is 99 in config.json"),
         (tokens(eos_token=None), "neither eos_token nor pad_token"),
         (tokens(pad_token={"content": "<|PAD|>"}), r"pad_token is '<\|PAD\|>', which"),
-        (vocabulary(lambda known: known.pop("<|im_end|>")), r"<\|im_end\|> is no token of its own"),
+        (vocabulary(lambda known: known.pop("<|im_end|>")), r"<\|im_end\|> is not a single token"),
         (vocabulary(lambda known: known.update(c=8)), "a token of id 8, .* has 8 rows"),
         (removed("preprocessor_config.json"), r"neither preprocessor_config\.json nor"),
     ],
