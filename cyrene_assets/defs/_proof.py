@@ -9,7 +9,7 @@ from cyrene_assets.compute.attention import TORCH, Attention, candidates
 from cyrene_assets.compute.hardware import Gpu, Hardware
 from cyrene_assets.compute.toolchains import TRAIN, versions
 from cyrene_assets.orchestration.artifact_context import Build
-from cyrene_assets.store.checks import CheckOutcome
+from cyrene_assets.store.outcome import CheckOutcome
 from cyrene_assets.training import packing_parity, swift_args
 from cyrene_assets.training.checks import PARITY_CHECK
 from cyrene_assets.training.packing_parity import Verdict

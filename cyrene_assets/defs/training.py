@@ -10,13 +10,13 @@ from cyrene_assets.config import trackers
 from cyrene_assets.config.model_sizes import model_size
 from cyrene_assets.config.recipe import Stage
 from cyrene_assets.defs._proof import prove
-from cyrene_assets.defs._shared import picture, read_table
 from cyrene_assets.orchestration.artifact_asset import artifact_asset
 from cyrene_assets.orchestration.artifact_context import Build
-from cyrene_assets.orchestration.artifact_spec import Outcome
 from cyrene_assets.orchestration.needs import Need
 from cyrene_assets.orchestration.run_conditions import SECONDS, TOKENS
 from cyrene_assets.project.partitions import sizes
+from cyrene_assets.store.outcome import Outcome, Picture
+from cyrene_assets.store.tables import read_table
 from cyrene_assets.training import checks, swift_args
 from cyrene_assets.training.batch_plan import batch_on, describe_devices, packs_on
 from cyrene_assets.training.memory_model import ModelShape
@@ -112,7 +112,7 @@ def _trained(
         f"{result['steps']} steps, validation loss {first} to {last}, "
         f"gap {checks.shown(summary.gap)}",
         metadata={
-            "losses": picture(drawn),
+            "losses": Picture(drawn),
             "optimizer steps": result["steps"],
             "training loss": _rounded(summary.train_loss),
             "validation loss before": _rounded(summary.first_eval_loss),

@@ -20,11 +20,11 @@ from cyrene_assets.corpus.sources import registry
 from cyrene_assets.orchestration import lineage
 from cyrene_assets.orchestration.artifact_asset import artifact_asset
 from cyrene_assets.orchestration.artifact_context import Build
-from cyrene_assets.orchestration.artifact_spec import SPECS, Outcome, expected_lineage
+from cyrene_assets.orchestration.artifact_spec import SPECS, expected_lineage
 from cyrene_assets.project.partitions import languages
 from cyrene_assets.store.artifact_store import LOG
-from cyrene_assets.store.checks import Check, CheckOutcome
 from cyrene_assets.store.manifest import MANIFEST
+from cyrene_assets.store.outcome import Check, CheckOutcome, Outcome
 from cyrene_assets.utils.errors import BuildError, UserError
 
 CORPUS_ASSETS = {
