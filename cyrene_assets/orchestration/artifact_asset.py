@@ -237,7 +237,7 @@ def _make(
             records=records,
             out=out,
             work=state,
-            log=log,
+            log_file=log,
         )
         outcome = function(build)
         checks = _checked(spec, outcome)

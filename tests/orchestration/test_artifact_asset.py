@@ -354,8 +354,8 @@ def toy(
     def function(build: Build) -> Outcome:
         """A toy."""
         (build.out / "said.txt").write_text(say)
-        build.log.parent.mkdir(parents=True, exist_ok=True)
-        build.log.write_text("what the program said\n")
+        build.log_file.parent.mkdir(parents=True, exist_ok=True)
+        build.log_file.write_text("what the program said\n")
         (build.work / "resume").touch()
         if fails:
             raise BuildError("it went wrong")
