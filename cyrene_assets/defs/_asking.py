@@ -9,11 +9,11 @@ import dagster as dg
 
 from cyrene_assets.compute.hardware import Hardware
 from cyrene_assets.config.recipe import Evaluation
-from cyrene_assets.defs._shared import TablesByLanguage, read_table
 from cyrene_assets.orchestration.artifact_context import Build
 from cyrene_assets.project.project import Project
 from cyrene_assets.store.artifact_store import Artifact
-from cyrene_assets.store.checks import Check, CheckOutcome
+from cyrene_assets.store.outcome import Check, CheckOutcome
+from cyrene_assets.store.tables import TablesByLanguage, read_table
 from cyrene_assets.utils.errors import UserError
 
 if TYPE_CHECKING:

@@ -11,12 +11,12 @@ from cyrene_assets.compute.toolchains import TRAIN
 from cyrene_assets.config.model_sizes import model_size
 from cyrene_assets.orchestration.artifact_asset import artifact_asset
 from cyrene_assets.orchestration.artifact_context import Build
-from cyrene_assets.orchestration.artifact_spec import Outcome
 from cyrene_assets.orchestration.base_model_source import recipe_problem, size_problem
 from cyrene_assets.orchestration.needs import Need
 from cyrene_assets.project.partitions import sizes
 from cyrene_assets.project.project import SAMPLE_CORPUS, Project
 from cyrene_assets.store.artifact_store import fingerprint
+from cyrene_assets.store.outcome import Outcome
 from cyrene_assets.training import swift_args
 from cyrene_assets.utils.errors import UserError
 

@@ -18,14 +18,14 @@ from cyrene_assets.defs._asking import (
     units_reader,
     write_identity,
 )
-from cyrene_assets.defs._shared import write_table
 from cyrene_assets.orchestration.artifact_asset import artifact_asset
 from cyrene_assets.orchestration.artifact_context import Build
-from cyrene_assets.orchestration.artifact_spec import Outcome
 from cyrene_assets.orchestration.needs import Need
 from cyrene_assets.project.partitions import checkpoints
 from cyrene_assets.project.project import CheckpointSource, Project
 from cyrene_assets.publishing.external_checkpoint import model_files, set_apart
+from cyrene_assets.store.outcome import Outcome
+from cyrene_assets.store.tables import write_table
 from cyrene_assets.utils.errors import UserError
 
 # Bytes at either end of a file that tell whether it is another one.

@@ -1,28 +1,18 @@
 """The corpus assets: from raw files to all languages side by side, cleaned, flagged and split."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dagster as dg
 
 from cyrene_assets.automation.conditions import AT_ONCE
-from cyrene_assets.defs._shared import no_leak, none_of, picture, read_table, table, write_table
 from cyrene_assets.orchestration.artifact_asset import artifact_asset
 from cyrene_assets.orchestration.artifact_context import Build
-from cyrene_assets.orchestration.artifact_spec import Outcome
 from cyrene_assets.project.partitions import languages
 from cyrene_assets.project.project import Project
-from cyrene_assets.store.checks import Check, CheckOutcome
-
-if TYPE_CHECKING:
-    from cyrene_assets.corpus.lint.overview import Overview
+from cyrene_assets.store.outcome import Check, Outcome
+from cyrene_assets.store.tables import read_table, write_table
 
 GROUP = "corpus"
-COVERAGE_TARGET = 0.95
-UNTRANSLATED_TARGET = 0.01
-MOJIBAKE_TARGET = 0.001
-SHIFTED_TARGET = 0.01
-DUPLICATES_TARGET = 0.05
-SHOWN = 20
 
 
 def _raw_files(project: Project, language: str | None) -> dict[str, str]:
@@ -70,32 +60,12 @@ def raw_dialog(build: Build) -> Outcome:
     `raw_dialog.parquet` has a row per dialog line and per document, in the order of the files, with
     the file and line each came from. Aligned with the other languages by `parallel_corpus`.
     """
-    from cyrene_assets.corpus.lint import plots
-    from cyrene_assets.corpus.lint.messages import counted
-    from cyrene_assets.corpus.lint.overview import kind_counts
+    from cyrene_assets.corpus.lint.corpus_outcomes import raw_dialog_outcome
     from cyrene_assets.corpus.sources.registry import read_listed
 
     rows, left_out = read_listed(build.project.corpus_folder, build.project.corpus, build.key)
     shown = write_table(rows, build.out, "raw_dialog.parquet")
-    characters = int(rows["text"].str.len_chars().sum())
-    lines = len(rows.filter(rows["kind"] == "dialog"))
-    return Outcome(
-        f"{counted(lines, 'line')}, {counted(len(rows) - lines, 'document')}, "
-        f"{counted(characters, 'character')}",
-        metadata={
-            **shown,
-            "characters": characters,
-            "left out": len(left_out),
-            "left out first": dg.MetadataValue.md(
-                "\n".join(
-                    f"- {plots.escape_markdown(str(problem))}" for problem in left_out[:SHOWN]
-                )
-                or "(nothing)"
-            ),
-            "kinds": table(kind_counts(rows)),
-            "preview": dg.MetadataValue.md(plots.scene_preview(rows)),
-        },
-    )
+    return raw_dialog_outcome(rows, left_out, shown)
 
 
 @artifact_asset(
@@ -144,13 +114,8 @@ def parallel_corpus(build: Build) -> Outcome:
     into training and validation is by scene, one for all languages, so that no translation of a
     held-out scene is trained on.
     """
-    from cyrene_assets.corpus.lint import plots
-    from cyrene_assets.corpus.lint.messages import counted
-    from cyrene_assets.corpus.lint.overview import overview
-    from cyrene_assets.corpus.preparation.leak_check import SPLIT_COLUMNS, split_proof
-    from cyrene_assets.corpus.preparation.parallel_corpus import SHARED_LINES
+    from cyrene_assets.corpus.lint.corpus_outcomes import parallel_outcome
     from cyrene_assets.corpus.preparation.parallel_corpus import parallel_corpus as align
-    from cyrene_assets.corpus.sources.speakers import variables
 
     raw = build.inputs_of("raw_dialog")
     parallel = align(
@@ -158,69 +123,5 @@ def parallel_corpus(build: Build) -> Outcome:
         build.project.corpus,
         build.out,
     )
-    parallel.coverage.write_parquet(build.out / "coverage.parquet", statistics=False)
-    parallel.duplicates.write_parquet(build.out / "duplicates.parquet", statistics=False)
-    parallel.shared_lines.write_parquet(build.out / SHARED_LINES, statistics=False)
-    found = overview(parallel)
-    proof = split_proof(
-        parallel.languages,
-        lambda language: parallel.units(language, SPLIT_COLUMNS),
-        parallel.duplicates,
-        parallel.stock,
-    )
-    with_text = {row["language"] for row in found.kinds if row["characters"]}
-    empty = [key for key in build.project.corpus.languages if key not in with_text]
-    low = [row["language"] for row in found.languages if row["coverage"] < COVERAGE_TARGET]
-    rows = sum(row["units"] for row in found.languages)
-    allowed = build.project.corpus.unknown_markup
-    return Outcome(
-        f"{counted(rows, 'unit')} in {counted(len(raw), 'language')}, {found.held_out:,} of "
-        f"{counted(found.scenes, 'scene or document', 'scenes and documents')} held out",
-        metadata={
-            "dagster/row_count": rows,
-            "languages": table(found.coverage, safe=True),
-            "flags": table(found.flags, safe=True),
-            "kinds": table(found.kinds),
-            "split": table(found.split),
-            "coverage": picture(plots.coverage_png(found.languages)),
-            "worst units": table(found.worst, safe=True),
-            "unknown markup": table(parallel.unknown.tokens.head(SHOWN).to_dicts()),
-            "speakers that look like variables": table(
-                [
-                    {"speaker": one.name, "lines": one.total, "languages": list(one.lines)}
-                    for one in variables(parallel.speakers)[:SHOWN]
-                ]
-            ),
-        },
-        checks=[
-            no_leak(proof, parallel.shared_lines),
-            none_of(
-                "languages_have_text",
-                empty,
-                "languages without any text",
-                remedy="give them some, or take them off `languages` in corpus.yaml",
-            ),
-            CheckOutcome(
-                "unknown_markup",
-                not parallel.unknown.over(allowed),
-                parallel.unknown.detail(allowed),
-            ),
-            none_of("coverage", low, "languages under 95% coverage"),
-            _at_most(found, "untranslated_copies", "untranslated_copy", UNTRANSLATED_TARGET),
-            _at_most(found, "mojibake", "mojibake", MOJIBAKE_TARGET),
-            _at_most(found, "shifted_lines", "shifted_line", SHIFTED_TARGET),
-            _at_most(found, "unknown_placeholders", "unknown_placeholder", 0.0),
-            _at_most(found, "duplicates", "duplicate", DUPLICATES_TARGET),
-        ],
-    )
-
-
-def _at_most(found: "Overview", name: str, flag: str, target: float) -> CheckOutcome:
-    """Return a check's outcome: passed when no language has more than a share of flagged units."""
-    from cyrene_assets.corpus.lint.messages import counted
-
-    over = [language for language, share in found.share(flag).items() if share > target]
-    number = found.count(flag)
-    more = f": {', '.join(found.examples[flag])}" if number else ""
-    where = f"over {target:.1%} in {', '.join(over)}; " if over and target else ""
-    return CheckOutcome(name, not over, f"{where}{counted(number, 'unit')} flagged {flag}{more}")
+    parallel.write()
+    return parallel_outcome(parallel, build.project.corpus)

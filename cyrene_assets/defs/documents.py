@@ -1,32 +1,17 @@
 """What models learn from: the documents of continual pretraining, and the chats of fine-tuning."""
 
-import json
-from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import dagster as dg
+from typing import TYPE_CHECKING
 
 from cyrene_assets.automation.conditions import AT_ONCE
-from cyrene_assets.defs._shared import none_of, picture, table, write_table
 from cyrene_assets.orchestration.artifact_asset import artifact_asset
 from cyrene_assets.orchestration.artifact_context import Build
-from cyrene_assets.orchestration.artifact_spec import Outcome
 from cyrene_assets.project.partitions import languages
-from cyrene_assets.store.checks import Check, CheckOutcome
+from cyrene_assets.store.outcome import Check, Outcome
 
 if TYPE_CHECKING:
     import polars as pl
 
 GROUP = "corpus"
-_NOTHING_TO_TRAIN_ON = (
-    "no document is left to train on: give the language more scenes or documents, or set another "
-    "`split.seed` in corpus.yaml (`cyrene corpus check` says more)"
-)
-_NO_CHATS = (
-    "no chat is left to train on: name the character's `speakers` in corpus.yaml as the dialog "
-    "does, and have somebody speak before the character (`cyrene corpus check` says more)"
-)
 NO_CONTROL_TOKENS = Check(
     "no_control_tokens",
     "The text has no control tokens of the tokenizer or the chat template.",
@@ -34,44 +19,11 @@ NO_CONTROL_TOKENS = Check(
 )
 
 
-def _no_control_tokens(names: "pl.Series", texts: "pl.Series") -> CheckOutcome:
-    from cyrene_assets.corpus.preparation.cleaning import control_tokens_left
-
-    left = names.filter(control_tokens_left(texts)).to_list()
-    return none_of(
-        "no_control_tokens",
-        left,
-        "texts with control tokens",
-        remedy="remove them from these texts of the corpus, then build again",
-    )
-
-
-def _by_kind(documents: "pl.DataFrame") -> list[dict[str, Any]]:
-    import polars as pl
-
-    return (
-        documents.group_by("kind", "split")
-        .agg(pl.len().alias("documents"), pl.col("characters").sum())
-        .sort("kind", "split")
-        .to_dicts()
-    )
-
-
 def _units_of(build: Build) -> "pl.DataFrame":
     from cyrene_assets.corpus.preparation.parallel_corpus import read_units
     from cyrene_assets.corpus.rendering.line_selection import COLUMNS
 
     return read_units(build.input("parallel_corpus").path, build.key, COLUMNS)
-
-
-def _write_splits(
-    rows: "pl.DataFrame", write: "Callable[[pl.DataFrame, Path], None]", folder: Path
-) -> int:
-    """Write training and validation as JSON Lines; return how many rows there are to train on."""
-    train, held_out = (rows.filter(rows["split"] == split) for split in ("train", "validation"))
-    write(train, folder / "train.jsonl")
-    write(held_out, folder / "validation.jsonl")
-    return len(train)
 
 
 @artifact_asset(
@@ -93,35 +45,9 @@ def cpt_documents(build: Build) -> Outcome:
     `train.jsonl` and `validation.jsonl` are in ms-swift's standard format, `documents.parquet` is
     the same with scene, kind and split. Token limits come later, in `packed_cpt`.
     """
-    from cyrene_assets.corpus.lint import plots
-    from cyrene_assets.corpus.lint.messages import counted
-    from cyrene_assets.corpus.rendering import rendering
+    from cyrene_assets.corpus.lint.training_texts import write_documents
 
-    documents = rendering.cpt_documents(_units_of(build), build.project.corpus, build.key)
-    shown = write_table(documents, build.out, "documents.parquet")
-    train = _write_splits(documents, rendering.write_document_jsonl, build.out)
-    return Outcome(
-        f"{counted(train, 'document')} to train on, {len(documents) - train:,} held out",
-        metadata={
-            **shown,
-            "characters": int(documents["characters"].sum()),
-            "kinds": table(_by_kind(documents)),
-            "lengths": picture(
-                plots.length_histogram_png(documents["characters"].to_list(), unit="characters")
-            ),
-            "preview": dg.MetadataValue.md(
-                plots.document_preview(documents["text"][0]) if train else "(none)"
-            ),
-        },
-        checks=[
-            CheckOutcome(
-                "has_training_documents",
-                train > 0,
-                f"{train} training documents" if train else _NOTHING_TO_TRAIN_ON,
-            ),
-            _no_control_tokens(documents["document"], documents["text"]),
-        ],
-    )
+    return write_documents(_units_of(build), build.project.corpus, build.key, build.out)
 
 
 @artifact_asset(
@@ -144,49 +70,6 @@ def sft_chat(build: Build) -> Outcome:
     assistant); `chats.parquet` is the same with scene, split and turns. The system prompt is the
     corpus's, byte for byte, and the one that serving sends.
     """
-    from cyrene_assets.corpus.lint import plots
-    from cyrene_assets.corpus.lint.messages import counted
-    from cyrene_assets.corpus.rendering import rendering
-    from cyrene_assets.corpus.rendering.line_selection import IN_CHATS, count_character_lines
+    from cyrene_assets.corpus.lint.training_texts import write_chats
 
-    units = _units_of(build)
-    chats = rendering.sft_chats(units, build.project.corpus, build.key)
-    shown = write_table(chats, build.out, "chats.parquet")
-    train = _write_splits(chats, rendering.write_chat_jsonl, build.out)
-    lines = count_character_lines(units, build.project.corpus.chats)
-    total, in_chats = sum(lines.values()), lines.get(IN_CHATS, 0)
-    return Outcome(
-        f"{counted(train, 'chat')} to train on, {len(chats) - train:,} held out; "
-        f"{in_chats:,} of the character's {total:,} lines ({in_chats / max(total, 1):.1%}) in them",
-        metadata={
-            **shown,
-            "character_lines": total,
-            "lines_in_chats": in_chats,
-            "what becomes of the character's lines": table(
-                [{"lines": number, "they are": words} for words, number in lines.items()]
-            ),
-            "turns": int(chats["turns"].sum()),
-            "turns of a chat": picture(
-                plots.length_histogram_png(chats["turns"].to_list(), what="chats", unit="turns")
-            ),
-            "system prompt": build.params["system_prompt"],
-            "preview": dg.MetadataValue.md(_chat_preview(chats)),
-        },
-        checks=[
-            CheckOutcome(
-                "has_training_chats",
-                train > 0,
-                f"{train} training chats" if train else _NO_CHATS,
-            ),
-            _no_control_tokens(chats["chat"], chats["messages"]),
-        ],
-    )
-
-
-def _chat_preview(chats: "pl.DataFrame") -> str:
-    from cyrene_assets.corpus.lint import plots
-
-    if chats.is_empty():
-        return "(none)"
-    said = json.loads(chats["messages"][0])[1:]
-    return plots.document_preview("\n".join(f"{m['role']}: {m['content']}" for m in said))
+    return write_chats(_units_of(build), build.project.corpus, build.key, build.out)

@@ -19,15 +19,15 @@ from cyrene_assets.defs._asking import (
     weight_bytes,
     write_identity,
 )
-from cyrene_assets.defs._shared import picture, write_table
 from cyrene_assets.orchestration.artifact_asset import artifact_asset
 from cyrene_assets.orchestration.artifact_context import Build
-from cyrene_assets.orchestration.artifact_spec import SPECS, Outcome
+from cyrene_assets.orchestration.artifact_spec import SPECS
 from cyrene_assets.orchestration.needs import Need
 from cyrene_assets.project.partitions import language_by_size, sizes, split_key
 from cyrene_assets.project.project import Project
 from cyrene_assets.store.artifact_store import Artifact, CorruptArtifactError
-from cyrene_assets.store.checks import Check, CheckOutcome
+from cyrene_assets.store.outcome import Check, CheckOutcome, Outcome, Picture
+from cyrene_assets.store.tables import write_table
 
 if TYPE_CHECKING:
     import polars as pl
@@ -251,7 +251,7 @@ def scoreboard(build: Build) -> Outcome:
         f"{board.models(table).height} models compared",
         metadata={
             **shown,
-            "picture": picture(image),
+            "picture": Picture(image),
             "overview": dg.MetadataValue.md(report.markdown_table(overview)),
             "questions": dg.MetadataValue.md(report.findings_markdown(compared)),
             "page": dg.MetadataValue.path("scoreboard.html in this artifact's folder"),

@@ -1,30 +1,19 @@
 """The training sets: measured with a size's tokenizer, repeated, ordered and packed."""
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import dagster as dg
 
 from cyrene_assets.automation.conditions import AT_ONCE
 from cyrene_assets.config.recipe import Stage
-from cyrene_assets.defs._shared import (
-    TablesByLanguage,
-    no_leak,
-    none_of,
-    picture,
-    read_table,
-    table,
-)
 from cyrene_assets.orchestration.artifact_asset import artifact_asset
 from cyrene_assets.orchestration.artifact_context import Build
-from cyrene_assets.orchestration.artifact_spec import Outcome
 from cyrene_assets.project.partitions import sizes
-from cyrene_assets.store.checks import Check, CheckOutcome
+from cyrene_assets.store.outcome import Check, Outcome
+from cyrene_assets.store.tables import TablesByLanguage, read_table
 
 if TYPE_CHECKING:
     import polars as pl
-
-    from cyrene_assets.corpus.packing.packed_dataset import Packed
 
 GROUP = "training"
 _ALL_LANGUAGES = dg.AllPartitionMapping()
@@ -40,59 +29,22 @@ _CHECKS = (
 
 def _packed(
     build: Build,
-    stage_name: Literal["cpt", "sft"],
-    stage: Stage,
-    frames: "Mapping[str, pl.DataFrame]",
-    texts: "Mapping[str, pl.DataFrame]",
+    name: Literal["cpt", "sft"],
+    frames: TablesByLanguage,
+    texts: TablesByLanguage,
 ) -> Outcome:
-    import polars as pl
-
-    from cyrene_assets.corpus.lint import plots
-    from cyrene_assets.corpus.packing.packed_dataset import pack_corpus, scenes_on_both_sides
-    from cyrene_assets.corpus.preparation.leak_check import REMEDY, sets_proof
+    from cyrene_assets.corpus.lint.packed_sets import write_packed
     from cyrene_assets.corpus.preparation.parallel_corpus import SHARED_LINES
 
-    tokenizer = build.input("base_model").path / "tokenizer.json"
-    packed = pack_corpus(stage_name, frames, tokenizer, stage, build.out)
-    rows = pl.read_parquet(build.out / "rows.parquet")
-    validation = pl.read_parquet(build.out / "validation_rows.parquet")
-    counts = pl.read_parquet(build.out / "token_counts.parquet").to_dicts()
-    lines = read_table(build.input("parallel_corpus"), SHARED_LINES)
-    leaks = no_leak(sets_proof(texts, lines.filter("stock")["text"]), lines)
-    scenes = scenes_on_both_sides(rows, validation)
-    left_out = f"; {packed.left_out}" if stage_name == "sft" else ""
-    return Outcome(
-        f"{packed.tokens:,} tokens in {packed.rows:,} rows, {packed.packs:,} packs "
-        f"{packed.fill:.1%} full, {packed.validation_rows:,} validation rows{left_out}",
-        metadata={
-            **{name: value for name, value in packed.as_dict().items() if name != "fill"},
-            "fill": round(packed.fill, 4),
-            "dagster/partition_row_count": packed.rows,
-            "tokens by language and kind": table(counts),
-            "pack fill": picture(
-                plots.pack_fill_png(rows["tokens"], rows["pack"], stage.sequence_length)
-            ),
-            "row lengths": picture(
-                plots.length_histogram_png(rows["tokens"].to_list(), stage.sequence_length)
-            ),
-        },
-        checks=[
-            leaks
-            if not scenes
-            else none_of("no_leak", scenes, "scenes on both sides", leaks.metadata, remedy=REMEDY),
-            _once(packed),
-        ],
-        measurements=packed.as_dict(),
-    )
-
-
-def _once(packed: "Packed") -> CheckOutcome:
-    together = packed.copies_together + packed.translations_together
-    return CheckOutcome(
-        "packs_hold_a_unit_once",
-        together == 0,
-        f"{packed.copies_together:,} rows share a pack with a copy of themselves, "
-        f"{packed.translations_together:,} with a translation",
+    stage: Stage = getattr(build.project.recipe(build.key), name)
+    return write_packed(
+        name,
+        stage,
+        frames,
+        texts,
+        tokenizer=build.input("base_model").path / "tokenizer.json",
+        lines=read_table(build.input("parallel_corpus"), SHARED_LINES),
+        out=build.out,
     )
 
 
@@ -123,7 +75,7 @@ def packed_cpt(build: Build) -> Outcome:
     """
     documents = TablesByLanguage(build.inputs_of("cpt_documents"), "documents.parquet")
     texts = documents.map(lambda rows: rows.rename({"document": "name"}))
-    return _packed(build, "cpt", build.project.recipe(build.key).cpt, documents, texts)
+    return _packed(build, "cpt", documents, texts)
 
 
 @artifact_asset(
@@ -148,7 +100,7 @@ def packed_sft(build: Build) -> Outcome:
     """
     chats = TablesByLanguage(build.inputs_of("sft_chat"), "chats.parquet")
     texts = chats.map(_said)
-    return _packed(build, "sft", build.project.recipe(build.key).sft, chats, texts)
+    return _packed(build, "sft", chats, texts)
 
 
 def _said(chats: "pl.DataFrame") -> "pl.DataFrame":

@@ -7,15 +7,15 @@ import dagster as dg
 from cyrene_assets.automation.conditions import QUANTIZATION
 from cyrene_assets.compute.hardware import Hardware
 from cyrene_assets.compute.toolchains import SERVE, TRAIN
-from cyrene_assets.defs._shared import TablesByLanguage
 from cyrene_assets.orchestration.artifact_asset import artifact_asset
 from cyrene_assets.orchestration.artifact_context import Build
-from cyrene_assets.orchestration.artifact_spec import Outcome
 from cyrene_assets.orchestration.needs import Need
 from cyrene_assets.project.partitions import sizes
 from cyrene_assets.project.project import Project
 from cyrene_assets.quantization import checks
 from cyrene_assets.serving import engine_args
+from cyrene_assets.store.outcome import Outcome
+from cyrene_assets.store.tables import TablesByLanguage
 from cyrene_assets.training import swift_args
 
 if TYPE_CHECKING:

@@ -24,7 +24,6 @@ from cyrene_assets.orchestration.artifact_context import Build
 from cyrene_assets.orchestration.artifact_spec import (
     SPECS,
     ArtifactSpec,
-    Outcome,
     Params,
     RebuildRule,
     current_inputs,
@@ -37,11 +36,12 @@ from cyrene_assets.orchestration.preflight import refuse_run
 from cyrene_assets.orchestration.project_state import Situation
 from cyrene_assets.orchestration.run_conditions import conditions_of
 from cyrene_assets.orchestration.run_retention import claim
+from cyrene_assets.orchestration.ui_metadata import ui_metadata
 from cyrene_assets.project.project import Project
 from cyrene_assets.store import records as store_records
 from cyrene_assets.store.artifact_store import LOG, Artifact, CorruptArtifactError, label
-from cyrene_assets.store.checks import Check
 from cyrene_assets.store.gc_lock import in_use
+from cyrene_assets.store.outcome import Check, Outcome
 from cyrene_assets.store.write_lock import one_writer
 from cyrene_assets.utils.disk_errors import disk_errors
 from cyrene_assets.utils.durable import make_folder
@@ -237,7 +237,7 @@ def _make(
             records=records,
             out=out,
             work=state,
-            log=log,
+            log_file=log,
         )
         outcome = function(build)
         checks = _checked(spec, outcome)
@@ -302,7 +302,7 @@ def _result(
     return dg.MaterializeResult(
         metadata={
             "summary": plain(outcome.summary),
-            **outcome.metadata,
+            **ui_metadata(outcome.metadata),
             "digest": artifact.digest,
             "path": dg.MetadataValue.path(str(artifact.path)),
             "megabytes": round(size / 1e6, 3),
@@ -318,7 +318,9 @@ def _result(
                 }
             ),
         },
-        check_results=_check_results(checks, {c.name: c.metadata for c in outcome.checks}),
+        check_results=_check_results(
+            checks, {c.name: ui_metadata(c.metadata) for c in outcome.checks}
+        ),
         data_version=dg.DataVersion(artifact.digest),
     )
 

@@ -31,7 +31,12 @@ class Build:
     records: Mapping[tuple[str, str | None], Record]
     out: Path
     work: Path
-    log: Path
+    log_file: Path
+
+    @property
+    def name(self) -> str:
+        """The asset with its partition."""
+        return label(self.spec.name, self.partition)
 
     @property
     def key(self) -> str:
@@ -60,9 +65,17 @@ class Build:
         artifact = self.input(asset)
         return self.records[artifact.asset, artifact.partition].lineage
 
+    def log(self, message: str) -> None:
+        """Say something in the run's log."""
+        self.context.log.info(message)
+
+    def log_warning(self, message: str) -> None:
+        """Say something in the run's log, as a warning."""
+        self.context.log.warning(message)
+
     def warn(self, message: str) -> None:
         """Say something in the run's log, on the asset's page and in the terminal of a build."""
-        self.context.log.warning(f"{label(self.spec.name, self.partition)}: {message}")
+        self.log_warning(f"{self.name}: {message}")
         self.context.log_event(
             dg.AssetObservation(
                 self.context.asset_key,
@@ -98,7 +111,7 @@ class Build:
             program=program,
             extras={**extras, "out": str(self.out), "work": str(self.work)},
             home=self.project.home,
-            log=self.log,
+            log=self.log_file,
             environment=environment,
             secrets=secrets,
         ).run()

@@ -1,7 +1,7 @@
 """What is known of an artifact asset before it is built: its inputs, settings and checks."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
@@ -13,24 +13,10 @@ from cyrene_assets.orchestration.lineage import Lineage, Record
 from cyrene_assets.orchestration.needs import INSTALLED, Need
 from cyrene_assets.project.project import Project
 from cyrene_assets.store.artifact_store import label
-from cyrene_assets.store.checks import Check, CheckOutcome
+from cyrene_assets.store.outcome import Check
 from cyrene_assets.utils.errors import BuildError
 
 Params = Callable[[Project, str | None], Mapping[str, Any]]
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a build says of its artifact.
-
-    ``summary`` is one line for people, ``metadata`` is for the UI, ``measurements`` are JSON values
-    for the manifest.
-    """
-
-    summary: str
-    metadata: Mapping[str, Any] = field(default_factory=dict)
-    checks: Sequence[CheckOutcome] = ()
-    measurements: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -142,7 +128,7 @@ def current_inputs(
                 continue
             raise BuildError(
                 f"{label(spec.name, partition)} needs {label(asset, key)}, which has not been "
-                "materialized yet: materialize it first, or run `cyrene build`, which builds in order"
+                "materialized yet: materialize it first, or run `cyrene build`, in order"
             )
         if record.failed_checks:
             raise BuildError(

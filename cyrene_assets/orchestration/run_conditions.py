@@ -10,9 +10,8 @@ from cyrene_assets.compute.identity import machine_name
 from cyrene_assets.project.project import Project
 from cyrene_assets.utils.errors import UserError
 
-# Names of metadata; the latter two are a training's.
+# Names of metadata.
 MACHINE, CORPUS_BYTES = "machine", "corpus bytes"
-TOKENS, SECONDS = "tokens trained", "seconds at work"
 
 
 def conditions_of(project: Project) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cyrene_assets.store.checks import Check, CheckOutcome
+from cyrene_assets.store.outcome import Check, CheckOutcome
 
 CHECKS = [
     Check(

@@ -38,7 +38,7 @@ def alone(root: Path) -> Iterator[None]:
             portalocker.lock(lock, LockFlags.EXCLUSIVE | LockFlags.NON_BLOCKING)
         except portalocker.AlreadyLocked as error:
             raise BuildError(
-                f"a run is active in {root} and may need artifacts that would go: wait for it to end, "
+                f"a run is active in {root} and may need what would go: wait for it to end, "
                 "or cancel it in the UI"
             ) from error
         yield

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from cyrene_assets.store.checks import Check, CheckOutcome
+from cyrene_assets.store.outcome import Check, CheckOutcome
 
 if TYPE_CHECKING:
     from cyrene_assets.evaluation.metrics.training_losses import LossSummary

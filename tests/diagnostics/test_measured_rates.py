@@ -5,13 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cyrene_assets.diagnostics.measured_rates import Run, of_store, step_time, training_time
-from cyrene_assets.orchestration.run_conditions import (
-    CORPUS_BYTES,
-    MACHINE,
-    SECONDS,
-    TOKENS,
-    conditions_of,
-)
+from cyrene_assets.orchestration.run_conditions import CORPUS_BYTES, MACHINE, conditions_of
+from cyrene_assets.training.run_metadata import SECONDS, TOKENS
 
 
 def trained(tokens: int, seconds: float, start: float = 10.0) -> Run:

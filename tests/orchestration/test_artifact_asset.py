@@ -20,11 +20,11 @@ from cyrene_assets.corpus.sources import registry
 from cyrene_assets.orchestration import lineage
 from cyrene_assets.orchestration.artifact_asset import artifact_asset
 from cyrene_assets.orchestration.artifact_context import Build
-from cyrene_assets.orchestration.artifact_spec import SPECS, Outcome, expected_lineage
+from cyrene_assets.orchestration.artifact_spec import SPECS, expected_lineage
 from cyrene_assets.project.partitions import languages
 from cyrene_assets.store.artifact_store import LOG
-from cyrene_assets.store.checks import Check, CheckOutcome
 from cyrene_assets.store.manifest import MANIFEST
+from cyrene_assets.store.outcome import Check, CheckOutcome, Outcome
 from cyrene_assets.utils.errors import BuildError, UserError
 
 CORPUS_ASSETS = {
@@ -354,8 +354,8 @@ def toy(
     def function(build: Build) -> Outcome:
         """A toy."""
         (build.out / "said.txt").write_text(say)
-        build.log.parent.mkdir(parents=True, exist_ok=True)
-        build.log.write_text("what the program said\n")
+        build.log_file.parent.mkdir(parents=True, exist_ok=True)
+        build.log_file.write_text("what the program said\n")
         (build.work / "resume").touch()
         if fails:
             raise BuildError("it went wrong")

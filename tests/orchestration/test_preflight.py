@@ -18,12 +18,13 @@ from cyrene_assets.diagnostics import doctor
 from cyrene_assets.orchestration import machine_requirements, preflight, size_requirements
 from cyrene_assets.orchestration.artifact_asset import artifact_asset
 from cyrene_assets.orchestration.artifact_context import Build
-from cyrene_assets.orchestration.artifact_spec import SPECS, Outcome
+from cyrene_assets.orchestration.artifact_spec import SPECS
 from cyrene_assets.orchestration.base_model_source import source_problem
 from cyrene_assets.orchestration.needs import Need
 from cyrene_assets.orchestration.preflight import IGNORED, REQUIREMENTS_TAG, unmet
 from cyrene_assets.orchestration.project_state import Key
 from cyrene_assets.project.project import PROJECT_ROOT, Project
+from cyrene_assets.store.outcome import Outcome
 from cyrene_assets.utils.errors import RequirementError
 
 H100 = Gpu("NVIDIA H100 80GB HBM3", 81559 << 20, (9, 0), "GPU-1")

@@ -8,9 +8,8 @@ from helpers import Sandbox
 from cyrene_assets.automation.conditions import AT_ONCE
 from cyrene_assets.orchestration.artifact_asset import artifact_asset
 from cyrene_assets.orchestration.artifact_context import Build
-from cyrene_assets.orchestration.artifact_spec import Outcome
 from cyrene_assets.orchestration.run_events import Event, EventTail
-from cyrene_assets.store.checks import Check, CheckOutcome
+from cyrene_assets.store.outcome import Check, CheckOutcome, Outcome
 from cyrene_assets.utils.errors import BuildError, CyreneError, UserError
 
 pytestmark = pytest.mark.usefixtures("specs")

@@ -15,8 +15,8 @@ from cyrene_assets.compute.toolchains import Toolchain
 from cyrene_assets.orchestration import builder, pipes_runner
 from cyrene_assets.orchestration.artifact_asset import artifact_asset
 from cyrene_assets.orchestration.artifact_context import Build
-from cyrene_assets.orchestration.artifact_spec import Outcome
 from cyrene_assets.orchestration.garbage_collector import collect
+from cyrene_assets.store.outcome import Outcome
 from cyrene_assets.utils.errors import BuildError
 
 # As a tool may: it prints its environment, keeps it among its files, returns it and dies of it.

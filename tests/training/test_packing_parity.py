@@ -10,9 +10,8 @@ from cyrene_assets.compute import kernel_requirements
 from cyrene_assets.compute.attention import FLASH_2, FLASH_4, ONE_BY_ONE, TORCH, Attention
 from cyrene_assets.compute.hardware import GIB, Gpu, Hardware
 from cyrene_assets.compute.toolchains import Toolchain
-from cyrene_assets.defs import _proof
 from cyrene_assets.orchestration.artifact_context import Build
-from cyrene_assets.training import packing_parity
+from cyrene_assets.training import packing_parity, parity_gate
 from cyrene_assets.training.packing_parity import Distances, Records, Verdict, judge
 from cyrene_assets.utils.errors import BuildError
 
@@ -164,10 +163,10 @@ def prove(tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         attention: str = "auto",
         versions: dict[str, str] = VERSIONS,
     ) -> Proved:
-        monkeypatch.setattr(_proof, "versions", lambda *_: versions)
+        monkeypatch.setattr(parity_gate, "versions", lambda *_: versions)
         by_name = rows if TORCH.implementation in rows else {TORCH.implementation: rows}
         build = FakeBuild(tmp_path, base, cast(dict[str, Rows | str], by_name), attention)
-        chosen, outcome = _proof.prove(cast(Build, build), Hardware(gpus))
+        chosen, outcome = parity_gate.require_packing_parity(cast(Build, build), Hardware(gpus))
         return Proved(attention=chosen, outcome=outcome, runs=build.runs, warnings=build.warnings)
 
     return run
@@ -233,7 +232,7 @@ def test_an_attention_must_pass_on_every_kind_of_gpu(prove: Any, monkeypatch: An
 
 def test_a_driver_that_does_not_answer_is_no_reason_to_train_on_the_cpu() -> None:
     with pytest.raises(BuildError, match="does not start on the CPU: the driver is ill"):
-        _proof.prove(cast(Build, None), Hardware(fault="the driver is ill"))
+        parity_gate.require_packing_parity(cast(Build, None), Hardware(fault="the driver is ill"))
 
 
 def test_a_cpu_has_nothing_to_prove(prove: Any) -> None:

@@ -58,6 +58,15 @@ class Parallel:
     unknown: Unknown
     speakers: pl.DataFrame
 
+    def write(self) -> None:
+        """Write the tables that are not a language's own next to the units."""
+        for table, name in (
+            (self.coverage, "coverage.parquet"),
+            (self.duplicates, "duplicates.parquet"),
+            (self.shared_lines, SHARED_LINES),
+        ):
+            table.write_parquet(self.folder / name, statistics=False)
+
     def units(self, language: str, columns: Sequence[str] | None = None) -> pl.DataFrame:
         """Read the units of a language, or some columns of them."""
         return read_units(self.folder, language, columns)

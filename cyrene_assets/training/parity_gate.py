@@ -8,15 +8,17 @@ from cyrene_assets.compute import kernel_requirements
 from cyrene_assets.compute.attention import TORCH, Attention, candidates
 from cyrene_assets.compute.hardware import Gpu, Hardware
 from cyrene_assets.compute.toolchains import TRAIN, versions
-from cyrene_assets.orchestration.artifact_context import Build
-from cyrene_assets.store.checks import CheckOutcome
+from cyrene_assets.project.artifact_build import ArtifactBuild
+from cyrene_assets.store.outcome import CheckOutcome
 from cyrene_assets.training import packing_parity, swift_args
 from cyrene_assets.training.checks import PARITY_CHECK
 from cyrene_assets.training.packing_parity import Verdict
 from cyrene_assets.utils.errors import BuildError
 
 
-def prove(build: Build, hardware: Hardware) -> tuple[Attention, CheckOutcome]:
+def require_packing_parity(
+    build: ArtifactBuild, hardware: Hardware
+) -> tuple[Attention, CheckOutcome]:
     """Return the attention that trains here, and what was compared.
 
     Where the setting is ``auto``, an attention that does not pass is passed over with a warning.
@@ -42,7 +44,7 @@ def prove(build: Build, hardware: Hardware) -> tuple[Attention, CheckOutcome]:
         except BuildError as error:
             if attention is choices[-1]:
                 raise
-            build.context.log.warning(f"{attention.described} is passed over: {error}")
+            build.log_warning(f"{attention.described} is passed over: {error}")
             continue
         details = [f"{gpu.name}: {verdict.summary()}" for gpu, verdict in compared]
         metadata = {
@@ -56,7 +58,7 @@ def prove(build: Build, hardware: Hardware) -> tuple[Attention, CheckOutcome]:
 
 
 def _verdict(
-    build: Build, gpu: Gpu, attention: Attention, there: dict[str, str], *, last: bool
+    build: ArtifactBuild, gpu: Gpu, attention: Attention, there: dict[str, str], *, last: bool
 ) -> Verdict:
     """Return a GPU's verdict on an attention, from the record or measured now.
 
@@ -70,7 +72,7 @@ def _verdict(
     key = packing_parity.setting(gpu, there, base, attention)
     verdict = records.find(key)
     if verdict is None or (last and not verdict.ok):
-        build.context.log.info(
+        build.log(
             f"{gpu.name}: comparing packed documents with the same alone, {attention.described}"
         )
         found = build.run_program(

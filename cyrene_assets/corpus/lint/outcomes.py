@@ -1,0 +1,48 @@
+"""Tables of pages, and the outcome of a proof that nothing held out is trained on."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import polars as pl
+
+from cyrene_assets.corpus.lint.plots import escaped, markdown_table
+from cyrene_assets.corpus.preparation.leak_check import REMEDY, Proof
+from cyrene_assets.store.outcome import CheckOutcome, Markdown, none_of
+
+SHOWN = 20
+
+
+def table(rows: Sequence[Mapping[str, Any]], *, safe: bool = False) -> Markdown:
+    """Return rows as a table that the UI shows; their texts as they are, or as ``safe`` Markdown.
+
+    A list in a cell becomes its items.
+    """
+    shown = [
+        {name: ", ".join(cell) if isinstance(cell, list) else cell for name, cell in row.items()}
+        for row in rows
+    ]
+    return Markdown(markdown_table(shown if safe else escaped(shown)))
+
+
+def no_leak(proof: Proof, shared_lines: pl.DataFrame) -> CheckOutcome:
+    """Return the outcome of a proof that nothing held out is trained on.
+
+    It names the line and both scenes of each leak, and what recurs and was let through.
+    """
+    found = proof.found()
+    shown = {
+        "leaks": table(proof.leaks.head(SHOWN).to_dicts()),
+        "let through": proof.let_through(),
+        "stock phrases, let through": table(_first(shared_lines.filter("stock"))),
+        "lines that keep scenes together": table(
+            _first(shared_lines.filter(~shared_lines["stock"]))
+        ),
+    }
+    if found:
+        what = "texts or scenes on both sides of the split"
+        return none_of("no_leak", found, what, shown, remedy=REMEDY)
+    return CheckOutcome("no_leak", True, f"nothing leaks; {proof.let_through()}", shown)
+
+
+def _first(lines: pl.DataFrame) -> list[dict[str, Any]]:
+    return lines.drop("stock").head(SHOWN).to_dicts()

@@ -1,0 +1,77 @@
+"""The packed sets of a stage: written, and what their pages and checks say."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import polars as pl
+
+from cyrene_assets.config.recipe import Stage
+from cyrene_assets.corpus.lint import plots
+from cyrene_assets.corpus.lint.outcomes import no_leak, table
+from cyrene_assets.corpus.packing.packed_dataset import Packed, pack_corpus, scenes_on_both_sides
+from cyrene_assets.corpus.preparation.leak_check import REMEDY, sets_proof
+from cyrene_assets.store.outcome import CheckOutcome, Outcome, Picture, none_of
+
+
+def write_packed(
+    stage_name: Literal["cpt", "sft"],
+    stage: Stage,
+    frames: Mapping[str, pl.DataFrame],
+    texts: Mapping[str, pl.DataFrame],
+    *,
+    tokenizer: Path,
+    lines: pl.DataFrame,
+    out: Path,
+) -> Outcome:
+    """Write a stage's packed sets into ``out``; return what is said of them.
+
+    Args:
+        stage_name: which stage.
+        stage: of the recipe.
+        frames: the documents or chats of each language.
+        texts: the same as texts with their names, for the proof that nothing held out is in them.
+        tokenizer: the model's ``tokenizer.json``.
+        lines: lines that scenes share.
+        out: the folder.
+    """
+    packed = pack_corpus(stage_name, frames, tokenizer, stage, out)
+    rows = pl.read_parquet(out / "rows.parquet")
+    validation = pl.read_parquet(out / "validation_rows.parquet")
+    counts = pl.read_parquet(out / "token_counts.parquet").to_dicts()
+    leaks = no_leak(sets_proof(texts, lines.filter("stock")["text"]), lines)
+    scenes = scenes_on_both_sides(rows, validation)
+    left_out = f"; {packed.left_out}" if stage_name == "sft" else ""
+    return Outcome(
+        f"{packed.tokens:,} tokens in {packed.rows:,} rows, {packed.packs:,} packs "
+        f"{packed.fill:.1%} full, {packed.validation_rows:,} validation rows{left_out}",
+        metadata={
+            **{name: value for name, value in packed.as_dict().items() if name != "fill"},
+            "fill": round(packed.fill, 4),
+            "dagster/partition_row_count": packed.rows,
+            "tokens by language and kind": table(counts),
+            "pack fill": Picture(
+                plots.pack_fill_png(rows["tokens"], rows["pack"], stage.sequence_length)
+            ),
+            "row lengths": Picture(
+                plots.length_histogram_png(rows["tokens"].to_list(), stage.sequence_length)
+            ),
+        },
+        checks=[
+            leaks
+            if not scenes
+            else none_of("no_leak", scenes, "scenes on both sides", leaks.metadata, remedy=REMEDY),
+            _once(packed),
+        ],
+        measurements=packed.as_dict(),
+    )
+
+
+def _once(packed: Packed) -> CheckOutcome:
+    together = packed.copies_together + packed.translations_together
+    return CheckOutcome(
+        "packs_hold_a_unit_once",
+        together == 0,
+        f"{packed.copies_together:,} rows share a pack with a copy of themselves, "
+        f"{packed.translations_together:,} with a translation",
+    )

@@ -1,0 +1,127 @@
+"""The documents and chats of a language: written, and what their pages and checks say."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from cyrene_assets.corpus.config import Corpus
+from cyrene_assets.corpus.lint import plots
+from cyrene_assets.corpus.lint.messages import counted
+from cyrene_assets.corpus.lint.outcomes import table
+from cyrene_assets.corpus.preparation.cleaning import control_tokens_left
+from cyrene_assets.corpus.rendering import rendering
+from cyrene_assets.corpus.rendering.line_selection import IN_CHATS, count_character_lines
+from cyrene_assets.store.outcome import CheckOutcome, Markdown, Outcome, Picture, none_of
+from cyrene_assets.store.tables import write_table
+
+_NOTHING_TO_TRAIN_ON = (
+    "no document is left to train on: give the language more scenes or documents, or set another "
+    "`split.seed` in corpus.yaml (`cyrene corpus check` says more)"
+)
+_NO_CHATS = (
+    "no chat is left to train on: name the character's `speakers` in corpus.yaml as the dialog "
+    "does, and have somebody speak before the character (`cyrene corpus check` says more)"
+)
+
+
+def write_documents(units: pl.DataFrame, corpus: Corpus, language: str, out: Path) -> Outcome:
+    """Render the documents of a language into ``out``; return what is said of them."""
+    documents = rendering.cpt_documents(units, corpus, language)
+    shown = write_table(documents, out, "documents.parquet")
+    train = _write_splits(documents, rendering.write_document_jsonl, out)
+    return Outcome(
+        f"{counted(train, 'document')} to train on, {len(documents) - train:,} held out",
+        metadata={
+            **shown,
+            "characters": int(documents["characters"].sum()),
+            "kinds": table(_by_kind(documents)),
+            "lengths": Picture(
+                plots.length_histogram_png(documents["characters"].to_list(), unit="characters")
+            ),
+            "preview": Markdown(
+                plots.document_preview(documents["text"][0]) if train else "(none)"
+            ),
+        },
+        checks=[
+            CheckOutcome(
+                "has_training_documents",
+                train > 0,
+                f"{train} training documents" if train else _NOTHING_TO_TRAIN_ON,
+            ),
+            _no_control_tokens(documents["document"], documents["text"]),
+        ],
+    )
+
+
+def write_chats(units: pl.DataFrame, corpus: Corpus, language: str, out: Path) -> Outcome:
+    """Render the chats of a language into ``out``; return what is said of them."""
+    chats = rendering.sft_chats(units, corpus, language)
+    shown = write_table(chats, out, "chats.parquet")
+    train = _write_splits(chats, rendering.write_chat_jsonl, out)
+    lines = count_character_lines(units, corpus.chats)
+    total, in_chats = sum(lines.values()), lines.get(IN_CHATS, 0)
+    return Outcome(
+        f"{counted(train, 'chat')} to train on, {len(chats) - train:,} held out; "
+        f"{in_chats:,} of the character's {total:,} lines ({in_chats / max(total, 1):.1%}) in them",
+        metadata={
+            **shown,
+            "character_lines": total,
+            "lines_in_chats": in_chats,
+            "what becomes of the character's lines": table(
+                [{"lines": number, "they are": words} for words, number in lines.items()]
+            ),
+            "turns": int(chats["turns"].sum()),
+            "turns of a chat": Picture(
+                plots.length_histogram_png(chats["turns"].to_list(), what="chats", unit="turns")
+            ),
+            "system prompt": corpus.language(language).system_prompt,
+            "preview": Markdown(_chat_preview(chats)),
+        },
+        checks=[
+            CheckOutcome(
+                "has_training_chats",
+                train > 0,
+                f"{train} training chats" if train else _NO_CHATS,
+            ),
+            _no_control_tokens(chats["chat"], chats["messages"]),
+        ],
+    )
+
+
+def _no_control_tokens(names: pl.Series, texts: pl.Series) -> CheckOutcome:
+    left = names.filter(control_tokens_left(texts)).to_list()
+    return none_of(
+        "no_control_tokens",
+        left,
+        "texts with control tokens",
+        remedy="remove them from these texts of the corpus, then build again",
+    )
+
+
+def _by_kind(documents: pl.DataFrame) -> list[dict[str, Any]]:
+    return (
+        documents.group_by("kind", "split")
+        .agg(pl.len().alias("documents"), pl.col("characters").sum())
+        .sort("kind", "split")
+        .to_dicts()
+    )
+
+
+def _write_splits(
+    rows: pl.DataFrame, write: Callable[[pl.DataFrame, Path], None], folder: Path
+) -> int:
+    """Write training and validation as JSON Lines; return how many rows there are to train on."""
+    train, held_out = (rows.filter(rows["split"] == split) for split in ("train", "validation"))
+    write(train, folder / "train.jsonl")
+    write(held_out, folder / "validation.jsonl")
+    return len(train)
+
+
+def _chat_preview(chats: pl.DataFrame) -> str:
+    if chats.is_empty():
+        return "(none)"
+    said = json.loads(chats["messages"][0])[1:]
+    return plots.document_preview("\n".join(f"{m['role']}: {m['content']}" for m in said))
