@@ -1,6 +1,5 @@
 """What every model is prompted with, the same for each of a corpus version, and the run of it."""
 
-import json
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -26,7 +25,6 @@ from cyrene_assets.store.outcome import CheckOutcome, Markdown, Outcome
 from cyrene_assets.store.tables import TablesByLanguage, read_table, write_table
 from cyrene_assets.utils.errors import UserError
 
-IDENTITY = "identity.json"
 STAGES = ("cpt_checkpoint", "lora_adapter")
 
 
@@ -189,9 +187,3 @@ def weight_bytes(model: Artifact) -> int:
     """Return the bytes of a model's weights."""
     files = model.manifest["files"]
     return sum(file["bytes"] for name, file in files.items() if name.endswith(".safetensors"))
-
-
-def write_identity(build: ArtifactBuild, identity: Mapping[str, Any]) -> None:
-    """Write what a report is about, for the scoreboard."""
-    text = json.dumps(identity, indent=2) + "\n"
-    (build.out / IDENTITY).write_text(text, encoding="utf-8")

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator
 
-from cyrene_assets.evaluation.generation import IDENTITY
+from cyrene_assets.evaluation.identity import IDENTITY
 from cyrene_assets.evaluation.scoreboard import board
 from cyrene_assets.evaluation.scoreboard import html as page
 from cyrene_assets.evaluation.scoreboard import markdown as report
