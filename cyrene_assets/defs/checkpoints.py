@@ -41,7 +41,7 @@ def _folder(project: Project, name: str | None) -> dict[str, str]:
     rebuild=GENERATION,
     kinds={"vllm", "parquet"},
     code_version="3",
-    partitions_def=checkpoints,
+    partitions_def=checkpoints(),
     deps=CORPUS_DEPS,
     params=_params,
     external_inputs=_folder,

@@ -58,7 +58,7 @@ def generations(build: Build) -> Outcome:
     rebuild=EVALUATION,
     kinds={"polars", "parquet"},
     code_version="6",
-    partitions_def=language_by_size,
+    partitions_def=language_by_size(),
     deps=[dg.AssetDep("generations", partition_mapping=_SIZE_OF_PAIR), "parallel_corpus"],
     params=lambda _project, pair: {"language": split_key(pair or "")[0]},
 )
