@@ -27,7 +27,7 @@ def other_languages(project: Project) -> list[str]:
     """
     from cyrene_assets.project.partitions import languages
 
-    return sorted(set(languages.get_partition_keys()) ^ set(project.corpus.languages))
+    return sorted(set(languages().get_partition_keys()) ^ set(project.corpus.languages))
 
 
 def other_partitions(project: Project) -> list[str]:
@@ -37,7 +37,7 @@ def other_partitions(project: Project) -> list[str]:
     listed = set(project.settings.checkpoints)
     return [
         *other_languages(project),
-        *sorted(set(checkpoints.get_partition_keys()) ^ listed),
+        *sorted(set(checkpoints().get_partition_keys()) ^ listed),
     ]
 
 

@@ -96,9 +96,9 @@ def begun(situation: Situation, spec: ArtifactSpec) -> list[str | None]:
     definition = spec.partitions_def
     keys: list[str | None] = [None] if definition is None else [*definition.get_partition_keys()]
     built = [key for key in keys if situation.record(spec.name, key) is not None]
-    if definition == languages:
+    if definition == languages():
         return keys if built else []
-    if definition == language_by_size:
+    if definition == language_by_size():
         of_sizes = {split_key(key or "")[1] for key in built}
         return [key for key in keys if split_key(key or "")[1] in of_sizes]
     return built

@@ -1,75 +1,23 @@
 """The base model: where every training starts."""
 
-import hashlib
-from pathlib import Path
 from typing import Any
-
-import dagster as dg
 
 from cyrene_assets.automation.conditions import AT_ONCE
 from cyrene_assets.compute.toolchains import TRAIN
-from cyrene_assets.config.model_sizes import model_size
 from cyrene_assets.orchestration.artifact_asset import artifact_asset
 from cyrene_assets.orchestration.artifact_context import Build
-from cyrene_assets.orchestration.base_model_source import recipe_problem, size_problem
 from cyrene_assets.orchestration.needs import Need
 from cyrene_assets.project.partitions import sizes
-from cyrene_assets.project.project import SAMPLE_CORPUS, Project
-from cyrene_assets.store.artifact_store import fingerprint
+from cyrene_assets.project.project import Project
 from cyrene_assets.store.outcome import Outcome
-from cyrene_assets.training import swift_args
-from cyrene_assets.utils.errors import UserError
 
 GROUP = "training"
-TINY_SEED = 7
-HUB_TOKENS = {"huggingface": "HF_TOKEN", "modelscope": "MODELSCOPE_API_TOKEN"}
-# The program says itself how far it is; the clients' bars would fill its log.
-_DOWNLOAD_ENV = {
-    **swift_args.NO_TELEMETRY_ENV, "HF_HUB_DISABLE_PROGRESS_BARS": "1", "TQDM_DISABLE": "1"
-}  # fmt: skip
-# A file is told apart by its size and by its first and last megabyte: a checkpoint of 18 GB cannot
-# be read completely each time something is planned. The copy in the store is hashed completely.
-_SAMPLED = 1 << 20
 
 
-def _sample_texts() -> list[Path]:
-    return [
-        f for folder in ("dialog", "documents") for f in (SAMPLE_CORPUS / folder).glob("*.jsonl")
-    ]
+def _params(project: Project, size: str | None) -> dict[str, Any]:
+    from cyrene_assets.base_models.snapshot import base_model_params
 
-
-def _base_model_params(project: Project, size: str | None) -> dict[str, Any]:
-    source = project.base_model(size or "")
-    consent = {"chat_template": source.chat_template} if source.chat_template else {}
-    if source.path is not None:
-        return {"kind": "local", "listing": _listing(Path(source.path).expanduser()), **consent}
-    if source.repository is not None:
-        own = consent if source.hub == "huggingface" else {"hub": source.hub, **consent}
-        return {
-            "kind": "hub", "repository": source.repository, "revision": source.revision, **own
-        }  # fmt: skip
-    texts = {
-        path.relative_to(SAMPLE_CORPUS).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in _sample_texts()
-    }
-    return {"kind": "tiny", "seed": TINY_SEED, "tokenizer_texts": fingerprint(texts)}
-
-
-def _listing(folder: Path) -> str:
-    if not folder.is_dir():
-        raise UserError(
-            f"{folder}: no such folder; `base_models` in project.yaml names it as a base model"
-        )
-    return fingerprint({p.name: _sampled(p) for p in folder.iterdir() if p.is_file()})
-
-
-def _sampled(path: Path) -> list[Any]:
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        head = file.read(_SAMPLED)
-        file.seek(max(0, size - _SAMPLED))
-        tail = file.read(_SAMPLED)
-    return [size, hashlib.sha256(head).hexdigest(), hashlib.sha256(tail).hexdigest()]
+    return base_model_params(project, size)
 
 
 @artifact_asset(
@@ -78,7 +26,7 @@ def _sampled(path: Path) -> list[Any]:
     kinds={"huggingface", "safetensors"},
     code_version="2",
     partitions_def=sizes,
-    params=_base_model_params,
+    params=_params,
     toolchain=TRAIN,
     needs=(Need.BASE_MODEL, Need.WEIGHTS),
 )
@@ -90,59 +38,6 @@ def base_model(build: Build) -> Outcome:
     with pickles, Python files or a configuration that names code is refused, and so is one that a
     later stage would fail on; what is repaired without changing the model is listed.
     """
-    size = model_size(build.key)
-    source = build.project.base_model(size.name)
-    asked: dict[str, Any]
-    if source.path is not None:
-        asked = {"kind": "local", "path": str(Path(source.path).expanduser())}
-    elif source.repository is not None:
-        revision = source.revision or build.project.settings.pins.get(source.pin)
-        asked = {
-            "kind": "hub", "hub": source.hub, "repo": source.repository, "revision": revision
-        }  # fmt: skip
-    else:
-        texts = [str(path) for path in sorted(_sample_texts())]
-        asked = {"kind": "tiny", "seed": TINY_SEED, "tokenizer_texts": texts}
-    from_hub = asked["kind"] == "hub"
-    result = build.run_program(
-        "base_model",
-        {"source": asked, "expect": size.expected, "chat_template": source.chat_template},
-        environment=swift_args.CPU_ENV | (_DOWNLOAD_ENV if from_hub else swift_args.OFFLINE_ENV),
-        secrets=(HUB_TOKENS[source.hub or "huggingface"],) if from_hub else (),
-    )
-    wrong = size_problem(size.name, result["parameters"]) or recipe_problem(
-        build.project.recipe(size.name), build.out
-    )
-    if wrong is not None:
-        raise UserError(wrong)
-    passed = build.run_program(
-        "dry_pass",
-        {"base": str(build.out)},
-        # A GPU may be at work for something else.
-        environment={**swift_args.CPU_ENV, **swift_args.OFFLINE_ENV, "CUDA_VISIBLE_DEVICES": ""},
-    )
-    if from_hub:
-        settings = Project.load().settings
-        pins = {**settings.pins, source.pin: result["revision"]}
-        build.project.save(settings.model_copy(update={"pins": pins}))
-    repairs = result["repairs"]
-    repaired = f", repaired: {', '.join(r['becomes'] for r in repairs)}" if repairs else ""
-    return Outcome(
-        f"{result['parameters']:,} parameters, verified{repaired}",
-        metadata={
-            "parameters": result["parameters"],
-            "vocabulary": result["vocabulary"],
-            "dtype": result["dtype"],
-            "revision": result["revision"] or "none (not from a hub)",
-            "repairs": dg.MetadataValue.md(_listed(repairs)),
-            "dry pass": passed["summary"],
-        },
-        measurements={**result, "dry_pass": passed},
-    )
+    from cyrene_assets.base_models.snapshot import take_in
 
-
-def _listed(repairs: list[dict[str, str]]) -> str:
-    """Return what of the base model is not as its source has it, for its page."""
-    if not repairs:
-        return "none: it is as its source has it"
-    return "\n".join(f"- `{r['file']}`: {r['was']}. Now: {r['becomes']}." for r in repairs)
+    return take_in(build)

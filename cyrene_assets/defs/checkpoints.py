@@ -1,35 +1,20 @@
 """Models of somebody's own, evaluated like those of the assets: `cyrene evaluate`."""
 
-import hashlib
-import shutil
 from pathlib import Path
 from typing import Any
 
-import dagster as dg
-
 from cyrene_assets.automation.conditions import GENERATION
+from cyrene_assets.checkpoints.external_checkpoint import folder_digest
 from cyrene_assets.compute.toolchains import SERVE
-from cyrene_assets.defs._asking import (
-    CORPUS_DEPS,
-    GROUP,
-    PROMPTS_CHECK,
-    ask,
-    evaluation_params,
-    units_reader,
-    write_identity,
-)
+from cyrene_assets.defs._evaluation import CORPUS_DEPS, GROUP, evaluation_params
+from cyrene_assets.evaluation.checks import PROMPTS_CHECK
 from cyrene_assets.orchestration.artifact_asset import artifact_asset
 from cyrene_assets.orchestration.artifact_context import Build
 from cyrene_assets.orchestration.needs import Need
 from cyrene_assets.project.partitions import checkpoints
 from cyrene_assets.project.project import CheckpointSource, Project
-from cyrene_assets.publishing.external_checkpoint import model_files, set_apart
 from cyrene_assets.store.outcome import Outcome
-from cyrene_assets.store.tables import write_table
 from cyrene_assets.utils.errors import UserError
-
-# Bytes at either end of a file that tell whether it is another one.
-_ENDS = 1 << 20
 
 
 def _source(project: Project, name: str) -> CheckpointSource:
@@ -51,29 +36,12 @@ def _folder(project: Project, name: str | None) -> dict[str, str]:
     return {f"checkpoint {path}": folder_digest(path)}
 
 
-def folder_digest(folder: Path) -> str:
-    """Return a digest of a model's files: names, sizes, and a MiB from either end of each.
-
-    Raises:
-        UserError: there is no model.
-    """
-    digest = hashlib.sha256()
-    for path in sorted(model_files(folder)):
-        size = path.stat().st_size
-        digest.update(f"{path.name}\n{size}\n".encode())
-        with path.open("rb") as file:
-            digest.update(file.read(_ENDS))
-            file.seek(max(0, size - _ENDS))
-            digest.update(file.read(_ENDS))
-    return digest.hexdigest()[:16]
-
-
 @artifact_asset(
     group_name=GROUP,
     rebuild=GENERATION,
     kinds={"vllm", "parquet"},
     code_version="3",
-    partitions_def=checkpoints,
+    partitions_def=checkpoints(),
     deps=CORPUS_DEPS,
     params=_params,
     external_inputs=_folder,
@@ -88,40 +56,6 @@ def checkpoint_report(build: Build) -> Outcome:
     Its replies, `scores.parquet` and `examples.parquet` of all languages: another column of the
     scoreboard. `cyrene evaluate FOLDER` creates it.
     """
-    from cyrene_assets.evaluation.scoreboard.markdown import markdown_table, profile_table
-    from cyrene_assets.evaluation.scoring.language_report import LanguageReport, report_language
+    from cyrene_assets.evaluation.external_report import external_report
 
-    name, corpus = build.key, build.input("parallel_corpus")
-    source = _source(build.project, name)
-    folder = Path(source.path)
-    recipe = build.project.recipe(source.size)
-    size = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
-    apart = build.work / "model"
-    set_apart(folder, apart)
-    run, result, prompts_check = ask(build, recipe.evaluation, {name: apart}, size, given=True)
-    shutil.rmtree(apart)
-    read, languages = units_reader(corpus), list(build.project.corpus.languages)
-    profile = recipe.evaluation.served_profile
-    reports = [report_language(run, read, languages, key, profile) for key in languages]
-    together = LanguageReport.together(reports)
-    shown = write_table(together.scores, build.out, "scores.parquet")
-    together.write(build.out)
-    identity = {
-        "corpus": build.project.corpus.name,
-        "corpus_digest": corpus.digest,
-        "size": source.size,
-        "recipe": recipe.name,
-        "starts_from": recipe.starts_from,
-        "profile": profile,
-        "source": [],
-        "digests": {name: folder_digest(folder)},
-    }
-    write_identity(build, identity)
-    of_first = profile_table(reports[0].scores, profile)
-    return Outcome(
-        f"{len(run.generations):,} answers to {len(run.prompts)} prompts, "
-        f"{result['tokens_per_second']:.0f} output tokens/s",
-        metadata={**shown, languages[0]: dg.MetadataValue.md(markdown_table(of_first))},
-        checks=[prompts_check],
-        measurements=result,
-    )
+    return external_report(build, _source(build.project, build.key))

@@ -22,7 +22,7 @@ def _raw_files(project: Project, language: str | None) -> dict[str, str]:
 
 
 @dg.observable_source_asset(
-    partitions_def=languages,
+    partitions_def=languages(),
     group_name=GROUP,
     tags={"dagster/kind/jsonl": "", "dagster/kind/file": ""},
     description="The digest of one language's raw files (observed; nothing is stored).",
@@ -48,7 +48,7 @@ def _raw_inputs(project: Project, language: str | None) -> dict[str, Any]:
     rebuild=AT_ONCE,
     kinds={"polars", "parquet"},
     code_version="2",
-    partitions_def=languages,
+    partitions_def=languages(),
     deps=["raw_corpus"],
     params=lambda project, language: project.corpus.source_params(language or ""),
     external_inputs=_raw_inputs,

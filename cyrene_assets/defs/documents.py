@@ -31,7 +31,7 @@ def _units_of(build: Build) -> "pl.DataFrame":
     rebuild=AT_ONCE,
     kinds={"polars", "jsonl"},
     code_version="2",
-    partitions_def=languages,
+    partitions_def=languages(),
     deps=["parallel_corpus"],
     params=lambda _project, language: {"language": language},
     checks=[
@@ -55,7 +55,7 @@ def cpt_documents(build: Build) -> Outcome:
     rebuild=AT_ONCE,
     kinds={"polars", "jsonl"},
     code_version="2",
-    partitions_def=languages,
+    partitions_def=languages(),
     deps=["parallel_corpus"],
     params=lambda project, language: project.corpus.chat_params(language or ""),
     checks=[

@@ -1,24 +1,14 @@
 """The evaluation assets: what the models say, scores per language, and all models side by side."""
 
-import json
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dagster as dg
 
 from cyrene_assets.automation.conditions import EVALUATION, GENERATION
 from cyrene_assets.compute.toolchains import SERVE
-from cyrene_assets.defs._asking import (
-    CORPUS_DEPS,
-    GROUP,
-    IDENTITY,
-    PROMPTS_CHECK,
-    ask,
-    evaluation_params,
-    units_reader,
-    weight_bytes,
-    write_identity,
-)
+from cyrene_assets.defs._evaluation import CORPUS_DEPS, GROUP, evaluation_params
+from cyrene_assets.evaluation.checks import ANSWERS_CHECK, PROMPTS_CHECK
+from cyrene_assets.evaluation.model_roles import MODEL_ASSETS
 from cyrene_assets.orchestration.artifact_asset import artifact_asset
 from cyrene_assets.orchestration.artifact_context import Build
 from cyrene_assets.orchestration.artifact_spec import SPECS
@@ -26,21 +16,8 @@ from cyrene_assets.orchestration.needs import Need
 from cyrene_assets.project.partitions import language_by_size, sizes, split_key
 from cyrene_assets.project.project import Project
 from cyrene_assets.store.artifact_store import Artifact, CorruptArtifactError
-from cyrene_assets.store.outcome import Check, CheckOutcome, Outcome, Picture
-from cyrene_assets.store.tables import write_table
+from cyrene_assets.store.outcome import Outcome
 
-if TYPE_CHECKING:
-    import polars as pl
-
-    from cyrene_assets.evaluation.scoreboard.board import Evaluated
-
-MODEL_ASSETS = {
-    "base": "base_model",
-    "cpt": "cpt_checkpoint",
-    "merged": "merged_model",
-    "fp8": "fp8_model",
-}
-STAGES = ("cpt_checkpoint", "lora_adapter")
 EVALUATIONS = ("eval_report", "checkpoint_report")
 _SIZE_OF_PAIR = dg.MultiToSingleDimensionPartitionMapping(partition_dimension_name="size")
 
@@ -55,7 +32,7 @@ _SIZE_OF_PAIR = dg.MultiToSingleDimensionPartitionMapping(partition_dimension_na
     params=lambda project, size: evaluation_params(project, size or ""),
     checks=[
         PROMPTS_CHECK,
-        Check("models_answer", "The FP8 model gave at least one answer that is not empty."),
+        ANSWERS_CHECK,
     ],
     pool="gpu",
     toolchain=SERVE,
@@ -71,67 +48,9 @@ def generations(build: Build) -> Outcome:
     `questions.parquet` answers out of character; `curves.parquet` the losses of the trainings. The
     same questions for every model.
     """
-    import polars as pl
+    from cyrene_assets.evaluation.generation import generate
 
-    from cyrene_assets.evaluation.scoreboard.markdown import markdown_table
-
-    settings = build.project.recipe(build.key).evaluation
-    models = {role: build.input(MODEL_ASSETS[role]) for role in settings.models}
-    run, result, prompts_check = ask(
-        build,
-        settings,
-        {role: model.path for role, model in models.items()},
-        max(map(weight_bytes, models.values())),
-    )
-    _curves(build).write_parquet(build.out / "curves.parquet", statistics=False)
-    answers = run.generations
-    said = answers.filter((pl.col("model") == "fp8") & (pl.col("text").str.strip_chars() != ""))
-    sample = answers.filter(pl.col("profile") == settings.served_profile).unique(
-        ["model", "language"], keep="first", maintain_order=True
-    )
-    return Outcome(
-        f"{len(answers):,} answers of {len(models)} models to {len(run.prompts)} prompts, "
-        f"{result['tokens_per_second']:.0f} output tokens/s",
-        metadata={
-            **write_table(answers, build.out, "generations.parquet"),
-            "prompts": len(run.prompts),
-            "output tokens": result["output_tokens"],
-            "output tokens per second": result["tokens_per_second"],
-            **{f"weights of {role}": told for role, told in result["weights"].items()},
-            "sample": dg.MetadataValue.md(
-                markdown_table(sample, ["language", "model", "user", "text", "reference"])
-            ),
-        },
-        checks=[
-            prompts_check,
-            CheckOutcome(
-                "models_answer",
-                not said.is_empty() or "fp8" not in settings.models,
-                f"{len(said)} answers with text",
-            ),
-        ],
-        measurements=result,
-    )
-
-
-def _curves(build: Build) -> "pl.DataFrame":
-    """Return the losses of the trainings that the merged model comes from, with their stage."""
-    import polars as pl
-
-    from cyrene_assets.evaluation.metrics.training_losses import SCHEMA, read_losses
-
-    inputs = build.lineage_of("merged_model").inputs
-    frames = []
-    for stage in STAGES:
-        digest = inputs[f"{stage}[{build.key}]"]
-        artifact = build.project.store.open(stage, build.key, digest)
-        chosen = artifact.manifest["measurements"]["chosen_step"]
-        frames.append(
-            read_losses(artifact.path / "training" / "losses.jsonl")
-            .select(SCHEMA.names())
-            .with_columns(stage=pl.lit(stage), chosen=pl.lit(chosen, pl.Int64))
-        )
-    return pl.concat(frames)
+    return generate(build)
 
 
 @artifact_asset(
@@ -139,7 +58,7 @@ def _curves(build: Build) -> "pl.DataFrame":
     rebuild=EVALUATION,
     kinds={"polars", "parquet"},
     code_version="6",
-    partitions_def=language_by_size,
+    partitions_def=language_by_size(),
     deps=[dg.AssetDep("generations", partition_mapping=_SIZE_OF_PAIR), "parallel_corpus"],
     params=lambda _project, pair: {"language": split_key(pair or "")[0]},
 )
@@ -152,50 +71,9 @@ def eval_report(build: Build) -> Outcome:
     in `examples.parquet`. No composite score, and no score of hallucination: whether what she says
     is true to the story takes a reader. Style and language stand in for it.
     """
-    import polars as pl
+    from cyrene_assets.evaluation.report import report
 
-    from cyrene_assets.evaluation.scoreboard.markdown import markdown_table, profile_table
-    from cyrene_assets.evaluation.scoring import fidelity_scores
-    from cyrene_assets.evaluation.scoring.language_report import Run, report_language
-
-    language, size = split_key(build.key)
-    source, corpus = build.input("generations"), build.input("parallel_corpus")
-    lineage = build.lineage_of("generations")
-    report = report_language(
-        Run.read(source.path),
-        units_reader(corpus),
-        list(build.project.corpus.languages),
-        language,
-        lineage.params["served_profile"],
-    )
-    served = build.project.store.locate("fp8_model", size, lineage.inputs[f"fp8_model[{size}]"])
-    measured = fidelity_scores.score_table(
-        served.manifest["measurements"].get("fidelity", {}), language
-    )
-    scores = pl.concat([report.scores, measured])
-    shown = write_table(scores, build.out, "scores.parquet")
-    report.write(build.out)
-    identity = {
-        "corpus": lineage.params["corpus"],
-        "corpus_digest": corpus.digest,
-        "size": size,
-        "recipe": lineage.params["recipe"],
-        "starts_from": lineage.params["starts_from"],
-        "profile": lineage.params["served_profile"],
-        "source": ["generations", size, source.digest],
-        "digests": {
-            role: lineage.inputs[f"{MODEL_ASSETS[role]}[{size}]"]
-            for role in lineage.params["models"]
-        },
-    }
-    write_identity(build, identity)
-    table = profile_table(scores, lineage.params["served_profile"])
-    untold = scores["value"].null_count()
-    return Outcome(
-        f"{len(scores) - untold} scores of {scores['model'].n_unique()} models, "
-        f"{untold} cannot be told",
-        metadata={**shown, "scores": dg.MetadataValue.md(markdown_table(table))},
-    )
+    return report(build, *split_key(build.key))
 
 
 def _evaluated(project: Project, _partition: str | None) -> dict[str, Any]:
@@ -233,47 +111,6 @@ def scoreboard(build: Build) -> Outcome:
     of one corpus version are compared on the same scenes, and only what their difference's interval
     tells is called better or worse. Nothing here measures hallucination.
     """
-    from cyrene_assets.evaluation.scoreboard import board
-    from cyrene_assets.evaluation.scoreboard import html as page
-    from cyrene_assets.evaluation.scoreboard import markdown as report
-    from cyrene_assets.evaluation.scoreboard.comparison import Board
+    from cyrene_assets.evaluation.scoreboard.write import write_scoreboard
 
-    evaluated = list(_readable(build))
-    table = board.board_table(evaluated)
-    shown = write_table(table, build.out, "scoreboard.parquet", partitioned=False)
-    compared = Board(table, board.Scenes(evaluated))
-    html = page.scoreboard_html(compared, table, evaluated)
-    (build.out / "scoreboard.html").write_text(html, encoding="utf-8")
-    image = report.scoreboard_png(compared)
-    (build.out / "scoreboard.png").write_bytes(image)
-    overview = report.overview(table)
-    return Outcome(
-        f"{board.models(table).height} models compared",
-        metadata={
-            **shown,
-            "picture": Picture(image),
-            "overview": dg.MetadataValue.md(report.markdown_table(overview)),
-            "questions": dg.MetadataValue.md(report.findings_markdown(compared)),
-            "page": dg.MetadataValue.path("scoreboard.html in this artifact's folder"),
-        },
-    )
-
-
-def _readable(build: Build) -> "Iterator[Evaluated]":
-    """Yield the evaluations whose files are complete; others are set aside, and the log says so."""
-    from cyrene_assets.evaluation.scoreboard.board import Evaluated
-
-    sources: dict[tuple[str, ...], Artifact] = {}
-    for artifact in _reports(build.project):
-        try:
-            artifact.verify(contents=True)
-        except CorruptArtifactError as error:
-            build.context.log.warning(f"left out: {error}")
-            build.project.store.set_aside(artifact)
-            continue
-        identity = json.loads((artifact.path / IDENTITY).read_text(encoding="utf-8"))
-        key = tuple(identity["source"])
-        if key and key not in sources:
-            sources[key] = build.project.store.open(*key)
-        folder = sources[key].path if key else artifact.path
-        yield Evaluated.read(artifact.path, folder, identity)
+    return write_scoreboard(build, _reports(build.project))

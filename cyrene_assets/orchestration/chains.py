@@ -11,7 +11,6 @@ from cyrene_assets.store.records import StoredRecord
 
 Key = tuple[str, str]
 # The assets whose settings are a recipe's; what is common to all sizes has the corpus's.
-_BY_RECIPE = (sizes, language_by_size, checkpoints)
 
 
 def artifact_inputs(inputs: Mapping[str, str]) -> Iterable[Key]:
@@ -102,7 +101,8 @@ class Chains:
         A corpus changes all the time; its settings are no recipe, and the newest one replaces the
         ones before.
         """
-        if record.asset not in SPECS or SPECS[record.asset].partitions_def not in _BY_RECIPE:
+        by_recipe = (sizes, language_by_size(), checkpoints())
+        if record.asset not in SPECS or SPECS[record.asset].partitions_def not in by_recipe:
             return ""
         if key not in self._recipes:
             before = {

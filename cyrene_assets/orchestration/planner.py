@@ -23,14 +23,6 @@ from cyrene_assets.project.project import Project
 from cyrene_assets.store.artifact_store import CorruptArtifactError, label
 from cyrene_assets.utils.errors import UserError
 
-_ORDER: tuple[dg.PartitionsDefinition | None, ...] = (
-    languages,
-    None,
-    sizes,
-    language_by_size,
-    checkpoints,
-)
-
 
 @dataclass(frozen=True)
 class Step:
@@ -121,9 +113,9 @@ def build_order() -> list[str]:
     return sorted(SPECS, key=_place)
 
 
-def _place(asset: str) -> tuple[int, int, int]:
+def _place(asset: str) -> tuple[int, int, str]:
     """Return how far an asset is from what has no inputs, and its place among those as far."""
-    return _depth(asset), _partitioning(asset), list(SPECS).index(asset)
+    return _depth(asset), _partitioning(asset), asset
 
 
 def _depth(asset: str) -> int:
@@ -131,7 +123,8 @@ def _depth(asset: str) -> int:
 
 
 def _partitioning(asset: str) -> int:
-    return _ORDER.index(SPECS[asset].partitions_def)
+    order = (languages(), None, sizes, language_by_size(), checkpoints())
+    return order.index(SPECS[asset].partitions_def)
 
 
 def _parents(asset: str) -> set[str]:
@@ -154,7 +147,9 @@ def partitions(asset: str, size: str) -> Sequence[str | None]:
     if definition == sizes:
         return [size]
     keys = definition.get_partition_keys()
-    return [k for k in keys if split_key(k)[1] == size] if definition == language_by_size else keys
+    return (
+        [k for k in keys if split_key(k)[1] == size] if definition == language_by_size() else keys
+    )
 
 
 def examine(

@@ -10,11 +10,11 @@ from cyrene_assets.project.project import Project
 
 def build_command(project: Project, spec: ArtifactSpec, partition: str | None) -> str:
     """Return the command that makes an artifact, with all that is out of date before it."""
-    if spec.partitions_def == checkpoints:
+    if spec.partitions_def == checkpoints():
         source = project.settings.checkpoints[partition or ""]
         words = ["cyrene", "evaluate", source.path, "--size", source.size, "--name", f"{partition}"]
         return shlex.join(words)
-    size = split_key(partition or "")[1] if spec.partitions_def == language_by_size else partition
-    of_size = spec.partitions_def in (sizes, language_by_size)
+    size = split_key(partition or "")[1] if spec.partitions_def == language_by_size() else partition
+    of_size = spec.partitions_def in (sizes, language_by_size())
     words = ["cyrene", "build", *(["--size", str(size)] if of_size else [])]
     return " ".join([*words, *(["--to", spec.name] if spec.name != DEFAULT_TARGET else [])])

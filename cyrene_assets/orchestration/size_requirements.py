@@ -6,17 +6,17 @@ Each function adds to the findings what is missing, in the words of a person's `
 from collections.abc import Collection
 from typing import Literal
 
+from cyrene_assets.base_models.source import source_problem
 from cyrene_assets.checkpoints.errors import CheckpointError
 from cyrene_assets.compute import cpu
 from cyrene_assets.compute.hardware import GIB, Hardware
 from cyrene_assets.compute.memory import memory_bytes
 from cyrene_assets.config.model_sizes import model_size
+from cyrene_assets.config.quantization_schemes import quantized_bytes
 from cyrene_assets.config.recipe import Recipe, Stage
 from cyrene_assets.config.trackers import report_keys
-from cyrene_assets.orchestration.base_model_source import source_problem
 from cyrene_assets.orchestration.needs import Findings, Need
 from cyrene_assets.project.project import Project
-from cyrene_assets.quantization.schemes import quantized_bytes
 from cyrene_assets.serving.character import Character
 from cyrene_assets.serving.gpu_budget import ServedModel, fit_card, least
 from cyrene_assets.training.batch_plan import (

@@ -9,6 +9,20 @@ from cyrene_assets.project.project import Project
 from cyrene_assets.store.artifact_store import Artifact
 
 
+class MadeFrom(Protocol):
+    """What an artifact was made from, as it was recorded."""
+
+    @property
+    def params(self) -> Mapping[str, Any]:
+        """The settings that it read."""
+        ...
+
+    @property
+    def inputs(self) -> Mapping[str, str]:
+        """The digests of its inputs, by their names."""
+        ...
+
+
 class ArtifactBuild(Protocol):
     """What a function is given that makes an artifact."""
 
@@ -32,6 +46,10 @@ class ArtifactBuild(Protocol):
 
     def inputs_of(self, asset: str) -> dict[str, Artifact]:
         """Return all inputs that are partitions of ``asset``, by their keys."""
+        ...
+
+    def lineage_of(self, asset: str) -> MadeFrom:
+        """Return what the only input called ``asset`` was made from."""
         ...
 
     def log(self, message: str) -> None:

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from cyrene_assets.config.quantization_schemes import dequantized_factor, scheme_of
 from cyrene_assets.config.recipe import Recipe, Sampling
 from cyrene_assets.project.project import Project
-from cyrene_assets.quantization.schemes import dequantized_factor, scheme_of
 from cyrene_assets.serving.gpu_budget import ServedModel
 from cyrene_assets.store.artifact_store import Artifact, Store
 from cyrene_assets.utils.errors import UserError

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self
 
 from cyrene_assets.compute.hardware import GIB, Hardware
 from cyrene_assets.config.architecture import Architecture
-from cyrene_assets.quantization.schemes import quantized_bytes
+from cyrene_assets.config.quantization_schemes import quantized_bytes
 
 if TYPE_CHECKING:
     from cyrene_assets.config.recipe import Recipe, Stage

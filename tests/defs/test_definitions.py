@@ -19,7 +19,7 @@ from cyrene_assets.orchestration.artifact_spec import SPECS
 from cyrene_assets.project.partitions import language_by_size, languages, sizes, split_key
 
 SNAPSHOT = Path(__file__).parents[1] / "snapshots" / "graph.json"
-PARTITIONINGS = {languages: "language", sizes: "size", language_by_size: "language x size"}
+PARTITIONINGS = {languages(): "language", sizes: "size", language_by_size(): "language x size"}
 
 
 def graph() -> dict[str, Any]:
@@ -131,16 +131,16 @@ def test_the_planner_agrees_with_dagsters_own_graph() -> None:
             compared += 1
     assert (
         compared
-        == 3 * len(languages.get_partition_keys())
+        == 3 * len(languages().get_partition_keys())
         + 8 * len(sizes.get_partition_keys())
-        + len(language_by_size.get_partition_keys())
+        + len(language_by_size().get_partition_keys())
         + 2
     )
 
 
 def test_multi_partition_keys_are_language_then_size() -> None:
     key = dg.MultiPartitionKey({"size": "4B", "language": "en"})
-    assert key in language_by_size.get_partition_keys()
+    assert key in language_by_size().get_partition_keys()
     assert split_key(key) == ("en", "4B")
 
 

@@ -7,11 +7,11 @@ import pytest
 import yaml
 from machines import detect, equip
 
+from cyrene_assets.base_models.source import source_problem
 from cyrene_assets.compute import kernel_requirements
 from cyrene_assets.compute.hardware import GIB, Gpu, Hardware
 from cyrene_assets.diagnostics import doctor
 from cyrene_assets.orchestration import machine_requirements, size_requirements
-from cyrene_assets.orchestration.base_model_source import source_problem
 from cyrene_assets.project.project import PROJECT_ROOT, Project
 from cyrene_assets.utils.errors import UserError
 

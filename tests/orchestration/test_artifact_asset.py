@@ -433,7 +433,7 @@ def test_what_a_build_offers_to_its_function(sandbox: Sandbox) -> None:
         return Outcome("read")
 
     sources = [
-        dg.AssetSpec("cpt_documents", partitions_def=languages),
+        dg.AssetSpec("cpt_documents", partitions_def=languages()),
         dg.AssetSpec("parallel_corpus"),
     ]
     assert dg.materialize([reader, *sources], instance=sandbox.instance, selection="reader").success

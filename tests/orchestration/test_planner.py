@@ -119,3 +119,16 @@ def test_a_hand_reported_materialization_counts_as_none(sandbox: Sandbox) -> Non
         ("sft_chat[en]", "start"),
         ("sft_chat[en]", "reused"),
     ]
+
+
+@pytest.mark.usefixtures("specs")
+def test_build_order_is_the_graph_s_in_whatever_order_assets_are_defined() -> None:
+    expected = planner.build_order(), planner.stages("scoreboard")
+    backwards = dict(reversed(SPECS.items()))
+    SPECS.clear()
+    SPECS.update(backwards)
+    assert (planner.build_order(), planner.stages("scoreboard")) == expected
+    places = {name: place for place, name in enumerate(expected[0])}
+    for name, spec in SPECS.items():
+        for dep in spec.deps:
+            assert places.get(dep.asset_key.to_user_string(), -1) < places[name]

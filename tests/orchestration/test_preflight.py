@@ -10,6 +10,7 @@ from helpers import Sandbox, code_location, failure_text
 from machines import TRAINS, detect, equip
 
 from cyrene_assets.automation.conditions import AT_ONCE
+from cyrene_assets.base_models.source import source_problem
 from cyrene_assets.compute import cpu, environment, memory, toolchains
 from cyrene_assets.compute.hardware import GIB, Gpu, Hardware
 from cyrene_assets.compute.platform_support import platform_problem
@@ -19,7 +20,6 @@ from cyrene_assets.orchestration import machine_requirements, preflight, size_re
 from cyrene_assets.orchestration.artifact_asset import artifact_asset
 from cyrene_assets.orchestration.artifact_context import Build
 from cyrene_assets.orchestration.artifact_spec import SPECS
-from cyrene_assets.orchestration.base_model_source import source_problem
 from cyrene_assets.orchestration.needs import Need
 from cyrene_assets.orchestration.preflight import IGNORED, REQUIREMENTS_TAG, unmet
 from cyrene_assets.orchestration.project_state import Key

@@ -1,5 +1,6 @@
 import json
 import math
+import os
 import shutil
 import struct
 import subprocess
@@ -10,7 +11,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from helpers import Command, Sandbox, command, linked_root
+from helpers import ROOT, Command, Sandbox, command, linked_root
 from mini_corpus import write_corpus
 from odd_bases import of_dimensions, variant
 
@@ -51,7 +52,7 @@ def test_sizes_are_partitions_in_their_order() -> None:
     assert sizes.get_partition_keys() == list(SIZES)
     assert split_key("en|0.8B") == ("en", "0.8B")
     assert dg.MultiPartitionKey({"language": "en", "size": "0.8B"}) in (
-        language_by_size.get_partition_keys()
+        language_by_size().get_partition_keys()
     )
 
 
@@ -125,3 +126,31 @@ def test_a_base_of_another_shape_is_refused_before_it_is_copied(
         "text_config.hidden_size is 2048, expected 1024; this is a checkpoint of another size"
     ) in refused.stderr
     assert not (cyrene.home / "store" / "base_model").exists()
+
+
+def test_import_of_every_module_reads_no_project(tmp_path: Path) -> None:
+    (tmp_path / "project.yaml").write_text("corpus: /not/there\n", encoding="utf-8")
+    modules = [
+        path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".")
+        for folder in ("project", "orchestration", "automation", "diagnostics", "publishing", "cli")
+        for path in sorted((ROOT / "cyrene_assets" / folder).rglob("*.py"))
+        if path.name != "__init__.py"
+    ]
+    code = "import importlib, sys\nfor name in sys.argv[1:]: importlib.import_module(name)\n"
+    done = subprocess.run(
+        [sys.executable, "-c", code, *modules],
+        env={**os.environ, "CYRENE_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    code = "from cyrene_assets.project.partitions import languages; languages()"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "CYRENE_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "/not/there: no such corpus folder" in done.stderr

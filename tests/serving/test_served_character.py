@@ -9,8 +9,8 @@ import pytest
 
 from cyrene_assets.compute.cpu import Cpu
 from cyrene_assets.compute.hardware import Hardware
+from cyrene_assets.config.quantization_schemes import FORMATS
 from cyrene_assets.project.project import Project
-from cyrene_assets.quantization.schemes import FORMATS
 from cyrene_assets.serving import served_character
 from cyrene_assets.serving.character import Character
 from cyrene_assets.serving.gpu_budget import ServedModel

@@ -10,7 +10,7 @@ from cyrene_assets.compute import kernel_requirements
 from cyrene_assets.compute.attention import FLASH_2, FLASH_4, ONE_BY_ONE, TORCH, Attention
 from cyrene_assets.compute.hardware import GIB, Gpu, Hardware
 from cyrene_assets.compute.toolchains import Toolchain
-from cyrene_assets.orchestration.artifact_context import Build
+from cyrene_assets.project.artifact_build import ArtifactBuild
 from cyrene_assets.training import packing_parity, parity_gate
 from cyrene_assets.training.packing_parity import Distances, Records, Verdict, judge
 from cyrene_assets.utils.errors import BuildError
@@ -123,10 +123,10 @@ class FakeBuild(SimpleNamespace):
 
     def __init__(self, home: Path, base: Path, rows: dict[str, Rows | str], attention: str) -> None:
         self.warnings: list[str] = []
-        log = SimpleNamespace(info=lambda _: None, warning=self.warnings.append)
         settings = SimpleNamespace(attention=attention)
         super().__init__(
-            context=SimpleNamespace(log=log),
+            log=lambda _: None,
+            log_warning=self.warnings.append,
             project=SimpleNamespace(home=home, settings=settings),
         )
         self.base, self.rows = base, rows
@@ -166,7 +166,9 @@ def prove(tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         monkeypatch.setattr(parity_gate, "versions", lambda *_: versions)
         by_name = rows if TORCH.implementation in rows else {TORCH.implementation: rows}
         build = FakeBuild(tmp_path, base, cast(dict[str, Rows | str], by_name), attention)
-        chosen, outcome = parity_gate.require_packing_parity(cast(Build, build), Hardware(gpus))
+        chosen, outcome = parity_gate.require_packing_parity(
+            cast(ArtifactBuild, build), Hardware(gpus)
+        )
         return Proved(attention=chosen, outcome=outcome, runs=build.runs, warnings=build.warnings)
 
     return run
@@ -232,7 +234,9 @@ def test_an_attention_must_pass_on_every_kind_of_gpu(prove: Any, monkeypatch: An
 
 def test_a_driver_that_does_not_answer_is_no_reason_to_train_on_the_cpu() -> None:
     with pytest.raises(BuildError, match="does not start on the CPU: the driver is ill"):
-        parity_gate.require_packing_parity(cast(Build, None), Hardware(fault="the driver is ill"))
+        parity_gate.require_packing_parity(
+            cast(ArtifactBuild, None), Hardware(fault="the driver is ill")
+        )
 
 
 def test_a_cpu_has_nothing_to_prove(prove: Any) -> None:

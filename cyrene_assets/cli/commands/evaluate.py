@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cyrene_assets.checkpoints.external_checkpoint import examine
 from cyrene_assets.cli.commands._common import (
     adopt,
     definitions,
@@ -15,7 +16,6 @@ from cyrene_assets.cli.commands._common import (
     size_option,
 )
 from cyrene_assets.project.project import Project
-from cyrene_assets.publishing.external_checkpoint import examine
 
 if TYPE_CHECKING:
     import dagster as dg

@@ -10,7 +10,7 @@ from typing import Any
 from cyrene_assets.checkpoints import files
 from cyrene_assets.compute.cpu import detect, quantized_path
 from cyrene_assets.compute.program_environment import VLLM_PLUGIN
-from cyrene_assets.quantization.schemes import scheme_of
+from cyrene_assets.config.quantization_schemes import scheme_of
 from cyrene_assets.serving.engine_args import OUT_OF_MEMORY
 from cyrene_assets.utils.errors import BuildError, CyreneError
 from cyrene_assets.workers.common.pipes_program import Json

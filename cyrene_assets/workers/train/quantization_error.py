@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from cyrene_assets.quantization.schemes import FORMATS
+from cyrene_assets.config.quantization_schemes import FORMATS
 
 SMALLEST_NORMAL = 2.0**-6
 _BITS = 4
@@ -13,7 +13,7 @@ def worst_error(scheme: str, before: Any, parts: Mapping[str, Any]) -> float:
     """Return the largest error of a module's weight, in the unit of its format's bound.
 
     Args:
-        scheme: of `cyrene_assets.quantization.schemes.FORMATS`.
+        scheme: of `cyrene_assets.config.quantization_schemes.FORMATS`.
         before: the weight that was rounded, of shape (out, in).
         parts: the module's tensors as written, by name.
     """

@@ -1,13 +1,9 @@
 """Quantize the merged model with llm-compressor, for vLLM.
 
 Parameters: ``model`` (the merged model's folder), ``base`` (the base model's), ``scheme`` (of
-`cyrene_assets.quantization.schemes.FORMATS`), ``ignore`` (module names or ``re:`` patterns that
-keep their dtype), ``calibration`` (for W4A16: ``conversations``, JSON Lines of ``messages``, and
-``tokens``), ``work``, ``out``.
-
-Every tensor that is not quantized is the merged model's own, bit for bit, ``mtp.*`` included; AWQ
-alone changes a few more, those whose output it scales for the sake of a quantized one. Of the files
-next to the weights only ``config.json`` changes: it gains ``quantization_config``.
+`cyrene_assets.config.quantization_schemes.FORMATS`), ``ignore`` (module names or ``re:`` patterns
+that keep their dtype), ``calibration`` (for W4A16: ``conversations``, JSON Lines of ``messages``,
+and ``tokens``), ``work``, ``out``.
 """
 
 import shutil
@@ -15,7 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from cyrene_assets.checkpoints import diff, files
-from cyrene_assets.quantization.schemes import FORMATS, intended_modules, linear_modules, misfits
+from cyrene_assets.config.quantization_schemes import (
+    FORMATS,
+    intended_modules,
+    linear_modules,
+    misfits,
+)
 from cyrene_assets.serving.chat_template import (
     TEMPLATE,
     own_template,

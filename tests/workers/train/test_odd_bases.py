@@ -27,9 +27,9 @@ from odd_bases import (
 )
 
 from cyrene_assets.base_models.chat_template import CHAT_TEMPLATE, stored_template, template_problem
+from cyrene_assets.base_models.source import source_problem
 from cyrene_assets.base_models.verification import Demands, verify
 from cyrene_assets.checkpoints import files
-from cyrene_assets.orchestration.base_model_source import source_problem
 from cyrene_assets.project.project import BaseModelSource, Project, ProjectFile
 from cyrene_assets.serving.chat_template import character_template, trained_template
 from cyrene_assets.utils.errors import UserError

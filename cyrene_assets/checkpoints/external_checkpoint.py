@@ -4,6 +4,7 @@ A training leaves its state next to the weights (pickles, which nothing here ope
 cache is made of links: so the files that make the model are set apart from whatever else there is.
 """
 
+import hashlib
 import os
 import shutil
 from pathlib import Path
@@ -20,6 +21,8 @@ TRAINING_STATE = (
     "trainer_state.json", "args.json",
 )  # fmt: skip
 _TEMPLATE = "chat_template.jinja"
+# Bytes at either end of a file that tell whether it is another one.
+_ENDS = 1 << 20
 
 
 def model_files(folder: Path) -> list[Path]:
@@ -96,3 +99,20 @@ def _template_in_config(folder: Path) -> bool:
         return bool(_checkpoint.read_json(config).get("chat_template"))
     except CheckpointError:
         return False
+
+
+def folder_digest(folder: Path) -> str:
+    """Return a digest of a model's files: names, sizes, and a MiB from either end of each.
+
+    Raises:
+        UserError: there is no model.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(model_files(folder)):
+        size = path.stat().st_size
+        digest.update(f"{path.name}\n{size}\n".encode())
+        with path.open("rb") as file:
+            digest.update(file.read(_ENDS))
+            file.seek(max(0, size - _ENDS))
+            digest.update(file.read(_ENDS))
+    return digest.hexdigest()[:16]

@@ -11,9 +11,9 @@ from cyrene_assets.checkpoints.errors import CheckpointError
 from cyrene_assets.checkpoints.hubs import huggingface, modelscope
 from cyrene_assets.checkpoints.hubs.snapshot import not_fetched
 from cyrene_assets.config.model_sizes import model_size
+from cyrene_assets.config.quantization_schemes import FORMATS, intended_modules, misfits
 from cyrene_assets.config.recipe import Recipe
 from cyrene_assets.project.project import BaseModelSource, Project
-from cyrene_assets.quantization.schemes import FORMATS, intended_modules, misfits
 
 # Seconds. Looking a name up has no limit of its own: a resolver that does not answer takes longer.
 TIMEOUT = 5.0

@@ -1,66 +1,106 @@
-"""The prompts of every model, the same for each of a corpus version, and the vLLM program."""
+"""What every model is prompted with, the same for each of a corpus version, and the run of it."""
 
-import json
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import dagster as dg
+import polars as pl
 
 from cyrene_assets.compute.hardware import Hardware
 from cyrene_assets.config.recipe import Evaluation
-from cyrene_assets.orchestration.artifact_context import Build
-from cyrene_assets.project.project import Project
+from cyrene_assets.evaluation.checks import ANSWERS_CHECK, PROMPTS_CHECK
+from cyrene_assets.evaluation.inputs import loss_texts, questions
+from cyrene_assets.evaluation.inputs import prompts as prompting
+from cyrene_assets.evaluation.metrics import cloze
+from cyrene_assets.evaluation.metrics.reference import ReadUnits
+from cyrene_assets.evaluation.metrics.training_losses import SCHEMA, read_losses
+from cyrene_assets.evaluation.model_roles import MODEL_ASSETS
+from cyrene_assets.evaluation.scoreboard.markdown import markdown_table
+from cyrene_assets.evaluation.scoring.language_report import Run, collect
+from cyrene_assets.project.artifact_build import ArtifactBuild
+from cyrene_assets.serving import engine_args
 from cyrene_assets.store.artifact_store import Artifact
-from cyrene_assets.store.outcome import Check, CheckOutcome
-from cyrene_assets.store.tables import TablesByLanguage, read_table
+from cyrene_assets.store.outcome import CheckOutcome, Markdown, Outcome
+from cyrene_assets.store.tables import TablesByLanguage, read_table, write_table
 from cyrene_assets.utils.errors import UserError
 
-if TYPE_CHECKING:
-    import polars as pl
-
-    from cyrene_assets.evaluation.metrics.reference import ReadUnits
-    from cyrene_assets.evaluation.scoring.language_report import Run
-
-GROUP = "evaluation"
-IDENTITY = "identity.json"
-_ALL_LANGUAGES = dg.AllPartitionMapping()
-CORPUS_DEPS = (
-    "parallel_corpus",
-    dg.AssetDep("sft_chat", partition_mapping=_ALL_LANGUAGES),
-    dg.AssetDep("cpt_documents", partition_mapping=_ALL_LANGUAGES),
-)
-PROMPTS_CHECK = Check(
-    "every_language_has_prompts", "Every language has a held-out chat to prompt with."
-)
+STAGES = ("cpt_checkpoint", "lora_adapter")
 
 
-def evaluation_params(project: Project, size: str) -> dict[str, Any]:
-    """Return the settings that generation reads."""
-    recipe = project.recipe(size)
-    return {
-        **recipe.evaluation.model_dump(mode="json"),
-        "recipe": recipe.name,
-        "starts_from": recipe.starts_from,
-        "corpus": project.corpus.name,
-        "system_prompts": {
-            key: project.corpus.language(key).system_prompt for key in project.corpus.languages
+def generate(build: ArtifactBuild) -> Outcome:
+    """Prompt a size's models; what they said is in ``build.out`` then.
+
+    Raises:
+        UserError: no chat is held out.
+    """
+    settings = build.project.recipe(build.key).evaluation
+    models = {role: build.input(MODEL_ASSETS[role]) for role in settings.models}
+    run, result, prompts_check = run_generation(
+        build,
+        settings,
+        {role: model.path for role, model in models.items()},
+        max(map(weight_bytes, models.values())),
+    )
+    _curves(build).write_parquet(build.out / "curves.parquet", statistics=False)
+    answers = run.generations
+    said = answers.filter((pl.col("model") == "fp8") & (pl.col("text").str.strip_chars() != ""))
+    sample = answers.filter(pl.col("profile") == settings.served_profile).unique(
+        ["model", "language"], keep="first", maintain_order=True
+    )
+    return Outcome(
+        f"{len(answers):,} answers of {len(models)} models to {len(run.prompts)} prompts, "
+        f"{result['tokens_per_second']:.0f} output tokens/s",
+        metadata={
+            **write_table(answers, build.out, "generations.parquet"),
+            "prompts": len(run.prompts),
+            "output tokens": result["output_tokens"],
+            "output tokens per second": result["tokens_per_second"],
+            **{f"weights of {role}": told for role, told in result["weights"].items()},
+            "sample": Markdown(
+                markdown_table(sample, ["language", "model", "user", "text", "reference"])
+            ),
         },
-    }
+        checks=[
+            prompts_check,
+            CheckOutcome(
+                ANSWERS_CHECK.name,
+                not said.is_empty() or "fp8" not in settings.models,
+                f"{len(said)} answers with text",
+            ),
+        ],
+        measurements=result,
+    )
 
 
-def ask(
-    build: Build,
+def _curves(build: ArtifactBuild) -> pl.DataFrame:
+    """Return the losses of the trainings that the merged model comes from, with their stage."""
+    inputs = build.lineage_of("merged_model").inputs
+    frames = []
+    for stage in STAGES:
+        digest = inputs[f"{stage}[{build.key}]"]
+        artifact = build.project.store.open(stage, build.key, digest)
+        chosen = artifact.manifest["measurements"]["chosen_step"]
+        frames.append(
+            read_losses(artifact.path / "training" / "losses.jsonl")
+            .select(SCHEMA.names())
+            .with_columns(stage=pl.lit(stage), chosen=pl.lit(chosen, pl.Int64))
+        )
+    return pl.concat(frames)
+
+
+def run_generation(
+    build: ArtifactBuild,
     settings: Evaluation,
     models: Mapping[str, Path],
     weight_bytes: int,
     *,
     given: bool = False,
-) -> "tuple[Run, dict[str, Any], CheckOutcome]":
-    """Run all prompts and texts in one program; their tables are in ``build.out`` then.
+) -> tuple[Run, dict[str, Any], CheckOutcome]:
+    """Prompt models with everything in one program; their tables are in ``build.out`` then.
 
     Args:
-        build: with the inputs of `CORPUS_DEPS`.
+        build: with the parallel corpus, and the chats and documents of every language, as inputs.
         settings: of the recipe.
         models: role or name to folder.
         weight_bytes: of the largest model.
@@ -72,14 +112,6 @@ def ask(
     Raises:
         UserError: no chat is held out.
     """
-    import polars as pl
-
-    from cyrene_assets.evaluation.inputs import loss_texts, questions
-    from cyrene_assets.evaluation.inputs import prompts as prompting
-    from cyrene_assets.evaluation.metrics import cloze
-    from cyrene_assets.evaluation.scoring.language_report import collect
-    from cyrene_assets.serving import engine_args
-
     corpus = build.project.corpus
     chats = TablesByLanguage(build.inputs_of("sft_chat"), "chats.parquet").together()
     system_prompts = {key: corpus.language(key).system_prompt for key in corpus.languages}
@@ -141,12 +173,11 @@ def ask(
     )
 
 
-def units_reader(corpus: Artifact) -> "ReadUnits":
+def units_reader(corpus: Artifact) -> ReadUnits:
     """Return what reads the units of a language from `parallel_corpus`; the last few are kept."""
-    from functools import lru_cache
 
     @lru_cache(maxsize=2)
-    def read(language: str) -> "pl.DataFrame":
+    def read(language: str) -> pl.DataFrame:
         return read_table(corpus, f"units/{language}.parquet")
 
     return read
@@ -156,9 +187,3 @@ def weight_bytes(model: Artifact) -> int:
     """Return the bytes of a model's weights."""
     files = model.manifest["files"]
     return sum(file["bytes"] for name, file in files.items() if name.endswith(".safetensors"))
-
-
-def write_identity(build: Build, identity: Mapping[str, Any]) -> None:
-    """Write what a report is about, for the scoreboard."""
-    text = json.dumps(identity, indent=2) + "\n"
-    (build.out / IDENTITY).write_text(text, encoding="utf-8")

@@ -1,7 +1,7 @@
 import pytest
 
 from cyrene_assets.config.model_sizes import SIZES
-from cyrene_assets.quantization.schemes import (
+from cyrene_assets.config.quantization_schemes import (
     FORMATS,
     dequantized_factor,
     intended_modules,

@@ -9,14 +9,10 @@ from pathlib import Path
 import pytest
 from hub_server import COMMIT, Hub, serving
 
+from cyrene_assets.base_models import source as base_model_source
+from cyrene_assets.base_models.source import recipe_problem, size_problem, source_problem
 from cyrene_assets.config.model_sizes import model_size
 from cyrene_assets.config.recipe import load_recipe
-from cyrene_assets.orchestration import base_model_source
-from cyrene_assets.orchestration.base_model_source import (
-    recipe_problem,
-    size_problem,
-    source_problem,
-)
 from cyrene_assets.project.project import BaseModelSource, Project, ProjectFile
 
 FILES = {"config.json": b"{}", "model.safetensors": b"weights"}

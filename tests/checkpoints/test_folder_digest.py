@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from cyrene_assets.defs.checkpoints import folder_digest
+from cyrene_assets.checkpoints.external_checkpoint import folder_digest
 from cyrene_assets.utils.errors import UserError
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from cyrene_assets.checkpoints.external_checkpoint import examine, model_files, set_apart
 from cyrene_assets.checkpoints.files import ARCHITECTURE
-from cyrene_assets.publishing.external_checkpoint import examine, model_files, set_apart
 from cyrene_assets.utils.errors import UserError
 
 
