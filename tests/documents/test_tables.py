@@ -11,10 +11,12 @@ from cli_reference import reference
 from helpers import code_location
 
 from cyrene_assets.compute.hardware import GIB, Gpu, Hardware
+from cyrene_assets.compute.platform_support import no_driver_problem
 from cyrene_assets.config.model_sizes import SIZES, model_size
 from cyrene_assets.config.recipe import load_recipe
 from cyrene_assets.corpus.importers.registry import formats
 from cyrene_assets.diagnostics.step_times import StepTimes
+from cyrene_assets.training.memory_model import ModelShape, fits, fits_now, training_memory
 from documents.pages import ROOT, Page
 
 README = Page(ROOT / "README.md")
@@ -97,6 +99,32 @@ def test_hours_of_the_readme_are_the_plans_for_an_h200(row: list[str]) -> None:
     assert row[-1] == f"{(cpt.seconds + sft.seconds) / 3600:.1f}"
 
 
+# Cards as they are sold, in GB, and as they report their memory, in MiB; a desktop has half a GiB.
+CARDS = {8: 8188, 12: 12282, 16: 16376, 24: 24564, 32: 32607, 48: 49140, 96: 97887}
+
+
+def smallest_card(size: str, *, lora: bool) -> str:
+    """Return the smallest card that trains both stages of a size, by the doctor's formula."""
+    recipe = load_recipe(model_size(size).recipe)
+    cpt = recipe.cpt.model_copy(update={"tuner": "lora", "lora": recipe.sft.lora})
+    shape = ModelShape.of(model_size(size).architecture)
+    needed = max(
+        training_memory(stage, shape, checkpointing=True)
+        for stage in (cpt if lora else recipe.cpt, recipe.sft)
+    )
+    for sold, mebibytes in CARDS.items():
+        card = Hardware(gpus=(Gpu("a card", mebibytes << 20, (8, 9), used=GIB // 2),))
+        if fits(needed, card) and fits_now(needed, card):
+            return f"{sold} GB"
+    return "none"
+
+
+@pytest.mark.parametrize("row", table(README, "size |"), ids=lambda row: row[0])
+def test_cards_of_the_readme_are_the_smallest_that_train_the_size(row: list[str]) -> None:
+    size = row[0].strip("`")
+    assert row[1:3] == [smallest_card(size, lora=False), smallest_card(size, lora=True)]
+
+
 def test_disk_of_the_readme_is_that_of_the_sizes() -> None:
     taken = {row[0]: row[-1] for row in table(Page(ROOT / "docs" / "sizes.md"), "size | CPT |")}
     assert {row[0]: row[-2] for row in table(README, "size |")} == {
@@ -114,3 +142,8 @@ def test_layers_of_the_architecture_are_those_that_import_linter_keeps() -> None
     assert said == layers
     drawn = set(re.findall(r"^ +(\w+)\[\"\1:", page.text, re.M))
     assert drawn == {name for layer in layers for name in re.findall(r"\w+", layer)}
+
+
+def test_driver_of_the_readme_is_the_one_that_a_machine_without_is_told() -> None:
+    (driver,) = {row[3] for row in table(README, "size |")}
+    assert f"driver ({driver} or later)" in (no_driver_problem(["0000:01:00.0"]) or "")
