@@ -11,7 +11,7 @@ from cli_reference import reference
 from helpers import code_location
 
 from cyrene_assets.compute.hardware import GIB, Gpu, Hardware
-from cyrene_assets.compute.platform_support import no_driver_problem
+from cyrene_assets.compute.nvidia_driver import no_driver_problem
 from cyrene_assets.config.model_sizes import SIZES, model_size
 from cyrene_assets.config.recipe import load_recipe
 from cyrene_assets.corpus.importers.registry import formats
