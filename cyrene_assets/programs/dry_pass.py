@@ -19,6 +19,7 @@ from cyrene_assets.programs import _base_template, _checkpoint
 from cyrene_assets.programs._base_demands import HEAD
 from cyrene_assets.programs._compare import changed, compare
 from cyrene_assets.programs._end_tokens import END_TOKENS, list_end_tokens, stops_at
+from cyrene_assets.programs._gpu_packages import hide_gpu_packages
 from cyrene_assets.programs._program import BadInputError, Json, Program, ProgramError, run
 
 # Of weights; up to here all is done for real. `tiny` has 12 MB, 0.8B has 1.7 GB.
@@ -34,6 +35,7 @@ def main(program: Program) -> dict[str, Json]:
     """
     base, work = Path(program.extras["base"]), Path(program.extras["work"])
     began = time.monotonic()
+    hide_gpu_packages()
     program.progress("taking the base model through what later stages do with it")
     with _refused(base, "its tokenizer or processor cannot be loaded"):
         _tokenizer_and_template(base)

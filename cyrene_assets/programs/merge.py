@@ -14,6 +14,7 @@ from cyrene_assets.chat_template import own_template, trained_template, write_te
 from cyrene_assets.programs._checkpoint import rewrite_like
 from cyrene_assets.programs._compare import compare
 from cyrene_assets.programs._end_tokens import list_end_tokens, stops_at
+from cyrene_assets.programs._gpu_packages import hide_gpu_packages
 from cyrene_assets.programs._program import Json, Program, run
 from cyrene_assets.programs._swift import run_swift
 from cyrene_assets.training import RUN_FOLDER
@@ -24,6 +25,7 @@ def main(program: Program) -> dict[str, Json]:
     extras = program.extras
     base, out, merged = Path(extras["base"]), Path(extras["out"]), Path(extras["work"]) / RUN_FOLDER
     shutil.rmtree(merged, ignore_errors=True)
+    hide_gpu_packages()
     program.progress("merging the adapter")
     run_swift(extras["command"], extras.get("environment") or {})
     program.progress("writing the merged model")

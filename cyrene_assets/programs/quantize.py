@@ -16,6 +16,7 @@ from typing import Any
 
 from cyrene_assets.chat_template import TEMPLATE, own_template, trained_template, with_template
 from cyrene_assets.programs import _checkpoint, _compare
+from cyrene_assets.programs._gpu_packages import hide_gpu_packages
 from cyrene_assets.programs._program import BadInputError, Json, Program, ProgramError, run
 from cyrene_assets.programs._weight_error import worst_error
 from cyrene_assets.quantized import FORMATS, intended_modules, linear_modules, misfits
@@ -82,6 +83,8 @@ def _compress(
     where calibration changed them; None where they are the source's.
     """
     import torch
+
+    hide_gpu_packages()
     from compressed_tensors.utils import save_mtp_tensors_to_checkpoint
     from llmcompressor import oneshot
     from llmcompressor.modifiers.quantization import QuantizationModifier
