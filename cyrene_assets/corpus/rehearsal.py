@@ -14,7 +14,6 @@ import polars as pl
 from cyrene_assets.corpus.align import Parallel
 from cyrene_assets.corpus.chat_options import Chats
 from cyrene_assets.corpus.config import Corpus
-from cyrene_assets.corpus.findings import counted
 from cyrene_assets.corpus.leaks import (
     REMEDY,
     SPLIT_COLUMNS,
@@ -37,6 +36,7 @@ from cyrene_assets.corpus.render import cpt_documents, sft_chats
 from cyrene_assets.corpus.sources import Problem
 from cyrene_assets.corpus.tokens import BYTES_PER_TOKEN
 from cyrene_assets.corpus.windows import surely_fits
+from cyrene_assets.utils.counting import counted
 
 SPLITS = ("train", "validation")
 

@@ -6,13 +6,13 @@ from hypothesis import strategies as st
 from cyrene_assets.corpus.findings import (
     DESCRIPTIONS,
     SHOWN,
-    counted,
     findings,
     flagged,
     listed,
     once_a_file,
 )
 from cyrene_assets.corpus.sources import Problem
+from cyrene_assets.utils.counting import counted
 
 COPIES = pl.DataFrame(schema={"language": pl.String, "unit": pl.String, "original": pl.String})
 

@@ -7,11 +7,13 @@ from mini_corpus import write_jsonl
 
 from cyrene_assets.corpus.check import Report, lint
 from cyrene_assets.corpus.config import load_corpus
+from cyrene_assets.corpus.markup import Rules
 from cyrene_assets.corpus.shapes import markup_tokens, shapes
 from cyrene_assets.corpus.unknown import preset_for
 
 from .miniature import PEOPLE, dialog, read_parallel, settings, write_corpus
 
+RULES = Rules()
 COLUMNS = {"unit": pl.String, "kind": pl.String, "speaker": pl.String, "title": pl.String}
 
 
@@ -23,9 +25,9 @@ def _units(texts: dict[str, str]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=COLUMNS | {"text": pl.String})
 
 
-def _tokens(*languages: dict[str, str], itself: tuple[str, ...] = ()) -> list[str]:
+def _tokens(*languages: dict[str, str], rules: Rules = RULES) -> list[str]:
     units = [_units(texts) for texts in languages]
-    found = [shapes(one, itself) for one in units]
+    found = [shapes(one, rules) for one in units]
     return markup_tokens(found, lambda index: units[index]["unit"]).to_list()
 
 
@@ -66,7 +68,7 @@ def test_a_likely_shape_is_markup_where_translations_have_it_alike() -> None:
     german = {"a": "[Seufzt] [hero] ist da.", "b": "[hero]!"}
     french = {"a": "[Soupire] [hero] est là.", "b": "[hero] !"}
     assert _tokens(english, german, french) == ["[hero]"]
-    assert _tokens(english, german, french, itself=(r"\[hero\]",)) == []
+    assert _tokens(english, german, french, rules=Rules(itself=(r"\[hero\]",))) == []
 
 
 def test_a_likely_shape_that_one_language_of_many_has_is_text() -> None:
