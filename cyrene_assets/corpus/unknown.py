@@ -21,7 +21,11 @@ SHOWN = 20
 EXAMPLES = 3
 LONGEST = 80
 LANGUAGES_SHOWN = 5
-PLAYER_LIKE = re.compile(r"player|nick|hero|protagonist|user_?name|\bmc\b|\{user\}", re.IGNORECASE)
+# `[player.gold]` is not the player.
+PLAYER_LIKE = re.compile(
+    r"(?:player|nick|hero|protagonist|user_?name)(?!\w*\.(?!name\b))|\bmc\b|\{user\}",
+    re.IGNORECASE,
+)
 
 
 def unknown_in(units: pl.DataFrame) -> pl.DataFrame:
