@@ -25,6 +25,7 @@ from cyrene_assets.corpus.sources import (
     unreadable,
 )
 from cyrene_assets.corpus.sources._raw_files import checked
+from cyrene_assets.utils.counting import counted
 
 if TYPE_CHECKING:
     import polars as pl
@@ -60,7 +61,7 @@ class JsonLines:
         left_out = len(problems) - REPORTED_PROBLEMS
         if left_out <= 0:
             return problems
-        more = Problem(self.name, 0, f"{left_out} more problems", "mend the first ones, look again")
+        more = Problem(self.name, 0, counted(left_out, "more problem"), "correct the first ones")
         return [*problems[:REPORTED_PROBLEMS], more]
 
     def ignored(self) -> list[Problem]:

@@ -90,13 +90,14 @@ class Summary:
         lines = self.lines
         total, there = sum(lines.values()), lines.pop(IN_CHATS, 0)
         why = ", ".join(f"{number:,} {words}" for words, number in lines.items())
+        scenes = counted(self.scenes, "scene or document is", "scenes and documents are")
         return [
             f"{counted(self.chats, 'chat')} in {counted(len(self.languages), 'language')}, about "
             f"{self.tokens:,} tokens of documents and chats",
             f"{there:,} of the character's {counted(total, 'line')} "
             f"({there / max(total, 1):.1%}) {'is' if there == 1 else 'are'} in chats"
             + (f"; not: {why}" if why else ""),
-            f"{self.held_out:.1%} of {self.scenes:,} scenes and documents are held out",
+            f"{self.held_out:.1%} of {scenes} held out",
             self.recurring,
         ]
 

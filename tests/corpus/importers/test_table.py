@@ -145,7 +145,7 @@ def test_read_an_id_that_stands_twice_names_both_files(tmp_path: Path) -> None:
 
 
 def test_read_columns_of_languages_keep_the_original_beside_them(tmp_path: Path) -> None:
-    text = "id,角色,台词,English\n1,Ada,早上好，今天天气真不错。,Good morning.\n"
+    text = "id,角色,台词,English\n1,Ada,早上好今天天气真不错。,Good morning.\n"
     done = bring("table", write(tmp_path / "a.csv", text), tmp_path / "out")
     assert list(done.rows) == ["chs", "en"]
 

@@ -170,7 +170,7 @@ def test_all_problems_of_all_files_at_once_up_to_twenty_a_file(tmp_path: Path) -
     write_jsonl(root / "documents" / "en.jsonl", [{}])
     problems = _problems(root)
     assert [p.split(":")[1] for p in problems[:20]] == [str(n) for n in range(1, 21)]
-    assert problems[20] == "dialog/en.jsonl: 5 more problems; mend the first ones, look again"
+    assert problems[20] == "dialog/en.jsonl: 5 more problems; correct the first ones"
     assert [p.split("`")[1] for p in problems[21:]] == ["document", "kind", "title", "text"]
 
 
