@@ -148,6 +148,6 @@ def test_the_share_of_the_characters_lines_that_is_left_out_is_said(ticks: Ticks
     sandbox.build("sft_chat")
     found = examine(ticks)
     [line] = found.left_out
-    assert line.startswith("1 of the character's 10 lines (10.0%) are in no chat")
-    assert "10 lines \\(10.0%\\) are in no chat" in found.markdown()
+    assert line.startswith("1 of the character's 10 lines (10.0%) is in no chat")
+    assert "10 lines \\(10.0%\\) is in no chat" in found.markdown()
     assert found.as_dict()["left_out"] == [line]

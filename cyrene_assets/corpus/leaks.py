@@ -63,8 +63,8 @@ class Proof:
         share = (self.short + self.stock) / max(self.lines, 1)
         lines = counted(self.lines, "held-out line is", "held-out lines are")
         return (
-            f"{share:.1%} of the {lines} said in training too and let through: {self.short:,} under {SHORT_LINE} characters, "
-            f"{counted(self.stock, 'stock phrase')}"
+            f"{share:.1%} of the {lines} said in training too and let through: "
+            f"{self.short:,} under {SHORT_LINE} characters, {counted(self.stock, 'stock phrase')}"
         )
 
 
