@@ -21,8 +21,8 @@ out of it); text that is not UTF-8; a line that is not a JSON object of these ke
 each once (only ``speaker`` and ``only`` may be null; with ``extra: ignore`` in corpus.yaml other
 keys are counted and ignored); another value of ``only``; a blank line but at the end; an id or kind
 that is blank; a ``line`` or ``document`` that stands twice; NUL characters and halves of surrogate
-pairs; a text with a line of over 100,000 characters. A speaker whom corpus.yaml does not know is one
-of the others; `cyrene corpus check` names names of the character and of the player that never
+pairs; a text with a line of over 100,000 characters. A speaker whom corpus.yaml does not know is
+one of the others; `cyrene corpus check` names names of the character and of the player that never
 occur.
 """
 
