@@ -1,16 +1,12 @@
 """What the check and the build say of markup that ``markup`` in corpus.yaml does not name."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import polars as pl
 
-from cyrene_assets.corpus.clean import ENTITY
-from cyrene_assets.corpus.presets import HTML, RENPY, RPGMAKER, UNITY, Preset
-from cyrene_assets.corpus.shapes import CARET_COLOUR, PIPE_COLOUR
+from cyrene_assets.corpus.named_markup import own_pattern, preset_for
 from cyrene_assets.corpus.sources import Problem
 from cyrene_assets.corpus.speakers import VARIABLE, quoted
 from cyrene_assets.utils.counting import counted
@@ -21,11 +17,6 @@ SHOWN = 20
 EXAMPLES = 3
 LONGEST = 80
 LANGUAGES_SHOWN = 5
-# `[player.gold]` is not the player.
-PLAYER_LIKE = re.compile(
-    r"(?:player|nick|hero|protagonist|user_?name)(?!\w*\.(?!name\b))|\bmc\b|\{user\}",
-    re.IGNORECASE,
-)
 
 
 def unknown_in(units: pl.DataFrame) -> pl.DataFrame:
@@ -157,7 +148,7 @@ class Unknown:
         What a preset that is named already leaves is not its markup: an escaped one.
         """
         name = preset_for(token)
-        return _own(token, "itself") if name in self.named else name or _own(token)
+        return own_pattern(token, "itself") if name in self.named else name or own_pattern(token)
 
     def remedy(self) -> str:
         """Say what to write into corpus.yaml."""
@@ -196,37 +187,6 @@ def collect(found: Sequence[pl.DataFrame], of: dict[str, int], named: frozenset[
     return Unknown(tokens, {str(key): int(number) for key, number in lines.items()}, of, named)
 
 
-# Codes of which there are as many as colours, and the pattern that finds them all.
-_FAMILIES = (
-    (PIPE_COLOUR, r"{pattern: '\|c[0-9A-Fa-f]{8}|\|r', becomes: nothing}"),
-    (CARET_COLOUR, r"{pattern: '\^[0-9]', becomes: nothing}"),
-)
-
-
-@lru_cache(maxsize=1024)
-def preset_for(token: str) -> str:
-    """Return the preset that knows what looks like ``token``, if one does for sure."""
-    one = pl.Series([token])
-    return next(
-        (name for name, pattern in _KNOWN_TO if one.str.contains(rf"^(?:{pattern})$")[0]), ""
-    )
-
-
-def _any_rule(preset: Preset) -> str:
-    return "|".join(f"(?:{rule.pattern})" for rule in preset.rules)
-
-
-# Of what presets have in common, the most usual one is proposed.
-_KNOWN_TO = (
-    ("hoyo", r"\{(?:NICKNAME|SPACE|(?:F|M|RUBY_[BE]|LAYOUT_\w+|Img)[# ][^{}]*)\}?"),
-    ("renpy", RENPY.aside),
-    ("ass", r"\{\\[^{}]*\}|\\N"),
-    ("html", rf"{_any_rule(HTML)}|{ENTITY}"),
-    ("rpgmaker", _any_rule(RPGMAKER)),
-    ("unity", _any_rule(UNITY)),
-)
-
-
 def _message(row: dict[str, Any]) -> str:
     units, languages = row["units"], row["languages"]
     first = f"in {row['unit']}"
@@ -258,13 +218,3 @@ def _together(written: str, rows: Sequence[dict[str, Any]]) -> Problem:
 
 def _remedy(what: str) -> str:
     return f"add `{what}`, or what else it is, to `markup`; until then the line is not trained on"
-
-
-def _own(token: str, becomes: str = "") -> str:
-    if not becomes:
-        one = pl.Series([token])
-        for pattern, written in _FAMILIES:
-            if one.str.contains(rf"^(?:{pattern})$")[0]:
-                return written
-        becomes = "player" if PLAYER_LIKE.search(token) else "leave out"
-    return f"{{text: {quoted(token)}, becomes: {becomes}}}"

@@ -12,8 +12,8 @@ from cyrene_assets.corpus.check import Report, lint
 from cyrene_assets.corpus.clean import clean_units
 from cyrene_assets.corpus.config import load_corpus
 from cyrene_assets.corpus.markup import Rules, rules_of
+from cyrene_assets.corpus.named_markup import preset_for
 from cyrene_assets.corpus.shapes import markup_tokens, shapes
-from cyrene_assets.corpus.unknown import preset_for
 
 from .miniature import PEOPLE, dialog, read_parallel, settings, write_corpus
 from .sources.mangling import QUICK

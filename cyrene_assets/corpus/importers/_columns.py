@@ -159,3 +159,18 @@ def listed(headings: Sequence[str]) -> str:
 def option(what: str, heading: str) -> str:
     """Return the option that says what a column is, as a shell takes it."""
     return f"--column {shlex.quote(f'{what}={heading}')}"
+
+
+def options(columns: Columns, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return the options that say where the text is, and what else no column is known for.
+
+    The text is most probably where the cells of ``rows`` are longest.
+    """
+    free = [n for n, one in enumerate(headings) if one and n not in columns.used]
+    lengths = {
+        n: sum(len(row[n]) for row in rows if n < len(row)) for n in free or range(len(headings))
+    }
+    text = headings[max(lengths, key=lengths.__getitem__)]
+    lacking = [role for role in ("speaker", "scene", "line") if role not in columns.roles]
+    others = f", and in the same way {', '.join(f'{role}=' for role in lacking)}" if lacking else ""
+    return f"{option('text', text)}{others}"

@@ -12,6 +12,7 @@ from cyrene_assets.corpus.importers._columns import (
     is_headings,
     listed,
     option,
+    options,
 )
 from cyrene_assets.corpus.importers._files import one_problem
 from cyrene_assets.corpus.importers._imported import (
@@ -32,6 +33,7 @@ from cyrene_assets.utils.counting import counted
 # The headings are looked for in so many rows.
 _HEADING_ROWS = 5
 _ROWS_A_STEP = 5_000
+_OFFERED = 4
 _INK_ID = re.compile(r"^(.+)_[A-Z0-9]{4}$")
 
 
@@ -60,6 +62,7 @@ class Reading:
         self._lines: dict[str, list[Line]] = defaultdict(list)
         self._ids = True
         self._unused: list[str] = []
+        self._first = ""
         # Where each id stands, by language.
         self._places: dict[str, dict[str, tuple[str, int]]] = defaultdict(dict)
 
@@ -73,7 +76,7 @@ class Reading:
                 sheet.shown,
                 sheet.numbers[at],
                 f"no column is known to have the text; the headings are {listed(headings)}",
-                f"say which one: {option('text', headings[_longest(sheet, at, columns)])}",
+                f"say which ones: {options(columns, headings, sheet.rows[at + 1 :])}",
             )
         self._refuse_merged(sheet, at, columns)
         if at + 1 < len(sheet.rows) and is_headings(sheet.rows[at + 1], self._wanted):
@@ -83,6 +86,7 @@ class Reading:
                 f"a second row of headings ({', '.join(filter(None, sheet.rows[at + 1]))})",
                 f"delete one of the two, or say which one counts: --header-row {at + 2}",
             )
+        self._first = self._first or sheet.shown
         self._unused += [one for one in columns.unused if one not in self._unused]
         note = columns.in_words(headings)
         if note not in self.tally.notes:
@@ -132,11 +136,12 @@ class Reading:
         for (top, left), (bottom, right) in sheet.merged:
             if bottom >= at and columns.used & set(range(left, right + 1)):
                 cells = f"{cell_name(top, left)}:{cell_name(bottom, right)}"
+                others = len(sheet.merged) - 1
+                more = f" (and {counted(others, 'more merged range')})" if others else ""
                 raise one_problem(
                     sheet.shown,
                     top + 1,
-                    f"merged cells {cells} (of {counted(len(sheet.merged), 'merged range')}): "
-                    "only the first of them has the text",
+                    f"merged cells {cells}{more}: only the first of them has the text",
                     "unmerge them and fill in every cell",
                 )
 
@@ -249,17 +254,7 @@ class Reading:
         lines = [line for of_language in self._lines.values() for line in of_language]
         if lines and self._unused and all(line.speaker is None for line in lines):
             raise UserError(
-                "no column is known to say who speaks, and no text begins with a name and a colon; "
-                f"the columns that are not used are {listed(self._unused)}: say which one it is, "
-                f"{option('speaker', self._unused[0])}"
+                f"{self._first}: no column is known to say who speaks, and no text begins with a "
+                f"name and a colon; the columns that are not used are {listed(self._unused)}: say which one it is, "
+                f"{' or '.join(option('speaker', one) for one in self._unused[:_OFFERED])}"
             )
-
-
-def _longest(sheet: Sheet, at: int, columns: Columns) -> int:
-    """Return the column that most probably has the text: the longest cells below a heading."""
-    free = [n for n, one in enumerate(sheet.rows[at]) if one.strip() and n not in columns.used]
-    lengths = {
-        n: sum(len(row[n]) for row in sheet.rows[at + 1 :] if n < len(row))
-        for n in free or range(len(sheet.rows[at]))
-    }
-    return max(lengths, key=lengths.__getitem__)

@@ -202,7 +202,7 @@ def test_read_merged_cells_are_one_message(tmp_path: Path) -> None:
     rows = [SHEET[0], *([None, *row[1:]] for row in SHEET[1:])]
     path = _workbook(tmp_path / "d.xlsx", rows, merged="A2:A3")
     message = _error(path, tmp_path / "out")
-    assert "(sheet 'Dialog'):2: merged cells A2:A3 (of 1 merged range)" in message
+    assert "(sheet 'Dialog'):2: merged cells A2:A3: only" in message
     assert message.endswith("unmerge them and fill in every cell")
 
 
@@ -235,11 +235,13 @@ def test_read_two_header_rows_are_one_message(tmp_path: Path, above: list[str], 
         (
             "Nr,Figur,Was man hört\n1,Ada,Hi\n",
             "a.csv:1: no column is known to have the text; the headings are 'Nr', 'Figur', "
-            "'Was man hört'; say which one: --column 'text=Was man hört'",
+            "'Was man hört'; say which ones: --column 'text=Was man hört', and in the same way "
+            "scene=",
         ),
         (
             "Nr,Wer da,Text\n1,Ada,Hi\n2,Bob,Ho\n",
-            "the columns that are not used are 'Wer da': say which one it is, "
+            "a.csv: no column is known to say who speaks, and no text begins with a name and a "
+            "colon; the columns that are not used are 'Wer da': say which one it is, "
             "--column 'speaker=Wer da'",
         ),
         (
