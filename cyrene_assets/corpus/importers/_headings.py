@@ -7,6 +7,8 @@ import unicodedata
 def bare(heading: str) -> str:
     """Return a heading without case, accents, blanks and punctuation."""
     letters = unicodedata.normalize("NFKD", heading).casefold()
+    # Turkish has it without a dot, and its capital is everybody's I.
+    letters = letters.replace("\N{LATIN SMALL LETTER DOTLESS I}", "i")
     return re.sub(r"[\W_]+", "", letters)
 
 

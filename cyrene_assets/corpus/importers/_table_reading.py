@@ -255,6 +255,7 @@ class Reading:
         if lines and self._unused and all(line.speaker is None for line in lines):
             raise UserError(
                 f"{self._first}: no column is known to say who speaks, and no text begins with a "
-                f"name and a colon; the columns that are not used are {listed(self._unused)}: say which one it is, "
+                f"name and a colon; the columns that are not used are {listed(self._unused)}: say "
+                "which one it is, "
                 f"{' or '.join(option('speaker', one) for one in self._unused[:_OFFERED])}"
             )
