@@ -37,6 +37,11 @@ def test_nothing_built(empty: Sandbox) -> None:
     assert found.commands() == []
 
 
+def test_summary_of_one_artifact_is_singular() -> None:
+    found = Status("Mini", (), (), 1)
+    assert found.summary() == "the one artifact is up to date (of corpus 'Mini')"
+
+
 def test_everything_up_to_date(ticks: Ticks) -> None:
     found = examine(ticks)
     assert found.summary() == "all 12 artifacts are up to date (of corpus 'Mini', tiny)"
