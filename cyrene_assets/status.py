@@ -20,6 +20,7 @@ from cyrene_assets.partitions import split_key
 from cyrene_assets.planner import Step
 from cyrene_assets.renewal import Outlook, outlook
 from cyrene_assets.situation import Key, Situation
+from cyrene_assets.utils.counting import counted
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -102,8 +103,10 @@ class Status:
             return "nothing is built yet"
         of = f"of corpus {self.corpus!r}" + (f", {', '.join(self.sizes)}" if self.sizes else "")
         if not self.items:
-            return f"all {total} artifacts are up to date ({of})"
-        return f"{len(self.items)} of {total} artifacts are out of date ({of})"
+            what = "the one artifact is" if total == 1 else f"all {total} artifacts are"
+            return f"{what} up to date ({of})"
+        verb = "is" if len(self.items) == 1 else "are"
+        return f"{len(self.items)} of {counted(total, 'artifact')} {verb} out of date ({of})"
 
     def cost(self) -> str:
         """Return what a rebuild would take, in a line."""

@@ -5,9 +5,9 @@ from rich.console import Console
 
 from cyrene_assets import console
 from cyrene_assets.corpus.check import Report
-from cyrene_assets.corpus.findings import counted
 from cyrene_assets.corpus.lines import IN_CHATS
 from cyrene_assets.corpus.rehearsal import Summary
+from cyrene_assets.utils.counting import counted
 
 
 def print_report(report: Report) -> None:

@@ -10,6 +10,7 @@ import click
 from cyrene_assets.commands._common import opened
 from cyrene_assets.errors import UserError
 from cyrene_assets.project import PROJECT_ROOT, Project
+from cyrene_assets.utils.counting import counted
 
 if TYPE_CHECKING:
     from cyrene_assets.collector import Garbage
@@ -94,7 +95,7 @@ def _print_garbage(found: "Sequence[Garbage]", *, would: bool, now: bool) -> Non
             "removed" if for_good else "moved to the trash"
         )  # fmt: skip
         click.echo(f"{done} {garbage.path}  {console.size(garbage.bytes)}  ({garbage.why})")
-    click.echo(f"{len(found)} folders, {console.size(sum(g.bytes for g in found))}")
+    click.echo(f"{counted(len(found), 'folder')}, {console.size(sum(g.bytes for g in found))}")
 
 
 @click.command()

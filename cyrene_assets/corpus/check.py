@@ -12,7 +12,6 @@ from cyrene_assets.corpus.align import TRANSLATABLE, Parallel, parallel_corpus
 from cyrene_assets.corpus.config import Corpus, load_corpus
 from cyrene_assets.corpus.findings import (
     SHOWN,
-    counted,
     findings,
     flagged,
     listed,
@@ -22,6 +21,7 @@ from cyrene_assets.corpus.rehearsal import Summary, rehearse
 from cyrene_assets.corpus.sources import Problem, SourceError, read_listed
 from cyrene_assets.corpus.speakers import near_misses, to_name
 from cyrene_assets.errors import UserError
+from cyrene_assets.utils.counting import counted
 
 # A language with fewer units than this share of the largest one's is thinly translated.
 COVERAGE = 0.95

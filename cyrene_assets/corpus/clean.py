@@ -55,7 +55,8 @@ MARKS = rf"<{{\\\r{LINE_BREAKS}{CONTROLS}{INVISIBLE}{TAGS}\p{{Co}}"
 UNSTABLE = rf"[^{STABLE}]|{DISORDER}"
 # Braces around text with a letter beyond ASCII and no # are text: {大地獣, 数学}. The class is
 # printable ASCII without braces; the pattern is one that Python reads in the same way.
-UNKNOWN_PLACEHOLDER = r"\{(?:[ -z|~]*\}|[^{}]*#[^{}]*\}|[A-Za-z_]+)|\uFFFD+"
+# Doubled braces are those of templates: {{user}}.
+UNKNOWN_PLACEHOLDER = r"\{\{[ -z|~]*\}\}|\{(?:[ -z|~]*\}|[^{}]*#[^{}]*\}|[A-Za-z_]+)|\uFFFD+"
 NOTHING = r"[^\s\S]"
 
 

@@ -20,7 +20,8 @@ NOT_IN_CHATS = {
     "left_out": "left out as `markup` says",
     "empty": "without any text",
 }
-FOR_DOCUMENTS = "in scenes that are selected for documents only"
+FOR_DOCUMENTS = "selected for documents only"
+FOR_NOTHING = "marked as not to be trained on"
 OWN_NAMES_ALONE = "in scenes in which only names of the character speak"
 UNADDRESSED = "before anybody speaks to the character"
 ALONE = "voice lines without a title"
@@ -32,7 +33,7 @@ def document_lines(units: pl.DataFrame, colon: str) -> pl.DataFrame:
     """Return the lines of each document: scene, kind, split, ``row`` to order by, and text.
 
     What somebody says is ``name`` + ``colon`` + text; a document that nobody speaks is one row,
-    with its title. What is for chats only is in none.
+    with its title. What is for chats only, or for nothing, is in none.
     """
     units = _used_for(units, "documents").with_columns(_spoken())
     rows = _in_scene_order(units, "kind", "spoken", "speaker", "title")
@@ -48,7 +49,7 @@ def chat_lines(units: pl.DataFrame, chats: Chats) -> pl.DataFrame:
 
     ``chat`` is the scene or the assistant's voice line, ``name`` the assistant's, ``own`` whether
     that is the character, ``number`` counts the pairs of the two, and ``row`` the lines. What is
-    for documents only is in none.
+    for documents only, or for nothing, is in none.
     """
     role, kept, speaks = pl.col("role"), ~_flagged(*LEFT_OUT), _assistant(chats)
     units = _used_for(units, "chats")
@@ -114,12 +115,16 @@ def count_character_lines(units: pl.DataFrame, chats: Chats) -> dict[str, int]:
     why = pl.coalesce(
         pl.when(pl.col("unit").is_in(said["unit"].unique().implode())).then(pl.lit(IN_CHATS)),
         *(pl.when(_flagged(flag)).then(pl.lit(words)) for flag, words in NOT_IN_CHATS.items()),
+        pl.when(_only(units) == "nothing").then(pl.lit(FOR_NOTHING)),
         pl.when(_only(units) == "documents").then(pl.lit(FOR_DOCUMENTS)),
         pl.when(dialog & alone).then(pl.lit(OWN_NAMES_ALONE)),
         pl.when(dialog).then(pl.lit(UNADDRESSED)).otherwise(pl.lit(ALONE)),
     )
     counts: dict[str, int] = dict(hers.group_by(why.alias("why")).len().rows())
-    reasons = (*NOT_IN_CHATS.values(), FOR_DOCUMENTS, OWN_NAMES_ALONE, UNADDRESSED, ALONE)
+    reasons = (
+        *NOT_IN_CHATS.values(),
+        *(FOR_NOTHING, FOR_DOCUMENTS, OWN_NAMES_ALONE, UNADDRESSED, ALONE),
+    )
     return {words: counts[words] for words in (IN_CHATS, *reasons) if counts.get(words)}
 
 

@@ -44,7 +44,7 @@ class Marked:
                 units = units.with_columns(raw_text=written)
             units = units.with_columns(without_text(units["placeholders"], rules.itself))
             units.write_ipc(self._before(language))
-            return shapes(units, rules.itself)
+            return shapes(units, rules)
 
         def ids_with_text(index: int) -> pl.Series:
             units = pl.read_ipc(self._before(languages[index]), columns=["unit", "text"])

@@ -120,6 +120,8 @@ class Rules:
     marks: str = ""
     aside: str = ""
     known: str = ""
+    variables: str = ""
+    escapes: str = ""
     presets: frozenset[str] = frozenset()
 
     def player_only(self) -> "Rules":
@@ -151,6 +153,8 @@ def rules_of(markup: tuple["Name | Own", ...]) -> Rules:
         marks="".join(preset.marks for preset in presets),
         aside=joined([preset.aside for preset in presets]),
         known=joined([preset.known for preset in presets]),
+        variables=joined([preset.variables for preset in presets]),
+        escapes=joined([preset.escapes for preset in presets]),
         presets=frozenset(one for one in markup if not isinstance(one, Own)),
     )
 

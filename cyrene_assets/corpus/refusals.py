@@ -7,10 +7,10 @@ import polars as pl
 from cyrene_assets.corpus.align import Parallel
 from cyrene_assets.corpus.clean import control_tokens_left
 from cyrene_assets.corpus.config import Corpus
-from cyrene_assets.corpus.findings import counted
 from cyrene_assets.corpus.lines import NOT_IN_CHATS
 from cyrene_assets.corpus.sources import Problem
 from cyrene_assets.corpus.tokens import BYTES_PER_TOKEN
+from cyrene_assets.utils.counting import counted
 
 SHOWN = 5
 SHOWN_TEXT = 80

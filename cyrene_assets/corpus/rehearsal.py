@@ -14,7 +14,6 @@ import polars as pl
 from cyrene_assets.corpus.align import Parallel
 from cyrene_assets.corpus.chat_options import Chats
 from cyrene_assets.corpus.config import Corpus
-from cyrene_assets.corpus.findings import counted
 from cyrene_assets.corpus.leaks import (
     REMEDY,
     SPLIT_COLUMNS,
@@ -37,6 +36,7 @@ from cyrene_assets.corpus.render import cpt_documents, sft_chats
 from cyrene_assets.corpus.sources import Problem
 from cyrene_assets.corpus.tokens import BYTES_PER_TOKEN
 from cyrene_assets.corpus.windows import surely_fits
+from cyrene_assets.utils.counting import counted
 
 SPLITS = ("train", "validation")
 
@@ -90,13 +90,14 @@ class Summary:
         lines = self.lines
         total, there = sum(lines.values()), lines.pop(IN_CHATS, 0)
         why = ", ".join(f"{number:,} {words}" for words, number in lines.items())
+        scenes = counted(self.scenes, "scene or document is", "scenes and documents are")
         return [
             f"{counted(self.chats, 'chat')} in {counted(len(self.languages), 'language')}, about "
             f"{self.tokens:,} tokens of documents and chats",
             f"{there:,} of the character's {counted(total, 'line')} "
             f"({there / max(total, 1):.1%}) {'is' if there == 1 else 'are'} in chats"
             + (f"; not: {why}" if why else ""),
-            f"{self.held_out:.1%} of {self.scenes:,} scenes and documents are held out",
+            f"{self.held_out:.1%} of {scenes} held out",
             self.recurring,
         ]
 

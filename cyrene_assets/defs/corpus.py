@@ -68,9 +68,9 @@ def raw_dialog(build: Build) -> Outcome:
     the file and line each came from. Aligned with the other languages by `parallel_corpus`.
     """
     from cyrene_assets.corpus import stats
-    from cyrene_assets.corpus.findings import counted
     from cyrene_assets.corpus.overview import kind_counts
     from cyrene_assets.corpus.sources import read_listed
+    from cyrene_assets.utils.counting import counted
 
     rows, left_out = read_listed(build.project.corpus_folder, build.project.corpus, build.key)
     shown = write_table(rows, build.out, "raw_dialog.parquet")
@@ -98,7 +98,7 @@ def raw_dialog(build: Build) -> Outcome:
 @artifact_asset(
     group_name=GROUP,
     kinds={"polars", "parquet"},
-    code_version="6",
+    code_version="7",
     deps=["raw_dialog"],
     params=lambda project, _: {
         "split": project.corpus.split_params(),
@@ -143,10 +143,10 @@ def parallel_corpus(build: Build) -> Outcome:
     from cyrene_assets.corpus import stats
     from cyrene_assets.corpus.align import SHARED_LINES
     from cyrene_assets.corpus.align import parallel_corpus as align
-    from cyrene_assets.corpus.findings import counted
     from cyrene_assets.corpus.leaks import SPLIT_COLUMNS, split_proof
     from cyrene_assets.corpus.overview import overview
     from cyrene_assets.corpus.speakers import variables
+    from cyrene_assets.utils.counting import counted
 
     raw = build.inputs_of("raw_dialog")
     parallel = align(
@@ -213,7 +213,7 @@ def parallel_corpus(build: Build) -> Outcome:
 
 def _at_most(found: "Overview", name: str, flag: str, target: float) -> CheckOutcome:
     """Return a check's outcome: passed when no language has more than a share of flagged units."""
-    from cyrene_assets.corpus.findings import counted
+    from cyrene_assets.utils.counting import counted
 
     over = [language for language, share in found.share(flag).items() if share > target]
     number = found.count(flag)

@@ -91,7 +91,7 @@ def cpt_documents(build: Build) -> Outcome:
     the same with scene, kind and split. Token limits come later, in `packed_cpt`.
     """
     from cyrene_assets.corpus import render, stats
-    from cyrene_assets.corpus.findings import counted
+    from cyrene_assets.utils.counting import counted
 
     documents = render.cpt_documents(_units_of(build), build.project.corpus, build.key)
     shown = write_table(documents, build.out, "documents.parquet")
@@ -140,8 +140,8 @@ def sft_chat(build: Build) -> Outcome:
     corpus's, byte for byte, and the one that serving sends.
     """
     from cyrene_assets.corpus import render, stats
-    from cyrene_assets.corpus.findings import counted
     from cyrene_assets.corpus.lines import IN_CHATS, count_character_lines
+    from cyrene_assets.utils.counting import counted
 
     units = _units_of(build)
     chats = render.sft_chats(units, build.project.corpus, build.key)

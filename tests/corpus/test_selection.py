@@ -122,14 +122,21 @@ def test_own_names_alone_give_chats_only_where_that_is_chosen() -> None:
     assert chats_of(alone, own_names_alone=True) == {}
 
 
-@pytest.mark.parametrize("only", ["chats", "documents"])
-def test_what_is_for_one_alone_is_not_in_the_other(only: str) -> None:
+@pytest.mark.parametrize(
+    ("only", "made", "why"),
+    [
+        ("chats", (0, 1), IN_CHATS),
+        ("documents", (1, 0), "selected for documents only"),
+        ("nothing", (0, 0), "marked as not to be trained on"),
+    ],
+)
+def test_what_is_for_one_alone_is_not_in_the_other(
+    only: str, made: tuple[int, int], why: str
+) -> None:
     marked = TALK.with_columns(only=pl.lit(only))
     documents, chats = cpt_documents(marked, corpus_with(), "en"), chats_of(marked)
-    assert (len(documents), len(chats)) == ((0, 1) if only == "chats" else (1, 0))
-    lines = count_character_lines(marked, corpus_with().chats)
-    why = IN_CHATS if only == "chats" else "in scenes that are selected for documents only"
-    assert lines == {why: 2}
+    assert (len(documents), len(chats)) == made
+    assert count_character_lines(marked, corpus_with().chats) == {why: 2}
 
 
 def test_options_that_are_left_out_leave_no_trace_in_what_is_built() -> None:
