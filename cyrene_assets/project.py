@@ -61,7 +61,7 @@ class BaseModelSource(Strict):
     def _one_source(self) -> Self:
         if self.path is not None and (self.repository or self.revision or self.hub):
             raise ValueError(
-                "`path` stands alone: a local folder has no repository, revision or hub"
+                "`path` is a local folder, without repository, revision or hub; keep one of the two"
             )
         return self
 
@@ -113,7 +113,7 @@ class ProjectFile(Strict):
     @classmethod
     def _corpus_is_a_name_or_a_path(cls, value: str) -> str:
         if value in {"", ".", ".."} or "\0" in value:
-            raise ValueError("must be the name of a folder of CYRENE_CORPORA, or a path")
+            raise ValueError("is no name; write that of a folder of CYRENE_CORPORA, or a path")
         return value
 
     @field_validator("recipes", "base_models")
@@ -121,7 +121,7 @@ class ProjectFile(Strict):
     def _keys_are_sizes(cls, value: dict[str, object]) -> dict[str, object]:
         for size in value:
             if size not in SIZES:
-                raise ValueError(f"unknown size {size!r}: the sizes are {', '.join(SIZES)}")
+                raise ValueError(f"`{size}` is an unknown size; write one of {', '.join(SIZES)}")
         return value
 
 

@@ -1,13 +1,14 @@
 """The linter behind ``cyrene corpus check``: everything that is wrong with a corpus, at once."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, astuple, dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import polars as pl
 
+from cyrene_assets.config.yaml_errors import YamlError
 from cyrene_assets.corpus.align import TRANSLATABLE, Parallel, parallel_corpus
 from cyrene_assets.corpus.config import Corpus, load_corpus
 from cyrene_assets.corpus.findings import (
@@ -78,12 +79,11 @@ def lint(folder: Path, sequence_length: int = SEQUENCE_LENGTH) -> Report:
     try:
         corpus = load_corpus(folder)
     except UserError as error:
-        remedy = "correct corpus.yaml, then check again"
-        first, *others = (line.strip() for line in str(error).splitlines())
-        # A line for each value that is wrong, or what the reader of YAML says, in several.
-        wrong = others if first.endswith("corpus.yaml:") else [" ".join([first, *others])]
-        errors = [Problem("corpus.yaml", 0, one, remedy) for one in wrong]
-        return Report(folder.name, errors=errors)
+        what, _, remedy = str(error).partition("; ")
+        wrong = [Problem("corpus.yaml", 0, what, remedy)]
+        if isinstance(error, YamlError):
+            wrong = [Problem("corpus.yaml", *astuple(one)) for one in error.wrong]
+        return Report(folder.name, errors=wrong)
     report = Report(corpus.name)
     readable = {}
     with TemporaryDirectory() as scratch:

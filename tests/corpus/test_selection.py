@@ -204,7 +204,7 @@ def test_both_variants_are_each_in_about_half_of_the_scenes(tmp_path: Path) -> N
 
 
 def test_gendered_without_its_markup_is_refused() -> None:
-    with pytest.raises(ValueError, match="needs the preset `hoyo` in `markup`"):
+    with pytest.raises(ValueError, match="add the preset `hoyo` to `markup`"):
         corpus_with(gendered="male", markup=["html"])
 
 

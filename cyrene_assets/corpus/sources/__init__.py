@@ -129,7 +129,7 @@ def adapter(name: str) -> Adapter:
         UserError: there is none; the message lists those there are.
     """
     if name not in adapters():
-        raise UserError(f"unknown source adapter {name!r}: give one of {', '.join(adapters())}")
+        raise UserError(f"unknown source adapter {name!r}; give one of {', '.join(adapters())}")
     return cast(Adapter, importlib.import_module(f"{__name__}.{name}"))
 
 
