@@ -19,9 +19,11 @@ from cyrene_assets.corpus.findings import (
     listed,
     once_a_file,
 )
+from cyrene_assets.corpus.fitting import EstimatedTokens
 from cyrene_assets.corpus.rehearsal import Summary, rehearse
 from cyrene_assets.corpus.sources import Problem, SourceError, read_listed
 from cyrene_assets.corpus.speakers import near_misses, to_name
+from cyrene_assets.corpus.windows import Counter
 from cyrene_assets.errors import UserError
 
 # A language with fewer units than this share of the largest one's is thinly translated.
@@ -69,11 +71,14 @@ class Report:
         return {"ok": self.ok, **asdict(self)}
 
 
-def lint(folder: Path, sequence_length: int = SEQUENCE_LENGTH) -> Report:
+def lint(
+    folder: Path, sequence_length: int = SEQUENCE_LENGTH, counter: Counter | None = None
+) -> Report:
     """Check a corpus folder. Whatever is wrong is in the report; nothing is raised.
 
     Where the report has no error the corpus builds, up to the training sets of a recipe whose SFT
-    has that ``sequence_length`` in tokens. A language whose files cannot be read is an error, and
+    has that ``sequence_length`` in tokens, which ``counter`` counts (else they are estimated). A
+    language whose files cannot be read is an error, and
     the others are checked without it.
     """
     try:
@@ -115,7 +120,9 @@ def lint(folder: Path, sequence_length: int = SEQUENCE_LENGTH) -> Report:
             return report
         _look_at(parallel, corpus, report)
         if report.ok:
-            found = rehearse(parallel, corpus, sequence_length, Path(scratch))
+            found = rehearse(
+                parallel, corpus, sequence_length, counter or EstimatedTokens(), Path(scratch)
+            )
             report.summary = found.summary
             report.errors += found.refusals
             report.warnings += found.warnings

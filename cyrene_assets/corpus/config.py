@@ -58,7 +58,8 @@ class Language(Strict):
             if name in self.speakers:
                 key = "player" if name == self.player else "player_names"
                 raise ValueError(
-                    f"`{key}` {name!r} is among `speakers`, the character's names; write it in one of them"
+                    f"`{key}` {name!r} is among `speakers`, the character's names; keep it in one "
+                    "of them"
                 )
         return self
 

@@ -24,6 +24,7 @@ FOR_DOCUMENTS = "in scenes that are selected for documents only"
 OWN_NAMES_ALONE = "in scenes in which only names of the character speak"
 UNADDRESSED = "before anybody speaks to the character"
 ALONE = "voice lines without a title"
+TOO_LONG = "longer than `sft.sequence_length` by themselves"
 # The lines that an unknown placeholder stands in: it may run over several.
 UNKNOWN_LINES = rf"(?:[^\n]*?(?:{UNKNOWN_PLACEHOLDER}))+[^\n]*"
 
@@ -105,7 +106,8 @@ def conversation_lines(units: pl.DataFrame, chats: Chats) -> pl.DataFrame:
 def count_character_lines(units: pl.DataFrame, chats: Chats) -> dict[str, int]:
     """Count the character's lines: those in chats, and the others by why they are in none.
 
-    The order is that of the reasons (``NOT_IN_CHATS``), after ``IN_CHATS``.
+    What has several lines of text counts as that many, as in training. The order is that of the
+    reasons (``NOT_IN_CHATS``), after ``IN_CHATS``.
     """
     hers = units.filter(pl.col("role") == "character")
     said = conversation_lines(units, chats).filter("hers", "own")
@@ -118,7 +120,8 @@ def count_character_lines(units: pl.DataFrame, chats: Chats) -> dict[str, int]:
         pl.when(dialog & alone).then(pl.lit(OWN_NAMES_ALONE)),
         pl.when(dialog).then(pl.lit(UNADDRESSED)).otherwise(pl.lit(ALONE)),
     )
-    counts: dict[str, int] = dict(hers.group_by(why.alias("why")).len().rows())
+    lines = (pl.col("text").str.count_matches("\n", literal=True) + 1).sum()
+    counts: dict[str, int] = dict(hers.group_by(why.alias("why")).agg(lines).rows())
     reasons = (*NOT_IN_CHATS.values(), FOR_DOCUMENTS, OWN_NAMES_ALONE, UNADDRESSED, ALONE)
     return {words: counts[words] for words in (IN_CHATS, *reasons) if counts.get(words)}
 

@@ -54,7 +54,8 @@ class Own(Strict):
     def _can_be_applied(self) -> Self:
         if (self.text is None) == (self.pattern is None):
             raise ValueError(
-                "a pattern is one of two; give either `text` (as it is written) or `pattern` (a regex)"
+                "a pattern is one of two; give either `text` (as it is written) or `pattern` "
+                "(a regex)"
             )
         groups = _groups(self.rule.pattern, self.pattern or "")
         if self.becomes == "inside" and not groups:

@@ -10,7 +10,8 @@ from cyrene_assets.corpus.config import Corpus
 from cyrene_assets.corpus.findings import counted
 from cyrene_assets.corpus.lines import NOT_IN_CHATS
 from cyrene_assets.corpus.sources import Problem
-from cyrene_assets.corpus.tokens import BYTES_PER_TOKEN
+from cyrene_assets.corpus.tokens import TokenCounter
+from cyrene_assets.corpus.windows import Counter
 
 SHOWN = 5
 SHOWN_TEXT = 80
@@ -92,11 +93,17 @@ def _too_few_chats(
     number: int, parallel: Parallel, corpus: Corpus, lines: Mapping[str, int]
 ) -> tuple[str, str]:
     """Return why the chats are all on one side of the split, or not there, and the remedy."""
+    another = "another" if corpus.chats.everyone else "the character"
     if number:
         return (
-            "the scenes in which somebody speaks to the character are one, or nearly the same, or "
+            f"the scenes in which somebody speaks to {another} are one, or nearly the same, or "
             f"share lines{_such_as(parallel)}",
-            "add scenes in which somebody speaks to the character",
+            f"add scenes in which somebody speaks to {another}",
+        )
+    if corpus.chats.everyone:
+        return (
+            "nobody speaks to another: of all scenes each has one speaker, the player or nobody",
+            "add scenes in which several speak, or see the warnings about lines that are left out",
         )
     lost = {words: lines[words] for words in NOT_IN_CHATS.values() if lines.get(words)}
     if lost and sum(lost.values()) == sum(lines.values()):
@@ -125,42 +132,31 @@ def _such_as(parallel: Parallel) -> str:
     return f" such as {shown!r} (in {scenes})"
 
 
-def too_long(split: str, sequence_length: int) -> Problem:
+def too_long(split: str, sequence_length: int, counter: Counter) -> Problem:
     """Return that no chat of a split can be relied on to fit."""
+    fits = "fits" if isinstance(counter, TokenCounter) else "is sure to fit"
     side = {"train": "train on", "validation": "validate with"}[split]
     return Problem(
         "corpus.yaml",
         0,
-        f"no chat to {side} is sure to fit into the {sequence_length} tokens of the recipe's "
-        "`sft.sequence_length`, of any not even one line of the character after the system prompt",
+        f"no chat to {side} {fits} into the {sequence_length} tokens of the recipe's "
+        "`sft.sequence_length`, of any not even one line of the answers after the system prompt",
         "shorten `system_prompt` or these lines, or check for a size whose recipe has more "
         "(`--size`)",
     )
 
 
-def probably_too_long(units: pl.DataFrame, sequence_length: int) -> pl.DataFrame:
-    """Return the character's units with a line that has more tokens than a chat, as estimated.
-
-    Columns are language, unit, file, line and tokens. A line is not cut: packing leaves it out.
-    """
-    longest = pl.col("text").str.split("\n").list.eval(pl.element().str.len_bytes()).list.max()
-    return (
-        units.filter(pl.col("role") == "character")
-        .with_columns(tokens=(longest / BYTES_PER_TOKEN).cast(pl.Int64))
-        .filter(pl.col("tokens") > sequence_length)
-        .select("language", "unit", "file", "line", "tokens")
-    )
-
-
-def long_lines(found: pl.DataFrame, sequence_length: int) -> Iterator[Problem]:
-    """Yield one warning for what ``probably_too_long`` found in all languages."""
-    for unit, file, line, tokens in found.drop("language").head(1).rows():
+def long_lines(found: pl.DataFrame, sequence_length: int, counter: Counter) -> Iterator[Problem]:
+    """Yield one warning for the ``lost_units`` of all languages."""
+    about = "" if isinstance(counter, TokenCounter) else "about "
+    for unit, speaker, file, line, tokens in found.head(1).rows():
         more = f" (and {counted(len(found) - 1, 'more line')})" if len(found) > 1 else ""
         yield Problem(
             file,
             line,
-            f"{unit}, which the character says, has about {tokens:,} tokens{more}: over the "
-            f"{sequence_length:,} of the recipe's `sft.sequence_length`, so that no chat has it",
+            f"{unit}, which {speaker} says, has {about}{tokens:,} tokens{more}: with the system "
+            f"prompt over the {sequence_length:,} of the recipe's `sft.sequence_length`, so that "
+            "no chat has it",
             "cut it into several lines, or check for a size whose recipe has more (`--size`)",
         )
 

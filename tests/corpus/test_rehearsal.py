@@ -285,8 +285,15 @@ def test_a_line_that_packing_leaves_out_is_a_warning(tmp_path: Path) -> None:
     report = lint(_english(_new(tmp_path / "c"), *scenes))
     assert report.ok
     [warning] = report.warnings
-    found = f"s1-{len(scenes[1]) - 1}, which the character says, has about 1,249 tokens: over the "
-    assert warning.message.startswith(f"{found}1,024 of the recipe's")
+    assert warning.message.startswith(
+        "s1-2, which Ada says, has about 1,250 tokens: with the system prompt over the 1,024 of the "
+        "recipe's `sft.sequence_length`"
+    )
+    assert report.summary is not None
+    assert report.summary.lines == {
+        "in chats": 4,
+        "longer than `sft.sequence_length` by themselves": 1,
+    }
     assert lint(tmp_path / "c", 2048).warnings == []
 
 
