@@ -126,6 +126,16 @@ def count_character_lines(units: pl.DataFrame, chats: Chats) -> dict[str, int]:
     return {words: counts[words] for words in (IN_CHATS, *reasons) if counts.get(words)}
 
 
+def count_left_out(units: pl.DataFrame) -> pl.DataFrame:
+    """Count the units of each split by why they are left out (``NOT_IN_CHATS``): split, why, units.
+
+    ``why`` is null of those that are trained on, or validated with.
+    """
+    why = (pl.when(_flagged(flag)).then(pl.lit(words)) for flag, words in NOT_IN_CHATS.items())
+    counts = units.group_by("split", pl.coalesce(*why).alias("why"), maintain_order=True)
+    return counts.agg(units=pl.len().cast(pl.Int64))
+
+
 def _of_own_names(units: pl.DataFrame) -> pl.Series:
     """Return the scenes in which several names speak, all of them the character's."""
     spoken = units.filter(pl.col("speaker").is_not_null(), ~_flagged(*LEFT_OUT))

@@ -11,6 +11,7 @@ from cyrene_assets.corpus.findings import counted
 from cyrene_assets.corpus.lines import NOT_IN_CHATS
 from cyrene_assets.corpus.sources import Problem
 from cyrene_assets.corpus.tokens import TokenCounter
+from cyrene_assets.corpus.unknown import Unknown
 from cyrene_assets.corpus.windows import Counter
 
 SHOWN = 5
@@ -20,24 +21,24 @@ GLUED_SHARE = 0.1
 GLUED = 10
 
 
-def refused(language: str, documents: pl.DataFrame, chats: pl.DataFrame) -> Iterator[Problem]:
-    """Yield what the blocking checks of one language's documents and chats would find."""
-    if documents.is_empty():
-        yield Problem(
-            "corpus.yaml",
-            0,
-            f"nothing of {language} is trained on: no line of it is left for a document (those "
-            "with unknown markup, or that `markup` leaves out, are not)",
-            f"name its markup in `markup`, or take {language!r} off the languages",
-        )
-    elif documents.filter(split="train").is_empty():
-        yield Problem(
-            "corpus.yaml",
-            0,
-            f"nothing of {language} is trained on: what it has of scenes and documents "
-            f"({len(documents)}) is held out",
+def refused(
+    language: str,
+    documents: pl.DataFrame,
+    chats: pl.DataFrame,
+    left_out: pl.DataFrame,
+    unknown: Unknown,
+) -> Iterator[Problem]:
+    """Yield what the blocking checks of one language's documents and chats would find.
+
+    ``left_out`` has the ``count_left_out`` of its units.
+    """
+    if documents.filter(split="train").is_empty():
+        why, remedy = _all_left_out(left_out, "train", unknown) or (
+            f"what it has of scenes and documents ({len(documents)}) is held out",
             "translate more of them, or set another `split.seed`",
         )
+        remedy += f"; or take {language!r} off the languages"
+        yield Problem("corpus.yaml", 0, f"nothing of {language} is trained on: {why}", remedy)
     for name, texts in (
         (documents["document"], documents["text"]),
         (chats["chat"], chats["messages"]),
@@ -54,23 +55,42 @@ def one_sided(
     parallel: Parallel,
     corpus: Corpus,
     lines: Mapping[str, int],
+    left_out: pl.DataFrame,
 ) -> Iterator[Problem]:
     """Yield why there would be nothing to train on, or nothing to validate with.
 
     ``sides`` counts the documents (cpt) and chats (sft) of each split, ``lines`` the character's
-    by what becomes of them.
+    by what becomes of them, ``left_out`` all units (``count_left_out``).
     """
     dialog = len(scenes.filter(kind="dialog"))
     for stage, what in (("cpt", "documents"), ("sft", "chats")):
         if all(sides[stage].values()):
             continue
-        lacking = "validate with" if sides[stage]["train"] else "train on"
-        found = _too_few_scenes(dialog, parallel)
+        split = "validation" if sides[stage]["train"] else "train"
+        lacking = {"validation": "validate with", "train": "train on"}[split]
+        found = _all_left_out(left_out, split, parallel.unknown)
+        found = found or _too_few_scenes(dialog, parallel)
         if found is None and stage == "sft":
             found = _too_few_chats(sum(sides[stage].values()), parallel, corpus, lines)
         why, remedy = found or ("too few are left", "add scenes, or set another `split.seed`")
         yield Problem("corpus.yaml", 0, f"no {what} to {lacking}: {why}", remedy)
         return  # What keeps documents from both sides keeps chats from them too.
+
+
+def _all_left_out(left_out: pl.DataFrame, split: str, unknown: Unknown) -> tuple[str, str] | None:
+    """Return by what all lines of a split are left out, and the remedy; None where some are not."""
+    why = left_out.filter(split=split).group_by("why", maintain_order=True).agg(pl.sum("units"))
+    if why.is_empty() or why["why"].has_nulls() or set(why["why"]) == {NOT_IN_CHATS["duplicate"]}:
+        return None
+    why = why.sort("units", "why", descending=[True, False])
+    number = int(why["units"].sum())
+    side = {"train": "to train on", "validation": "held out"}[split]
+    counts = ", ".join(f"{of:,} {words}" for words, of in why.rows())
+    all_of = "the only line" if number == 1 else f"all {number:,} lines"
+    marked = why.filter(why=NOT_IN_CHATS["unknown_placeholder"])
+    remedy = unknown.remedy() if len(marked) else "change `markup`, or what it leaves out"
+    what = f"{all_of} of the scenes and documents {side} "
+    return f"{what}{'is' if number == 1 else 'are'} left out ({counts})", remedy
 
 
 def _too_few_scenes(dialog: int, parallel: Parallel) -> tuple[str, str] | None:
@@ -93,24 +113,27 @@ def _too_few_chats(
     number: int, parallel: Parallel, corpus: Corpus, lines: Mapping[str, int]
 ) -> tuple[str, str]:
     """Return why the chats are all on one side of the split, or not there, and the remedy."""
+    lost = {words: lines[words] for words in NOT_IN_CHATS.values() if lines.get(words)}
+    of_lost = ", ".join(f"{words} ({of:,})" for words, of in lost.items())
+    if lost and sum(lost.values()) == sum(lines.values()) and not corpus.chats.everyone:
+        return (
+            f"all lines of the character are {of_lost}",
+            parallel.unknown.remedy()
+            if NOT_IN_CHATS["unknown_placeholder"] in lost
+            else "see the warnings about these lines, and add others",
+        )
     another = "another" if corpus.chats.everyone else "the character"
     if number:
         return (
             f"the scenes in which somebody speaks to {another} are one, or nearly the same, or "
-            f"share lines{_such_as(parallel)}",
+            f"share lines{_such_as(parallel)}"
+            + (f" (lines of the character that do not count: {of_lost})" if lost else ""),
             f"add scenes in which somebody speaks to {another}",
         )
     if corpus.chats.everyone:
         return (
             "nobody speaks to another: of all scenes each has one speaker, the player or nobody",
             "add scenes in which several speak, or see the warnings about lines that are left out",
-        )
-    lost = {words: lines[words] for words in NOT_IN_CHATS.values() if lines.get(words)}
-    if lost and sum(lost.values()) == sum(lines.values()):
-        return (
-            "all lines of the character are "
-            + ", ".join(f"{words} ({of:,})" for words, of in lost.items()),
-            "see the warnings about these lines, and add others",
         )
     speakers = dict.fromkeys(name for own in corpus.languages.values() for name in own.speakers)
     names = ", ".join(list(speakers)[:SHOWN])

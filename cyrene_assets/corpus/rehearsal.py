@@ -24,7 +24,7 @@ from cyrene_assets.corpus.leaks import (
     sets_proof,
     split_proof,
 )
-from cyrene_assets.corpus.lines import IN_CHATS, TOO_LONG, count_character_lines
+from cyrene_assets.corpus.lines import IN_CHATS, TOO_LONG, count_character_lines, count_left_out
 from cyrene_assets.corpus.refusals import (
     SHOWN,
     glued,
@@ -132,12 +132,13 @@ def rehearse(
     """Do what the build would, one language in memory at a time; tables go to ``scratch``."""
     refusals = parallel.unknown.refusals(corpus.unknown_markup)
     languages = {}
-    long = []
+    long, left_out = [], []
     fitting = dict.fromkeys(SPLITS, 0)
     scenes = pl.DataFrame(schema={"scene": pl.String, "kind": pl.String, "split": pl.String})
     for language, units in parallel.each():
         documents, chats = (make(units, corpus, language) for make in (cpt_documents, sft_chats))
-        refusals += refused(language, documents, chats)
+        left_out.append(count_left_out(units))
+        refusals += refused(language, documents, chats, left_out[-1], parallel.unknown)
         found = fit(chats, counter, sequence_length)
         languages[language] = _summary(units, documents, chats, corpus.chats, found)
         long.append(lost_units(units, found.lost, counter))
@@ -155,7 +156,7 @@ def rehearse(
     proofs = list(_proofs(parallel, scratch))
     recurring = proofs[0].let_through()
     summary = Summary(languages, len(scenes), held_out, recurring, corpus.chats.everyone)
-    refusals += one_sided(sides, scenes, parallel, corpus, summary.lines)
+    refusals += one_sided(sides, scenes, parallel, corpus, summary.lines, pl.concat(left_out))
     for split, number in fitting.items():
         if sides["sft"][split] and not number:
             refusals.append(too_long(split, sequence_length, counter))
