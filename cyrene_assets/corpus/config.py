@@ -105,7 +105,7 @@ class Corpus(Strict):
     where it is left out. ``extra`` says what is done about keys that a line of the plain files need
     not have: they are refused, or counted and ignored. ``player`` is the player's name, or one per
     language, in languages that give none. ``gendered`` says which variant of gendered text is kept;
-    with ``both`` one scene keeps the one and another the other. ``chats`` says who the assistant is
+    with ``both`` a scene that has any is there twice. ``chats`` says who the assistant is
     in chats; a word alone is its ``assistant``.
 
     The ``*_params`` methods return what an artifact depends on, as JSON values in a canonical form:
@@ -233,7 +233,9 @@ class Corpus(Strict):
 
     def render_params(self, language: str) -> dict[str, Any]:
         """Return what the cleaned text of ``language`` depends on: the player's name, markup."""
-        gendered = {} if self.gendered == "female" else {"gendered": self.gendered}
+        # `both` was once one variant for a scene: what was built so is out of date.
+        words = {"female": {}, "male": {"gendered": "male"}, "both": {"gendered": "both, as twins"}}
+        gendered = words[self.gendered]
         markup = as_params(self._markup())
         return {"player": self.language(language).player, "markup": markup, **gendered}
 

@@ -61,7 +61,8 @@ class LanguageSummary:
 class Summary:
     """What comes of a corpus; ``held_out`` is a share of the scenes and documents.
 
-    ``everyone`` says whether every speaker is the assistant in turn.
+    ``everyone`` says whether every speaker is the assistant in turn, ``twins`` counts the scenes
+    and documents that are there in both variants of gendered text, as two.
     """
 
     languages: Mapping[str, LanguageSummary]
@@ -69,6 +70,7 @@ class Summary:
     held_out: float
     recurring: str
     everyone: bool = False
+    twins: int = 0
 
     @property
     def chats(self) -> int:
@@ -95,14 +97,17 @@ class Summary:
         lines = self.lines
         total, there = sum(lines.values()), lines.pop(IN_CHATS, 0)
         why = ", ".join(f"{number:,} {words}" for words, number in lines.items())
-        everyone = [self._of_everyone()] if self.everyone else []
+        more = [self._of_everyone()] if self.everyone else []
+        if self.twins:
+            scenes = counted(self.twins, "scene or document is", "scenes and documents are")
+            more.append(f"{scenes} there in both variants of gendered text, as two each")
         return [
             f"{counted(self.chats, 'chat')} in {counted(len(self.languages), 'language')}, about "
             f"{self.tokens:,} tokens of documents and chats",
             f"{there:,} of the character's {counted(total, 'line')} "
             f"({there / max(total, 1):.1%}) {'is' if there == 1 else 'are'} in chats"
             + (f"; not: {why}" if why else ""),
-            *everyone,
+            *more,
             f"{self.held_out:.1%} of {self.scenes:,} scenes and documents are held out",
             self.recurring,
         ]
@@ -155,7 +160,9 @@ def rehearse(
     held_out = len(scenes.filter(split="validation")) / max(len(scenes), 1)
     proofs = list(_proofs(parallel, scratch))
     recurring = proofs[0].let_through()
-    summary = Summary(languages, len(scenes), held_out, recurring, corpus.chats.everyone)
+    summary = Summary(
+        languages, len(scenes), held_out, recurring, corpus.chats.everyone, parallel.twins
+    )
     refusals += one_sided(sides, scenes, parallel, corpus, summary.lines, pl.concat(left_out))
     for split, number in fitting.items():
         if sides["sft"][split] and not number:

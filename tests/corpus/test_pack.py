@@ -100,9 +100,7 @@ def test_conversations_over_the_limit_are_cut_and_nothing_is_lost(tmp_path: Path
 
 def test_nothing_to_train_on_or_validate_with(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
-    message = (
-        r"no conversations to train on: .*two scenes in which.*\d+ lines of the answers were"
-    )
+    message = r"no conversations to train on: .*two scenes in which.*\d+ lines of the answers were"
     with pytest.raises(UserError, match=message):
         _pack(tmp_path / "a", "sft", _stage(sequence_length=32))
     (tmp_path / "b").mkdir()

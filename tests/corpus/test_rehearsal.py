@@ -35,7 +35,7 @@ LINES = st.text(LETTERS | SOME, min_size=1, max_size=60).filter(lambda line: lin
 
 
 # What nobody named, and what `_write` leaves out.
-MARKUP = st.sampled_from(["{X#1}", "{x} %s", "[gone]"])
+MARKUP = st.sampled_from(["{X#1}", "{x} %s", "[gone]", "{F#she}{M#he of %d}", "{F#a}{M#bc}"])
 
 
 def _write(
