@@ -19,7 +19,7 @@ def _cron(value: str) -> str:
     try:
         next(CronSim(value, datetime(2000, 1, 1)))
     except (CronSimError, StopIteration) as error:
-        raise ValueError("is no cron expression; write one of five fields, as '0 22 * * *'") from error
+        raise ValueError("is no cron expression; write five fields, as '0 22 * * *'") from error
     return value
 
 

@@ -62,7 +62,7 @@ def test_what_is_saved_is_read(home: Path) -> None:
     ("text", "words"),
     [
         ("corpse: sample\n", ["corpse", "sample"]),
-        ("recipes: {5B: tiny}\n", ["recipes", ":1: ", "`5B` is an unknown size", "tiny, 0.8B, 2B, 4B, 9B"]),
+        ("recipes: {5B: tiny}\n", ["recipes", "`5B` is an unknown size", "tiny, 0.8B, 2B, 4B, 9B"]),
         ("base_models: {huge: {path: x}}\n", ["base_models", "`huge` is an unknown size"]),
         ("hub: github\n", ["hub", "'huggingface' or 'modelscope'"]),
         ("base_models: {4B: {path: /m, hub: modelscope}}\n", ["base_models", "without repository"]),

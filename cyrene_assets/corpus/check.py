@@ -20,8 +20,9 @@ from cyrene_assets.corpus.findings import (
     once_a_file,
 )
 from cyrene_assets.corpus.fitting import EstimatedTokens
+from cyrene_assets.corpus.placed import placed
 from cyrene_assets.corpus.rehearsal import Summary, rehearse
-from cyrene_assets.corpus.sources import Problem, SourceError, read_listed
+from cyrene_assets.corpus.sources import Problem, SourceError, read_listed, unread
 from cyrene_assets.corpus.speakers import near_misses, to_name
 from cyrene_assets.corpus.windows import Counter
 from cyrene_assets.errors import UserError
@@ -78,8 +79,7 @@ def lint(
 
     Where the report has no error the corpus builds, up to the training sets of a recipe whose SFT
     has that ``sequence_length`` in tokens, which ``counter`` counts (else they are estimated). A
-    language whose files cannot be read is an error, and
-    the others are checked without it.
+    language whose files cannot be read is an error, and the others are checked without it.
     """
     try:
         corpus = load_corpus(folder)
@@ -89,6 +89,13 @@ def lint(
         if isinstance(error, YamlError):
             wrong = [Problem("corpus.yaml", *astuple(one)) for one in error.wrong]
         return Report(folder.name, errors=wrong)
+    report = _look_into(folder, corpus, sequence_length, counter or EstimatedTokens())
+    for problems in (report.errors, report.warnings):
+        problems[:] = placed(problems, folder / "corpus.yaml")
+    return report
+
+
+def _look_into(folder: Path, corpus: Corpus, sequence_length: int, counter: Counter) -> Report:
     report = Report(corpus.name)
     readable = {}
     with TemporaryDirectory() as scratch:
@@ -102,6 +109,7 @@ def lint(
             report.warnings += [problem for problem in left_out if problem not in report.warnings]
             rows.write_parquet(Path(scratch) / f"{language}.parquet")
             readable[language] = entry
+        report.warnings += unread(folder, corpus)
         report.errors = once_a_file(report.errors)
         report.warnings = once_a_file(report.warnings)
         if not readable:
@@ -120,9 +128,7 @@ def lint(
             return report
         _look_at(parallel, corpus, report)
         if report.ok:
-            found = rehearse(
-                parallel, corpus, sequence_length, counter or EstimatedTokens(), Path(scratch)
-            )
+            found = rehearse(parallel, corpus, sequence_length, counter, Path(scratch))
             report.summary = found.summary
             report.errors += found.refusals
             report.warnings += found.warnings
@@ -198,14 +204,13 @@ def _silent_people(heard: set[tuple[str, str, str]], corpus: Corpus) -> Iterator
                     silent.setdefault(key, []).append((code, name))
     for key, found in silent.items():
         codes = list(dict.fromkeys(code for code, _ in found))
-        where = codes[0] if len(codes) == 1 else "*"
         named = ", ".join(
             f"{name!r}" + (f" ({code})" if len(codes) > 1 else "") for code, name in found
         )
         yield Problem(
             "corpus.yaml",
             0,
-            f"languages.{where}.{key}: {named} never {'speaks' if len(found) == 1 else 'speak'}",
+            f"languages.{codes[0]}.{key}: {named} never {'speaks' if len(found) == 1 else 'speak'}",
             f"write the {'name' if len(found) == 1 else 'names'} as the dialog does, or leave "
             f"{'it' if len(found) == 1 else 'them'} if that is meant",
         )

@@ -99,7 +99,8 @@ def _too_few_scenes(dialog: int, parallel: Parallel) -> tuple[str, str] | None:
         return None
     if dialog < 2:
         number = ("no scene", "one scene")[dialog]
-        return f"there is {number} of dialog", "the corpus needs two scenes of it at least"
+        remedy = "the corpus needs two scenes of it at least; give a long one several `scene` ids"
+        return f"there is {number} of dialog", f"{remedy}, as by chapter or day"
     if parallel.duplicates.filter("exact")["scene"].n_unique() == dialog - 1:
         return f"all {dialog} scenes of dialog are duplicates", "add a scene unlike them"
     return (
@@ -136,11 +137,27 @@ def _too_few_chats(
             "add scenes in which several speak, or see the warnings about lines that are left out",
         )
     speakers = dict.fromkeys(name for own in corpus.languages.values() for name in own.speakers)
-    names = ", ".join(list(speakers)[:SHOWN])
+    names, first = ", ".join(list(speakers)[:SHOWN]), next(iter(corpus.languages))
+    if not lines:
+        return (
+            f"no line is the character's ({names}); those who speak are {_who_speaks(parallel)}",
+            f"name `languages.{first}.speakers` as the dialog does",
+        )
     return (
         f"nobody speaks to the character ({names})",
-        "name `speakers` as the dialog does, and have somebody speak before the character",
+        f"name `languages.{first}.speakers` as the dialog does, and have somebody speak before "
+        "the character",
     )
+
+
+def _who_speaks(parallel: Parallel) -> str:
+    most = (
+        parallel.speakers.group_by("speaker", maintain_order=True)
+        .agg(pl.sum("lines"))
+        .sort("lines", descending=True, maintain_order=True)
+    )
+    named = ", ".join(f"{name} ({lines:,})" for name, lines in most.head(SHOWN).rows())
+    return named + (f" and {len(most) - SHOWN} more" if len(most) > SHOWN else "") or "nobody"
 
 
 def _such_as(parallel: Parallel) -> str:

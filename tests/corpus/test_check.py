@@ -65,6 +65,16 @@ def test_a_rule_of_several_keys_is_said_without_all_of_the_file(tmp_path: Path) 
     )
 
 
+def test_files_of_a_language_that_is_not_listed_are_a_warning(tmp_path: Path) -> None:
+    write_corpus(tmp_path)
+    (tmp_path / "documents" / "fr.jsonl").write_text("", encoding="utf-8")
+    [warning] = [str(one) for one in lint(tmp_path).warnings if "fr" in one.message]
+    assert warning == (
+        "documents/fr.jsonl: is not read: 'fr' is no language of corpus.yaml; add 'fr' to "
+        "`languages` there, or remove the file"
+    )
+
+
 def test_one_bad_file_does_not_hide_the_rest(tmp_path: Path) -> None:
     write_corpus(tmp_path)
     (tmp_path / "dialog" / "en.jsonl").write_text("?\n?\n")
@@ -201,8 +211,8 @@ def test_names_that_nobody_has_are_one_warning_for_all_languages(tmp_path: Path)
         people[code]["player_names"] = [f"Nobody {code}"]
     silent = _warnings(lint(write_corpus(tmp_path, settings(languages=people))))
     assert silent == [
-        "corpus.yaml: languages.*.player_names: 'Nobody en' (en), 'Nobody tlh' (tlh) never speak; "
-        "write the names as the dialog does, or leave them if that is meant"
+        "corpus.yaml:13: languages.en.player_names: 'Nobody en' (en), 'Nobody tlh' (tlh) never "
+        "speak; write the names as the dialog does, or leave them if that is meant"
     ]
 
 

@@ -296,8 +296,13 @@ def _refusal_cases() -> Iterator[tuple[str, Scenes, str]]:
         f"such as {LONG!r} (in 4)",
     )
     yield (
-        "nobody speaks to the character",
+        "the character says nothing",
         _rain(),
+        "no chats to train on: no line is the character's (Ada); those who speak are Bob (4)",
+    )
+    yield (
+        "nobody speaks to the character",
+        [[(ADA, f"It rains on number {n}.")] for n in range(4)],
         "no chats to train on: nobody speaks to the character (Ada)",
     )
     yield (
