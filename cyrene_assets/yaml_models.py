@@ -14,6 +14,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cyrene_assets.config.yaml_errors import SHOWN, Wrong, YamlError, what_is_wrong
+from cyrene_assets.config.yaml_places import below
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -69,6 +70,22 @@ def read_yaml(path: Path) -> Any:
             too deep.
     """
     return _document(path, _text(path))[0]
+
+
+def line_of(path: Path, *keys: str) -> int | None:
+    """Return the line (from 1) in which a key, or its section, stands; None where none does.
+
+    Raises:
+        YamlError: as ``read_yaml``.
+    """
+    _, node = _document(path, _text(path))
+    line = None
+    for key in keys:
+        step = below(node, key)
+        if step is None:
+            break
+        line, node = step
+    return line
 
 
 def _error(path: Path, line: int, message: str, remedy: str) -> YamlError:

@@ -204,6 +204,18 @@ def test_a_recipe_may_start_from_the_instruct_model(home: Path) -> None:
     assert local.base_model("tiny") == BaseModelSource(path="/m")
 
 
+def test_a_recipe_that_is_not_there_is_named_with_its_line(home: Path) -> None:
+    home.mkdir()
+    (home / "project.yaml").write_text("corpus: sample\nrecipes:\n  4B: tinny\n", encoding="utf-8")
+    project = Project.load()
+    with pytest.raises(UserError) as caught:
+        project.recipe("4B")
+    assert str(caught.value).startswith(
+        f"{home / 'project.yaml'}:3: recipes.4B: unknown recipe 'tinny': give one of "
+    )
+    assert project.recipe("tiny").name == "tiny"
+
+
 def test_services_to_report_to(home: Path) -> None:
     assert Project.load().settings.report_to == ()
     Project.load().save(ProjectFile(report_to=("wandb", "swanlab")))
