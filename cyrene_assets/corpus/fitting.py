@@ -90,7 +90,7 @@ def fit(chats: pl.DataFrame, counter: Counter, limit: int) -> Fit:
         .filter(pl.col("number") > 0)
         .drop("kept")
     )
-    lines = int(before["number"].sum() + said["number"].sum())
+    lines = int(before["number"].sum()) + int(said["number"].sum())
     return Fit({split: counts.get(split, 0) for split in SPLITS}, lines, lost)
 
 

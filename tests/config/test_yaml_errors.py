@@ -65,6 +65,16 @@ def _wrong(folder: Path, text: str, model: type[BaseModel]) -> list[str]:
         ("name: C", "name: C\nname: D", "2: the key 'name' stands in line 1 already; keep one"),
         ("name: C", "name: C: D", "1: not valid YAML: mapping values are not allowed here; put a"),
         ("    name", "\t name", "6: not valid YAML: while scanning for the next token, found char"),
+        (
+            "name: C",
+            "name: [C",
+            "2: not valid YAML: while parsing a flow sequence of line 1, expect",
+        ),
+        (
+            "name: C",
+            "name: 'C",
+            "11: not valid YAML: while scanning a quoted scalar of line 1, foun",
+        ),
         ("name: C", "name: !x C", "1: not valid YAML: could not determine a constructor for the t"),
         ("name: C", "name: 2001-99-99", "1: not valid YAML: month must be in 1..12"),
         (CORPUS, "- a", '1: (the complete file): ["a"] does not fit; write `key: value` lines'),
@@ -111,9 +121,10 @@ def test_parse_model_any_value_replaced_is_found_in_its_line(
     assert len(values) > 20
 
 
-def _values(node: yaml.Node) -> list[yaml.ScalarNode]:
+def _values(node: yaml.Node | None) -> list[yaml.ScalarNode]:
     if isinstance(node, yaml.ScalarNode):
         return [node]
     if isinstance(node, yaml.MappingNode):
         return [found for _, value in node.value for found in _values(value)]
-    return [found for part in node.value for found in _values(part)]
+    parts = node.value if isinstance(node, yaml.SequenceNode) else []
+    return [found for part in parts for found in _values(part)]

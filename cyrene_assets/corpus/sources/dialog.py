@@ -30,7 +30,7 @@ from cyrene_assets.corpus.jsonl import JsonLines
 from cyrene_assets.corpus.presets import Name
 from cyrene_assets.corpus.sources import Problem, SourceError
 from cyrene_assets.corpus.sources._raw_files import exists, refuse_odd_files
-from cyrene_assets.yaml_models import Strict
+from cyrene_assets.yaml_models import Strict, line_of
 
 if TYPE_CHECKING:
     import polars as pl
@@ -64,7 +64,7 @@ def files(root: Path, corpus: "Corpus", language: str) -> list[Path]:  # noqa: A
             [
                 Problem(
                     "corpus.yaml",
-                    0,
+                    line_of(root / "corpus.yaml", "languages", language) or 0,
                     f"lists language {language!r}, but {names} are both missing in {root}",
                     f"add one of them, or take {language!r} off the languages",
                 )
