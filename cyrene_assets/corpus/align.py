@@ -12,6 +12,7 @@ import polars as pl
 
 from cyrene_assets.corpus.comparison import Comparison
 from cyrene_assets.corpus.config import Corpus
+from cyrene_assets.corpus.gendered import TWIN, is_twin_of, twin_pairs
 from cyrene_assets.corpus.in_common import scenes_of, shared_lines
 from cyrene_assets.corpus.marked import Marked
 from cyrene_assets.corpus.side_by_side import AT_ONCE, side_by_side
@@ -44,7 +45,8 @@ class Parallel:
     frequent of those that keep scenes together (``same_text``). ``largest_group`` is the number of
     scenes and documents in the largest group that the split keeps together, ``dialog_groups`` the
     number of such groups with scenes of dialog. ``unknown`` is the markup that nobody named;
-    ``speakers`` counts the lines of each by language and role (``speaker_counts``).
+    ``speakers`` counts the lines of each by language and role (``speaker_counts``), ``twins`` the
+    scenes and documents that are there in both variants of gendered text.
     """
 
     folder: Path
@@ -57,6 +59,7 @@ class Parallel:
     dialog_groups: int
     unknown: Unknown
     speakers: pl.DataFrame
+    twins: int = 0
 
     def units(self, language: str, columns: Sequence[str] | None = None) -> pl.DataFrame:
         """Read the units of a language, or some columns of them."""
@@ -109,7 +112,8 @@ def parallel_corpus(read: Callable[[str], pl.DataFrame], corpus: Corpus, folder:
             return pl.read_ipc(Path(cleaned) / languages[language], columns=["text"])["text"]
 
         comparison = Comparison(surveys, texts, corpus.rules().known, Path(cleaned))
-        scenes, in_common = scenes_of(register, surveys)
+        twins = twin_pairs(register.scenes) if corpus.gendered == "both" else []
+        scenes, in_common = scenes_of(register, surveys, twins)
         split = assign_split(scenes, corpus.split)
         groups = Groups(len(scenes.names), scenes.duplicates, scenes.joined)
 
@@ -130,14 +134,15 @@ def parallel_corpus(read: Callable[[str], pl.DataFrame], corpus: Corpus, folder:
     return Parallel(
         folder,
         languages,
-        _coverage(surveys, register, languages),
-        _duplicates(surveys, register, languages),
+        _coverage(surveys, register, languages, bool(twins)),
+        _duplicates(surveys, register, languages, bool(twins)),
         _copies(comparison, surveys, register, languages),
         lines,
         max(map(len, groups.members().values()), default=0),
         len({groups.first(scene) for scene in (scenes.kinds == "dialog").arg_true()}),
         marked.unknown(),
         marked.speakers(),
+        len(twins),
     )
 
 
@@ -184,7 +189,7 @@ def _copies(
 
 
 def _coverage(
-    surveys: list[Survey], register: Register, languages: tuple[str, ...]
+    surveys: list[Survey], register: Register, languages: tuple[str, ...], twins: bool
 ) -> pl.DataFrame:
     units = register.units.join(register.scenes, on="scene").select(
         "kind", unit="number", name="unit"
@@ -203,7 +208,11 @@ def _coverage(
         present.group_by("unit")
         .agg(pl.col("language").unique())
         .join(units, on="unit")
-        .filter(~pl.col("kind").is_in(ONE_LANGUAGE_KINDS))
+        .filter(
+            ~pl.col("kind").is_in(ONE_LANGUAGE_KINDS),
+            # Not in every language is the text gendered.
+            ~pl.col("name").str.ends_with(TWIN) if twins else True,
+        )
         .join(every, how="cross")
         .sort("unit")
         .select(pl.col("name").alias("unit"), "kind", missing.alias("languages_missing"))
@@ -211,7 +220,7 @@ def _coverage(
 
 
 def _duplicates(
-    surveys: list[Survey], register: Register, languages: tuple[str, ...]
+    surveys: list[Survey], register: Register, languages: tuple[str, ...], twins: bool
 ) -> pl.DataFrame:
     names = register.scenes["scene"]
     tables = []
@@ -232,5 +241,6 @@ def _duplicates(
                 "similarity",
                 "exact",
             )
+            .filter(pl.col("exact") | ~is_twin_of("scene", "original") if twins else True)
         )
     return pl.concat(tables)

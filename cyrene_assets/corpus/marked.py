@@ -7,7 +7,7 @@ import polars as pl
 
 from cyrene_assets.corpus.clean import clean_units
 from cyrene_assets.corpus.config import Corpus
-from cyrene_assets.corpus.gendered import with_variant
+from cyrene_assets.corpus.gendered import with_variants
 from cyrene_assets.corpus.shapes import keep_out, markup_tokens, shapes, without_text
 from cyrene_assets.corpus.side_by_side import side_by_side
 from cyrene_assets.corpus.speakers import speaker_counts
@@ -36,8 +36,8 @@ class Marked:
         self._named = rules.presets
 
         def clean(language: str) -> pl.DataFrame:
-            rows, player = read(language), corpus.languages[language].player
-            units = clean_units(with_variant(rows, corpus.gendered), player, rules)
+            rows, variants = with_variants(read(language), corpus.gendered)
+            units = clean_units(variants, corpus.languages[language].player, rules)
             if corpus.gendered != "female":
                 # What the text was is what stands in the file.
                 written = pl.when(rows["text"] != pl.col("text")).then(rows["text"])

@@ -171,7 +171,8 @@ def parallel_corpus(build: Build) -> Outcome:
     allowed = build.project.corpus.unknown_markup
     return Outcome(
         f"{counted(rows, 'unit')} in {counted(len(raw), 'language')}, {found.held_out:,} of "
-        f"{counted(found.scenes, 'scene or document', 'scenes and documents')} held out",
+        f"{counted(found.scenes, 'scene or document', 'scenes and documents')} held out"
+        + (f", {parallel.twins:,} in both variants of gendered text" if parallel.twins else ""),
         metadata={
             "dagster/row_count": rows,
             "languages": table(found.coverage, safe=True),

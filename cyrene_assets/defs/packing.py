@@ -54,7 +54,8 @@ def _packed(
     lines = read_table(build.input("parallel_corpus"), SHARED_LINES)
     leaks = no_leak(sets_proof(texts, lines.filter("stock")["text"]), lines)
     scenes = scenes_on_both_sides(rows, validation)
-    left_out = f"; {packed.left_out}" if stage_name == "sft" else ""
+    said = packed.left_out(everyone=build.project.corpus.chats.everyone)
+    left_out = f"; {said}" if stage_name == "sft" else ""
     return Outcome(
         f"{packed.tokens:,} tokens in {packed.rows:,} rows, {packed.packs:,} packs "
         f"{packed.fill:.1%} full, {packed.validation_rows:,} validation rows{left_out}",

@@ -215,8 +215,8 @@ def _errors(report: Report) -> list[str]:
 def test_a_build_stops_over_the_share_and_says_lines_and_remedy(tmp_path: Path) -> None:
     errors = _errors(lint(_write(tmp_path)))
     assert errors[0] == (
-        "corpus.yaml: 6 of 16 lines of en (37.5%), 6 of 16 lines of tlh (37.5%) have markup that "
-        "`markup` does not name: [player_name] (12, first in dialog/en.jsonl:1), $unit.name| "
+        "corpus.yaml:21: 6 of 16 lines of en (37.5%), 6 of 16 lines of tlh (37.5%) have markup "
+        "that `markup` does not name: [player_name] (12, first in dialog/en.jsonl:1), $unit.name| "
         "(2, first in dialog/en.jsonl:1); say what it stands for: add `{text: '[player_name]', "
         "becomes: player}`, `{text: '$unit.name|', becomes: leave out}` to `markup` in "
         "corpus.yaml, `becomes: nothing`, `player`, `{text: ...}`, `leave out` or, where it is "

@@ -7,7 +7,9 @@ An adapter is a module of this package, known by its file name, with
 - ``files(root, corpus, language) -> list[Path]``: the raw files that the language's rows come from;
 - ``read(root, corpus, language) -> Iterator[Row | DataFrame | Problem]``: the rows, dialog in
   order, then documents, singly or many in a table; and a ``Problem`` for what it leaves out. Raises
-  ``SourceError`` with everything that is wrong with the files.
+  ``SourceError`` with everything that is wrong with the files;
+- ``unread(root, corpus) -> Iterator[Problem]``, where it can tell: the files that look like those
+  of a language and are read for none.
 
 Nothing else has to be edited to add one. A module with a leading underscore is no adapter.
 """
@@ -116,6 +118,12 @@ class Adapter(Protocol):
         ...
 
 
+def unread(root: Path, corpus: "Corpus") -> "Iterator[Problem]":
+    """Yield the files of a corpus that look like a language's and are not read."""
+    told = getattr(adapter(corpus.source.adapter), "unread", None)
+    yield from told(root, corpus) if told else ()
+
+
 def adapters() -> list[str]:
     """Return the names of the adapters there are."""
     names = (module.name for module in pkgutil.iter_modules(__path__))
@@ -129,7 +137,7 @@ def adapter(name: str) -> Adapter:
         UserError: there is none; the message lists those there are.
     """
     if name not in adapters():
-        raise UserError(f"unknown source adapter {name!r}: give one of {', '.join(adapters())}")
+        raise UserError(f"unknown source adapter {name!r}; give one of {', '.join(adapters())}")
     return cast(Adapter, importlib.import_module(f"{__name__}.{name}"))
 
 

@@ -34,7 +34,7 @@ from cyrene_assets.corpus.jsonl import JsonLines
 from cyrene_assets.corpus.presets import Name
 from cyrene_assets.corpus.sources import ONLY, Problem, SourceError, Use
 from cyrene_assets.corpus.sources._raw_files import exists, refuse_odd_files
-from cyrene_assets.yaml_models import Strict
+from cyrene_assets.yaml_models import Strict, line_of
 
 if TYPE_CHECKING:
     import polars as pl
@@ -68,13 +68,26 @@ def files(root: Path, corpus: "Corpus", language: str) -> list[Path]:  # noqa: A
             [
                 Problem(
                     "corpus.yaml",
-                    0,
+                    line_of(root / "corpus.yaml", "languages", language) or 0,
                     f"lists language {language!r}, but {names} are both missing in {root}",
-                    "add one of them, or take the language off the list",
+                    f"add one of them, or take {language!r} off the languages",
                 )
             ]
         )
     return found
+
+
+def unread(root: Path, corpus: "Corpus") -> "Iterator[Problem]":
+    """Yield the files that are laid out as a language's, of none that the corpus lists."""
+    for folder in ("dialog", "documents"):
+        for path in sorted((root / folder).glob("*.jsonl")):
+            if path.stem not in corpus.languages:
+                yield Problem(
+                    path.relative_to(root).as_posix(),
+                    0,
+                    f"is not read: {path.stem!r} is no language of corpus.yaml",
+                    f"add {path.stem!r} to `languages` there, or remove the file",
+                )
 
 
 def read(root: Path, corpus: "Corpus", language: str) -> "Iterator[pl.DataFrame | Problem]":

@@ -344,7 +344,7 @@ def test_digest_follows_the_languages_files_alone(tmp_path: Path) -> None:
 
 def test_adapters_are_known_by_their_file_names() -> None:
     assert "dialog" in adapters()
-    with pytest.raises(UserError, match=r"unknown source adapter '../x': give one of dialog"):
+    with pytest.raises(UserError, match=r"unknown source adapter '../x'; give one of dialog"):
         adapter("../x")
 
 
