@@ -146,8 +146,8 @@ def fit(
         longer[place] = lengths - np.roll(expected, step)
     told: Flags = np.asarray(vectors.any(axis=1) & others.any(axis=1))
     size = np.digitize(np.nan_to_num(expected), np.nanquantile(expected, [0.25, 0.5, 0.75]))
-    about = _log_odds(alike, valid, [told], _log_normal)
-    long = _log_odds(longer, valid, [known & (size == number) for number in range(4)], _log_t)
+    about = log_odds(alike, valid, [told], log_normal)
+    long = log_odds(longer, valid, [known & (size == number) for number in range(4)], log_t)
     found = [
         np.where(valid[place], about[place] + long[place], -np.inf if place != "here" else 0.0)
         for place in PLACES
@@ -155,7 +155,7 @@ def fit(
     return Fit(*found)
 
 
-def _log_odds(
+def log_odds(
     values: Mapping[str, Floats | Doubles],
     valid: Mapping[str, Flags],
     groups: list[Flags],
@@ -186,29 +186,29 @@ def _deviations(at: Floats | Doubles, sample: Floats | Doubles) -> tuple[Doubles
     return (at.astype(np.float64) - middle) / spread, spread
 
 
-def _log_normal(at: Floats | Doubles, sample: Floats | Doubles) -> Doubles:
+def log_normal(at: Floats | Doubles, sample: Floats | Doubles) -> Doubles:
     """Return the logarithm of a normal density, but for a constant; what is far is as bad."""
     deviations, spread = _deviations(at, sample)
     return -np.minimum(deviations**2, FARTHEST**2) / 2 - math.log(spread)
 
 
-def _log_t(at: Floats | Doubles, sample: Floats | Doubles) -> Doubles:
+def log_t(at: Floats | Doubles, sample: Floats | Doubles) -> Doubles:
     """Return the logarithm of Student's density with 4 degrees of freedom, but for a constant."""
     deviations, spread = _deviations(at, sample)
     return -2.5 * np.log1p(deviations**2 / 4) - math.log(spread)
 
 
-def shifted(found: Fit) -> Flags:
+def shifted(found: Fit, together: float = SHIFTED, alone: float = ALONE) -> Flags:
     """Say which texts belong to a neighbour's place.
 
     A text counts as shifted with a neighbour that is shifted too, as in two that changed places or
-    in a row of them, or alone where the odds are high.
+    in a row of them, or alone where the odds are high; ``together`` and ``alone`` are how high.
     """
     up, down = found.before - found.here, found.after - found.here
     result = np.zeros(len(up), dtype=bool)
     for own, back, step in ((up, down, 1), (down, up, -1)):
         # In a row of shifted texts each neighbour is; of two that changed places, the other one.
         support = np.maximum(np.roll(back, step), np.maximum(np.roll(own, 1), np.roll(own, -1)))
-        result |= (own > 1) & (support > 1) & (own + support > SHIFTED)
-        result |= own > ALONE
+        result |= (own > 1) & (support > 1) & (own + support > together)
+        result |= own > alone
     return result

@@ -16,12 +16,19 @@ from cyrene_assets.corpus.preparation.neighbours import (
     text_vectors,
     unit_length,
 )
+from cyrene_assets.corpus.preparation.pair_shifts import shifted_in_pair
 from cyrene_assets.corpus.side_by_side import side_by_side
 from cyrene_assets.corpus.survey import Survey
 
 
+# The original and one more.
+PAIR = 2
+
+
 class Shifts:
     """Compares each text with what all other languages say at its place and next to it.
+
+    Of two languages, the original is right: what differs is shifted in the other one.
 
     ``expected`` is the table of ``flags.with_expected``. Each language's vectors, 128 bytes a text,
     are written to ``folder``; the sum of all languages' is kept.
@@ -35,6 +42,9 @@ class Shifts:
         folder: Path,
     ) -> None:
         self._surveys, self._expected, self._folder = surveys, expected, folder
+        self._texts = texts
+        if len(surveys) <= PAIR:
+            return
 
         def write(language: int) -> None:
             units = surveys[language].rows["unit"].to_numpy()
@@ -52,6 +62,8 @@ class Shifts:
     def of(self, language: int) -> pl.Series:
         """Say which of the language's texts belong to a neighbour's place."""
         rows = self._surveys[language].rows
+        if len(self._surveys) <= PAIR:
+            return self._of_pair(language)
         vectors = self._vectors(language)
         others = unit_length(self._total[rows["unit"].to_numpy()] - vectors)
         expected: Doubles = np.full(len(rows), np.nan)
@@ -64,6 +76,23 @@ class Shifts:
         # One's word against another's: the original is right.
         told = self._languages[rows["unit"].to_numpy()] > (2 if language == 0 else 1)
         return pl.Series(shifted(found) & told)
+
+    def _of_pair(self, language: int) -> pl.Series:
+        rows = self._surveys[language].rows
+        if language == 0:
+            return pl.repeat(False, len(rows), eager=True)
+        theirs = self._surveys[0].rows.select("unit", other_end="ends")
+        both = (
+            rows.select("unit", own_end="ends")
+            .with_columns(own=self._texts(language))
+            .join(
+                theirs.with_columns(other=self._texts(0)),
+                on="unit",
+                how="left",
+                maintain_order="left",
+            )
+        )
+        return pl.Series(shifted_in_pair(both, rows["scene"].to_numpy()))
 
     def _vectors(self, language: int) -> Floats:
         vectors: Floats = np.load(self._path(language)).astype(np.float32)
