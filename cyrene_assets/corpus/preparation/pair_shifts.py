@@ -34,7 +34,7 @@ KINDS_OF_END = 8
 
 
 def shifted_in_pair(rows: pl.DataFrame, scene: npt.NDArray[np.uint32]) -> Flags:
-    """Say which of a language's texts belong to a neighbour's place, or which neighbour's does here.
+    """Say which of a language's texts belong next to their place, or a neighbour to theirs.
 
     Of two languages alone nothing tells which one is shifted.
 

@@ -20,7 +20,6 @@ from cyrene_assets.corpus.preparation.pair_shifts import shifted_in_pair
 from cyrene_assets.corpus.side_by_side import side_by_side
 from cyrene_assets.corpus.survey import Survey
 
-
 # The original and one more.
 PAIR = 2
 
