@@ -6,6 +6,7 @@ and what related languages share are none. So a copy is found though it was alte
 and so is the half of a line that was left as it was.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -40,6 +41,11 @@ class Original:
     def in_words(self, *, characters: bool) -> "OriginalWords":
         """Return its words, each character one or not."""
         return self._characters if characters else self._words
+
+    @cached_property
+    def natural(self) -> Words:
+        """The words of some of its texts."""
+        return bare_words(some_of(self.texts))
 
     @cached_property
     def _characters(self) -> "OriginalWords":
@@ -87,26 +93,27 @@ class Left:
 
 
 def left_as_original(
-    texts: pl.Series,
+    texts: Callable[[], pl.Series],
+    words: Words,
     unit: npt.NDArray[np.uint32],
-    own_characters: bool,
-    scripts: tuple[str, ...],
+    own: Vocabulary,
     original: Original,
 ) -> Left:
     """Say which texts of a language are the original's of the same unit, in all or in half.
 
-    Half of a text is a part that it begins or ends with. Cost: sorting the language's
-    words.
+    Half of a text is a part that it begins or ends with. ``words`` and ``own`` are the language's
+    bare words and its vocabulary; ``texts`` returns its texts, whose characters are compared where
+    one of the two languages is written in such. Cost: a binary search for each word.
     """
-    number = len(texts)
-    nothing = np.zeros(number, dtype=bool)
-    natural = bare_words(some_of(original.texts))
+    nothing = np.zeros(len(unit), dtype=bool)
+    natural, own_characters = original.natural, own.characters
     characters = own_characters or natural.characters
-    words = bare_words(texts, characters=characters)
+    if characters != own_characters:
+        words = bare_words(texts(), characters=characters)
+        own = vocabulary(words, own.scripts)
     if not len(words.text):
         return Left(nothing, nothing)
     theirs = original.in_words(characters=characters)
-    own = vocabulary(words, scripts)
     shared = theirs.has(words, unit)
     place = places(words)
     in_original = theirs.vocabulary.elsewhere(place)

@@ -19,10 +19,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 from scipy.sparse import csr_matrix
 
-from cyrene_assets.corpus.preparation.bare_words import bare_words
 from cyrene_assets.corpus.words import Flags, Words
 
 Floats = npt.NDArray[np.float32]
@@ -37,10 +35,10 @@ SHIFTED = 3.0
 ALONE = 8.0
 # Fewer tell nothing of what is usual.
 FEWEST_TEXTS = 50
-# A word's first letters: how it is inflected says nothing of what it is about.
-STEM = 5
 # In standard deviations: what is farther off is no worse.
 FARTHEST = 5.5
+# Places of words: 32 MB while a language's are counted.
+LARGEST_TABLE = 1 << 22
 PLACES = ("here", "before", "after")
 
 
@@ -56,22 +54,6 @@ def unit_vectors(units: Numbers, seed: int = 0) -> Floats:
     return vectors
 
 
-def telling_words(texts: pl.Series) -> Words:
-    """Return what tells a text's subject: its words' stems, or its characters and their pairs."""
-    words = bare_words(texts)
-    if not words.characters:
-        stems = texts.str.replace_all(rf"(\p{{L}}{{{STEM}}})[\p{{L}}\p{{M}}]+", "$1")
-        return bare_words(stems, characters=False)
-    together = words.text[1:] == words.text[:-1]
-    pairs = (words.word[:-1] * np.uint64(0x9E3779B97F4A7C15) + words.word[1:])[together]
-    return Words(
-        np.concatenate([words.text, words.text[1:][together]]),
-        np.concatenate([words.word, pairs]),
-        words.characters,
-        words.to_say,
-    )
-
-
 def text_vectors(words: Words, units: Numbers) -> Floats:
     """Return the vector of each text, of length 1, or 0 where no word of it occurs elsewhere.
 
@@ -84,11 +66,10 @@ def text_vectors(words: Words, units: Numbers) -> Floats:
     number = len(units)
     if not len(words.text):
         return np.zeros((number, DIMENSIONS), dtype=np.float32)
-    distinct, word = np.unique(words.word, return_inverse=True)
-    shape = (number, len(distinct))
-    table = csr_matrix((np.ones(len(word), dtype=np.float32), (words.text, word)), shape=shape)
+    text, word, distinct = _not_alone(words)
+    table = csr_matrix((np.ones(len(word), dtype=np.float32), (text, word)), (number, distinct))
     table.data[:] = 1
-    texts_with = np.bincount(table.indices, minlength=len(distinct))
+    texts_with = np.bincount(table.indices, minlength=distinct)
     telling = (texts_with > 1) & (texts_with <= max(COMMON * number, 2))
     table, texts_with = table[:, telling], texts_with[telling]
     own = unit_vectors(units)
@@ -98,6 +79,19 @@ def text_vectors(words: Words, units: Numbers) -> Floats:
     table.data[:] = weight[table.indices]
     about = np.asarray(table @ of_word) - np.asarray(table.sum(axis=1)) * own
     return unit_length(about)
+
+
+def _not_alone(words: Words) -> tuple[Numbers, npt.NDArray[np.int64], int]:
+    """Return text and number of the words that occur twice, and how many numbers there are.
+
+    A word's number is that of its place in a table which one in ten shares with another at most.
+    """
+    size = 1 << min(max(len(words.word), 1) * 8 - 1, LARGEST_TABLE - 1).bit_length()
+    place = (words.word & np.uint64(size - 1)).astype(np.int64)
+    twice = np.bincount(place, minlength=size) > 1
+    number = np.cumsum(twice) - 1
+    there = twice[place]
+    return words.text[there], number[place[there]], int(number[-1]) + 1
 
 
 def unit_length(vectors: Floats) -> Floats:
@@ -159,7 +153,7 @@ def log_odds(
     values: Mapping[str, Floats | Doubles],
     valid: Mapping[str, Flags],
     groups: list[Flags],
-    log_density: Callable[[Floats | Doubles, Floats | Doubles], Doubles],
+    log_density: Callable[[Doubles, float], Doubles],
 ) -> dict[str, Doubles]:
     """Return how much likelier each value is of a text in its place than of a neighbour's.
 
@@ -171,30 +165,31 @@ def log_odds(
         adjacent = np.concatenate([values[p][members & valid[p]] for p in ("before", "after")])
         if min(len(belong), len(adjacent)) < FEWEST_TEXTS // 4:
             continue
+        samples = [_middle_and_spread(sample) for sample in (belong, adjacent)]
         for place, value in values.items():
-            own = value[members & valid[place]]
-            odds = log_density(own, belong) - log_density(own, adjacent)
-            result[place][members & valid[place]] = odds
+            chosen = members & valid[place]
+            own = value[chosen].astype(np.float64)
+            of_own, of_adjacent = (
+                log_density((own - middle) / spread, spread) for middle, spread in samples
+            )
+            result[place][chosen] = of_own - of_adjacent
     return result
 
 
-def _deviations(at: Floats | Doubles, sample: Floats | Doubles) -> tuple[Doubles, float]:
-    """Return deviations from the sample's median in standard deviations, and one of these."""
+def _middle_and_spread(sample: Floats | Doubles) -> tuple[float, float]:
+    """Return the sample's median, and one standard deviation."""
     middle = float(np.median(sample))
     # The median of the absolute values of a normal variable is 0.6745 standard deviations.
-    spread = max(float(np.median(np.abs(sample - middle))) / 0.6745, 1e-3)
-    return (at.astype(np.float64) - middle) / spread, spread
+    return middle, max(float(np.median(np.abs(sample - middle))) / 0.6745, 1e-3)
 
 
-def log_normal(at: Floats | Doubles, sample: Floats | Doubles) -> Doubles:
+def log_normal(deviations: Doubles, spread: float) -> Doubles:
     """Return the logarithm of a normal density, but for a constant; what is far is as bad."""
-    deviations, spread = _deviations(at, sample)
     return -np.minimum(deviations**2, FARTHEST**2) / 2 - math.log(spread)
 
 
-def log_t(at: Floats | Doubles, sample: Floats | Doubles) -> Doubles:
+def log_t(deviations: Doubles, spread: float) -> Doubles:
     """Return the logarithm of Student's density with 4 degrees of freedom, but for a constant."""
-    deviations, spread = _deviations(at, sample)
     return -2.5 * np.log1p(deviations**2 / 4) - math.log(spread)
 
 

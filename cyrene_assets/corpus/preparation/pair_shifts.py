@@ -18,10 +18,9 @@ from cyrene_assets.corpus.preparation.neighbours import (
     log_odds,
     log_t,
     shifted,
-    telling_words,
 )
 from cyrene_assets.corpus.preparation.word_pairs import Table, fits, parts_of
-from cyrene_assets.corpus.words import Flags
+from cyrene_assets.corpus.words import Flags, Words
 
 STEPS = dict(zip(PLACES, (0, -1, 1), strict=True))
 # The logarithm of the odds that it takes, a text's and its neighbour's together; and alone.
@@ -33,18 +32,24 @@ LENGTHS = (0.25, 0.5, 0.75)
 KINDS_OF_END = 8
 
 
-def shifted_in_pair(rows: pl.DataFrame, scene: npt.NDArray[np.uint32]) -> Flags:
+def shifted_in_pair(
+    rows: pl.DataFrame, own: Words, other: Words, scene: npt.NDArray[np.uint32]
+) -> Flags:
     """Say which of a language's texts belong next to their place, or a neighbour to theirs.
 
     Of two languages alone nothing tells which one is shifted.
 
     Args:
-        rows: ``own`` and ``other`` (texts), ``own_end`` and ``other_end`` (``ends_of``) of each
-            unit that the language has, in its order; null where the other language has none.
+        rows: of each unit that the language has, in its order: ``characters`` and ``ends``
+            (``agreement.ends_of``), and of the other language ``row``, ``characters_other`` and
+            ``ends_other``; null where that has none.
+        own: the language's words (``KeptWords.telling``).
+        other: the other language's.
         scene: of each row.
     """
     number = len(rows)
-    known = ((rows["own"] != "") & (rows["other"] != "")).fill_null(False).to_numpy()
+    there = rows.select((pl.col("characters") > 0) & (pl.col("characters_other") > 0))
+    known: Flags = there.to_series().fill_null(False).to_numpy()
     if np.count_nonzero(known) < FEWEST_TEXTS:
         return np.zeros(number, dtype=bool)
     part = parts_of(scene)
@@ -52,7 +57,9 @@ def shifted_in_pair(rows: pl.DataFrame, scene: npt.NDArray[np.uint32]) -> Flags:
     follows[1:] = (scene[1:] == scene[:-1]) & (part[1:] == part[:-1]) & known[1:] & known[:-1]
     precedes = np.roll(follows, -1)
     valid = {"here": known, "before": follows, "after": precedes}
-    odds = [_words(rows, part, valid), _lengths(rows, valid), _ends(rows, valid)]
+    place = rows["row"].fill_null(-1).cast(pl.Int64).to_numpy()
+    tables = Table.of(own, number, 1), Table.of(other, int(place.max()) + 1, 1 << 40).at(place)
+    odds = [_words(*tables, part, valid), _lengths(rows, valid), _ends(rows, valid)]
     total = {place: sum(one[place] for one in odds) for place in PLACES}
     never = np.full(number, -np.inf)
     here = np.where(known, total["here"], 0.0)
@@ -66,12 +73,8 @@ def shifted_in_pair(rows: pl.DataFrame, scene: npt.NDArray[np.uint32]) -> Flags:
 
 
 def _words(
-    rows: pl.DataFrame, part: npt.NDArray[np.int64], valid: dict[str, Flags]
+    own: Table, other: Table, part: npt.NDArray[np.int64], valid: dict[str, Flags]
 ) -> dict[str, Doubles]:
-    own, other = (
-        Table.of(telling_words(rows[side].fill_null("")), len(rows), seed)
-        for side, seed in (("own", 1), ("other", 1 << 40))
-    )
     found, words = fits(own, other, part, valid["here"], tuple(STEPS.values()))
     root = np.sqrt(np.maximum(words, 1))
     size = np.digitize(words, np.quantile(words[valid["here"]], SIZES))
@@ -81,8 +84,8 @@ def _words(
 
 def _lengths(rows: pl.DataFrame, valid: dict[str, Flags]) -> dict[str, Doubles]:
     own, other = (
-        np.log(np.maximum(rows[side].str.len_chars().fill_null(0).to_numpy(), 1).astype(np.float64))
-        for side in ("own", "other")
+        np.log(np.maximum(rows[side].fill_null(0).to_numpy(), 1).astype(np.float64))
+        for side in ("characters", "characters_other")
     )
     size = np.digitize(own, np.quantile(own[valid["here"]], LENGTHS))
     groups = [size == number for number in range(len(LENGTHS) + 1)]
@@ -91,7 +94,7 @@ def _lengths(rows: pl.DataFrame, valid: dict[str, Flags]) -> dict[str, Doubles]:
 
 
 def _ends(rows: pl.DataFrame, valid: dict[str, Flags]) -> dict[str, Doubles]:
-    own, other = (rows[side].fill_null(0).to_numpy() for side in ("own_end", "other_end"))
+    own, other = (rows[side].fill_null(0).to_numpy() for side in ("ends", "ends_other"))
     both = {p: own.astype(np.int64) * KINDS_OF_END + np.roll(other, -s) for p, s in STEPS.items()}
     counts = {
         place: np.bincount(both[place][valid[place]], minlength=KINDS_OF_END**2) for place in PLACES

@@ -1,18 +1,18 @@
 """Shifted lines of all languages, two languages in memory at a time."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
+from cyrene_assets.corpus.preparation.kept_words import KeptWords
 from cyrene_assets.corpus.preparation.neighbours import (
     DIMENSIONS,
     Doubles,
     Floats,
     fit,
     shifted,
-    telling_words,
     text_vectors,
     unit_length,
 )
@@ -36,18 +36,18 @@ class Shifts:
     def __init__(
         self,
         surveys: Sequence[Survey],
-        texts: Callable[[int], pl.Series],
+        words: KeptWords,
         expected: pl.DataFrame,
         folder: Path,
     ) -> None:
         self._surveys, self._expected, self._folder = surveys, expected, folder
-        self._texts = texts
+        self._words = words
         if len(surveys) <= PAIR:
             return
 
         def write(language: int) -> None:
             units = surveys[language].rows["unit"].to_numpy()
-            vectors = text_vectors(telling_words(texts(language)), units)
+            vectors = text_vectors(words.telling(language), units)
             np.save(self._path(language), vectors.astype(np.float16))
 
         side_by_side(write, range(len(surveys)))
@@ -80,18 +80,16 @@ class Shifts:
         rows = self._surveys[language].rows
         if language == 0:
             return pl.repeat(False, len(rows), eager=True)
-        theirs = self._surveys[0].rows.select("unit", other_end="ends")
-        both = (
-            rows.select("unit", own_end="ends")
-            .with_columns(own=self._texts(language))
-            .join(
-                theirs.with_columns(other=self._texts(0)),
-                on="unit",
-                how="left",
-                maintain_order="left",
-            )
+        theirs = self._surveys[0].rows.with_row_index("row")
+        both = rows.select("unit", "characters", "ends").join(
+            theirs.select("unit", "row", "characters", "ends"),
+            on="unit",
+            how="left",
+            maintain_order="left",
+            suffix="_other",
         )
-        return pl.Series(shifted_in_pair(both, rows["scene"].to_numpy()))
+        words = [self._words.telling(1), self._words.telling(0)]
+        return pl.Series(shifted_in_pair(both, words[0], words[1], rows["scene"].to_numpy()))
 
     def _vectors(self, language: int) -> Floats:
         vectors: Floats = np.load(self._path(language)).astype(np.float32)

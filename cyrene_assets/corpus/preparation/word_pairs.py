@@ -50,7 +50,7 @@ class Table:
 
     @classmethod
     def of(cls, words: Words, number: int, seed: int) -> "Table":
-        """Choose the words of ``number`` texts."""
+        """Choose the words of the first ``number`` texts."""
         most = MOST_CHARACTERS if words.characters else MOST_WORDS
         fewest = FEWEST_CHARACTERS if words.characters else FEWEST_WORDS
         distinct, word = np.unique(words.word, return_inverse=True)
@@ -70,6 +70,12 @@ class Table:
         return cls(
             table, (key >> np.uint64(40)).astype(np.uint32) & np.uint32(TABLE - 1), len(distinct)
         )
+
+    def at(self, rows: Numbers) -> "Table":
+        """Return the table of these rows, -1 of none."""
+        there = rows >= 0
+        word = np.where(there[:, None], self.word[rows], -1)
+        return Table(word, self.hashed[rows], self.distinct)
 
     def texts_with(self, rows: Numbers) -> Singles:
         """Return in how many of these texts each word is."""
