@@ -58,9 +58,9 @@ class Comparison:
     """Compares languages (known by their index) of which surveys were made.
 
     ``texts`` returns the texts of a language's cleaned units, ``words`` their words. ``copies`` has
-    language, row and ``original`` (a language) of the rows that are untranslated copies. ``known`` is the pattern of
-    placeholders that are right where translations disagree. What is too large to keep in memory is
-    written to ``folder``.
+    language, row and ``original`` (a language) of the rows that are untranslated copies. ``known``
+    is the pattern of placeholders that are right where translations disagree. What is too large to
+    keep in memory is written to ``folder``.
     """
 
     def __init__(

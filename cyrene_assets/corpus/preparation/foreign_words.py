@@ -7,7 +7,7 @@ and so is the half of a line that was left as it was.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy.typing as npt
 import polars as pl
 
 from cyrene_assets.corpus.preparation.bare_words import bare_words, vocabulary
-from cyrene_assets.corpus.words import Flags, Hashes, Vocabulary, Words, places, some_of
+from cyrene_assets.corpus.words import UNSPACED, Flags, Hashes, Vocabulary, Words, places, some_of
 
 # What a word costs that the original's text of the unit does not have.
 NOT_SHARED = -2.0
@@ -109,7 +109,11 @@ def left_as_original(
     natural, own_characters = original.natural, own.characters
     characters = own_characters or natural.characters
     if characters != own_characters:
-        words = bare_words(texts(), characters=characters)
+        # Half of such an original's text has some of its characters.
+        own_texts = texts()
+        rows = own_texts.str.contains(UNSPACED).fill_null(False).arg_true()
+        words = bare_words(own_texts.gather(rows), characters=characters)
+        words = replace(words, text=rows.to_numpy()[words.text])
         own = vocabulary(words, own.scripts)
     if not len(words.text):
         return Left(nothing, nothing)

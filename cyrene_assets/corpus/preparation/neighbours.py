@@ -66,10 +66,13 @@ def text_vectors(words: Words, units: Numbers) -> Floats:
     number = len(units)
     if not len(words.text):
         return np.zeros((number, DIMENSIONS), dtype=np.float32)
-    text, word, distinct = _not_alone(words)
-    table = csr_matrix((np.ones(len(word), dtype=np.float32), (text, word)), (number, distinct))
+    # A word's column is its place in a table that one in twenty shares with another.
+    size = 1 << min(2 * len(words.word), LARGEST_TABLE - 1).bit_length()
+    column = (words.word & np.uint64(size - 1)).astype(np.int32)
+    ones = np.ones(len(column), dtype=np.float32)
+    table = csr_matrix((ones, (words.text.astype(np.int32), column)), (number, size))
     table.data[:] = 1
-    texts_with = np.bincount(table.indices, minlength=distinct)
+    texts_with = np.bincount(table.indices, minlength=size)
     telling = (texts_with > 1) & (texts_with <= max(COMMON * number, 2))
     table, texts_with = table[:, telling], texts_with[telling]
     own = unit_vectors(units)
@@ -79,19 +82,6 @@ def text_vectors(words: Words, units: Numbers) -> Floats:
     table.data[:] = weight[table.indices]
     about = np.asarray(table @ of_word) - np.asarray(table.sum(axis=1)) * own
     return unit_length(about)
-
-
-def _not_alone(words: Words) -> tuple[Numbers, npt.NDArray[np.int64], int]:
-    """Return text and number of the words that occur twice, and how many numbers there are.
-
-    A word's number is that of its place in a table which one in ten shares with another at most.
-    """
-    size = 1 << min(max(len(words.word), 1) * 8 - 1, LARGEST_TABLE - 1).bit_length()
-    place = (words.word & np.uint64(size - 1)).astype(np.int64)
-    twice = np.bincount(place, minlength=size) > 1
-    number = np.cumsum(twice) - 1
-    there = twice[place]
-    return words.text[there], number[place[there]], int(number[-1]) + 1
 
 
 def unit_length(vectors: Floats) -> Floats:
