@@ -144,10 +144,11 @@ def log_odds(
     valid: Mapping[str, Flags],
     groups: list[Flags],
     log_density: Callable[[Doubles, float], Doubles],
+    least_spread: float = 1e-3,
 ) -> dict[str, Doubles]:
     """Return how much likelier each value is of a text in its place than of a neighbour's.
 
-    Both are measured, in each group of texts.
+    Both are measured, in each group of texts; a standard deviation is ``least_spread`` at least.
     """
     result = {place: np.zeros(len(value)) for place, value in values.items()}
     for members in groups:
@@ -155,7 +156,7 @@ def log_odds(
         adjacent = np.concatenate([values[p][members & valid[p]] for p in ("before", "after")])
         if min(len(belong), len(adjacent)) < FEWEST_TEXTS // 4:
             continue
-        samples = [_middle_and_spread(sample) for sample in (belong, adjacent)]
+        samples = [_middle_and_spread(sample, least_spread) for sample in (belong, adjacent)]
         for place, value in values.items():
             chosen = members & valid[place]
             own = value[chosen].astype(np.float64)
@@ -166,11 +167,11 @@ def log_odds(
     return result
 
 
-def _middle_and_spread(sample: Floats | Doubles) -> tuple[float, float]:
+def _middle_and_spread(sample: Floats | Doubles, least: float) -> tuple[float, float]:
     """Return the sample's median, and one standard deviation."""
     middle = float(np.median(sample))
     # The median of the absolute values of a normal variable is 0.6745 standard deviations.
-    return middle, max(float(np.median(np.abs(sample - middle))) / 0.6745, 1e-3)
+    return middle, max(float(np.median(np.abs(sample - middle))) / 0.6745, least)
 
 
 def log_normal(deviations: Doubles, spread: float) -> Doubles:

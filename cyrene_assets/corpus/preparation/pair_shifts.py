@@ -14,7 +14,6 @@ from cyrene_assets.corpus.preparation.neighbours import (
     PLACES,
     Doubles,
     Fit,
-    log_normal,
     log_odds,
     log_t,
     shifted,
@@ -30,6 +29,8 @@ ALONE = 6.0
 SIZES = (0.2, 0.4, 0.6, 0.8)
 LENGTHS = (0.25, 0.5, 0.75)
 KINDS_OF_END = 8
+# Of how well texts fit by their words: few texts agree by chance.
+LEAST_SPREAD = 0.5
 
 
 def shifted_in_pair(
@@ -77,9 +78,13 @@ def _words(
 ) -> dict[str, Doubles]:
     found, words = fits(own, other, part, valid["here"], tuple(STEPS.values()))
     root = np.sqrt(np.maximum(words, 1))
-    size = np.digitize(words, np.quantile(words[valid["here"]], SIZES))
-    groups = [size == number for number in range(len(SIZES) + 1)]
-    return log_odds({p: found[s] / root for p, s in STEPS.items()}, valid, groups, log_normal)
+    told = valid["here"] & (words > 0)
+    if not told.any():
+        return {place: np.zeros(len(words)) for place in PLACES}
+    size = np.digitize(words, np.quantile(words[told], SIZES))
+    groups = [told & (size == number) for number in range(len(SIZES) + 1)]
+    values = {place: found[step] / root for place, step in STEPS.items()}
+    return log_odds(values, valid, groups, log_t, LEAST_SPREAD)
 
 
 def _lengths(rows: pl.DataFrame, valid: dict[str, Flags]) -> dict[str, Doubles]:
