@@ -98,7 +98,7 @@ def raw_dialog(build: Build) -> Outcome:
 @artifact_asset(
     group_name=GROUP,
     kinds={"polars", "parquet"},
-    code_version="6",
+    code_version="7",
     deps=["raw_dialog"],
     params=lambda project, _: {
         "split": project.corpus.split_params(),

@@ -1,9 +1,11 @@
-"""Lines of one of two languages whose text belongs to a neighbour's place.
+"""Lines whose text belongs to a neighbour's place, told by two languages at a time.
 
-With one language to compare with, the words that go together in the corpus tell most
+With few languages to compare with, the words that go together in the corpus tell most
 (``word_pairs``), then the lengths and what kind of sentence each text ends with. How these are
 where texts belong together, and where they are neighbours, is measured in the corpus itself.
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -33,12 +35,57 @@ KINDS_OF_END = 8
 LEAST_SPREAD = 0.5
 
 
-def shifted_in_pair(
-    rows: pl.DataFrame, own: Words, other: Words, scene: npt.NDArray[np.uint32]
-) -> Flags:
-    """Say which of a language's texts belong next to their place, or a neighbour to theirs.
+@dataclass(frozen=True)
+class Gains:
+    """How much likelier a language's texts are next to their place than there, as logarithms.
 
-    Of two languages alone nothing tells which one is shifted.
+    Minus infinity where there is no such place.
+    """
+
+    before: Doubles
+    after: Doubles
+
+    @classmethod
+    def unknown(cls, number: int) -> "Gains":
+        """Return the gains of texts that nothing is known of."""
+        return cls(np.full(number, -np.inf), np.full(number, -np.inf))
+
+    def with_another(self, other: "Gains") -> "Gains":
+        """Return the gains by two languages: who fits one of them at its place is there rightly."""
+        return Gains(_both(self.before, other.before), _both(self.after, other.after))
+
+    def shifted(self) -> Flags:
+        """Say which texts belong to a neighbour's place."""
+        here = np.zeros(len(self.before))
+        return shifted(Fit(here, self.before, self.after), TOGETHER, ALONE)
+
+
+def _both(one: Doubles, other: Doubles) -> Doubles:
+    least, most = np.minimum(one, other), np.maximum(one, other)
+    known = np.where(least > 0, most, least)
+    return np.where(np.isinf(one), other, np.where(np.isinf(other), one, known))
+
+
+@dataclass(frozen=True)
+class Pair:
+    """What two languages say of each other: ``own`` and ``other`` gains, in the order of ``own``'s.
+
+    ``row`` has the other language's row of each, -1 where it has none.
+    """
+
+    own: Gains
+    other: Gains
+    row: npt.NDArray[np.int64]
+
+
+def compared(
+    rows: pl.DataFrame,
+    own: Words,
+    other: Words,
+    number_of_other: int,
+    scene: npt.NDArray[np.uint32],
+) -> Pair:
+    """Say how well the texts of two languages fit next to their places.
 
     Args:
         rows: of each unit that the language has, in its order: ``characters`` and ``ends``
@@ -46,31 +93,29 @@ def shifted_in_pair(
             ``ends_other``; null where that has none.
         own: the language's words (``KeptWords.telling``).
         other: the other language's.
+        number_of_other: the number of its texts.
         scene: of each row.
     """
     number = len(rows)
     there = rows.select((pl.col("characters") > 0) & (pl.col("characters_other") > 0))
     known: Flags = there.to_series().fill_null(False).to_numpy()
+    place = rows["row"].fill_null(-1).cast(pl.Int64).to_numpy()
+    never = np.full(number, -np.inf)
     if np.count_nonzero(known) < FEWEST_TEXTS:
-        return np.zeros(number, dtype=bool)
+        return Pair(Gains.unknown(number), Gains.unknown(number), place)
     part = parts_of(scene)
     follows = np.zeros(number, dtype=bool)
     follows[1:] = (scene[1:] == scene[:-1]) & (part[1:] == part[:-1]) & known[1:] & known[:-1]
     precedes = np.roll(follows, -1)
     valid = {"here": known, "before": follows, "after": precedes}
-    place = rows["row"].fill_null(-1).cast(pl.Int64).to_numpy()
-    tables = Table.of(own, number, 1), Table.of(other, int(place.max()) + 1, 1 << 40).at(place)
+    tables = Table.of(own, number, 1), Table.of(other, number_of_other, 1 << 40).at(place)
     odds = [_words(*tables, part, valid), _lengths(rows, valid), _ends(rows, valid)]
     total = {place: sum(one[place] for one in odds) for place in PLACES}
-    never = np.full(number, -np.inf)
-    here = np.where(known, total["here"], 0.0)
-    before, after = (np.where(valid[p], total[p], never) for p in ("before", "after"))
-    found = shifted(Fit(here, before, after), TOGETHER, ALONE)
-    # The same, from the other language's texts: its text before is alike to this one as that is
-    # to the text after.
-    their_before = np.where(follows, np.roll(after, 1), never)
-    their_after = np.where(precedes, np.roll(before, -1), never)
-    return found | shifted(Fit(here, their_before, their_after), TOGETHER, ALONE)
+    before, after = (np.where(valid[p], total[p] - total["here"], never) for p in PLACES[1:])
+    # The other language's text is to the place before as that place's text is to the one after.
+    their_before = np.roll(np.where(precedes, total["after"], never), 1) - total["here"]
+    their_after = np.roll(np.where(follows, total["before"], never), -1) - total["here"]
+    return Pair(Gains(before, after), Gains(their_before, their_after), place)
 
 
 def _words(

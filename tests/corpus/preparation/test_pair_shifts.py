@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -6,7 +7,7 @@ import pytest
 
 from cyrene_assets.corpus.preparation.agreement import ends_of
 from cyrene_assets.corpus.preparation.kept_words import KeptWords
-from cyrene_assets.corpus.preparation.pair_shifts import shifted_in_pair
+from cyrene_assets.corpus.preparation.pair_shifts import Gains, compared
 from cyrene_assets.corpus.preparation.word_pairs import MOST_WORDS, Table, fits, parts_of
 from cyrene_assets.corpus.words import Words
 
@@ -37,8 +38,14 @@ def _words(folder: Path, number: int, texts: list[str]) -> Words:
     return kept.telling(number)
 
 
-def _shifted(folder: Path, own: list[str], other: list[str], lacking: int = 0) -> set[int]:
-    """Return what is flagged; the other language lacks the first ``lacking`` lines."""
+def _shifted(
+    folder: Path,
+    own: list[str],
+    other: list[str],
+    lacking: int = 0,
+    further: Sequence[str] = (),
+) -> set[int]:
+    """Return what is flagged; the other lacks the first ``lacking`` lines, and has further ones."""
     texts, theirs = pl.Series(own), pl.Series(other)
     row = pl.int_range(len(own), dtype=pl.UInt32, eager=True)
     rows = pl.DataFrame(
@@ -54,8 +61,9 @@ def _shifted(folder: Path, own: list[str], other: list[str], lacking: int = 0) -
         for name in ("row", "characters_other", "ends_other")
     )
     scene = (np.arange(len(own)) // SCENE).astype(np.uint32)
-    words = [_words(folder, number, said) for number, said in enumerate((own, other))]
-    return set(np.flatnonzero(shifted_in_pair(rows, words[0], words[1], scene)).tolist())
+    words = [_words(folder, number, said) for number, said in enumerate((own, [*other, *further]))]
+    found = compared(rows, words[0], words[1], len(other) + len(further), scene)
+    return set(np.flatnonzero(found.own.shifted() | found.other.shifted()).tolist())
 
 
 def test_clean_lines_of_two_languages_are_not_shifted(tmp_path: Path) -> None:
@@ -82,6 +90,8 @@ def test_lines_that_the_other_language_lacks_are_not_judged(tmp_path: Path) -> N
     assert _shifted(tmp_path, own, other) >= {3, 4}
     assert not _shifted(tmp_path, own, other, lacking=10) & set(range(10))
     assert _shifted(tmp_path, own, other, lacking=LINES - 10) == set()
+    # Of a unit that the other language alone has, nothing is said.
+    assert _shifted(tmp_path, own[:-40], other[:-40], further=other[-40:]) >= {3, 4}
 
 
 def test_what_is_learned_of_a_text_is_no_evidence_for_it(tmp_path: Path) -> None:
@@ -101,3 +111,12 @@ def test_what_is_learned_of_a_text_is_no_evidence_for_it(tmp_path: Path) -> None
     assert np.median(related[0]) > np.median(related[1]) + 5
     assert abs(np.median(chance[0]) - np.median(chance[1])) < 1
     assert words.max() <= 2 * MOST_WORDS
+
+
+def test_a_text_that_fits_one_language_at_its_place_is_there_rightly() -> None:
+    never = -np.inf
+    one = Gains(np.array([9.0, 9.0, 9.0, never]), np.full(4, never))
+    other = Gains(np.array([10.0, -2.0, never, never]), np.full(4, never))
+    for both in (one.with_another(other), other.with_another(one)):
+        assert both.before.tolist() == [10.0, -2.0, 9.0, never]
+        assert both.shifted().tolist() == [True, False, True, False]
