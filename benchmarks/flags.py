@@ -41,7 +41,7 @@ Json = dict[str, Any]
 def of_languages(folder: Path, codes: list[str], out: Path) -> Path:
     """Copy some languages of a corpus of dialog."""
     config = yaml.safe_load((folder / "corpus.yaml").read_text(encoding="utf-8"))
-    config["languages"] = {code: config["languages"][code] for code in codes}
+    config |= {"original": codes[0], "languages": {c: config["languages"][c] for c in codes}}
     (out / "dialog").mkdir(parents=True)
     text = yaml.safe_dump(config, allow_unicode=True, sort_keys=False)
     (out / "corpus.yaml").write_text(text, encoding="utf-8")
