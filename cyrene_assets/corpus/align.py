@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,6 +16,7 @@ from cyrene_assets.corpus.config import Corpus
 from cyrene_assets.corpus.gendered import TWIN, is_twin_of, twin_pairs
 from cyrene_assets.corpus.in_common import scenes_of, shared_lines
 from cyrene_assets.corpus.marked import Marked
+from cyrene_assets.corpus.preparation.kept_words import KeptWords
 from cyrene_assets.corpus.side_by_side import AT_ONCE, side_by_side
 from cyrene_assets.corpus.sources import ONLY
 from cyrene_assets.corpus.split import Groups, assign_split
@@ -105,13 +107,14 @@ def parallel_corpus(read: Callable[[str], pl.DataFrame], corpus: Corpus, folder:
     with TemporaryDirectory(dir=folder) as cleaned:
         register = Register()
         marked = Marked(read, corpus, Path(cleaned), languages)
-        surveys = _surveys(marked.units, register, corpus, languages)
+        words = KeptWords(Path(cleaned))
+        surveys = _surveys(marked.units, register, corpus, languages, words)
         register.refuse_misaligned()
 
         def texts(language: int) -> pl.Series:
             return pl.read_ipc(Path(cleaned) / languages[language], columns=["text"])["text"]
 
-        comparison = Comparison(surveys, texts, corpus.rules().known, Path(cleaned))
+        comparison = Comparison(surveys, texts, words, corpus.rules().known, Path(cleaned))
         twins = twin_pairs(register.scenes) if corpus.gendered == "both" else []
         scenes, in_common = scenes_of(register, surveys, twins)
         split = assign_split(scenes, corpus.split)
@@ -151,14 +154,16 @@ def _surveys(
     register: Register,
     corpus: Corpus,
     languages: tuple[str, ...],
+    words: KeptWords,
 ) -> list[Survey]:
     """Survey the languages, side by side; numbers are given in their order."""
     found: list[Future[Survey]] = []
     with ThreadPoolExecutor(AT_ONCE) as pool:
         cleaned = deque(pool.submit(cleaned_units, language) for language in languages[:AT_ONCE])
-        for language, later in zip_longest(languages, languages[AT_ONCE:]):
+        for index, later in zip_longest(range(len(languages)), languages[AT_ONCE:]):
             units = cleaned.popleft().result()
-            found.append(pool.submit(survey, units, register.number(units), corpus, language))
+            numbers, keep = register.number(units), partial(words.keep, index)
+            found.append(pool.submit(survey, units, numbers, corpus, languages[index], keep))
             if later is not None:
                 cleaned.append(pool.submit(cleaned_units, later))
         return [future.result() for future in found]
