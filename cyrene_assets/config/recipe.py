@@ -96,7 +96,7 @@ class Stage(Strict):
     @model_validator(mode="after")
     def _lora_matches_tuner(self) -> Self:
         if (self.tuner == "lora") != (self.lora is not None):
-            raise ValueError("`lora` must be given when `tuner` is `lora`, and only then")
+            raise ValueError("`lora` and `tuner: lora` belong together; give both or neither")
         return self
 
 
@@ -124,7 +124,9 @@ class Quantization(Strict):
     @model_validator(mode="after")
     def _calibration_matches_scheme(self) -> Self:
         if (self.scheme == "W4A16") != (self.calibration is not None):
-            raise ValueError("`calibration` must be given when `scheme` is W4A16, and only then")
+            raise ValueError(
+                "`calibration` and `scheme: W4A16` belong together; give both or neither"
+            )
         return self
 
 
@@ -171,7 +173,7 @@ class Evaluation(Strict):
     def _served_profile_exists(self) -> Self:
         if self.served_profile not in self.profiles:
             raise ValueError(
-                f"`served_profile` is {self.served_profile!r}; the profiles are "
+                f"`served_profile` {self.served_profile!r} is none of `profiles`; write one of "
                 f"{', '.join(self.profiles)}"
             )
         return self
@@ -200,7 +202,7 @@ class Recipe(Strict):
         if self.sft.tuner != "lora":
             raise ValueError(
                 "`sft.tuner` must be lora: `lora_adapter` is the adapter that `merged_model` "
-                "merges. To move all weights with conversations too, raise `sft.lora.rank`"
+                "merges; raise `sft.lora.rank` to move more with conversations"
             )
         return self
 
@@ -213,7 +215,9 @@ class Recipe(Strict):
             if not any(k == key or k.startswith(key + ".") for k in known)
         ]
         if unknown:
-            raise ValueError(f"`sources` names keys that there are not: {', '.join(unknown)}")
+            raise ValueError(
+                f"`sources` names keys that there are not: {', '.join(unknown)}; remove these"
+            )
         return self
 
     @property

@@ -14,16 +14,16 @@ class Language(Strict):
     The system prompt is used byte for byte.
     """
 
-    name: Name
-    character: Name
+    name: Name = Field(description="The language's own name, as English or Deutsch")
+    character: Name = Field(description="The character's name")
     speakers: tuple[Name, ...] = Field(
         min_length=1, description="The names that the character's lines go under"
     )
-    player: Name
+    player: Name = Field(description="The player's name")
     player_names: tuple[Name, ...] = Field(
         default=(), description="Further names that the player's lines go under"
     )
-    system_prompt: Prompt
+    system_prompt: Prompt = Field(description="The character's system prompt, byte for byte")
 
     @property
     def players(self) -> tuple[str, ...]:
@@ -35,11 +35,12 @@ class Language(Strict):
         for key, names in (("speakers", self.speakers), ("player_names", self.players)):
             repeated = sorted({name for name in names if names.count(name) > 1})
             if repeated:
-                raise ValueError(f"`{key}` names {', '.join(repeated)} twice: keep one")
+                raise ValueError(f"`{key}` names {', '.join(repeated)} twice; keep one")
         for name in self.players:
             if name in self.speakers:
                 key = "player" if name == self.player else "player_names"
                 raise ValueError(
-                    f"`{key}` {name!r} is among `speakers`: these are the character's names"
+                    f"`{key}` {name!r} is among `speakers`, the character's names; keep it in one "
+                    "of them"
                 )
         return self

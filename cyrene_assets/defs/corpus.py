@@ -72,7 +72,7 @@ def raw_dialog(build: Build) -> Outcome:
     group_name=GROUP,
     rebuild=AT_ONCE,
     kinds={"polars", "parquet"},
-    code_version="6",
+    code_version="7",
     deps=["raw_dialog"],
     params=lambda project, _: {
         "split": project.corpus.split_params(),

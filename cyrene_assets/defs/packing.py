@@ -40,6 +40,7 @@ def _packed(
         texts,
         tokenizer=build.input("base_model").path / "tokenizer.json",
         lines=read_table(build.input("parallel_corpus"), SHARED_LINES),
+        everyone=build.project.corpus.chats.everyone,
         out=build.out,
     )
 

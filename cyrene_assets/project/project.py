@@ -19,7 +19,8 @@ from cyrene_assets.checkpoints.model_dir import validate_model_dir
 from cyrene_assets.config.model_sizes import SIZES, model_size
 from cyrene_assets.config.rebuild_policy import Rebuild
 from cyrene_assets.config.recipe import Recipe, load_recipe
-from cyrene_assets.config.yaml_config import Strict, parse_model
+from cyrene_assets.config.yaml_config import Strict, line_of, parse_model
+from cyrene_assets.config.yaml_errors import YamlError
 from cyrene_assets.store.artifact_store import Store
 from cyrene_assets.utils.disk_errors import disk_errors
 from cyrene_assets.utils.durable import write_durably
@@ -62,7 +63,7 @@ class BaseModelSource(Strict):
     def _one_source(self) -> Self:
         if self.path is not None and (self.repository or self.revision or self.hub):
             raise ValueError(
-                "`path` stands alone: a local folder has no repository, revision or hub"
+                "`path` is a local folder, without repository, revision or hub; keep one of the two"
             )
         return self
 
@@ -114,7 +115,7 @@ class ProjectFile(Strict):
     @classmethod
     def _corpus_is_a_name_or_a_path(cls, value: str) -> str:
         if value in {"", ".", ".."} or "\0" in value:
-            raise ValueError("must be the name of a folder of CYRENE_CORPORA, or a path")
+            raise ValueError("is no name; write that of a folder of CYRENE_CORPORA, or a path")
         return value
 
     @field_validator("recipes", "base_models")
@@ -122,7 +123,7 @@ class ProjectFile(Strict):
     def _keys_are_sizes(cls, value: dict[str, object]) -> dict[str, object]:
         for size in value:
             if size not in SIZES:
-                raise ValueError(f"unknown size {size!r}: the sizes are {', '.join(SIZES)}")
+                raise ValueError(f"`{size}` is an unknown size; write one of {', '.join(SIZES)}")
         return value
 
 
@@ -210,7 +211,18 @@ class Project:
         Raises:
             UserError: unknown size or recipe, or a recipe file that does not fit.
         """
-        return load_recipe(self.settings.recipes.get(size) or model_size(size).recipe)
+        named = self.settings.recipes.get(size)
+        try:
+            return load_recipe(named or model_size(size).recipe)
+        except YamlError:
+            raise  # It names the recipe's own file.
+        except UserError as error:
+            if named is None:
+                raise
+            file = self.home / _FILE
+            line = line_of(file, "recipes", size) if file.is_file() else None
+            place = f"{file}:{line}" if line else file
+            raise UserError(f"{place}: recipes.{size}: {error}") from error
 
     def base_model(self, size: str) -> BaseModelSource:
         """Return where the model that ``size`` starts from comes from.

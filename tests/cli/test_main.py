@@ -361,7 +361,7 @@ def test_a_read_only_disk(cyrene: Command, mounted: Callable[..., Done], tmp_pat
 def test_a_broken_dagster_yaml(inside: Inside) -> None:
     assert inside.run("init").returncode == 0
     (inside.home / "dagster" / "dagster.yaml").write_text("telemetry: [\n")
-    assert_ends_with(inside.run("artifacts"), 2, "dagster.yaml: not valid YAML")
+    assert_ends_with(inside.run("artifacts"), 2, "dagster.yaml:2: not valid YAML")
 
 
 def test_a_build_then_nothing_to_do(inside: Inside) -> None:
@@ -424,7 +424,7 @@ def test_a_build_then_nothing_to_do(inside: Inside) -> None:
         "parallel_corpus",
     ]
     (corpus / "corpus.yaml").write_text("name: [", encoding="utf-8")
-    assert_ends_with(inside.run("status"), 2, "corpus.yaml: not valid YAML")
+    assert_ends_with(inside.run("status"), 2, "corpus.yaml:1: not valid YAML")
 
 
 def test_a_plan_runs_nothing(inside: Inside) -> None:

@@ -208,12 +208,19 @@ def corpus() -> None:
 def check(ctx: click.Context, path: Path, size: str, as_json: bool) -> None:
     """Lint the corpus folder at PATH: every error and warning, without a build.
 
-    Without an error it builds: for --size its chats fit the recipe's sequence length.
+    Without an error it builds: for --size its chats fit the recipe's sequence length, as counted
+    by the base model's tokenizer where it was fetched, and as estimated elsewhere.
     """
     from cyrene_assets.cli.commands._corpus_report import print_report
+    from cyrene_assets.corpus.lint.fitting import counter_of
     from cyrene_assets.corpus.lint.linter import lint
+    from cyrene_assets.corpus.packing.token_counting import BYTES_PER_TOKEN
+    from cyrene_assets.diagnostics.token_forecast import TINY_BYTES_PER_TOKEN
 
-    report = lint(path, Project.load().recipe(size).sft.sequence_length)
+    project = Project.load()
+    length = project.recipe(size).sft.sequence_length
+    rate = TINY_BYTES_PER_TOKEN if size == "tiny" else BYTES_PER_TOKEN
+    report = lint(path, length, counter_of(project.store, size, rate))
     if as_json:
         click.echo(json.dumps(report.as_dict(), indent=2, ensure_ascii=False))
     else:

@@ -9,6 +9,7 @@ import click
 
 from cyrene_assets.cli.commands._common import opened
 from cyrene_assets.project.project import PROJECT_ROOT, Project
+from cyrene_assets.utils.counting import counted
 from cyrene_assets.utils.errors import UserError
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def _print_garbage(found: "Sequence[Garbage]", *, would: bool, now: bool) -> Non
             "removed" if for_good else "moved to the trash"
         )  # fmt: skip
         click.echo(f"{done} {garbage.path}  {formatting.size(garbage.bytes)}  ({garbage.why})")
-    click.echo(f"{len(found)} folders, {formatting.size(sum(g.bytes for g in found))}")
+    click.echo(f"{counted(len(found), 'folder')}, {formatting.size(sum(g.bytes for g in found))}")
 
 
 @click.command()

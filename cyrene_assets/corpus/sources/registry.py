@@ -3,7 +3,7 @@
 import hashlib
 import importlib
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -14,6 +14,12 @@ from cyrene_assets.utils.errors import UserError
 
 if TYPE_CHECKING:
     import polars as pl
+
+
+def unread(root: Path, corpus: CorpusSettings) -> Iterator[Problem]:
+    """Yield the files of a corpus that look like a language's and are not read."""
+    told = getattr(adapter(corpus.source.adapter), "unread", None)
+    yield from told(root, corpus) if told else ()
 
 
 def adapters() -> list[str]:
@@ -29,7 +35,7 @@ def adapter(name: str) -> Adapter:
         UserError: there is none; the message lists those there are.
     """
     if name not in adapters():
-        raise UserError(f"unknown source adapter {name!r}: give one of {', '.join(adapters())}")
+        raise UserError(f"unknown source adapter {name!r}; give one of {', '.join(adapters())}")
     return cast(Adapter, importlib.import_module(f"{installed.__name__}.{name}"))
 
 
