@@ -91,7 +91,7 @@ def test_without_gpus_it_shows_this_machine(run: Run) -> None:
 
 def test_a_recipe_of_one_s_own_and_the_project_s_services(run: Run, tmp_path: Path) -> None:
     own = tmp_path / "own.yaml"
-    text = (Path(load_recipe.__code__.co_filename).parent / "recipes" / "tiny.yaml").read_text()
+    text = (SHIPPED / "tiny.yaml").read_text()
     own.write_text(text.replace("name: tiny", "name: own"))
     Project(tmp_path, ProjectFile()).save(ProjectFile(report_to=("wandb",)))
     result = shown(run, str(own), "--size", "2B", *BIG)
