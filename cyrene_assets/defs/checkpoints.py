@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from cyrene_assets.automation.conditions import GENERATION
+from cyrene_assets.automation.rebuild_rules import GENERATION
 from cyrene_assets.checkpoints.external_checkpoint import folder_digest
 from cyrene_assets.compute.toolchains import SERVE
 from cyrene_assets.defs._evaluation import CORPUS_DEPS, GROUP, evaluation_params
@@ -12,7 +12,8 @@ from cyrene_assets.orchestration.artifact_asset import artifact_asset
 from cyrene_assets.orchestration.artifact_context import Build
 from cyrene_assets.orchestration.needs import Need
 from cyrene_assets.project.partitions import checkpoints
-from cyrene_assets.project.project import CheckpointSource, Project
+from cyrene_assets.project.project import Project
+from cyrene_assets.project.settings import CheckpointSource
 from cyrene_assets.store.outcome import Outcome
 from cyrene_assets.utils.errors import UserError
 

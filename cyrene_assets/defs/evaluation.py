@@ -4,7 +4,7 @@ from typing import Any
 
 import dagster as dg
 
-from cyrene_assets.automation.conditions import EVALUATION, GENERATION
+from cyrene_assets.automation.rebuild_rules import EVALUATION, GENERATION
 from cyrene_assets.compute.toolchains import SERVE
 from cyrene_assets.defs._evaluation import CORPUS_DEPS, GROUP, evaluation_params
 from cyrene_assets.evaluation.checks import ANSWERS_CHECK, PROMPTS_CHECK

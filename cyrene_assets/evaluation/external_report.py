@@ -9,7 +9,7 @@ from cyrene_assets.evaluation.identity import write_identity
 from cyrene_assets.evaluation.scoreboard.markdown import markdown_table, profile_table
 from cyrene_assets.evaluation.scoring.language_report import LanguageReport, report_language
 from cyrene_assets.project.artifact_build import ArtifactBuild
-from cyrene_assets.project.project import CheckpointSource
+from cyrene_assets.project.settings import CheckpointSource
 from cyrene_assets.store.outcome import Markdown, Outcome
 from cyrene_assets.store.tables import write_table
 

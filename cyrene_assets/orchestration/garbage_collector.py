@@ -14,7 +14,8 @@ from cyrene_assets.orchestration.artifact_spec import SPECS, expected_lineage
 from cyrene_assets.orchestration.build_lock import one_build
 from cyrene_assets.orchestration.chains import Chains, Key, artifact_inputs
 from cyrene_assets.orchestration.lineage import Record
-from cyrene_assets.orchestration.run_retention import OWNER_TAG, UNFINISHED, end_orphans, forget
+from cyrene_assets.orchestration.run_retention import UNFINISHED, end_orphans, forget
+from cyrene_assets.orchestration.tags import OWNER_TAG
 from cyrene_assets.project.home_identity import refuse_foreign_instance
 from cyrene_assets.project.project import Project
 from cyrene_assets.store import records

@@ -13,7 +13,7 @@ from ticks import Ticks
 from cyrene_assets.automation import code_location
 from cyrene_assets.defs import automation
 from cyrene_assets.orchestration import raw_file_events
-from cyrene_assets.project.project import CheckpointSource
+from cyrene_assets.project.settings import CheckpointSource
 
 
 @dataclass

@@ -13,7 +13,8 @@ from cyrene_assets.base_models import source as base_model_source
 from cyrene_assets.base_models.source import recipe_problem, size_problem, source_problem
 from cyrene_assets.config.model_sizes import model_size
 from cyrene_assets.config.recipe import load_recipe
-from cyrene_assets.project.project import BaseModelSource, Project, ProjectFile
+from cyrene_assets.project.project import Project
+from cyrene_assets.project.settings import BaseModelSource, ProjectFile
 
 FILES = {"config.json": b"{}", "model.safetensors": b"weights"}
 

@@ -28,7 +28,8 @@ from cyrene_assets.cli.main import main
 from cyrene_assets.compute import platform_support
 from cyrene_assets.compute.hardware import Hardware
 from cyrene_assets.project.instance import open_instance, prepare
-from cyrene_assets.project.project import Project, ProjectFile
+from cyrene_assets.project.project import Project
+from cyrene_assets.project.settings import ProjectFile
 
 Done = subprocess.CompletedProcess[str]
 # A line of Dagster's log; a process of its own has them in ``logs/build.log``.

@@ -11,7 +11,7 @@ import pytest
 from helpers import Sandbox
 from mini_corpus import LANGUAGES
 
-from cyrene_assets.automation.conditions import AT_ONCE
+from cyrene_assets.automation.rebuild_rules import AT_ONCE
 from cyrene_assets.corpus import sources
 from cyrene_assets.corpus.config import Split
 from cyrene_assets.corpus.preparation import parallel_corpus

@@ -12,7 +12,7 @@ from helpers import CYRENE, Sandbox, linked_root
 
 from cyrene_assets.orchestration import lineage
 from cyrene_assets.orchestration.garbage_collector import collect
-from cyrene_assets.orchestration.run_retention import OWNER_TAG
+from cyrene_assets.orchestration.tags import OWNER_TAG
 from cyrene_assets.store.gc_lock import alone, in_use
 from cyrene_assets.utils.errors import BuildError
 from cyrene_assets.utils.process_identity import mark

@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 from mini_corpus import write_corpus
 
-from cyrene_assets.project.project import PROJECT_ROOT, BaseModelSource, Project, ProjectFile
+from cyrene_assets.project.project import PROJECT_ROOT, Project
+from cyrene_assets.project.settings import BaseModelSource, ProjectFile
 from cyrene_assets.utils.errors import UserError
 
 

@@ -11,8 +11,9 @@ from click.testing import CliRunner, Result
 
 from cyrene_assets.cli.main import main
 from cyrene_assets.compute.hardware import Hardware
-from cyrene_assets.config.recipe import Stage, load_recipe, shipped_recipes
-from cyrene_assets.project.project import Project, ProjectFile
+from cyrene_assets.config.recipe import SHIPPED, Stage, load_recipe, shipped_recipes
+from cyrene_assets.project.project import Project
+from cyrene_assets.project.settings import ProjectFile
 
 Run = Callable[..., Result]
 BIG = ("--gpu-memory", "96", "--capability", "12.0")

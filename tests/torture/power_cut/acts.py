@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from cyrene_assets.project import home_identity
-from cyrene_assets.project.project import Project, ProjectFile
+from cyrene_assets.project.project import Project
+from cyrene_assets.project.settings import ProjectFile
 from cyrene_assets.store import records
 from cyrene_assets.store.artifact_store import LOG, Artifact, Store
 from cyrene_assets.store.records import StoredRecord

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from cyrene_assets.project.project import Project, ProjectFile
+from cyrene_assets.project.project import Project
+from cyrene_assets.project.settings import ProjectFile
 from cyrene_assets.store import records
 from cyrene_assets.store.artifact_store import DIGEST_LENGTH, CorruptArtifactError, Store
 from cyrene_assets.utils.errors import CyreneError
