@@ -5,7 +5,6 @@ about hardware: micro-batches, kernels and checkpointing are decided where a sta
 one recipe means one training on every machine.
 """
 
-import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ from pydantic import Field, model_validator
 
 from cyrene_assets.config.yaml_config import Strict, parse_model
 from cyrene_assets.utils.errors import UserError
+from cyrene_assets.utils.files import short_digest
 
 SHIPPED = Path(__file__).parents[1] / "recipes"
 
@@ -224,7 +224,7 @@ class Recipe(Strict):
     def digest(self) -> str:
         """SHA-256 (16 hexadecimal digits) of what the recipe says, names and sources left out."""
         values = self.model_dump(mode="json", exclude={"name", "description", "sources"})
-        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
+        return short_digest(json.dumps(values, sort_keys=True))
 
     def values(self) -> dict[str, Any]:
         """Return every setting of the recipe by its dotted key."""

@@ -24,10 +24,10 @@ from cyrene_assets.store import records as store_records
 from cyrene_assets.store.artifact_store import LOG, Artifact, CorruptArtifactError, label
 from cyrene_assets.store.outcome import Outcome
 from cyrene_assets.utils.disk_errors import disk_errors
-from cyrene_assets.utils.durable import make_folder
 from cyrene_assets.utils.errors import (
     BuildError,
 )
+from cyrene_assets.utils.files import make_folder
 from cyrene_assets.utils.text_safety import plain
 
 

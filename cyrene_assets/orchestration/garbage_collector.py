@@ -19,11 +19,12 @@ from cyrene_assets.orchestration.tags import OWNER_TAG
 from cyrene_assets.project.home_identity import refuse_foreign_instance
 from cyrene_assets.project.project import Project
 from cyrene_assets.store import records
-from cyrene_assets.store.artifact_store import DIGEST_LENGTH, Artifact, CorruptArtifactError, label
+from cyrene_assets.store.artifact_store import Artifact, CorruptArtifactError, label
 from cyrene_assets.store.gc_lock import alone
 from cyrene_assets.store.trash import Trash, size
 from cyrene_assets.utils.disk_errors import disk_errors
 from cyrene_assets.utils.errors import BuildError, CyreneError, UserError
+from cyrene_assets.utils.files import DIGEST_LENGTH
 from cyrene_assets.utils.process_identity import is_dead, owner
 
 # The scoreboard compares every one of these that there is.

@@ -22,8 +22,8 @@ from cyrene_assets.config.yaml_errors import YamlError
 from cyrene_assets.project.settings import BaseModelSource, CheckpointSource, ProjectFile
 from cyrene_assets.store.artifact_store import Store
 from cyrene_assets.utils.disk_errors import disk_errors
-from cyrene_assets.utils.durable import write_durably
 from cyrene_assets.utils.errors import RequirementError, UserError
+from cyrene_assets.utils.files import write_durably
 
 if TYPE_CHECKING:
     from cyrene_assets.corpus.config import Corpus

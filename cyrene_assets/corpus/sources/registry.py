@@ -1,6 +1,5 @@
 """The source adapters, and the rows and digests of a corpus's raw files through them."""
 
-import hashlib
 import importlib
 import pkgutil
 from collections.abc import Iterator, Mapping
@@ -11,6 +10,7 @@ from cyrene_assets.corpus.sources import adapters as installed
 from cyrene_assets.corpus.sources.raw_files import file_digest, file_name
 from cyrene_assets.corpus.sources.types import ONLY, Adapter, CorpusSettings, Problem, Row
 from cyrene_assets.utils.errors import UserError
+from cyrene_assets.utils.files import short_digest
 
 if TYPE_CHECKING:
     import polars as pl
@@ -103,7 +103,4 @@ def raw_digest(root: Path, corpus: CorpusSettings, language: str) -> str:
 
 def digest_of(files: Mapping[str, str]) -> str:
     """Return the SHA-256 (16 hexadecimal digits) of files by name: their names and contents."""
-    digest = hashlib.sha256()
-    for name, content in files.items():
-        digest.update(f"{name}\0{content}\n".encode())
-    return digest.hexdigest()[:16]
+    return short_digest("".join(f"{name}\0{content}\n" for name, content in files.items()))

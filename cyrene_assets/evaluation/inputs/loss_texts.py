@@ -1,6 +1,5 @@
 """Texts on which every model is asked how likely it finds them."""
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import polars as pl
 
 from cyrene_assets.evaluation.inputs.prompts import stable_hash
 from cyrene_assets.evaluation.inputs.word_lists import word_list
+from cyrene_assets.utils.files import write_jsonl
 
 DIALOG = "dialog"
 VALIDATION, TRAINING, FORMAL = "validation", "train", "formal"
@@ -82,9 +82,7 @@ def formal_texts(languages: Iterable[str]) -> pl.DataFrame:
 
 def write_texts(frame: pl.DataFrame, path: Path) -> None:
     """Write the texts of `select_texts` as JSON Lines, a text per line."""
-    with path.open("w", encoding="utf-8", newline="\n") as file:
-        for row in frame.iter_rows(named=True):
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+    write_jsonl(path, frame.iter_rows(named=True))
 
 
 def _hash_of(*columns: str) -> pl.Expr:

@@ -23,7 +23,7 @@ from cyrene_assets.store import records
 from cyrene_assets.store.artifact_store import LOG, Artifact, Store
 from cyrene_assets.store.records import StoredRecord
 from cyrene_assets.store.trash import Trash
-from cyrene_assets.utils.durable import make_folder
+from cyrene_assets.utils.files import make_folder
 from cyrene_assets.workers.train.resume import LOG as LOG_OF_STEPS
 from cyrene_assets.workers.train.resume import begin, prune
 from cyrene_assets.workers.train.training_log import cut_log
