@@ -57,6 +57,6 @@ def checkpoint_report(build: Build) -> Outcome:
     What it said, `scores.parquet` and `examples.parquet` of all languages: a column more on the
     scoreboard. `cyrene evaluate FOLDER` makes it.
     """
-    from cyrene_assets.evaluation.external_report import external_report
+    from cyrene_assets.evaluation.runs.external_report import external_report
 
     return external_report(build, _source(build.project, build.key))

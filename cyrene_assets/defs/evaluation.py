@@ -48,7 +48,7 @@ def generations(build: Build) -> Outcome:
     `questions.parquet` answers out of character; `curves.parquet` the losses of the trainings. The
     same questions for every model.
     """
-    from cyrene_assets.evaluation.generation import generate
+    from cyrene_assets.evaluation.runs.generation import generate
 
     return generate(build)
 
@@ -71,7 +71,7 @@ def eval_report(build: Build) -> Outcome:
     in `examples.parquet`. No composite score, and no score of hallucination: whether what she says
     is true to the story takes a reader. Style and language stand in for it.
     """
-    from cyrene_assets.evaluation.report import report
+    from cyrene_assets.evaluation.runs.report import report
 
     return report(build, *split_key(build.key))
 

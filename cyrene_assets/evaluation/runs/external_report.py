@@ -4,8 +4,8 @@ import shutil
 from pathlib import Path
 
 from cyrene_assets.checkpoints.external_checkpoint import folder_digest, set_apart
-from cyrene_assets.evaluation.generation import run_generation, units_reader
 from cyrene_assets.evaluation.identity import write_identity
+from cyrene_assets.evaluation.runs.generation import run_generation, units_reader
 from cyrene_assets.evaluation.scoreboard.markdown import markdown_table, profile_table
 from cyrene_assets.evaluation.scoring.language_report import LanguageReport, report_language
 from cyrene_assets.project.artifact_build import ArtifactBuild

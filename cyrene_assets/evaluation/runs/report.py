@@ -2,9 +2,9 @@
 
 import polars as pl
 
-from cyrene_assets.evaluation.generation import units_reader
 from cyrene_assets.evaluation.identity import write_identity
 from cyrene_assets.evaluation.model_roles import MODEL_ASSETS
+from cyrene_assets.evaluation.runs.generation import units_reader
 from cyrene_assets.evaluation.scoreboard.markdown import markdown_table, profile_table
 from cyrene_assets.evaluation.scoring import fidelity_scores
 from cyrene_assets.evaluation.scoring.language_report import Run, report_language
