@@ -25,7 +25,7 @@ from cyrene_assets.cli.commands import _common as common
 from cyrene_assets.cli.commands import build as build_commands
 from cyrene_assets.cli.commands import manage as manage_commands
 from cyrene_assets.cli.main import main
-from cyrene_assets.compute import platform_support
+from cyrene_assets.compute import nvidia_driver
 from cyrene_assets.compute.hardware import Hardware
 from cyrene_assets.project.instance import open_instance, prepare
 from cyrene_assets.project.project import Project
@@ -288,7 +288,7 @@ def test_build_on_a_gpu_without_a_driver_is_one_line_and_makes_nothing(
     machines.equip(monkeypatch)
     monkeypatch.setattr(Hardware, "detect", DETECT)
     monkeypatch.setattr(pynvml, "nvmlInit", no_driver)
-    monkeypatch.setattr(platform_support, "PCI_DEVICES", tmp_path)
+    monkeypatch.setattr(nvidia_driver, "PCI_DEVICES", tmp_path)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     device = tmp_path / "0000:01:00.0"
     device.mkdir()

@@ -15,6 +15,7 @@ from helpers import Sandbox
 from cyrene_assets.compute.toolchains import Toolchain
 from cyrene_assets.orchestration import pipes_runner
 from cyrene_assets.orchestration.pipes_runner import ProgramRun
+from cyrene_assets.utils import process_groups
 from cyrene_assets.utils.errors import BuildError, CyreneError, UserError
 from cyrene_assets.utils.process_identity import exists
 
@@ -304,7 +305,7 @@ def test_interrupting_the_run_ends_the_whole_group(program: Runner) -> None:
 def test_what_ignores_the_request_to_end_is_killed(
     program: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipes_runner, "TERMINATION_SECONDS", 0.5)
+    monkeypatch.setattr(process_groups, "TERMINATION_SECONDS", 0.5)
     pids = program.home / "pids"
     body = f"    signal.signal(signal.SIGTERM, signal.SIG_IGN)\n{FAMILY}"
 
