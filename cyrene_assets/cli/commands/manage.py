@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cyrene_assets.cli.commands._common import opened
+from cyrene_assets.cli.commands._common import definitions, opened
 from cyrene_assets.project.project import PROJECT_ROOT, Project
 from cyrene_assets.utils.counting import counted
 from cyrene_assets.utils.errors import UserError
@@ -76,6 +76,7 @@ def gc(dry_run: bool, yes: bool, now: bool) -> None:
         )
     project = Project.load()
     with opened(project) as instance:
+        definitions()
         found = collect(project, instance, dry_run=True, now=now)
         if not (dry_run or yes) and found:
             _print_garbage(found, would=True, now=now)

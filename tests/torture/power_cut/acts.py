@@ -161,10 +161,12 @@ def build(home: Path, say: Say, stage: str) -> None:
 
 def collect(home: Path, say: Say) -> None:
     """Collect garbage as the command does, then empty the trash."""
+    from cyrene_assets.definitions import defs
     from cyrene_assets.orchestration.garbage_collector import collect as collecting
     from cyrene_assets.project.instance import open_instance, prepare
     from torture.bench import environment
 
+    defs()
     os.environ.update(environment(home.parent))
     project = Project.load()
     prepare(project, home.parent)
