@@ -2,6 +2,8 @@
 
 import re
 import unicodedata
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -16,6 +18,7 @@ from pydantic import (
 
 from cyrene_assets.corpus import presets, sources
 from cyrene_assets.corpus.chat_options import Chats
+from cyrene_assets.corpus.languages import SCRIPTS, LanguageTraits, traits, traits_of_tag
 from cyrene_assets.corpus.markup import MOST, Own, Rules, as_params, rules_of
 from cyrene_assets.corpus.names import Name, Prompt, with_player
 from cyrene_assets.errors import UserError
@@ -27,10 +30,30 @@ _GENDERED = "hoyo"
 Gendered = Literal["female", "male", "both"]
 
 
+class Writing(Strict):
+    """How a language is written, where its code does not say it (``languages.LanguageTraits``)."""
+
+    scripts: tuple[str, ...] | None = Field(default=None, min_length=1)
+    spaces: bool | None = None
+    suffixes: bool | None = None
+    colon: str | None = Field(default=None, min_length=1, max_length=8)
+    parentheses: str | None = Field(default=None, min_length=2, max_length=2)
+    match_length: int | None = Field(default=None, ge=8, le=1000)
+
+    @field_validator("scripts")
+    @classmethod
+    def _scripts_are_known(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        unknown = sorted(set(value or ()) - set(SCRIPTS))
+        if unknown:
+            raise ValueError(f"no script is called {', '.join(unknown)}: {', '.join(SCRIPTS)}")
+        return value
+
+
 class Language(Strict):
     """Who is who in one language. Names are kept in Unicode's NFC, as the text is.
 
-    The system prompt is used byte for byte.
+    The system prompt is used byte for byte. ``tag`` (BCP 47) says which language a code of one's
+    own stands for; ``writing`` sets single traits of it.
     """
 
     name: Name
@@ -43,6 +66,25 @@ class Language(Strict):
         default=(), description="Further names that the player's lines go under"
     )
     system_prompt: Prompt
+    tag: str | None = None
+    writing: Writing = Writing()
+
+    def traits(self, code: str) -> LanguageTraits:
+        """Return what is known of this language, which the corpus calls ``code``."""
+        known = traits(code) if self.tag is None else traits_of_tag(self.tag)
+        assert known is not None
+        own = self.writing.model_dump(exclude_none=True)
+        # What a person says is not measured again.
+        return replace(known, **own, measured=known.measured and "match_length" not in own)
+
+    @field_validator("tag")
+    @classmethod
+    def _tag_is_known(cls, value: str | None) -> str | None:
+        if value is not None and traits_of_tag(value) is None:
+            raise ValueError(
+                f"`tag` {value!r} is no language's tag in BCP 47: zh-Hans, ja, pt-BR are some"
+            )
+        return value
 
     @property
     def players(self) -> tuple[str, ...]:
@@ -220,6 +262,18 @@ class Corpus(Strict):
             )
         return self.languages[code]
 
+    @property
+    def traits(self) -> dict[str, LanguageTraits]:
+        """What is known of each language, in the order of the file."""
+        return {code: entry.traits(code) for code, entry in self.languages.items()}
+
+    def writing_params(self, names: Sequence[str], *codes: str) -> dict[str, Any]:
+        """Return the named traits of languages, where their codes do not say them already."""
+        all_traits = self.traits
+        found = {code: all_traits[code].params(code, *names) for code in codes}
+        found = {code: values for code, values in found.items() if values}
+        return {"writing": found} if found else {}
+
     def source_params(self, language: str) -> dict[str, Any]:
         """Return what the raw rows of ``language`` depend on besides the files."""
         entry = self.language(language)
@@ -234,7 +288,16 @@ class Corpus(Strict):
         """Return what the cleaned text of ``language`` depends on: the player's name, markup."""
         gendered = {} if self.gendered == "female" else {"gendered": self.gendered}
         markup = as_params(self._markup())
-        return {"player": self.language(language).player, "markup": markup, **gendered}
+        return {
+            "player": self.language(language).player,
+            "markup": markup,
+            **gendered,
+            **self.writing_params(("scripts", "colon", "parentheses"), language),
+        }
+
+    def document_params(self, language: str) -> dict[str, Any]:
+        """Return what the documents of ``language`` depend on besides the units."""
+        return {"language": language, **self.writing_params(("colon",), language)}
 
     def chat_params(self, language: str) -> dict[str, Any]:
         """Return what the chats of ``language`` depend on besides the units: the system prompt."""
@@ -242,7 +305,20 @@ class Corpus(Strict):
             "system_prompt": self.language(language).system_prompt,
             **self.chats.params(),
             **self.chats.prompt_params(language),
+            **self.writing_params(("parentheses",), language),
         }
+
+    def prompting_params(self) -> dict[str, Any]:
+        """Return what the models' prompts depend on besides chats, documents and units."""
+        return self.writing_params(("code", "spaces", "suffixes"), *self.languages)
+
+    def scoring_params(self) -> dict[str, Any]:
+        """Return what prompts and scores depend on besides answers and units.
+
+        Lengths are compared with those of the other languages, answers told from theirs.
+        """
+        names = ("code", "iso", "spaces", "suffixes", "match_length", "measured")
+        return self.writing_params(names, *self.languages)
 
     def split_params(self) -> dict[str, Any]:
         """Return what the split depends on besides the units."""

@@ -139,7 +139,7 @@ def survey(cleaned: pl.DataFrame, numbers: pl.DataFrame, corpus: Corpus, languag
     )
     text = units["text"]
     names = names_of(units, corpus.languages[language])
-    scripts = main_scripts(text, names, language)
+    scripts = main_scripts(text, names, corpus.language(language).traits(language).scripts)
     rows = units.select(
         "unit",
         "scene",

@@ -46,6 +46,7 @@ def evaluation_params(project: Project, size: str) -> dict[str, Any]:
         "system_prompts": {
             key: project.corpus.language(key).system_prompt for key in project.corpus.languages
         },
+        **project.corpus.prompting_params(),
     }
 
 
@@ -94,13 +95,16 @@ def ask(
     limit = settings.text_characters
     texts = text_losses.select_texts(documents, settings.texts_per_language, limit)
     going_on = text_losses.select_texts(documents, settings.extraction_per_language, limit)
-    texts = pl.concat([texts, text_losses.formal_texts(corpus.languages)])
+    texts = pl.concat([texts, text_losses.formal_texts(corpus.traits)])
     read = units_reader(build.input("parallel_corpus"))
     pairs = pl.concat(
-        [cloze.select_pairs(read(k), k, settings.cloze_per_language) for k in corpus.languages]
+        [
+            cloze.select_pairs(read(key), key, known, settings.cloze_per_language)
+            for key, known in corpus.traits.items()
+        ]
     )
     asked = questions.select_questions(
-        corpus.languages,
+        corpus.traits,
         system_prompts,
         settings.questions_per_language,
     )

@@ -42,7 +42,12 @@ def _source(project: Project, name: str) -> CheckpointSource:
 
 def _params(project: Project, name: str | None) -> dict[str, Any]:
     size = _source(project, name or "").size
-    return {**evaluation_params(project, size), "size": size, "models": [name]}
+    return {
+        **evaluation_params(project, size),
+        **project.corpus.scoring_params(),
+        "size": size,
+        "models": [name],
+    }
 
 
 def _folder(project: Project, name: str | None) -> dict[str, str]:
@@ -98,7 +103,7 @@ def checkpoint_report(build: Build) -> Outcome:
     set_apart(folder, apart)
     run, result, prompts_check = ask(build, recipe.evaluation, {name: apart}, size, given=True)
     shutil.rmtree(apart)
-    read, languages = units_reader(corpus), list(build.project.corpus.languages)
+    read, languages = units_reader(corpus), build.project.corpus.traits
     profile = recipe.evaluation.served_profile
     reports = [report_language(run, read, languages, key, profile) for key in languages]
     together = LanguageReport.together(reports)
@@ -119,7 +124,7 @@ def checkpoint_report(build: Build) -> Outcome:
     return Outcome(
         f"{len(run.generations):,} answers to {len(run.prompts)} prompts, "
         f"{result['tokens_per_second']:.0f} output tokens/s",
-        metadata={**shown, languages[0]: dg.MetadataValue.md(markdown_table(of_first))},
+        metadata={**shown, next(iter(languages)): dg.MetadataValue.md(markdown_table(of_first))},
         checks=[prompts_check],
         measurements=result,
     )

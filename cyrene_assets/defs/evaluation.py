@@ -137,7 +137,10 @@ def _curves(build: Build) -> "pl.DataFrame":
     code_version="6",
     partitions_def=language_by_size,
     deps=[dg.AssetDep("generations", partition_mapping=_SIZE_OF_PAIR), "parallel_corpus"],
-    params=lambda _project, pair: {"language": split_key(pair or "")[0]},
+    params=lambda project, pair: {
+        "language": split_key(pair or "")[0],
+        **project.corpus.scoring_params(),
+    },
 )
 def eval_report(build: Build) -> Outcome:
     """Scores of one size's models in one language, beside the base model and the real lines.
@@ -160,7 +163,7 @@ def eval_report(build: Build) -> Outcome:
     report = report_language(
         Run.read(source.path),
         units_reader(corpus),
-        list(build.project.corpus.languages),
+        build.project.corpus.traits,
         language,
         lineage.params["served_profile"],
     )

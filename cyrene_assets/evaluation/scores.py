@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from cyrene_assets.corpus.languages import LanguageTraits
 from cyrene_assets.evaluation import diversity, intervals, style
 from cyrene_assets.evaluation.answers import REAL_LINES, Answers
 from cyrene_assets.evaluation.catalog import BY_NAME, SCORES
@@ -85,7 +86,7 @@ def score_answers(answers: Answers, reference: Reference) -> Scores:
     names = table["scene"].unique().sort().to_list()
     real = table.filter(pl.col("model") == REAL_LINES)
     length = diversity.fixed_length(answers.units.take(real["row"].to_numpy().astype(np.int64)))
-    texts = _Features(answers, reference.language)
+    texts = _Features(answers, reference.traits)
     parts = []
     # The order of the models, then that of the profiles, is the order of the generations' rows.
     for (model, profile), group in table.group_by("model", "profile", maintain_order=True):
@@ -230,7 +231,7 @@ def _diversity(group: pl.DataFrame, answers: Answers, length: int) -> dict[str, 
 class _Features:
     """The classifier's features of the first seed's answers, and what it makes of each answer."""
 
-    def __init__(self, answers: Answers, language: str) -> None:
+    def __init__(self, answers: Answers, language: LanguageTraits) -> None:
         self._masked = answers.masked
         self._language = language
 

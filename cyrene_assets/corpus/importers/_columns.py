@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from cyrene_assets.corpus.importers._imported import Wanted
-from cyrene_assets.corpus.importers._languages import codes_of, find_code
+from cyrene_assets.corpus.importers._languages import codes_of
+from cyrene_assets.corpus.languages import find_code
 from cyrene_assets.errors import UserError
 
 # Headings by what they mean, the surest first; compared without case, blanks and punctuation.
