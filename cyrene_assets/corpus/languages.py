@@ -54,6 +54,11 @@ class LanguageTraits:
     prompt: str = "You are {}."
 
     @property
+    def is_known(self) -> bool:
+        """Whether this is some language, by the table or by its tag."""
+        return bool(self.code) or traits_of_tag(self.tag) is not None
+
+    @property
     def iso(self) -> str:
         """The language alone, as ISO 639 has it."""
         return self.tag.split("-")[0]

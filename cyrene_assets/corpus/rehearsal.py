@@ -5,7 +5,7 @@ counted: nothing before packing knows a tokenizer. A chat is sure to fit where i
 since a byte is a token at the most.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,6 +64,7 @@ class Summary:
     scenes: int
     held_out: float
     recurring: str
+    unknown_codes: Sequence[str] = ()
 
     @property
     def chats(self) -> int:
@@ -98,6 +99,11 @@ class Summary:
             + (f"; not: {why}" if why else ""),
             f"{self.held_out:.1%} of {self.scenes:,} scenes and documents are held out",
             self.recurring,
+            *(
+                f"{code} is no code of a language that is known: it is read as one with letters "
+                "and spaces (`tag` in corpus.yaml says which it is, `writing` how it is written)"
+                for code in self.unknown_codes
+            ),
         ]
 
 
@@ -135,7 +141,8 @@ def rehearse(parallel: Parallel, corpus: Corpus, sequence_length: int, scratch: 
     sides = {stage: _sides(scratch, stage, parallel.languages) for stage in ("cpt", "sft")}
     held_out = len(scenes.filter(split="validation")) / max(len(scenes), 1)
     proofs = list(_proofs(parallel, scratch))
-    summary = Summary(languages, len(scenes), held_out, proofs[0].let_through())
+    unknown = [code for code, known in corpus.traits.items() if not known.is_known]
+    summary = Summary(languages, len(scenes), held_out, proofs[0].let_through(), unknown)
     refusals += one_sided(sides, scenes, parallel, corpus, summary.lines)
     for split, number in fitting.items():
         if sides["sft"][split] and not number:

@@ -88,6 +88,12 @@ def _answers(runs: Sequence[tuple[Evaluated, pl.DataFrame]], prompt: str) -> Ite
             )
 
 
+def language_name(language: str) -> str:
+    """Return what to show of a language: its code and, where that says less, its English name."""
+    known = traits(language)
+    return f"{language} ({known.english_name})" if known.is_known else language
+
+
 def tag(language: str) -> str:
     """Return the web's code of a language, which decides the shape of Han characters."""
     return traits(language).tag
