@@ -36,9 +36,8 @@ ALIAS = ("convolution", "causal_conv1d")
 
 def locked_version() -> str:
     lines = (LOCKS / "train-cuda.txt").read_text(encoding="utf-8").splitlines()
-    return next(
-        line.partition("==")[2].split()[0] for line in lines if line.startswith("fla-core=")
-    )
+    [pin] = [line for line in lines if line.startswith("fla-core==")]
+    return pin.partition("==")[2].split()[0]
 
 
 def signature(file: Path, name: str) -> inspect.Signature:
