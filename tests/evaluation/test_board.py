@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from syrupy.assertion import SnapshotAssertion
 
 from cyrene_assets.evaluation import board, page, pareto, report
 from cyrene_assets.evaluation.answers import REAL_LINES
@@ -22,6 +23,8 @@ from cyrene_assets.evaluation.summary import SHOWN, summary
 from evaluation.evaluated import LANGUAGES, PROFILE, TRAINED, generations, prompts, tables, units
 
 HOSTILE = '</td><script>alert("x")</script> {{ 7 * 7 }} ![a](http://b) | `c`'
+# What is drawn differs in its last digits.
+_DRAWN = re.compile(r"<svg.*?</svg>|data:image/[a-z]+;base64,[A-Za-z0-9+/=]+", re.DOTALL)
 Evaluate = Callable[..., Evaluated]
 
 
@@ -291,3 +294,24 @@ def test_a_profile_table_has_a_column_per_model(evaluate: Evaluate) -> None:
     table = report.profile_table(evaluate().scores, PROFILE)
     assert table.columns == ["score", REAL_LINES, "base", "fp8"]
     assert report.profile_table(evaluate().scores.clear(), PROFILE).is_empty()
+
+
+def test_page_of_two_models_is_the_text_agreed_on(
+    evaluate: Evaluate, snapshot: SnapshotAssertion
+) -> None:
+    both = [evaluate(), evaluate("mind the wind my dear, said the keeper", size="2B")]
+    table = board.board_table(both)
+    html = page.scoreboard_html(Board(table, Scenes(both)), table, both)
+    body = _DRAWN.sub("", html.partition("</style>")[2])
+    text = re.sub(r"<(?!/?(?:table|tr|th|td|h\d|summary|p)\b)[^>]*>", "", body)
+    text = re.sub(r"<(/?\w+)[^>]*>", r"<\1>", text)
+    assert "\n".join(line.strip() for line in text.splitlines() if line.strip()) == snapshot
+
+
+def test_findings_of_two_models_are_the_markdown_agreed_on(
+    evaluate: Evaluate, snapshot: SnapshotAssertion
+) -> None:
+    both = [evaluate(), evaluate("mind the wind my dear, said the keeper", size="2B")]
+    table = board.board_table(both)
+    assert report.findings_markdown(Board(table, Scenes(both))) == snapshot(name="findings")
+    assert report.markdown_table(report.overview(table)) == snapshot(name="overview")
