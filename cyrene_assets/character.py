@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from cyrene_assets.card import ServedModel
+from cyrene_assets.config.model_roles import SPEAKING
 from cyrene_assets.errors import BuildError, UserError
 from cyrene_assets.models import model_size
 from cyrene_assets.project import Project
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
     from cyrene_assets.lineage import Record
 
-MODEL_ASSETS = {"base": "base_model", "merged": "merged_model", "fp8": "fp8_model"}
 # What the language model alone leaves on the disk.
 _NOT_SERVED = ("model.visual.", "visual.", "mtp.")
 _LABEL = re.compile(r"(\w+)(?:\[(.*)\])?")
@@ -150,7 +150,7 @@ def find_character(
     from cyrene_assets.orchestration import adoption
 
     model_size(size)
-    asset = MODEL_ASSETS[role]
+    asset = SPEAKING[role]
     if digest is not None:
         return Character(project, size, _named(project.store, asset, size, digest, contents))
     record = lineage.latest(instance, asset, size)

@@ -13,6 +13,7 @@ from cyrene_assets import lineage as lineages
 from cyrene_assets import store_records
 from cyrene_assets.artifact_spec import SPECS, expected_lineage
 from cyrene_assets.builder import one_build
+from cyrene_assets.config.model_roles import EVALUATED
 from cyrene_assets.disk import disk_errors
 from cyrene_assets.errors import BuildError, CyreneError, UserError
 from cyrene_assets.lineage import Record
@@ -25,8 +26,6 @@ from cyrene_assets.store import DIGEST_LENGTH, Artifact, CorruptArtifactError, l
 from cyrene_assets.store_lock import alone
 from cyrene_assets.trash import Trash, size
 
-# The scoreboard compares every one of these that there is.
-EVALUATED = ("eval_report", "checkpoint_report")
 # A training has two inputs; more ways than these to combine what is kept are not looked at.
 _MOST_COMBINATIONS = 256
 

@@ -67,7 +67,7 @@ def _corpus_assets(sandbox: Sandbox) -> dict[str, str]:
 def _sample(_sandbox: Sandbox) -> dict[str, str]:
     """Documents and chats of the sample corpus: scripts and punctuation the miniature lacks."""
     corpus, parallel = read_parallel(SAMPLE_CORPUS)
-    tables = {
+    tables: dict[str, Callable[[pl.DataFrame, str], pl.DataFrame]] = {
         "parallel_corpus": lambda units, _: units.drop("raw_text", strict=False),
         "cpt_documents": lambda units, code: cpt_documents(units, corpus, code),
         "sft_chat": lambda units, code: sft_chats(units, corpus, code),

@@ -10,8 +10,9 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
-from cyrene_assets.character import MODEL_ASSETS, Character, find_character
+from cyrene_assets.character import Character, find_character
 from cyrene_assets.commands._common import Command, definitions, json_option, opened, size_option
+from cyrene_assets.config.model_roles import SPEAKING
 from cyrene_assets.project import Project
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def model_options(command: Command) -> Command:
         *("--model", "role"),
         default="fp8",
         show_default=True,
-        type=click.Choice(list(MODEL_ASSETS)),
+        type=click.Choice(list(SPEAKING)),
         help="The quantized model, the merged one before it, or the base.",
     )
     digest = click.option(

@@ -9,6 +9,7 @@ import dagster as dg
 from cyrene_assets.artifact_asset import artifact_asset
 from cyrene_assets.artifact_build import Build
 from cyrene_assets.artifact_spec import SPECS, Check, CheckOutcome, Outcome
+from cyrene_assets.config.model_roles import ASSETS, EVALUATED
 from cyrene_assets.defs._asking import (
     CORPUS_DEPS,
     GROUP,
@@ -32,14 +33,7 @@ if TYPE_CHECKING:
 
     from cyrene_assets.evaluation.board import Evaluated
 
-MODEL_ASSETS = {
-    "base": "base_model",
-    "cpt": "cpt_checkpoint",
-    "merged": "merged_model",
-    "fp8": "fp8_model",
-}
 STAGES = ("cpt_checkpoint", "lora_adapter")
-EVALUATIONS = ("eval_report", "checkpoint_report")
 _SIZE_OF_PAIR = dg.MultiToSingleDimensionPartitionMapping(partition_dimension_name="size")
 
 
@@ -48,7 +42,7 @@ _SIZE_OF_PAIR = dg.MultiToSingleDimensionPartitionMapping(partition_dimension_na
     kinds={"vllm", "parquet"},
     code_version="3",
     partitions_def=sizes,
-    deps=[*MODEL_ASSETS.values(), *CORPUS_DEPS],
+    deps=[*ASSETS.values(), *CORPUS_DEPS],
     params=lambda project, size: evaluation_params(project, size or ""),
     checks=[
         PROMPTS_CHECK,
@@ -73,7 +67,7 @@ def generations(build: Build) -> Outcome:
     from cyrene_assets.evaluation.report import markdown_table
 
     settings = build.project.recipe(build.key).evaluation
-    models = {role: build.input(MODEL_ASSETS[role]) for role in settings.models}
+    models = {role: build.input(ASSETS[role]) for role in settings.models}
     run, result, prompts_check = ask(
         build,
         settings,
@@ -181,8 +175,7 @@ def eval_report(build: Build) -> Outcome:
         "profile": lineage.params["served_profile"],
         "source": ["generations", size, source.digest],
         "digests": {
-            role: lineage.inputs[f"{MODEL_ASSETS[role]}[{size}]"]
-            for role in lineage.params["models"]
+            role: lineage.inputs[f"{ASSETS[role]}[{size}]"] for role in lineage.params["models"]
         },
     }
     write_identity(build, identity)
@@ -201,7 +194,7 @@ def _evaluated(project: Project, _partition: str | None) -> dict[str, Any]:
 
 def _reports(project: Project) -> list[Artifact]:
     """Return what was evaluated, in the form that the code writes now."""
-    found = [a for asset in EVALUATIONS for a in project.store.artifacts(asset)]
+    found = [a for asset in EVALUATED for a in project.store.artifacts(asset)]
     return [a for a in found if _version(a) == SPECS[a.asset].code_version]
 
 

@@ -8,12 +8,13 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from cyrene_assets.config import model_roles
 from cyrene_assets.corpus.languages import LanguageTraits
 from cyrene_assets.evaluation import language_id, leaks, memorization, repetition, style
 from cyrene_assets.evaluation.reference import Reference
 from cyrene_assets.evaluation.units import Units, number
 
-REAL_LINES = "real lines"
+REAL_LINES = model_roles.REAL_LINES
 NO_PROFILE = "-"
 _MODEL_COLUMNS = ("model", "profile", "seed", "prompt", "scene", "text", "finish_reason")
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from cyrene_assets.config import model_roles
 from cyrene_assets.corpus.languages import LanguageTraits
 from cyrene_assets.evaluation import diversity, intervals, style
 from cyrene_assets.evaluation.answers import REAL_LINES, Answers
@@ -18,7 +19,7 @@ from cyrene_assets.evaluation.catalog import BY_NAME, SCORES
 from cyrene_assets.evaluation.intervals import Estimate, unknown
 from cyrene_assets.evaluation.reference import Reference
 
-MODELS = ("base", "cpt", "merged", "fp8")
+MODELS = model_roles.NAMES
 # What tells two models of the scoreboard apart; and in place of a language, which cannot have this
 # code, in its rows of means.
 MODEL = ("corpus", "size", "model", "recipe", "digest")

@@ -1,0 +1,1 @@
+"""What a person writes: recipes, model sizes, rebuild policy, trackers."""
