@@ -19,7 +19,7 @@ import polars as pl
 import pytest
 from corpus.miniature import byte_tokenizer, read_parallel
 from evaluation.evaluated import LANGUAGES, PROFILE, run, units
-from helpers import Sandbox
+from helpers import Sandbox, code_location
 from ticks import Ticks
 
 from cyrene_assets.artifact_build import Build
@@ -181,6 +181,7 @@ def test_results_when_changed_have_a_bumped_code_version(
 
 
 def _code_version(name: str) -> str:
+    code_location()
     return str(SPECS[name.partition("[")[0].partition("/")[0]].code_version)
 
 
@@ -191,11 +192,14 @@ def test_every_asset_is_compared_or_says_why_its_bytes_are_not() -> None:
     }
     assert set(parts) == {make.__name__.strip("_") for make in MAKE}
     assert not compared & set(ELSEWHERE)
+    code_location()
     assert compared | set(ELSEWHERE) == set(SPECS)
 
 
 def _scores(tmp_path: Path) -> dict[str, list[dict[str, Any]]]:
-    said = run(lambda n: None if n == 3 else f"the ferry leaves with {n} goats and {n} of the hats")
+    said = run(
+        lambda n: None if n == 3 else f"The ferry, my dear, leaves with {n} goats and {n} hats!"
+    )
     report = report_language(said, units, LANGUAGES, "en", PROFILE)
     said.prompts.write_parquet(tmp_path / "prompts.parquet")
     said.generations.write_parquet(tmp_path / "generations.parquet")

@@ -208,7 +208,7 @@ def _version(artifact: Artifact) -> str | None:
 @artifact_asset(
     group_name=GROUP,
     kinds={"polars", "html"},
-    code_version="5",
+    code_version="6",
     deps=["eval_report"],
     params=lambda _project, _partition: {},
     external_inputs=_evaluated,

@@ -11,6 +11,7 @@ import polars as pl
 from cyrene_assets.config import model_roles
 from cyrene_assets.corpus.languages import LanguageTraits
 from cyrene_assets.evaluation import language_id, leaks, memorization, repetition, style
+from cyrene_assets.evaluation.catalog import SCORES
 from cyrene_assets.evaluation.reference import Reference
 from cyrene_assets.evaluation.units import Units, number
 
@@ -78,7 +79,7 @@ def judge(
             together, [[place[t] for t in prompt_turns.get(prompt, ())] for prompt in asked]
         ),
         "language": language_id.consistent(masked, language, languages, samples),
-        "think_leaks": leaks.think_leaks(texts),
+        **{score.name: score.measure(texts) for score in SCORES if score.measure is not None},
     }
     notes: dict[str, str] = {}
     if not any(reference.training):

@@ -15,7 +15,7 @@ from cyrene_assets.config import model_roles
 from cyrene_assets.corpus.languages import LanguageTraits
 from cyrene_assets.evaluation import diversity, intervals, style
 from cyrene_assets.evaluation.answers import REAL_LINES, Answers
-from cyrene_assets.evaluation.catalog import BY_NAME, SCORES
+from cyrene_assets.evaluation.catalog import SCORES
 from cyrene_assets.evaluation.intervals import Estimate, unknown
 from cyrene_assets.evaluation.reference import Reference
 
@@ -50,7 +50,6 @@ SCENES_SCHEMA = pl.Schema(
     }
 )
 # Scores that are the mean of a value of single answers, by the name of its column.
-_MEANS = ("longest_match", "rep4", "loop_rate", "echo", "language", "think_leaks", "assistant")
 
 
 @dataclass(frozen=True)
@@ -165,10 +164,13 @@ def _of_answers(
         if group["model"][0] != REAL_LINES:
             excess = intervals.ratio_difference(tuple(covered[0]), tuple(covered[1]))
             yield "regurgitation_excess", excess
-    for name in _MEANS:
+    for score in SCORES:
+        name = score.name
+        if not score.averaged:
+            continue
         if name in notes:
             found = unknown(notes[name])
-        elif BY_NAME[name].unit == "share":
+        elif score.unit == "share":
             found = intervals.share(group[name].to_numpy(), scenes)
         else:
             found = intervals.mean(group[name].to_numpy(), scenes)
