@@ -165,10 +165,10 @@ def test_dequantized_factor_gives_two_bytes_to_each_weight(
 
 @pytest.mark.parametrize("scheme", FORMATS)
 def test_scheme_of_the_table_is_known_to_recipes_with_its_calibration(scheme: str) -> None:
-    given = {"conversations": 4, "tokens": 8} if FORMATS[scheme].calibrated else None
+    given = {"conversations": 4, "tokens": 64} if FORMATS[scheme].calibrated else None
     found = Quantization.model_validate({"scheme": scheme, "ignore": [], "calibration": given})
     assert get_args(Quantization.model_fields["scheme"].annotation) == tuple(FORMATS)
     assert found.scheme == scheme
-    other = None if given else {"conversations": 4, "tokens": 8}
+    other = None if given else {"conversations": 4, "tokens": 64}
     with pytest.raises(ValidationError, match="`calibration` must be given"):
         Quantization.model_validate({"scheme": scheme, "ignore": [], "calibration": other})
