@@ -188,10 +188,11 @@ def _newest_that_passed(
     Dagster's history is looked through first, then what the store itself tells: a database that
     was lost has the newest version alone.
     """
-    from cyrene_assets import lineage
+    from cyrene_assets import definitions, lineage
     from cyrene_assets.artifact_spec import SPECS
     from cyrene_assets.orchestration.told_records import newest_that_passed
 
+    definitions.defs()
     for record in lineage.history(instance, failed.asset, failed.partition):
         there = store.locate(record.asset, record.partition, record.digest).path.is_dir()
         if there and not record.failed_checks:
