@@ -18,8 +18,8 @@ from typing import Any
 from cyrene_assets.compute.hardware import GIB, Hardware
 from cyrene_assets.config.model_sizes import SIZES
 from cyrene_assets.config.recipe import load_recipe
-from cyrene_assets.training import swift_args
 from cyrene_assets.training.memory_model import ModelShape
+from cyrene_assets.training.swift_args import swift_args
 from cyrene_assets.workers.common.parent_death import PARENT
 from cyrene_assets.workers.train.swift_process import swift_process
 

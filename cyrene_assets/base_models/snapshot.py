@@ -10,7 +10,7 @@ from cyrene_assets.project.artifact_build import ArtifactBuild
 from cyrene_assets.project.project import SAMPLE_CORPUS, Project
 from cyrene_assets.store.artifact_store import fingerprint
 from cyrene_assets.store.outcome import Markdown, Outcome
-from cyrene_assets.training import swift_args
+from cyrene_assets.training.swift_args import swift_args
 from cyrene_assets.utils.errors import UserError
 
 TINY_SEED = 7

@@ -10,7 +10,7 @@ from cyrene_assets.orchestration.artifact_context import Build
 from cyrene_assets.orchestration.needs import Need
 from cyrene_assets.project.partitions import sizes
 from cyrene_assets.store.outcome import Outcome
-from cyrene_assets.training import checks
+from cyrene_assets.training.swift_args import checks
 
 GROUP = "training"
 

@@ -17,7 +17,7 @@ import dagster as dg
 from cyrene_assets.orchestration.lineage import Record
 from cyrene_assets.orchestration.run_conditions import CORPUS_BYTES, MACHINE
 from cyrene_assets.project.project import Project
-from cyrene_assets.store import records
+from cyrene_assets.store.artifact_store import records
 from cyrene_assets.training.run_metadata import SECONDS, TOKENS
 
 # Of an artifact's records, so many of the newest count.

@@ -22,8 +22,7 @@ from cyrene_assets.orchestration.provenance import provenance_tags
 from cyrene_assets.orchestration.run_retention import forget_reported_check
 from cyrene_assets.orchestration.told_records import Teller, stored
 from cyrene_assets.project.project import Project
-from cyrene_assets.store import records
-from cyrene_assets.store.artifact_store import Store, label
+from cyrene_assets.store.artifact_store import Store, label, records
 from cyrene_assets.store.gc_lock import in_use
 from cyrene_assets.store.records import StoredRecord
 from cyrene_assets.utils.disk_errors import disk_errors

@@ -38,8 +38,8 @@ from cyrene_assets.orchestration.run_conditions import conditions_of
 from cyrene_assets.orchestration.run_retention import claim
 from cyrene_assets.orchestration.ui_metadata import ui_metadata
 from cyrene_assets.project.project import Project
-from cyrene_assets.store import records as store_records
 from cyrene_assets.store.artifact_store import LOG, Artifact, CorruptArtifactError, label
+from cyrene_assets.store.artifact_store import records as store_records
 from cyrene_assets.store.gc_lock import in_use
 from cyrene_assets.store.outcome import Check, Outcome
 from cyrene_assets.store.write_lock import one_writer

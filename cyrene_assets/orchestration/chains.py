@@ -5,8 +5,13 @@ from functools import cached_property
 
 from cyrene_assets.orchestration.artifact_spec import SPECS
 from cyrene_assets.project.partitions import checkpoints, language_by_size, sizes
-from cyrene_assets.store import records
-from cyrene_assets.store.artifact_store import Artifact, CorruptArtifactError, Store, fingerprint
+from cyrene_assets.store.artifact_store import (
+    Artifact,
+    CorruptArtifactError,
+    Store,
+    fingerprint,
+    records,
+)
 from cyrene_assets.store.records import StoredRecord
 
 Key = tuple[str, str]

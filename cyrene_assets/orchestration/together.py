@@ -17,8 +17,7 @@ from cyrene_assets.orchestration.lineage import Record
 from cyrene_assets.orchestration.project_state import Key, Situation
 from cyrene_assets.orchestration.remedies import build_command
 from cyrene_assets.project.project import Project
-from cyrene_assets.store import records
-from cyrene_assets.store.artifact_store import label
+from cyrene_assets.store.artifact_store import label, records
 from cyrene_assets.utils.errors import UserError
 
 # Of each ancestor's name the digests that something may have been made from.

@@ -11,8 +11,7 @@ import dagster as dg
 from cyrene_assets.orchestration import lineage as lineages
 from cyrene_assets.orchestration.artifact_spec import ArtifactSpec
 from cyrene_assets.orchestration.lineage import Lineage, Record
-from cyrene_assets.store import records
-from cyrene_assets.store.artifact_store import Artifact, CorruptArtifactError, Store
+from cyrene_assets.store.artifact_store import Artifact, CorruptArtifactError, Store, records
 from cyrene_assets.store.records import StoredRecord
 
 # What a record of the store does not keep of a materialization's metadata: it says it itself, or

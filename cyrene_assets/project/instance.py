@@ -11,9 +11,8 @@ from dotenv import dotenv_values
 from filelock import FileLock
 
 from cyrene_assets.config.yaml_config import read_yaml
-from cyrene_assets.project import home_identity
 from cyrene_assets.project.instance_errors import instance_errors, load_all
-from cyrene_assets.project.project import Project
+from cyrene_assets.project.project import Project, home_identity
 from cyrene_assets.utils.disk_errors import disk_errors
 from cyrene_assets.utils.durable import write_durably
 from cyrene_assets.utils.errors import UserError

@@ -9,14 +9,14 @@ from cyrene_assets.compute.toolchains import SERVE
 from cyrene_assets.config.recipe import Quantization
 from cyrene_assets.evaluation.inputs import prompts as prompting
 from cyrene_assets.evaluation.inputs.prompts import has_other_assistants, of_character
-from cyrene_assets.evaluation.metrics import fidelity
+from cyrene_assets.evaluation.metrics.metrics import fidelity
 from cyrene_assets.evaluation.scoreboard.markdown import markdown_table
 from cyrene_assets.project.artifact_build import ArtifactBuild
 from cyrene_assets.quantization import calibration, checks
-from cyrene_assets.serving import engine_args
+from cyrene_assets.serving.engine_args import engine_args
 from cyrene_assets.store.outcome import Markdown, Outcome
 from cyrene_assets.store.tables import TablesByLanguage
-from cyrene_assets.training import swift_args
+from cyrene_assets.training.swift_args import swift_args
 
 
 def quantize(build: ArtifactBuild) -> Outcome:

@@ -9,10 +9,9 @@ from pathlib import Path
 from cyrene_assets.compute.cpu import QuantizedPath, detect, quantized_path
 from cyrene_assets.compute.hardware import Hardware
 from cyrene_assets.config.recipe import Sampling
-from cyrene_assets.serving import protocol
 from cyrene_assets.serving.character import Character
 from cyrene_assets.serving.chat_template import character_template, own_template
-from cyrene_assets.serving.engine_args import chat_engine, server_arguments
+from cyrene_assets.serving.engine_args import chat_engine, protocol, server_arguments
 from cyrene_assets.serving.gpu_budget import CardFit
 from cyrene_assets.serving.server import Server, running
 from cyrene_assets.utils.errors import UserError

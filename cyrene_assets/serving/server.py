@@ -21,8 +21,7 @@ from pathlib import Path
 
 from cyrene_assets.compute.program_environment import program_environment
 from cyrene_assets.compute.toolchains import SERVE, WORKERS
-from cyrene_assets.serving import protocol
-from cyrene_assets.serving.engine_args import OUT_OF_MEMORY, SERVE_ENV
+from cyrene_assets.serving.engine_args import OUT_OF_MEMORY, SERVE_ENV, protocol
 from cyrene_assets.utils.disk_errors import disk_errors
 from cyrene_assets.utils.errors import BuildError, UserError
 from cyrene_assets.utils.process_groups import end_group

@@ -18,7 +18,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from cyrene_assets.store import manifest as manifests
+from cyrene_assets.store.artifact_store import manifest as manifests
 from cyrene_assets.store.manifest import MANIFEST, ManifestError
 from cyrene_assets.utils.disk_errors import disk_errors
 from cyrene_assets.utils.durable import make_folder, sync_folder, sync_path, sync_tree

@@ -10,9 +10,9 @@ from cyrene_assets.compute.hardware import Gpu, Hardware
 from cyrene_assets.compute.toolchains import TRAIN, versions
 from cyrene_assets.project.artifact_build import ArtifactBuild
 from cyrene_assets.store.outcome import CheckOutcome
-from cyrene_assets.training import packing_parity, swift_args
 from cyrene_assets.training.checks import PARITY_CHECK
 from cyrene_assets.training.packing_parity import Verdict
+from cyrene_assets.training.swift_args import packing_parity, swift_args
 from cyrene_assets.utils.errors import BuildError
 
 

@@ -8,17 +8,17 @@ from cyrene_assets.compute.hardware import Hardware
 from cyrene_assets.config import trackers
 from cyrene_assets.config.model_sizes import model_size
 from cyrene_assets.config.recipe import Stage
-from cyrene_assets.evaluation.metrics import training_losses
+from cyrene_assets.evaluation.metrics.metrics import training_losses
 from cyrene_assets.evaluation.scoreboard.loss_curve import loss_curve_png
 from cyrene_assets.project.artifact_build import ArtifactBuild
 from cyrene_assets.store.outcome import CheckOutcome, Outcome, Picture
 from cyrene_assets.store.tables import read_table
-from cyrene_assets.training import checks, swift_args
 from cyrene_assets.training.batch_plan import batch_on, describe_devices, packs_on
 from cyrene_assets.training.memory_model import ModelShape
 from cyrene_assets.training.parity_gate import require_packing_parity
 from cyrene_assets.training.run_metadata import SECONDS, TOKENS
 from cyrene_assets.training.step_schedule import ReadingOrder, reading_order
+from cyrene_assets.training.swift_args import checks, swift_args
 from cyrene_assets.training.warmup import few_steps
 
 Kind = Literal["cpt", "sft"]

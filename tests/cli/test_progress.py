@@ -3,7 +3,7 @@ import io
 import pytest
 from rich.console import Console
 
-from cyrene_assets.cli import progress as module
+from cyrene_assets.cli.main import progress as module
 from cyrene_assets.cli.progress import StepReporter
 from cyrene_assets.orchestration.run_events import Event
 from cyrene_assets.utils.formatting import duration, size, table

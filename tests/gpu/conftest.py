@@ -12,7 +12,7 @@ import pytest
 
 from cyrene_assets.compute.hardware import Hardware
 from cyrene_assets.compute.toolchains import TRAIN
-from cyrene_assets.training import swift_args
+from cyrene_assets.training.swift_args import swift_args
 
 ROOT = Path(__file__).parents[2]
 BENCHMARKS = ROOT / "benchmarks" / "gpu"

@@ -24,7 +24,7 @@ from cyrene_assets.orchestration.garbage_collector import collect
 from cyrene_assets.orchestration.run_retention import OWNER_TAG
 from cyrene_assets.project.instance import open_instance, prepare
 from cyrene_assets.project.project import Project
-from cyrene_assets.store import records as store_records
+from cyrene_assets.store.artifact_store import records as store_records
 from cyrene_assets.utils.errors import CyreneError, UserError
 from cyrene_assets.utils.process_identity import mark
 
@@ -228,7 +228,7 @@ def test_adopt_reports_what_a_run_would_have(
 
 def forget_records(sandbox: Sandbox) -> None:
     """Make the store one of an older version: manifests alone, which say nothing of checks."""
-    from cyrene_assets.store import manifest as manifests
+    from cyrene_assets.store.artifact_store import manifest as manifests
 
     shutil.rmtree(sandbox.project.store.root / store_records.FOLDER)
     for artifact in sandbox.project.store.artifacts():

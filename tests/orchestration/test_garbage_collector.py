@@ -3,7 +3,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from contextlib import suppress
 
 import dagster as dg
@@ -97,7 +96,7 @@ def test_what_a_living_process_published_and_has_to_record_yet_is_kept(sandbox: 
 
 def publish_chain(sandbox: Sandbox, rate: float, text: str, recorded: float) -> tuple[str, str]:
     """Publish a checkpoint of a recipe and what was made from it, with their records."""
-    from cyrene_assets.store import records
+    from cyrene_assets.store.artifact_store import records
 
     store = sandbox.project.store
     made: dict[str, str] = {}
@@ -294,11 +293,15 @@ def test_a_run_waits_for_garbage_to_be_gone(sandbox: Sandbox) -> None:
     before = sandbox.digests()
     removing = alone(sandbox.project.store.root)
     removing.__enter__()
-    finished = threading.Timer(1.0, removing.__exit__, (None, None, None))
-    started = time.monotonic()
-    finished.start()
+    gone = threading.Event()
+
+    def finish() -> None:
+        gone.set()
+        removing.__exit__(None, None, None)
+
+    threading.Timer(1.0, finish).start()
     assert sandbox.run(["sft_chat"], "en").success
-    assert time.monotonic() - started >= 1.0
+    assert gone.is_set()
     assert sandbox.digests() == before
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from cyrene_assets.compute.program_environment import linked_package
-from cyrene_assets.serving import engine_args
-from cyrene_assets.training import swift_args
+from cyrene_assets.serving.engine_args import engine_args
+from cyrene_assets.training.swift_args import swift_args
 
 pytestmark = pytest.mark.slow
 

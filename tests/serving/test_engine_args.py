@@ -7,7 +7,7 @@ import pytest
 from cyrene_assets.compute.hardware import GIB, Gpu, Hardware
 from cyrene_assets.config.architecture import QWEN_4B
 from cyrene_assets.config.recipe import Sampling
-from cyrene_assets.serving import engine_args
+from cyrene_assets.serving.engine_args import engine_args
 from cyrene_assets.serving.gpu_budget import ServedModel
 from cyrene_assets.utils.errors import UserError
 

@@ -5,7 +5,7 @@ import pytest
 
 from cyrene_assets.compute.hardware import GIB, Gpu
 from cyrene_assets.config.architecture import QWEN_4B
-from cyrene_assets.serving import gpu_budget
+from cyrene_assets.serving.engine_args import gpu_budget
 from cyrene_assets.utils.errors import UserError
 
 FP8, BF16 = round(5.54 * GIB), round(7.87 * GIB)

@@ -11,8 +11,8 @@ from cyrene_assets.compute.cpu import Cpu
 from cyrene_assets.compute.hardware import Hardware
 from cyrene_assets.config.quantization_schemes import FORMATS
 from cyrene_assets.project.project import Project
-from cyrene_assets.serving import served_character
 from cyrene_assets.serving.character import Character
+from cyrene_assets.serving.engine_args import served_character
 from cyrene_assets.serving.gpu_budget import ServedModel
 from cyrene_assets.utils.errors import UserError
 from serving.test_gpu_budget import CONFIG

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cyrene_assets.serving import server
+from cyrene_assets.serving.engine_args import server
 from cyrene_assets.utils.errors import BuildError, UserError
 from cyrene_assets.utils.process_identity import exists
 

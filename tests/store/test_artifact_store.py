@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from cyrene_assets.store import manifest as manifests
 from cyrene_assets.store.artifact_store import (
     LOG,
     Artifact,
@@ -19,6 +18,7 @@ from cyrene_assets.store.artifact_store import (
     fingerprint,
     label,
 )
+from cyrene_assets.store.artifact_store import manifest as manifests
 from cyrene_assets.store.manifest import MANIFEST
 from cyrene_assets.store.trash import Trash
 from cyrene_assets.utils.errors import BuildError, UserError
@@ -231,7 +231,7 @@ def test_setting_aside_twice_at_the_same_time_of_a_clock_set_back(
 ) -> None:
     import datetime as dates
 
-    from cyrene_assets.store import artifact_store as module
+    from cyrene_assets.store.artifact_store import artifact_store as module
 
     class Stopped(dates.datetime):
         @classmethod

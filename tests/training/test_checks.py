@@ -7,7 +7,7 @@ import pytest
 from cyrene_assets.config.trackers import report_keys
 from cyrene_assets.evaluation.metrics.training_losses import SCHEMA, LossSummary, summary
 from cyrene_assets.project.project import Project, ProjectFile
-from cyrene_assets.training import checks
+from cyrene_assets.training.swift_args import checks
 from cyrene_assets.utils.errors import UserError
 
 

@@ -11,8 +11,8 @@ from cyrene_assets.compute.attention import FLASH_2, FLASH_4, ONE_BY_ONE, TORCH,
 from cyrene_assets.compute.hardware import GIB, Gpu, Hardware
 from cyrene_assets.compute.toolchains import Toolchain
 from cyrene_assets.project.artifact_build import ArtifactBuild
-from cyrene_assets.training import packing_parity, parity_gate
 from cyrene_assets.training.packing_parity import Distances, Records, Verdict, judge
+from cyrene_assets.training.swift_args import packing_parity, parity_gate
 from cyrene_assets.utils.errors import BuildError
 
 H200 = Gpu("NVIDIA H200", 140 * GIB, (9, 0), "GPU-0")

@@ -15,10 +15,10 @@ from cyrene_assets.compute.hardware import Hardware
 from cyrene_assets.compute.program_environment import linked_package
 from cyrene_assets.config.recipe import Stage, load_recipe
 from cyrene_assets.corpus.packing.hf_dataset import write_cached_dataset
-from cyrene_assets.serving import engine_args
-from cyrene_assets.training import swift_args
+from cyrene_assets.serving.engine_args import engine_args
 from cyrene_assets.training.batch_plan import batch_on, optimizer_steps
 from cyrene_assets.training.memory_model import ModelShape
+from cyrene_assets.training.swift_args import swift_args
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "corpora" / "sample"

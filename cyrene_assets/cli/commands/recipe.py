@@ -133,7 +133,6 @@ def _stage(
     hardware: Hardware,
     project: Project,
 ) -> dict[str, Any]:
-    from cyrene_assets.training import swift_args
     from cyrene_assets.training.batch_plan import (
         describe_devices,
         fit_on,
@@ -142,6 +141,7 @@ def _stage(
         what_would_fit,
     )
     from cyrene_assets.training.memory_model import ModelShape, fits
+    from cyrene_assets.training.swift_args import swift_args
 
     stage: Stage = getattr(recipe, name)
     made, model = ("cpt_checkpoint", "base_model") if name == "cpt" else (

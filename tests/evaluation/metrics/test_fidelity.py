@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
 
-from cyrene_assets.evaluation.metrics import fidelity
 from cyrene_assets.evaluation.metrics.fidelity import (
     Scored,
     by_language,
     compare,
     truncated_divergence,
 )
+from cyrene_assets.evaluation.metrics.metrics import fidelity
 from cyrene_assets.evaluation.scoring import fidelity_scores, score_registry
 
 VOCABULARY = 50

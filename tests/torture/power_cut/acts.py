@@ -16,10 +16,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from cyrene_assets.project import home_identity
-from cyrene_assets.project.project import Project, ProjectFile
-from cyrene_assets.store import records
-from cyrene_assets.store.artifact_store import LOG, Artifact, Store
+from cyrene_assets.project.project import Project, ProjectFile, home_identity
+from cyrene_assets.store.artifact_store import LOG, Artifact, Store, records
 from cyrene_assets.store.records import StoredRecord
 from cyrene_assets.store.trash import Trash
 from cyrene_assets.utils.durable import make_folder

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from cyrene_assets.serving import protocol
+from cyrene_assets.serving.engine_args import protocol
 from cyrene_assets.workers.serve import asgi_middleware
 
 LANGUAGES = frozenset({"en", "jp"})

@@ -26,7 +26,7 @@ from cyrene_assets.compute.program_environment import linked_package
 from cyrene_assets.config.recipe import load_recipe
 from cyrene_assets.evaluation.inputs import prompts as prompting
 from cyrene_assets.quantization import calibration
-from cyrene_assets.serving import engine_args
+from cyrene_assets.serving.engine_args import engine_args
 from cyrene_assets.serving.server import free_port
 
 pytestmark = pytest.mark.slow

@@ -12,7 +12,7 @@ import pytest
 from cyrene_assets.checkpoints import files
 from cyrene_assets.compute.cpu import KERNELS_VARIABLE, detect, quantized_path
 from cyrene_assets.config.quantization_schemes import FORMATS
-from cyrene_assets.serving import engine_args
+from cyrene_assets.serving.engine_args import engine_args
 from cyrene_assets.utils.errors import BuildError
 from cyrene_assets.workers.serve import cpu_kernels, generate, loglikelihood, vllm_engine
 

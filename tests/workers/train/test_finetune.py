@@ -9,7 +9,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from cyrene_assets.base_models.chat_template import CHAT_TEMPLATE
 from cyrene_assets.corpus.packing.token_counting import chat_text
 from cyrene_assets.serving.chat_template import trained_template, write_template
-from cyrene_assets.training import checks, swift_args
+from cyrene_assets.training.swift_args import checks, swift_args
 from cyrene_assets.workers.train.tensorboard_writer import FILE
 from workers.conftest import (
     CPU,

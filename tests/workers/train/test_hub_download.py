@@ -19,7 +19,7 @@ from hub_server import COMMIT, LARGE, Hub, serving
 from proxies import proxying
 
 from cyrene_assets.serving.server import free_port
-from cyrene_assets.training import swift_args
+from cyrene_assets.training.swift_args import swift_args
 from workers.conftest import Ran as Embedded
 
 ROOT = Path(__file__).parents[3]

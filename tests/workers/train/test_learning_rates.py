@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cyrene_assets.config.recipe import Stage, load_recipe
-from cyrene_assets.training import swift_args
+from cyrene_assets.training.swift_args import swift_args
 from workers.conftest import CPU, SHAPE, RunPython
 
 pytestmark = pytest.mark.slow

@@ -33,10 +33,9 @@ from cyrene_assets.base_models.chat_template import CHAT_TEMPLATE, PROBES, rende
 from cyrene_assets.checkpoints import files
 from cyrene_assets.config.model_sizes import model_size
 from cyrene_assets.quantization.checks import outcomes
-from cyrene_assets.serving import engine_args
-from cyrene_assets.training import checks as training_checks
-from cyrene_assets.training import swift_args
-from cyrene_assets.training.swift_args import Data
+from cyrene_assets.serving.engine_args import engine_args
+from cyrene_assets.training.swift_args import Data, swift_args
+from cyrene_assets.training.swift_args import checks as training_checks
 from workers.conftest import CPU, IGNORE, SHAPE, Ran, RunProgram, RunPython, RunServed, stage
 
 from .test_pretrain import Extras, kill_at

@@ -12,8 +12,8 @@ import pytest
 from cyrene_assets.config.recipe import Passes, Stage
 from cyrene_assets.corpus.packing.packed_dataset import Packed, pack_corpus
 from cyrene_assets.corpus.packing.token_counting import chat_text
-from cyrene_assets.training import swift_args
 from cyrene_assets.training.memory_model import ModelShape
+from cyrene_assets.training.swift_args import swift_args
 from workers.conftest import CPU, SAMPLE, SHAPE, Ran, RunPython, stage
 
 pytestmark = pytest.mark.slow

@@ -6,8 +6,8 @@ import pytest
 from cyrene_assets.checkpoints.files import INDEX, read_header, side_files, tensors
 from cyrene_assets.compute.cpu import KERNELS_VARIABLE, detect, quantized_path
 from cyrene_assets.config.quantization_schemes import FORMATS
-from cyrene_assets.serving import engine_args
 from cyrene_assets.serving.chat_template import trained_template, write_template
+from cyrene_assets.serving.engine_args import engine_args
 from cyrene_assets.workers.train.quantize import changed_files
 from workers.conftest import FEWER_IGNORED, IGNORE, Ran, RunProgram, RunPython, RunServed
 
