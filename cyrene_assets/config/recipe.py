@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from cyrene_assets.config.model_roles import RoleName
 from cyrene_assets.config.yaml_config import Strict, parse_model
 from cyrene_assets.utils.errors import UserError
 from cyrene_assets.utils.files import short_digest
@@ -163,7 +164,7 @@ class Evaluation(Strict):
     questions_per_language: int = Field(
         ge=0, le=4, description="Questions of mathematics and code, to see who is out of character"
     )
-    models: tuple[Literal["base", "cpt", "merged", "fp8"], ...] = Field(
+    models: tuple[RoleName, ...] = Field(
         min_length=1, description="The models that are served and compared"
     )
     profiles: dict[str, Sampling] = Field(min_length=1, description="Sampling settings by name")

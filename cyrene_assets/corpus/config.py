@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -16,6 +17,7 @@ from pydantic import (
 from cyrene_assets.config.yaml_config import Strict, parse_model
 from cyrene_assets.corpus import presets
 from cyrene_assets.corpus.chat_options import Chats
+from cyrene_assets.corpus.languages import LanguageTraits
 from cyrene_assets.corpus.markup import MOST, Own, Rules, as_params, rules_of
 from cyrene_assets.corpus.names import Name, with_player
 from cyrene_assets.corpus.people import Language
@@ -185,6 +187,18 @@ class Corpus(Strict):
             )
         return self.languages[code]
 
+    @property
+    def traits(self) -> dict[str, LanguageTraits]:
+        """What is known of each language, in the order of the file."""
+        return {code: entry.traits(code) for code, entry in self.languages.items()}
+
+    def writing_params(self, names: Sequence[str], *codes: str) -> dict[str, Any]:
+        """Return the named traits of languages, where their codes do not say them already."""
+        all_traits = self.traits
+        found = {code: all_traits[code].params(code, *names) for code in codes}
+        found = {code: values for code, values in found.items() if values}
+        return {"writing": found} if found else {}
+
     def source_params(self, language: str) -> dict[str, Any]:
         """Return what the raw rows of ``language`` depend on besides the files."""
         entry = self.language(language)
@@ -201,7 +215,16 @@ class Corpus(Strict):
         words = {"female": {}, "male": {"gendered": "male"}, "both": {"gendered": "both, as twins"}}
         gendered = words[self.gendered]
         markup = as_params(self._markup())
-        return {"player": self.language(language).player, "markup": markup, **gendered}
+        return {
+            "player": self.language(language).player,
+            "markup": markup,
+            **gendered,
+            **self.writing_params(("scripts", "colon", "parentheses"), language),
+        }
+
+    def document_params(self, language: str) -> dict[str, Any]:
+        """Return what the documents of ``language`` depend on besides the units."""
+        return {"language": language, **self.writing_params(("colon",), language)}
 
     def chat_params(self, language: str) -> dict[str, Any]:
         """Return what the chats of ``language`` depend on besides the units: the system prompt."""
@@ -209,7 +232,20 @@ class Corpus(Strict):
             "system_prompt": self.language(language).system_prompt,
             **self.chats.params(),
             **self.chats.prompt_params(language),
+            **self.writing_params(("parentheses",), language),
         }
+
+    def prompting_params(self) -> dict[str, Any]:
+        """Return what the models' prompts depend on besides chats, documents and units."""
+        return self.writing_params(("code", "spaces", "suffixes"), *self.languages)
+
+    def scoring_params(self) -> dict[str, Any]:
+        """Return what prompts and scores depend on besides answers and units.
+
+        Lengths are compared with those of the other languages, answers told from theirs.
+        """
+        names = ("code", "iso", "spaces", "suffixes", "match_length", "measured")
+        return self.writing_params(names, *self.languages)
 
     def split_params(self) -> dict[str, Any]:
         """Return what the split depends on besides the units."""

@@ -29,7 +29,12 @@ def _source(project: Project, name: str) -> CheckpointSource:
 
 def _params(project: Project, name: str | None) -> dict[str, Any]:
     size = _source(project, name or "").size
-    return {**evaluation_params(project, size), "size": size, "models": [name]}
+    return {
+        **evaluation_params(project, size),
+        **project.corpus.scoring_params(),
+        "size": size,
+        "models": [name],
+    }
 
 
 def _folder(project: Project, name: str | None) -> dict[str, str]:

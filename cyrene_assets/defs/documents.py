@@ -33,7 +33,7 @@ def _units_of(build: Build) -> "pl.DataFrame":
     code_version="2",
     partitions_def=languages(),
     deps=["parallel_corpus"],
-    params=lambda _project, language: {"language": language},
+    params=lambda project, language: project.corpus.document_params(language or ""),
     checks=[
         Check("has_training_documents", "There is something to train on.", blocking=True),
         NO_CONTROL_TOKENS,

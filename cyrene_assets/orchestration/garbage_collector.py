@@ -9,6 +9,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from cyrene_assets.config.model_roles import EVALUATED
 from cyrene_assets.orchestration import lineage as lineages
 from cyrene_assets.orchestration.artifact_spec import SPECS, expected_lineage
 from cyrene_assets.orchestration.build_lock import one_build
@@ -27,8 +28,6 @@ from cyrene_assets.utils.errors import BuildError, CyreneError, UserError
 from cyrene_assets.utils.files import DIGEST_LENGTH
 from cyrene_assets.utils.process_identity import is_dead, owner
 
-# The scoreboard compares every one of these that there is.
-EVALUATED = ("eval_report", "checkpoint_report")
 # A training has two inputs; more ways than these to combine what is kept are not looked at.
 _MOST_COMBINATIONS = 256
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from cyrene_assets.checkpoints.model_dir import validate_model_dir
+from cyrene_assets.config import model_roles
 from cyrene_assets.config.model_sizes import model_size
 from cyrene_assets.config.recipe import Recipe, load_recipe
 from cyrene_assets.config.yaml_config import line_of, parse_model
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
 PROJECT_ROOT = Path(__file__).parents[2]
 SAMPLE_CORPUS = PROJECT_ROOT / "corpora" / "sample"
 _FILE = "project.yaml"
-# What the models of the assets are called on the scoreboard.
-CHECKPOINTS_ARE_NOT = ("base", "cpt", "merged", "fp8", "real lines")
+# What else is on the scoreboard.
+RESERVED_NAMES = (*model_roles.NAMES, model_roles.REAL_LINES)
 
 
 def corpora_folder() -> Path:
@@ -193,10 +194,10 @@ class Project:
         model_size(size)
         folder = path.expanduser().absolute()
         validate_model_dir(folder)
-        if name in CHECKPOINTS_ARE_NOT or not re.fullmatch(r"[A-Za-z0-9._-]+", name):
+        if name in RESERVED_NAMES or not re.fullmatch(r"[A-Za-z0-9._-]+", name):
             raise UserError(
                 f"a checkpoint cannot be called {name!r}: give another --name, of letters, digits, "
-                f"dots and dashes, and none of {', '.join(CHECKPOINTS_ARE_NOT)}"
+                f"dots and dashes, and none of {', '.join(RESERVED_NAMES)}"
             )
         source = CheckpointSource(path=str(folder), size=size)
         kept = {**self.settings.checkpoints, name: source}

@@ -276,11 +276,9 @@ def test_a_full_disk_under_the_log_does_not_stop_the_program(program: Runner) ->
 def test_what_a_program_leaves_behind_is_ended_with_it(program: Runner) -> None:
     pids = program.home / "pids"
     body = FAMILY.replace("    time.sleep(600)\n", "    return {}\n")
-    started = time.monotonic()
     program(body, extras={"pids": str(pids)})
     assert program.values == {}
     assert within(15, lambda: not alive([int(pid) for pid in pids.read_text().split()]))
-    assert time.monotonic() - started < 30
 
 
 def test_interrupting_the_run_ends_the_whole_group(program: Runner) -> None:

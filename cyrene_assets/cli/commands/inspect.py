@@ -10,6 +10,7 @@ import click
 from rich.console import Console
 
 from cyrene_assets.cli.commands._common import adopt, definitions, json_option, opened, size_option
+from cyrene_assets.config.model_roles import SPEAKING
 from cyrene_assets.config.model_sizes import model_size
 from cyrene_assets.project.project import Project
 from cyrene_assets.utils.errors import UserError
@@ -144,9 +145,7 @@ def _short(path: str) -> str:
 @click.command()
 @size_option()
 @click.option("--language", "languages", multiple=True, help="Only these; again for more.")
-@click.option(
-    "--model", default="fp8", show_default=True, type=click.Choice(["base", "merged", "fp8"])
-)
+@click.option("--model", default="fp8", show_default=True, type=click.Choice(list(SPEAKING)))
 @json_option
 def answers(size: str, languages: tuple[str, ...], model: str, as_json: bool) -> None:
     """Show one answer of the model in each language, from its `generations`."""

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from cyrene_assets.corpus.importers.headings import ELSE_TEXT, HEADINGS, NO_ORIGINALS, ROLES, bare
 from cyrene_assets.corpus.importers.imported import Wanted
-from cyrene_assets.corpus.importers.languages import codes_of, find_code
+from cyrene_assets.corpus.importers.languages import codes_of
+from cyrene_assets.corpus.languages import find_code
 from cyrene_assets.utils.errors import UserError
 
 # Headings of numbers, not of Norwegian.

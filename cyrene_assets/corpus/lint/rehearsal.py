@@ -5,7 +5,7 @@ Where the base model's tokenizer is there, tokens are counted; else they are est
 is sure to fit where its UTF-8 bytes do, since a byte is a token at the most.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,6 +76,7 @@ class Summary:
     recurring: str
     everyone: bool = False
     twins: int = 0
+    unknown_codes: Sequence[str] = ()
 
     @property
     def chats(self) -> int:
@@ -116,6 +117,11 @@ class Summary:
             *more,
             f"{self.held_out:.1%} of {scenes} held out",
             self.recurring,
+            *(
+                f"{code} is no code of a language that is known: it is read as one with letters "
+                "and spaces (`tag` in corpus.yaml says which it is, `writing` how it is written)"
+                for code in self.unknown_codes
+            ),
         ]
 
     def _of_everyone(self) -> str:
@@ -166,8 +172,15 @@ def rehearse(
     held_out = len(scenes.filter(split="validation")) / max(len(scenes), 1)
     proofs = list(_proofs(parallel, scratch))
     recurring = proofs[0].let_through()
+    unknown = [code for code, known in corpus.traits.items() if not known.is_known]
     summary = Summary(
-        languages, len(scenes), held_out, recurring, corpus.chats.everyone, parallel.twins
+        languages,
+        len(scenes),
+        held_out,
+        recurring,
+        corpus.chats.everyone,
+        parallel.twins,
+        unknown,
     )
     refusals += one_sided(sides, scenes, parallel, corpus, summary.lines, pl.concat(left_out))
     for split, number in fitting.items():

@@ -150,7 +150,7 @@ def survey(
     )
     text = units["text"]
     names = names_of(units, corpus.languages[language])
-    scripts = main_scripts(text, names, language)
+    scripts = main_scripts(text, names, corpus.language(language).traits(language).scripts)
     rows = units.select(
         "unit",
         "scene",

@@ -21,8 +21,8 @@ from corpus.sources.mangling import QUICK
 from cyrene_assets.corpus.importers.columns import columns_of
 from cyrene_assets.corpus.importers.headings import HEADINGS
 from cyrene_assets.corpus.importers.imported import Wanted, plain_name
-from cyrene_assets.corpus.importers.languages import find_code
 from cyrene_assets.corpus.importers.registry import formats
+from cyrene_assets.corpus.languages import find_code
 from cyrene_assets.utils.errors import UserError
 
 from .importing import Done, bring, write
