@@ -70,7 +70,7 @@ check: lint types contracts ## Lint, format, types, imports, fast tests: what on
 
 test: envs ## Every test but those that need a GPU, the end-to-end build with the real tools included
 	$(FAST_TESTS)
-	$(BIN)/pytest -q -n 2 --dist loadscope --no-loadscope-reorder -m "slow and not gpu"
+	$(BIN)/pytest -q -n 2 --dist loadscope --no-loadscope-reorder -p no:randomly -m "slow and not gpu"
 
 torture: envs ## Kill, fill and crowd builds for hours (SCALE=0.05: for minutes); results go to torture.jsonl
 	PYTHONPATH=tests $(BIN)/python -m torture full --scale $(SCALE) --folder $${TMPDIR:-/tmp}/cyrene-torture --results torture.jsonl

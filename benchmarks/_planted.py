@@ -24,6 +24,7 @@ PAIRS = (
     "国國们們这這来來时時会會学學对對说說问問为為过過还還进進没沒开開关關门門头頭东東车車见見"
     "马馬鱼魚鸟鳥长長书書风風飞飛听聽点點气氣无無战戰变變应應从從个個两兩万萬与與实實军軍给給"
 )
+SHIFTS = ("shifted: swapped", "shifted: slipped", "shifted: repeated")
 SYLLABLES = ("gra", "zul", "mok", "vei", "thra", "ix", "bor", "quu", "nash", "ulf", "ek", "yog")
 
 
@@ -220,7 +221,10 @@ def _variants(text: str, code: str) -> str:
 def _shift(
     lines: Lines, code: str, lures: dict[str, str], truth: Truth, rng: random.Random, share: float
 ) -> None:
-    """Swap two neighbours, move a few lines down by one, or repeat a neighbour's text."""
+    """Swap two neighbours, move a few lines down by one, or repeat a neighbour's text.
+
+    Of the lines that move down, the first gets the last one's text.
+    """
     wanted = max(1, round(len(lines) * share))
     for start in rng.sample(range(len(lines) - 5), len(lines) - 5):
         if wanted <= 0:
@@ -237,5 +241,5 @@ def _shift(
         for line, before, after in zip(group, texts, moved, strict=True):
             line["text"] = after
             if after != before:
-                truth[code, line["line"]] = "shifted"
+                truth[code, line["line"]] = SHIFTS[way]
                 wanted -= 1

@@ -28,11 +28,14 @@ import polars as pl  # noqa: TID253
 from benchmarks._invented import LANGUAGES, Lexicon, Marks, Plan, seeded, write_texts
 from benchmarks._machine import machine
 from benchmarks._measured import measured
+from cyrene_assets.corpus.languages import traits
 from cyrene_assets.evaluation.metrics import diversity, memorization, style
 from cyrene_assets.evaluation.metrics.ngrams import number
 from cyrene_assets.evaluation.metrics.reference import read_reference
 from cyrene_assets.evaluation.scoring.language_report import Run, report_language
 from cyrene_assets.evaluation.scoring.model_scores import ModelTables
+
+TRAITS = {key: traits(key) for key in LANGUAGES}
 
 RESULTS = Path(__file__).parent / "results" / "evaluation.json"
 CORPUS_BYTES = 62_000_000
@@ -179,7 +182,7 @@ def seconds(work: Callable[[], object]) -> float:
 
 def beside(language: str) -> Iterator[Beside]:
     """Yield each comparison on one language."""
-    reference = read_reference(corpus, list(LANGUAGES), language)
+    reference = read_reference(corpus, TRAITS, language)
     answers = run_of(language).generations["text"].to_list()
     few = answers[:60]
     training = list(reference.training)
@@ -196,7 +199,7 @@ def beside(language: str) -> Iterator[Beside]:
     yield Beside("regurgitation", ours, obvious, f"{len(few)} of {len(answers):,} answers, scaled")
     texts = [answer.split() for answer in answers[:PROMPTS] if len(answer.split()) > 3]
     few_texts = texts[:40]
-    units = number([" ".join(text) for text in texts], "de")
+    units = number([" ".join(text) for text in texts], traits("de"))
     ours = seconds(lambda: diversity.self_bleu(units))
     scaled = seconds(lambda: obvious_self_bleu(few_texts)) * (len(texts) / len(few_texts)) ** 2
     yield Beside("Self-BLEU", ours, scaled, f"{len(few_texts)} of {len(texts)} texts, scaled")
@@ -221,7 +224,7 @@ def main() -> None:
     rows = []
     for language, run in runs.items():
         with measured() as cost:
-            report = report_language(run, corpus, list(LANGUAGES), language, "adopted")
+            report = report_language(run, corpus, TRAITS, language, "adopted")
         told = len(report.scores) - report.scores["value"].null_count()
         rows.append({"language": language, "scores": told, **vars(cost)})
         took = f"{cost.wall:.1f} s ({cost.cpu:.1f} s of processor time)"

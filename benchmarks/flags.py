@@ -6,18 +6,24 @@ dialog (`benchmarks._released_game`), and counts what `parallel_corpus` flags; w
 `--beside REVISION`, what the code of that revision flags in the same planted files as well.
 
 A defect counts as found when its line has any flag of quality. A clean line is one without a
-planted defect; what is wrong with the text as it was released counts as falsely flagged.
+planted defect; what is wrong with the text as it was released counts as falsely flagged. `--pairs`
+takes two languages of the game alone: there nothing tells which of two lines is wrong, so that a
+defect counts as found when either line of its unit has a flag, and a clean line is one of a unit
+without a defect.
 """
 
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+
+import yaml
 
 from benchmarks._machine import machine
 from benchmarks._planted import plant
@@ -30,6 +36,18 @@ SAMPLE = ROOT / "corpora" / "sample"
 # Not of quality: what the text says of itself, and scenes that repeat others.
 OTHER = {"duplicate", "unknown_placeholder", "left_out", "control_tokens", "empty"}
 Json = dict[str, Any]
+
+
+def of_languages(folder: Path, codes: list[str], out: Path) -> Path:
+    """Copy some languages of a corpus of dialog."""
+    config = yaml.safe_load((folder / "corpus.yaml").read_text(encoding="utf-8"))
+    config |= {"original": codes[0], "languages": {c: config["languages"][c] for c in codes}}
+    (out / "dialog").mkdir(parents=True)
+    text = yaml.safe_dump(config, allow_unicode=True, sort_keys=False)
+    (out / "corpus.yaml").write_text(text, encoding="utf-8")
+    for code in codes:
+        shutil.copy(folder / "dialog" / f"{code}.jsonl", out / "dialog")
+    return out
 
 
 def planted(folder: Path, out: Path, seed: int, share: float, first: str) -> Json:
@@ -75,10 +93,17 @@ def scores(what: Json, found: Json) -> Json:
     any_false, lured, lure_flags = 0, Counter[str](), Counter[str]()
     by_language: dict[str, Counter[str]] = {}
     examples: dict[str, list[str]] = {}
+    pair = len(found["flags"]) == 2
+    of_unit: dict[str, list[str]] = {}
+    for units in found["flags"].values():
+        for unit, all_flags in units.items():
+            of_unit.setdefault(unit, []).extend(all_flags)
+    defective = {unit for _, unit in truth} if pair else set()
     for language, units in found["flags"].items():
         for unit, all_flags in units.items():
-            flags = [flag for flag in all_flags if flag not in OTHER]
             kind = truth.get((language, unit))
+            told = of_unit[unit] if pair and kind else all_flags
+            flags = [flag for flag in told if flag not in OTHER]
             if kind:
                 planted_of[kind] += 1
                 hit[kind] += bool(flags)
@@ -91,12 +116,18 @@ def scores(what: Json, found: Json) -> Json:
             elif unit in lures:
                 lured[lures[unit]] += 1
                 lure_flags[lures[unit]] += bool(flags)
-            elif not (set(all_flags) & OTHER):
+            elif unit not in defective and not (set(all_flags) & OTHER):
                 clean += 1
                 any_false += bool(flags)
                 false.update(flags)
                 for flag in flags:
                     examples.setdefault(f"false {flag}", []).append(f"{language}/{unit}")
+    for kind in [kind for kind in planted_of if ": " in kind]:
+        of_all = kind.partition(":")[0]
+        planted_of[of_all] += planted_of[kind]
+        hit[of_all] += hit[kind]
+        named.setdefault(of_all, Counter()).update(named[kind])
+        by_language.setdefault(of_all, Counter()).update(by_language[kind])
     return {
         "recall": {
             k: [hit[k], planted_of[k], round(hit[k] / planted_of[k], 3)] for k in sorted(planted_of)
@@ -148,6 +179,7 @@ def summed(found: list[Json]) -> Json:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--game", type=Path, help="a folder with the game's packages, unpacked")
+    parser.add_argument("--pairs", nargs="+", default=[], help="of the game's: en-de, ...")
     parser.add_argument("--beside", metavar="REVISION", help="code to compare with")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--share", type=float, default=0.01, help="of the lines, per defect")
@@ -172,6 +204,10 @@ def main() -> None:
             write_corpus(given.game, scratch / "game")
             for original in ("en", "chs"):
                 corpora[f"game from {original}"] = (scratch / "game", original, given.share)
+            for pair in given.pairs:
+                codes_of_pair = pair.split("-")
+                folder = of_languages(scratch / "game", codes_of_pair, scratch / pair)
+                corpora[f"game, {pair} alone"] = (folder, codes_of_pair[0], given.share)
         for corpus, (folder, original, share) in corpora.items():
             if corpus not in (given.corpora or corpora):
                 continue

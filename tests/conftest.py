@@ -94,6 +94,8 @@ def package_index() -> None:
 _SHARE_TINY = frozenset(
     {"test_cpu_paths.py", "test_end_to_end.py", "test_exported.py", "test_served.py"}
 )
+# Seconds after which a test with a real tool has hung; of others pyproject.toml says it.
+_SLOW_TIMEOUT = 3600
 # What takes longest begins first, so that no process works alone at the end.
 _LONGEST = ("tiny", "test_torture.py", "test_pretrain.py", "test_two_languages.py")
 
@@ -104,8 +106,14 @@ def _group(file: str) -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put what takes longest first; refuse a file that uses `tiny` and is not known to."""
+    """Put what takes longest first; refuse a file that uses `tiny` and is not known to.
+
+    A test that runs a real tool has more time before it counts as one that hangs: the build of
+    `tiny` waits for another process's.
+    """
     for item in items:
+        if item.get_closest_marker("slow") or item.get_closest_marker("gpu"):
+            item.add_marker(pytest.mark.timeout(_SLOW_TIMEOUT), append=True)
         if "tiny" in getattr(item, "fixturenames", ()) and item.path.name not in _SHARE_TINY:
             raise pytest.UsageError(f"{item.path.name} uses `tiny`: name it in _SHARE_TINY")
     order = {group: place for place, group in enumerate(_LONGEST)}

@@ -11,7 +11,8 @@ from helpers import ROOT
 from cyrene_assets.compute.toolchains import SERVE, TOOLCHAINS, TRAIN
 from cyrene_assets.diagnostics import health
 from cyrene_assets.project.instance import prepare
-from cyrene_assets.project.project import Project, ProjectFile
+from cyrene_assets.project.project import Project
+from cyrene_assets.project.settings import ProjectFile
 from cyrene_assets.utils.secrets import is_secret
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")

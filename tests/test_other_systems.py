@@ -46,10 +46,10 @@ def test_the_guard_hides_what_it_names_from_this_project_alone() -> None:
 def test_the_code_location_loads_without_posix() -> None:
     done = run(
         "from cyrene_assets.definitions import defs as location\n"
-        "from cyrene_assets.cli import main\n"
+        "from cyrene_assets.cli.main import main\n"
         "from cyrene_assets.diagnostics import doctor\n"
         "from cyrene_assets.orchestration import garbage_collector\n"
-        "from cyrene_assets.serving import server\n"
+        "from cyrene_assets.serving.engine_args import server\n"
         "print(len(list(location().resolve_asset_graph().get_all_asset_keys())))\n"
     )
     assert done.returncode == 0, done.stderr

@@ -13,7 +13,8 @@ from cyrene_assets.checkpoints.hubs.snapshot import not_fetched
 from cyrene_assets.config.model_sizes import model_size
 from cyrene_assets.config.quantization_schemes import FORMATS, intended_modules, misfits
 from cyrene_assets.config.recipe import Recipe
-from cyrene_assets.project.project import BaseModelSource, Project
+from cyrene_assets.project.project import Project
+from cyrene_assets.project.settings import BaseModelSource
 
 # Seconds. Looking a name up has no limit of its own: a resolver that does not answer takes longer.
 TIMEOUT = 5.0

@@ -5,16 +5,11 @@ import re
 from pathlib import Path
 
 from cyrene_assets.checkpoints.errors import CheckpointError
+from cyrene_assets.utils.files import sha256
 
 # git's names of commits and of files' contents.
 COMMIT = re.compile(r"[0-9a-f]{40}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
-
-
-def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file's content, in hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def git_sha1(path: Path) -> str:

@@ -19,7 +19,7 @@ def _cron(value: str) -> str:
     try:
         next(CronSim(value, datetime(2000, 1, 1)))
     except (CronSimError, StopIteration) as error:
-        raise ValueError("is no cron expression of five fields, as '0 22 * * *'") from error
+        raise ValueError("is no cron expression; write five fields, as '0 22 * * *'") from error
     return value
 
 
@@ -27,7 +27,7 @@ def _timezone(value: str | None) -> str | None:
     try:
         return value and ZoneInfo(value).key
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ValueError("is no time zone, as 'Europe/Berlin'") from error
+        raise ValueError("is no time zone; write one as 'Europe/Berlin'") from error
 
 
 class Night(Strict):

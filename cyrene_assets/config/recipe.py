@@ -5,7 +5,6 @@ about hardware: micro-batches, kernels and checkpointing are decided where a sta
 one recipe means one training on every machine.
 """
 
-import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,8 +12,10 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from cyrene_assets.config.model_roles import RoleName
 from cyrene_assets.config.yaml_config import Strict, parse_model
 from cyrene_assets.utils.errors import UserError
+from cyrene_assets.utils.files import short_digest
 
 SHIPPED = Path(__file__).parents[1] / "recipes"
 
@@ -96,7 +97,7 @@ class Stage(Strict):
     @model_validator(mode="after")
     def _lora_matches_tuner(self) -> Self:
         if (self.tuner == "lora") != (self.lora is not None):
-            raise ValueError("`lora` must be given when `tuner` is `lora`, and only then")
+            raise ValueError("`lora` and `tuner: lora` belong together; give both or neither")
         return self
 
 
@@ -124,7 +125,9 @@ class Quantization(Strict):
     @model_validator(mode="after")
     def _calibration_matches_scheme(self) -> Self:
         if (self.scheme == "W4A16") != (self.calibration is not None):
-            raise ValueError("`calibration` must be given when `scheme` is W4A16, and only then")
+            raise ValueError(
+                "`calibration` and `scheme: W4A16` belong together; give both or neither"
+            )
         return self
 
 
@@ -161,7 +164,7 @@ class Evaluation(Strict):
     questions_per_language: int = Field(
         ge=0, le=4, description="Questions of mathematics and code, to see who is out of character"
     )
-    models: tuple[Literal["base", "cpt", "merged", "fp8"], ...] = Field(
+    models: tuple[RoleName, ...] = Field(
         min_length=1, description="The models that are served and compared"
     )
     profiles: dict[str, Sampling] = Field(min_length=1, description="Sampling settings by name")
@@ -171,7 +174,7 @@ class Evaluation(Strict):
     def _served_profile_exists(self) -> Self:
         if self.served_profile not in self.profiles:
             raise ValueError(
-                f"`served_profile` is {self.served_profile!r}; the profiles are "
+                f"`served_profile` {self.served_profile!r} is none of `profiles`; write one of "
                 f"{', '.join(self.profiles)}"
             )
         return self
@@ -200,7 +203,7 @@ class Recipe(Strict):
         if self.sft.tuner != "lora":
             raise ValueError(
                 "`sft.tuner` must be lora: `lora_adapter` is the adapter that `merged_model` "
-                "merges. To move all weights with conversations too, raise `sft.lora.rank`"
+                "merges; raise `sft.lora.rank` to move more with conversations"
             )
         return self
 
@@ -213,14 +216,16 @@ class Recipe(Strict):
             if not any(k == key or k.startswith(key + ".") for k in known)
         ]
         if unknown:
-            raise ValueError(f"`sources` names keys that there are not: {', '.join(unknown)}")
+            raise ValueError(
+                f"`sources` names keys that there are not: {', '.join(unknown)}; remove these"
+            )
         return self
 
     @property
     def digest(self) -> str:
         """SHA-256 (16 hexadecimal digits) of what the recipe says, names and sources left out."""
         values = self.model_dump(mode="json", exclude={"name", "description", "sources"})
-        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
+        return short_digest(json.dumps(values, sort_keys=True))
 
     def values(self) -> dict[str, Any]:
         """Return every setting of the recipe by its dotted key."""

@@ -31,7 +31,7 @@ class Chats(Strict):
         given = [key for key in ("prompts", "others_prompt") if key in self.model_fields_set]
         if given and not self.everyone:
             raise ValueError(
-                f"`{given[0]}` is for other speakers than the character: add `assistant: everyone`"
+                f"`{given[0]}` is for other speakers than the character; add `assistant: everyone`"
             )
         return self
 

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -9,7 +10,6 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    ValidationError,
     field_validator,
     model_validator,
 )
@@ -17,6 +17,7 @@ from pydantic import (
 from cyrene_assets.config.yaml_config import Strict, parse_model
 from cyrene_assets.corpus import presets
 from cyrene_assets.corpus.chat_options import Chats
+from cyrene_assets.corpus.languages import LanguageTraits
 from cyrene_assets.corpus.markup import MOST, Own, Rules, as_params, rules_of
 from cyrene_assets.corpus.names import Name, with_player
 from cyrene_assets.corpus.people import Language
@@ -34,22 +35,21 @@ class Source(BaseModel):
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
-    adapter: str
+    adapter: str = Field(description="dialog, for plain files")
+
+    @field_validator("adapter")
+    @classmethod
+    def _adapter_is_there(cls, value: str) -> str:
+        try:
+            registry.adapter(value)
+        except UserError as error:
+            raise ValueError(str(error)) from error
+        return value
 
     @model_validator(mode="after")
     def _adapter_takes_options(self) -> Self:
-        try:
-            options = registry.adapter(self.adapter).Options
-        except UserError as error:
-            raise ValueError(str(error)) from error
-        try:
-            options.model_validate(self.model_extra)
-        except ValidationError as error:
-            wrong = (
-                f"`{'.'.join(str(part) for part in problem['loc'])}`: {problem['msg']}"
-                for problem in error.errors(include_url=False)
-            )
-            raise ValueError(f"adapter {self.adapter!r}: {'; '.join(wrong)}") from error
+        # What does not fit keeps its place: pydantic takes over the problems of another model.
+        registry.adapter(self.adapter).Options.model_validate(self.model_extra)
         return self
 
 
@@ -71,20 +71,22 @@ class Corpus(Strict):
     where it is left out. ``extra`` says what is done about keys that a line of the plain files need
     not have: they are refused, or counted and ignored. ``player`` is the player's name, or one per
     language, in languages that give none. ``gendered`` says which variant of gendered text is kept;
-    with ``both`` one scene keeps the one and another the other. ``chats`` says who the assistant is
+    with ``both`` a scene that has any is there twice. ``chats`` says who the assistant is
     in chats; a word alone is its ``assistant``.
 
     The ``*_params`` methods return what an artifact depends on, as JSON values in a canonical form:
     comments, the order of other keys and settings of no concern to the artifact do not change them.
     """
 
-    name: Name
+    name: Name = Field(description="The corpus's name")
     license: str | None = None
-    source: Source
+    source: Source = Field(description="Where the text comes from, as {adapter: dialog}")
     markup: tuple[presets.Name | Own, ...] | None = Field(default=None, max_length=MOST)
     unknown_markup: float = Field(default=0.01, ge=0, le=1)
     speakers: dict[str, Name | dict[str, Name]] = Field(default_factory=dict)
-    languages: dict[str, Language] = Field(min_length=1)
+    languages: dict[str, Language] = Field(
+        min_length=1, description="Who is who, by the language's code"
+    )
     original: str | None = None
     extra: Literal["refuse", "ignore"] = "refuse"
     player: Name | dict[str, Name] | None = None
@@ -106,8 +108,8 @@ class Corpus(Strict):
     def _gendered_text_is_known(self) -> Self:
         if self.gendered != "female" and _GENDERED not in self._markup():
             raise ValueError(
-                f"`gendered: {self.gendered}` is about {{F#...}}{{M#...}}: it needs the preset "
-                f"`{_GENDERED}` in `markup`"
+                f"`gendered: {self.gendered}` is about {{F#...}}{{M#...}}; add the preset "
+                f"`{_GENDERED}` to `markup`"
             )
         return self
 
@@ -122,8 +124,8 @@ class Corpus(Strict):
             unknown = sorted(languages - set(self.languages))
             if unknown:
                 raise ValueError(
-                    f"`{key}` names {', '.join(unknown)}, which is no language of `languages`: "
-                    f"{', '.join(self.languages)}"
+                    f"`{key}` names {', '.join(unknown)}, which is no language of `languages`; "
+                    f"write some of {', '.join(self.languages)}"
                 )
         return self
 
@@ -133,8 +135,8 @@ class Corpus(Strict):
         for code in value if isinstance(value, dict) else ():
             if not (isinstance(code, str) and CODE.fullmatch(code)):
                 raise ValueError(
-                    f"the language code {code!r} must be text of letters, digits, _ and -: "
-                    "YAML reads a bare no, yes or number otherwise, so quote such a code"
+                    f"the language code {code!r} must be text of letters, digits, _ and -; "
+                    "quote it where it is no, yes or a number, which YAML reads otherwise"
                 )
         return value
 
@@ -142,8 +144,8 @@ class Corpus(Strict):
     def _original_is_one_of_its_languages(self) -> Self:
         if self.original is not None and self.original not in self.languages:
             raise ValueError(
-                f"`original` {self.original!r} is no language of `languages`: "
-                f"{', '.join(self.languages)}"
+                f"`original` {self.original!r} is no language of `languages`; "
+                f"write one of {', '.join(self.languages)}"
             )
         return self
 
@@ -185,6 +187,18 @@ class Corpus(Strict):
             )
         return self.languages[code]
 
+    @property
+    def traits(self) -> dict[str, LanguageTraits]:
+        """What is known of each language, in the order of the file."""
+        return {code: entry.traits(code) for code, entry in self.languages.items()}
+
+    def writing_params(self, names: Sequence[str], *codes: str) -> dict[str, Any]:
+        """Return the named traits of languages, where their codes do not say them already."""
+        all_traits = self.traits
+        found = {code: all_traits[code].params(code, *names) for code in codes}
+        found = {code: values for code, values in found.items() if values}
+        return {"writing": found} if found else {}
+
     def source_params(self, language: str) -> dict[str, Any]:
         """Return what the raw rows of ``language`` depend on besides the files."""
         entry = self.language(language)
@@ -197,9 +211,20 @@ class Corpus(Strict):
 
     def render_params(self, language: str) -> dict[str, Any]:
         """Return what the cleaned text of ``language`` depends on: the player's name, markup."""
-        gendered = {} if self.gendered == "female" else {"gendered": self.gendered}
+        # `both` was once one variant for a scene: what was built so is out of date.
+        words = {"female": {}, "male": {"gendered": "male"}, "both": {"gendered": "both, as twins"}}
+        gendered = words[self.gendered]
         markup = as_params(self._markup())
-        return {"player": self.language(language).player, "markup": markup, **gendered}
+        return {
+            "player": self.language(language).player,
+            "markup": markup,
+            **gendered,
+            **self.writing_params(("scripts", "colon", "parentheses"), language),
+        }
+
+    def document_params(self, language: str) -> dict[str, Any]:
+        """Return what the documents of ``language`` depend on besides the units."""
+        return {"language": language, **self.writing_params(("colon",), language)}
 
     def chat_params(self, language: str) -> dict[str, Any]:
         """Return what the chats of ``language`` depend on besides the units: the system prompt."""
@@ -207,7 +232,20 @@ class Corpus(Strict):
             "system_prompt": self.language(language).system_prompt,
             **self.chats.params(),
             **self.chats.prompt_params(language),
+            **self.writing_params(("parentheses",), language),
         }
+
+    def prompting_params(self) -> dict[str, Any]:
+        """Return what the models' prompts depend on besides chats, documents and units."""
+        return self.writing_params(("code", "spaces", "suffixes"), *self.languages)
+
+    def scoring_params(self) -> dict[str, Any]:
+        """Return what prompts and scores depend on besides answers and units.
+
+        Lengths are compared with those of the other languages, answers told from theirs.
+        """
+        names = ("code", "iso", "spaces", "suffixes", "match_length", "measured")
+        return self.writing_params(names, *self.languages)
 
     def split_params(self) -> dict[str, Any]:
         """Return what the split depends on besides the units."""

@@ -53,11 +53,14 @@ class Own(Strict):
     @model_validator(mode="after")
     def _can_be_applied(self) -> Self:
         if (self.text is None) == (self.pattern is None):
-            raise ValueError("give either `text` (as it is written) or `pattern` (a regex)")
+            raise ValueError(
+                "a pattern is one of two; give either `text` (as it is written) or `pattern` "
+                "(a regex)"
+            )
         groups = _groups(self.rule.pattern, self.pattern or "")
         if self.becomes == "inside" and not groups:
             raise ValueError(
-                f"`becomes: inside` needs a group in the pattern {self.pattern or self.text!r}: "
+                f"`becomes: inside` needs a group in the pattern {self.pattern or self.text!r}; "
                 r"put what is to stay in parentheses, as in '\[b\](.*?)\[/b\]'"
             )
         return self
@@ -98,11 +101,12 @@ def _groups(pattern: str, shown: str) -> int:
             why = "it is too large: bounded repetitions multiply, so write + or * for {1,1000}"
         raise ValueError(
             f"`pattern` {shown!r} is no Rust regular expression (docs.rs/regex): "
-            f"{why.removeprefix('error: ').removeprefix('regex error: ')}"
+            f"{why.removeprefix('error: ').removeprefix('regex error: ')}; "
+            "correct it, or write `text` for what is found as it is written"
         ) from error
     if any("" in texts for texts in found.to_list()):
         raise ValueError(
-            f"`pattern` {shown!r} finds the empty text, which is everywhere: write + for *"
+            f"`pattern` {shown!r} finds the empty text, which is everywhere; write + for *"
         )
     return len(groups.fields) if isinstance(groups, pl.Struct) else 0
 
@@ -120,6 +124,8 @@ class Rules:
     marks: str = ""
     aside: str = ""
     known: str = ""
+    variables: str = ""
+    escapes: str = ""
     presets: frozenset[str] = frozenset()
 
     def player_only(self) -> "Rules":
@@ -151,6 +157,8 @@ def rules_of(markup: tuple["Name | Own", ...]) -> Rules:
         marks="".join(preset.marks for preset in presets),
         aside=joined([preset.aside for preset in presets]),
         known=joined([preset.known for preset in presets]),
+        variables=joined([preset.variables for preset in presets]),
+        escapes=joined([preset.escapes for preset in presets]),
         presets=frozenset(one for one in markup if not isinstance(one, Own)),
     )
 

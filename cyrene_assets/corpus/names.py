@@ -23,17 +23,17 @@ CONTROL_MARKUP = (
 def _name(value: str) -> str:
     name = unicodedata.normalize("NFC", value.strip())
     if not name:
-        raise ValueError("must not be blank")
+        raise ValueError("must not be blank; write a name")
     if re.search(r"[<>{}\n]", name):
-        raise ValueError("must not contain < > { } or a line break")
+        raise ValueError("must not contain < > { } or a line break; remove it")
     return name
 
 
 def _without_control_tokens(value: str) -> str:
     if found := re.search(CONTROL_MARKUP, value):
-        raise ValueError(f"must not contain the control token {found[0]}")
+        raise ValueError(f"must not contain the control token {found[0]}; remove it")
     if not value.strip():
-        raise ValueError("must not be blank")
+        raise ValueError("must not be blank; write a sentence")
     return value
 
 

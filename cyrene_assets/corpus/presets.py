@@ -32,7 +32,8 @@ class Preset:
     must not be read twice); ``entities`` says whether HTML's are decoded then. ``marks`` are
     characters, as in a class, without which a text has none of it; ``<``, ``{`` and the backslash
     are always among them. ``aside`` are placeholders that translations may have or not
-    (typography), ``known`` those that are right where translations disagree.
+    (typography), ``known`` those that are right where translations disagree. ``variables`` are what
+    the engine puts a value in the place of, and ``escapes`` what only looks like the begin of one.
     """
 
     rules: tuple[Rule, ...] = ()
@@ -41,6 +42,8 @@ class Preset:
     marks: str = ""
     aside: str = ""
     known: str = ""
+    variables: str = ""
+    escapes: str = ""
 
 
 # name="value", name='value' or name=value. A word without a value is none: `<b and c>` is text.
@@ -111,6 +114,8 @@ RENPY = Preset(
     last=(Rule(r"\{\{", "{"), Rule(r"\[\[", "["), Rule("%%", "%")),
     marks=r"\[%",
     aside=rf"{_RENPY_TAG}|\{{(?:p|vspace|space)(?:=[^{{}}]*)?\}}|\{{#[^{{}}]*\}}",
+    variables=r"\[[\p{L}_(][^\[\]\n]*(?:\[[^\[\]\n]*\][^\[\]\n]*)*\]",
+    escapes=r"\[\[",
 )
 
 RPGMAKER = Preset(

@@ -6,4 +6,5 @@ WHITESPACE = "".join(chr(code) for code in range(0x3001) if chr(code).isspace())
 PLAIN_KINDS = ("instruction",)
 # Braces around text with a letter beyond ASCII and no # are text: {大地獣, 数学}. The class is
 # printable ASCII without braces; the pattern is one that Python reads in the same way.
-UNKNOWN_PLACEHOLDER = r"\{(?:[ -z|~]*\}|[^{}]*#[^{}]*\}|[A-Za-z_]+)|\uFFFD+"
+# Doubled braces are those of templates: {{user}}.
+UNKNOWN_PLACEHOLDER = r"\{\{[ -z|~]*\}\}|\{(?:[ -z|~]*\}|[^{}]*#[^{}]*\}|[A-Za-z_]+)|\uFFFD+"

@@ -26,4 +26,5 @@ def evaluation_params(project: Project, size: str) -> dict[str, Any]:
         "system_prompts": {
             key: project.corpus.language(key).system_prompt for key in project.corpus.languages
         },
+        **project.corpus.prompting_params(),
     }

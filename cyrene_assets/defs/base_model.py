@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from cyrene_assets.automation.conditions import AT_ONCE
+from cyrene_assets.automation.rebuild_rules import AT_ONCE
 from cyrene_assets.compute.toolchains import TRAIN
 from cyrene_assets.orchestration.artifact_asset import artifact_asset
 from cyrene_assets.orchestration.artifact_context import Build

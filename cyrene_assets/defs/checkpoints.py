@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from cyrene_assets.automation.conditions import GENERATION
+from cyrene_assets.automation.rebuild_rules import GENERATION
 from cyrene_assets.checkpoints.external_checkpoint import folder_digest
 from cyrene_assets.compute.toolchains import SERVE
 from cyrene_assets.defs._evaluation import CORPUS_DEPS, GROUP, evaluation_params
@@ -12,7 +12,8 @@ from cyrene_assets.orchestration.artifact_asset import artifact_asset
 from cyrene_assets.orchestration.artifact_context import Build
 from cyrene_assets.orchestration.needs import Need
 from cyrene_assets.project.partitions import checkpoints
-from cyrene_assets.project.project import CheckpointSource, Project
+from cyrene_assets.project.project import Project
+from cyrene_assets.project.settings import CheckpointSource
 from cyrene_assets.store.outcome import Outcome
 from cyrene_assets.utils.errors import UserError
 
@@ -28,7 +29,12 @@ def _source(project: Project, name: str) -> CheckpointSource:
 
 def _params(project: Project, name: str | None) -> dict[str, Any]:
     size = _source(project, name or "").size
-    return {**evaluation_params(project, size), "size": size, "models": [name]}
+    return {
+        **evaluation_params(project, size),
+        **project.corpus.scoring_params(),
+        "size": size,
+        "models": [name],
+    }
 
 
 def _folder(project: Project, name: str | None) -> dict[str, str]:
@@ -56,6 +62,6 @@ def checkpoint_report(build: Build) -> Outcome:
     Its replies, `scores.parquet` and `examples.parquet` of all languages: another column of the
     scoreboard. `cyrene evaluate FOLDER` creates it.
     """
-    from cyrene_assets.evaluation.external_report import external_report
+    from cyrene_assets.evaluation.runs.external_report import external_report
 
     return external_report(build, _source(build.project, build.key))

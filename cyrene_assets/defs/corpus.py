@@ -4,7 +4,7 @@ from typing import Any
 
 import dagster as dg
 
-from cyrene_assets.automation.conditions import AT_ONCE
+from cyrene_assets.automation.rebuild_rules import AT_ONCE
 from cyrene_assets.orchestration.artifact_asset import artifact_asset
 from cyrene_assets.orchestration.artifact_context import Build
 from cyrene_assets.project.partitions import languages
@@ -72,7 +72,7 @@ def raw_dialog(build: Build) -> Outcome:
     group_name=GROUP,
     rebuild=AT_ONCE,
     kinds={"polars", "parquet"},
-    code_version="6",
+    code_version="7",
     deps=["raw_dialog"],
     params=lambda project, _: {
         "split": project.corpus.split_params(),

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from cyrene_assets.automation.conditions import AT_ONCE
+from cyrene_assets.automation.rebuild_rules import AT_ONCE
 from cyrene_assets.orchestration.artifact_asset import artifact_asset
 from cyrene_assets.orchestration.artifact_context import Build
 from cyrene_assets.project.partitions import languages
@@ -33,7 +33,7 @@ def _units_of(build: Build) -> "pl.DataFrame":
     code_version="2",
     partitions_def=languages(),
     deps=["parallel_corpus"],
-    params=lambda _project, language: {"language": language},
+    params=lambda project, language: project.corpus.document_params(language or ""),
     checks=[
         Check("has_training_documents", "The training split is not empty.", blocking=True),
         NO_CONTROL_TOKENS,

@@ -4,11 +4,11 @@ from typing import Any
 
 import dagster as dg
 
-from cyrene_assets.automation.conditions import EVALUATION, GENERATION
+from cyrene_assets.automation.rebuild_rules import EVALUATION, GENERATION
 from cyrene_assets.compute.toolchains import SERVE
+from cyrene_assets.config.model_roles import ASSETS, EVALUATED
 from cyrene_assets.defs._evaluation import CORPUS_DEPS, GROUP, evaluation_params
 from cyrene_assets.evaluation.checks import ANSWERS_CHECK, PROMPTS_CHECK
-from cyrene_assets.evaluation.model_roles import MODEL_ASSETS
 from cyrene_assets.orchestration.artifact_asset import artifact_asset
 from cyrene_assets.orchestration.artifact_context import Build
 from cyrene_assets.orchestration.artifact_spec import SPECS
@@ -18,7 +18,6 @@ from cyrene_assets.project.project import Project
 from cyrene_assets.store.artifact_store import Artifact, CorruptArtifactError
 from cyrene_assets.store.outcome import Outcome
 
-EVALUATIONS = ("eval_report", "checkpoint_report")
 _SIZE_OF_PAIR = dg.MultiToSingleDimensionPartitionMapping(partition_dimension_name="size")
 
 
@@ -28,7 +27,7 @@ _SIZE_OF_PAIR = dg.MultiToSingleDimensionPartitionMapping(partition_dimension_na
     kinds={"vllm", "parquet"},
     code_version="3",
     partitions_def=sizes,
-    deps=[*MODEL_ASSETS.values(), *CORPUS_DEPS],
+    deps=[*ASSETS.values(), *CORPUS_DEPS],
     params=lambda project, size: evaluation_params(project, size or ""),
     checks=[
         PROMPTS_CHECK,
@@ -48,7 +47,7 @@ def generations(build: Build) -> Outcome:
     `questions.parquet` answers out of character; `curves.parquet` the losses of the trainings. The
     same questions for every model.
     """
-    from cyrene_assets.evaluation.generation import generate
+    from cyrene_assets.evaluation.runs.generation import generate
 
     return generate(build)
 
@@ -60,7 +59,10 @@ def generations(build: Build) -> Outcome:
     code_version="6",
     partitions_def=language_by_size(),
     deps=[dg.AssetDep("generations", partition_mapping=_SIZE_OF_PAIR), "parallel_corpus"],
-    params=lambda _project, pair: {"language": split_key(pair or "")[0]},
+    params=lambda project, pair: {
+        "language": split_key(pair or "")[0],
+        **project.corpus.scoring_params(),
+    },
 )
 def eval_report(build: Build) -> Outcome:
     """Scores of one size's models in one language, with the base model's and the real lines'.
@@ -71,7 +73,7 @@ def eval_report(build: Build) -> Outcome:
     in `examples.parquet`. No composite score, and no score of hallucination: whether what she says
     is true to the story takes a reader. Style and language stand in for it.
     """
-    from cyrene_assets.evaluation.report import report
+    from cyrene_assets.evaluation.runs.report import report
 
     return report(build, *split_key(build.key))
 
@@ -82,7 +84,7 @@ def _evaluated(project: Project, _partition: str | None) -> dict[str, Any]:
 
 def _reports(project: Project) -> list[Artifact]:
     """Return what was evaluated, in the form that the code writes now."""
-    found = [a for asset in EVALUATIONS for a in project.store.artifacts(asset)]
+    found = [a for asset in EVALUATED for a in project.store.artifacts(asset)]
     return [a for a in found if _version(a) == SPECS[a.asset].code_version]
 
 
@@ -97,7 +99,7 @@ def _version(artifact: Artifact) -> str | None:
     group_name=GROUP,
     rebuild=EVALUATION,
     kinds={"polars", "html"},
-    code_version="5",
+    code_version="6",
     deps=["eval_report"],
     params=lambda _project, _partition: {},
     external_inputs=_evaluated,

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import dagster as dg
 
-from cyrene_assets.automation.conditions import AT_ONCE
+from cyrene_assets.automation.rebuild_rules import AT_ONCE
 from cyrene_assets.config.recipe import Stage
 from cyrene_assets.orchestration.artifact_asset import artifact_asset
 from cyrene_assets.orchestration.artifact_context import Build
@@ -44,6 +44,7 @@ def _packed(
         texts,
         tokenizer=build.input("base_model").path / "tokenizer.json",
         lines=read_table(build.input("parallel_corpus"), SHARED_LINES),
+        everyone=build.project.corpus.chats.everyone,
         out=build.out,
     )
 

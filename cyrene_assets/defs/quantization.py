@@ -4,7 +4,7 @@ from typing import Any
 
 import dagster as dg
 
-from cyrene_assets.automation.conditions import QUANTIZATION
+from cyrene_assets.automation.rebuild_rules import QUANTIZATION
 from cyrene_assets.compute.toolchains import SERVE, TRAIN
 from cyrene_assets.orchestration.artifact_asset import artifact_asset
 from cyrene_assets.orchestration.artifact_context import Build

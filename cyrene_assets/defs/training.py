@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from cyrene_assets.automation.conditions import TRAINING
+from cyrene_assets.automation.rebuild_rules import TRAINING
 from cyrene_assets.compute.toolchains import TRAIN
 from cyrene_assets.config.model_sizes import model_size
 from cyrene_assets.orchestration.artifact_asset import artifact_asset

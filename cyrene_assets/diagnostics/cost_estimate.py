@@ -21,6 +21,7 @@ from cyrene_assets.project.project import Project
 from cyrene_assets.training.batch_plan import batch_on, optimizer_steps, packs_on
 from cyrene_assets.training.memory_model import stored_bytes
 from cyrene_assets.training.warmup import few_steps
+from cyrene_assets.utils.counting import counted
 from cyrene_assets.utils.disk_errors import free_bytes
 from cyrene_assets.utils.formatting import duration
 from cyrene_assets.utils.formatting import size as shown_size
@@ -167,7 +168,7 @@ class Estimate:
         if self.seconds is not None:
             time += f", between {_range(self.low, self.high).replace(' - ', ' and ')}"
         if self.unknown and self.seconds is not None:
-            time += f", and {_counted(self.unknown, 'step')} of unknown time"
+            time += f", and {counted(self.unknown, 'step')} of unknown time"
         guessed = [step for step in self.steps if step.basis == "guess"]
         if guessed and self._guessed_share() >= _MOSTLY:
             time += " (a guess: nothing like it was measured on this machine)"
@@ -198,10 +199,6 @@ def _sum(values: Sequence[float | None]) -> float | None:
 
 def _hours(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds / 3600, 3)
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _range(low: float | None, high: float | None) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from cyrene_assets.config.model_sizes import SIZES
 from cyrene_assets.orchestration.project_state import Situation
+from cyrene_assets.utils.counting import counted
 
 
 def left_out(situation: Situation) -> Iterator[str]:
@@ -15,15 +16,17 @@ def left_out(situation: Situation) -> Iterator[str]:
     lines, in_chats = totals
     if lines > in_chats:
         yield (
-            f"{lines - in_chats:,} of the character's {lines:,} lines ({1 - in_chats / lines:.1%}) "
-            "are in no chat: the pages of sft_chat say why"
+            f"{lines - in_chats:,} of the character's {counted(lines, 'line')} "
+            f"({1 - in_chats / lines:.1%}) {'is' if lines - in_chats == 1 else 'are'} in no chat: "
+            "the pages of sft_chat say why"
         )
     for size in SIZES:
         found = _numbers(situation, "packed_sft", size, "character_lines", "lines_left_out")
         if found[1]:
             yield (
-                f"{found[1]:,} of {found[0]:,} lines in chats ({found[1] / found[0]:.1%}) are too "
-                f"long for the sequence length of {size}, and left out"
+                f"{found[1]:,} of {counted(found[0], 'line')} in chats "
+                f"({found[1] / found[0]:.1%}) {'is' if found[1] == 1 else 'are'} too long for the "
+                f"sequence length of {size}, and left out"
             )
 
 

@@ -15,6 +15,7 @@ from cyrene_assets.orchestration.failed_attempts import failed_before
 from cyrene_assets.orchestration.planner import Step
 from cyrene_assets.orchestration.project_state import Key, Situation
 from cyrene_assets.project.partitions import split_key
+from cyrene_assets.utils.counting import counted
 from cyrene_assets.utils.errors import CyreneError
 from cyrene_assets.utils.formatting import duration
 from cyrene_assets.utils.formatting import size as shown_size
@@ -101,8 +102,10 @@ class Status:
             return "nothing is built yet"
         of = f"of corpus {self.corpus!r}" + (f", {', '.join(self.sizes)}" if self.sizes else "")
         if not self.items:
-            return f"all {total} artifacts are up to date ({of})"
-        return f"{len(self.items)} of {total} artifacts are out of date ({of})"
+            what = "the one artifact is" if total == 1 else f"all {total} artifacts are"
+            return f"{what} up to date ({of})"
+        verb = "is" if len(self.items) == 1 else "are"
+        return f"{len(self.items)} of {counted(total, 'artifact')} {verb} out of date ({of})"
 
     def cost(self) -> str:
         """Return what a rebuild would take, in a line."""

@@ -10,17 +10,15 @@ and Dagster is told the digest and the lineage.
 """
 
 import inspect
-import shutil
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import dagster as dg
 
-from cyrene_assets.compute.toolchains import Toolchain, versions
-from cyrene_assets.orchestration import adoption, freshness, together, told_records
-from cyrene_assets.orchestration import lineage as lineages
+from cyrene_assets.compute.toolchains import Toolchain
+from cyrene_assets.orchestration import adoption, freshness, together
 from cyrene_assets.orchestration.artifact_context import Build
+from cyrene_assets.orchestration.artifact_making import make, reuse_earlier
 from cyrene_assets.orchestration.artifact_spec import (
     SPECS,
     ArtifactSpec,
@@ -29,35 +27,25 @@ from cyrene_assets.orchestration.artifact_spec import (
     current_inputs,
     expected_lineage,
 )
-from cyrene_assets.orchestration.failed_attempts import attempted
-from cyrene_assets.orchestration.lineage import Lineage, Record
 from cyrene_assets.orchestration.needs import Need
 from cyrene_assets.orchestration.preflight import refuse_run
 from cyrene_assets.orchestration.project_state import Situation
-from cyrene_assets.orchestration.run_conditions import conditions_of
 from cyrene_assets.orchestration.run_retention import claim
-from cyrene_assets.orchestration.ui_metadata import ui_metadata
+from cyrene_assets.orchestration.tags import REUSE_TAG
 from cyrene_assets.project.project import Project
-from cyrene_assets.store import records as store_records
-from cyrene_assets.store.artifact_store import LOG, Artifact, CorruptArtifactError, label
+from cyrene_assets.store.artifact_store import label
 from cyrene_assets.store.gc_lock import in_use
 from cyrene_assets.store.outcome import Check, Outcome
 from cyrene_assets.store.write_lock import one_writer
-from cyrene_assets.utils.disk_errors import disk_errors
-from cyrene_assets.utils.durable import make_folder
 from cyrene_assets.utils.errors import (
-    BuildError,
     CheckFailedError,
     CyreneError,
     RequirementError,
     UserError,
 )
-from cyrene_assets.utils.text_safety import plain
 
 # Dagster declares its own type for "no value" as None's.
 NOTHING = cast(dg.DagsterType, dg.Nothing)
-REUSE_TAG = "cyrene/reuse"
-REUSED_TAG = "cyrene/reused"
 
 
 def _nothing(_project: Project, _partition: str | None) -> Mapping[str, Any]:
@@ -184,8 +172,8 @@ def _materialize(
         lineage = expected_lineage(spec, project, partition, digests)
         reused = None
         if reuse:
-            reused = _reuse(spec, project, context, partition, lineage)
-        result = reused or _make(
+            reused = reuse_earlier(spec, project, context, partition, lineage)
+        result = reused or make(
             spec, function, project, context, partition, lineage, records, sources
         )
         yield result
@@ -205,193 +193,3 @@ def _refuse_failed(result: dg.MaterializeResult[Any]) -> None:
     ]
     if failed:
         raise CheckFailedError(f"blocking check failed: {'; '.join(failed)}")
-
-
-def _make(
-    spec: ArtifactSpec,
-    function: Callable[[Build], Outcome],
-    project: Project,
-    context: dg.AssetExecutionContext,
-    partition: str | None,
-    lineage: Lineage,
-    records: Mapping[tuple[str, str | None], Record],
-    sources: Mapping[str, str],
-) -> dg.MaterializeResult[Any]:
-    inputs = {key: _open(project, record) for key, record in records.items()}
-    attempted(context.instance, context.run.run_id, spec.name, lineage.fingerprint)
-    started = time.monotonic()
-    log = project.logs / spec.name / (partition or "_") / f"{context.run.run_id}.log"
-    state = project.work / spec.name / (partition or "_") / lineage.fingerprint
-    with project.store.stage(spec.name) as out, disk_errors(project.home):
-        if spec.toolchain is None:
-            state.mkdir(parents=True, exist_ok=True)
-        else:  # what its program resumes from lies there
-            make_folder(state, project.home)
-        build = Build(
-            context=context,
-            project=project,
-            spec=spec,
-            partition=partition,
-            params=lineage.params,
-            inputs=inputs,
-            records=records,
-            out=out,
-            work=state,
-            log_file=log,
-        )
-        outcome = function(build)
-        checks = _checked(spec, outcome)
-        if spec.external_files(project, partition) != sources:
-            raise BuildError(
-                f"the files of {label(spec.name, partition)} changed while they were read: run it "
-                "again when nothing writes them any more"
-            )
-        if log.is_file():
-            shutil.copyfile(log, out / LOG)
-        artifact = project.store.publish(
-            out,
-            spec.name,
-            partition,
-            {
-                **lineage.as_dict(),
-                "fingerprint": lineage.fingerprint,
-                "toolchain": _toolchain_versions(spec.toolchain, project),
-                "checked_with": _toolchain_versions(spec.checked_with, project),
-                "measurements": dict(outcome.measurements),
-                "checks": checks,
-                "run_id": context.run.run_id,
-            },
-        )
-    seconds = time.monotonic() - started
-    result = _result(artifact, lineage, sources, outcome, checks, seconds, conditions_of(project))
-    # The store's own record first: what Dagster knows, the store knows whatever becomes of Dagster.
-    store_records.write(
-        project.store,
-        told_records.stored(
-            artifact, lineage, result.metadata or {}, checks, sources, context.run.run_id, seconds
-        ),
-    )
-    shutil.rmtree(state, ignore_errors=True)
-    return result
-
-
-def _checked(spec: ArtifactSpec, outcome: Outcome) -> list[dict[str, Any]]:
-    """Return what the asset's checks found, as a JSON value."""
-    blocking = {check.name for check in spec.checks if check.blocking}
-    return [
-        {
-            "name": c.name,
-            "passed": c.passed,
-            "blocking": c.name in blocking,
-            "detail": plain(c.detail),
-        }
-        for c in outcome.checks
-    ]
-
-
-def _result(
-    artifact: Artifact,
-    lineage: Lineage,
-    sources: Mapping[str, str],
-    outcome: Outcome,
-    checks: Sequence[Mapping[str, Any]],
-    seconds: float,
-    measured_in: Mapping[str, Any],
-) -> dg.MaterializeResult[Any]:
-    size = sum(file["bytes"] for file in artifact.manifest["files"].values())
-    return dg.MaterializeResult(
-        metadata={
-            "summary": plain(outcome.summary),
-            **ui_metadata(outcome.metadata),
-            "digest": artifact.digest,
-            "path": dg.MetadataValue.path(str(artifact.path)),
-            "megabytes": round(size / 1e6, 3),
-            "seconds": round(seconds, 1),
-            **measured_in,
-            lineages.METADATA_KEY: dg.MetadataValue.json(
-                {
-                    **lineage.as_dict(),
-                    "digest": artifact.digest,
-                    "seconds": round(seconds, 1),
-                    "checks": list(checks),
-                    "sources": dict(sources),
-                }
-            ),
-        },
-        check_results=_check_results(
-            checks, {c.name: ui_metadata(c.metadata) for c in outcome.checks}
-        ),
-        data_version=dg.DataVersion(artifact.digest),
-    )
-
-
-def _check_results(
-    checks: Sequence[Mapping[str, Any]], metadata: Mapping[str, Mapping[str, Any]]
-) -> list[dg.AssetCheckResult]:
-    severity = {True: dg.AssetCheckSeverity.ERROR, False: dg.AssetCheckSeverity.WARN}
-    return [
-        dg.AssetCheckResult(
-            passed=check["passed"],
-            check_name=check["name"],
-            severity=severity[check["blocking"]],
-            description=check["detail"],
-            metadata=dict(metadata.get(check["name"], {})),
-        )
-        for check in checks
-    ]
-
-
-def _reuse(
-    spec: ArtifactSpec,
-    project: Project,
-    context: dg.AssetExecutionContext,
-    partition: str | None,
-    lineage: Lineage,
-) -> dg.MaterializeResult[Any] | None:
-    """Return the result of an earlier build of the same lineage, if its artifact is still good."""
-    record = lineages.find(context.instance, spec.name, partition, lineage.fingerprint)
-    if record is None:
-        record = told_records.find(project.store, spec, partition, lineage.fingerprint)
-    if record is None:
-        return None
-    try:
-        artifact = _open(project, record)
-    except CorruptArtifactError as error:
-        context.log.warning(str(error))
-        return None
-    context.log.info(f"{artifact.name} {artifact.digest} is what this would make: reused")
-    store_records.write(
-        project.store,
-        told_records.stored(
-            artifact,
-            lineage,
-            record.metadata,
-            record.checks,
-            record.sources,
-            context.run.run_id,
-            record.seconds,
-        ),
-    )
-    return dg.MaterializeResult(
-        metadata=record.metadata,
-        check_results=_check_results(record.checks, {}),
-        tags={REUSED_TAG: "true"},
-        data_version=dg.DataVersion(artifact.digest),
-    )
-
-
-def _open(project: Project, record: Record) -> Artifact:
-    """Open and verify an artifact; a corrupt one is set aside so that the next build remakes it."""
-    try:
-        return project.store.open(record.asset, record.partition, record.digest)
-    except CorruptArtifactError:
-        artifact = project.store.locate(record.asset, record.partition, record.digest)
-        if artifact.path.exists():
-            project.store.set_aside(artifact)
-        raise
-
-
-def _toolchain_versions(toolchain: Toolchain | None, project: Project) -> dict[str, str]:
-    if toolchain is None:
-        return {}
-    return versions(toolchain.python(project.home), toolchain.packages)

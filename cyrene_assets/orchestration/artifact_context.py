@@ -11,11 +11,9 @@ from cyrene_assets.compute.toolchains import Toolchain
 from cyrene_assets.orchestration.artifact_spec import ArtifactSpec
 from cyrene_assets.orchestration.lineage import Lineage, Record
 from cyrene_assets.orchestration.pipes_runner import ProgramRun
+from cyrene_assets.orchestration.tags import WARNING
 from cyrene_assets.project.project import Project
 from cyrene_assets.store.artifact_store import Artifact, label
-
-# The metadata of an observation that is a warning, no progress.
-WARNING = "warning"
 
 
 @dataclass

@@ -8,13 +8,12 @@ import dagster as dg
 
 from cyrene_assets.orchestration import planner, raw_file_events
 from cyrene_assets.orchestration.build_lock import one_build
-from cyrene_assets.orchestration.freshness import PLANNED_TAG
 from cyrene_assets.orchestration.planner import Launch, Step
-from cyrene_assets.orchestration.preflight import IGNORED, REQUIREMENTS_TAG
 from cyrene_assets.orchestration.project_state import runs_at_work
 from cyrene_assets.orchestration.raw_files import RawFiles
 from cyrene_assets.orchestration.run_events import INTERRUPTED, Event, EventTail, Report
-from cyrene_assets.orchestration.run_retention import OWNER_TAG, end_orphans
+from cyrene_assets.orchestration.run_retention import end_orphans
+from cyrene_assets.orchestration.tags import IGNORED, OWNER_TAG, PLANNED_TAG, REQUIREMENTS_TAG
 from cyrene_assets.project.project import Project
 from cyrene_assets.store.artifact_store import label
 from cyrene_assets.utils.errors import BuildError

@@ -7,7 +7,7 @@ import dagster as dg
 from cyrene_assets.orchestration.artifact_spec import ArtifactSpec
 from cyrene_assets.orchestration.project_state import Situation
 from cyrene_assets.orchestration.raw_files import look
-from cyrene_assets.orchestration.run_retention import BY_ITSELF_TAG
+from cyrene_assets.orchestration.tags import BY_ITSELF_TAG
 from cyrene_assets.project.project import Project
 
 # Tags that begin like this are not shown next to every run in the UI.

@@ -16,18 +16,12 @@ from cyrene_assets.orchestration.planner import Step
 from cyrene_assets.orchestration.preflight import selected
 from cyrene_assets.orchestration.project_state import Key, Situation
 from cyrene_assets.orchestration.remedies import build_command
-from cyrene_assets.orchestration.run_retention import BY_ITSELF_TAG
+from cyrene_assets.orchestration.tags import BY_ITSELF_TAG, OUT_OF_DATE_TAG, PLANNED_TAG, TAKEN
 from cyrene_assets.orchestration.together import Origins, recorded, refuse_apart
 from cyrene_assets.project.project import Project
 from cyrene_assets.store.artifact_store import label
 from cyrene_assets.utils.errors import CyreneError, UserError
 
-# A run with this tag takes inputs that are out of date as they are.
-OUT_OF_DATE_TAG = "cyrene/out-of-date"
-TAKEN = "take"
-# The mark of a run whose inputs its launcher has looked at. Tags that begin like this are not
-# shown next to every run in the UI.
-PLANNED_TAG = ".dagster/cyrene_planned"
 _LOOKED_TAG = ".dagster/cyrene_inputs"
 
 

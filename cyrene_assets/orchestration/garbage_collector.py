@@ -9,24 +9,25 @@ from pathlib import Path
 
 import dagster as dg
 
+from cyrene_assets.config.model_roles import EVALUATED
 from cyrene_assets.orchestration import lineage as lineages
 from cyrene_assets.orchestration.artifact_spec import SPECS, expected_lineage
 from cyrene_assets.orchestration.build_lock import one_build
 from cyrene_assets.orchestration.chains import Chains, Key, artifact_inputs
 from cyrene_assets.orchestration.lineage import Record
-from cyrene_assets.orchestration.run_retention import OWNER_TAG, UNFINISHED, end_orphans, forget
+from cyrene_assets.orchestration.run_retention import UNFINISHED, end_orphans, forget
+from cyrene_assets.orchestration.tags import OWNER_TAG
 from cyrene_assets.project.home_identity import refuse_foreign_instance
 from cyrene_assets.project.project import Project
 from cyrene_assets.store import records
-from cyrene_assets.store.artifact_store import DIGEST_LENGTH, Artifact, CorruptArtifactError, label
+from cyrene_assets.store.artifact_store import Artifact, CorruptArtifactError, label
 from cyrene_assets.store.gc_lock import alone
 from cyrene_assets.store.trash import Trash, size
 from cyrene_assets.utils.disk_errors import disk_errors
 from cyrene_assets.utils.errors import BuildError, CyreneError, UserError
+from cyrene_assets.utils.files import DIGEST_LENGTH
 from cyrene_assets.utils.process_identity import is_dead, owner
 
-# The scoreboard compares every one of these that there is.
-EVALUATED = ("eval_report", "checkpoint_report")
 # A training has two inputs; more ways than these to combine what is kept are not looked at.
 _MOST_COMBINATIONS = 256
 

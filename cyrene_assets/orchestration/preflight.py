@@ -17,13 +17,11 @@ from cyrene_assets.orchestration.needs import Need, Problem
 from cyrene_assets.orchestration.planner import Step
 from cyrene_assets.orchestration.project_state import Key, Situation
 from cyrene_assets.orchestration.requirements import look
+from cyrene_assets.orchestration.tags import IGNORED, REQUIREMENTS_TAG
 from cyrene_assets.project.project import Project
 from cyrene_assets.store.artifact_store import label
 from cyrene_assets.utils.errors import RequirementError
 
-# A run with this tag begins whatever the machine lacks.
-REQUIREMENTS_TAG = "cyrene/requirements"
-IGNORED = "ignore"
 OVERRIDE = (
     "`cyrene build --ignore-requirements`, or a run's tag "
     f"`{REQUIREMENTS_TAG}: {IGNORED}`, begins nevertheless"

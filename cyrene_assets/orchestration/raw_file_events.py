@@ -8,6 +8,7 @@ import dagster as dg
 
 from cyrene_assets.orchestration.lineage import describe, file_changes
 from cyrene_assets.orchestration.raw_files import RawFiles
+from cyrene_assets.utils.counting import counted
 
 _VERSION_TAG = "dagster/data_version"
 _FILES = "files"
@@ -53,7 +54,7 @@ def observation(
 ) -> dg.AssetObservation:
     """Return what to tell Dagster of raw files; ``before`` is what it was told last."""
     changed = file_changes(before.files, raw.files) if before is not None and before.files else []
-    said = raw.problem or (describe(changed) if changed else f"{len(raw.files)} files")
+    said = raw.problem or (describe(changed) if changed else counted(len(raw.files), "file"))
     return dg.AssetObservation(
         dg.AssetKey(asset),
         partition=partition,

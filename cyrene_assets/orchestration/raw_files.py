@@ -4,7 +4,6 @@ A look takes names, sizes and times alone. What they tell apart is compared by c
 a file that was saved again without a change is no change.
 """
 
-import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 from cyrene_assets.corpus.sources.registry import adapter, digest_of, raw_files
 from cyrene_assets.project.project import Project
 from cyrene_assets.utils.errors import UserError
+from cyrene_assets.utils.files import short_digest
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class RawFiles:
         """The digest that ``raw_dialog`` records of them; no digest where they cannot be read."""
         if self.problem is None:
             return digest_of(self.files)
-        return f"unreadable-{hashlib.sha256(self.problem.encode()).hexdigest()[:16]}"
+        return f"unreadable-{short_digest(self.problem)}"
 
 
 def look(project: Project) -> Look:
@@ -81,7 +81,7 @@ def look(project: Project) -> Look:
             changed = max(changed, status.st_mtime, status.st_ctime)
             times = (status.st_mtime_ns, status.st_ctime_ns)
             lines.append(f"{path}\0{status.st_size}\0{times}\0{status.st_ino}")
-    return Look(hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()[:16], changed)
+    return Look(short_digest("\n".join(sorted(lines))), changed)
 
 
 def is_silent(project: Project, now: float) -> bool:

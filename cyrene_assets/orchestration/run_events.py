@@ -13,8 +13,7 @@ from typing import Literal, Self
 import dagster as dg
 from sqlalchemy.exc import OperationalError
 
-from cyrene_assets.orchestration.artifact_asset import REUSED_TAG
-from cyrene_assets.orchestration.artifact_context import WARNING
+from cyrene_assets.orchestration.tags import REUSED_TAG, WARNING
 from cyrene_assets.store.artifact_store import label
 from cyrene_assets.utils.errors import BuildError, CyreneError, UserError
 

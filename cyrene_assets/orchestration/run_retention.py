@@ -12,13 +12,10 @@ from dagster._core.storage.event_log.schema import (
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from sqlalchemy import Select, delete, func, select
 
+from cyrene_assets.orchestration.tags import OWNER_TAG
 from cyrene_assets.project.project import Project
 from cyrene_assets.utils.process_identity import exists, is_dead, owner
 
-# Tags that begin like this are not shown with every run in the UI.
-OWNER_TAG = ".dagster/cyrene_owner"
-# Dagster's mark of a run that a condition asked for.
-BY_ITSELF_TAG = "dagster/from_automation_condition"
 UNFINISHED = [
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTING,

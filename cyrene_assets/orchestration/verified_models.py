@@ -2,13 +2,14 @@
 
 import dagster as dg
 
+from cyrene_assets.config.model_roles import SPEAKING
 from cyrene_assets.config.model_sizes import model_size
 from cyrene_assets.orchestration import adoption, lineage
 from cyrene_assets.orchestration.artifact_spec import SPECS
 from cyrene_assets.orchestration.lineage import Record
 from cyrene_assets.orchestration.told_records import newest_that_passed
 from cyrene_assets.project.project import Project
-from cyrene_assets.serving.character import MODEL_ASSETS, Character
+from cyrene_assets.serving.character import Character
 from cyrene_assets.store.artifact_store import Artifact, Store
 from cyrene_assets.utils.errors import BuildError, UserError
 
@@ -35,7 +36,7 @@ def find_character(
         BuildError: a blocking check of the current model failed, and there is none before it.
     """
     model_size(size)
-    asset = MODEL_ASSETS[role]
+    asset = SPEAKING[role]
     if digest is not None:
         return Character(project, size, _named(project.store, asset, size, digest, contents))
     record = lineage.latest(instance, asset, size)

@@ -8,8 +8,8 @@ from filelock import FileLock
 
 from cyrene_assets.project.project import Project
 from cyrene_assets.utils.disk_errors import disk_errors
-from cyrene_assets.utils.durable import write_durably
 from cyrene_assets.utils.errors import UserError
+from cyrene_assets.utils.files import write_durably
 
 _ID = ".home-id"
 _CLAIM = "cyrene-home.json"

@@ -15,8 +15,8 @@ from cyrene_assets.project import home_identity
 from cyrene_assets.project.instance_errors import instance_errors, load_all
 from cyrene_assets.project.project import Project
 from cyrene_assets.utils.disk_errors import disk_errors
-from cyrene_assets.utils.durable import write_durably
 from cyrene_assets.utils.errors import UserError
+from cyrene_assets.utils.files import write_durably
 
 _DAGSTER_YAML = """\
 # Written once by `cyrene init`; yours to change.

@@ -10,20 +10,21 @@ import sys
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import TYPE_CHECKING
 
 import yaml
-from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from cyrene_assets.checkpoints.model_dir import validate_model_dir
-from cyrene_assets.config.model_sizes import SIZES, model_size
-from cyrene_assets.config.rebuild_policy import Rebuild
+from cyrene_assets.config import model_roles
+from cyrene_assets.config.model_sizes import model_size
 from cyrene_assets.config.recipe import Recipe, load_recipe
-from cyrene_assets.config.yaml_config import Strict, parse_model
+from cyrene_assets.config.yaml_config import line_of, parse_model
+from cyrene_assets.config.yaml_errors import YamlError
+from cyrene_assets.project.settings import BaseModelSource, CheckpointSource, ProjectFile
 from cyrene_assets.store.artifact_store import Store
 from cyrene_assets.utils.disk_errors import disk_errors
-from cyrene_assets.utils.durable import write_durably
 from cyrene_assets.utils.errors import RequirementError, UserError
+from cyrene_assets.utils.files import write_durably
 
 if TYPE_CHECKING:
     from cyrene_assets.corpus.config import Corpus
@@ -31,99 +32,14 @@ if TYPE_CHECKING:
 PROJECT_ROOT = Path(__file__).parents[2]
 SAMPLE_CORPUS = PROJECT_ROOT / "corpora" / "sample"
 _FILE = "project.yaml"
-# What the models of the assets are called on the scoreboard.
-CHECKPOINTS_ARE_NOT = ("base", "cpt", "merged", "fp8", "real lines")
-
-
-Hub = Literal["huggingface", "modelscope"]
-
-
-class BaseModelSource(Strict):
-    """Where a size's base model comes from, when not from the size's own hub repository."""
-
-    path: str | None = Field(default=None, description="A local folder")
-    repository: str | None = Field(default=None, description="A hub repository")
-    hub: Hub | None = Field(default=None, description="The hub, where not the project's")
-    revision: str | None = Field(
-        default=None, pattern=r"^[0-9a-f]{40}$", description="The commit that is enforced"
-    )
-    chat_template: Literal["family"] | None = Field(
-        default=None,
-        description="`family` gives the model Qwen3.5's own chat template where it has none or "
-        "another",
-    )
-
-    @property
-    def pin(self) -> str:
-        """The repository's key in ``pins``: a commit is one of its hub's."""
-        return f"{self.hub}:{self.repository}" if self.hub == "modelscope" else f"{self.repository}"
-
-    @model_validator(mode="after")
-    def _one_source(self) -> Self:
-        if self.path is not None and (self.repository or self.revision or self.hub):
-            raise ValueError(
-                "`path` stands alone: a local folder has no repository, revision or hub"
-            )
-        return self
-
-
-class CheckpointSource(Strict):
-    """A model that is evaluated in addition to those of the assets."""
-
-    path: str = Field(description="Its folder")
-    size: str = Field(description="The size whose recipe says how it is prompted")
+# What else is on the scoreboard.
+RESERVED_NAMES = (*model_roles.NAMES, model_roles.REAL_LINES)
 
 
 def corpora_folder() -> Path:
     """Return the folder of corpora: ``CYRENE_CORPORA``, or the project's own."""
     corpora = os.environ.get("CYRENE_CORPORA") or PROJECT_ROOT / "corpora"
     return Path(corpora).expanduser().absolute()
-
-
-class ProjectFile(Strict):
-    """The content of ``project.yaml``."""
-
-    corpus: str = "sample"
-    recipes: dict[str, str] = Field(default_factory=dict)
-    base_models: dict[str, BaseModelSource] = Field(default_factory=dict)
-    hub: Hub = Field(
-        default="huggingface", description="Where base models are fetched from, by the same names"
-    )
-    pins: dict[str, str] = Field(
-        default_factory=dict,
-        description="The commit of each hub repository, recorded at its first fetch and enforced",
-    )
-    checkpoints: dict[
-        Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]+$")], CheckpointSource
-    ] = Field(default_factory=dict, description="Models that `cyrene evaluate` was given, by name")
-    report_to: tuple[Literal["wandb", "swanlab"], ...] = Field(
-        default=(),
-        description="Services that trainings report to, by a key in the environment; no artifact "
-        "depends on it",
-    )
-    attention: Literal["auto", "torch", "flash-attn-2", "flash-attn-3", "flash-attn-4"] = Field(
-        default="auto",
-        description="The attention that trains on a GPU: `auto` is the fastest one installed that "
-        "keeps packed documents apart; the manifest names it and no artifact is rebuilt for it",
-    )
-    rebuild: Rebuild = Field(
-        default=Rebuild(), description="What is rebuilt by itself when the corpus changes, and when"
-    )
-
-    @field_validator("corpus")
-    @classmethod
-    def _corpus_is_a_name_or_a_path(cls, value: str) -> str:
-        if value in {"", ".", ".."} or "\0" in value:
-            raise ValueError("must be the name of a folder of CYRENE_CORPORA, or a path")
-        return value
-
-    @field_validator("recipes", "base_models")
-    @classmethod
-    def _keys_are_sizes(cls, value: dict[str, object]) -> dict[str, object]:
-        for size in value:
-            if size not in SIZES:
-                raise ValueError(f"unknown size {size!r}: the sizes are {', '.join(SIZES)}")
-        return value
 
 
 @dataclass(frozen=True)
@@ -210,7 +126,18 @@ class Project:
         Raises:
             UserError: unknown size or recipe, or a recipe file that does not fit.
         """
-        return load_recipe(self.settings.recipes.get(size) or model_size(size).recipe)
+        named = self.settings.recipes.get(size)
+        try:
+            return load_recipe(named or model_size(size).recipe)
+        except YamlError:
+            raise  # It names the recipe's own file.
+        except UserError as error:
+            if named is None:
+                raise
+            file = self.home / _FILE
+            line = line_of(file, "recipes", size) if file.is_file() else None
+            place = f"{file}:{line}" if line else file
+            raise UserError(f"{place}: recipes.{size}: {error}") from error
 
     def base_model(self, size: str) -> BaseModelSource:
         """Return where the model that ``size`` starts from comes from.
@@ -267,10 +194,10 @@ class Project:
         model_size(size)
         folder = path.expanduser().absolute()
         validate_model_dir(folder)
-        if name in CHECKPOINTS_ARE_NOT or not re.fullmatch(r"[A-Za-z0-9._-]+", name):
+        if name in RESERVED_NAMES or not re.fullmatch(r"[A-Za-z0-9._-]+", name):
             raise UserError(
                 f"a checkpoint cannot be called {name!r}: give another --name, of letters, digits, "
-                f"dots and dashes, and none of {', '.join(CHECKPOINTS_ARE_NOT)}"
+                f"dots and dashes, and none of {', '.join(RESERVED_NAMES)}"
             )
         source = CheckpointSource(path=str(folder), size=size)
         kept = {**self.settings.checkpoints, name: source}

@@ -1,10 +1,12 @@
 """The card of an exported model: what it is, what it was made from, how good it is."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from cyrene_assets.corpus.config import Corpus
+from cyrene_assets.corpus.languages import traits
 from cyrene_assets.serving.character import Character, ancestry
 from cyrene_assets.store.artifact_store import Artifact, label
 
@@ -14,8 +16,6 @@ STAGES = {
     "lora_adapter": ("packed_sft", "Supervised fine-tuning"),
 }
 _TEMPLATE = Path(__file__).with_name("model_card.md.j2")
-# ISO 639 codes of languages that corpora call otherwise, as a hub wants them.
-_HUB_CODES = {"chs": "zh", "cht": "zh", "jp": "ja", "kr": "ko"}
 
 
 def ancestors(character: Character) -> dict[str, Artifact]:
@@ -27,6 +27,12 @@ def ancestors(character: Character) -> dict[str, Artifact]:
         if artifact.path.is_dir():
             found.setdefault(label(asset, partition), artifact)
     return found
+
+
+def hub_languages(corpus: Corpus, codes: Iterable[str]) -> list[str]:
+    """Return the languages of a model by ISO 639-1, as a hub wants them; it knows no others."""
+    found = {(corpus.traits.get(code) or traits(code)).iso for code in codes}
+    return sorted(iso for iso in found if len(iso) == 2)
 
 
 def card_values(
@@ -67,9 +73,7 @@ def card_values(
         ),
         "recipe": _recipe(character, made_from),
         "languages": list(character.prompts),
-        "hub_languages": sorted(
-            {c for code in character.prompts if len(c := _HUB_CODES.get(code, code)) == 2}
-        ),
+        "hub_languages": hub_languages(corpus, character.prompts),
         "language": language,
         "made": str(artifact.manifest["created"])[:10],
         "profile": {"name": chosen, "settings": sampling.model_dump()},

@@ -17,7 +17,6 @@ from cyrene_assets.serving.gpu_budget import ServedModel
 from cyrene_assets.store.artifact_store import Artifact, Store
 from cyrene_assets.utils.errors import UserError
 
-MODEL_ASSETS = {"base": "base_model", "merged": "merged_model", "fp8": "fp8_model"}
 # What the language model alone leaves on the disk.
 _NOT_SERVED = ("model.visual.", "visual.", "mtp.")
 _LABEL = re.compile(r"(\w+)(?:\[(.*)\])?")

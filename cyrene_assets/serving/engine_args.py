@@ -14,12 +14,15 @@ from cyrene_assets.compute.memory import memory_bytes
 from cyrene_assets.compute.program_environment import VLLM_PLUGIN
 from cyrene_assets.config.recipe import Sampling
 from cyrene_assets.serving.gpu_budget import (
+    LARGE_GPU,
+    MOST_SEQUENCES,
     CardFit,
     ServedModel,
     cpu_arguments,
     fit_card,
     fit_memory,
     gpu_arguments,
+    on_cpu,
 )
 from cyrene_assets.utils.errors import UserError
 
@@ -79,8 +82,6 @@ _SEQUENCE = 96 * MIB
 # Logits of one prompt token over a vocabulary of 248,320, which prompt log-probabilities need in
 # float32 three times over. They come on top of what vLLM keeps within its share of the memory.
 _PROMPT_TOKEN = 3 * MIB
-_MOST_SEQUENCES = 256
-_SMALL_GPU = 40 * GIB
 _SMALL_MODEL = 256 * MIB
 
 
@@ -103,20 +104,9 @@ def engine_settings(
         UserError: the weights do not fit on the GPU, or the driver does not answer.
     """
     _refuse_fault(hardware)
-    common = {**_ALWAYS, "max_model_len": context_length}
     if hardware is None or not hardware.gpus:
-        return {
-            **common,
-            "enforce_eager": True,
-            "distributed_executor_backend": "uni",
-            "kv_cache_memory_bytes": max(256 * MIB, (model_bytes or 0) // 4),
-            "max_num_seqs": 64,
-            # A prompt that is read in parts takes back a number drawn for its request's seed, which
-            # vLLM 0.32 can do on a GPU only ("CPU Generator does not use offset").
-            "enable_chunked_prefill": False,
-            "max_num_batched_tokens": max(4096, context_length),
-        }
-    small = hardware.memory < _SMALL_GPU
+        return _ALWAYS | on_cpu(context_length, 64, (model_bytes or 0) // 4)
+    small = hardware.memory < LARGE_GPU
     whole = 0.85 if small else 0.9
     # vLLM does not start where its share is not free: a desktop has its part of the memory.
     used = max(gpu.used for gpu in hardware.gpus)
@@ -132,12 +122,13 @@ def engine_settings(
         )
     outside = int((1 - whole) * hardware.memory)
     return {
-        **common,
+        **_ALWAYS,
         **_ON_GPU,
+        "max_model_len": context_length,
         # Graphs of a model so small take longer to capture than it takes to answer.
         "enforce_eager": small or (model_bytes or _SMALL_MODEL) < _SMALL_MODEL,
         "gpu_memory_utilization": share,
-        "max_num_seqs": _power_of_two(room // _SEQUENCE, 1, _MOST_SEQUENCES),
+        "max_num_seqs": _power_of_two(room // _SEQUENCE, 1, MOST_SEQUENCES),
         "max_num_batched_tokens": _power_of_two(outside // _PROMPT_TOKEN, 512, 8192),
     }
 

@@ -16,8 +16,8 @@ _MOST_SHARE = 0.92
 # The server's three processes on a CPU (measured: 0.6 GiB each), without a model.
 _CPU_PROCESSES = 2 * GIB
 _SHORTEST = 1024
-_MOST_SEQUENCES = 256
-_LARGE_GPU = 40 * GIB
+MOST_SEQUENCES = 256
+LARGE_GPU = 40 * GIB
 # vLLM lays keys and values out in blocks of a multiple of so many tokens.
 _BLOCK_TOKENS = 16
 _MIB = 1 << 20
@@ -120,7 +120,7 @@ def fit_card(gpu: Gpu, model: ServedModel, wanted: int) -> CardFit:
             f"free on {gpu.name}: end other programs that use it, quantize the linear-attention "
             "projections too or with W4A16 (`quantization` in the recipe), or serve a smaller size"
         )
-    sequences = min(room // model.sequence(context), _MOST_SEQUENCES)
+    sequences = min(room // model.sequence(context), MOST_SEQUENCES)
     return CardFit(
         context=context,
         sequences=sequences,
@@ -137,7 +137,7 @@ def gpu_arguments(fit: CardFit, gpu: Gpu) -> dict[str, Any]:
         "gpu_memory_utilization": fit.share,
         "max_model_len": fit.context,
         "max_num_seqs": fit.sequences,
-        "max_num_batched_tokens": 8192 if gpu.memory >= _LARGE_GPU else 2048,
+        "max_num_batched_tokens": 8192 if gpu.memory >= LARGE_GPU else 2048,
     }
 
 
@@ -164,14 +164,25 @@ def fit_memory(model: ServedModel, arguments: Mapping[str, Any], memory: int | N
 def cpu_arguments(model: ServedModel, wanted: int) -> dict[str, Any]:
     """Return vLLM's engine arguments for a CPU: a few sequences, nothing compiled."""
     context, sequences = min(wanted, model.longest), 4
+    return on_cpu(context, sequences, 2 * sequences * model.sequence(context))
+
+
+def on_cpu(context: int, sequences: int, cache: int) -> dict[str, Any]:
+    """Return vLLM's engine arguments for a CPU: nothing is compiled or warmed up.
+
+    Args:
+        context: tokens of prompt and answer together.
+        sequences: that are answered at once.
+        cache: bytes of keys and values; never fewer than 256 MiB.
+    """
     return {
         "distributed_executor_backend": "uni",
-        "kv_cache_memory_bytes": max(256 * _MIB, 2 * sequences * model.sequence(context)),
+        "kv_cache_memory_bytes": max(256 * _MIB, cache),
         "max_model_len": context,
         "max_num_seqs": sequences,
         "enforce_eager": True,
         # A prompt read in parts takes back a number drawn for its request's seed, which vLLM 0.32
-        # can do on a GPU only.
+        # can do on a GPU only ("CPU Generator does not use offset").
         "enable_chunked_prefill": False,
         "max_num_batched_tokens": max(4096, context),
     }

@@ -4,7 +4,6 @@ An artifact is ``<root>/<asset>/<partition or _>/<digest>/``: its data files, an
 written last. A folder that is there is complete; one that is being made lives under ``.staging``.
 """
 
-import hashlib
 import json
 import re
 import shutil
@@ -21,12 +20,19 @@ from typing import Any
 from cyrene_assets.store import manifest as manifests
 from cyrene_assets.store.manifest import MANIFEST, ManifestError
 from cyrene_assets.utils.disk_errors import disk_errors
-from cyrene_assets.utils.durable import make_folder, sync_folder, sync_path, sync_tree
 from cyrene_assets.utils.errors import BuildError, UserError
+from cyrene_assets.utils.files import (
+    DIGEST_LENGTH,
+    make_folder,
+    sha256,
+    short_digest,
+    sync_folder,
+    sync_path,
+    sync_tree,
+)
 from cyrene_assets.utils.process_identity import maker_is_alive, mark
 
 LOG = "log.txt"
-DIGEST_LENGTH = 16
 _NOT_DATA = frozenset({MANIFEST, LOG})
 _STAGING = ".staging"
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.|-]*")
@@ -39,7 +45,7 @@ class CorruptArtifactError(BuildError):
 def fingerprint(value: Any) -> str:
     """SHA-256 of a JSON value with sorted keys, as 16 hexadecimal digits."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:DIGEST_LENGTH]
+    return short_digest(text)
 
 
 @dataclass(frozen=True)
@@ -103,7 +109,7 @@ class Artifact:
             size = found[name].stat().st_size
             if size != expected[name]["bytes"]:
                 raise self.corrupt(f"{name} has {size} bytes, not {expected[name]['bytes']}")
-            if contents and _sha256(found[name]) != expected[name]["sha256"]:
+            if contents and sha256(found[name]) != expected[name]["sha256"]:
                 raise self.corrupt(f"the content of {name} has changed")
         if _digest(files) != self.digest:
             raise self.corrupt("its folder's name is not the digest of its files")
@@ -159,7 +165,7 @@ class Store:
             BuildError: the folder holds no file, or something that is not a plain file.
         """
         described = {
-            name: {"bytes": path.stat().st_size, "sha256": _sha256(path)}
+            name: {"bytes": path.stat().st_size, "sha256": sha256(path)}
             for name, path in _plain_files(staged)
         }
         files = {name: file for name, file in described.items() if name not in _NOT_DATA}
@@ -236,11 +242,6 @@ def _plain_files(folder: Path) -> Iterator[tuple[str, Path]]:
             raise BuildError(f"{path}: an artifact holds plain files only, no links")
         if path.is_file():
             yield path.relative_to(folder).as_posix(), path
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _digest(files: Mapping[str, Mapping[str, Any]]) -> str:

@@ -23,7 +23,7 @@ from cyrene_assets.store.artifact_store import (
     label,
 )
 from cyrene_assets.store.manifest import seal_is_whole, sealed
-from cyrene_assets.utils.durable import make_folder, write_durably
+from cyrene_assets.utils.files import make_folder, write_durably
 
 FOLDER = ".records"
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from cyrene_assets.utils.durable import make_folder, sync_folder
+from cyrene_assets.utils.files import make_folder, sync_folder
 
 KEPT_FOR = timedelta(days=7)
 _TIME = "%Y%m%dT%H%M%SZ"

@@ -31,6 +31,7 @@ from typing import Any, Self
 from cyrene_assets.compute.attention import Attention
 from cyrene_assets.compute.hardware import Gpu, Hardware
 from cyrene_assets.utils.disk_errors import disk_errors
+from cyrene_assets.utils.files import short_digest, write_durably
 
 FACTOR = 2.0
 ROUNDING = 2.0**-9
@@ -152,8 +153,7 @@ class Records:
 
     def path(self, key: Mapping[str, Any]) -> Path:
         """Return the file of a setting's verdict."""
-        digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
-        return self.folder / f"{digest}.json"
+        return self.folder / f"{short_digest(json.dumps(key, sort_keys=True))}.json"
 
     def find(self, key: Mapping[str, Any]) -> Verdict | None:
         """Return the verdict on record; one that cannot be read counts as none."""
@@ -168,10 +168,8 @@ class Records:
         path = self.path(key)
         with disk_errors(self.folder):
             path.parent.mkdir(parents=True, exist_ok=True)
-            half = path.with_suffix(".part")
             text = json.dumps({"setting": key, "rows": verdict.as_dict()}, indent=2)
-            half.write_text(text + "\n", encoding="utf-8")
-            half.replace(path)
+            write_durably(path, text + "\n")
 
 
 def explain(gpu: Gpu, attention: Attention, verdict: Verdict, versions: Mapping[str, str]) -> str:

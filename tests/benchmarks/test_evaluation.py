@@ -4,6 +4,7 @@ import pytest
 
 from benchmarks import evaluation
 from benchmarks.evaluation import obvious_regurgitation, obvious_self_bleu
+from cyrene_assets.corpus.languages import traits
 from cyrene_assets.evaluation.metrics import diversity, memorization
 from cyrene_assets.evaluation.metrics.ngrams import number
 from cyrene_assets.evaluation.scoring.language_report import report_language
@@ -16,7 +17,7 @@ def test_the_obvious_way_comes_to_the_same() -> None:
     found = memorization.find_matches(training, answers, 6).covered.tolist()
     assert found == obvious_regurgitation(training, answers, 6)
     texts = [rng.choices("abcde", k=9) for _ in range(12)]
-    units = number([" ".join(text) for text in texts], "en")
+    units = number([" ".join(text) for text in texts], traits("en"))
     assert diversity.self_bleu(units) == pytest.approx(obvious_self_bleu(texts))
 
 
@@ -26,7 +27,7 @@ def test_what_is_timed_is_scored(monkeypatch: pytest.MonkeyPatch) -> None:
     evaluation.corpus.cache_clear()
     answers = 6 * len(evaluation.SEEDS) * len(evaluation.PROFILES)
     run = evaluation.run_of("de", answers)
-    reported = report_language(run, evaluation.corpus, ["de"], "de", "adopted")
+    reported = report_language(run, evaluation.corpus, {"de": traits("de")}, "de", "adopted")
     evaluation.corpus.cache_clear()
     told = reported.scores.filter(score="regurgitation", model="fp8").drop_nulls("value")
     assert len(told) == len(evaluation.PROFILES)

@@ -57,6 +57,22 @@ def test_without_flags_nothing_is_found(found: tuple[Json, Json]) -> None:
     assert hit * 2 <= of
 
 
+def test_of_two_languages_either_line_of_a_unit_shows_its_defect() -> None:
+    what: Json = {"truth": {("en", "1"): "shifted: swapped", ("de", "2"): "copy"}, "lures": {}}
+    flags = {"en": {"1": [], "2": [], "3": []}, "de": {"1": ["shifted_line"], "2": [], "3": ["x"]}}
+    told = scores(what, {"flags": flags, "seconds": 1.0})
+    assert told["recall"] == {
+        "copy": [0, 1, 0.0],
+        "shifted": [1, 1, 1.0],
+        "shifted: swapped": [1, 1, 1.0],
+    }
+    assert told["clean"][:2] == [1, 2]
+    further = {**flags, "fr": {"3": []}}
+    told = scores(what, {"flags": further, "seconds": 1.0})
+    assert told["recall"]["shifted"] == [0, 1, 0.0]
+    assert told["clean"][:2] == [2, 5]
+
+
 def test_planting_is_seeded_and_touches_what_it_says() -> None:
     lines = [
         {

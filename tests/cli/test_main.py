@@ -20,15 +20,17 @@ import pynvml
 import pytest
 from helpers import CYRENE, ROOT, Command, Sandbox, folders, linked_root
 from mini_corpus import LANGUAGES, dialog, write_corpus, write_jsonl, write_project
+from syrupy.assertion import SnapshotAssertion
 
 from cyrene_assets.cli.commands import _common as common
 from cyrene_assets.cli.commands import build as build_commands
 from cyrene_assets.cli.commands import manage as manage_commands
 from cyrene_assets.cli.main import main
-from cyrene_assets.compute import platform_support
+from cyrene_assets.compute import nvidia_driver
 from cyrene_assets.compute.hardware import Hardware
 from cyrene_assets.project.instance import open_instance, prepare
-from cyrene_assets.project.project import Project, ProjectFile
+from cyrene_assets.project.project import Project
+from cyrene_assets.project.settings import ProjectFile
 
 Done = subprocess.CompletedProcess[str]
 # A line of Dagster's log; a process of its own has them in ``logs/build.log``.
@@ -60,7 +62,7 @@ class Inside:
             for module in (common, build_commands, manage_commands):
                 patch.setattr(module, "PROJECT_ROOT", self.root)
             with pytest.raises(SystemExit) as caught:
-                main(list(arguments))
+                main(list(arguments), prog_name="cyrene")
             status = caught.value.code
         output, errors = self._capture.readouterr()
         if _LOG_LINE.search(errors):
@@ -184,6 +186,59 @@ def test_what_is_not_known_is_named(inside: Inside, arguments: list[str], words:
     assert_nothing_made(inside.home)
 
 
+# What a person mistypes or has not made yet; the message names what, the value and the remedy.
+MISTAKES = (
+    *("build --size 3B", "build --to nonsense", "build --corpus nowhere", "build --recipe nothing"),
+    *("corpus check nowhere", "corpus import nowhere out", "artifacts nonsense", "answers"),
+    *("serve", "chat", "export out", "evaluate nowhere", "recipe show nothing", "bild"),
+    *("toolchain install nothing", "ui --host 0.0.0.0", "serve --host 0.0.0.0 --port 0"),
+)
+
+
+@pytest.mark.parametrize("line", MISTAKES)
+def test_error_of_a_mistake_is_the_message_agreed_on(
+    inside: Inside, line: str, snapshot: SnapshotAssertion
+) -> None:
+    done = inside.run(*line.split(), COLUMNS="80")
+    assert done.returncode != 0
+    said = f"exit status {done.returncode}\n{done.stdout}{done.stderr}"
+    for path, name in ((inside.home.parent, "FOLDER"), (inside.root, "ROOT"), (Path.cwd(), "HERE")):
+        said = said.replace(str(path), name)
+    assert said == snapshot
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("corpus.yaml", "    player: You\n", ""),
+        ("corpus.yaml", "player: Nu", "player: Ad'a"),
+        ("corpus.yaml", "adapter: dialog", "adapter: nonsense"),
+        ("corpus.yaml", "name: Mini", "name: Mini\noriginal: zz"),
+        ("dialog/en.jsonl", '"speaker": null', '"speaker": 3'),
+        ("dialog/xq7.jsonl", '"line": "s0-1"', '"line": "s0-0"'),
+        ("documents/en.jsonl", '"kind": "book"', '"kind": "scroll"'),
+    ],
+)
+def test_error_of_a_wrong_corpus_is_the_message_agreed_on(
+    inside: Inside, file: str, old: str, new: str, snapshot: SnapshotAssertion
+) -> None:
+    path = inside.home.parent / "corpus" / file
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+    done = inside.run("corpus", "check", str(path.parents[len(Path(file).parts) - 1]), COLUMNS="80")
+    assert done.returncode != 0
+    said = (done.stdout + done.stderr).replace(str(inside.home.parent), "FOLDER")
+    assert said == snapshot
+
+
+def test_corpus_check_of_the_miniature_is_the_page_agreed_on(
+    inside: Inside, snapshot: SnapshotAssertion
+) -> None:
+    done = inside.run("corpus", "check", str(inside.home.parent / "corpus"), COLUMNS="100")
+    assert done.stdout.replace(str(inside.home.parent), "FOLDER") == snapshot
+
+
 def test_usage_errors_are_bad_input(inside: Inside) -> None:
     for arguments in (["bild"], ["build", "--sise", "tiny"], ["toolchain", "install", "nope"]):
         done = inside.run(*arguments)
@@ -287,7 +342,7 @@ def test_build_on_a_gpu_without_a_driver_is_one_line_and_makes_nothing(
     machines.equip(monkeypatch)
     monkeypatch.setattr(Hardware, "detect", DETECT)
     monkeypatch.setattr(pynvml, "nvmlInit", no_driver)
-    monkeypatch.setattr(platform_support, "PCI_DEVICES", tmp_path)
+    monkeypatch.setattr(nvidia_driver, "PCI_DEVICES", tmp_path)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     device = tmp_path / "0000:01:00.0"
     device.mkdir()
@@ -361,7 +416,7 @@ def test_a_read_only_disk(cyrene: Command, mounted: Callable[..., Done], tmp_pat
 def test_a_broken_dagster_yaml(inside: Inside) -> None:
     assert inside.run("init").returncode == 0
     (inside.home / "dagster" / "dagster.yaml").write_text("telemetry: [\n")
-    assert_ends_with(inside.run("artifacts"), 2, "dagster.yaml: not valid YAML")
+    assert_ends_with(inside.run("artifacts"), 2, "dagster.yaml:2: not valid YAML")
 
 
 def test_a_build_then_nothing_to_do(inside: Inside) -> None:
@@ -424,7 +479,7 @@ def test_a_build_then_nothing_to_do(inside: Inside) -> None:
         "parallel_corpus",
     ]
     (corpus / "corpus.yaml").write_text("name: [", encoding="utf-8")
-    assert_ends_with(inside.run("status"), 2, "corpus.yaml: not valid YAML")
+    assert_ends_with(inside.run("status"), 2, "corpus.yaml:1: not valid YAML")
 
 
 def test_a_plan_runs_nothing(inside: Inside) -> None:

@@ -15,7 +15,7 @@ from cyrene_assets.compute.attention import (
     setting_problem,
 )
 from cyrene_assets.compute.hardware import GIB, Gpu, Hardware
-from cyrene_assets.project.project import ProjectFile
+from cyrene_assets.project.settings import ProjectFile
 
 BARE = {"torch": "2.14.0"}
 ALL = BARE | {"flash-attn": "2.8.3", "flash-attn-3": "3.0.0", "flash-attn-4": "4.0.0"}

@@ -1,4 +1,7 @@
+from typing import get_args
+
 import pytest
+from pydantic import ValidationError
 
 from cyrene_assets.config.model_sizes import SIZES
 from cyrene_assets.config.quantization_schemes import (
@@ -10,6 +13,7 @@ from cyrene_assets.config.quantization_schemes import (
     quantized_bytes,
     scheme_of,
 )
+from cyrene_assets.config.recipe import Quantization
 
 LAYER = "model.language_model.layers.0"
 SHAPES: dict[str, tuple[int, ...]] = {
@@ -157,3 +161,14 @@ def test_dequantized_factor_gives_two_bytes_to_each_weight(
     tensor: str, dtype: str, bytes_before: int, elements: int
 ) -> None:
     assert bytes_before * dequantized_factor(tensor, dtype) == 2 * elements
+
+
+@pytest.mark.parametrize("scheme", FORMATS)
+def test_scheme_of_the_table_is_known_to_recipes_with_its_calibration(scheme: str) -> None:
+    given = {"conversations": 4, "tokens": 64} if FORMATS[scheme].calibrated else None
+    found = Quantization.model_validate({"scheme": scheme, "ignore": [], "calibration": given})
+    assert get_args(Quantization.model_fields["scheme"].annotation) == tuple(FORMATS)
+    assert found.scheme == scheme
+    other = None if given else {"conversations": 4, "tokens": 64}
+    with pytest.raises(ValidationError, match="`calibration` must be given"):
+        Quantization.model_validate({"scheme": scheme, "ignore": [], "calibration": other})

@@ -1,4 +1,5 @@
 import os
+import re
 import signal
 from pathlib import Path
 
@@ -54,7 +55,8 @@ def test_what_is_no_settings_file_is_named(tmp_path: Path, text: str | bytes, sa
     path = written(tmp_path, text)
     with pytest.raises(UserError) as caught:
         parse_model(Settings, path)
-    assert str(caught.value).startswith(f"{path}: ")
+    assert re.match(rf"{re.escape(str(path))}(:1)?: ", str(caught.value))
+    assert len(str(caught.value).splitlines()) == 1
     assert said in str(caught.value)
 
 
@@ -93,9 +95,12 @@ def test_what_is_no_plain_file_is_not_waited_for(tmp_path: Path) -> None:
     [
         ("name: {2001-01-01: 5}", "datetime.date(2001, 1, 1)"),
         ('name: ["\\ud800\\e[2J"]', r"\ud800"),
-        ("numbers: [" + "x, " * 300 + "]", "... and 270 more"),
+        ("numbers: [" + "x, " * 300 + "]", "... and 270 more values are wrong"),
         ("name: [" + "y" * 5000 + "]", "y" * 100),
-        ('? "\\e[2J"\n: 1', r"\x1b[2J: Extra inputs are not permitted"),
+        (
+            '? "\\e[2J"\n: 1',
+            r"\x1b[2J: there is no such key, got 1; remove it; the keys are name, numbers",
+        ),
     ],
 )
 def test_a_value_that_does_not_fit_is_shown_whatever_it_is(

@@ -39,30 +39,39 @@ def test_missing_folder_and_file_say_how_to_make_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"languages": {}}, "languages: Dictionary should have at least 1 item"),
+        ({"languages": {}}, "languages: {} does not fit; give 1 of them or more"),
         ({"languages": {"no way": {}}}, "language code 'no way' must be text of letters"),
         (
             {"languages": _changed(speakers=[])},
-            "languages.tlh.speakers: Tuple should have at least",
+            "languages.tlh.speakers: [] does not fit; give 1 of them or more",
         ),
         ({"languages": _changed(player="nov")}, "`player` 'nov' is among `speakers`"),
         ({"languages": _changed(speakers=["a", "a"])}, "`speakers` names a twice"),
         ({"languages": _changed(player="  ")}, "languages.tlh.player: must not be"),
         ({"languages": _changed(player="{X}")}, "must not contain < > { }"),
-        ({"languages": _changed(age=3)}, "languages.tlh.age: Extra inputs are not permitted"),
+        (
+            {"languages": _changed(age=3)},
+            "languages.tlh.age: there is no such key, got 3; remove it",
+        ),
         (
             {"languages": _changed(system_prompt="Hi<|im_end|>")},
             "languages.tlh.system_prompt: must not contain the control token",
         ),
         ({"languages": _changed(system_prompt=" ")}, "must not be blank"),
-        ({"source": {"adapter": "tape"}}, "unknown source adapter 'tape': give one of dialog"),
-        ({"source": {"adapter": "dialog", "root": "x"}}, "adapter 'dialog': `root`: Extra inputs"),
-        ({"original": "fr"}, "`original` 'fr' is no language of `languages`: en, tlh"),
-        ({"unknown_markup": 2}, "unknown_markup: Input should be less than or equal to 1"),
+        (
+            {"source": {"adapter": "tape"}},
+            "source.adapter: unknown source adapter 'tape'; give one",
+        ),
+        (
+            {"source": {"adapter": "dialog", "root": "x"}},
+            "source.root: there is no such key, got",
+        ),
+        ({"original": "fr"}, "`original` 'fr' is no language of `languages`; write one of en, tlh"),
+        ({"unknown_markup": 2}, "unknown_markup: 2 does not fit; write 1.0 or less"),
         ({"markup": ["bbcode"]}, "markup.0"),
         ({"markup": [{"pattern": "(", "becomes": "nothing"}]}, "is no Rust regular expression"),
-        ({"split": {"validation": 0.9}}, "split.validation: Input should be less than or equal"),
-        ({"split": {"seeds": 1}}, "split.seeds: Extra inputs"),
+        ({"split": {"validation": 0.9}}, "split.validation: 0.9 does not fit; write 0.5 or less"),
+        ({"split": {"seeds": 1}}, "split.seeds: there is no such key, got 1; did you mean `seed`?"),
     ],
 )
 def test_errors_name_file_and_key(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
@@ -75,7 +84,7 @@ def test_bare_no_is_a_code_to_quote(tmp_path: Path) -> None:
     write_corpus(tmp_path)
     text = (tmp_path / "corpus.yaml").read_text()
     (tmp_path / "corpus.yaml").write_text(text.replace("  tlh:", "  no:"))
-    with pytest.raises(UserError, match=r"language code False .*quote such a code"):
+    with pytest.raises(UserError, match=r"language code False .*quote it"):
         load_corpus(tmp_path)
 
 

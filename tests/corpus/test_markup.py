@@ -1,5 +1,3 @@
-import time
-
 import polars as pl
 import pytest
 from hypothesis import given
@@ -128,14 +126,13 @@ def test_patterns_that_cannot_work_are_refused(own: dict[str, str], message: str
         Own.model_validate(own)
 
 
+# Python's `re` needs longer than the universe has for any of them.
+@pytest.mark.timeout(60)
 @pytest.mark.parametrize("pattern", [r"(a+)+$", r"(a|a)+b", r"(\w+\s?)+!", r"(x+x+)+y"])
 def test_hostile_patterns_take_time_in_proportion_to_the_text(pattern: str) -> None:
     own = _own(pattern=pattern, becomes="nothing")
     text = ("a" * 50_000) + ("x" * 50_000) + "?"
-    before = time.perf_counter()
-    _clean(text, own)
-    # Python's `re` needs longer than the universe has for any of them.
-    assert time.perf_counter() - before < 20
+    assert _clean(text, own) == text
 
 
 @given(

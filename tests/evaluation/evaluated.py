@@ -5,10 +5,11 @@ from collections.abc import Callable, Sequence
 
 import polars as pl
 
+from cyrene_assets.corpus.languages import traits
 from cyrene_assets.evaluation.scoring.language_report import Run
 from cyrene_assets.evaluation.scoring.model_scores import ModelTables
 
-LANGUAGES = ("en", "th")
+LANGUAGES = {key: traits(key) for key in ("en", "th")}
 PROFILE = "adopted"
 SCENES = 8
 TRAINED = [

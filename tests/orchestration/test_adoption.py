@@ -21,7 +21,7 @@ from cyrene_assets.orchestration import lineage, project_state
 from cyrene_assets.orchestration.adoption import adopt
 from cyrene_assets.orchestration.artifact_spec import SPECS
 from cyrene_assets.orchestration.garbage_collector import collect
-from cyrene_assets.orchestration.run_retention import OWNER_TAG
+from cyrene_assets.orchestration.tags import OWNER_TAG
 from cyrene_assets.project.instance import open_instance, prepare
 from cyrene_assets.project.project import Project
 from cyrene_assets.store import records as store_records

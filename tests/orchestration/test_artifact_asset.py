@@ -11,8 +11,7 @@ import pytest
 from helpers import Sandbox
 from mini_corpus import LANGUAGES
 
-from cyrene_assets.automation.conditions import AT_ONCE
-from cyrene_assets.corpus import sources
+from cyrene_assets.automation.rebuild_rules import AT_ONCE
 from cyrene_assets.corpus.config import Split
 from cyrene_assets.corpus.preparation import parallel_corpus
 from cyrene_assets.corpus.preparation.split import Scenes
@@ -169,7 +168,7 @@ def test_files_that_change_while_they_are_read_make_no_artifact(
         sandbox.edit("dialog/en.jsonl", lambda text: text.replace("room 3", "room three"))
         return read
 
-    monkeypatch.setattr(sources, "read_listed", read_while_it_is_written)
+    monkeypatch.setattr(registry, "read_listed", read_while_it_is_written)
     assert "changed while they were read" in sandbox.failure(["raw_dialog"], "en")
     assert sandbox.digests() == before
 

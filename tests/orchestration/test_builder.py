@@ -9,7 +9,7 @@ from ticks import Ticks
 
 from cyrene_assets.orchestration import build_lock, builder
 from cyrene_assets.orchestration.project_state import Key
-from cyrene_assets.orchestration.run_retention import OWNER_TAG
+from cyrene_assets.orchestration.tags import OWNER_TAG
 from cyrene_assets.utils.errors import BuildError, UserError
 from cyrene_assets.utils.process_identity import owner
 

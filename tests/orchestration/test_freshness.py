@@ -6,7 +6,7 @@ from helpers import Sandbox
 from ticks import CHAIN, Ticks
 
 from cyrene_assets.orchestration import planner
-from cyrene_assets.orchestration.freshness import OUT_OF_DATE_TAG, TAKEN
+from cyrene_assets.orchestration.tags import OUT_OF_DATE_TAG, TAKEN
 from cyrene_assets.store.artifact_store import label
 
 pytestmark = pytest.mark.usefixtures("able")

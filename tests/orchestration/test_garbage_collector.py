@@ -3,7 +3,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from contextlib import suppress
 
 import dagster as dg
@@ -12,7 +11,7 @@ from helpers import CYRENE, Sandbox, linked_root
 
 from cyrene_assets.orchestration import lineage
 from cyrene_assets.orchestration.garbage_collector import collect
-from cyrene_assets.orchestration.run_retention import OWNER_TAG
+from cyrene_assets.orchestration.tags import OWNER_TAG
 from cyrene_assets.store.gc_lock import alone, in_use
 from cyrene_assets.utils.errors import BuildError
 from cyrene_assets.utils.process_identity import mark
@@ -294,11 +293,15 @@ def test_a_run_waits_for_garbage_to_be_gone(sandbox: Sandbox) -> None:
     before = sandbox.digests()
     removing = alone(sandbox.project.store.root)
     removing.__enter__()
-    finished = threading.Timer(1.0, removing.__exit__, (None, None, None))
-    started = time.monotonic()
-    finished.start()
+    gone = threading.Event()
+
+    def finish() -> None:
+        gone.set()
+        removing.__exit__(None, None, None)
+
+    threading.Timer(1.0, finish).start()
     assert sandbox.run(["sft_chat"], "en").success
-    assert time.monotonic() - started >= 1.0
+    assert gone.is_set()
     assert sandbox.digests() == before
 
 

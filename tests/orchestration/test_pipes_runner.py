@@ -15,6 +15,7 @@ from helpers import Sandbox
 from cyrene_assets.compute.toolchains import Toolchain
 from cyrene_assets.orchestration import pipes_runner
 from cyrene_assets.orchestration.pipes_runner import ProgramRun
+from cyrene_assets.utils import process_groups
 from cyrene_assets.utils.errors import BuildError, CyreneError, UserError
 from cyrene_assets.utils.process_identity import exists
 
@@ -275,11 +276,9 @@ def test_a_full_disk_under_the_log_does_not_stop_the_program(program: Runner) ->
 def test_what_a_program_leaves_behind_is_ended_with_it(program: Runner) -> None:
     pids = program.home / "pids"
     body = FAMILY.replace("    time.sleep(600)\n", "    return {}\n")
-    started = time.monotonic()
     program(body, extras={"pids": str(pids)})
     assert program.values == {}
     assert within(15, lambda: not alive([int(pid) for pid in pids.read_text().split()]))
-    assert time.monotonic() - started < 30
 
 
 def test_interrupting_the_run_ends_the_whole_group(program: Runner) -> None:
@@ -304,7 +303,7 @@ def test_interrupting_the_run_ends_the_whole_group(program: Runner) -> None:
 def test_what_ignores_the_request_to_end_is_killed(
     program: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipes_runner, "TERMINATION_SECONDS", 0.5)
+    monkeypatch.setattr(process_groups, "TERMINATION_SECONDS", 0.5)
     pids = program.home / "pids"
     body = f"    signal.signal(signal.SIGTERM, signal.SIG_IGN)\n{FAMILY}"
 

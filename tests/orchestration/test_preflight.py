@@ -9,7 +9,7 @@ import yaml
 from helpers import Sandbox, code_location, failure_text
 from machines import TRAINS, detect, equip
 
-from cyrene_assets.automation.conditions import AT_ONCE
+from cyrene_assets.automation.rebuild_rules import AT_ONCE
 from cyrene_assets.base_models.source import source_problem
 from cyrene_assets.compute import cpu, environment, memory, toolchains
 from cyrene_assets.compute.hardware import GIB, Gpu, Hardware
@@ -21,8 +21,9 @@ from cyrene_assets.orchestration.artifact_asset import artifact_asset
 from cyrene_assets.orchestration.artifact_context import Build
 from cyrene_assets.orchestration.artifact_spec import SPECS
 from cyrene_assets.orchestration.needs import Need
-from cyrene_assets.orchestration.preflight import IGNORED, REQUIREMENTS_TAG, unmet
+from cyrene_assets.orchestration.preflight import unmet
 from cyrene_assets.orchestration.project_state import Key
+from cyrene_assets.orchestration.tags import IGNORED, REQUIREMENTS_TAG
 from cyrene_assets.project.project import PROJECT_ROOT, Project
 from cyrene_assets.store.outcome import Outcome
 from cyrene_assets.utils.errors import RequirementError

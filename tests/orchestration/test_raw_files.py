@@ -6,7 +6,8 @@ from corpus.sources import game_miniature
 from mini_corpus import write_corpus
 
 from cyrene_assets.orchestration.raw_files import Look, Watch, is_silent, look, raw_files_of
-from cyrene_assets.project.project import PROJECT_ROOT, Project, ProjectFile
+from cyrene_assets.project.project import PROJECT_ROOT, Project
+from cyrene_assets.project.settings import ProjectFile
 from cyrene_assets.utils.errors import UserError
 
 

@@ -5,7 +5,7 @@ import dagster as dg
 import pytest
 from helpers import Sandbox
 
-from cyrene_assets.automation.conditions import AT_ONCE
+from cyrene_assets.automation.rebuild_rules import AT_ONCE
 from cyrene_assets.orchestration.artifact_asset import artifact_asset
 from cyrene_assets.orchestration.artifact_context import Build
 from cyrene_assets.orchestration.run_events import Event, EventTail

@@ -10,7 +10,8 @@ from helpers import Sandbox
 
 from cyrene_assets.orchestration import run_retention
 from cyrene_assets.orchestration.garbage_collector import collect
-from cyrene_assets.orchestration.run_retention import OWNER_TAG, end_orphans
+from cyrene_assets.orchestration.run_retention import end_orphans
+from cyrene_assets.orchestration.tags import OWNER_TAG
 from cyrene_assets.utils.process_identity import mark, owner
 
 HOST = socket.gethostname()

@@ -9,7 +9,7 @@ from helpers import Sandbox
 from rich.console import Console
 from torture.secrets import SECRETS, holding
 
-from cyrene_assets.automation.conditions import AT_ONCE
+from cyrene_assets.automation.rebuild_rules import AT_ONCE
 from cyrene_assets.cli.progress import StepReporter
 from cyrene_assets.compute.toolchains import Toolchain
 from cyrene_assets.orchestration import builder, pipes_runner

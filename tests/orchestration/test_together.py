@@ -21,7 +21,8 @@ from cyrene_assets.orchestration.together import (
     refuse_apart,
     shared_ancestors,
 )
-from cyrene_assets.project.project import CheckpointSource, Project
+from cyrene_assets.project.project import Project
+from cyrene_assets.project.settings import CheckpointSource
 from cyrene_assets.store.artifact_store import label
 
 code_location()

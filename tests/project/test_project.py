@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 from mini_corpus import write_corpus
 
-from cyrene_assets.project.project import PROJECT_ROOT, BaseModelSource, Project, ProjectFile
+from cyrene_assets.project.project import PROJECT_ROOT, Project
+from cyrene_assets.project.settings import BaseModelSource, ProjectFile
 from cyrene_assets.utils.errors import UserError
 
 
@@ -62,14 +63,14 @@ def test_what_is_saved_is_read(home: Path) -> None:
     ("text", "words"),
     [
         ("corpse: sample\n", ["corpse", "sample"]),
-        ("recipes: {5B: tiny}\n", ["recipes", "unknown size '5B'", "tiny, 0.8B, 2B, 4B, 9B"]),
-        ("base_models: {huge: {path: x}}\n", ["base_models", "unknown size 'huge'"]),
+        ("recipes: {5B: tiny}\n", ["recipes", "`5B` is an unknown size", "tiny, 0.8B, 2B, 4B, 9B"]),
+        ("base_models: {huge: {path: x}}\n", ["base_models", "`huge` is an unknown size"]),
         ("hub: github\n", ["hub", "'huggingface' or 'modelscope'"]),
-        ("base_models: {4B: {path: /m, hub: modelscope}}\n", ["base_models", "stands alone"]),
+        ("base_models: {4B: {path: /m, hub: modelscope}}\n", ["base_models", "without repository"]),
         ("corpus: [sample]\n", ["corpus", '["sample"]']),
         ("corpus: {\n", ["not valid YAML"]),
-        ("corpus: ..\n", ["corpus", "must be the name of a folder"]),
-        ("corpus: ''\n", ["corpus", "must be the name of a folder"]),
+        ("corpus: ..\n", ["corpus", "write that of a folder"]),
+        ("corpus: ''\n", ["corpus", "write that of a folder"]),
         ("- corpus\n", ["(the complete file)"]),
     ],
 )
@@ -89,7 +90,7 @@ def test_a_file_that_cannot_be_read(home: Path) -> None:
         Project.load()
     (home / "project.yaml").rmdir()
     (home / "project.yaml").write_bytes(b"corpus: \xff\n")
-    with pytest.raises(UserError, match=r"project\.yaml: not UTF-8 at byte 8"):
+    with pytest.raises(UserError, match=r"project\.yaml:1: not UTF-8 at byte 8"):
         Project.load()
 
 
@@ -204,12 +205,24 @@ def test_a_recipe_may_start_from_the_instruct_model(home: Path) -> None:
     assert local.base_model("tiny") == BaseModelSource(path="/m")
 
 
+def test_a_recipe_that_is_not_there_is_named_with_its_line(home: Path) -> None:
+    home.mkdir()
+    (home / "project.yaml").write_text("corpus: sample\nrecipes:\n  4B: tinny\n", encoding="utf-8")
+    project = Project.load()
+    with pytest.raises(UserError) as caught:
+        project.recipe("4B")
+    assert str(caught.value).startswith(
+        f"{home / 'project.yaml'}:3: recipes.4B: unknown recipe 'tinny': give one of "
+    )
+    assert project.recipe("tiny").name == "tiny"
+
+
 def test_services_to_report_to(home: Path) -> None:
     assert Project.load().settings.report_to == ()
     Project.load().save(ProjectFile(report_to=("wandb", "swanlab")))
     assert Project.load().settings.report_to == ("wandb", "swanlab")
     (home / "project.yaml").write_text("report_to: [carrier-pigeon]\n", encoding="utf-8")
-    with pytest.raises(UserError, match=r"report_to\.0.*'wandb' or 'swanlab'.*carrier-pigeon"):
+    with pytest.raises(UserError, match=r"report_to\.0.*carrier-pigeon.*'wandb' or 'swanlab'"):
         Project.load()
 
 

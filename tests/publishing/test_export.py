@@ -13,6 +13,7 @@ import yaml
 from hostile import PAYLOADS
 from json_server import JsonHandler
 from proxies import proxying
+from syrupy.assertion import SnapshotAssertion
 
 from cyrene_assets.config.recipe import load_recipe
 from cyrene_assets.evaluation.metrics import fidelity
@@ -177,6 +178,16 @@ def test_the_card_says_what_it_is(character: Character, tmp_path: Path) -> None:
     # The corpus is counted, not quoted.
     assert "Who mended the clock" not in card
     assert "scoreboard.png" not in card
+
+
+def test_card_of_a_trained_model_is_the_one_agreed_on(
+    character: Character, snapshot: SnapshotAssertion
+) -> None:
+    values = card_values(character, "en", "adopted", "| model |\n| --- |")
+    card = render_card(values | {"scores_plot": "plots/scoreboard.png"})
+    # The day, and digests: those of tables hold for one version of Polars.
+    card = card.replace(values["made"], "DAY")
+    assert re.sub(r"`[0-9a-f]{8}(?:[0-9a-f]{8})?`", "`DIGEST`", card) == snapshot
 
 
 def test_an_empty_folder_is_filled_where_it_is(

@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers import code_location
 
 from cyrene_assets.orchestration import lineage
 from cyrene_assets.orchestration.lineage import Lineage, Record
@@ -126,6 +127,7 @@ def test_a_model_whose_check_failed_is_not_served(
         metadata={},
         sources={},
     )
+    code_location()
     monkeypatch.setattr(lineage, "latest", lambda *_: record)
     monkeypatch.setattr(lineage, "history", lambda *_: iter([record]))
     with pytest.raises(BuildError, match="failed its check answers"):

@@ -99,10 +99,12 @@ def _literal_run(place: Path, stage: str) -> bool:
 
 
 def _collect(place: Path) -> None:
+    from cyrene_assets.definitions import defs
     from cyrene_assets.orchestration.garbage_collector import collect
     from cyrene_assets.project.instance import open_instance, prepare
     from cyrene_assets.project.project import Project
 
+    defs()
     os.environ.update(environment(place))
     project = Project.load()
     prepare(project, place)

@@ -28,7 +28,7 @@ from cyrene_assets.corpus.preparation.cleaning import control_tokens_left
 from cyrene_assets.corpus.preparation.parallel_corpus import parallel_corpus
 from cyrene_assets.corpus.rendering import rendering
 from cyrene_assets.corpus.sources.registry import read_listed
-from cyrene_assets.project.project import ProjectFile
+from cyrene_assets.project.settings import ProjectFile
 from cyrene_assets.store.artifact_store import CorruptArtifactError, Store
 from cyrene_assets.utils.errors import UserError
 

@@ -159,11 +159,13 @@ def finish(bench: Bench, stage: str, place: Path) -> list[str]:
 def _look(place: Path, stage: str) -> dict[str, Any]:
     from helpers import Sandbox, code_location
 
+    from cyrene_assets.definitions import defs
     from cyrene_assets.orchestration import builder
     from cyrene_assets.orchestration.garbage_collector import collect
     from cyrene_assets.project.instance import open_instance, prepare
     from cyrene_assets.project.project import Project
 
+    defs()
     os.environ.update(environment(place))
     project = Project.load()
     prepare(project, place)

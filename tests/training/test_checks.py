@@ -6,7 +6,8 @@ import pytest
 
 from cyrene_assets.config.trackers import report_keys
 from cyrene_assets.evaluation.metrics.training_losses import SCHEMA, LossSummary, summary
-from cyrene_assets.project.project import Project, ProjectFile
+from cyrene_assets.project.project import Project
+from cyrene_assets.project.settings import ProjectFile
 from cyrene_assets.training import checks
 from cyrene_assets.utils.errors import UserError
 

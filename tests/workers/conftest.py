@@ -124,7 +124,10 @@ def start_program(toolchain_environment: dict[str, str]) -> Callable[..., "subpr
                 **{k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"},
                 **swift_args.OFFLINE_ENV,
                 **swift_args.CPU_ENV,
-                **{"PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": ""},
+                "PYTHONPATH": os.pathsep.join(
+                    filter(None, (os.environ.get("PYTHONPATH"), str(ROOT)))
+                ),
+                "CUDA_VISIBLE_DEVICES": "",
             },
             cwd=folder,
             stdout=subprocess.PIPE,

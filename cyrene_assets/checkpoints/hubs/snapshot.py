@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Protocol
 
 from cyrene_assets.checkpoints import files as _checkpoint
-from cyrene_assets.checkpoints.blobs import COMMIT, git_sha1, sha256
+from cyrene_assets.checkpoints.blobs import COMMIT, git_sha1
 from cyrene_assets.checkpoints.errors import BadSourceError, CheckpointError
+from cyrene_assets.utils.files import sha256
 from cyrene_assets.utils.network_errors import network_reason, without_credentials
 
 

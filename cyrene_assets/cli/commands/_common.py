@@ -12,6 +12,7 @@ from rich.console import Console
 
 from cyrene_assets.config.model_sizes import SIZES
 from cyrene_assets.project.project import PROJECT_ROOT, Project
+from cyrene_assets.utils.counting import counted
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -67,7 +68,7 @@ def adopt(project: Project, instance: "dg.DagsterInstance", *, say_nothing: bool
     done = adoption.adopt(project, instance)
     if done.recorded or not say_nothing:
         click.echo(
-            f"recorded {len(done.recorded)} artifacts that are in {project.store.root} and that "
+            f"recorded {counted(len(done.recorded), 'artifact')} of {project.store.root} that "
             f"{project.dagster_home} did not know",
             err=True,
         )

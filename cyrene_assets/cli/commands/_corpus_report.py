@@ -4,10 +4,10 @@ import click
 from rich.console import Console
 
 from cyrene_assets.corpus.lint.linter import Report
-from cyrene_assets.corpus.lint.messages import counted
 from cyrene_assets.corpus.lint.rehearsal import Summary
 from cyrene_assets.corpus.rendering.line_selection import IN_CHATS
 from cyrene_assets.utils import formatting
+from cyrene_assets.utils.counting import counted
 
 
 def print_report(report: Report) -> None:

@@ -1,5 +1,6 @@
 """What ``cyrene corpus import`` shows while it works, and what it says in the end."""
 
+import re
 import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
@@ -10,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from cyrene_assets.utils import formatting
+from cyrene_assets.utils.counting import counted
 from cyrene_assets.utils.text_safety import plain
 
 if TYPE_CHECKING:
@@ -86,13 +88,14 @@ def print_speakers(speakers: "Sequence[Speaker]") -> None:
     if len(speakers) > _SPEAKERS_SHOWN:
         more = speakers[_SPEAKERS_SHOWN:]
         lines = sum(one.lines for one in more)
-        click.echo(f"... and {len(more):,} more speakers with {lines:,} lines")
+        what = counted(len(more), "more speaker")
+        click.echo(f"... and {what} with {counted(lines, 'line')}")
 
 
 def print_import(report: "Report") -> None:
     """Print what was read, skipped and written, and what to do next."""
     tally = report.imported.tally
-    read = ", ".join(f"{number:,} {what}" for what, number in tally.read.items())
+    read = ", ".join(counted(number, _singular(what), what) for what, number in tally.read.items())
     click.echo(f"read: {read}")
     for reason, skipped in tally.skipped.items():
         first = skipped.examples[0]
@@ -119,6 +122,11 @@ def print_import(report: "Report") -> None:
     click.echo(f"{report.folder}: written, and read back line by line")
     click.echo(f"next: look at {report.folder / 'corpus.yaml'} (the system prompts are yours to")
     click.echo(f"write), then cyrene corpus check {report.folder}")
+
+
+def _singular(what: str) -> str:
+    """Return what one is called of what the tally counts: `lines of the script`."""
+    return re.sub(r"ies\b|s\b", lambda ending: "y" if ending[0] == "ies" else "", what, count=1)
 
 
 def _short(text: str) -> str:

@@ -19,6 +19,7 @@ from cyrene_assets.cli.commands._common import (
 )
 from cyrene_assets.config.model_sizes import DEFAULT_TARGET, model_size
 from cyrene_assets.project.project import PROJECT_ROOT, Project
+from cyrene_assets.utils.counting import counted
 from cyrene_assets.utils.errors import UserError
 
 if TYPE_CHECKING:
@@ -159,15 +160,15 @@ def _build(
 
     waiting = sum(step.reason is not None for step in steps)
     if waiting == 0:
-        click.echo(
-            f"nothing to do: all {len(steps)} artifacts up to {target} are up to date for {size}"
-        )
+        what = "one artifact" if len(steps) == 1 else f"all {len(steps)} artifacts"
+        verb = "is" if len(steps) == 1 else "are"
+        click.echo(f"nothing to do: {what} up to {target} {verb} up to date for {size}")
         return
     started = time.monotonic()
     with own_terminal(project) as console:
         console.print(
-            f"building {target} for {size}: {waiting} of {len(steps)} artifacts out of date "
-            f"(corpus {project.corpus.name!r}, recipe {project.recipe(size).name!r})",
+            f"building {target} for {size}: {waiting} of {counted(len(steps), 'artifact')} out of "
+            f"date (corpus {project.corpus.name!r}, recipe {project.recipe(size).name!r})",
             highlight=False,
             markup=False,
             soft_wrap=True,
@@ -185,7 +186,7 @@ def _build(
                 ignore_requirements=ignore_requirements,
             )
         console.print(
-            f"{target} is up to date for {size}: {ran} steps in "
+            f"{target} is up to date for {size}: {counted(ran, 'step')} in "
             f"{duration(time.monotonic() - started)}",
             highlight=False,
             markup=False,

@@ -144,7 +144,9 @@ def _import(ctx: click.Context, form: str, chosen: "Importer", given: dict[str, 
         option = "--" + str(wrong["loc"][0]).replace("_", "-")
         raise UserError(f"{option} {wrong['input']}: {wrong['msg']}") from error
     if not path.exists():
-        raise UserError(f"{path}: no such file or folder")
+        quoted = len(str(path)) > 1 and str(path)[0] == str(path)[-1] and str(path)[0] in "\"'"
+        remedy = "write it without the quotes" if quoted else "give one that is there"
+        raise UserError(f"{path}: no such file or folder; {remedy}")
     try:
         with Reporter() as reporter:
             report = run_import(

@@ -10,6 +10,7 @@ import click
 from rich.console import Console
 
 from cyrene_assets.cli.commands._common import adopt, definitions, json_option, opened, size_option
+from cyrene_assets.config.model_roles import SPEAKING
 from cyrene_assets.config.model_sizes import model_size
 from cyrene_assets.project.project import Project
 from cyrene_assets.utils.errors import UserError
@@ -144,9 +145,7 @@ def _short(path: str) -> str:
 @click.command()
 @size_option()
 @click.option("--language", "languages", multiple=True, help="Only this language; repeatable.")
-@click.option(
-    "--model", default="fp8", show_default=True, type=click.Choice(["base", "merged", "fp8"])
-)
+@click.option("--model", default="fp8", show_default=True, type=click.Choice(list(SPEAKING)))
 @json_option
 def answers(size: str, languages: tuple[str, ...], model: str, as_json: bool) -> None:
     """Show one reply of the model in each language, from its `generations`."""
@@ -208,12 +207,19 @@ def corpus() -> None:
 def check(ctx: click.Context, path: Path, size: str, as_json: bool) -> None:
     """Lint the corpus folder at PATH: every error and warning, without a build.
 
-    Without an error it builds: for --size its chats fit the recipe's sequence length.
+    Without an error it builds: for --size its chats fit the recipe's sequence length, as counted
+    by the base model's tokenizer where it was fetched, and as estimated elsewhere.
     """
     from cyrene_assets.cli.commands._corpus_report import print_report
+    from cyrene_assets.corpus.lint.fitting import counter_of
     from cyrene_assets.corpus.lint.linter import lint
+    from cyrene_assets.corpus.packing.token_counting import BYTES_PER_TOKEN
+    from cyrene_assets.diagnostics.token_forecast import TINY_BYTES_PER_TOKEN
 
-    report = lint(path, Project.load().recipe(size).sft.sequence_length)
+    project = Project.load()
+    length = project.recipe(size).sft.sequence_length
+    rate = TINY_BYTES_PER_TOKEN if size == "tiny" else BYTES_PER_TOKEN
+    report = lint(path, length, counter_of(project.store, size, rate))
     if as_json:
         click.echo(json.dumps(report.as_dict(), indent=2, ensure_ascii=False))
     else:

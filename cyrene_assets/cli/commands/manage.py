@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cyrene_assets.cli.commands._common import opened
+from cyrene_assets.cli.commands._common import definitions, opened
 from cyrene_assets.project.project import PROJECT_ROOT, Project
+from cyrene_assets.utils.counting import counted
 from cyrene_assets.utils.errors import UserError
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ def gc(dry_run: bool, yes: bool, now: bool) -> None:
         )
     project = Project.load()
     with opened(project) as instance:
+        definitions()
         found = collect(project, instance, dry_run=True, now=now)
         if not (dry_run or yes) and found:
             _print_garbage(found, would=True, now=now)
@@ -93,7 +95,7 @@ def _print_garbage(found: "Sequence[Garbage]", *, would: bool, now: bool) -> Non
             "removed" if for_good else "moved to the trash"
         )  # fmt: skip
         click.echo(f"{done} {garbage.path}  {formatting.size(garbage.bytes)}  ({garbage.why})")
-    click.echo(f"{len(found)} folders, {formatting.size(sum(g.bytes for g in found))}")
+    click.echo(f"{counted(len(found), 'folder')}, {formatting.size(sum(g.bytes for g in found))}")
 
 
 @click.command()

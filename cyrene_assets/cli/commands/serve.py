@@ -17,9 +17,10 @@ from cyrene_assets.cli.commands._common import (
     opened,
     size_option,
 )
+from cyrene_assets.config.model_roles import SPEAKING
 from cyrene_assets.orchestration.verified_models import find_character
 from cyrene_assets.project.project import Project
-from cyrene_assets.serving.character import MODEL_ASSETS, Character
+from cyrene_assets.serving.character import Character
 
 if TYPE_CHECKING:
     from cyrene_assets.serving.served_character import Hosted
@@ -33,7 +34,7 @@ def model_options(command: Command) -> Command:
         *("--model", "role"),
         default="fp8",
         show_default=True,
-        type=click.Choice(list(MODEL_ASSETS)),
+        type=click.Choice(list(SPEAKING)),
         help="The quantized model, the merged one before it, or the base.",
     )
     digest = click.option(

@@ -10,6 +10,7 @@ from cyrene_assets.corpus.importers.files import files_at, one_problem, read_tex
 from cyrene_assets.corpus.importers.imported import Imported, Line, Progress, Tally, Wanted
 from cyrene_assets.corpus.importers.languages import detect
 from cyrene_assets.corpus.sources.json_records import reason_of, type_name, unrepeated
+from cyrene_assets.utils.counting import counted
 
 _LINES_A_STEP = 5_000
 USER, ASSISTANT = "user", "assistant"
@@ -137,8 +138,9 @@ class Conversations:
             others = len(self.prompts) - 1
             if others:
                 self.tally.notes.append(
-                    f"{others:,} other system prompts are not kept: the most frequent one, of "
-                    f"{number:,} conversations, is the corpus's"
+                    f"{counted(others, 'other system prompt is', 'other system prompts are')} not "
+                    f"kept: the most frequent one, of {counted(number, 'conversation')}, is the "
+                    "corpus's"
                 )
         return Imported(
             {code: self._lines},

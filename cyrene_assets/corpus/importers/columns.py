@@ -1,26 +1,16 @@
 """Which column of a table is what: by its heading, or as a person says."""
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from cyrene_assets.corpus.importers.headings import ELSE_TEXT, HEADINGS, NO_ORIGINALS, ROLES, bare
 from cyrene_assets.corpus.importers.imported import Wanted
-from cyrene_assets.corpus.importers.languages import codes_of, find_code
+from cyrene_assets.corpus.importers.languages import codes_of
+from cyrene_assets.corpus.languages import find_code
 from cyrene_assets.utils.errors import UserError
 
-# Headings by what they mean, the surest first; compared without case, blanks and punctuation.
-HEADINGS = {
-    "line": "lineid stringid textid dialogueid key id line identifier entryid uid no nr number",
-    "scene": "scene sceneid node knot conversation dialogue dialog quest chapter episode section "
-    "level group event file filename szene scène escena cena scena kapitel",
-    "speaker": "speaker speakername character charactername charname actor who npc name spokenby "
-    "sprecher figur personnage personaje personagem personaggio",
-    "text": "text sourcetext source original originaltext dialoguetext linetext content message "
-    "string value translation target",
-    "language": "language lang locale culture",
-}
-ROLES = tuple(HEADINGS)
-_ORIGINALS = frozenset({"source", "sourcetext", "original", "originaltext", "text"})
 # Headings of numbers, not of Norwegian.
 _NUMBERS = frozenset({"No", "No.", "NO"})
 # A second row of headings has at least so many of them.
@@ -49,11 +39,6 @@ class Columns:
         return "columns: " + ", ".join(named) + (f"; not used: {unused}" if unused else "")
 
 
-def bare(heading: str) -> str:
-    """Return a heading without case, blanks and punctuation."""
-    return re.sub(r"[\W_]+", "", heading.casefold())
-
-
 def columns_of(row: Sequence[str], given: Mapping[str, str], wanted: Wanted) -> Columns:
     """Return what the headings of a table say; ``given`` are headings by role or language.
 
@@ -64,9 +49,8 @@ def columns_of(row: Sequence[str], given: Mapping[str, str], wanted: Wanted) -> 
     for what, heading in given.items():
         at = next((n for n, one in enumerate(row) if one.strip() == heading.strip()), None)
         if at is None:
-            there = ", ".join(repr(one) for one in row if one.strip())
             raise UserError(
-                f"--column {what}={heading}: no column has this heading; there are {there}"
+                f"--column {what}={heading}: no column has this heading; there are {listed(row)}"
             )
         if what.startswith("speaker."):
             found.speakers[what.removeprefix("speaker.")] = at
@@ -78,7 +62,7 @@ def columns_of(row: Sequence[str], given: Mapping[str, str], wanted: Wanted) -> 
         others = _languages(row, {*found.used, free["id"]}, wanted)
         found.roles["line" if others else "text"] = free["line"]
     for role, synonyms in HEADINGS.items():
-        at = next((free[one] for one in synonyms.split() if one in free), None)
+        at = next((free[one] for one in synonyms if one in free), None)
         if role not in found.roles and at is not None and at not in found.used:
             found.roles[role] = at
     languages = _languages(row, found.used, wanted)
@@ -87,10 +71,22 @@ def columns_of(row: Sequence[str], given: Mapping[str, str], wanted: Wanted) -> 
         found.texts.setdefault(codes[called], n)
     second = found.roles.get("text") if found.texts and "text" not in given else None
     # Next to columns of languages only such a one is the original, in a language to be found.
-    if second is not None and bare(row[second]) not in _ORIGINALS:
+    if second is not None and bare(row[second]) in NO_ORIGINALS:
         del found.roles["text"]
+    if not has_text(found):
+        _take_else(found, free, given)
     found.unused = [one for n, one in enumerate(row) if n not in found.used and one.strip()]
     return found
+
+
+def _take_else(found: Columns, free: Mapping[str, int], given: Mapping[str, str]) -> None:
+    """Take for the text what has another meaning next to a column of text: `Line`, `Dialogue`."""
+    named = {found.roles[role] for role in given if role in found.roles}
+    for heading in ELSE_TEXT:
+        at = free.get(heading)
+        if at is not None and at not in named:
+            found.roles = {role: n for role, n in found.roles.items() if n != at} | {"text": at}
+            return
 
 
 def _languages(row: Sequence[str], used: set[int], wanted: Wanted) -> dict[int, str]:
@@ -121,7 +117,55 @@ def has_text(columns: Columns) -> bool:
 
 def is_headings(row: Sequence[str], wanted: Wanted) -> bool:
     """Return whether a row reads like headings: most of what stands there is a known one."""
-    known = {synonym for synonyms in HEADINGS.values() for synonym in synonyms.split()}
+    known = {*ELSE_TEXT, *(one for synonyms in HEADINGS.values() for one in synonyms)}
     filled = [one for one in row if one.strip()]
     headings = [one for one in filled if bare(one) in known or _language(one, wanted)]
     return len(headings) >= max(_FEWEST_HEADINGS, len(filled) / 2)
+
+
+class Cells:
+    """A row, by what its columns are."""
+
+    def __init__(self, row: Sequence[str], columns: Columns) -> None:
+        self.row = row
+        self.columns = columns
+
+    def at(self, column: int) -> str:
+        """Return a cell; rows may be shorter than the headings."""
+        return self.row[column] if column < len(self.row) else ""
+
+    def role(self, role: str) -> str | None:
+        """Return the cell of a role, stripped, or None where there is no such column."""
+        assert role in ROLES
+        column = self.columns.roles.get(role)
+        return None if column is None else self.at(column).strip()
+
+    def speaker(self, language: str) -> str | None:
+        """Return the speaker in a language, as it is written."""
+        column = self.columns.speakers.get(language, self.columns.roles.get("speaker"))
+        return None if column is None else self.at(column)
+
+
+def listed(headings: Sequence[str]) -> str:
+    """Return headings for a message."""
+    return ", ".join(repr(one) for one in headings if one.strip())
+
+
+def option(what: str, heading: str) -> str:
+    """Return the option that says what a column is, as a shell takes it."""
+    return f"--column {shlex.quote(f'{what}={heading}')}"
+
+
+def options(columns: Columns, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return the options that say where the text is, and what else no column is known for.
+
+    The text is most probably where the cells of ``rows`` are longest.
+    """
+    free = [n for n, one in enumerate(headings) if one and n not in columns.used]
+    lengths = {
+        n: sum(len(row[n]) for row in rows if n < len(row)) for n in free or range(len(headings))
+    }
+    text = headings[max(lengths, key=lengths.__getitem__)]
+    lacking = [role for role in ("speaker", "scene", "line") if role not in columns.roles]
+    others = f", and in the same way {', '.join(f'{role}=' for role in lacking)}" if lacking else ""
+    return f"{option('text', text)}{others}"

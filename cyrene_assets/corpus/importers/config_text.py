@@ -6,32 +6,12 @@ from typing import Any
 import yaml
 
 from cyrene_assets.corpus.importers.languages import own_name
-
-# "You are NAME." where the language is known; a person writes more than that.
-_PROMPTS = {
-    "chs": "你是{}。",
-    "cht": "你是{}。",
-    "de": "Du bist {}.",
-    "en": "You are {}.",
-    "es": "Eres {}.",
-    "fr": "Tu es {}.",
-    "id": "Kamu adalah {}.",
-    "it": "Sei {}.",
-    "jp": "あなたは{}です。",
-    "kr": "당신은 {}입니다.",
-    "nl": "Je bent {}.",
-    "pl": "Jesteś {}.",
-    "pt": "Você é {}.",
-    "ru": "Ты — {}.",
-    "th": "คุณคือ {}",
-    "uk": "Ти — {}.",
-    "vi": "Bạn là {}.",
-}
+from cyrene_assets.corpus.languages import traits
 
 
 def default_prompt(code: str, character: str) -> str:
     """Return the system prompt where nobody has written one."""
-    return _PROMPTS.get(code, _PROMPTS["en"]).format(character)
+    return traits(code).prompt.format(character)
 
 
 def config_text(

@@ -3,45 +3,13 @@
 import re
 from collections import Counter
 from collections.abc import Iterable
-from functools import cache
 from pathlib import Path
 
 from cyrene_assets.corpus.importers.imported import Wanted
+from cyrene_assets.corpus.languages import find_code, traits
 from cyrene_assets.utils.errors import UserError
 
-# The codes of game data, for which the engine knows the typography, by ISO's.
-OWN_CODES = {"zh_Hans": "chs", "zh_Hant": "cht", "zh": "chs", "ja": "jp", "ko": "kr"}
-# What the tables of languages do not have: regions that mean a script, and engines' own names.
-_ALIASES = {
-    **dict.fromkeys(("zh-cn", "zh-sg", "zh-hans", "schinese", "chinesesimplified"), "chs"),
-    **dict.fromkeys(("simplifiedchinese", "simplified chinese", "chs", "zhs", "简体中文"), "chs"),
-    **dict.fromkeys(("zh-tw", "zh-hk", "zh-hant", "tchinese", "chinesetraditional"), "cht"),
-    **dict.fromkeys(("traditionalchinese", "traditional chinese", "cht", "zht", "繁體中文"), "cht"),
-    **dict.fromkeys(("jp", "jpn"), "jp"),
-    **dict.fromkeys(("kr", "kor"), "kr"),
-    **dict.fromkeys(("brazilian", "brazilian portuguese", "pt-br"), "pt"),
-    "latam": "es",
-}
-_CODE = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{2,8})*")
 _SAMPLES = 200
-
-
-def find_code(called: str) -> str | None:
-    """Return the code of a language by its code or its name, or None where it is none.
-
-    A code of ISO 639 loses its region (``en-US`` is ``en``); Chinese, Japanese and Korean get the
-    codes of game data, for which the engine knows the typography.
-    """
-    text = called.strip()
-    folded = text.casefold().replace("_", "-")
-    if folded in _ALIASES:
-        return _ALIASES[folded]
-    by_name, codes = _tables()
-    if folded in by_name:
-        return by_name[folded]
-    if _CODE.fullmatch(text) and (language := re.split(r"[-_]", text)[0].lower()) in codes:
-        return OWN_CODES.get(language, language)
-    return None
 
 
 def codes_of(called: Iterable[str], wanted: Wanted) -> dict[str, str]:
@@ -67,16 +35,7 @@ def codes_of(called: Iterable[str], wanted: Wanted) -> dict[str, str]:
 
 def own_name(code: str) -> str:
     """Return what a language calls itself, or its code where that is not known."""
-    from babel import Locale, UnknownLocaleError
-
-    iso = {own: iso for iso, own in OWN_CODES.items() if iso != "zh"}.get(code, code)
-    try:
-        name = Locale.parse(iso.replace("-", "_")).display_name
-    except (UnknownLocaleError, ValueError):
-        return code
-    if not name or re.search(r"[<>{}]", name):
-        return code
-    return str(name[0].upper() + name[1:])
+    return traits(code).own_name or code
 
 
 def split_file_name(path: Path, wanted: Wanted) -> tuple[str, str | None]:
@@ -117,27 +76,8 @@ def detect(texts: Iterable[str], wanted: Wanted) -> str:
         simplified = sum(not _writes(one, "big5") for one in han if _writes(one, "gb2312"))
         traditional = sum(not _writes(one, "gb2312") for one in han if _writes(one, "big5"))
         return "chs" if simplified >= traditional else "cht"
-    return OWN_CODES.get(found, found)
+    return traits(found).code or found
 
 
 def _writes(character: str, encoding: str) -> bool:
     return character.isalpha() and bool(character.encode(encoding, "ignore"))
-
-
-@cache
-def _tables() -> tuple[dict[str, str], frozenset[str]]:
-    """Return codes by name (English and their own), and the codes of two and three letters."""
-    from babel import Locale, localedata
-
-    codes = {code: str(name) for code, name in Locale("en").languages.items()}
-    names = {
-        name.casefold(): OWN_CODES.get(code, code)
-        for code, name in codes.items()
-        if "_" not in code and len(code) <= 3
-    }
-    for code in localedata.locale_identifiers():
-        if "_" not in code and code in codes:
-            name = str(Locale(code).languages.get(code, ""))
-            names.setdefault(name.casefold(), OWN_CODES.get(code, code))
-    names.pop("", None)
-    return names, frozenset(code for code in codes if len(code) == 2 or code in ("fil", "yue"))

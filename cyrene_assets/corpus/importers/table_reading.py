@@ -4,7 +4,16 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from cyrene_assets.corpus.importers.columns import ROLES, Columns, columns_of, has_text, is_headings
+from cyrene_assets.corpus.importers.columns import (
+    Cells,
+    Columns,
+    columns_of,
+    has_text,
+    is_headings,
+    listed,
+    option,
+    options,
+)
 from cyrene_assets.corpus.importers.files import one_problem
 from cyrene_assets.corpus.importers.imported import (
     Imported,
@@ -18,11 +27,13 @@ from cyrene_assets.corpus.importers.imported import (
 from cyrene_assets.corpus.importers.languages import codes_of, detect, split_file_name
 from cyrene_assets.corpus.importers.sheets import Sheet, cell_name
 from cyrene_assets.corpus.importers.speakers import FROM_TEXT, split_prefix
+from cyrene_assets.utils.counting import counted
 from cyrene_assets.utils.errors import UserError
 
 # The headings are looked for in so many rows.
 _HEADING_ROWS = 5
 _ROWS_A_STEP = 5_000
+_OFFERED = 4
 _INK_ID = re.compile(r"^(.+)_[A-Z0-9]{4}$")
 
 
@@ -50,6 +61,10 @@ class Reading:
         # By what the files call a language; "" where they do not say.
         self._lines: dict[str, list[Line]] = defaultdict(list)
         self._ids = True
+        self._unused: list[str] = []
+        self._first = ""
+        # Where each id stands, by language.
+        self._places: dict[str, dict[str, tuple[str, int]]] = defaultdict(dict)
 
     def add(self, sheet: Sheet) -> None:
         """Read one table."""
@@ -57,12 +72,11 @@ class Reading:
         headings = [cell.strip() for cell in sheet.rows[at]]
         columns = columns_of(headings, self._given, self._wanted)
         if not has_text(columns):
-            there = ", ".join(repr(one) for one in headings if one)
             raise one_problem(
                 sheet.shown,
                 sheet.numbers[at],
-                f"no column is known to have the text; the headings are {there}",
-                "say which one: --column de=HEADING",
+                f"no column is known to have the text; the headings are {listed(headings)}",
+                f"say which ones: {options(columns, headings, sheet.rows[at + 1 :])}",
             )
         self._refuse_merged(sheet, at, columns)
         if at + 1 < len(sheet.rows) and is_headings(sheet.rows[at + 1], self._wanted):
@@ -72,6 +86,8 @@ class Reading:
                 f"a second row of headings ({', '.join(filter(None, sheet.rows[at + 1]))})",
                 f"delete one of the two, or say which one counts: --header-row {at + 2}",
             )
+        self._first = self._first or sheet.shown
+        self._unused += [one for one in columns.unused if one not in self._unused]
         note = columns.in_words(headings)
         if note not in self.tally.notes:
             self.tally.notes.append(note)
@@ -87,7 +103,11 @@ class Reading:
         if self._header_row is not None:
             if self._header_row > len(sheet.rows):
                 raise one_problem(
-                    sheet.shown, 0, f"has {len(sheet.rows)} rows", "give --header-row one of them"
+                    sheet.shown,
+                    0,
+                    f"has {counted(len(sheet.rows), 'row')}, and --header-row {self._header_row} "
+                    "is none of them",
+                    "give the number of the row with the headings",
                 )
             return self._header_row - 1
         filled = [n for n, row in enumerate(sheet.rows) if any(cell.strip() for cell in row)]
@@ -116,11 +136,12 @@ class Reading:
         for (top, left), (bottom, right) in sheet.merged:
             if bottom >= at and columns.used & set(range(left, right + 1)):
                 cells = f"{cell_name(top, left)}:{cell_name(bottom, right)}"
+                others = len(sheet.merged) - 1
+                more = f" (and {counted(others, 'more merged range')})" if others else ""
                 raise one_problem(
                     sheet.shown,
                     top + 1,
-                    f"merged cells {cells} (of {len(sheet.merged):,} merged ranges): "
-                    "only the first of them has the text",
+                    f"merged cells {cells}{more}: only the first of them has the text",
                     "unmerge them and fill in every cell",
                 )
 
@@ -140,14 +161,14 @@ class Reading:
             self.tally.read["rows"] += 1
             if number % _ROWS_A_STEP == 0:
                 self._progress(sheet.shown, number, len(sheet.rows))
-            cells = _Cells(row, columns)
+            cells = Cells(row, columns)
             self._row(sheet, number, cells, texts, named, scene, pieces)
 
     def _row(
         self,
         sheet: Sheet,
         number: int,
-        cells: "_Cells",
+        cells: Cells,
         texts: Mapping[str, int],
         named: str | None,
         stem: str,
@@ -176,6 +197,7 @@ class Reading:
             if not self.tally.usable(text, sheet.shown, number):
                 continue
             language = called or cells.role("language") or named or ""
+            self._refuse_repeated(sheet, number, language, line)
             speaker = cells.speaker(called)
             if self._from_text(cells):
                 if FROM_TEXT not in self.tally.notes:
@@ -183,7 +205,19 @@ class Reading:
                 speaker, text = split_prefix(text)
             self._lines[language].append(Line(scene, line, plain_name(speaker), text))
 
-    def _from_text(self, cells: "_Cells") -> bool:
+    def _refuse_repeated(self, sheet: Sheet, number: int, language: str, line: str) -> None:
+        first = self._places[language].setdefault(line, (sheet.shown, number))
+        if first != (sheet.shown, number):
+            file, at = first
+            where = f"line {at}" if file == sheet.shown else f"{file}:{at}"
+            raise one_problem(
+                sheet.shown,
+                number,
+                f"the id {line!r} stands on {where} already",
+                "give each line an id of its own",
+            )
+
+    def _from_text(self, cells: Cells) -> bool:
         if self._speaker_from is not None:
             return self._speaker_from == "text"
         return "speaker" not in cells.columns.roles and not cells.columns.speakers
@@ -192,8 +226,10 @@ class Reading:
         """Return what was read.
 
         Raises:
-            UserError: several languages, and no ids to tell which lines are the same.
+            UserError: several languages, and no ids to tell which lines are the same; or nobody is
+                said to speak.
         """
+        self._refuse_nobody()
         codes = codes_of((called for called in self._lines if called), self._wanted)
         languages: dict[str, Sequence[Line]] = {}
         for called, lines in self._lines.items():
@@ -214,25 +250,12 @@ class Reading:
             self.tally.notes.append("no column of ids: lines are called by table and row")
         return Imported(with_original_first(languages, self._wanted), self.tally)
 
-
-class _Cells:
-    """A row, by what its columns are."""
-
-    def __init__(self, row: Sequence[str], columns: Columns) -> None:
-        self.row = row
-        self.columns = columns
-
-    def at(self, column: int) -> str:
-        """Return a cell; rows may be shorter than the headings."""
-        return self.row[column] if column < len(self.row) else ""
-
-    def role(self, role: str) -> str | None:
-        """Return the cell of a role, stripped, or None where there is no such column."""
-        assert role in ROLES
-        column = self.columns.roles.get(role)
-        return None if column is None else self.at(column).strip()
-
-    def speaker(self, language: str) -> str | None:
-        """Return the speaker in a language, as it is written."""
-        column = self.columns.speakers.get(language, self.columns.roles.get("speaker"))
-        return None if column is None else self.at(column)
+    def _refuse_nobody(self) -> None:
+        lines = [line for of_language in self._lines.values() for line in of_language]
+        if lines and self._unused and all(line.speaker is None for line in lines):
+            raise UserError(
+                f"{self._first}: no column is known to say who speaks, and no text begins with a "
+                f"name and a colon; the columns that are not used are {listed(self._unused)}: say "
+                "which one it is, "
+                f"{' or '.join(option('speaker', one) for one in self._unused[:_OFFERED])}"
+            )

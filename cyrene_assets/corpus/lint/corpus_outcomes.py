@@ -7,7 +7,6 @@ import polars as pl
 
 from cyrene_assets.corpus.config import Corpus
 from cyrene_assets.corpus.lint import plots
-from cyrene_assets.corpus.lint.messages import counted
 from cyrene_assets.corpus.lint.outcomes import SHOWN, no_leak, table
 from cyrene_assets.corpus.lint.overview import Overview, kind_counts, overview
 from cyrene_assets.corpus.preparation.leak_check import SPLIT_COLUMNS, split_proof
@@ -15,6 +14,7 @@ from cyrene_assets.corpus.preparation.parallel_corpus import Parallel
 from cyrene_assets.corpus.sources.speakers import variables
 from cyrene_assets.corpus.sources.types import Problem
 from cyrene_assets.store.outcome import CheckOutcome, Markdown, Outcome, Picture, none_of
+from cyrene_assets.utils.counting import counted
 
 COVERAGE_TARGET = 0.95
 UNTRANSLATED_TARGET = 0.01
@@ -71,7 +71,8 @@ def parallel_outcome(parallel: Parallel, corpus: Corpus) -> Outcome:
     allowed = corpus.unknown_markup
     return Outcome(
         f"{counted(rows, 'unit')} in {counted(languages, 'language')}, {found.held_out:,} of "
-        f"{counted(found.scenes, 'scene or document', 'scenes and documents')} held out",
+        f"{counted(found.scenes, 'scene or document', 'scenes and documents')} held out"
+        + (f", {parallel.twins:,} in both variants of gendered text" if parallel.twins else ""),
         metadata={
             "dagster/row_count": rows,
             "languages": table(found.coverage, safe=True),

@@ -1,27 +1,25 @@
 """The linter behind ``cyrene corpus check``: everything that is wrong with a corpus, at once."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, astuple, dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import polars as pl
 
+from cyrene_assets.config.yaml_errors import YamlError
 from cyrene_assets.corpus.config import Corpus, load_corpus
-from cyrene_assets.corpus.lint.messages import (
-    SHOWN,
-    counted,
-    findings,
-    flagged,
-    listed,
-    once_a_file,
-)
+from cyrene_assets.corpus.lint.fitting import EstimatedTokens
+from cyrene_assets.corpus.lint.messages import SHOWN, findings, flagged, listed, once_a_file
+from cyrene_assets.corpus.lint.placed_problems import placed
 from cyrene_assets.corpus.lint.rehearsal import Summary, rehearse
+from cyrene_assets.corpus.packing.windows import Counter
 from cyrene_assets.corpus.preparation.parallel_corpus import TRANSLATABLE, Parallel, parallel_corpus
-from cyrene_assets.corpus.sources.registry import read_listed
+from cyrene_assets.corpus.sources.registry import read_listed, unread
 from cyrene_assets.corpus.sources.speakers import near_misses, to_name
 from cyrene_assets.corpus.sources.types import Problem, SourceError
+from cyrene_assets.utils.counting import counted
 from cyrene_assets.utils.errors import UserError
 
 # A language with fewer units than this share of the largest one's is thinly translated.
@@ -69,22 +67,30 @@ class Report:
         return {"ok": self.ok, **asdict(self)}
 
 
-def lint(folder: Path, sequence_length: int = SEQUENCE_LENGTH) -> Report:
+def lint(
+    folder: Path, sequence_length: int = SEQUENCE_LENGTH, counter: Counter | None = None
+) -> Report:
     """Check a corpus folder. Whatever is wrong is in the report; nothing is raised.
 
     Where the report has no error the corpus builds, up to the training sets of a recipe whose SFT
-    has that ``sequence_length`` in tokens. A language whose files cannot be read is an error, and
-    the others are checked without it.
+    has that ``sequence_length`` in tokens, which ``counter`` counts (else they are estimated). A
+    language whose files cannot be read is an error, and the others are checked without it.
     """
     try:
         corpus = load_corpus(folder)
     except UserError as error:
-        remedy = "correct corpus.yaml, then check again"
-        first, *others = (line.strip() for line in str(error).splitlines())
-        # A line for each value that is wrong, or what the reader of YAML says, in several.
-        wrong = others if first.endswith("corpus.yaml:") else [" ".join([first, *others])]
-        errors = [Problem("corpus.yaml", 0, one, remedy) for one in wrong]
-        return Report(folder.name, errors=errors)
+        what, _, remedy = str(error).partition("; ")
+        wrong = [Problem("corpus.yaml", 0, what, remedy)]
+        if isinstance(error, YamlError):
+            wrong = [Problem("corpus.yaml", *astuple(one)) for one in error.wrong]
+        return Report(folder.name, errors=wrong)
+    report = _look_into(folder, corpus, sequence_length, counter or EstimatedTokens())
+    for problems in (report.errors, report.warnings):
+        problems[:] = placed(problems, folder / "corpus.yaml")
+    return report
+
+
+def _look_into(folder: Path, corpus: Corpus, sequence_length: int, counter: Counter) -> Report:
     report = Report(corpus.name)
     readable = {}
     with TemporaryDirectory() as scratch:
@@ -98,6 +104,7 @@ def lint(folder: Path, sequence_length: int = SEQUENCE_LENGTH) -> Report:
             report.warnings += [problem for problem in left_out if problem not in report.warnings]
             rows.write_parquet(Path(scratch) / f"{language}.parquet")
             readable[language] = entry
+        report.warnings += unread(folder, corpus)
         report.errors = once_a_file(report.errors)
         report.warnings = once_a_file(report.warnings)
         if not readable:
@@ -116,7 +123,7 @@ def lint(folder: Path, sequence_length: int = SEQUENCE_LENGTH) -> Report:
             return report
         _look_at(parallel, corpus, report)
         if report.ok:
-            found = rehearse(parallel, corpus, sequence_length, Path(scratch))
+            found = rehearse(parallel, corpus, sequence_length, counter, Path(scratch))
             report.summary = found.summary
             report.errors += found.refusals
             report.warnings += found.warnings
@@ -192,14 +199,13 @@ def _silent_people(heard: set[tuple[str, str, str]], corpus: Corpus) -> Iterator
                     silent.setdefault(key, []).append((code, name))
     for key, found in silent.items():
         codes = list(dict.fromkeys(code for code, _ in found))
-        where = codes[0] if len(codes) == 1 else "*"
         named = ", ".join(
             f"{name!r}" + (f" ({code})" if len(codes) > 1 else "") for code, name in found
         )
         yield Problem(
             "corpus.yaml",
             0,
-            f"languages.{where}.{key}: {named} never {'speaks' if len(found) == 1 else 'speak'}",
+            f"languages.{codes[0]}.{key}: {named} never {'speaks' if len(found) == 1 else 'speak'}",
             f"write the {'name' if len(found) == 1 else 'names'} as the dialog does, or leave "
             f"{'it' if len(found) == 1 else 'them'} if that is meant",
         )

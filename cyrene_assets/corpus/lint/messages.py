@@ -13,6 +13,7 @@ import polars as pl
 from cyrene_assets.corpus.names import CONTROL_MARKUP
 from cyrene_assets.corpus.preparation.chinese import of_the_other_kind
 from cyrene_assets.corpus.sources.types import Problem
+from cyrene_assets.utils.counting import counted
 
 # Of each kind of finding.
 SHOWN = 20
@@ -94,11 +95,6 @@ def once_a_file(problems: Iterable[Problem]) -> list[Problem]:
         )
         for alike, problem in first.items()
     ]
-
-
-def counted(number: int, one: str, more: str = "") -> str:
-    """Return a number and what it counts: 1 line, 2 lines."""
-    return f"{number:,} {one if number == 1 else more or f'{one}s'}"
 
 
 def listed(names: Sequence[str]) -> str:
@@ -194,7 +190,7 @@ DESCRIPTIONS: dict[str, Callable[[Row, str], tuple[str, str]]] = {
     ),
     "placeholder_mismatch": lambda row, _: (
         f"other placeholders than its translations, {row['unit']}: "
-        f"{', '.join(re.findall(r'{[^{}]*}', row['raw_text'] or row['text'])) or 'none'}",
+        f"{', '.join(re.findall(r'{+[^{}]*}+', row['raw_text'] or row['text'])) or 'none'}",
         "see which of them is right",
     ),
     "number_mismatch": lambda row, _: (

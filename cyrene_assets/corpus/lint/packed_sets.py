@@ -22,6 +22,7 @@ def write_packed(
     *,
     tokenizer: Path,
     lines: pl.DataFrame,
+    everyone: bool,
     out: Path,
 ) -> Outcome:
     """Write a stage's packed sets into ``out``; return what is said of them.
@@ -33,6 +34,7 @@ def write_packed(
         texts: the same as texts with their names, for the proof that nothing held out is in them.
         tokenizer: the model's ``tokenizer.json``.
         lines: lines that scenes share.
+        everyone: chats are everyone's, and not the character's alone.
         out: the folder.
     """
     packed = pack_corpus(stage_name, frames, tokenizer, stage, out)
@@ -41,7 +43,7 @@ def write_packed(
     counts = pl.read_parquet(out / "token_counts.parquet").to_dicts()
     leaks = no_leak(sets_proof(texts, lines.filter("stock")["text"]), lines)
     scenes = scenes_on_both_sides(rows, validation)
-    left_out = f"; {packed.left_out}" if stage_name == "sft" else ""
+    left_out = f"; {packed.left_out(everyone=everyone)}" if stage_name == "sft" else ""
     return Outcome(
         f"{packed.tokens:,} tokens in {packed.rows:,} rows, {packed.packs:,} packs "
         f"{packed.fill:.1%} full, {packed.validation_rows:,} validation rows{left_out}",

@@ -5,12 +5,14 @@ from collections.abc import Iterator, Mapping
 import polars as pl
 
 from cyrene_assets.corpus.config import Corpus
-from cyrene_assets.corpus.lint.messages import counted
-from cyrene_assets.corpus.packing.token_counting import BYTES_PER_TOKEN
+from cyrene_assets.corpus.packing.token_counting import TokenCounter
+from cyrene_assets.corpus.packing.windows import Counter
 from cyrene_assets.corpus.preparation.cleaning import control_tokens_left
 from cyrene_assets.corpus.preparation.parallel_corpus import Parallel
+from cyrene_assets.corpus.preparation.unknown_markup import Unknown
 from cyrene_assets.corpus.rendering.line_selection import NOT_IN_CHATS
 from cyrene_assets.corpus.sources.types import Problem
+from cyrene_assets.utils.counting import counted
 
 SHOWN = 5
 SHOWN_TEXT = 80
@@ -19,24 +21,24 @@ GLUED_SHARE = 0.1
 GLUED = 10
 
 
-def refused(language: str, documents: pl.DataFrame, chats: pl.DataFrame) -> Iterator[Problem]:
-    """Yield what the blocking checks of one language's documents and chats would find."""
-    if documents.is_empty():
-        yield Problem(
-            "corpus.yaml",
-            0,
-            f"nothing of {language} is trained on: no line of it is left for a document (those "
-            "with unknown markup, or that `markup` leaves out, are not)",
-            f"name its markup in `markup`, or take {language!r} off the languages",
-        )
-    elif documents.filter(split="train").is_empty():
-        yield Problem(
-            "corpus.yaml",
-            0,
-            f"nothing of {language} is trained on: what it has of scenes and documents "
-            f"({len(documents)}) is held out",
+def refused(
+    language: str,
+    documents: pl.DataFrame,
+    chats: pl.DataFrame,
+    left_out: pl.DataFrame,
+    unknown: Unknown,
+) -> Iterator[Problem]:
+    """Yield what the blocking checks of one language's documents and chats would find.
+
+    ``left_out`` has the ``count_left_out`` of its units.
+    """
+    if documents.filter(split="train").is_empty():
+        why, remedy = _all_left_out(left_out, "train", unknown) or (
+            f"what it has of scenes and documents ({len(documents)}) is held out",
             "translate more of them, or set another `split.seed`",
         )
+        remedy += f"; or take {language!r} off the languages"
+        yield Problem("corpus.yaml", 0, f"nothing of {language} is trained on: {why}", remedy)
     for name, texts in (
         (documents["document"], documents["text"]),
         (chats["chat"], chats["messages"]),
@@ -53,23 +55,42 @@ def one_sided(
     parallel: Parallel,
     corpus: Corpus,
     lines: Mapping[str, int],
+    left_out: pl.DataFrame,
 ) -> Iterator[Problem]:
     """Yield why there would be nothing to train on, or nothing to validate with.
 
     ``sides`` counts the documents (cpt) and chats (sft) of each split, ``lines`` the character's
-    by what becomes of them.
+    by what becomes of them, ``left_out`` all units (``count_left_out``).
     """
     dialog = len(scenes.filter(kind="dialog"))
     for stage, what in (("cpt", "documents"), ("sft", "chats")):
         if all(sides[stage].values()):
             continue
-        lacking = "validate with" if sides[stage]["train"] else "train on"
-        found = _too_few_scenes(dialog, parallel)
+        split = "validation" if sides[stage]["train"] else "train"
+        lacking = {"validation": "validate with", "train": "train on"}[split]
+        found = _all_left_out(left_out, split, parallel.unknown)
+        found = found or _too_few_scenes(dialog, parallel)
         if found is None and stage == "sft":
             found = _too_few_chats(sum(sides[stage].values()), parallel, corpus, lines)
         why, remedy = found or ("too few are left", "add scenes, or set another `split.seed`")
         yield Problem("corpus.yaml", 0, f"no {what} to {lacking}: {why}", remedy)
         return  # What keeps documents from both sides keeps chats from them too.
+
+
+def _all_left_out(left_out: pl.DataFrame, split: str, unknown: Unknown) -> tuple[str, str] | None:
+    """Return by what all lines of a split are left out, and the remedy; None where some are not."""
+    why = left_out.filter(split=split).group_by("why", maintain_order=True).agg(pl.sum("units"))
+    if why.is_empty() or why["why"].has_nulls() or set(why["why"]) == {NOT_IN_CHATS["duplicate"]}:
+        return None
+    why = why.sort("units", "why", descending=[True, False])
+    number = int(why["units"].sum())
+    side = {"train": "to train on", "validation": "held out"}[split]
+    counts = ", ".join(f"{of:,} {words}" for words, of in why.rows())
+    all_of = "the only line" if number == 1 else f"all {number:,} lines"
+    marked = why.filter(why=NOT_IN_CHATS["unknown_placeholder"])
+    remedy = unknown.remedy() if len(marked) else "change `markup`, or what it leaves out"
+    what = f"{all_of} of the scenes and documents {side} "
+    return f"{what}{'is' if number == 1 else 'are'} left out ({counts})", remedy
 
 
 def _too_few_scenes(dialog: int, parallel: Parallel) -> tuple[str, str] | None:
@@ -78,7 +99,8 @@ def _too_few_scenes(dialog: int, parallel: Parallel) -> tuple[str, str] | None:
         return None
     if dialog < 2:
         number = ("no scene", "one scene")[dialog]
-        return f"there is {number} of dialog", "the corpus needs two scenes of it at least"
+        remedy = "the corpus needs two scenes of it at least; give a long one several `scene` ids"
+        return f"there is {number} of dialog", f"{remedy}, as by chapter or day"
     if parallel.duplicates.filter("exact")["scene"].n_unique() == dialog - 1:
         return f"all {dialog} scenes of dialog are duplicates", "add a scene unlike them"
     return (
@@ -92,25 +114,50 @@ def _too_few_chats(
     number: int, parallel: Parallel, corpus: Corpus, lines: Mapping[str, int]
 ) -> tuple[str, str]:
     """Return why the chats are all on one side of the split, or not there, and the remedy."""
+    lost = {words: lines[words] for words in NOT_IN_CHATS.values() if lines.get(words)}
+    of_lost = ", ".join(f"{words} ({of:,})" for words, of in lost.items())
+    if lost and sum(lost.values()) == sum(lines.values()) and not corpus.chats.everyone:
+        return (
+            f"all lines of the character are {of_lost}",
+            parallel.unknown.remedy()
+            if NOT_IN_CHATS["unknown_placeholder"] in lost
+            else "see the warnings about these lines, and add others",
+        )
+    another = "another" if corpus.chats.everyone else "the character"
     if number:
         return (
-            "the scenes in which somebody speaks to the character are one, or nearly the same, or "
-            f"share lines{_such_as(parallel)}",
-            "add scenes in which somebody speaks to the character",
+            f"the scenes in which somebody speaks to {another} are one, or nearly the same, or "
+            f"share lines{_such_as(parallel)}"
+            + (f" (lines of the character that do not count: {of_lost})" if lost else ""),
+            f"add scenes in which somebody speaks to {another}",
         )
-    lost = {words: lines[words] for words in NOT_IN_CHATS.values() if lines.get(words)}
-    if lost and sum(lost.values()) == sum(lines.values()):
+    if corpus.chats.everyone:
         return (
-            "all lines of the character are "
-            + ", ".join(f"{words} ({of:,})" for words, of in lost.items()),
-            "see the warnings about these lines, and add others",
+            "nobody speaks to another: of all scenes each has one speaker, the player or nobody",
+            "add scenes in which several speak, or see the warnings about lines that are left out",
         )
     speakers = dict.fromkeys(name for own in corpus.languages.values() for name in own.speakers)
-    names = ", ".join(list(speakers)[:SHOWN])
+    names, first = ", ".join(list(speakers)[:SHOWN]), next(iter(corpus.languages))
+    if not lines:
+        return (
+            f"no line is the character's ({names}); those who speak are {_who_speaks(parallel)}",
+            f"name `languages.{first}.speakers` as the dialog does",
+        )
     return (
         f"nobody speaks to the character ({names})",
-        "name `speakers` as the dialog does, and have somebody speak before the character",
+        f"name `languages.{first}.speakers` as the dialog does, and have somebody speak before "
+        "the character",
     )
+
+
+def _who_speaks(parallel: Parallel) -> str:
+    most = (
+        parallel.speakers.group_by("speaker", maintain_order=True)
+        .agg(pl.sum("lines"))
+        .sort("lines", descending=True, maintain_order=True)
+    )
+    named = ", ".join(f"{name} ({lines:,})" for name, lines in most.head(SHOWN).rows())
+    return named + (f" and {len(most) - SHOWN} more" if len(most) > SHOWN else "") or "nobody"
 
 
 def _such_as(parallel: Parallel) -> str:
@@ -125,42 +172,31 @@ def _such_as(parallel: Parallel) -> str:
     return f" such as {shown!r} (in {scenes})"
 
 
-def too_long(split: str, sequence_length: int) -> Problem:
+def too_long(split: str, sequence_length: int, counter: Counter) -> Problem:
     """Return that no chat of a split can be relied on to fit."""
+    fits = "fits" if isinstance(counter, TokenCounter) else "is sure to fit"
     side = {"train": "train on", "validation": "validate with"}[split]
     return Problem(
         "corpus.yaml",
         0,
-        f"no chat to {side} is sure to fit into the {sequence_length} tokens of the recipe's "
-        "`sft.sequence_length`, of any not even one line of the character after the system prompt",
+        f"no chat to {side} {fits} into the {sequence_length} tokens of the recipe's "
+        "`sft.sequence_length`, of any not even one line of the answers after the system prompt",
         "shorten `system_prompt` or these lines, or check for a size whose recipe has more "
         "(`--size`)",
     )
 
 
-def probably_too_long(units: pl.DataFrame, sequence_length: int) -> pl.DataFrame:
-    """Return the character's units with a line that has more tokens than a chat, as estimated.
-
-    Columns are language, unit, file, line and tokens. A line is not cut: packing leaves it out.
-    """
-    longest = pl.col("text").str.split("\n").list.eval(pl.element().str.len_bytes()).list.max()
-    return (
-        units.filter(pl.col("role") == "character")
-        .with_columns(tokens=(longest / BYTES_PER_TOKEN).cast(pl.Int64))
-        .filter(pl.col("tokens") > sequence_length)
-        .select("language", "unit", "file", "line", "tokens")
-    )
-
-
-def long_lines(found: pl.DataFrame, sequence_length: int) -> Iterator[Problem]:
-    """Yield one warning for what ``probably_too_long`` found in all languages."""
-    for unit, file, line, tokens in found.drop("language").head(1).rows():
+def long_lines(found: pl.DataFrame, sequence_length: int, counter: Counter) -> Iterator[Problem]:
+    """Yield one warning for the ``lost_units`` of all languages."""
+    about = "" if isinstance(counter, TokenCounter) else "about "
+    for unit, speaker, file, line, tokens in found.head(1).rows():
         more = f" (and {counted(len(found) - 1, 'more line')})" if len(found) > 1 else ""
         yield Problem(
             file,
             line,
-            f"{unit}, which the character says, has about {tokens:,} tokens{more}: over the "
-            f"{sequence_length:,} of the recipe's `sft.sequence_length`, so that no chat has it",
+            f"{unit}, which {speaker} says, has {about}{tokens:,} tokens{more}: with the system "
+            f"prompt over the {sequence_length:,} of the recipe's `sft.sequence_length`, so that "
+            "no chat has it",
             "cut it into several lines, or check for a size whose recipe has more (`--size`)",
         )
 

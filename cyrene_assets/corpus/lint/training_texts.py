@@ -9,13 +9,13 @@ import polars as pl
 
 from cyrene_assets.corpus.config import Corpus
 from cyrene_assets.corpus.lint import plots
-from cyrene_assets.corpus.lint.messages import counted
 from cyrene_assets.corpus.lint.outcomes import table
 from cyrene_assets.corpus.preparation.cleaning import control_tokens_left
 from cyrene_assets.corpus.rendering import rendering
 from cyrene_assets.corpus.rendering.line_selection import IN_CHATS, count_character_lines
 from cyrene_assets.store.outcome import CheckOutcome, Markdown, Outcome, Picture, none_of
 from cyrene_assets.store.tables import write_table
+from cyrene_assets.utils.counting import counted
 
 _NOTHING_TO_TRAIN_ON = (
     "no document is left to train on: give the language more scenes or documents, or set another "

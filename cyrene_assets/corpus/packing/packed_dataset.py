@@ -24,7 +24,8 @@ class Packed:
     """What was packed: rows and tokens of the training sequence, its packs and how full they are.
 
     ``cut`` documents and conversations were longer than the sequence length and are there in parts.
-    Of conversations ``character_lines`` counts the lines of the character, and ``lines_left_out``
+    Of conversations ``character_lines`` counts the lines of the assistants (the character, or with
+    ``chats: everyone`` every speaker in turn), and ``lines_left_out``
     those of them that are in no file: each is longer than the sequence length by itself. ``fill``
     is the mean share of a pack that holds tokens. ``copies_together`` counts the rows in packs that
     hold the same document, or another piece of it, already, ``translations_together`` those in
@@ -42,14 +43,17 @@ class Packed:
     character_lines: int = 0
     lines_left_out: int = 0
 
-    @property
-    def left_out(self) -> str:
-        """How many of the character's lines are left out, and which share of them, in words."""
+    def left_out(self, *, everyone: bool) -> str:
+        """Say how many of the assistants' lines are left out, and which share of them.
+
+        With ``everyone`` these are the speakers in turn, else the character.
+        """
+        whose = "all speakers" if everyone else "the character"
         if not self.lines_left_out:
-            return f"all {self.character_lines:,} lines of the character"
+            return f"all {self.character_lines:,} lines of {whose}"
         share = self.lines_left_out / self.character_lines
         return (
-            f"{self.lines_left_out:,} of {self.character_lines:,} lines of the character "
+            f"{self.lines_left_out:,} of {self.character_lines:,} lines of {whose} "
             f"({share:.2%}) left out: each is over the sequence length by itself"
         )
 
@@ -243,14 +247,14 @@ def _refuse_empty(
 ) -> None:
     what, need = {
         "cpt": ("documents", "two scenes of dialog"),
-        "sft": ("conversations", "two scenes in which somebody speaks to the character"),
+        "sft": ("conversations", "two scenes in which somebody speaks to the assistant"),
     }[stage_name]
     for name, rows in (("train on", train), ("validate with", validation)):
         if not rows:
             raise UserError(
                 f"there are no {what} to {name}: the corpus needs {need} at least, unlike each "
                 "other (see `speakers` and `player` in corpus.yaml, and `cyrene corpus check`), "
-                f"and the recipe one pass over them; {left_out:,} lines of the character were left "
+                f"and the recipe one pass over them; {left_out:,} lines of the answers were left "
                 f"out for being over its `sequence_length` of {stage.sequence_length} tokens: "
                 "raise that where these are missing"
             )

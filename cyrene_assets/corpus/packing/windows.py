@@ -12,17 +12,29 @@ behind the system prompt is left out.
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import polars as pl
 
-from cyrene_assets.corpus.packing.token_counting import TokenCounter, chat_text, message_text
+from cyrene_assets.corpus.packing.token_counting import Counts, chat_text, message_text
 
 QUESTION, ANSWER = ("user", ""), ("assistant", "")
 # So few texts are counted one by one, which is faster.
 FEW_TEXTS = 64
 _ROLES = ("system", "user", "assistant")
-_TURN = pl.Struct({"role": pl.String, "content": pl.String})
+TURNS = pl.List(pl.Struct({"role": pl.String, "content": pl.String}))
+
+
+class Counter(Protocol):
+    """Counts the tokens of texts: a tokenizer, or an estimate."""
+
+    def count(self, texts: pl.Series) -> Counts:
+        """Count each text's tokens."""
+        ...
+
+    def count_few(self, texts: list[str]) -> list[int]:
+        """Count the tokens of a few texts."""
+        ...
 
 
 class _Pair(NamedTuple):
@@ -46,7 +58,7 @@ def answer_lines(messages: pl.Series) -> pl.Series:
     content = pl.element().struct.field("content")
     own = pl.when(pl.element().struct.field("role") == "assistant")
     lines = own.then(content.str.count_matches("\n", literal=True) + 1).otherwise(0)
-    return messages.str.json_decode(pl.List(_TURN)).list.eval(lines).list.sum()
+    return messages.str.json_decode(TURNS).list.eval(lines).list.sum()
 
 
 def surely_fits(messages: pl.Series, sequence_length: int) -> pl.Series:
@@ -57,7 +69,7 @@ def surely_fits(messages: pl.Series, sequence_length: int) -> pl.Series:
     role, content = (pl.element().struct.field(name) for name in ("role", "content"))
     shortest = content.str.split("\n").list.eval(pl.element().str.len_bytes()).list.min()
     system = pl.when(role == "system").then(content.str.len_bytes())
-    turns = messages.str.json_decode(pl.List(_TURN))
+    turns = messages.str.json_decode(TURNS)
     marks = sum(len(message_text(_message(who, "."))) - 1 for who in _ROLES)
     room = sequence_length - turns.list.eval(system).list.sum().cast(pl.Int64) - marks
     # What the user says takes half of the room at most, where the answer needs the other half.
@@ -65,7 +77,7 @@ def surely_fits(messages: pl.Series, sequence_length: int) -> pl.Series:
     return answer + 1 <= room - room // 2
 
 
-def cut_chats(chats: pl.DataFrame, counter: TokenCounter, sequence_length: int) -> pl.DataFrame:
+def cut_chats(chats: pl.DataFrame, counter: Counter, sequence_length: int) -> pl.DataFrame:
     """Cut chats (``chat``, ``messages``, any other columns) to the sequence length.
 
     A chat of more than ``sequence_length`` tokens becomes several windows, column ``chat`` of which
@@ -90,12 +102,12 @@ def cut_chats(chats: pl.DataFrame, counter: TokenCounter, sequence_length: int) 
     return pl.concat([short, windows], how="diagonal").sort("number", "window").select(columns)
 
 
-def _tokens(messages: pl.Series, counter: TokenCounter) -> pl.Series:
+def _tokens(messages: pl.Series, counter: Counter) -> pl.Series:
     texts = messages.map_elements(chat_text, return_dtype=pl.String)
     return pl.Series(counter.count(texts), dtype=pl.Int32)
 
 
-def _windows(long: pl.DataFrame, counter: TokenCounter, limit: int) -> pl.DataFrame:
+def _windows(long: pl.DataFrame, counter: Counter, limit: int) -> pl.DataFrame:
     """Return the windows of long chats: number, window (from 1), messages and tokens."""
     waiting = [
         window
@@ -124,7 +136,7 @@ def _windows(long: pl.DataFrame, counter: TokenCounter, limit: int) -> pl.DataFr
 
 
 def _filled(
-    number: int, turns: Sequence[Mapping[str, str]], counter: TokenCounter, limit: int
+    number: int, turns: Sequence[Mapping[str, str]], counter: Counter, limit: int
 ) -> Iterator[_Window]:
     """Yield windows of as many turns of a chat as fit, by the tokens of each message."""
     said = [turn for turn in turns if turn["role"] != "system"]
@@ -148,7 +160,7 @@ def _filled(
         yield _Window(number, system, window)
 
 
-def _parts(pair: _Pair, room: int, counter: TokenCounter) -> Iterator[_Pair]:
+def _parts(pair: _Pair, room: int, counter: Counter) -> Iterator[_Pair]:
     """Yield a turn that is too long in parts that fit: lines of the answer, each once.
 
     A line that does not fit is left out.
@@ -177,7 +189,7 @@ def _parts(pair: _Pair, room: int, counter: TokenCounter) -> Iterator[_Pair]:
         yield _Pair(user, "\n".join(part), taken)
 
 
-def _end_of(text: str, room: int, counter: TokenCounter) -> str:
+def _end_of(text: str, room: int, counter: Counter) -> str:
     """Return the last lines of a text that fit, of a single line its end."""
     lines = text.split("\n")
     counts = _of_texts([f"{line}\n" for line in lines], counter)
@@ -203,11 +215,10 @@ def _halves(window: _Window) -> list[_Window]:
     return [window._replace(pairs=part) for part in (pairs[:middle], pairs[middle:]) if middle]
 
 
-def _of_texts(texts: Sequence[str], counter: TokenCounter) -> list[int]:
+def _of_texts(texts: Sequence[str], counter: Counter) -> list[int]:
     """Count the tokens of texts."""
     if len(texts) <= FEW_TEXTS:
-        encodings = counter.tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
-        return [len(encoding) for encoding in encodings]
+        return counter.count_few(list(texts))
     counts: list[int] = counter.count(pl.Series(texts, dtype=pl.String)).tolist()
     return counts
 

@@ -107,9 +107,10 @@ def other_ends(rows: pl.DataFrame) -> pl.DataFrame:
 
     ``rows`` has language, row, unit and ``ends`` (``ends_of``). A row is odd where its unit's other
     languages agree and its language hardly ever ends so where they do. What is looked at is whether
-    it is a question, and whether there is any mark: who exclaims and who states is for the
-    translator. Cost: sorting the rows.
+    the question or any mark was lost: who exclaims, who states, and who asks where others state, is
+    for the translator. Cost: sorting the rows.
     """
+    # In the order in which something is lost.
     kind = (
         pl.when(pl.col("ends") == QUESTION)
         .then(0)
@@ -143,7 +144,7 @@ def other_ends(rows: pl.DataFrame) -> pl.DataFrame:
     return (
         told.with_columns(cell=cell, of=of)
         .filter(
-            pl.col("kind") != pl.col("usual"),
+            pl.col("kind") > pl.col("usual"),
             pl.col("of") >= FEWEST_AGREED,
             pl.col("cell") <= HABIT * pl.col("of"),
         )

@@ -7,7 +7,7 @@ import polars as pl
 
 from cyrene_assets.corpus.config import Corpus
 from cyrene_assets.corpus.preparation.cleaning import clean_units
-from cyrene_assets.corpus.preparation.gendered import with_variant
+from cyrene_assets.corpus.preparation.gendered import with_variants
 from cyrene_assets.corpus.preparation.markup_shapes import (
     keep_out,
     markup_tokens,
@@ -41,15 +41,15 @@ class Marked:
         self._named = rules.presets
 
         def clean(language: str) -> pl.DataFrame:
-            rows, player = read(language), corpus.languages[language].player
-            units = clean_units(with_variant(rows, corpus.gendered), player, rules)
+            rows, variants = with_variants(read(language), corpus.gendered)
+            units = clean_units(variants, corpus.languages[language].player, rules)
             if corpus.gendered != "female":
                 # What the text was is what stands in the file.
                 written = pl.when(rows["text"] != pl.col("text")).then(rows["text"])
                 units = units.with_columns(raw_text=written)
             units = units.with_columns(without_text(units["placeholders"], rules.itself))
             units.write_ipc(self._before(language))
-            return shapes(units, rules.itself)
+            return shapes(units, rules)
 
         def ids_with_text(index: int) -> pl.Series:
             units = pl.read_ipc(self._before(languages[index]), columns=["unit", "text"])

@@ -16,8 +16,8 @@ import polars as pl
 
 from cyrene_assets.corpus.preparation import quality_flags as flags
 from cyrene_assets.corpus.preparation.agreement import other_ends, other_numbers
-from cyrene_assets.corpus.preparation.bare_words import bare_words
 from cyrene_assets.corpus.preparation.foreign_words import Original, left_as_original
+from cyrene_assets.corpus.preparation.kept_words import KeptWords
 from cyrene_assets.corpus.preparation.language_survey import Survey
 from cyrene_assets.corpus.preparation.shifts import Shifts
 from cyrene_assets.corpus.preparation.thread_map import side_by_side
@@ -57,20 +57,21 @@ EXPLAINS = {
 class Comparison:
     """Compares languages (known by their index) of which surveys were made.
 
-    ``texts`` returns the texts of a language's cleaned units. ``copies`` has language, row and
-    ``original`` (a language) of the rows that are untranslated copies. ``known`` is the pattern of
-    placeholders that are right where translations disagree. What is too large to keep in memory is
-    written to ``folder``.
+    ``texts`` returns the texts of a language's cleaned units, ``words`` their words. ``copies`` has
+    language, row and ``original`` (a language) of the rows that are untranslated copies. ``known``
+    is the pattern of placeholders that are right where translations disagree. What is too large to
+    keep in memory is written to ``folder``.
     """
 
     def __init__(
         self,
         surveys: Sequence[Survey],
         texts: Callable[[int], pl.Series],
+        words: KeptWords,
         known: str,
         folder: Path,
     ) -> None:
-        self._surveys = surveys
+        self._surveys, self._words = surveys, words
         rows = pl.concat(
             [
                 found.rows.select("unit", "characters", "same", "ends")
@@ -100,7 +101,7 @@ class Comparison:
             "number_mismatch": other_numbers(_of_languages([one.numbers for one in surveys])),
             "ending_mismatch": other_ends(ends),
         }
-        self._shifts = Shifts(surveys, texts, several, folder)
+        self._shifts = Shifts(surveys, words, several, folder)
 
     def flags(self, language: int, units: pl.DataFrame) -> pl.Series:
         """Return the list of flags of each of the language's cleaned units, in order of FLAGS."""
@@ -113,7 +114,7 @@ class Comparison:
             "control_tokens": units["control_tokens"] > 0,
             "mojibake": own.rows["mojibake"],
             "wrong_script": own.rows["wrong_script"],
-            "wrong_language": self._wrong_language(language, units["text"]),
+            "wrong_language": self._wrong_language(language, len(units)),
             "chinese_variant": own.rows["chinese_variant"],
             "shifted_line": self._shifts.of(language),
         }
@@ -157,9 +158,12 @@ class Comparison:
 
         def look(language: int) -> pl.DataFrame:
             own = self._surveys[language]
-            words = own.vocabulary
             left = left_as_original(
-                texts(language), _units(own), words.characters, words.scripts, original
+                lambda: texts(language),
+                self._words.words(language),
+                _units(own),
+                own.vocabulary,
+                original,
             )
             return (
                 pl.DataFrame({"copied": left.copied, "half": left.half})
@@ -181,7 +185,7 @@ class Comparison:
             .select("language", "row", "unit", pl.col("placeholders").fill_null(""))
         )
 
-    def _wrong_language(self, language: int, texts: pl.Series) -> pl.Series:
+    def _wrong_language(self, language: int, number: int) -> pl.Series:
         """Return which texts read like another language; those that are the same in one do not."""
         own = self._surveys[language].vocabulary
         alike = [
@@ -189,11 +193,9 @@ class Comparison:
             for index, found in enumerate(self._surveys)
             if index != language and flags.written_alike(own, found.vocabulary)
         ]
-        wrong = np.zeros(len(texts), dtype=bool)
+        wrong = np.zeros(number, dtype=bool)
         if alike:
-            wrong = flags.wrong_language(
-                bare_words(texts, characters=own.characters), len(texts), own, alike
-            )
+            wrong = flags.wrong_language(self._words.words(language), number, own, alike)
             wrong[self._same.filter(pl.col("language") == language)["row"].to_numpy()] = False
         return pl.Series(wrong)
 

@@ -6,7 +6,8 @@ and what related languages share are none. So a copy is found though it was alte
 and so is the half of a line that was left as it was.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -15,6 +16,7 @@ import polars as pl
 
 from cyrene_assets.corpus.preparation.bare_words import bare_words, vocabulary
 from cyrene_assets.corpus.preparation.word_hashes import (
+    UNSPACED,
     Flags,
     Hashes,
     Vocabulary,
@@ -47,6 +49,11 @@ class Original:
     def in_words(self, *, characters: bool) -> "OriginalWords":
         """Return its words, each character one or not."""
         return self._characters if characters else self._words
+
+    @cached_property
+    def natural(self) -> Words:
+        """The words of some of its texts."""
+        return bare_words(some_of(self.texts))
 
     @cached_property
     def _characters(self) -> "OriginalWords":
@@ -94,26 +101,31 @@ class Left:
 
 
 def left_as_original(
-    texts: pl.Series,
+    texts: Callable[[], pl.Series],
+    words: Words,
     unit: npt.NDArray[np.uint32],
-    own_characters: bool,
-    scripts: tuple[str, ...],
+    own: Vocabulary,
     original: Original,
 ) -> Left:
     """Say which texts of a language are the original's of the same unit, in all or in half.
 
-    Half of a text is a part that it begins or ends with. Cost: sorting the language's
-    words.
+    Half of a text is a part that it begins or ends with. ``words`` and ``own`` are the language's
+    bare words and its vocabulary; ``texts`` returns its texts, whose characters are compared where
+    one of the two languages is written in such. Cost: a binary search for each word.
     """
-    number = len(texts)
-    nothing = np.zeros(number, dtype=bool)
-    natural = bare_words(some_of(original.texts))
+    nothing = np.zeros(len(unit), dtype=bool)
+    natural, own_characters = original.natural, own.characters
     characters = own_characters or natural.characters
-    words = bare_words(texts, characters=characters)
+    if characters != own_characters:
+        # Half of such an original's text has some of its characters.
+        own_texts = texts()
+        rows = own_texts.str.contains(UNSPACED).fill_null(False).arg_true()
+        words = bare_words(own_texts.gather(rows), characters=characters)
+        words = replace(words, text=rows.to_numpy()[words.text])
+        own = vocabulary(words, own.scripts)
     if not len(words.text):
         return Left(nothing, nothing)
     theirs = original.in_words(characters=characters)
-    own = vocabulary(words, scripts)
     shared = theirs.has(words, unit)
     place = places(words)
     in_original = theirs.vocabulary.elsewhere(place)

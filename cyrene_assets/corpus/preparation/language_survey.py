@@ -1,5 +1,6 @@
 """What has to be known of each language before its units can be compared with other languages'."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import polars as pl
@@ -8,14 +9,14 @@ from cyrene_assets.corpus.config import Corpus
 from cyrene_assets.corpus.people import Language
 from cyrene_assets.corpus.preparation import quality_flags as flags
 from cyrene_assets.corpus.preparation.agreement import ends_of, numbers_in
-from cyrene_assets.corpus.preparation.bare_words import bare_words, vocabulary
+from cyrene_assets.corpus.preparation.bare_words import vocabulary
 from cyrene_assets.corpus.preparation.chinese import other_variant
 from cyrene_assets.corpus.preparation.leak_check import chat_texts
 from cyrene_assets.corpus.preparation.mojibake import mojibake
 from cyrene_assets.corpus.preparation.near_duplicates import near_duplicates
 from cyrene_assets.corpus.preparation.split import chat_scenes
 from cyrene_assets.corpus.preparation.text_identity import hashed, long_enough, unit_lines
-from cyrene_assets.corpus.preparation.word_hashes import Vocabulary, words_of
+from cyrene_assets.corpus.preparation.word_hashes import Vocabulary, Words, words_of
 from cyrene_assets.corpus.preparation.writing_systems import main_scripts, wrong_script
 from cyrene_assets.corpus.rendering.rendering import cpt_documents, sft_chats
 from cyrene_assets.corpus.sources.types import ONLY, Problem, SourceError
@@ -115,8 +116,17 @@ class Survey:
     vocabulary: Vocabulary
 
 
-def survey(cleaned: pl.DataFrame, numbers: pl.DataFrame, corpus: Corpus, language: str) -> Survey:
-    """Look at the cleaned units of one language (``clean_units``), numbered by a ``Register``."""
+def survey(
+    cleaned: pl.DataFrame,
+    numbers: pl.DataFrame,
+    corpus: Corpus,
+    language: str,
+    keep: Callable[[pl.Series], Words],
+) -> Survey:
+    """Look at the cleaned units of one language (``clean_units``), numbered by a ``Register``.
+
+    ``keep`` returns the bare words of the texts, and keeps them (``KeptWords``).
+    """
     units = cleaned.with_columns(numbers, raw=pl.coalesce("raw_text", "text"))
     # What cleaning left as it was is normalized already.
     raw = pl.coalesce(pl.col("raw_text").str.normalize("NFC").str.strip_chars(), "text")
@@ -140,7 +150,7 @@ def survey(cleaned: pl.DataFrame, numbers: pl.DataFrame, corpus: Corpus, languag
     )
     text = units["text"]
     names = names_of(units, corpus.languages[language])
-    scripts = main_scripts(text, names, language)
+    scripts = main_scripts(text, names, corpus.language(language).traits(language).scripts)
     rows = units.select(
         "unit",
         "scene",
@@ -160,7 +170,7 @@ def survey(cleaned: pl.DataFrame, numbers: pl.DataFrame, corpus: Corpus, languag
         _chat_scenes(units, chats, scenes, corpus),
         _placeholders(units, corpus.rules().aside),
         numbers_in(text).join(rows.select("unit").with_row_index("row"), on="row"),
-        vocabulary(bare_words(text), scripts),
+        vocabulary(keep(text), scripts),
     )
 
 

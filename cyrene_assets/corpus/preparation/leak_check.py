@@ -14,6 +14,7 @@ from cyrene_assets.corpus.preparation.near_duplicates import near_duplicates
 from cyrene_assets.corpus.preparation.text_identity import SHORT_LINE, bare_lines, unit_lines
 from cyrene_assets.corpus.preparation.thread_map import side_by_side
 from cyrene_assets.corpus.preparation.word_hashes import words_of
+from cyrene_assets.utils.counting import counted
 
 # What is needed of the units to prove a split.
 SPLIT_COLUMNS = ("scene", "speaker", "title", "text", "split")
@@ -60,9 +61,10 @@ class Proof:
     def let_through(self) -> str:
         """Return in words what recurs and is no leak."""
         share = (self.short + self.stock) / max(self.lines, 1)
+        lines = counted(self.lines, "held-out line is", "held-out lines are")
         return (
-            f"{share:.1%} of the {self.lines:,} held-out lines are said in training too and let "
-            f"through: {self.short:,} under {SHORT_LINE} characters, {self.stock:,} stock phrases"
+            f"{share:.1%} of the {lines} said in training too and let through: "
+            f"{self.short:,} under {SHORT_LINE} characters, {counted(self.stock, 'stock phrase')}"
         )
 
 

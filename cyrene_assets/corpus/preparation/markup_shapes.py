@@ -1,27 +1,42 @@
 r"""Markup that nobody named: found by its shape, and by standing in all translations alike.
 
 A shape is *sure* where prose has none like it (``$unit.name``, ``[player_name]``, ``[/b]``, ``%s``,
-``<x=1>``, ``\V[2]``, ``&amp;``), or *likely* where prose may have it (``[Radio]``, ``<Bonjour>``,
-``$Home``). A likely one is markup where at least two languages have the unit it stands in, and
-three quarters of the translations of all these units have it letter by letter: prose is
-translated, markup is not. What stands in braces and is not named is always unknown: see ``clean``.
+``<x=1>``, ``\V[2]``, ``&amp;``, ``#name#``, ``|cffff0000``, ``~n~``, ``^1Red``), or *likely* where
+prose may have it (``[Radio]``, ``<Bonjour>``, ``$Home``, ``|name|``). A likely one is markup where
+at least two languages have the unit it stands in, and three quarters of the translations of all
+these units have it letter by letter: prose is translated, markup is not. Where ``markup`` names the
+engine, what that engine takes for a variable is sure (``[name]`` of Ren'Py). What stands in braces
+and is not named is always unknown: see ``clean``.
 """
 
 from collections.abc import Callable, Sequence
 
 import polars as pl
 
+from cyrene_assets.corpus.markup import Rules
 from cyrene_assets.corpus.presets import PRINTF_VARIABLE
 from cyrene_assets.corpus.text import PLAIN_KINDS
 
 # A text without any of these has no shape.
-TRIGGERS = r"[$%\[<\\&@]"
+TRIGGERS = r"[$%\[<\\&@#|~^]"
+# No letter, digit or underscore of ASCII in front, or behind.
+_START, _END = r"(?-u:\b{start-half})", r"(?-u:\b{end-half})"
+# Colours of Warcraft's engine, which end with `|r`, and those of Quake's, digits.
+PIPE_COLOUR = rf"(?:\|r)?\|c[0-9A-Fa-f]{{8}}|\|r{_END}"
+CARET_COLOUR = r"\^[0-9]"
+# Powers (10^7, (a+b)^2) and faces (^3^) are none; in front of a letter it is one for sure.
+_IN_FRONT = r"(?m:^|[^0-9A-Za-z_)\]}])"
+_A_CARET_COLOUR = rf"{_IN_FRONT}{CARET_COLOUR}(?:[^0-9^]|$)"
+_SURE_CARET_COLOUR = rf"{_IN_FRONT}{CARET_COLOUR}\p{{L}}"
 SURE = (
     r"\$\{?[a-z]\w*(?:[.:]\w+)*\}?\|?",
     r"\$\{?\w+[_.]\w[\w.]*\}?\|?",
     r"\[[A-Za-z]\w*(?:[_.]\w+)+(?:[!:]\w+)?\]",
     r"\[/[A-Za-z][\w-]*\]|\[[A-Za-z][\w-]*=[^\[\]\n]{1,80}\]",
-    rf"{PRINTF_VARIABLE}|%[A-Z][A-Z0-9_]*%",
+    rf"{PRINTF_VARIABLE}|%[A-Z][A-Z0-9_]*%|{_START}%[a-z][A-Za-z0-9_]*%{_END}",
+    rf"{_START}#[A-Za-z_][A-Za-z0-9_]*#{_END}",
+    rf"~[A-Za-z]~|{_START}~[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+~{_END}",
+    rf"\|r\|{_END}|{PIPE_COLOUR}|\|H[^|\n]{{1,200}}\|h|\|T[^|\n]{{1,200}}\|t",
     r"</[A-Za-z][\w-]*>|<[A-Za-z][\w-]*/>|<#[0-9A-Fa-f]{3,8}>",
     r"<[A-Za-z][\w-]*(?:=|\s+[\w-]+=)[^<>\n]{1,200}>|<(?:b|i|u|s|br|p|em|strong|span|small)>",
     r"\\[A-Za-z]+(?:\[[^\[\]\n]{0,40}\]|<[^<>\n]{0,80}>)",
@@ -35,6 +50,9 @@ LIKELY = (
     r"\\[A-Za-z]+",
     r"&[A-Za-z][A-Za-z0-9]{1,30};",
     r"@[A-Za-z_]\w*@",
+    rf"{_START}~[A-Za-z_]\w*~{_END}",
+    rf"{_START}\|[A-Za-z_]\w*\|{_END}|\|[nht]{_END}",
+    CARET_COLOUR,
 )
 # Doubled angle brackets are quotation marks.
 QUOTED = r"<<[^<>\n]*>>"
@@ -43,26 +61,63 @@ ALIKE = 0.75
 SCHEMA = pl.Schema({"row": pl.UInt32, "unit": pl.String, "token": pl.String, "sure": pl.Boolean})
 
 
-def shapes(units: pl.DataFrame, itself: Sequence[str]) -> pl.DataFrame:
+def shapes(units: pl.DataFrame, rules: Rules) -> pl.DataFrame:
     """Return what looks like markup in one language's cleaned units: row, unit, token, sure.
 
     Text, speaker and title are looked at, but not instructions, which are code as often as not.
-    ``itself`` are patterns of what is text.
+    ``rules`` say what is text, and what is a variable of the engine.
     """
     tables = [SCHEMA.to_frame()]
+    raw = pl.coalesce("raw_text", "text") if "raw_text" in units.columns else pl.col("text")
+    units = units.with_row_index("row").with_columns(raw=raw)
     for name in ("text", "speaker", "title"):
-        some = units.with_row_index("row").filter(
+        some = units.filter(
             pl.col(name).str.contains(TRIGGERS), ~pl.col("kind").is_in(PLAIN_KINDS)
-        )
+        ).select("row", "unit", "raw", there=name)
+        if rules.variables:
+            tables.append(_variables(some, rules, "raw" if name == "text" else "there"))
         tables.append(
-            some.select("row", "unit", token=pl.col(name).str.extract_all(SHAPE))
+            some.select("row", "unit", "there", token=pl.col("there").str.extract_all(SHAPE))
             .explode("token", empty_as_null=False)
-            .filter(pl.col("token").is_not_null(), ~pl.col("token").str.starts_with("<<"))
-            .with_columns(sure=pl.col("token").str.contains(rf"^(?:{'|'.join(SURE)})$"))
+            .filter(
+                pl.col("token").is_not_null(),
+                ~pl.col("token").str.starts_with("<<"),
+                ~_caret() | pl.col("there").str.contains(_A_CARET_COLOUR),
+            )
+            .with_columns(
+                sure=pl.col("token").str.contains(rf"^(?:{'|'.join(SURE)})$")
+                | (_caret() & pl.col("there").str.contains(_SURE_CARET_COLOUR))
+            )
             .select(SCHEMA.names())
         )
-    found = pl.concat(tables).unique(["row", "token"], maintain_order=True)
-    return found.filter(~_is_text(pl.col("token"), itself))
+    found = (
+        pl.concat(tables)
+        .group_by("row", "unit", "token", maintain_order=True)
+        .agg(pl.col("sure").any())
+    )
+    return found.filter(~_is_text(pl.col("token"), rules.itself))
+
+
+def _caret() -> pl.Expr:
+    return pl.col("token").str.contains(rf"^{CARET_COLOUR}$")
+
+
+def _variables(some: pl.DataFrame, rules: Rules, written: str) -> pl.DataFrame:
+    """Return the engine's variables that cleaning has left (``there``), as of ``shapes``.
+
+    They are read in ``written``, where escapes are what they were.
+    """
+    both = "|".join(filter(None, (rules.escapes, rules.variables)))
+    return (
+        some.with_columns(token=pl.col(written).str.extract_all(both))
+        .explode("token", empty_as_null=False)
+        .filter(
+            pl.col("token").str.contains(rf"^(?:{rules.variables})$"),
+            pl.col("there").str.contains(pl.col("token"), literal=True),
+        )
+        .with_columns(sure=pl.lit(True))
+        .select(SCHEMA.names())
+    )
 
 
 def without_text(placeholders: pl.Series, itself: Sequence[str]) -> pl.Series:

@@ -19,10 +19,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 from scipy.sparse import csr_matrix
 
-from cyrene_assets.corpus.preparation.bare_words import bare_words
 from cyrene_assets.corpus.preparation.word_hashes import Flags, Words
 
 Floats = npt.NDArray[np.float32]
@@ -37,10 +35,10 @@ SHIFTED = 3.0
 ALONE = 8.0
 # Fewer tell nothing of what is usual.
 FEWEST_TEXTS = 50
-# A word's first letters: how it is inflected says nothing of what it is about.
-STEM = 5
 # In standard deviations: what is farther off is no worse.
 FARTHEST = 5.5
+# Places of words: 32 MB while a language's are counted.
+LARGEST_TABLE = 1 << 22
 PLACES = ("here", "before", "after")
 
 
@@ -56,22 +54,6 @@ def unit_vectors(units: Numbers, seed: int = 0) -> Floats:
     return vectors
 
 
-def telling_words(texts: pl.Series) -> Words:
-    """Return what tells a text's subject: its words' stems, or its characters and their pairs."""
-    words = bare_words(texts)
-    if not words.characters:
-        stems = texts.str.replace_all(rf"(\p{{L}}{{{STEM}}})[\p{{L}}\p{{M}}]+", "$1")
-        return bare_words(stems, characters=False)
-    together = words.text[1:] == words.text[:-1]
-    pairs = (words.word[:-1] * np.uint64(0x9E3779B97F4A7C15) + words.word[1:])[together]
-    return Words(
-        np.concatenate([words.text, words.text[1:][together]]),
-        np.concatenate([words.word, pairs]),
-        words.characters,
-        words.to_say,
-    )
-
-
 def text_vectors(words: Words, units: Numbers) -> Floats:
     """Return the vector of each text, of length 1, or 0 where no word of it occurs elsewhere.
 
@@ -84,11 +66,13 @@ def text_vectors(words: Words, units: Numbers) -> Floats:
     number = len(units)
     if not len(words.text):
         return np.zeros((number, DIMENSIONS), dtype=np.float32)
-    distinct, word = np.unique(words.word, return_inverse=True)
-    shape = (number, len(distinct))
-    table = csr_matrix((np.ones(len(word), dtype=np.float32), (words.text, word)), shape=shape)
+    # A word's column is its place in a table that one in twenty shares with another.
+    size = 1 << min(2 * len(words.word), LARGEST_TABLE - 1).bit_length()
+    column = (words.word & np.uint64(size - 1)).astype(np.int32)
+    ones = np.ones(len(column), dtype=np.float32)
+    table = csr_matrix((ones, (words.text.astype(np.int32), column)), (number, size))
     table.data[:] = 1
-    texts_with = np.bincount(table.indices, minlength=len(distinct))
+    texts_with = np.bincount(table.indices, minlength=size)
     telling = (texts_with > 1) & (texts_with <= max(COMMON * number, 2))
     table, texts_with = table[:, telling], texts_with[telling]
     own = unit_vectors(units)
@@ -146,8 +130,8 @@ def fit(
         longer[place] = lengths - np.roll(expected, step)
     told: Flags = np.asarray(vectors.any(axis=1) & others.any(axis=1))
     size = np.digitize(np.nan_to_num(expected), np.nanquantile(expected, [0.25, 0.5, 0.75]))
-    about = _log_odds(alike, valid, [told], _log_normal)
-    long = _log_odds(longer, valid, [known & (size == number) for number in range(4)], _log_t)
+    about = log_odds(alike, valid, [told], log_normal)
+    long = log_odds(longer, valid, [known & (size == number) for number in range(4)], log_t)
     found = [
         np.where(valid[place], about[place] + long[place], -np.inf if place != "here" else 0.0)
         for place in PLACES
@@ -155,15 +139,16 @@ def fit(
     return Fit(*found)
 
 
-def _log_odds(
+def log_odds(
     values: Mapping[str, Floats | Doubles],
     valid: Mapping[str, Flags],
     groups: list[Flags],
-    log_density: Callable[[Floats | Doubles, Floats | Doubles], Doubles],
+    log_density: Callable[[Doubles, float], Doubles],
+    least_spread: float = 1e-3,
 ) -> dict[str, Doubles]:
     """Return how much likelier each value is of a text in its place than of a neighbour's.
 
-    Both are measured, in each group of texts.
+    Both are measured, in each group of texts; a standard deviation is ``least_spread`` at least.
     """
     result = {place: np.zeros(len(value)) for place, value in values.items()}
     for members in groups:
@@ -171,44 +156,45 @@ def _log_odds(
         adjacent = np.concatenate([values[p][members & valid[p]] for p in ("before", "after")])
         if min(len(belong), len(adjacent)) < FEWEST_TEXTS // 4:
             continue
+        samples = [_middle_and_spread(sample, least_spread) for sample in (belong, adjacent)]
         for place, value in values.items():
-            own = value[members & valid[place]]
-            odds = log_density(own, belong) - log_density(own, adjacent)
-            result[place][members & valid[place]] = odds
+            chosen = members & valid[place]
+            own = value[chosen].astype(np.float64)
+            of_own, of_adjacent = (
+                log_density((own - middle) / spread, spread) for middle, spread in samples
+            )
+            result[place][chosen] = of_own - of_adjacent
     return result
 
 
-def _deviations(at: Floats | Doubles, sample: Floats | Doubles) -> tuple[Doubles, float]:
-    """Return deviations from the sample's median in standard deviations, and one of these."""
+def _middle_and_spread(sample: Floats | Doubles, least: float) -> tuple[float, float]:
+    """Return the sample's median, and one standard deviation."""
     middle = float(np.median(sample))
     # The median of the absolute values of a normal variable is 0.6745 standard deviations.
-    spread = max(float(np.median(np.abs(sample - middle))) / 0.6745, 1e-3)
-    return (at.astype(np.float64) - middle) / spread, spread
+    return middle, max(float(np.median(np.abs(sample - middle))) / 0.6745, least)
 
 
-def _log_normal(at: Floats | Doubles, sample: Floats | Doubles) -> Doubles:
+def log_normal(deviations: Doubles, spread: float) -> Doubles:
     """Return the logarithm of a normal density, but for a constant; what is far is as bad."""
-    deviations, spread = _deviations(at, sample)
     return -np.minimum(deviations**2, FARTHEST**2) / 2 - math.log(spread)
 
 
-def _log_t(at: Floats | Doubles, sample: Floats | Doubles) -> Doubles:
+def log_t(deviations: Doubles, spread: float) -> Doubles:
     """Return the logarithm of Student's density with 4 degrees of freedom, but for a constant."""
-    deviations, spread = _deviations(at, sample)
     return -2.5 * np.log1p(deviations**2 / 4) - math.log(spread)
 
 
-def shifted(found: Fit) -> Flags:
+def shifted(found: Fit, together: float = SHIFTED, alone: float = ALONE) -> Flags:
     """Say which texts belong to a neighbour's place.
 
     A text counts as shifted with a neighbour that is shifted too, as in two that changed places or
-    in a row of them, or alone where the odds are high.
+    in a row of them, or alone where the odds are high; ``together`` and ``alone`` are how high.
     """
     up, down = found.before - found.here, found.after - found.here
     result = np.zeros(len(up), dtype=bool)
     for own, back, step in ((up, down, 1), (down, up, -1)):
         # In a row of shifted texts each neighbour is; of two that changed places, the other one.
         support = np.maximum(np.roll(back, step), np.maximum(np.roll(own, 1), np.roll(own, -1)))
-        result |= (own > 1) & (support > 1) & (own + support > SHIFTED)
-        result |= own > ALONE
+        result |= (own > 1) & (support > 1) & (own + support > together)
+        result |= own > alone
     return result

@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,6 +14,8 @@ import polars as pl
 from cyrene_assets.corpus.config import Corpus
 from cyrene_assets.corpus.preparation.cleaned_units import Marked
 from cyrene_assets.corpus.preparation.cross_language_flags import Comparison
+from cyrene_assets.corpus.preparation.gendered import TWIN, is_twin_of, twin_pairs
+from cyrene_assets.corpus.preparation.kept_words import KeptWords
 from cyrene_assets.corpus.preparation.language_survey import Register, Survey, survey
 from cyrene_assets.corpus.preparation.shared_texts import scenes_of, shared_lines
 from cyrene_assets.corpus.preparation.split import Groups, assign_split
@@ -44,7 +47,8 @@ class Parallel:
     frequent of those that keep scenes together (``same_text``). ``largest_group`` is the number of
     scenes and documents in the largest group that the split keeps together, ``dialog_groups`` the
     number of such groups with scenes of dialog. ``unknown`` is the markup that nobody named;
-    ``speakers`` counts the lines of each by language and role (``speaker_counts``).
+    ``speakers`` counts the lines of each by language and role (``speaker_counts``), ``twins`` the
+    scenes and documents that are there in both variants of gendered text.
     """
 
     folder: Path
@@ -57,6 +61,7 @@ class Parallel:
     dialog_groups: int
     unknown: Unknown
     speakers: pl.DataFrame
+    twins: int = 0
 
     def write(self) -> None:
         """Write the tables that are not a language's own next to the units."""
@@ -111,14 +116,16 @@ def parallel_corpus(read: Callable[[str], pl.DataFrame], corpus: Corpus, folder:
     with TemporaryDirectory(dir=folder) as cleaned:
         register = Register()
         marked = Marked(read, corpus, Path(cleaned), languages)
-        surveys = _surveys(marked.units, register, corpus, languages)
+        words = KeptWords(Path(cleaned))
+        surveys = _surveys(marked.units, register, corpus, languages, words)
         register.refuse_misaligned()
 
         def texts(language: int) -> pl.Series:
             return pl.read_ipc(Path(cleaned) / languages[language], columns=["text"])["text"]
 
-        comparison = Comparison(surveys, texts, corpus.rules().known, Path(cleaned))
-        scenes, in_common = scenes_of(register, surveys)
+        comparison = Comparison(surveys, texts, words, corpus.rules().known, Path(cleaned))
+        twins = twin_pairs(register.scenes) if corpus.gendered == "both" else []
+        scenes, in_common = scenes_of(register, surveys, twins)
         split = assign_split(scenes, corpus.split)
         groups = Groups(len(scenes.names), scenes.duplicates, scenes.joined)
 
@@ -139,14 +146,15 @@ def parallel_corpus(read: Callable[[str], pl.DataFrame], corpus: Corpus, folder:
     return Parallel(
         folder,
         languages,
-        _coverage(surveys, register, languages),
-        _duplicates(surveys, register, languages),
+        _coverage(surveys, register, languages, bool(twins)),
+        _duplicates(surveys, register, languages, bool(twins)),
         _copies(comparison, surveys, register, languages),
         lines,
         max(map(len, groups.members().values()), default=0),
         len({groups.first(scene) for scene in (scenes.kinds == "dialog").arg_true()}),
         marked.unknown(),
         marked.speakers(),
+        len(twins),
     )
 
 
@@ -155,14 +163,16 @@ def _surveys(
     register: Register,
     corpus: Corpus,
     languages: tuple[str, ...],
+    words: KeptWords,
 ) -> list[Survey]:
     """Survey the languages, side by side; numbers are given in their order."""
     found: list[Future[Survey]] = []
     with ThreadPoolExecutor(AT_ONCE) as pool:
         cleaned = deque(pool.submit(cleaned_units, language) for language in languages[:AT_ONCE])
-        for language, later in zip_longest(languages, languages[AT_ONCE:]):
+        for index, later in zip_longest(range(len(languages)), languages[AT_ONCE:]):
             units = cleaned.popleft().result()
-            found.append(pool.submit(survey, units, register.number(units), corpus, language))
+            numbers, keep = register.number(units), partial(words.keep, index)
+            found.append(pool.submit(survey, units, numbers, corpus, languages[index], keep))
             if later is not None:
                 cleaned.append(pool.submit(cleaned_units, later))
         return [future.result() for future in found]
@@ -193,7 +203,7 @@ def _copies(
 
 
 def _coverage(
-    surveys: list[Survey], register: Register, languages: tuple[str, ...]
+    surveys: list[Survey], register: Register, languages: tuple[str, ...], twins: bool
 ) -> pl.DataFrame:
     units = register.units.join(register.scenes, on="scene").select(
         "kind", unit="number", name="unit"
@@ -212,7 +222,11 @@ def _coverage(
         present.group_by("unit")
         .agg(pl.col("language").unique())
         .join(units, on="unit")
-        .filter(~pl.col("kind").is_in(ONE_LANGUAGE_KINDS))
+        .filter(
+            ~pl.col("kind").is_in(ONE_LANGUAGE_KINDS),
+            # Not in every language is the text gendered.
+            ~pl.col("name").str.ends_with(TWIN) if twins else True,
+        )
         .join(every, how="cross")
         .sort("unit")
         .select(pl.col("name").alias("unit"), "kind", missing.alias("languages_missing"))
@@ -220,7 +234,7 @@ def _coverage(
 
 
 def _duplicates(
-    surveys: list[Survey], register: Register, languages: tuple[str, ...]
+    surveys: list[Survey], register: Register, languages: tuple[str, ...], twins: bool
 ) -> pl.DataFrame:
     names = register.scenes["scene"]
     tables = []
@@ -241,5 +255,6 @@ def _duplicates(
                 "similarity",
                 "exact",
             )
+            .filter(pl.col("exact") | ~is_twin_of("scene", "original") if twins else True)
         )
     return pl.concat(tables)

@@ -9,10 +9,17 @@ from cyrene_assets.corpus.preparation.split import Groups, Scenes
 from cyrene_assets.corpus.preparation.text_identity import shared, unit_lines
 
 
-def scenes_of(register: Register, surveys: list[Survey]) -> tuple[Scenes, pl.DataFrame]:
-    """Return what the split depends on, and lines in common by number (``same_text.Shared``)."""
+def scenes_of(
+    register: Register, surveys: list[Survey], twins: list[tuple[int, int]]
+) -> tuple[Scenes, pl.DataFrame]:
+    """Return what the split depends on, and lines in common by number (``same_text.Shared``).
+
+    ``twins`` are pairs of scenes that are two variants of one (``gendered.twin_pairs``).
+    """
     chats = pl.concat([found.chats for found in surveys]).value_counts()
     duplicates = pl.concat([found.duplicates for found in surveys]).unique().sort("scene").rows()
+    # Where a scene is, the other variant of its gendered text is.
+    duplicates += twins
     similar = pl.concat([found.similar.select("first", "second") for found in surveys])
     alike = similar.unique().sort("first", "second").rows()
     groups = Groups(len(register.scenes), duplicates, alike)

@@ -1,16 +1,15 @@
 """What the check and the build say of markup that ``markup`` in corpus.yaml does not name."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import polars as pl
 
-from cyrene_assets.corpus.preparation.cleaning import ENTITY
-from cyrene_assets.corpus.presets import HTML, PRESETS, RENPY, RPGMAKER, UNITY, Preset
+from cyrene_assets.corpus.preparation.named_markup import own_pattern, preset_for
+from cyrene_assets.corpus.sources.speakers import VARIABLE, quoted
 from cyrene_assets.corpus.sources.types import Problem
+from cyrene_assets.utils.counting import counted
 
 # A corpus of a hundred lines is not stopped for two of them.
 FEW = 5
@@ -18,11 +17,18 @@ SHOWN = 20
 EXAMPLES = 3
 LONGEST = 80
 LANGUAGES_SHOWN = 5
-PLAYER_LIKE = re.compile(r"player|nick|hero|protagonist|user_?name|\bmc\b", re.IGNORECASE)
 
 
 def unknown_in(units: pl.DataFrame) -> pl.DataFrame:
-    """Return where one language's units have unknown markup: token, language, unit and place."""
+    """Return where one language's units have unknown markup: token, language, unit and place.
+
+    ``speaker`` says of a token that it stands in nothing but a speaker that is a variable: what to
+    write about such a one is said of speakers.
+    """
+    name, token = pl.col("speaker"), pl.col("token")
+    stands = (
+        pl.col(one).fill_null("").str.contains(token, literal=True) for one in ("said", "title")
+    )
     return (
         units.filter(pl.col("placeholders").list.len() > 0)
         .select(
@@ -30,9 +36,17 @@ def unknown_in(units: pl.DataFrame) -> pl.DataFrame:
             .map_elements(_once, return_dtype=pl.List(pl.String))
             .alias("token"),
             *("language", "unit", "file", "line"),
-            pl.coalesce("raw_text", "text").str.head(LONGEST).alias("text"),
+            *("speaker", "role", "title"),
+            pl.coalesce("raw_text", "text").alias("said"),
         )
         .explode("token")
+        .with_columns(
+            text=pl.col("said").str.head(LONGEST),
+            speaker=name.str.contains(VARIABLE).fill_null(value=False)
+            & ~pl.col("role").is_in(["character", "player"])
+            & ~pl.any_horizontal(stands),
+        )
+        .drop("role", "title", "said")
     )
 
 
@@ -47,7 +61,8 @@ class Unknown:
     """Unknown markup of all languages.
 
     ``tokens`` has a row per distinct one, most frequent first: token, lines, languages (list), and
-    the first unit with its language, file, line and text. ``lines`` counts by language the lines
+    the first unit with its language, file, line and text, and whether it is a ``speaker``: what is
+    one here and stands in text there has two rows. ``lines`` counts by language the lines
     and documents that have any, ``of`` all of them.
     ``named`` are the presets that ``markup`` names.
     """
@@ -71,22 +86,21 @@ class Unknown:
     def warnings(self) -> list[Problem]:
         """Return a line for each, with count, first place and remedy.
 
-        What one preset knows is one line.
+        What one preset or pattern finds is one line. Speakers are told elsewhere (``to_name``).
         """
-        rows = self.tokens.rows(named=True)
-        of_presets: dict[str, list[dict[str, Any]]] = {}
-        others: list[dict[str, Any]] = []
-        for row in rows:
-            name = self._to_write(row["token"])
-            (of_presets.setdefault(name, []) if name in PRESETS else others).append(row)
-        found = [_of_preset(name, mine) for name, mine in of_presets.items()]
+        together: dict[str, list[dict[str, Any]]] = {}
+        for row in self.tokens.filter(~pl.col("speaker")).rows(named=True):
+            together.setdefault(self._to_write(row["token"]), []).append(row)
+        of_one = {written for written in together if not written.startswith("{text:")}
+        found = [_together(written, together[written]) for written in together if written in of_one]
+        others = [row for written in together if written not in of_one for row in together[written]]
         found += [
             Problem(row["file"], row["line"], _message(row), _remedy(self._to_write(row["token"])))
             for row in others[:SHOWN]
         ]
         if len(others) > SHOWN:
-            times = sum(row["lines"] for row in others[SHOWN:])
-            message = f"{len(others) - SHOWN} more unknown placeholders, {times:,} times"
+            times = counted(sum(row["lines"] for row in others[SHOWN:]), "time")
+            message = f"{counted(len(others) - SHOWN, 'more unknown placeholder')}, {times}"
             found.append(Problem("corpus.yaml", 0, message, "look at the first ones"))
         return found
 
@@ -105,24 +119,26 @@ class Unknown:
             return f"{self._too_many(over)}; {self.remedy()}"
         total = sum(self.lines.values())
         found = f": {self._examples()}" if total else ""
-        return f"{total:,} lines with unknown markup are left out of training{found}"
+        what = counted(total, "line with unknown markup is", "lines with unknown markup are")
+        return f"{what} left out of training{found}"
 
     def _too_many(self, over: Sequence[str]) -> str:
         worst = sorted(over, key=lambda language: -self.lines[language] / self.of[language])
         shares = [
-            f"{self.lines[one]:,} of {self.of[one]:,} lines of {one} "
+            f"{self.lines[one]:,} of {counted(self.of[one], 'line')} of {one} "
             f"({self.lines[one] / self.of[one]:.1%})"
             for one in worst[:EXAMPLES]
         ]
-        more = len(over) - EXAMPLES
+        others = len(over) - EXAMPLES
+        more = f" and of {counted(others, 'more language')}" if others > 0 else ""
         return (
-            f"{', '.join(shares)}{f' and of {more} more languages' if more > 0 else ''} have "
-            f"markup that `markup` does not name: {self._examples()}"
+            f"{', '.join(shares)}{more} have markup that `markup` does not name: {self._examples()}"
         )
 
     def _examples(self) -> str:
         return ", ".join(
-            f"{row['token']} ({row['lines']:,}, first in {row['file']}:{row['line']})"
+            f"{'the speaker ' if row['speaker'] else ''}{row['token']} "
+            f"({row['lines']:,}, first in {row['file']}:{row['line']})"
             for row in self.tokens.head(EXAMPLES).rows(named=True)
         )
 
@@ -132,17 +148,25 @@ class Unknown:
         What a preset that is named already leaves is not its markup: an escaped one.
         """
         name = preset_for(token)
-        return _own(token, "itself") if name in self.named else name or _own(token)
+        return own_pattern(token, "itself") if name in self.named else name or own_pattern(token)
 
     def remedy(self) -> str:
         """Say what to write into corpus.yaml."""
-        tokens = self.tokens["token"].head(EXAMPLES).to_list()
+        first = self.tokens.head(EXAMPLES)
+        tokens = first.filter(~pl.col("speaker"))["token"].to_list()
+        speakers = first.filter("speaker")["token"].to_list()
         written = ", ".join(f"`{one}`" for one in dict.fromkeys(map(self._to_write, tokens)))
-        return (
-            f"say what it stands for: add {written} to `markup` in corpus.yaml, `becomes: nothing`,"
-            " `player`, `{text: ...}`, `leave out` or, where it is text, `itself` (docs/markup.md);"
-            " or allow more by `unknown_markup`"
-        )
+        names = ", ".join(f"{quoted(one)}: NAME" for one in speakers)
+        remedies = []
+        if speakers:
+            remedies.append(f"say who it is: `speakers: {{{names}}}` in corpus.yaml")
+        if tokens:
+            remedies.append(
+                f"say what it stands for: add {written} to `markup` in corpus.yaml, "
+                "`becomes: nothing`, `player`, `{text: ...}`, `leave out` or, where it is text, "
+                "`itself` (docs/markup.md)"
+            )
+        return f"{'; '.join(remedies)}; or allow more by `unknown_markup`"
 
 
 def collect(found: Sequence[pl.DataFrame], of: dict[str, int], named: frozenset[str]) -> Unknown:
@@ -151,7 +175,7 @@ def collect(found: Sequence[pl.DataFrame], of: dict[str, int], named: frozenset[
     units = pl.struct("unit", "line").n_unique()
     lines = dict(table.group_by("language", maintain_order=True).agg(units).rows())
     tokens = (
-        table.group_by("token", maintain_order=True)
+        table.group_by("token", "speaker", maintain_order=True)
         .agg(
             pl.len().alias("lines"),
             pl.col("language").unique(maintain_order=True).alias("languages"),
@@ -163,36 +187,12 @@ def collect(found: Sequence[pl.DataFrame], of: dict[str, int], named: frozenset[
     return Unknown(tokens, {str(key): int(number) for key, number in lines.items()}, of, named)
 
 
-@lru_cache(maxsize=1024)
-def preset_for(token: str) -> str:
-    """Return the preset that knows what looks like ``token``, if one does for sure."""
-    one = pl.Series([token])
-    return next(
-        (name for name, pattern in _KNOWN_TO if one.str.contains(rf"^(?:{pattern})$")[0]), ""
-    )
-
-
-def _any_rule(preset: Preset) -> str:
-    return "|".join(f"(?:{rule.pattern})" for rule in preset.rules)
-
-
-# Of what presets have in common, the most usual one is proposed.
-_KNOWN_TO = (
-    ("hoyo", r"\{(?:NICKNAME|SPACE|(?:F|M|RUBY_[BE]|LAYOUT_\w+|Img)[# ][^{}]*)\}?"),
-    ("renpy", RENPY.aside),
-    ("ass", r"\{\\[^{}]*\}|\\N"),
-    ("html", rf"{_any_rule(HTML)}|{ENTITY}"),
-    ("rpgmaker", _any_rule(RPGMAKER)),
-    ("unity", _any_rule(UNITY)),
-)
-
-
 def _message(row: dict[str, Any]) -> str:
     units, languages = row["units"], row["languages"]
     first = f"in {row['unit']}"
     if row["lines"] == 1:
         return f"unknown placeholder {row['token']} {first}"
-    where = f"{units:,} units" if units != 1 else first.removeprefix("in ")
+    where = counted(units, "unit") if units != 1 else first.removeprefix("in ")
     shown = ", ".join(languages[:LANGUAGES_SHOWN])
     if len(languages) > LANGUAGES_SHOWN:
         shown += f" and {len(languages) - LANGUAGES_SHOWN} more"
@@ -200,25 +200,21 @@ def _message(row: dict[str, Any]) -> str:
     return f"unknown placeholder {row['token']} in {where} of {shown}{more}"
 
 
-def _of_preset(name: str, rows: Sequence[dict[str, Any]]) -> Problem:
+def _together(written: str, rows: Sequence[dict[str, Any]]) -> Problem:
+    """Return the one problem of what a preset, or a pattern, finds."""
     first = rows[0]
+    finds = "that one pattern finds" if written[0] == "{" else f"that the preset {written} knows"
     if len(rows) == 1:
         message = _message(first)
     else:
         tokens = ", ".join(row["token"] for row in rows[:EXAMPLES])
-        times = sum(row["lines"] for row in rows)
+        times = counted(sum(row["lines"] for row in rows), "time")
         message = (
-            f"{len(rows)} unknown placeholders that the preset {name} knows, {times:,} times: "
+            f"{len(rows)} unknown placeholders {finds}, {times}: "
             f"{tokens}{', ...' if len(rows) > EXAMPLES else ''} (first in {first['unit']})"
         )
-    return Problem(first["file"], first["line"], message, _remedy(name))
+    return Problem(first["file"], first["line"], message, _remedy(written))
 
 
 def _remedy(what: str) -> str:
     return f"add `{what}`, or what else it is, to `markup`; until then the line is not trained on"
-
-
-def _own(token: str, becomes: str = "") -> str:
-    quoted = token.replace("'", "''")
-    becomes = becomes or ("player" if PLAYER_LIKE.search(token) else "leave out")
-    return f"{{text: '{quoted}', becomes: {becomes}}}"

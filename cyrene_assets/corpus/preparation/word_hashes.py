@@ -54,14 +54,23 @@ def words_of(texts: pl.Series, *, characters: bool | None = None) -> Words:
     if characters:
         to_say = 6 if _most_letters_are(LOGOGRAPHS, some) else 12
         return Words(*_characters(texts), characters, to_say)
+    text, word = between_blanks(texts)
+    return Words(text, word.hash().to_numpy(), characters, 3)
+
+
+def written_in_characters(texts: pl.Series) -> bool:
+    """Return whether each character counts as a word in these texts."""
+    return _most_letters_are(UNSPACED, sampled_characters(texts))
+
+
+def between_blanks(texts: pl.Series) -> tuple[Indices, pl.Series]:
+    """Return what blanks separate, in lower case, and the index of the text that each is of."""
     flat = texts.str.to_lowercase().str.replace_all("\n", " ", literal=True)
-    found = flat.str.split(" ").list.drop_nulls()
-    return Words(
-        np.repeat(np.arange(len(texts), dtype=np.uint32), found.list.len().to_numpy()),
-        found.explode(empty_as_null=False).hash().to_numpy(),
-        characters,
-        3,
-    )
+    found = flat.str.split(" ")
+    if found.null_count():
+        found = found.fill_null(pl.Series([[]], dtype=pl.List(pl.String)))
+    text = np.repeat(np.arange(len(texts), dtype=np.uint32), found.list.len().to_numpy())
+    return text, found.explode(empty_as_null=False)
 
 
 def _characters(texts: pl.Series) -> tuple[Indices, Hashes]:
@@ -122,7 +131,8 @@ def _most_letters_are(scripts: str, characters: pl.DataFrame) -> bool:
 
 def number_of(pattern: str, characters: pl.DataFrame) -> int:
     """Return how many of the counted characters are what the pattern says."""
-    return int(characters.filter(pl.col("character").str.contains(pattern))["count"].sum())
+    there = characters["character"].str.contains(pattern).to_numpy()
+    return int(characters["count"].to_numpy()[there].sum())
 
 
 @dataclass(frozen=True)

@@ -9,59 +9,30 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from cyrene_assets.corpus.preparation.word_hashes import number_of, sampled_characters, some_of
+from cyrene_assets.corpus.languages import JAPANESE, SCRIPTS
+from cyrene_assets.corpus.preparation.word_hashes import sampled_characters, some_of
 
-SCRIPTS = (
-    *("Latin", "Greek", "Cyrillic", "Armenian", "Georgian", "Hebrew", "Arabic", "Ethiopic"),
-    *("Devanagari", "Bengali", "Gurmukhi", "Gujarati", "Tamil", "Telugu", "Kannada", "Malayalam"),
-    *("Sinhala", "Thai", "Lao", "Khmer", "Myanmar", "Tibetan", "Mongolian"),
-    *("Hangul", "Han", "Hiragana", "Katakana"),
-)
-# One writing system: who writes kana writes all three.
-JAPANESE = ("Han", "Hiragana", "Katakana")
-KANA = r"[\p{Hiragana}\p{Katakana}]"
 # The share of kana in Japanese is about a half; Chinese has some in names and quotations.
 LEAST_KANA = 0.1
 # A script is one of the language's when it has this share of its letters and of its texts (those
 # of which it has most letters).
 MAIN_SCRIPT = 0.2
 FEWEST_LETTERS = 4
-# Of ISO 639 codes, and of game data's own, whose languages have one script.
-KNOWN = {
-    **dict.fromkeys(("ru", "uk", "be", "bg", "mk"), ("Cyrillic",)),
-    **dict.fromkeys(("jp", "ja"), JAPANESE),
-    **dict.fromkeys(("chs", "cht", "zh"), ("Han",)),
-    **dict.fromkeys(("kr", "ko"), ("Hangul",)),
-    **dict.fromkeys(("ar", "fa", "ur"), ("Arabic",)),
-    **dict.fromkeys(("hi", "mr", "ne"), ("Devanagari",)),
-    "am": ("Ethiopic",),
-    "bn": ("Bengali",),
-    "el": ("Greek",),
-    "he": ("Hebrew",),
-    "hy": ("Armenian",),
-    "ka": ("Georgian",),
-    "km": ("Khmer",),
-    "lo": ("Lao",),
-    "my": ("Myanmar",),
-    "ta": ("Tamil",),
-    "te": ("Telugu",),
-    "th": ("Thai",),
-}
 
 
 def main_scripts(
-    texts: pl.Series, names: Sequence[str] = (), language: str = ""
+    texts: pl.Series, names: Sequence[str] = (), known: tuple[str, ...] = ()
 ) -> tuple[str, ...]:
     """Return the scripts that a language's texts are written in.
 
     Args:
         texts: of the language; some thousand from all over are looked at.
         names: may stand in any text and do not count.
-        language: its code. A known one's script is the only one, if it is a main script at all.
+        known: those of the language, where it has one writing system or the corpus says them. They
+            are the only ones, if one of them is a main script at all.
     """
     some = without_names(some_of(texts), names)
-    characters = sampled_characters(some)
-    counts = {name: number_of(rf"\p{{{name}}}", characters) for name in SCRIPTS}
+    counts = _letters_by_script(sampled_characters(some))
     systems: dict[tuple[str, ...], int] = {}
     together = sum(counts[name] for name in JAPANESE)
     japanese = counts["Hiragana"] + counts["Katakana"] >= LEAST_KANA * max(together, 1)
@@ -82,10 +53,21 @@ def main_scripts(
 
     largest = max(systems, key=lambda system: systems[system])
     main = {system for system in systems if system == largest or share(system) >= MAIN_SCRIPT}
-    known = KNOWN.get(language.lower().split("_")[0].split("-")[0])
-    if known in main and known is not None:
+    if known in main or (known != JAPANESE and {(name,) for name in known} & main):
         return known
     return tuple(name for name in SCRIPTS if any(name in system for system in main))
+
+
+def _letters_by_script(characters: pl.DataFrame) -> dict[str, int]:
+    """Return how many of the counted characters are of each script."""
+    counts = dict.fromkeys(SCRIPTS, 0)
+    left = characters.filter(~pl.col("character").str.contains(r"[\p{Common}\p{Inherited}]"))
+    for name in SCRIPTS:
+        if left.is_empty():  # Each pattern costs half a millisecond, whatever it is looked for in.
+            break
+        own = left["character"].str.contains(rf"\p{{{name}}}")
+        counts[name], left = int(left["count"].filter(own).sum()), left.filter(~own)
+    return counts
 
 
 def without_names(texts: pl.Series, names: Sequence[str]) -> pl.Series:

@@ -20,10 +20,12 @@ NOT_IN_CHATS = {
     "left_out": "left out as `markup` says",
     "empty": "without any text",
 }
-FOR_DOCUMENTS = "in scenes that are selected for documents only"
+FOR_DOCUMENTS = "selected for documents only"
+FOR_NOTHING = "marked as not to be trained on"
 OWN_NAMES_ALONE = "in scenes in which only names of the character speak"
 UNADDRESSED = "before anybody speaks to the character"
 ALONE = "voice lines without a title"
+TOO_LONG = "longer than `sft.sequence_length` by themselves"
 # The lines that an unknown placeholder stands in: it may run over several.
 UNKNOWN_LINES = rf"(?:[^\n]*?(?:{UNKNOWN_PLACEHOLDER}))+[^\n]*"
 
@@ -32,7 +34,7 @@ def document_lines(units: pl.DataFrame, colon: str) -> pl.DataFrame:
     """Return the lines of each document: scene, kind, split, ``row`` to order by, and text.
 
     What somebody says is ``name`` + ``colon`` + text; a document that nobody speaks is one row,
-    with its title. What is for chats only is in none.
+    with its title. What is for chats only, or for nothing, is in none.
     """
     units = _used_for(units, "documents").with_columns(_spoken())
     rows = _in_scene_order(units, "kind", "spoken", "speaker", "title")
@@ -48,7 +50,7 @@ def chat_lines(units: pl.DataFrame, chats: Chats) -> pl.DataFrame:
 
     ``chat`` is the scene or the assistant's voice line, ``name`` the assistant's, ``own`` whether
     that is the character, ``number`` counts the pairs of the two, and ``row`` the lines. What is
-    for documents only is in none.
+    for documents only, or for nothing, is in none.
     """
     role, kept, speaks = pl.col("role"), ~_flagged(*LEFT_OUT), _assistant(chats)
     units = _used_for(units, "chats")
@@ -105,7 +107,8 @@ def conversation_lines(units: pl.DataFrame, chats: Chats) -> pl.DataFrame:
 def count_character_lines(units: pl.DataFrame, chats: Chats) -> dict[str, int]:
     """Count the character's lines: those in chats, and the others by why they are in none.
 
-    The order is that of the reasons (``NOT_IN_CHATS``), after ``IN_CHATS``.
+    What has several lines of text counts as that many, as in training. The order is that of the
+    reasons (``NOT_IN_CHATS``), after ``IN_CHATS``.
     """
     hers = units.filter(pl.col("role") == "character")
     said = conversation_lines(units, chats).filter("hers", "own")
@@ -114,13 +117,28 @@ def count_character_lines(units: pl.DataFrame, chats: Chats) -> dict[str, int]:
     why = pl.coalesce(
         pl.when(pl.col("unit").is_in(said["unit"].unique().implode())).then(pl.lit(IN_CHATS)),
         *(pl.when(_flagged(flag)).then(pl.lit(words)) for flag, words in NOT_IN_CHATS.items()),
+        pl.when(_only(units) == "nothing").then(pl.lit(FOR_NOTHING)),
         pl.when(_only(units) == "documents").then(pl.lit(FOR_DOCUMENTS)),
         pl.when(dialog & alone).then(pl.lit(OWN_NAMES_ALONE)),
         pl.when(dialog).then(pl.lit(UNADDRESSED)).otherwise(pl.lit(ALONE)),
     )
-    counts: dict[str, int] = dict(hers.group_by(why.alias("why")).len().rows())
-    reasons = (*NOT_IN_CHATS.values(), FOR_DOCUMENTS, OWN_NAMES_ALONE, UNADDRESSED, ALONE)
+    lines = (pl.col("text").str.count_matches("\n", literal=True) + 1).sum()
+    counts: dict[str, int] = dict(hers.group_by(why.alias("why")).agg(lines).rows())
+    reasons = (
+        *NOT_IN_CHATS.values(),
+        *(FOR_NOTHING, FOR_DOCUMENTS, OWN_NAMES_ALONE, UNADDRESSED, ALONE),
+    )
     return {words: counts[words] for words in (IN_CHATS, *reasons) if counts.get(words)}
+
+
+def count_left_out(units: pl.DataFrame) -> pl.DataFrame:
+    """Count the units of each split by why they are left out (``NOT_IN_CHATS``): split, why, units.
+
+    ``why`` is null of those that are trained on, or validated with.
+    """
+    why = (pl.when(_flagged(flag)).then(pl.lit(words)) for flag, words in NOT_IN_CHATS.items())
+    counts = units.group_by("split", pl.coalesce(*why).alias("why"), maintain_order=True)
+    return counts.agg(units=pl.len().cast(pl.Int64))
 
 
 def _of_own_names(units: pl.DataFrame) -> pl.Series:

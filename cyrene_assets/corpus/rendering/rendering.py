@@ -7,6 +7,7 @@ Untranslated copies stay: a copy is a flaw of the translation, not of the scene 
 What is written is JSON as ``json.dumps(..., ensure_ascii=False)`` makes it, byte for byte.
 """
 
+import re
 from pathlib import Path
 
 import polars as pl
@@ -14,8 +15,6 @@ import polars as pl
 from cyrene_assets.corpus.config import Corpus
 from cyrene_assets.corpus.rendering.line_selection import conversation_lines, document_lines
 
-FULL_WIDTH_COLON = frozenset({"chs", "cht"})
-FULL_WIDTH_PARENTHESES = frozenset({"chs", "cht"})
 CONTEXT_LINES = 10
 DOCUMENT_SCHEMA = pl.Schema(
     {
@@ -45,17 +44,16 @@ ROWS_WRITTEN_AT_ONCE = 4096
 def cpt_documents(units: pl.DataFrame, corpus: Corpus, language: str) -> pl.DataFrame:
     """Render one language's units into documents (``DOCUMENT_SCHEMA``), in the order of the units.
 
-    A scene, or the voice lines of somebody, becomes a document of lines ``name: text`` (full-width
-    colon in chs and cht), narration without a name; another document becomes its title and its
+    A scene, or the voice lines of somebody, becomes a document of lines ``name: text`` (with the
+    language's colon), narration without a name; another document becomes its title and its
     lines. ``characters`` counts the text's.
 
     Raises:
         UserError: the corpus lists no such language.
     """
-    corpus.language(language)
-    colon = "\uff1a" if language in FULL_WIDTH_COLON else ": "
+    written = corpus.language(language).traits(language)
     return (
-        document_lines(units, colon)
+        document_lines(units, written.colon)
         .group_by("scene", maintain_order=True)
         .agg(pl.col("row", "kind", "split").first(), pl.col("text").str.join("\n"))
         .sort("row")
@@ -77,8 +75,8 @@ def sft_chats(units: pl.DataFrame, corpus: Corpus, language: str) -> pl.DataFram
     ``messages`` is a JSON list: the system prompt byte for byte, then user and assistant in turn;
     ``turns`` counts the pairs. Her consecutive lines are an assistant turn, a line each; the lines
     in between (the last 10) the user turn. A line of anybody but the player and her is in
-    parentheses there, narration too (full-width ones in chs and cht), after losing its own. Where
-    she has several names in a scene, a line under another of them belongs to the user turn.
+    parentheses there (the language's), narration too, after losing its own. Where she has several
+    names in a scene, a line under another of them belongs to the user turn.
 
     A chat starts at the first user turn and ends with her last line; a scene in which nobody speaks
     before she does gives none. For scenes in which only her own names speak see ``Chats``.
@@ -87,7 +85,7 @@ def sft_chats(units: pl.DataFrame, corpus: Corpus, language: str) -> pl.DataFram
         UserError: the corpus lists no such language.
     """
     people = corpus.language(language)
-    opening, closing = "\uff08\uff09" if language in FULL_WIDTH_PARENTHESES else "()"
+    opening, closing = tuple(people.traits(language).parentheses)
     role = pl.col("role")
     text = _without_parentheses(pl.col("text"), opening, closing)
     herself = (role == "character") & pl.col("own")
@@ -176,7 +174,8 @@ def _without_parentheses(text: pl.Expr, opening: str, closing: str) -> pl.Expr:
     Those around all of it close only at the end; around nothing they stay. A text with parentheses
     ``NESTING`` deep within them keeps all.
     """
-    others, (start, end) = f"[^{opening}{closing}]", (f"[{opening}]", f"[{closing}]")
+    start, end = re.escape(opening), re.escape(closing)
+    others = f"[^{start}{end}]"
     inside = f"{others}*"
     for _ in range(NESTING):
         inside = f"(?:{others}|{start}{inside}{end})*"

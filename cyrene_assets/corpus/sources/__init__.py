@@ -7,7 +7,9 @@ An adapter is a module of the folder ``adapters``, known by its file name, with
 - ``files(root, corpus, language) -> list[Path]``: the raw files that the language's rows come from;
 - ``read(root, corpus, language) -> Iterator[Row | DataFrame | Problem]``: the rows, dialog in
   order, then documents, singly or many in a table; and a ``Problem`` for what it leaves out. Raises
-  ``SourceError`` with everything that is wrong with the files.
+  ``SourceError`` with everything that is wrong with the files;
+- ``unread(root, corpus) -> Iterator[Problem]``, where it can tell: the files that look like those
+  of a language and are read for none.
 
 Nothing else has to be edited to add one. A module with a leading underscore is no adapter.
 """

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 NULLABLE = "speaker"
@@ -22,12 +22,14 @@ def begins_an_array(line: bytes) -> bool:
 def fits(
     record: dict[str, Any],
     keys: tuple[str, ...],
+    marks: Mapping[str, tuple[str, ...]],
     wrong: Callable[[str, str], None],
     ignored: "Counter[str] | None",
 ) -> bool:
     """Return whether a record has the keys, strings; other keys are counted in ``ignored``, if any.
 
-    ``wrong`` is told of each mistake and its remedy.
+    ``marks`` are keys that it may have, with their values. ``wrong`` is told of each mistake and
+    its remedy.
     """
     right = True
     for key in keys:
@@ -45,7 +47,16 @@ def fits(
         else:
             continue
         right = False
-    extra = [key for key in record if key not in keys]
+    for key, known in marks.items():
+        value = record.get(key)
+        if value is not None and value not in known:
+            values = ", ".join(json.dumps(one) for one in known)
+            wrong(
+                f"`{key}` is {json.dumps(value, ensure_ascii=False)[:60]}",
+                f"write one of {values}, or leave it out",
+            )
+            right = False
+    extra = [key for key in record if key not in keys and key not in marks]
     if ignored is not None:
         ignored.update(extra)
         return right

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ from cyrene_assets.corpus.sources.types import (
     too_long,
     unreadable,
 )
+from cyrene_assets.utils.counting import counted
 
 if TYPE_CHECKING:
     import polars as pl
@@ -60,9 +61,7 @@ class JsonLines:
         left_out = len(problems) - REPORTED_PROBLEMS
         if left_out <= 0:
             return problems
-        more = Problem(
-            self.name, 0, f"{left_out} more problems", "fix the first ones, then check again"
-        )
+        more = Problem(self.name, 0, counted(left_out, "more problem"), "correct the first ones")
         return [*problems[:REPORTED_PROBLEMS], more]
 
     def ignored(self) -> list[Problem]:
@@ -82,15 +81,19 @@ class JsonLines:
             )
         ]
 
-    def table(self, keys: tuple[str, ...]) -> "pl.DataFrame":
+    def table(
+        self, keys: tuple[str, ...], marks: Mapping[str, tuple[str, ...]] | None = None
+    ) -> "pl.DataFrame":
         """Return the ``keys`` of each line that has them, of the right type, and no other.
 
-        They are strings (``speaker`` may be null); ``number`` is the line's. What is wrong with the
-        other lines is noted.
+        They are strings (``speaker`` may be null); ``number`` is the line's. ``marks`` are keys
+        that a line may have besides, with the values that there are (null where it has none). What
+        is wrong with the other lines is noted.
         """
+        marks = marks or {}
         import polars as pl
 
-        schema = {"number": pl.Int32(), **dict.fromkeys(keys, pl.String())}
+        schema = {"number": pl.Int32(), **dict.fromkeys((*keys, *marks), pl.String())}
         chunks = [pl.DataFrame(schema=schema)]
         rows: list[tuple[Any, ...]] = []
 
@@ -99,21 +102,25 @@ class JsonLines:
             chunks.append(pl.DataFrame(dict(zip(schema, columns, strict=True)), schema=schema))
             rows.clear()
 
-        for row in self._rows(keys):
+        for row in self._rows(keys, marks):
             rows.append(row)
             if len(rows) == CHUNK:
                 put()
         put()
         return self._without_long_texts(pl.concat(chunks))
 
-    def _rows(self, keys: tuple[str, ...]) -> Iterator[tuple[Any, ...]]:
+    def _rows(
+        self, keys: tuple[str, ...], marks: Mapping[str, tuple[str, ...]]
+    ) -> Iterator[tuple[Any, ...]]:
         """Yield number and values of the lines that are as they should be; the others are noted.
 
         A line without a backslash, and with no more quotes than its keys and values need, has no
         key twice and nothing escaped: it is right if it can be decoded. Others are looked at.
         """
-        types = [(key, str | None if key == NULLABLE else str) for key in keys]
+        types: list[Any] = [(key, str | None if key == NULLABLE else str) for key in keys]
+        types += [(key, str | None, None) for key in marks]
         line_type = msgspec.defstruct("Line", types, forbid_unknown_fields=True, gc=False)
+        most = 4 * len(keys) + 4 * len(marks)
         decode = msgspec.json.Decoder(line_type).decode
         values = msgspec.structs.astuple
         for number, offset, line in self._lines():
@@ -123,12 +130,14 @@ class JsonLines:
                 except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                     pass  # Below it is said what is wrong.
                 else:
-                    if line.count(b'"') == 4 * len(keys) - 2 * found.count(None):
+                    own, marked = found[: len(keys)], found[len(keys) :]
+                    quotes = most - 2 * own.count(None) - 4 * marked.count(None)
+                    if line.count(b'"') == quotes and all(map(_may_be, marked, marks.values())):
                         yield number, *found
                         continue
-            record = self._record(number, line, offset, keys)
+            record = self._record(number, line, offset, keys, marks)
             if record is not None:
-                yield number, *(record[key] for key in keys)
+                yield number, *(record.get(key) for key in (*keys, *marks))
 
     def _lines(self) -> Iterator[tuple[int, int, bytes]]:
         """Yield number, offset and bytes of each line; blank ones at the end of the file are none.
@@ -167,7 +176,12 @@ class JsonLines:
             self._problems.append(unreadable(self.name, error))
 
     def _record(
-        self, number: int, line: bytes, offset: int, keys: tuple[str, ...]
+        self,
+        number: int,
+        line: bytes,
+        offset: int,
+        keys: tuple[str, ...],
+        marks: Mapping[str, tuple[str, ...]],
     ) -> dict[str, Any] | None:
         def wrong(message: str, remedy: str) -> None:
             self.wrong(number, message, remedy)
@@ -191,7 +205,7 @@ class JsonLines:
         if not isinstance(record, dict):
             wrong(f"not an object but {type_name(record)}", f"write an object with {quoted(keys)}")
             return None
-        return record if fits(record, keys, wrong, self._extra) else None
+        return record if fits(record, keys, marks, wrong, self._extra) else None
 
     def without(self, table: "pl.DataFrame", where: "pl.Expr", *said: str) -> "pl.DataFrame":
         """Return the table without some rows, and note what is wrong with them.
@@ -220,6 +234,10 @@ class JsonLines:
             message = f"`{key}` has a line over {LONGEST_LINE:,} characters"
             table = self.without(table, pl.col("number").is_in(lines), message, "cut it up")
         return table
+
+
+def _may_be(value: str | None, known: tuple[str, ...]) -> bool:
+    return value is None or value in known
 
 
 class _Quoted(dict[str, Any]):

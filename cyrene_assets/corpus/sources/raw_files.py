@@ -1,7 +1,6 @@
 """Raw files as they lie in a folder: regular ones of the folder's own, read and hashed."""
 
 import errno
-import hashlib
 import os
 import stat
 import time
@@ -10,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from cyrene_assets.corpus.sources.types import Problem, SourceError, unreadable
+from cyrene_assets.utils.files import sha256
 
 SETTLED_NS = 2_000_000_000
 
@@ -113,16 +113,11 @@ def file_digest(path: Path, file: str) -> str:
     """
     known = version(path, file)
     try:
-        return _digest_of(path, known) if known else _digest(path)
+        return _digest_of(path, known) if known else sha256(path)
     except OSError as error:
         raise SourceError([unreadable(file, error)]) from error
 
 
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 @lru_cache(maxsize=4096)
 def _digest_of(path: Path, known: object) -> str:  # noqa: ARG001
-    return _digest(path)
+    return sha256(path)

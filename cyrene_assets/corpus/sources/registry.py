@@ -1,9 +1,8 @@
 """The source adapters, and the rows and digests of a corpus's raw files through them."""
 
-import hashlib
 import importlib
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -11,9 +10,16 @@ from cyrene_assets.corpus.sources import adapters as installed
 from cyrene_assets.corpus.sources.raw_files import file_digest, file_name
 from cyrene_assets.corpus.sources.types import ONLY, Adapter, CorpusSettings, Problem, Row
 from cyrene_assets.utils.errors import UserError
+from cyrene_assets.utils.files import short_digest
 
 if TYPE_CHECKING:
     import polars as pl
+
+
+def unread(root: Path, corpus: CorpusSettings) -> Iterator[Problem]:
+    """Yield the files of a corpus that look like a language's and are not read."""
+    told = getattr(adapter(corpus.source.adapter), "unread", None)
+    yield from told(root, corpus) if told else ()
 
 
 def adapters() -> list[str]:
@@ -29,7 +35,7 @@ def adapter(name: str) -> Adapter:
         UserError: there is none; the message lists those there are.
     """
     if name not in adapters():
-        raise UserError(f"unknown source adapter {name!r}: give one of {', '.join(adapters())}")
+        raise UserError(f"unknown source adapter {name!r}; give one of {', '.join(adapters())}")
     return cast(Adapter, importlib.import_module(f"{installed.__name__}.{name}"))
 
 
@@ -97,7 +103,4 @@ def raw_digest(root: Path, corpus: CorpusSettings, language: str) -> str:
 
 def digest_of(files: Mapping[str, str]) -> str:
     """Return the SHA-256 (16 hexadecimal digits) of files by name: their names and contents."""
-    digest = hashlib.sha256()
-    for name, content in files.items():
-        digest.update(f"{name}\0{content}\n".encode())
-    return digest.hexdigest()[:16]
+    return short_digest("".join(f"{name}\0{content}\n" for name, content in files.items()))

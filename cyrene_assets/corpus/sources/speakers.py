@@ -9,6 +9,7 @@ import polars as pl
 
 from cyrene_assets.corpus.people import Language
 from cyrene_assets.corpus.sources.types import CorpusSettings, Problem
+from cyrene_assets.utils.counting import counted
 
 # ``$ally_name``, ``[player]``, ``{0}``, ``%s``, ``\N[1]``, ``npc_07``, ``unit.name``, ``actor12``.
 VARIABLE = (
@@ -64,8 +65,7 @@ class Speaker:
         languages = list(self.lines)
         more = len(languages) - LANGUAGES_SHOWN
         shown = ", ".join(languages[:LANGUAGES_SHOWN]) + (f" and {more} more" if more > 0 else "")
-        plural = "line" if self.total == 1 else "lines"
-        return f"{self.total:,} {plural} in {shown}"
+        return f"{counted(self.total, 'line')} in {shown}"
 
 
 def speaker_counts(units: pl.DataFrame) -> pl.DataFrame:
@@ -101,7 +101,7 @@ def to_name(counts: pl.DataFrame) -> Iterator[Problem]:
             "corpus.yaml",
             0,
             f"the speaker {speaker.name!r} looks like a variable or an id: {speaker.in_words()}",
-            f"say who it is, in corpus.yaml: `speakers: {{{_quoted(speaker.name)}: NAME}}`, "
+            f"say who it is, in corpus.yaml: `speakers: {{{quoted(speaker.name)}: NAME}}`, "
             "or a name per language",
         )
     if len(found) > SHOWN:
@@ -109,7 +109,8 @@ def to_name(counts: pl.DataFrame) -> Iterator[Problem]:
         yield Problem(
             "corpus.yaml",
             0,
-            f"{len(found) - SHOWN} more speakers look like variables or ids ({lines:,} lines)",
+            f"{counted(len(found) - SHOWN, 'more speaker looks', 'more speakers look')} like "
+            f"variables or ids ({counted(lines, 'line')})",
             "look at the first ones",
         )
 
@@ -125,22 +126,22 @@ def near_misses(counts: pl.DataFrame, corpus: CorpusSettings) -> Iterator[Proble
             if like is not None:
                 found.setdefault((name, key, like), {})[code] = lines
                 break
-    for (name, key, like), counted in found.items():
+    for (name, key, like), lines_of in found.items():
         whose = "the character's" if key == "speakers" else "the player's"
         written = (
             f"the same as {whose}, once cleaned" if name == like else f"nearly {whose} {like!r}"
         )
-        where = next(iter(counted)) if len(counted) == 1 else "*"
+        where = next(iter(lines_of)) if len(lines_of) == 1 else "*"
         remedy = (
             "write it without markup in the file"
             if name == like
             else f"add it to `languages.{where}.{key}` if it is the same, "
-            f"or map it: `speakers: {{{_quoted(name)}: {_quoted(like)}}}`"
+            f"or map it: `speakers: {{{quoted(name)}: {quoted(like)}}}`"
         )
         yield Problem(
             "corpus.yaml",
             0,
-            f"the speaker {name!r} ({Speaker(name, counted).in_words()}) is {written}",
+            f"the speaker {name!r} ({Speaker(name, lines_of).in_words()}) is {written}",
             remedy,
         )
 
@@ -149,5 +150,6 @@ def _bare(name: str) -> str:
     return re.sub(r"[\W_]+", "", unicodedata.normalize("NFKC", name).casefold())
 
 
-def _quoted(name: str) -> str:
+def quoted(name: str) -> str:
+    """Return a text as YAML quotes it."""
     return "'" + name.replace("'", "''") + "'"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 LONGEST_LINE = 100_000
 
 Role = Literal["character", "player", "other", "narration", "document"]
-Use = Literal["documents", "chats"]
+Use = Literal["documents", "chats", "nothing"]
 # The column that says what a row is for; a table in which every row is for both has none.
 ONLY = "only"
 
@@ -32,7 +32,7 @@ class Row(NamedTuple):
     document's, ``order`` the position in it, ``file`` relative to the corpus root (or to the folder
     that the adapter reads) and ``line`` counted from 1. ``speaker_id`` is the source's own id of
     the speaker, the same in all languages, where it has one. ``only`` is None of what is for
-    documents and chats alike.
+    documents and chats alike; what is for nothing is aligned and checked, and not trained on.
     """
 
     unit: str

@@ -1,13 +1,14 @@
 """Texts whose likelihood is measured under every model."""
 
-import json
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 
 import polars as pl
 
+from cyrene_assets.corpus.languages import LanguageTraits
 from cyrene_assets.evaluation.inputs.prompts import stable_hash
 from cyrene_assets.evaluation.inputs.word_lists import word_list
+from cyrene_assets.utils.files import write_jsonl
 
 DIALOG = "dialog"
 VALIDATION, TRAINING, FORMAL = "validation", "train", "formal"
@@ -68,13 +69,13 @@ def select_texts(documents: pl.DataFrame, per_language: int, characters: int) ->
     )
 
 
-def formal_texts(languages: Iterable[str]) -> pl.DataFrame:
+def formal_texts(languages: Mapping[str, LanguageTraits]) -> pl.DataFrame:
     """Return the formal text of each language that has one, in the columns of `select_texts`."""
     texts = word_list(_FORMAL_TEXTS)
     rows = [
-        (f"{language}/{FORMAL}", language, FORMAL, FORMAL, FORMAL, texts[language])
-        for language in languages
-        if language in texts
+        (f"{language}/{FORMAL}", language, FORMAL, FORMAL, FORMAL, texts[known.code])
+        for language, known in languages.items()
+        if known.code in texts
     ]
     columns = ("text_id", "language", "split", "document", "scene", "text")
     return pl.DataFrame(rows, schema=dict.fromkeys(columns, pl.String), orient="row")
@@ -82,9 +83,7 @@ def formal_texts(languages: Iterable[str]) -> pl.DataFrame:
 
 def write_texts(frame: pl.DataFrame, path: Path) -> None:
     """Write the texts of `select_texts` as JSON Lines, a text per line."""
-    with path.open("w", encoding="utf-8", newline="\n") as file:
-        for row in frame.iter_rows(named=True):
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+    write_jsonl(path, frame.iter_rows(named=True))
 
 
 def _hash_of(*columns: str) -> pl.Expr:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import polars as pl
 
+from cyrene_assets.utils.files import write_jsonl
+
 SCHEMA = pl.Schema(
     {
         "prompt": pl.String,
@@ -88,10 +90,8 @@ def missing_languages(prompts: pl.DataFrame, languages: Iterable[str]) -> list[s
 
 def write_prompts(prompts: pl.DataFrame, path: Path) -> None:
     """Write prompts as JSON Lines, ``messages`` as a list of ``{"role", "content"}``."""
-    with path.open("w", encoding="utf-8", newline="\n") as file:
-        for row in prompts.iter_rows(named=True):
-            line = {**row, "messages": json.loads(row["messages"])}
-            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+    rows = prompts.iter_rows(named=True)
+    write_jsonl(path, ({**row, "messages": json.loads(row["messages"])} for row in rows))
 
 
 def _candidates(chat: dict[str, str]) -> Iterator[dict[str, str]]:

@@ -1,11 +1,12 @@
 """Questions of mathematics and code: what is out of character to answer well."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import polars as pl
 
+from cyrene_assets.corpus.languages import LanguageTraits
 from cyrene_assets.evaluation.inputs.prompts import SCHEMA
 from cyrene_assets.evaluation.inputs.word_lists import word_list
 
@@ -13,7 +14,7 @@ _FILE = Path(__file__).parent / "questions.yaml"
 
 
 def select_questions(
-    languages: Iterable[str], system_prompts: Mapping[str, str], per_language: int
+    languages: Mapping[str, LanguageTraits], system_prompts: Mapping[str, str], per_language: int
 ) -> pl.DataFrame:
     """Return the questions of each language that has some, in the columns of `select_prompts`.
 
@@ -37,7 +38,7 @@ def select_questions(
             ),
             "reference": "",
         }
-        for language in languages
-        for number, question in enumerate(written.get(language, [])[:per_language], start=1)
+        for language, known in languages.items()
+        for number, question in enumerate(written.get(known.code, [])[:per_language], start=1)
     ]
     return pl.DataFrame(rows, schema=SCHEMA)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from cyrene_assets.corpus.languages import LanguageTraits
 from cyrene_assets.evaluation.inputs.word_lists import word_list
 
 _FILE = Path(__file__).parent / "assistant_phrases.yaml"
@@ -19,12 +20,14 @@ def think_leaks(texts: Sequence[str]) -> npt.NDArray[np.float64]:
     return _found(texts, _THINK)
 
 
-def assistant_phrases(texts: Sequence[str], language: str) -> npt.NDArray[np.float64] | None:
+def assistant_phrases(
+    texts: Sequence[str], language: LanguageTraits
+) -> npt.NDArray[np.float64] | None:
     """Return 1.0 for each text with a stock phrase of assistants, as `think_leaks` does.
 
     None where there is no list of phrases for the language.
     """
-    pattern = _pattern(language)
+    pattern = _pattern(language.code)
     return None if pattern is None else _found(texts, pattern)
 
 
@@ -36,8 +39,8 @@ def _found(texts: Sequence[str], pattern: re.Pattern[str]) -> npt.NDArray[np.flo
 
 
 @cache
-def _pattern(language: str) -> re.Pattern[str] | None:
-    phrases = word_list(_FILE).get(language)
+def _pattern(code: str) -> re.Pattern[str] | None:
+    phrases = word_list(_FILE).get(code)
     if phrases is None:
         return None
     alternatives = "|".join(re.escape(phrase).replace(r"\ ", r"\s+") for phrase in phrases)

@@ -13,12 +13,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from cyrene_assets.corpus.languages import LanguageTraits
 from cyrene_assets.evaluation.inputs.prompts import stable_hash
-from cyrene_assets.evaluation.metrics.ngrams import CHARACTER_LANGUAGES
 from cyrene_assets.evaluation.metrics.reference import TRAINING, in_turns, kept_units, names_by_type
 
-# Particles are written onto a name, so a name's end is no word's end.
-_NO_WORD_ENDS = CHARACTER_LANGUAGES | {"kr"}
 # How often training text says a name that can have been learned.
 FEWEST_MENTIONS = 2
 # Sentences shorter say nothing about the name, longer ones are cut by nobody: they are left out.
@@ -40,12 +38,15 @@ SCHEMA = pl.Schema(
 )
 
 
-def select_pairs(units: pl.DataFrame, language: str, count: int) -> pl.DataFrame:
+def select_pairs(
+    units: pl.DataFrame, language: str, known: LanguageTraits, count: int
+) -> pl.DataFrame:
     """Choose sentences of held-out scenes that hold a name, each with its swapped twin.
 
     Args:
         units: of `parallel_corpus` in this language.
         language: its code.
+        known: what is known of it.
         count: pairs at most; scenes take turns.
 
     Returns:
@@ -53,19 +54,19 @@ def select_pairs(units: pl.DataFrame, language: str, count: int) -> pl.DataFrame
     """
     kept = kept_units(units)
     trained = kept.filter(pl.col("split") == TRAINING)
-    known = _learnable(names_by_type(trained), trained["text"], language)
-    held_out = _sentences(kept.filter(pl.col("split") != TRAINING), language)
-    if known.is_empty() or held_out.is_empty():
+    learnable = _learnable(names_by_type(trained), trained["text"], known)
+    held_out = _sentences(kept.filter(pl.col("split") != TRAINING), known)
+    if learnable.is_empty() or held_out.is_empty():
         return SCHEMA.to_frame()
-    names = known["name"].to_list()
+    names = learnable["name"].to_list()
     found = held_out.with_columns(
         name=pl.col("text").str.extract_many(names, leftmost=True, overlapping=False).list.first()
     ).drop_nulls("name")
-    types = dict(known.select("name", "type").iter_rows())
+    types = dict(learnable.select("name", "type").iter_rows())
     hers = set(kept.filter(pl.col("role") == "character")["speaker"].drop_nulls().to_list())
     rows = []
     for row in in_turns(found, "sentence", count * _CANDIDATES_PER_PAIR).iter_rows(named=True):
-        pattern = _pattern(row["name"], language)
+        pattern = _pattern(row["name"], known)
         other = _other(row, types, hers)
         if other is not None and pattern.search(row["text"]):
             rows.append(
@@ -98,7 +99,7 @@ def right(
     return np.asarray((np.sign(ahead) + 1) / 2, np.float64)
 
 
-def _learnable(names: pl.DataFrame, texts: pl.Series, language: str) -> pl.DataFrame:
+def _learnable(names: pl.DataFrame, texts: pl.Series, language: LanguageTraits) -> pl.DataFrame:
     """Return the names that training text says often enough."""
     if names.is_empty():
         return names
@@ -106,7 +107,7 @@ def _learnable(names: pl.DataFrame, texts: pl.Series, language: str) -> pl.DataF
     said = everything.explode(empty_as_null=False).value_counts(name="mentions")
     often = said.filter(pl.col("mentions") >= FEWEST_MENTIONS).rename({texts.name: "name"})
     word = pl.col("name").str.contains(r"[\p{L}\p{N}]")
-    shortest = 2 if language in CHARACTER_LANGUAGES else 3
+    shortest = 3 if language.spaces else 2
     return (
         names.join(often, on="name", maintain_order="left")
         .filter(word & (pl.col("name").str.len_chars() >= shortest))
@@ -114,8 +115,8 @@ def _learnable(names: pl.DataFrame, texts: pl.Series, language: str) -> pl.DataF
     )
 
 
-def _sentences(units: pl.DataFrame, language: str) -> pl.DataFrame:
-    least = SHORTEST_CHARACTERS if language in CHARACTER_LANGUAGES else LENGTHS[0]
+def _sentences(units: pl.DataFrame, language: LanguageTraits) -> pl.DataFrame:
+    least = LENGTHS[0] if language.spaces else SHORTEST_CHARACTERS
     lines = units.select("unit", "scene", pl.col("text").str.split("\n")).explode("text")
     return (
         lines.with_columns(pl.col("text").str.strip_chars())
@@ -139,7 +140,9 @@ def _other(row: dict[str, str], types: dict[str, str], hers: set[str]) -> str | 
     return min(others, key=lambda name: stable_hash(row["sentence"], name)) if others else None
 
 
-def _pattern(name: str, language: str) -> re.Pattern[str]:
+def _pattern(name: str, language: LanguageTraits) -> re.Pattern[str]:
     escaped = re.escape(name)
-    start = "" if language in CHARACTER_LANGUAGES else r"(?<!\w)"
-    return re.compile(start + escaped + ("" if language in _NO_WORD_ENDS else r"(?!\w)"))
+    start = r"(?<!\w)" if language.spaces else ""
+    # Where particles are written onto a name, its end is no word's end.
+    end = r"(?!\w)" if language.spaces and not language.suffixes else ""
+    return re.compile(start + escaped + end)

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from cyrene_assets.corpus.languages import LanguageTraits
 from cyrene_assets.corpus.preparation import quality_flags
 from cyrene_assets.corpus.preparation.bare_words import bare_words, vocabulary
 from cyrene_assets.corpus.preparation.chinese import variants
@@ -23,24 +24,22 @@ from cyrene_assets.corpus.preparation.writing_systems import main_scripts, wrong
 if TYPE_CHECKING:
     from py3langid.langid import LanguageIdentifier
 
-# Codes of game data that are not ISO 639's.
-ISO = {"chs": "zh", "cht": "zh", "jp": "ja", "kr": "ko"}
 # Shorter texts ("Ha ha ha!", a name) read the same in many languages. UTF-8 bytes of letters: four
 # Han characters say about as much as a dozen Latin letters.
 FEWEST_LETTER_BYTES = 12
 VOCABULARY_TEXTS = 20_000
+CHINESE = ("chs", "cht")
 
 
-def known_label(language: str) -> str | None:
+def known_label(language: LanguageTraits) -> str | None:
     """Return py3langid's code of a language, or None where it does not know it."""
-    code = ISO.get(language, language)
-    return code if code in _labels() else None
+    return language.iso if language.iso in _labels() else None
 
 
 def consistent(
     texts: Sequence[str],
     language: str,
-    languages: Sequence[str],
+    languages: Mapping[str, LanguageTraits],
     samples: Callable[[str], pl.Series],
 ) -> npt.NDArray[np.float64]:
     """Say of each text whether it is in ``language``: 1.0, 0.0, or NaN where it is too short.
@@ -48,22 +47,24 @@ def consistent(
     Args:
         texts: names are best masked before: they read the same everywhere.
         language: the language of the prompts.
-        languages: of the corpus; an answer is taken for one of them, or for English.
+        languages: of the corpus, by code; an answer is taken for one of them, or for English.
         samples: returns training text of a language; called for those that have to be told by it.
     """
     series = pl.Series(list(texts), dtype=pl.String)
     letters = series.str.replace_all(r"[^\p{L}\p{M}]", "").str.len_bytes().to_numpy()
     result = np.where(letters >= FEWEST_LETTER_BYTES, 1.0, np.nan)
     judged = np.flatnonzero(letters >= FEWEST_LETTER_BYTES)
-    label = known_label(language)
+    labels = {key: known_label(known) for key, known in languages.items()}
+    label = labels[language]
     if label is not None:
-        identifier = _identifier(tuple(sorted({"en", *filter(None, map(known_label, languages))})))
+        identifier = _identifier(tuple(sorted({"en", *filter(None, labels.values())})))
         for text in judged.tolist():
             result[text] = float(identifier.classify(texts[text])[0] == label)
-        if label == "zh":
-            result[_other_script(texts, language) & (result == 1)] = 0
-    own_codes = [key for key in languages if known_label(key) is None]
-    rivals = languages if language in own_codes else [language, *own_codes]
+        if languages[language].code in CHINESE:
+            other = _other_script(texts, languages[language].code)
+            result[other & (result == 1)] = 0
+    own_codes = [key for key in languages if labels[key] is None]
+    rivals = list(languages) if language in own_codes else [language, *own_codes]
     if own_codes and len(rivals) > 1:
         vocabularies = {key: _vocabulary(samples(key)) for key in rivals}
         result[_wrong(series, language, vocabularies) & (result == 1)] = 0
@@ -87,10 +88,10 @@ def _vocabulary(texts: pl.Series) -> Vocabulary:
     return vocabulary(bare_words(some), main_scripts(some))
 
 
-def _other_script(texts: Sequence[str], language: str) -> npt.NDArray[np.bool_]:
+def _other_script(texts: Sequence[str], code: str) -> npt.NDArray[np.bool_]:
     """Say which texts have more characters of the other Chinese script's own than of this one's."""
     simplified, traditional = variants()
-    mine, others = (simplified, traditional) if language == "chs" else (traditional, simplified)
+    mine, others = (simplified, traditional) if code == "chs" else (traditional, simplified)
     return np.array(
         [sum(c in others for c in text) > sum(c in mine for c in text) for text in texts], bool
     )

@@ -6,18 +6,14 @@ real held-out lines is subtracted. Matches are found with a suffix array (libdiv
 training text and the answers together, exactly, in UTF-8 bytes at character boundaries.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-# Characters of a verbatim match that is not chance, in a language of letters.
-ALPHABET_LENGTH = 50
-# What says as much elsewhere, where the corpus has no language of letters to compare with: measured
-# on translations of one story into 13 languages.
-_BY_LANGUAGE = {"chs": 15, "cht": 15, "jp": 22, "kr": 24, "th": 44}
-NOT_ALPHABETS = frozenset(_BY_LANGUAGE)
+from cyrene_assets.corpus.languages import ALPHABET_LENGTH, LanguageTraits
+
 _SHORTEST = 8
 # Bytes that UTF-8 does not have.
 _END_OF_TRAINING, _END_OF_ANSWER = b"\xff", b"\xfe"
@@ -39,31 +35,29 @@ class Matches:
     spans: list[list[tuple[int, int]]]
 
 
-def calibrated_lengths(characters: Mapping[str, Sequence[float]]) -> dict[str, int]:
-    """Return the shortest match that counts, in characters, for each language.
+def calibrated_length(
+    language: LanguageTraits, own: Sequence[float], alphabets: Iterable[Sequence[float]]
+) -> int:
+    """Return the shortest match that counts in a language, in characters.
 
-    `ALPHABET_LENGTH` in languages of letters. In chs, cht, jp, kr and th a character says more (or
-    words are not separated), so the length there is what the same content takes: 50 times the
-    median ratio of the lengths of translations.
+    `ALPHABET_LENGTH` in languages of letters. In Chinese, Japanese, Korean and Thai a character
+    says more (or words are not separated), so the length there is what the same content takes: 50
+    times the median ratio of the lengths of translations, or the language's own without any.
 
     Args:
-        characters: for each language, the length of each aligned unit, NaN where it lacks one.
+        language: what is known of it.
+        own: the length of each aligned unit, NaN where the language lacks it.
+        alphabets: the same units' lengths in languages of letters.
     """
-    alphabets = [np.asarray(v, float) for k, v in characters.items() if k not in NOT_ALPHABETS]
-    lengths = {}
-    for language, own in characters.items():
-        if language not in NOT_ALPHABETS:
-            lengths[language] = ALPHABET_LENGTH
-            continue
-        mine = np.asarray(own, float)
-        ratios = np.concatenate([mine / other for other in alphabets] or [mine[:0]])
-        ratios = ratios[np.isfinite(ratios) & (ratios > 0)]
-        lengths[language] = (
-            max(_SHORTEST, round(ALPHABET_LENGTH * float(np.median(ratios))))
-            if len(ratios)
-            else _BY_LANGUAGE[language]
-        )
-    return lengths
+    if not language.measured:
+        return language.match_length
+    mine = np.asarray(own, float)
+    found = [mine / np.asarray(other, float) for other in alphabets]
+    ratios = np.concatenate(found or [mine[:0]])
+    ratios = ratios[np.isfinite(ratios) & (ratios > 0)]
+    if not len(ratios):
+        return language.match_length
+    return max(_SHORTEST, round(ALPHABET_LENGTH * float(np.median(ratios))))
 
 
 def find_matches(training: Sequence[str], answers: Sequence[str], least: int) -> Matches:

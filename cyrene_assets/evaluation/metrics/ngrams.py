@@ -1,8 +1,8 @@
 """Texts as numbers: the units of a language, numbered over all texts, and their n-grams.
 
-The unit is the character in languages that are written without spaces between words (chs, cht, jp
-and th), and the word in every other language, also in one whose code is not known here. Numbers of
-the two kinds are not comparable with each other.
+The unit is the character in languages that are written without spaces between words (Chinese,
+Japanese, Thai), and the word in every other language, also in one that nothing is known of. Numbers
+of the two kinds are not comparable with each other.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-CHARACTER_LANGUAGES = frozenset({"chs", "cht", "jp", "th"})
+from cyrene_assets.corpus.languages import LanguageTraits
 
 # Odd multipliers of a polynomial hash modulo 2**64: a collision among a million n-grams has a
 # probability below 1e-7.
@@ -71,14 +71,14 @@ class Units:
         )
 
 
-def split(texts: Sequence[str], language: str) -> pl.Series:
+def split(texts: Sequence[str], language: LanguageTraits) -> pl.Series:
     """Return the units of each text, a list of strings.
 
     Characters are Unicode code points after NFC, without white space. Words are what white space
     separates, in lower case, without punctuation at either end; a word of punctuation alone stays.
     """
     series = pl.Series(list(texts), dtype=pl.String).str.normalize("NFC")
-    if language in CHARACTER_LANGUAGES:
+    if not language.spaces:
         return series.str.extract_all(r"\S")
     words = series.str.to_lowercase().str.extract_all(r"\S+")
     flat = words.explode(empty_as_null=False)
@@ -95,7 +95,7 @@ def split(texts: Sequence[str], language: str) -> pl.Series:
     return joined["word"].fill_null(pl.lit([], dtype=pl.List(pl.String)))
 
 
-def number(texts: Sequence[str], language: str) -> Units:
+def number(texts: Sequence[str], language: LanguageTraits) -> Units:
     """Return the units of the texts, numbered."""
     lists = split(texts, language)
     flat = lists.explode(empty_as_null=False)

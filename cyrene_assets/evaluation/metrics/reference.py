@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from cyrene_assets.corpus.languages import LanguageTraits
 from cyrene_assets.corpus.rendering.line_selection import LEFT_OUT
 from cyrene_assets.evaluation.inputs.prompts import stable_hash
 from cyrene_assets.evaluation.metrics import memorization
@@ -31,6 +32,7 @@ class Reference:
     """
 
     language: str
+    traits: LanguageTraits
     training: Sequence[str]
     least: int
     hers: Sequence[str]
@@ -46,12 +48,14 @@ def kept_units(units: pl.DataFrame) -> pl.DataFrame:
     return units.select(COLUMNS).filter(~left_out)
 
 
-def read_reference(read: ReadUnits, languages: Sequence[str], language: str) -> Reference:
+def read_reference(
+    read: ReadUnits, languages: Mapping[str, LanguageTraits], language: str
+) -> Reference:
     """Read what scores need of one language.
 
     Args:
         read: returns the units of `parallel_corpus` in a language.
-        languages: of the corpus.
+        languages: of the corpus, by code.
         language: the one to score.
     """
     units = kept_units(read(language))
@@ -67,6 +71,7 @@ def read_reference(read: ReadUnits, languages: Sequence[str], language: str) -> 
     held_out = _some_scenes(others.filter(~trained))
     return Reference(
         language=language,
+        traits=languages[language],
         training=training["text"].to_list(),
         least=_least(read, languages, language),
         hers=said.filter(trained, pl.col("role") == "character")["text"].to_list(),
@@ -111,10 +116,10 @@ def in_turns(frame: pl.DataFrame, key: str, count: int) -> pl.DataFrame:
     )
 
 
-def _least(read: ReadUnits, languages: Sequence[str], language: str) -> int:
-    if language not in memorization.NOT_ALPHABETS:
-        return memorization.ALPHABET_LENGTH
-    alphabets = [key for key in languages if key not in memorization.NOT_ALPHABETS][:_COMPARED]
+def _least(read: ReadUnits, languages: Mapping[str, LanguageTraits], language: str) -> int:
+    if not languages[language].measured:
+        return languages[language].match_length
+    alphabets = [key for key, known in languages.items() if known.alphabetic][:_COMPARED]
     lengths = {key: _lengths(read(key)) for key in (language, *alphabets)}
     joined = lengths[language].rename({"characters": language})
     for key in alphabets:
@@ -122,7 +127,9 @@ def _least(read: ReadUnits, languages: Sequence[str], language: str) -> int:
     columns: Mapping[str, Sequence[float]] = {
         key: joined[key].cast(pl.Float64).fill_null(np.nan).to_list() for key in lengths
     }
-    return memorization.calibrated_lengths(columns)[language]
+    return memorization.calibrated_length(
+        languages[language], columns[language], [columns[key] for key in alphabets]
+    )
 
 
 def _lengths(units: pl.DataFrame) -> pl.DataFrame:

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from cyrene_assets.evaluation.metrics.ngrams import CHARACTER_LANGUAGES, Units, split
+from cyrene_assets.corpus.languages import LanguageTraits
+from cyrene_assets.evaluation.metrics.ngrams import Units, split
 from cyrene_assets.evaluation.statistics import bootstrap
 from cyrene_assets.evaluation.statistics.bootstrap import Estimate, unknown
 
@@ -46,7 +47,7 @@ def mask_names(texts: Sequence[str], names: Sequence[str]) -> list[str]:
     return series.str.replace_many(wanted, [MASK] * len(wanted), leftmost=True).to_list()
 
 
-def features(texts: Sequence[str], language: str) -> "csr_matrix":
+def features(texts: Sequence[str], language: LanguageTraits) -> "csr_matrix":
     """Return the texts' n-grams: (texts, PLACES), logarithms of counts, rows of unit length.
 
     Of each text the first `LONGEST` characters count.
@@ -58,7 +59,7 @@ def features(texts: Sequence[str], language: str) -> "csr_matrix":
     starts = np.concatenate([[0], np.cumsum([len(p) for p in points])]).astype(np.int64)
     flat = np.concatenate(points or [np.zeros(0, np.uint32)]).astype(np.int64)
     found = [Units(flat, starts).grams(n) for n in ORDERS]
-    if language not in CHARACTER_LANGUAGES:
+    if language.spaces:
         found.append(_word_pairs(texts, language))
     hashes = np.concatenate([hashed for hashed, _ in found])
     owners = np.concatenate([owner for _, owner in found])
@@ -79,7 +80,9 @@ class StyleClassifier:
         ValueError: either side has fewer than `FEWEST_LINES` lines.
     """
 
-    def __init__(self, hers: Sequence[str], others: Sequence[str], language: str) -> None:
+    def __init__(
+        self, hers: Sequence[str], others: Sequence[str], language: LanguageTraits
+    ) -> None:
         if min(len(hers), len(others)) < FEWEST_LINES:
             raise ValueError(
                 f"fewer than {FEWEST_LINES} training lines of the character or of others"
@@ -163,7 +166,7 @@ def some(texts: Sequence[str]) -> list[str]:
 
 
 def _word_pairs(
-    texts: Sequence[str], language: str
+    texts: Sequence[str], language: LanguageTraits
 ) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
     """Return a hash of each pair of neighbouring words, the same in every call."""
     lists = split(texts, language)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from cyrene_assets.config.model_roles import ROLES
 from cyrene_assets.evaluation.scoreboard import pareto
 from cyrene_assets.evaluation.scoreboard.board import of_model
 from cyrene_assets.evaluation.scoreboard.comparison import Board, Key, Value
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 BY_LANGUAGE = ("regurgitation_excess", "style", "language", "length_ratio", "loss", "cloze")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 # A stage's own mark; a model of somebody's own has another.
-_STAGES = {"base": "v", "cpt": "^", "merged": "s", "fp8": "o"}
+_STAGES = {role.name: role.marker for role in ROLES}
 _OWN = "D"
 _PANELS_A_ROW = 3
 # Of an axis of shares: two points.

@@ -43,7 +43,7 @@ def scoreboard_html(board: Board, table: pl.DataFrame, evaluated: Sequence[Evalu
     environment.filters |= {"clip": clip_text, "visible": plain}
     environment.globals |= {
         "score": BY_NAME.__getitem__, "cell": _cell, "tag": samples.tag, "marked": samples.marked,
-        "untold": _untold,
+        "language_name": samples.language_name, "untold": _untold,
     }  # fmt: skip
     candidates = pareto.candidates(board, board.trained())
     names, each = board.names, table.filter(pl.col("language") != MEAN)

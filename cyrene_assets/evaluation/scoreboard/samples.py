@@ -6,11 +6,10 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from cyrene_assets.corpus.languages import traits
 from cyrene_assets.evaluation.scoreboard.board import Evaluated
 
 PER_LANGUAGE = 2
-# Codes of game data that are not the web's own; the tag decides the shape of Han characters.
-_TAGS = {"chs": "zh-Hans", "cht": "zh-Hant", "jp": "ja", "kr": "ko"}
 
 
 @dataclass(frozen=True)
@@ -89,9 +88,15 @@ def _answers(runs: Sequence[tuple[Evaluated, pl.DataFrame]], prompt: str) -> Ite
             )
 
 
+def language_name(language: str) -> str:
+    """Return what to show of a language: its code and, where that says less, its English name."""
+    known = traits(language)
+    return f"{language} ({known.english_name})" if known.is_known else language
+
+
 def tag(language: str) -> str:
-    """Return the web's code of a language."""
-    return _TAGS.get(language, language)
+    """Return the web's code of a language, which decides the shape of Han characters."""
+    return traits(language).tag
 
 
 def marked(text: str, spans: Sequence[Sequence[int]]) -> list[tuple[bool, str]]:

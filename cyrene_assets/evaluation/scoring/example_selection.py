@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from cyrene_assets.corpus.languages import LanguageTraits
 from cyrene_assets.evaluation.metrics import style
+from cyrene_assets.evaluation.metrics.reference import Reference
 from cyrene_assets.evaluation.scoring.per_answer import REAL_LINES, Answers
 from cyrene_assets.evaluation.scoring.score_registry import SCORES, Score
 from cyrene_assets.evaluation.scoring.scores import first_seed
@@ -35,7 +37,7 @@ SCHEMA = pl.Schema(
 
 
 def choose(
-    answers: Answers, prompts: pl.DataFrame, model: str, profile: str, language: str
+    answers: Answers, prompts: pl.DataFrame, model: str, profile: str, reference: Reference
 ) -> pl.DataFrame:
     """Choose the best and the worst answers of one model and profile by each score.
 
@@ -48,7 +50,7 @@ def choose(
         prompts: ``prompt``, ``messages`` and ``reference``.
         model: whose answers.
         profile: sampled how; of several seeds the first is looked at.
-        language: of the answers.
+        reference: of their language.
 
     Returns:
         `SCHEMA`: by score, the best first and within each side the most telling first.
@@ -60,10 +62,10 @@ def choose(
     chosen = first_seed(table.filter((pl.col("model") == model) & (pl.col("profile") == profile)))
     if chosen.is_empty():
         return SCHEMA.to_frame()
-    chosen = _with_generated(chosen, real, answers, language)
+    chosen = _with_generated(chosen, real, answers, reference.traits)
     asked = {
-        prompt: (json.loads(messages)[-1]["content"], reference)
-        for prompt, messages, reference in prompts.select(
+        prompt: (json.loads(messages)[-1]["content"], real_line)
+        for prompt, messages, real_line in prompts.select(
             "prompt", "messages", "reference"
         ).iter_rows()
     }
@@ -71,10 +73,10 @@ def choose(
     for score in SCORES:
         if score.answer in chosen.columns and score.answer is not None:
             for side, row in _extremes(chosen, real, score, score.answer):
-                user, reference = asked.get(row["prompt"], ("", ""))
+                user, real_line = asked.get(row["prompt"], ("", ""))
                 rows.append(
                     {
-                        "language": language,
+                        "language": reference.language,
                         "model": model,
                         "profile": profile,
                         "score": score.name,
@@ -84,7 +86,7 @@ def choose(
                         "user": user[-LONGEST:],
                         "text": row["text"][:LONGEST],
                         "characters": len(row["text"]),
-                        "reference": reference[:LONGEST],
+                        "reference": real_line[:LONGEST],
                         "spans": [span for span in row["spans"] if span[0] < LONGEST],
                     }
                 )
@@ -120,7 +122,7 @@ def _extremes(
 
 
 def _with_generated(
-    chosen: pl.DataFrame, real: pl.DataFrame, answers: Answers, language: str
+    chosen: pl.DataFrame, real: pl.DataFrame, answers: Answers, language: LanguageTraits
 ) -> pl.DataFrame:
     """Add ``generated``: the log-odds that the classifier takes an answer for a generated one."""
     if min(len(chosen), len(real)) < style.FEWEST_LINES:

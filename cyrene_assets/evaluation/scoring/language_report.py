@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 import polars as pl
 
+from cyrene_assets.corpus.languages import LanguageTraits
 from cyrene_assets.evaluation.metrics.reference import ReadUnits, read_reference
 from cyrene_assets.evaluation.scoring import example_selection as examples
 from cyrene_assets.evaluation.scoring import per_answer as answering
@@ -65,20 +66,24 @@ class LanguageReport:
 
 
 def report_language(
-    run: Run, read: ReadUnits, languages: Sequence[str], language: str, served_profile: str
+    run: Run,
+    read: ReadUnits,
+    languages: Mapping[str, LanguageTraits],
+    language: str,
+    served_profile: str,
 ) -> LanguageReport:
     """Score one language of a run.
 
     Args:
         run: what the models said.
         read: returns the units of `parallel_corpus` in a language.
-        languages: of the corpus.
+        languages: of the corpus, by code.
         language: the one to score; it may have no prompt.
         served_profile: the profile whose answers are shown.
     """
     generations = run.generations.filter(pl.col("language") == language)
     models = run.generations["model"].unique(maintain_order=True).to_list()
-    beside = score_models(run.tables, models, language)
+    beside = score_models(run.tables, models, language, languages[language])
     how = ["model", "profile"]
     asked = run.generations.select(how).unique(maintain_order=True)
     silent = asked.join(generations, on=how, how="anti", maintain_order="left").rows()
@@ -96,7 +101,7 @@ def report_language(
         [score_answers(judged, reference), without_answers(silent, language, note), beside]
     )
     headline = max(models, key=lambda name: MODELS.index(name) if name in MODELS else len(MODELS))
-    chosen = examples.choose(judged, prompts, headline, served_profile, language)
+    chosen = examples.choose(judged, prompts, headline, served_profile, reference)
     return LanguageReport(scores.table, scores.scenes, chosen)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import polars as pl
 
+from cyrene_assets.corpus.languages import LanguageTraits
 from cyrene_assets.evaluation.inputs.loss_texts import FORMAL, TRAINING, VALIDATION
 from cyrene_assets.evaluation.metrics import cloze
 from cyrene_assets.evaluation.metrics.ngrams import number
@@ -53,7 +54,9 @@ class ModelTables:
         )
 
 
-def score_models(tables: ModelTables, models: list[str], language: str) -> Scores:
+def score_models(
+    tables: ModelTables, models: list[str], language: str, known: LanguageTraits
+) -> Scores:
     """Score every model in one language, with profile "-"."""
     own = tables.of(language)
     parts = []
@@ -62,7 +65,7 @@ def score_models(tables: ModelTables, models: list[str], language: str) -> Score
             *_losses(own.losses.filter(pl.col("model") == model)),
             ("cloze", _cloze(own.cloze.filter(pl.col("model") == model))),
             ("extraction", _extraction(own.extraction.filter(pl.col("model") == model))),
-            *_questions(own.questions.filter(pl.col("model") == model), language),
+            *_questions(own.questions.filter(pl.col("model") == model), known),
         ]
         parts.append(in_rows(model, NO_PROFILE, language, estimates))
     return Scores.together(parts)
@@ -148,7 +151,7 @@ def _extraction(rows: pl.DataFrame) -> Estimate:
     return replace(found, low=-far[1], high=far[0])
 
 
-def _questions(rows: pl.DataFrame, language: str) -> Iterator[tuple[str, Estimate]]:
+def _questions(rows: pl.DataFrame, language: LanguageTraits) -> Iterator[tuple[str, Estimate]]:
     texts = [text or "" for text in rows["text"].to_list()]
     if not texts:
         for name in ("question_length", "question_form"):

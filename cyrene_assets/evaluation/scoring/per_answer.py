@@ -1,13 +1,15 @@
 """What can be said of each single answer; the real lines stand among them as one more model."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from cyrene_assets.config import model_roles
+from cyrene_assets.corpus.languages import LanguageTraits
 from cyrene_assets.evaluation.metrics import (
     assistant_leakage,
     language_id,
@@ -17,8 +19,9 @@ from cyrene_assets.evaluation.metrics import (
 )
 from cyrene_assets.evaluation.metrics.ngrams import Units, number
 from cyrene_assets.evaluation.metrics.reference import Reference
+from cyrene_assets.evaluation.scoring.score_registry import SCORES
 
-REAL_LINES = "real lines"
+REAL_LINES = model_roles.REAL_LINES
 NO_PROFILE = "-"
 _MODEL_COLUMNS = ("model", "profile", "seed", "prompt", "scene", "text", "finish_reason")
 
@@ -45,7 +48,7 @@ def judge(
     generations: pl.DataFrame,
     prompts: pl.DataFrame,
     reference: Reference,
-    languages: Sequence[str],
+    languages: Mapping[str, LanguageTraits],
     samples: Callable[[str], pl.Series],
 ) -> Answers:
     """Look at every answer of one language, and at the real lines the same way.
@@ -55,7 +58,7 @@ def judge(
             ``text`` (null counts as empty), ``finish_reason`` and ``reference``.
         prompts: ``prompt`` and ``messages`` (a JSON string) of those that were sent.
         reference: of the language.
-        languages: of the corpus.
+        languages: of the corpus, by code.
         samples: returns training text of a language.
     """
     language = reference.language
@@ -65,7 +68,7 @@ def judge(
     asked = table["prompt"].to_list()
     turns = list(dict.fromkeys(turn for prompt in asked for turn in prompt_turns.get(prompt, ())))
     place = {turn: len(texts) + index for index, turn in enumerate(turns)}
-    together = number([*texts, *turns], language)
+    together = number([*texts, *turns], reference.traits)
     units = together.take(np.arange(len(texts)))
     matches = memorization.find_matches(reference.training, texts, reference.least)
     masked = style.mask_names(texts, reference.names)
@@ -82,12 +85,12 @@ def judge(
             together, [[place[t] for t in prompt_turns.get(prompt, ())] for prompt in asked]
         ),
         "language": language_id.consistent(masked, language, languages, samples),
-        "think_leaks": assistant_leakage.think_leaks(texts),
+        **{score.name: score.measure(texts) for score in SCORES if score.measure is not None},
     }
     notes: dict[str, str] = {}
     if not any(reference.training):
         notes |= dict.fromkeys(("regurgitation", "longest_match"), "there is no training text")
-    phrases = assistant_leakage.assistant_phrases(texts, language)
+    phrases = assistant_leakage.assistant_phrases(texts, reference.traits)
     if phrases is None:
         notes["assistant"] = f"no list of assistant phrases for {language}"
     else:
@@ -97,7 +100,7 @@ def judge(
         classifier = style.StyleClassifier(
             style.mask_names(style.some(reference.hers), reference.names),
             style.mask_names(style.some(reference.others), reference.names),
-            language,
+            reference.traits,
         )
     except ValueError as error:
         notes["style"] = str(error)

@@ -1,7 +1,13 @@
 """Every score: what it is called, which way is better, and what to beware of."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from cyrene_assets.evaluation.metrics import assistant_leakage
 
 Better = Literal["low", "high", "real", "half", "none"]
 
@@ -12,7 +18,9 @@ class Score:
 
     ``better`` says which way is better: low, high, near the real lines (``real``), near one half
     (``half``), or neither. ``answer`` names the column of a single answer's value, where single
-    answers have one. ``profiles`` is False for what does not depend on sampling.
+    answers have one. ``profiles`` is False for what does not depend on sampling. ``averaged`` says
+    that the score is the mean of the column of its name, a value of each answer; ``measure`` gives
+    that column where the texts of the answers are enough (NaN for an answer that has no value).
     """
 
     name: str
@@ -23,6 +31,8 @@ class Score:
     beware: str
     answer: str | None = None
     profiles: bool = True
+    averaged: bool = False
+    measure: Callable[[Sequence[str]], npt.NDArray[np.float64]] | None = None
 
     def shown(self, value: float) -> str:
         """Return a value for a person: per cent, or three digits after the point."""
@@ -59,7 +69,7 @@ SCORES: tuple[Score, ...] = (
           "that of the real held-out lines", "Rises before the validation loss does"),
     Score("longest_match", "Longest match", "real", "number", "Longest verbatim match, in "
           "characters, mean over answers", "Long answers find longer ones",
-          answer="longest_match"),
+          answer="longest_match", averaged=True),
     Score("style", "Style", "high", "number", "AUC: her against other speakers' held-out lines, by "
           "a classifier of character n-grams, names masked",
           "A copied line scores perfectly: read it with regurgitation", answer="style"),
@@ -67,30 +77,32 @@ SCORES: tuple[Score, ...] = (
           "from the real lines; 0.5 is ideal", "A copied line scores perfectly here too",
           answer="generated"),
     Score("rep4", "rep-4", "real", "share", "Repeated 4-grams within an answer",
-          "A presence penalty hides it: look at profiles without one too", answer="rep4"),
+          "A presence penalty hides it: look at profiles without one too", answer="rep4",
+          averaged=True),
     Score("loop_rate", "Loops", "low", "share", "Answers that repeat a phrase over and over",
-          "A presence penalty hides it: look at profiles without one too"),
+          "A presence penalty hides it: look at profiles without one too", averaged=True),
     Score("limit_rate", "Cut", "low", "share", "Answers that ran into the length limit",
           "Long answers are not loops"),
     Score("echo", "Echo", "real", "share", "Pairs of words that stood in the turns just before",
-          "Real lines take words up as well", answer="echo"),
+          "Real lines take words up as well", answer="echo", averaged=True),
     Score("distinct_1", "distinct-1", "real", "number", "Different words, expectation-adjusted",
-          "At a fixed length; characters for chs, cht, jp and th"),
+          "At a fixed length; characters where no blanks part words"),
     Score("distinct_2", "distinct-2", "real", "number", "Different pairs, expectation-adjusted",
-          "At a fixed length; characters for chs, cht, jp and th"),
+          "At a fixed length; characters where no blanks part words"),
     Score("mattr", "MATTR", "real", "share", "Different words in a window of 50",
-          "At a fixed length; characters for chs, cht, jp and th"),
+          "At a fixed length; characters where no blanks part words"),
     Score("gzip_ratio", "gzip ratio", "real", "number", "How far the answers compress",
           "At a fixed length; UTF-8 bytes"),
     Score("self_bleu", "Self-BLEU", "real", "share", "How alike the answers are to each other",
           "At a fixed length"),
     Score("language", "Language", "high", "share", "Answers in the language of the prompt",
-          "Names are masked, short lines left out", answer="language"),
-    Score("think_leaks", "Think tags", "low", "share", "Answers that show a think tag", ""),
+          "Names are masked, short lines left out", answer="language", averaged=True),
+    Score("think_leaks", "Think tags", "low", "share", "Answers that show a think tag", "",
+          averaged=True, measure=assistant_leakage.think_leaks),
     Score("assistant", "Assistant phrases", "low", "share", "Answers with a stock phrase of "
-          "assistants", "A list of phrases per language"),
+          "assistants", "A list of phrases per language", averaged=True),
     Score("length_ratio", "Length", "real", "number", "Mean length relative to the real lines",
-          "Characters for chs, cht, jp and th", answer="length"),
+          "Characters where no blanks part words", answer="length"),
     Score("empty", "Empty", "low", "share", "Answers without any text", ""),
     Score("greedy_agreement", "Greedy agreement", "high", "share", "Tokens of held-out lines at "
           "which the quantized and the merged model find the same token likeliest",

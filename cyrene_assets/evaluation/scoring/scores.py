@@ -11,14 +11,16 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from cyrene_assets.config import model_roles
+from cyrene_assets.corpus.languages import LanguageTraits
 from cyrene_assets.evaluation.metrics import diversity, style
 from cyrene_assets.evaluation.metrics.reference import Reference
 from cyrene_assets.evaluation.scoring.per_answer import REAL_LINES, Answers
-from cyrene_assets.evaluation.scoring.score_registry import BY_NAME, SCORES
+from cyrene_assets.evaluation.scoring.score_registry import SCORES
 from cyrene_assets.evaluation.statistics import bootstrap
 from cyrene_assets.evaluation.statistics.bootstrap import Estimate, unknown
 
-MODELS = ("base", "cpt", "merged", "fp8")
+MODELS = model_roles.NAMES
 # What tells two models of the scoreboard apart; and in place of a language, which cannot have this
 # code, in its rows of means.
 MODEL = ("corpus", "size", "model", "recipe", "digest")
@@ -49,7 +51,6 @@ SCENES_SCHEMA = pl.Schema(
     }
 )
 # Scores that are the mean of a value of single answers, by the name of its column.
-_MEANS = ("longest_match", "rep4", "loop_rate", "echo", "language", "think_leaks", "assistant")
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def score_answers(answers: Answers, reference: Reference) -> Scores:
     names = table["scene"].unique().sort().to_list()
     real = table.filter(pl.col("model") == REAL_LINES)
     length = diversity.fixed_length(answers.units.take(real["row"].to_numpy().astype(np.int64)))
-    texts = _Features(answers, reference.language)
+    texts = _Features(answers, reference.traits)
     parts = []
     # The order of the models, then that of the profiles, is the order of the generations' rows.
     for (model, profile), group in table.group_by("model", "profile", maintain_order=True):
@@ -164,10 +165,13 @@ def _of_answers(
         if group["model"][0] != REAL_LINES:
             excess = bootstrap.ratio_difference(tuple(covered[0]), tuple(covered[1]))
             yield "regurgitation_excess", excess
-    for name in _MEANS:
+    for score in SCORES:
+        name = score.name
+        if not score.averaged:
+            continue
         if name in notes:
             found = unknown(notes[name])
-        elif BY_NAME[name].unit == "share":
+        elif score.unit == "share":
             found = bootstrap.share(group[name].to_numpy(), scenes)
         else:
             found = bootstrap.mean(group[name].to_numpy(), scenes)
@@ -231,7 +235,7 @@ def _diversity(group: pl.DataFrame, answers: Answers, length: int) -> dict[str, 
 class _Features:
     """The classifier's features of the first seed's answers, and what it makes of each answer."""
 
-    def __init__(self, answers: Answers, language: str) -> None:
+    def __init__(self, answers: Answers, language: LanguageTraits) -> None:
         self._masked = answers.masked
         self._language = language
 

@@ -12,6 +12,8 @@ import runpy
 import signal
 import sys
 
+from cyrene_assets.workers.common.gpu_packages import hide_gpu_packages
+
 # Who started this process: what starts workers writes its own process id there.
 PARENT = "CYRENE_PARENT"
 _PR_SET_PDEATHSIG = 1
@@ -32,4 +34,6 @@ def end_with_parent() -> None:
 if __name__ == "__main__":
     end_with_parent()
     sys.argv = sys.argv[1:]
+    if sys.argv[0].startswith("swift."):
+        hide_gpu_packages()
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)

@@ -20,6 +20,7 @@ from cyrene_assets.base_models.requirements import END_TOKENS, HEAD
 from cyrene_assets.checkpoints import files
 from cyrene_assets.checkpoints.diff import changed, compare
 from cyrene_assets.utils.errors import CyreneError, UserError
+from cyrene_assets.workers.common.gpu_packages import hide_gpu_packages
 from cyrene_assets.workers.common.pipes_program import Json, Program, run
 from cyrene_assets.workers.train.eos_tokens import list_end_tokens, stops_at
 from cyrene_assets.workers.train.weights import rewrite_like
@@ -37,6 +38,7 @@ def main(program: Program) -> dict[str, Json]:
     """
     base, work = Path(program.extras["base"]), Path(program.extras["work"])
     began = time.monotonic()
+    hide_gpu_packages()
     program.progress("taking the base model through what later stages do with it")
     with _refused(base, "its tokenizer or processor cannot be loaded"):
         _tokenizer_and_template(base)

@@ -13,6 +13,7 @@ from pathlib import Path
 from cyrene_assets.checkpoints.diff import compare
 from cyrene_assets.serving.chat_template import own_template, trained_template, write_template
 from cyrene_assets.training.swift_args import RUN_FOLDER
+from cyrene_assets.workers.common.gpu_packages import hide_gpu_packages
 from cyrene_assets.workers.common.pipes_program import Json, Program, run
 from cyrene_assets.workers.train.eos_tokens import list_end_tokens, stops_at
 from cyrene_assets.workers.train.swift_process import run_swift
@@ -24,6 +25,7 @@ def main(program: Program) -> dict[str, Json]:
     extras = program.extras
     base, out, merged = Path(extras["base"]), Path(extras["out"]), Path(extras["work"]) / RUN_FOLDER
     shutil.rmtree(merged, ignore_errors=True)
+    hide_gpu_packages()
     program.progress("merging the adapter")
     run_swift(extras["command"], extras.get("environment") or {})
     program.progress("writing the merged model")

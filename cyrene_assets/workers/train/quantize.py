@@ -24,6 +24,7 @@ from cyrene_assets.serving.chat_template import (
     with_template,
 )
 from cyrene_assets.utils.errors import BuildError, UserError
+from cyrene_assets.workers.common.gpu_packages import hide_gpu_packages
 from cyrene_assets.workers.common.pipes_program import Json, Program, run
 from cyrene_assets.workers.train.quantization_error import worst_error
 from cyrene_assets.workers.train.weights import save_shard
@@ -88,6 +89,8 @@ def _compress(
     where calibration changed them; None where they are the source's.
     """
     import torch
+
+    hide_gpu_packages()
     from compressed_tensors.utils import save_mtp_tensors_to_checkpoint
     from llmcompressor import oneshot
     from llmcompressor.modifiers.quantization import QuantizationModifier

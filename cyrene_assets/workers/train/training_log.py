@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cyrene_assets.utils.durable import write_durably
 from cyrene_assets.utils.errors import BuildError
+from cyrene_assets.utils.files import write_durably
 from cyrene_assets.workers.common.pipes_program import Json
 
 _TRAINING = ("epoch", "loss", "learning_rate", "grad_norm")

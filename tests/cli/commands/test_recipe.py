@@ -11,8 +11,9 @@ from click.testing import CliRunner, Result
 
 from cyrene_assets.cli.main import main
 from cyrene_assets.compute.hardware import Hardware
-from cyrene_assets.config.recipe import Stage, load_recipe, shipped_recipes
-from cyrene_assets.project.project import Project, ProjectFile
+from cyrene_assets.config.recipe import SHIPPED, Stage, load_recipe, shipped_recipes
+from cyrene_assets.project.project import Project
+from cyrene_assets.project.settings import ProjectFile
 
 Run = Callable[..., Result]
 BIG = ("--gpu-memory", "96", "--capability", "12.0")
@@ -91,7 +92,7 @@ def test_without_gpus_it_shows_this_machine(run: Run) -> None:
 
 def test_a_recipe_of_one_s_own_and_the_project_s_services(run: Run, tmp_path: Path) -> None:
     own = tmp_path / "own.yaml"
-    text = (Path(load_recipe.__code__.co_filename).parent / "recipes" / "tiny.yaml").read_text()
+    text = (SHIPPED / "tiny.yaml").read_text()
     own.write_text(text.replace("name: tiny", "name: own"))
     Project(tmp_path, ProjectFile()).save(ProjectFile(report_to=("wandb",)))
     result = shown(run, str(own), "--size", "2B", *BIG)

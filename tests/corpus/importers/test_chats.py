@@ -94,7 +94,7 @@ def test_read_sharegpt_roles_become_people(tmp_path: Path, array: bool) -> None:
         "no text": 1,
         "the text is a number": 1,
     }
-    assert any("1 other system prompts are not kept" in n for n in done.report.imported.tally.notes)
+    assert any("1 other system prompt is not kept" in n for n in done.report.imported.tally.notes)
 
 
 def test_read_openai_messages_take_text_parts(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def test_import_writes_a_corpus_that_check_accepts(tmp_path: Path) -> None:
     done = _run("import", "table", _table(tmp_path), "--out", out, "--character", "Ada",
                 "--player", "Bob")  # fmt: skip
     assert done.exit_code == 0, done.output
-    assert "read: 1 tables, 10 rows" in done.output
+    assert "read: 1 table, 10 rows" in done.output
     assert "character: Ada; player: Bob" in done.output
     assert f"cyrene corpus check {out}" in done.output
     report = lint(out)

@@ -5,19 +5,24 @@ import io
 import json
 import shutil
 import tempfile
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import polib
 import pysubs2
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from corpus.sources.mangling import QUICK
+from cyrene_assets.corpus.importers.columns import columns_of
+from cyrene_assets.corpus.importers.headings import HEADINGS
 from cyrene_assets.corpus.importers.imported import Wanted, plain_name
 from cyrene_assets.corpus.importers.registry import formats
+from cyrene_assets.corpus.languages import find_code
 from cyrene_assets.utils.errors import UserError
 
 from .importing import Done, bring, write
@@ -59,6 +64,58 @@ def test_table_gives_every_line_back(said: list[tuple[str | None, str]], separat
         path = write(folder / "a.csv", text.getvalue())
         done = bring("table", path, folder / "out", wanted=WANTED)
         _check(done, lines)
+
+
+_ALIASES = {role: st.sampled_from(HEADINGS[role]) for role in ("line", "speaker", "scene", "text")}
+
+
+@st.composite
+def _headings(draw: st.DrawFn) -> dict[str, str]:
+    """Headings of all four roles as somebody writes them, in any order."""
+    roles = draw(st.permutations(list(_ALIASES)))
+    dress = st.sampled_from([str.upper, str.title, str.casefold, "{}:".format, " {} ".format])
+    return {role: draw(dress)(draw(_ALIASES[role])) for role in roles}
+
+
+@QUICK
+@given(headings=_headings(), form=st.sampled_from(["NFC", "NFD", "NFKC"]))
+def test_columns_are_found_by_whatever_they_are_called(
+    headings: dict[str, str], form: Literal["NFC", "NFD", "NFKC"]
+) -> None:
+    row = [unicodedata.normalize(form, one) for one in headings.values()]
+    assert columns_of(row, {}, Wanted()).roles == {role: n for n, role in enumerate(headings)}
+
+
+def test_a_heading_has_one_meaning_and_is_no_language() -> None:
+    known = [one for synonyms in HEADINGS.values() for one in synonyms]
+    assert len(known) == len(set(known))
+    assert {one for one in known if find_code(one)} == {"id", "no", "nr"}
+
+
+@QUICK
+@given(
+    ids=st.lists(st.integers(1, 9), min_size=2, max_size=9),
+    gaps=st.lists(st.integers(0, 2), min_size=9, max_size=9),
+)
+def test_an_id_that_stands_twice_is_named_with_both_lines(ids: list[int], gaps: list[int]) -> None:
+    lines, places = ["id,speaker,en"], []
+    for one, gap in zip(ids, gaps, strict=False):
+        places.append(len(lines) + 1)
+        # A text of several lines: what counts is the line on which its row begins.
+        lines += f'{one},Ada,"Hello{chr(10) * gap} there."'.split("\n")
+    again = next((n for n, one in enumerate(ids) if one in ids[:n]), None)
+    with _folder() as folder:
+        path = write(folder / "a.csv", "\n".join(lines))
+        if again is None:
+            assert len(bring("table", path, folder / "out").rows["en"]) == len(ids)
+            return
+        with pytest.raises(UserError) as error:
+            bring("table", path, folder / "out")
+        first = places[ids.index(ids[again])]
+        assert str(error.value) == (
+            f"{path}:{places[again]}: the id '{ids[again]}' stands on line {first} already; "
+            "give each line an id of its own"
+        )
 
 
 @QUICK

@@ -3,8 +3,12 @@ from pathlib import Path
 
 import pytest
 
+from cyrene_assets.corpus.config import load_corpus
 from cyrene_assets.corpus.importers.imported import Wanted
 from cyrene_assets.corpus.importers.renpy_lexer import logical_lines, parse_say
+from cyrene_assets.corpus.lint.linter import lint
+from cyrene_assets.corpus.preparation.cleaning import clean_units
+from cyrene_assets.corpus.sources.registry import read_listed
 from cyrene_assets.utils.errors import UserError
 
 from .importing import Done, bring, write
@@ -203,6 +207,48 @@ def test_read_translations_beside_the_script_count_too(tmp_path: Path) -> None:
     (root / "german.rpy").write_bytes(translation.read_bytes())
     translation.unlink()
     assert _import(root, tmp_path / "b").rows == expected
+
+
+ONE_LANGUAGE = "".join(
+    f"""label day{day}:
+    b "Is the road to day {day} open, and may I go there?"
+    e "It is open, [player], but mind the [[Sign] on hill {day}."
+    e "You have [bag[0]] and [purse.gold:.1f] coins on day {day}."
+"""
+    for day in range(4)
+)
+
+
+def test_read_variables_of_one_language_stop_the_build_until_they_are_named(
+    tmp_path: Path,
+) -> None:
+    people = 'define e = Character("Eileen")\ndefine b = Character("Bob")\n'
+    write(tmp_path / "game" / "script.rpy", people + ONE_LANGUAGE)
+    done = _import(tmp_path / "game", tmp_path / "out")
+    assert done.report.imported.tally.notes[1] == (
+        "the text has 3 variables: [player] (4), [bag[0]] (4), [purse.gold:.1f] (4); say in "
+        "corpus.yaml what they stand for (`markup`): until then these lines are not trained on"
+    )
+    report = lint(tmp_path / "out")
+    assert report.errors[0].message == (
+        "8 of 12 lines of en (66.7%) have markup that `markup` does not name: [player] (4, first "
+        "in dialog/en.jsonl:2), [bag[0]] (4, first in dialog/en.jsonl:3), [purse.gold:.1f] (4, "
+        "first in dialog/en.jsonl:3)"
+    )
+    config = tmp_path / "out" / "corpus.yaml"
+    named = (
+        "markup:\n- renpy\n- {text: '[player]', becomes: player}\n"
+        "- {pattern: '\\[(?:bag|purse)[^ ]*\\]', becomes: {text: five}}\n"
+    )
+    config.write_text(config.read_text("utf-8").replace("markup:\n- renpy\n", named), "utf-8")
+    report = lint(tmp_path / "out")
+    assert not [str(one) for one in (*report.errors, *report.warnings) if "[" in str(one)]
+    rows, _ = read_listed(tmp_path / "out", load_corpus(tmp_path / "out"), "en")
+    cleaned = clean_units(rows, "Bob", load_corpus(tmp_path / "out").rules())
+    assert cleaned["text"][1:3].to_list() == [
+        "It is open, Bob, but mind the [Sign] on hill 0.",
+        "You have five and five coins on day 0.",
+    ]
 
 
 def test_read_compiled_scripts_are_refused(tmp_path: Path) -> None:

@@ -120,6 +120,36 @@ def test_read_a_sheet_with_german_headings(tmp_path: Path) -> None:
     assert [row[:3] for row in done.rows["de"]] == [("Hafen", "1", "Ada"), ("Markt", "2", "Bob")]
 
 
+@pytest.mark.parametrize(
+    "headings",
+    [
+        *("Zeile,Charakter,Texte", "Nr,Sprecher,Zeile", "ID;Personnage;Réplique", "编号,角色,台词"),
+        *("No.,キャラクター,セリフ", "番号,話者,台詞", "번호,화자,대사", "ID,Character,Line"),
+        *("ID,Character,Dialogue", "ключ,Персонаж,Реплика", "ID,PERSONAGGIO,Battuta"),
+        *("id,Personaje,Diálogo", "Número,Personagem,Fala", "id,Personnage,Re\u0301plique"),
+    ],
+)
+def test_read_headings_of_other_languages_are_found(tmp_path: Path, headings: str) -> None:
+    separator = ";" if ";" in headings else ","
+    rows = [headings, separator.join(("7", "Ada", "Good evening."))]
+    path = write(tmp_path / "a.csv", "\n".join(rows))
+    done = bring("table", path, tmp_path / "out", wanted=Wanted(language="en"))
+    assert [row[1:] for row in done.rows["en"]] == [("7", "Ada", "Good evening.")]
+
+
+def test_read_an_id_that_stands_twice_names_both_files(tmp_path: Path) -> None:
+    write(tmp_path / "in" / "a.csv", "id,speaker,en\n1,Ada,Hello.\n")
+    write(tmp_path / "in" / "b.csv", "id,speaker,en\n2,Ada,Hello.\n1,Ada,Bye.\n")
+    message = _error(tmp_path / "in", tmp_path / "out")
+    assert f"b.csv:3: the id '1' stands on {tmp_path / 'in' / 'a.csv'}:2 already" in message
+
+
+def test_read_columns_of_languages_keep_the_original_beside_them(tmp_path: Path) -> None:
+    text = "id,角色,台词,English\n1,Ada,早上好今天天气真不错。,Good morning.\n"
+    done = bring("table", write(tmp_path / "a.csv", text), tmp_path / "out")
+    assert list(done.rows) == ["chs", "en"]
+
+
 def test_read_columns_given_by_heading_count(tmp_path: Path) -> None:
     text = "Nr;Figur;Satz;Name DE\n1;Ada;Good evening to you all.;Adda\n2;Bob;Hello there.;Bobb\n"
     done = bring(
@@ -172,7 +202,7 @@ def test_read_merged_cells_are_one_message(tmp_path: Path) -> None:
     rows = [SHEET[0], *([None, *row[1:]] for row in SHEET[1:])]
     path = _workbook(tmp_path / "d.xlsx", rows, merged="A2:A3")
     message = _error(path, tmp_path / "out")
-    assert "(sheet 'Dialog'):2: merged cells A2:A3 (of 1 merged ranges)" in message
+    assert "(sheet 'Dialog'):2: merged cells A2:A3: only" in message
     assert message.endswith("unmerge them and fill in every cell")
 
 
@@ -202,8 +232,22 @@ def test_read_two_header_rows_are_one_message(tmp_path: Path, above: list[str], 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("Nr,Figur,Satz\n1,Ada,Hi\n", "no column is known to have the text; the headings are 'Nr'"),
-        ("id,en\n1,Ada: Hi.\n1,Bob: Ho.\n", "en has the id '1' twice: 'Hi.' and 'Ho.'"),
+        (
+            "Nr,Figur,Was man hört\n1,Ada,Hi\n",
+            "a.csv:1: no column is known to have the text; the headings are 'Nr', 'Figur', "
+            "'Was man hört'; say which ones: --column 'text=Was man hört', and in the same way "
+            "scene=",
+        ),
+        (
+            "Nr,Wer da,Text\n1,Ada,Hi\n2,Bob,Ho\n",
+            "a.csv: no column is known to say who speaks, and no text begins with a name and a "
+            "colon; the columns that are not used are 'Wer da': say which one it is, "
+            "--column 'speaker=Wer da'",
+        ),
+        (
+            'id,en\n1,"Ada: Hi\nthere."\n1,Bob: Ho.\n',
+            "a.csv:4: the id '1' stands on line 2 already; give each line an id of its own",
+        ),
         ('id,en\n1,"Ada: Hi."x\n', "a.csv:2: not valid CSV"),
         ("id,en\n", "no line of dialog was read (no text)"),
         ("", "has no rows"),

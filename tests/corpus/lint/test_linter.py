@@ -38,7 +38,7 @@ def test_missing_or_wrong_corpus_yaml_is_one_error(tmp_path: Path) -> None:
     assert "no such corpus folder" in error.message
     report = lint(write_corpus(tmp_path, settings(languages={})))
     [error] = report.errors
-    assert "languages: Dictionary should have" in str(error)
+    assert "languages: {} does not fit; give 1" in str(error)
     assert report.as_dict()["ok"] is False
 
 
@@ -49,7 +49,7 @@ def test_what_is_wrong_in_corpus_yaml_is_a_line_each(tmp_path: Path) -> None:
     assert [one.split(": ")[1] for one in found] == ["gendered", "chats.assistant"]
     (tmp_path / "corpus.yaml").write_text("name: a\n  b: [c\n", encoding="utf-8")
     [error] = lint(tmp_path).errors
-    assert "line 2" in error.message
+    assert error.line == 2
     assert "not valid YAML" in error.message
     assert "\n" not in error.message
 
@@ -57,8 +57,20 @@ def test_what_is_wrong_in_corpus_yaml_is_a_line_each(tmp_path: Path) -> None:
 def test_a_rule_of_several_keys_is_said_without_all_of_the_file(tmp_path: Path) -> None:
     prompts = {"assistant": "everyone", "prompts": {"Bo": {"fr": "x"}}}
     [error] = lint(write_corpus(tmp_path, settings(chats=prompts))).errors
-    assert error.message == (
-        "(the complete file): `chats` names fr, which is no language of `languages`: en, tlh"
+    before, _, _ = (tmp_path / "corpus.yaml").read_text().partition("chats:")
+    assert str(error) == (
+        f"corpus.yaml:{before.count(chr(10)) + 1}: `chats` names fr, which is no language of "
+        "`languages`; write some of en, tlh"
+    )
+
+
+def test_files_of_a_language_that_is_not_listed_are_a_warning(tmp_path: Path) -> None:
+    write_corpus(tmp_path)
+    (tmp_path / "documents" / "fr.jsonl").write_text("", encoding="utf-8")
+    [warning] = [str(one) for one in lint(tmp_path).warnings if "fr" in one.message]
+    assert warning == (
+        "documents/fr.jsonl: is not read: 'fr' is no language of corpus.yaml; add 'fr' to "
+        "`languages` there, or remove the file"
     )
 
 
@@ -198,8 +210,8 @@ def test_names_that_nobody_has_are_one_warning_for_all_languages(tmp_path: Path)
         people[code]["player_names"] = [f"Nobody {code}"]
     silent = _warnings(lint(write_corpus(tmp_path, settings(languages=people))))
     assert silent == [
-        "corpus.yaml: languages.*.player_names: 'Nobody en' (en), 'Nobody tlh' (tlh) never speak; "
-        "write the names as the dialog does, or leave them if that is meant"
+        "corpus.yaml:13: languages.en.player_names: 'Nobody en' (en), 'Nobody tlh' (tlh) never "
+        "speak; write the names as the dialog does, or leave them if that is meant"
     ]
 
 

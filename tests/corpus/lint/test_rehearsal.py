@@ -1,10 +1,12 @@
 """What `corpus check` passes builds, and what it refuses the build would refuse as well."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import polars as pl
 import pytest
 import yaml
 from hypothesis import HealthCheck, assume, given, settings
@@ -15,7 +17,8 @@ from corpus.miniature import byte_tokenizer, read_raw
 from cyrene_assets.config.recipe import load_recipe
 from cyrene_assets.corpus.config import load_corpus
 from cyrene_assets.corpus.lint.linter import Report, lint
-from cyrene_assets.corpus.packing.packed_dataset import pack_corpus
+from cyrene_assets.corpus.packing.packed_dataset import Packed, pack_corpus
+from cyrene_assets.corpus.packing.token_counting import TokenCounter
 from cyrene_assets.corpus.preparation.leak_check import (
     REMEDY,
     SPLIT_COLUMNS,
@@ -24,6 +27,7 @@ from cyrene_assets.corpus.preparation.leak_check import (
     split_proof,
 )
 from cyrene_assets.corpus.preparation.parallel_corpus import parallel_corpus
+from cyrene_assets.corpus.rendering.line_selection import IN_CHATS, TOO_LONG
 from cyrene_assets.corpus.rendering.rendering import cpt_documents, sft_chats
 
 Line = tuple[str | None, str]
@@ -35,7 +39,13 @@ NAMES = st.text(LETTERS | SOME, min_size=1, max_size=40).filter(lambda name: nam
 LINES = st.text(LETTERS | SOME, min_size=1, max_size=60).filter(lambda line: line.strip() != "")
 
 
-def _write(folder: Path, languages: dict[str, dict[str, Any]], **split: Any) -> Path:
+# What nobody named, and what `_write` leaves out.
+MARKUP = st.sampled_from(["{X#1}", "{x} %s", "[gone]", "{F#she}{M#he of %d}", "{F#a}{M#bc}"])
+
+
+def _write(
+    folder: Path, languages: dict[str, dict[str, Any]], chats: str = "character", **split: Any
+) -> Path:
     """Write a corpus; each language has names (the character's, the player's) and scenes."""
     people = {
         code: {
@@ -47,7 +57,15 @@ def _write(folder: Path, languages: dict[str, dict[str, Any]], **split: Any) -> 
         }
         for code, own in languages.items()
     }
-    config = {"name": "C", "source": {"adapter": "dialog"}, "languages": people, "split": split}
+    config = {
+        "name": "C",
+        "source": {"adapter": "dialog"},
+        "languages": people,
+        "markup": [{"text": "[gone]", "becomes": "leave out"}],
+        "unknown_markup": 1,
+        "chats": chats,
+        "split": split,
+    }
     text = yaml.safe_dump(config, allow_unicode=True)
     (folder / "corpus.yaml").write_text(text, encoding="utf-8")
     for code, own in languages.items():
@@ -62,8 +80,11 @@ def _write(folder: Path, languages: dict[str, dict[str, Any]], **split: Any) -> 
     return folder
 
 
-def _build(folder: Path, out: Path) -> None:
-    """Build the training sets of `tiny` from a corpus, with the proofs of the blocking checks."""
+def _build(folder: Path, out: Path) -> Packed:
+    """Build the training sets of `tiny` from a corpus, with the proofs of the blocking checks.
+
+    Return what was packed of the chats.
+    """
     corpus = load_corpus(folder)
     (out / "parallel").mkdir(parents=True)
     parallel = parallel_corpus(
@@ -86,19 +107,47 @@ def _build(folder: Path, out: Path) -> None:
             for code, own in chats.items()
         },
     }
-    assert all(len(own.filter(split="train")) for own in documents.values())
+    for code, own in documents.items():
+        assert len(own.filter(split="train")), f"there are no documents to train on in {code}"
     recipe = load_recipe("tiny")
     tokenizer = byte_tokenizer(out / "t.json")
     pack_corpus("cpt", documents, tokenizer, recipe.cpt, _new(out / "cpt"))
     packed = pack_corpus("sft", chats, tokenizer, recipe.sft, _new(out / "sft"))
-    assert packed.lines_left_out == 0
     for stage, sets in texts.items():
         assert sets_proof(sets, parallel.stock).found() == [], stage
+    return packed
+
+
+def _answers(packed: Path) -> int:
+    """Count the lines that the assistants say in the files of a packed set, each chat once."""
+    train = (packed / "train.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = pl.read_parquet(packed / "rows.parquet")
+    first = rows.select(pl.struct("language", "document").is_first_distinct()).to_series()
+    once = [line for line, counts in zip(train, first, strict=True) if counts]
+    once += (packed / "validation.jsonl").read_text(encoding="utf-8").splitlines()
+    return sum(
+        len(turn["content"].split("\n"))
+        for line in once
+        for turn in json.loads(line)["messages"]
+        if turn["role"] == "assistant"
+    )
 
 
 def _new(folder: Path) -> Path:
     folder.mkdir()
     return folder
+
+
+def _text(draw: st.DrawFn) -> str:
+    """Return one line or several; few are longer than a chat, and few have markup."""
+    line = draw(LINES)
+    kind = draw(st.sampled_from([3, 3, 3, 3, 3, 2, 1, 0]))
+    if kind == 0:
+        return f"{line} {draw(MARKUP)}"
+    if kind == 1:
+        size = draw(st.sampled_from([900, 1000, 1100, 4000]))
+        return line * (1 + size // len(line.encode()))
+    return "\n".join([line, *draw(st.lists(LINES, max_size=2))]) if kind == 2 else line
 
 
 @st.composite
@@ -122,7 +171,7 @@ def _languages(draw: st.DrawFn) -> dict[str, dict[str, Any]]:
     languages = {}
     for number in range(draw(st.integers(1, 3))):
         names = draw(st.lists(NAMES.map(str.strip), min_size=cast, max_size=cast, unique=True))
-        said = draw(st.lists(LINES, min_size=pool, max_size=pool))
+        said = [_text(draw) for _ in range(pool)]
         languages[f"l{number}"] = {
             "names": names,
             "scenes": [
@@ -133,34 +182,55 @@ def _languages(draw: st.DrawFn) -> dict[str, dict[str, Any]]:
     return languages
 
 
-def _passing_corpora_pack(languages: dict[str, dict[str, Any]], seed: int, share: float) -> None:
+def _passing_corpora_pack(
+    languages: dict[str, dict[str, Any]], seed: int, share: float, chats: str, known: bool
+) -> None:
     with TemporaryDirectory() as scratch:
-        folder = _write(_new(Path(scratch) / "corpus"), languages, validation=share, seed=seed)
-        report = lint(folder)
+        split = {"validation": share, "seed": seed}
+        folder = _write(_new(Path(scratch) / "corpus"), languages, chats, **split)
+        tokenizer = TokenCounter(byte_tokenizer(Path(scratch) / "t.json"))
+        report = lint(folder, counter=tokenizer if known else None)
         # The split may leave nothing to hold out. It never parts what is the same.
         assert not [error for error in report.errors if error.remedy == REMEDY]
         assume(report.ok)
-        _build(folder, Path(scratch) / "out")
+        assert report.summary is not None
+        packed = _build(folder, Path(scratch) / "out")
+        if not known:
+            return
+        found = report.summary.languages.values()
+        there = sum(one.answers for one in found)
+        assert there == _answers(Path(scratch) / "out" / "sft")
+        assert there == packed.character_lines - packed.lines_left_out
+        assert sum(one.answers_left_out for one in found) == packed.lines_left_out
+        if chats == "character":
+            assert report.summary.lines[IN_CHATS] == there
+            assert report.summary.lines.get(TOO_LONG, 0) == packed.lines_left_out
 
 
-CORPORA = given(_languages(), st.integers(0, 10**6), st.sampled_from([0.05, 0.2, 0.5]))
+CORPORA = given(
+    _languages(),
+    st.integers(0, 10**6),
+    st.sampled_from([0.05, 0.2, 0.5]),
+    st.sampled_from(["character", "everyone"]),
+    st.booleans(),
+)
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @CORPORA
 def test_what_the_check_passes_packs(
-    languages: dict[str, dict[str, Any]], seed: int, share: float
+    languages: dict[str, dict[str, Any]], seed: int, share: float, chats: str, known: bool
 ) -> None:
-    _passing_corpora_pack(languages, seed, share)
+    _passing_corpora_pack(languages, seed, share, chats, known)
 
 
 @pytest.mark.slow
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @CORPORA
 def test_what_the_check_passes_packs_at_length(
-    languages: dict[str, dict[str, Any]], seed: int, share: float
+    languages: dict[str, dict[str, Any]], seed: int, share: float, chats: str, known: bool
 ) -> None:
-    _passing_corpora_pack(languages, seed, share)
+    _passing_corpora_pack(languages, seed, share, chats, known)
 
 
 ADA, BOB = "Ada", "Bob"
@@ -233,14 +303,31 @@ def _refusal_cases() -> Iterator[tuple[str, Scenes, str]]:
         f"such as {LONG!r} (in 4)",
     )
     yield (
-        "nobody speaks to the character",
+        "the character says nothing",
         _rain(),
+        "no chats to train on: no line is the character's (Ada); those who speak are Bob (4)",
+    )
+    yield (
+        "nobody speaks to the character",
+        [[(ADA, f"It rains on number {n}.")] for n in range(4)],
         "no chats to train on: nobody speaks to the character (Ada)",
     )
     yield (
         "all lines of the character have markup that nobody named",
         [[(BOB, "Is it %s?"), (ADA, "It is %s.")], [(ADA, "No, %s.")], *_rain()],
         "no chats to train on: all lines of the character are with an unknown placeholder (2)",
+    )
+    yield (
+        "all lines of the scene to train on have markup that nobody named",
+        [_talk(1), [(BOB, "Is it %s?"), (ADA, "It is %s."), (BOB, "{x}!")]],
+        "nothing of en is trained on: all 3 lines of the scenes and documents to train on are left "
+        "out (3 with an unknown placeholder)",
+    )
+    yield (
+        "all lines of the scene to train on are left out for markup",
+        [_talk(1), [(BOB, "Is it [gone]?"), (ADA, "It is %s.")]],
+        "nothing of en is trained on: all 2 lines of the scenes and documents to train on are left "
+        "out (1 left out as `markup` says, 1 with an unknown placeholder)",
     )
     yield (
         "one chat",
@@ -278,7 +365,9 @@ def test_a_language_of_which_no_document_is_left_is_an_error(tmp_path: Path) -> 
     }
     folder = _write(_new(tmp_path / "c"), languages)
     [error] = lint(folder).errors
-    assert error.message.startswith("nothing of de is trained on: no line of it is left")
+    assert error.message.startswith("nothing of de is trained on: all ")
+    assert "with an unknown placeholder)" in error.message
+    assert "to `markup` in corpus.yaml" in error.remedy
     assert "'de'" in error.remedy
     with pytest.raises(AssertionError):
         _build(folder, tmp_path / "out")
@@ -290,9 +379,35 @@ def test_a_line_that_packing_leaves_out_is_a_warning(tmp_path: Path) -> None:
     report = lint(_english(_new(tmp_path / "c"), *scenes))
     assert report.ok
     [warning] = report.warnings
-    found = f"s1-{len(scenes[1]) - 1}, which the character says, has about 1,249 tokens: over the "
-    assert warning.message.startswith(f"{found}1,024 of the recipe's")
+    assert warning.message.startswith(
+        "s1-2, which Ada says, has about 1,250 tokens: with the system prompt over the 1,024 of "
+        "the recipe's `sft.sequence_length`"
+    )
+    assert report.summary is not None
+    assert report.summary.lines == {
+        "in chats": 4,
+        "longer than `sft.sequence_length` by themselves": 1,
+    }
     assert lint(tmp_path / "c", 2048).warnings == []
+
+
+def test_with_a_tokenizer_the_lines_that_packing_keeps_are_counted(tmp_path: Path) -> None:
+    counter = TokenCounter(byte_tokenizer(tmp_path / "t.json"))
+    scenes = [_talk(n) for n in range(6)]
+    # Under 1,024 bytes alone, and not behind the system prompt and the marks of the turns.
+    for number, long in ((1, "a" * 1020), (2, "b" * 5000), (3, f"short\n{'c' * 1100}\nagain")):
+        scenes[number] = [*scenes[number], (BOB, "And?"), (ADA, long)]
+    folder = _english(_new(tmp_path / "c"), *scenes)
+    exact, estimated = lint(folder, counter=counter), lint(folder)
+    packed = _build(folder, tmp_path / "out")
+    assert (packed.character_lines, packed.lines_left_out) == (11, 3)
+    assert _answers(tmp_path / "out" / "sft") == 8
+    assert exact.summary is not None
+    assert exact.summary.lines == {IN_CHATS: 8, TOO_LONG: 3}
+    [warning] = exact.warnings
+    assert warning.message.startswith("s1-3, which Ada says, has 1,020 tokens (and 2 more lines): ")
+    assert estimated.summary is not None
+    assert estimated.summary.lines == {IN_CHATS: 10, TOO_LONG: 1}
 
 
 def test_a_stock_phrase_does_not_keep_scenes_together(tmp_path: Path) -> None:

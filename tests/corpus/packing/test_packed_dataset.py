@@ -88,18 +88,18 @@ def test_conversations_over_the_limit_are_cut_and_nothing_is_lost(tmp_path: Path
     parts = set(cut["document"]) - set(rows["document"])
     assert {name.partition("#")[2] for name in parts} <= {"1", "2"}
     assert parts
-    assert some.left_out == "all 12 lines of the character"
+    assert some.left_out(everyone=False) == "all 12 lines of the character"
     (tmp_path / "few").mkdir()
     few = _pack(tmp_path / "few", "sft", _stage(sequence_length=80))
     assert 0 < few.lines_left_out < 12
-    assert few.left_out.startswith(f"{few.lines_left_out} of 12 lines of the character (")
+    for everyone, whose in ((False, "the character"), (True, "all speakers")):
+        said = few.left_out(everyone=everyone)
+        assert said.startswith(f"{few.lines_left_out} of 12 lines of {whose} (")
 
 
 def test_nothing_to_train_on_or_validate_with(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
-    message = (
-        r"no conversations to train on: .*two scenes in which.*\d+ lines of the character were"
-    )
+    message = r"no conversations to train on: .*two scenes in which.*\d+ lines of the answers were"
     with pytest.raises(UserError, match=message):
         _pack(tmp_path / "a", "sft", _stage(sequence_length=32))
     (tmp_path / "b").mkdir()

@@ -99,6 +99,12 @@ def test_an_end_that_no_other_language_has_is_odd() -> None:
     assert _ends(table) == [(2, 5), (3, 400)]
 
 
+def test_a_question_where_others_state_is_for_the_translator() -> None:
+    table = [[FULL_STOP] * 300 + [NONE] * 300 for _ in range(4)]
+    table[2][5], table[3][400] = QUESTION, FULL_STOP
+    assert _ends(table) == []
+
+
 def test_what_a_language_always_does_is_its_habit() -> None:
     thai = [NONE] * 600
     table = [[FULL_STOP] * 300 + [QUESTION] * 300 for _ in range(4)]

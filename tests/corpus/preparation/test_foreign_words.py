@@ -43,9 +43,13 @@ def _left(own: list[str], original: list[str] | None = None) -> tuple[list[int],
     """Return which texts are copies and which are so in half."""
     units = np.arange(len(own), dtype=np.uint32)
     texts, theirs = pl.Series(own), pl.Series(original or ENGLISH * REPEATED)
-    characters = bare_words(texts).characters
+    words = bare_words(texts)
     found = left_as_original(
-        texts, units, characters, ("Latin",), Original(theirs, units, ("Latin",))
+        lambda: texts,
+        words,
+        units,
+        vocabulary(words, ("Latin",)),
+        Original(theirs, units, ("Latin",)),
     )
     return np.flatnonzero(found.copied).tolist(), np.flatnonzero(found.half).tolist()
 

@@ -70,7 +70,7 @@ def test_a_short_line_is_let_through_and_counted_whatever_is_around_it(
     proof = _proof(en=_set(("a", "a", "train", trained), ("b", "b", "validation", held_out)))
     assert proof.found() == []
     assert (proof.lines, proof.short, proof.stock) == (1, 1, 0)
-    assert proof.let_through().startswith("100.0% of the 1 held-out lines")
+    assert proof.let_through().startswith("100.0% of the 1 held-out line is")
 
 
 def test_a_leak_is_told_with_the_line_and_both_names() -> None:

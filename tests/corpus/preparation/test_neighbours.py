@@ -1,20 +1,24 @@
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cyrene_assets.corpus.preparation.kept_words import KeptWords
 from cyrene_assets.corpus.preparation.neighbours import (
     DIMENSIONS,
     Fit,
     Floats,
     fit,
     shifted,
-    telling_words,
     text_vectors,
     unit_length,
     unit_vectors,
 )
+from cyrene_assets.corpus.preparation.word_hashes import Words
 
 SUBJECTS = 40
 SCENE = 20
@@ -35,6 +39,13 @@ def _lines(seed: int = 3) -> list[list[int]]:
 
 def _texts(alphabet: str, lines: list[list[int]]) -> list[str]:
     return [" ".join(_word(subject, alphabet) for subject in line) for line in lines]
+
+
+def telling_words(texts: pl.Series) -> Words:
+    with TemporaryDirectory() as folder:
+        kept = KeptWords(Path(folder))
+        kept.keep(0, texts)
+        return kept.telling(0)
 
 
 def _shifted(languages: list[list[str]], language: int) -> list[int]:

@@ -1,16 +1,23 @@
+import re
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from mini_corpus import write_jsonl
 
 from corpus.miniature import PEOPLE, dialog, read_parallel, settings, write_corpus
+from corpus.sources.mangling import QUICK
 from cyrene_assets.corpus.config import load_corpus
 from cyrene_assets.corpus.lint.linter import Report, lint
+from cyrene_assets.corpus.markup import Rules, rules_of
+from cyrene_assets.corpus.preparation.cleaning import clean_units
 from cyrene_assets.corpus.preparation.markup_shapes import markup_tokens, shapes
-from cyrene_assets.corpus.preparation.unknown_markup import preset_for
+from cyrene_assets.corpus.preparation.named_markup import preset_for
 
+RULES = Rules()
 COLUMNS = {"unit": pl.String, "kind": pl.String, "speaker": pl.String, "title": pl.String}
 
 
@@ -22,9 +29,9 @@ def _units(texts: dict[str, str]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=COLUMNS | {"text": pl.String})
 
 
-def _tokens(*languages: dict[str, str], itself: tuple[str, ...] = ()) -> list[str]:
+def _tokens(*languages: dict[str, str], rules: Rules = RULES) -> list[str]:
     units = [_units(texts) for texts in languages]
-    found = [shapes(one, itself) for one in units]
+    found = [shapes(one, rules) for one in units]
     return markup_tokens(found, lambda index: units[index]["unit"]).to_list()
 
 
@@ -34,6 +41,8 @@ def _tokens(*languages: dict[str, str], itself: tuple[str, ...] = ()) -> list[st
         *("$unit.name|", "$ally_name", "${who}", "[player_name]", "[b.c]", "[/b]", "[color=red]"),
         *("%s", "%1$s", "%(name)s", "%PLAYER%", "<x=1>", "</x>", "<br>", "<i>", "<#ff0000>"),
         *("<span color='red'>", "\\V[2]", "\\n<Bo>", "&amp;", "&#233;"),
+        *("#name#", "#PLAYER_NAME#", "%hero_name%", "|cffffd100", "|r", "|r|", "~n~", "~INPUT_X~"),
+        *("|Hitem:1:2|h", "|TInterface\\Icons:16|t"),
     ],
 )
 def test_a_sure_shape_is_markup_in_one_language_alone(token: str) -> None:
@@ -54,6 +63,8 @@ def test_a_sure_shape_is_markup_in_one_language_alone(token: str) -> None:
             "50% discount",
         ),
         *("[sic]", "{大地獣, 数学}", "[laughs quietly]", "<Radio>"),
+        *("#winning #1 C# F#", "x^2 + 10^7 = (a+b)^2", "^_^ ^^ ^3^", "~sigh~", "~200 m", "a|b|c"),
+        *("|x| < 1", "#one#two", "#1# 50%off%", "|name|", "T_T ~~ o|O"),
     ],
 )
 def test_prose_in_one_language_is_no_markup(text: str) -> None:
@@ -65,11 +76,123 @@ def test_a_likely_shape_is_markup_where_translations_have_it_alike() -> None:
     german = {"a": "[Seufzt] [hero] ist da.", "b": "[hero]!"}
     french = {"a": "[Soupire] [hero] est là.", "b": "[hero] !"}
     assert _tokens(english, german, french) == ["[hero]"]
-    assert _tokens(english, german, french, itself=(r"\[hero\]",)) == []
+    assert _tokens(english, german, french, rules=Rules(itself=(r"\[hero\]",))) == []
 
 
 def test_a_likely_shape_that_one_language_of_many_has_is_text() -> None:
     assert _tokens({"a": "<Non>"}, {"a": "<Non>"}, {"a": "No"}, {"a": "Nein"}) == []
+
+
+def test_a_colour_before_a_letter_makes_all_of_its_text_markup() -> None:
+    assert _tokens({"a": "^1Red^7, and 2^3", "b": "x^2"}) == ["^1", "^3", "^7"]
+    assert _tokens({"a": "你好^1红^7"}) == ["^1", "^7"]
+
+
+def test_powers_are_text_in_all_languages() -> None:
+    assert _tokens({"a": "It has 10^7 of them."}, {"a": "Es hat 10^7 davon."}) == []
+
+
+def test_variables_of_the_named_engine_are_markup_in_one_language_alone() -> None:
+    text = "Hello [name]! [[Sighs] [a.b!t] [items[0]] [[[hero] [имя]"
+    units = _units({"a": text}).with_columns(raw_text=pl.lit(None, pl.String))
+    cleaned = clean_units(
+        units.with_columns(role=pl.lit("other")).drop("raw_text"), "You", rules_of(("renpy",))
+    )
+    assert cleaned["text"][0] == "Hello [name]! [Sighs] [a.b!t] [items[0]] [[hero] [имя]"
+    found = shapes(cleaned, rules_of(("renpy",)))
+    tokens = markup_tokens([found], lambda _: cleaned["unit"]).to_list()
+    assert tokens == ["[a.b!t]", "[hero]", "[items[0]]", "[name]", "[имя]"]
+    # Another engine's, or none: it is prose as likely as not.
+    assert "[name]" not in _tokens({"a": text})
+
+
+def test_doubled_braces_are_reported_as_they_stand_and_leave_nothing(tmp_path: Path) -> None:
+    lines = dialog(0)
+    lines[0]["text"] += " {{user}}, {{ char }}"
+    write_jsonl(write_corpus(tmp_path) / "dialog" / "en.jsonl", lines)
+    found = [str(one) for one in lint(tmp_path).warnings if "placeholder {" in one.message]
+    assert [one.split("; ")[0].split(": ")[1] for one in found] == [
+        "unknown placeholder {{user}} in s1-0",
+        "unknown placeholder {{ char }} in s1-0",
+    ]
+    assert "add `{text: '{{user}}', becomes: player}`" in found[0]
+    markup = [
+        {"text": "{{user}}", "becomes": "player"},
+        {"text": "{{ char }}", "becomes": {"text": "Ada"}},
+    ]
+    write_jsonl(write_corpus(tmp_path, settings(markup=markup)) / "dialog" / "en.jsonl", lines)
+    _, parallel = read_parallel(tmp_path)
+    assert parallel.units("en")["text"][0].endswith(" You, Ada")
+
+
+def test_colours_are_one_warning_whose_pattern_is_the_remedy(tmp_path: Path) -> None:
+    lines = dialog(0)
+    lines[0]["text"] += " |cff00ff00green|r, |r|cffff0000red|r, ^1r^2g"
+    write_jsonl(write_corpus(tmp_path) / "dialog" / "en.jsonl", lines)
+    found = [str(one) for one in lint(tmp_path).warnings if "placeholder" in one.message]
+    assert [one.partition(": ")[2][:48] for one in found] == [
+        "2 unknown placeholders that one pattern finds, 2",
+        "2 unknown placeholders that one pattern finds, 2",
+    ]
+    patterns = [re.findall(r"\{pattern: '([^']+)', becomes: nothing\}", one)[0] for one in found]
+    markup = [{"pattern": one, "becomes": "nothing"} for one in patterns]
+    write_jsonl(write_corpus(tmp_path, settings(markup=markup)) / "dialog" / "en.jsonl", lines)
+    _, parallel = read_parallel(tmp_path)
+    assert parallel.units("en")["text"][0].endswith(" green, red, rg")
+    assert not [one for one in lint(tmp_path).warnings if "|" in one.message or "^" in one.message]
+
+
+def test_a_speaker_that_is_a_variable_is_told_once_and_stops_the_build(tmp_path: Path) -> None:
+    write_corpus(tmp_path)
+    for column, code in enumerate(PEOPLE):
+        lines = [
+            one | {"speaker": "$ally_name" if one["speaker"] in ("Bo", "bo") else one["speaker"]}
+            for one in dialog(column)
+        ]
+        lines[0]["text"] += " $place_name"
+        write_jsonl(tmp_path / "dialog" / f"{code}.jsonl", lines)
+    report = lint(tmp_path)
+    told = [one.message for one in report.warnings if "$" in one.message]
+    assert told == [
+        "the speaker '$ally_name' looks like a variable or an id: 6 lines in en, tlh",
+        "unknown placeholder $place_name in s1-0 of en, tlh",
+    ]
+    _, parallel = read_parallel(tmp_path)
+    assert parallel.unknown.lines == {"en": 4, "tlh": 4}
+    flags = parallel.units("en").filter(speaker="$ally_name")["flags"].to_list()
+    assert flags == [["unknown_placeholder"]] * 3
+    none = parallel.unknown.refusals(0)[0]
+    assert "the speaker $ally_name (6, first in dialog/en.jsonl:2)" in none.message
+    assert none.remedy.startswith(
+        "say who it is: `speakers: {'$ally_name': NAME}` in corpus.yaml; say what it stands for: "
+        "add `{text: '$place_name', becomes: leave out}` to `markup`"
+    )
+
+
+# What prose is made of, and nothing that begins or ends a code.
+_WORDS = st.text(
+    st.characters(categories=["L", "M", "Nd", "Po", "Pd", "Zs"], exclude_characters="#%&@\\|*"),
+    max_size=20,
+)
+_CODES = st.one_of(
+    *(
+        st.from_regex(pattern, fullmatch=True)
+        for pattern in (
+            *(r"#[A-Za-z_][A-Za-z0-9_]{0,9}#", r"%[a-z][A-Za-z0-9_]{3,9}%", r"~[A-Za-z]~"),
+            *(r"\|c[0-9A-Fa-f]{8}", r"~[A-Z][A-Z0-9]{0,5}_[A-Z0-9]{1,5}~", r"\^[0-9](?=a)a"),
+        )
+    )
+)
+
+
+@QUICK
+@given(before=_WORDS, code=_CODES, after=_WORDS)
+def test_a_code_in_whatever_prose_is_found_and_the_prose_is_not(
+    before: str, code: str, after: str
+) -> None:
+    token = code.removesuffix("a") if code.startswith("^") else code
+    assert _tokens({"a": f"{before} {code} {after}"}) == [token]
+    assert _tokens({"a": f"{before} {after}"}) == []
 
 
 def _write(root: Path, **changes: Any) -> Path:
@@ -91,8 +214,8 @@ def _errors(report: Report) -> list[str]:
 def test_a_build_stops_over_the_share_and_says_lines_and_remedy(tmp_path: Path) -> None:
     errors = _errors(lint(_write(tmp_path)))
     assert errors[0] == (
-        "corpus.yaml: 6 of 16 lines of en (37.5%), 6 of 16 lines of tlh (37.5%) have markup that "
-        "`markup` does not name: [player_name] (12, first in dialog/en.jsonl:1), $unit.name| "
+        "corpus.yaml:21: 6 of 16 lines of en (37.5%), 6 of 16 lines of tlh (37.5%) have markup "
+        "that `markup` does not name: [player_name] (12, first in dialog/en.jsonl:1), $unit.name| "
         "(2, first in dialog/en.jsonl:1); say what it stands for: add `{text: '[player_name]', "
         "becomes: player}`, `{text: '$unit.name|', becomes: leave out}` to `markup` in "
         "corpus.yaml, `becomes: nothing`, `player`, `{text: ...}`, `leave out` or, where it is "
@@ -166,7 +289,10 @@ def test_what_a_preset_knows_is_one_warning_that_names_it(tmp_path: Path) -> Non
     )
 
 
-@pytest.mark.parametrize("token", ["@hero@", "[hero]", "<Hero>", "$Hero", "\\hero", "&hero;"])
+@pytest.mark.parametrize(
+    "token",
+    ["|hero|", "~hero~", "^1", "|n", "@hero@", "[hero]", "<Hero>", "$Hero", "\\hero", "&hero;"],
+)
 def test_a_likely_shape_is_found_in_a_text_without_any_other(token: str) -> None:
     assert _tokens({"a": f"{token} is here"}, {"a": f"{token} ist da"}) == [token]
 

@@ -121,14 +121,21 @@ def test_own_names_alone_give_chats_only_where_that_is_chosen() -> None:
     assert chats_of(alone, own_names_alone=True) == {}
 
 
-@pytest.mark.parametrize("only", ["chats", "documents"])
-def test_what_is_for_one_alone_is_not_in_the_other(only: str) -> None:
+@pytest.mark.parametrize(
+    ("only", "made", "why"),
+    [
+        ("chats", (0, 1), IN_CHATS),
+        ("documents", (1, 0), "selected for documents only"),
+        ("nothing", (0, 0), "marked as not to be trained on"),
+    ],
+)
+def test_what_is_for_one_alone_is_not_in_the_other(
+    only: str, made: tuple[int, int], why: str
+) -> None:
     marked = TALK.with_columns(only=pl.lit(only))
     documents, chats = cpt_documents(marked, corpus_with(), "en"), chats_of(marked)
-    assert (len(documents), len(chats)) == ((0, 1) if only == "chats" else (1, 0))
-    lines = count_character_lines(marked, corpus_with().chats)
-    why = IN_CHATS if only == "chats" else "in scenes that are selected for documents only"
-    assert lines == {why: 2}
+    assert (len(documents), len(chats)) == made
+    assert count_character_lines(marked, corpus_with().chats) == {why: 2}
 
 
 def test_options_that_are_left_out_leave_no_trace_in_what_is_built() -> None:
@@ -139,7 +146,7 @@ def test_options_that_are_left_out_leave_no_trace_in_what_is_built() -> None:
     everyone = corpus_with(chats="everyone", gendered="both")
     assert everyone.split_params()["assistant"] == "everyone"
     assert everyone.chat_params("en")["others_prompt"] == "{name}"
-    assert everyone.render_params("en")["gendered"] == "both"
+    assert everyone.render_params("en")["gendered"] == "both, as twins"
 
 
 def test_player_of_the_corpus_is_that_of_languages_without_one(tmp_path: Path) -> None:
@@ -196,14 +203,76 @@ def test_gendered_text_keeps_the_variant_that_is_chosen(tmp_path: Path) -> None:
     assert set(gendered(tmp_path / "male", "male").values()) == {"heYou goes."}
 
 
-def test_both_variants_are_each_in_about_half_of_the_scenes(tmp_path: Path) -> None:
-    found = list(gendered(tmp_path / "c", "both").values())
-    assert set(found) == {"she goes.", "heYou goes."}
-    assert 10 <= found.count("she goes.") <= 30
+def test_both_variants_of_a_scene_are_there_on_one_side_of_the_split(tmp_path: Path) -> None:
+    found = gendered(tmp_path / "c", "both")
+    assert found == {
+        **{f"g{n}": "she goes." for n in range(40)},
+        **{f"g{n}~male": "heYou goes." for n in range(40)},
+    }
+    _, parallel = read_parallel(tmp_path / "c")
+    assert parallel.twins == 40
+    assert not set(parallel.coverage["unit"].str.head(1)) & {"g"}
+    for code in PEOPLE:
+        split = dict(of_language(parallel, code).select("scene", "split").rows())
+        assert len({split[scene] for scene in found}) == 2
+        assert all(split[f"g{n}"] == split[f"g{n}~male"] for n in range(40))
+
+
+def test_both_variants_leave_the_split_of_the_others_as_it_is(tmp_path: Path) -> None:
+    sides = []
+    for variant in ("female", "both"):
+        gendered(tmp_path / variant, variant)
+        _, parallel = read_parallel(tmp_path / variant)
+        rows = of_language(parallel, "en").select("scene", "split").rows()
+        sides.append({scene: split for scene, split in rows if not scene.endswith("~male")})
+    assert sides[0] == sides[1]
+
+
+def test_both_variants_of_chats_count_as_two(tmp_path: Path) -> None:
+    config = miniature(gendered="both", markup=["hoyo"])
+    write_corpus(tmp_path, config)
+    for code, (player, character) in {"en": ("You", "Ada"), "tlh": ("SoH", "'aDa")}.items():
+        # One language alone says it in two variants.
+        said = "Is {F#she}{M#he} there?" if code == "en" else "naDev ghaHtaH'a'?"
+        lines = [
+            {"scene": "g", "line": f"g-{n}", "speaker": who, "text": text}
+            for n, (who, text) in enumerate([(player, said), (character, "HIja', yes.")])
+        ]
+        with (tmp_path / "dialog" / f"{code}.jsonl").open("a", encoding="utf-8") as file:
+            file.writelines(json.dumps(line) + "\n" for line in lines)
+    corpus, parallel = read_parallel(tmp_path)
+    found = {
+        code: [
+            json.loads(messages)[1]["content"]
+            for chat, messages in sft_chats(of_language(parallel, code), corpus, code)
+            .select("chat", "messages")
+            .rows()
+            if chat.startswith("g")
+        ]
+        for code in PEOPLE
+    }
+    assert found == {"en": ["Is she there?", "Is he there?"], "tlh": ["naDev ghaHtaH'a'?"]}
+    report = lint(tmp_path)
+    assert report.summary is not None
+    assert any("1 scene or document is there in both" in one for one in report.summary.in_words())
+    assert not [one for one in report.warnings if "~male" in one.message]
+
+
+def test_both_variants_with_an_id_of_a_twin_that_is_there_is_refused(tmp_path: Path) -> None:
+    write_corpus(tmp_path, miniature(gendered="both", markup=["hoyo"]))
+    lines = [
+        {"scene": scene, "line": scene, "speaker": "You", "text": "{F#She}{M#He} goes."}
+        for scene in ("g", "g~male")
+    ]
+    with (tmp_path / "dialog" / "en.jsonl").open("a", encoding="utf-8") as file:
+        file.writelines(json.dumps(line) + "\n" for line in lines)
+    [error] = lint(tmp_path).errors
+    assert error.file == "dialog/en.jsonl"
+    assert error.message == "`scene` 'g~male' is what `gendered: both` calls the twin of another"
 
 
 def test_gendered_without_its_markup_is_refused() -> None:
-    with pytest.raises(ValueError, match="needs the preset `hoyo` in `markup`"):
+    with pytest.raises(ValueError, match="add the preset `hoyo` to `markup`"):
         corpus_with(gendered="male", markup=["html"])
 
 

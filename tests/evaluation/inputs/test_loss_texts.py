@@ -4,6 +4,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from cyrene_assets.corpus.languages import traits
 from cyrene_assets.evaluation.inputs.loss_texts import formal_texts, select_texts, write_texts
 
 
@@ -102,10 +103,19 @@ def test_written_texts_are_json_lines(tmp_path: Path) -> None:
 
 
 def test_formal_texts_are_of_the_languages_that_have_one() -> None:
-    texts = formal_texts(["en", "xq7", "th"])
+    texts = formal_texts(
+        {
+            key: traits(key)
+            for key in (
+                "en",
+                "xq7",
+                "th",
+            )
+        }
+    )
     assert texts.select("text_id", "split").rows() == [
         ("en/formal", "formal"),
         ("th/formal", "formal"),
     ]
     assert min(map(len, texts["text"].to_list())) > 200
-    assert formal_texts(["xq7"]).schema == texts.schema
+    assert formal_texts({key: traits(key) for key in ("xq7",)}).schema == texts.schema

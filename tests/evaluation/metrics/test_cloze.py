@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import polars as pl
 
+from cyrene_assets.corpus.languages import traits
 from cyrene_assets.evaluation.metrics import cloze
 
 
@@ -34,7 +35,7 @@ def units(*held_out: str) -> pl.DataFrame:
 
 
 def test_one_name_is_swapped_for_another_of_its_type() -> None:
-    pairs = cloze.select_pairs(units("Only Fitch can mend the tower."), "en", 5)
+    pairs = cloze.select_pairs(units("Only Fitch can mend the tower."), "en", traits("en"), 5)
     row = pairs.row(0, named=True)
     assert row["name"] == "Fitch"
     assert row["other"] in {"Ovelle", "Tobin", "Keeper"}
@@ -44,7 +45,7 @@ def test_one_name_is_swapped_for_another_of_its_type() -> None:
 
 def test_two_names_of_the_character_are_one_person() -> None:
     held_out = [f"Now Ovelle counts {number} stairs." for number in range(12)]
-    pairs = cloze.select_pairs(units(*held_out), "en", 20)
+    pairs = cloze.select_pairs(units(*held_out), "en", traits("en"), 20)
     assert len(pairs) == 12
     assert "Keeper" not in set(pairs["other"])
 
@@ -58,16 +59,16 @@ def test_what_cannot_have_been_learned_is_not_asked() -> None:
         "The Long Candle is out tonight.",
         "It rains.",
     )
-    assert cloze.select_pairs(units(*held_out), "en", 9).is_empty()
+    assert cloze.select_pairs(units(*held_out), "en", traits("en"), 9).is_empty()
 
 
 def test_no_held_out_scene_gives_no_pair() -> None:
-    assert cloze.select_pairs(units(), "en", 3).schema == cloze.SCHEMA
+    assert cloze.select_pairs(units(), "en", traits("en"), 3).schema == cloze.SCHEMA
 
 
 def test_scenes_take_turns_and_the_choice_is_stable() -> None:
     frame = units(*(f"Fitch counted {number} cabbages." for number in range(30)))
-    few, more = (cloze.select_pairs(frame, "en", count) for count in (4, 8))
+    few, more = (cloze.select_pairs(frame, "en", traits("en"), count) for count in (4, 8))
     assert few["cloze"].to_list() == more["cloze"].to_list()[:4]
     assert few["scene"].n_unique() == 4
 
@@ -95,7 +96,7 @@ def share_right(model: Callable[[str], float], pairs: pl.DataFrame) -> float:
 
 def test_the_right_name_wins_on_a_model_that_saw_it() -> None:
     held_out = [f"Only Fitch can mend tower {n}, and Tobin climbs it." for n in range(6)]
-    pairs = cloze.select_pairs(units(*held_out), "en", 9)
+    pairs = cloze.select_pairs(units(*held_out), "en", traits("en"), 9)
     assert len(pairs) == 6
     story = ["Only Fitch can mend the tower.", "Ovelle, Keeper, Tobin and Fitch are here."] * 5
     wrong = [text.replace("Only Fitch", f"Only {n}") for n in pairs["other"] for text in story]

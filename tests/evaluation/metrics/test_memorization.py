@@ -2,7 +2,11 @@ import random
 
 import pytest
 
-from cyrene_assets.evaluation.metrics.memorization import calibrated_lengths, find_matches
+from cyrene_assets.corpus.languages import traits
+from cyrene_assets.evaluation.metrics.memorization import (
+    calibrated_length,
+    find_matches,
+)
 
 STORY = [
     "The lamp is lit, and the grass bows to the tide.\nNobody has seen the sea for sixty years.",
@@ -69,19 +73,15 @@ def test_a_hundred_thousand_characters() -> None:
     assert matches.covered[0] == matches.characters[0]
 
 
-def test_lengths_are_calibrated_by_translations() -> None:
+def test_calibrated_length_with_translations_is_measured_on_them() -> None:
     nan = float("nan")
-    lengths = calibrated_lengths(
-        {
-            "en": [100, 80, 60, nan],
-            "de": [100, 80, 60, 9],
-            "chs": [30, 24, nan, 3],
-            "xq7": [5, 5, 5, 5],
-        }
-    )
-    assert lengths["en"] == lengths["de"] == lengths["xq7"] == 50
-    assert 8 <= lengths["chs"] <= 20
+    alphabets: list[list[float]] = [[100, 80, 60, nan], [100, 80, 60, 9], [5, 5, 5, 5]]
+    assert calibrated_length(traits("en"), alphabets[0], alphabets[1:]) == 50
+    assert calibrated_length(traits("xq7"), alphabets[2], alphabets[:2]) == 50
+    assert calibrated_length(traits("chs"), [30, 24, nan, 3], alphabets) == 16
+    assert calibrated_length(traits("zh-CN"), [30, 24, nan, 3], alphabets) == 16
 
 
-def test_without_a_language_of_letters_there_are_lengths_too() -> None:
-    assert calibrated_lengths({"jp": [1.0], "th": [2.0]}) == {"jp": 22, "th": 44}
+def test_calibrated_length_without_a_language_of_letters_is_the_languages_own() -> None:
+    found = {key: calibrated_length(traits(key), [1.0], []) for key in ("jp", "ja", "th", "ko")}
+    assert found == {"jp": 22, "ja": 22, "th": 44, "ko": 24}

@@ -3,6 +3,7 @@ import random
 import numpy as np
 import pytest
 
+from cyrene_assets.corpus.languages import traits
 from cyrene_assets.evaluation.metrics import style
 from cyrene_assets.evaluation.statistics import bootstrap
 
@@ -34,7 +35,7 @@ def shuffled(texts: list[str], seed: int) -> list[str]:
 
 
 def auc(answers: list[str]) -> float:
-    classifier = style.StyleClassifier(lines(HERS, 80, 1), lines(THEIRS, 80, 2), "en")
+    classifier = style.StyleClassifier(lines(HERS, 80, 1), lines(THEIRS, 80, 2), traits("en"))
     others = classifier.score(lines(THEIRS, 40, 3))
     found = bootstrap.auc(classifier.score(answers), range(len(answers)), others, range(40))
     assert found.value is not None
@@ -47,10 +48,10 @@ def test_her_own_lines_pass_and_others_do_not() -> None:
 
 
 def real_or_generated(answers: list[str]) -> float:
-    real = style.features(lines(HERS, 60, 5), "en")
+    real = style.features(lines(HERS, 60, 5), traits("en"))
     numbers = np.arange(60)
     found, odds = style.real_against_generated(
-        real, numbers, style.features(answers, "en"), numbers[: len(answers)]
+        real, numbers, style.features(answers, traits("en")), numbers[: len(answers)]
     )
     assert found.value is not None
     assert len(odds) == len(answers)
@@ -63,7 +64,7 @@ def test_shuffled_words_fail_and_real_lines_cannot_be_told_from_real_ones() -> N
 
 
 def test_shuffled_words_sound_less_like_her() -> None:
-    classifier = style.StyleClassifier(lines(HERS, 80, 1), lines(THEIRS, 80, 2), "en")
+    classifier = style.StyleClassifier(lines(HERS, 80, 1), lines(THEIRS, 80, 2), traits("en"))
     spoken = lines(HERS, 60, 8)
     ahead = classifier.score(spoken) - classifier.score(shuffled(spoken, 9))
     assert (ahead > 0).mean() > 0.9
@@ -79,20 +80,23 @@ def test_names_are_masked_longest_first() -> None:
 
 def test_too_few_lines_are_named() -> None:
     with pytest.raises(ValueError, match="fewer than 20 training lines"):
-        style.StyleClassifier(["a"] * 50, ["b"], "en")
-    few = style.features(["a"], "en")
+        style.StyleClassifier(["a"] * 50, ["b"], traits("en"))
+    few = style.features(["a"], traits("en"))
     assert style.real_against_generated(few, np.arange(1), few, np.arange(1))[0].value is None
 
 
 def test_features_are_the_same_in_every_call_and_empty_texts_have_none() -> None:
-    one, two = style.features(["a b c", ""], "en"), style.features(["", "a b c"], "en")
+    one, two = (
+        style.features(["a b c", ""], traits("en")),
+        style.features(["", "a b c"], traits("en")),
+    )
     assert (one[0] != two[1]).nnz == 0
     assert one[1].nnz == 0
-    assert style.features([], "chs").shape == (0, style.PLACES)
+    assert style.features([], traits("chs")).shape == (0, style.PLACES)
 
 
 def test_many_long_texts_are_scored_in_parts_and_each_as_alone() -> None:
-    classifier = style.StyleClassifier(lines(HERS, 80, 1), lines(THEIRS, 80, 2), "en")
+    classifier = style.StyleClassifier(lines(HERS, 80, 1), lines(THEIRS, 80, 2), traits("en"))
     long = [" ".join(lines(HERS, 60, seed)) for seed in range(400)]
     assert sum(len(text[: style.LONGEST]) for text in long) > style._AT_ONCE
     texts = [*long, "", *lines(THEIRS, 3, 5)]

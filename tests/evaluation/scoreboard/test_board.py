@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from syrupy.assertion import SnapshotAssertion
 
 from cyrene_assets.evaluation.scoreboard import board, markdown, pareto
 from cyrene_assets.evaluation.scoreboard import html as page
@@ -23,6 +24,8 @@ from cyrene_assets.evaluation.scoring.scores import MEAN
 from evaluation.evaluated import LANGUAGES, PROFILE, TRAINED, generations, prompts, tables, units
 
 HOSTILE = '</td><script>alert("x")</script> {{ 7 * 7 }} ![a](http://b) | `c`'
+# What is drawn differs in its last digits.
+_DRAWN = re.compile(r"<svg.*?</svg>|data:image/[a-z]+;base64,[A-Za-z0-9+/=]+", re.DOTALL)
 Evaluate = Callable[..., Evaluated]
 
 
@@ -293,3 +296,24 @@ def test_a_profile_table_has_a_column_per_model(evaluate: Evaluate) -> None:
     table = markdown.profile_table(evaluate().scores, PROFILE)
     assert table.columns == ["score", REAL_LINES, "base", "fp8"]
     assert markdown.profile_table(evaluate().scores.clear(), PROFILE).is_empty()
+
+
+def test_page_of_two_models_is_the_text_agreed_on(
+    evaluate: Evaluate, snapshot: SnapshotAssertion
+) -> None:
+    both = [evaluate(), evaluate("mind the wind my dear, said the keeper", size="2B")]
+    table = board.board_table(both)
+    text_page = page.scoreboard_html(Board(table, Scenes(both)), table, both)
+    body = _DRAWN.sub("", text_page.partition("</style>")[2])
+    text = re.sub(r"<(?!/?(?:table|tr|th|td|h\d|summary|p)\b)[^>]*>", "", body)
+    text = re.sub(r"<(/?\w+)[^>]*>", r"<\1>", text)
+    assert "\n".join(line.strip() for line in text.splitlines() if line.strip()) == snapshot
+
+
+def test_findings_of_two_models_are_the_markdown_agreed_on(
+    evaluate: Evaluate, snapshot: SnapshotAssertion
+) -> None:
+    both = [evaluate(), evaluate("mind the wind my dear, said the keeper", size="2B")]
+    table = board.board_table(both)
+    assert markdown.findings_markdown(Board(table, Scenes(both))) == snapshot(name="findings")
+    assert markdown.markdown_table(markdown.overview(table)) == snapshot(name="overview")

@@ -6,6 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from cyrene_assets.corpus.languages import traits
 from cyrene_assets.evaluation.scoring.language_report import (
     LanguageReport,
     Run,
@@ -139,7 +140,9 @@ def test_a_corpus_without_the_character_still_scores_the_rest() -> None:
 def test_a_language_with_a_code_of_its_own() -> None:
     asked = prompts(("xq7",))
     one = Run(asked, generations(lambda scene: TRAINED[scene], asked=asked), tables())
-    reported = report_language(one, units, ["en", "xq7"], "xq7", PROFILE)
+    reported = report_language(
+        one, units, {key: traits(key) for key in ("en", "xq7")}, "xq7", PROFILE
+    )
     assert value(reported, "regurgitation") == 1
     assert value(reported, "assistant") is None
 

@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from cyrene_assets.project import home_identity
-from cyrene_assets.project.project import Project, ProjectFile
+from cyrene_assets.project.project import Project
+from cyrene_assets.project.settings import ProjectFile
 from cyrene_assets.store import records
 from cyrene_assets.store.artifact_store import LOG, Artifact, Store
 from cyrene_assets.store.records import StoredRecord
 from cyrene_assets.store.trash import Trash
-from cyrene_assets.utils.durable import make_folder
+from cyrene_assets.utils.files import make_folder
 from cyrene_assets.workers.train.resume import LOG as LOG_OF_STEPS
 from cyrene_assets.workers.train.resume import begin, prune
 from cyrene_assets.workers.train.training_log import cut_log
@@ -160,10 +161,12 @@ def build(home: Path, say: Say, stage: str) -> None:
 
 def collect(home: Path, say: Say) -> None:
     """Collect garbage as the command does, then empty the trash."""
+    from cyrene_assets.definitions import defs
     from cyrene_assets.orchestration.garbage_collector import collect as collecting
     from cyrene_assets.project.instance import open_instance, prepare
     from torture.bench import environment
 
+    defs()
     os.environ.update(environment(home.parent))
     project = Project.load()
     prepare(project, home.parent)

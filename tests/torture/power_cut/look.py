@@ -7,10 +7,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from cyrene_assets.project.project import Project, ProjectFile
+from cyrene_assets.project.project import Project
+from cyrene_assets.project.settings import ProjectFile
 from cyrene_assets.store import records
-from cyrene_assets.store.artifact_store import DIGEST_LENGTH, CorruptArtifactError, Store
+from cyrene_assets.store.artifact_store import CorruptArtifactError, Store
 from cyrene_assets.utils.errors import CyreneError
+from cyrene_assets.utils.files import DIGEST_LENGTH
 from cyrene_assets.workers.train.resume import LOG as LOG_OF_STEPS
 from cyrene_assets.workers.train.resume import begin, resumable
 from cyrene_assets.workers.train.training_log import cut_log

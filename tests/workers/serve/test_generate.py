@@ -13,7 +13,7 @@ from cyrene_assets.checkpoints import files
 from cyrene_assets.compute.cpu import KERNELS_VARIABLE, detect, quantized_path
 from cyrene_assets.config.quantization_schemes import FORMATS
 from cyrene_assets.serving import engine_args
-from cyrene_assets.utils.errors import BuildError
+from cyrene_assets.utils.errors import BuildError, UserError
 from cyrene_assets.workers.serve import cpu_kernels, generate, loglikelihood, vllm_engine
 
 ROOT = Path(__file__).parents[3]
@@ -63,7 +63,7 @@ def test_a_long_conversation_loses_its_oldest_turns(
 
 
 def test_a_prompt_that_cannot_fit_names_itself_and_the_remedy() -> None:
-    with pytest.raises(BuildError, match=r"'en/chat/1' has 4 tokens .* 3 fit .*context_length"):
+    with pytest.raises(UserError, match=r"'en/chat/1' has 4 tokens .* 3 fit .*context_length"):
         generate._render(NumberTokenizer(), conversation("0", "1 2 3"), Path("m"), 3)
 
 

@@ -30,7 +30,8 @@ from cyrene_assets.base_models.chat_template import CHAT_TEMPLATE, stored_templa
 from cyrene_assets.base_models.source import source_problem
 from cyrene_assets.base_models.verification import Demands, verify
 from cyrene_assets.checkpoints import files
-from cyrene_assets.project.project import BaseModelSource, Project, ProjectFile
+from cyrene_assets.project.project import Project
+from cyrene_assets.project.settings import BaseModelSource, ProjectFile
 from cyrene_assets.serving.chat_template import character_template, trained_template
 from cyrene_assets.utils.errors import UserError
 from cyrene_assets.workers.common.pipes_program import Program

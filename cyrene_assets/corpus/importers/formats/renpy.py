@@ -6,8 +6,11 @@ by the identifiers that the engine gives them (``start_a1b2c3d4``). Speakers are
 ``strings`` translate too, are skipped; so are translations of lines that the script does not have.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+
+import polars as pl
 
 from cyrene_assets.corpus.importers.files import files_at, one_problem, read_text
 from cyrene_assets.corpus.importers.imported import (
@@ -22,12 +25,16 @@ from cyrene_assets.corpus.importers.imported import NoOptions as Options
 from cyrene_assets.corpus.importers.languages import codes_of, detect
 from cyrene_assets.corpus.importers.renpy_lexer import Say, logical_lines
 from cyrene_assets.corpus.importers.renpy_script import Game, Spoken
+from cyrene_assets.corpus.presets import RENPY
+from cyrene_assets.utils.counting import counted
 
 SUMMARY = "a Ren'Py game: its game/ folder with the script and tl/"
 EXAMPLES = (
     "cyrene corpus import renpy MyGame/game --character Eileen",
     "cyrene corpus import renpy MyGame/game --original en --language piglatin=xpl",
 )
+
+_VARIABLES_SHOWN = 5
 
 
 def read(path: Path, options: Options, wanted: Wanted, progress: Progress) -> Imported:  # noqa: ARG001
@@ -61,6 +68,7 @@ def read(path: Path, options: Options, wanted: Wanted, progress: Progress) -> Im
     original = wanted.original or detect((one.say.what for one in spoken), wanted)
     game.tally.notes.append(f"the script is in {original} (--original says otherwise)")
     languages = {original: _original_lines(spoken, game)}
+    game.tally.notes += _variables(languages[original])
     codes = codes_of(game.blocks, wanted)
     names = [one.identifier for one in spoken]
     for called in sorted(game.blocks):
@@ -75,6 +83,23 @@ def read(path: Path, options: Options, wanted: Wanted, progress: Progress) -> Im
     return Imported(
         with_original_first(languages, Wanted(original=original)), game.tally, markup=("renpy",)
     )
+
+
+def _variables(lines: Sequence[Line]) -> list[str]:
+    """Return a note of what the engine puts a value in the place of, if there is any."""
+    texts = pl.Series([line.text for line in lines], dtype=pl.String)
+    found = texts.str.extract_all(f"{RENPY.escapes}|{RENPY.variables}").explode(empty_as_null=False)
+    found = found.filter(found.str.contains(rf"^(?:{RENPY.variables})$"))
+    counts = Counter(found.to_list()).most_common()
+    if not counts:
+        return []
+    first = ", ".join(f"{name} ({number:,})" for name, number in counts[:_VARIABLES_SHOWN])
+    more = len(counts) - _VARIABLES_SHOWN
+    return [
+        f"the text has {counted(len(counts), 'variable')}: {first}"
+        f"{f' and {more:,} more' if more > 0 else ''}; say in corpus.yaml what they stand for "
+        "(`markup`): until then these lines are not trained on"
+    ]
 
 
 def _is_said(one: Spoken, game: Game, known: set[str]) -> bool:

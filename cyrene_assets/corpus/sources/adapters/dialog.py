@@ -4,6 +4,9 @@
 
     {"scene": "s01", "line": "s01-001", "speaker": "Ada", "text": "Good morning."}
 
+``"only"`` may be added to a line of dialog: "documents" or "chats" if it is for these alone,
+"nothing" if it is not trained on.
+
 ``speaker`` is null for narration; ``line`` is unique in the file and equal across languages. A
 scene may be left and taken up again later in the file: its lines then continue where they stopped.
 ``documents/<language>.jsonl`` has a document per line::
@@ -15,22 +18,23 @@ Either file may be missing for a language, not both.
 Nothing is left out: whatever is wrong is an error that names file and line, and so for all lines at
 once. That is a file that is no plain file of the corpus folder's own (a directory, a pipe, a link
 out of it); text that is not UTF-8; a line that is not a JSON object of these keys and no other,
-each once (only ``speaker`` may be null; with ``extra: ignore`` in corpus.yaml other keys are
-counted and ignored); a blank line but at the end; an id or kind that is blank;
-a ``line`` or ``document`` that stands twice; NUL characters and halves of surrogate pairs; a text
-with a line of over 100,000 characters. A speaker whom corpus.yaml does not know is one of the
-others; `cyrene corpus check` names names of the character and of the player that never occur.
+each once (only ``speaker`` and ``only`` may be null; with ``extra: ignore`` in corpus.yaml other
+keys are counted and ignored); another value of ``only``; a blank line but at the end; an id or kind
+that is blank; a ``line`` or ``document`` that stands twice; NUL characters and halves of surrogate
+pairs; a text with a line of over 100,000 characters. A speaker whom corpus.yaml does not know is
+one of the others; `cyrene corpus check` names names of the character and of the player that never
+occur.
 """
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
-from cyrene_assets.config.yaml_config import Strict
+from cyrene_assets.config.yaml_config import Strict, line_of
 from cyrene_assets.corpus.presets import Name
 from cyrene_assets.corpus.sources.jsonl import JsonLines
 from cyrene_assets.corpus.sources.raw_files import exists, refuse_odd_files
-from cyrene_assets.corpus.sources.types import CorpusSettings, Problem, SourceError
+from cyrene_assets.corpus.sources.types import ONLY, CorpusSettings, Problem, SourceError, Use
 
 if TYPE_CHECKING:
     import polars as pl
@@ -64,13 +68,26 @@ def files(root: Path, corpus: CorpusSettings, language: str) -> list[Path]:  # n
             [
                 Problem(
                     "corpus.yaml",
-                    0,
+                    line_of(root / "corpus.yaml", "languages", language) or 0,
                     f"lists language {language!r}, but {names} are both missing in {root}",
-                    "add one of them, or take the language off the list",
+                    f"add one of them, or take {language!r} off the languages",
                 )
             ]
         )
     return found
+
+
+def unread(root: Path, corpus: CorpusSettings) -> "Iterator[Problem]":
+    """Yield the files that are laid out as a language's, of none that the corpus lists."""
+    for folder in ("dialog", "documents"):
+        for path in sorted((root / folder).glob("*.jsonl")):
+            if path.stem not in corpus.languages:
+                yield Problem(
+                    path.relative_to(root).as_posix(),
+                    0,
+                    f"is not read: {path.stem!r} is no language of corpus.yaml",
+                    f"add {path.stem!r} to `languages` there, or remove the file",
+                )
 
 
 def read(root: Path, corpus: CorpusSettings, language: str) -> "Iterator[pl.DataFrame | Problem]":
@@ -103,7 +120,7 @@ def _dialog_rows(file: JsonLines, language: str, people: "Language") -> "pl.Data
     import polars as pl
 
     speaker = pl.col("speaker").str.strip_chars().str.normalize("NFC")
-    lines = file.table(DIALOG_KEYS).with_columns(speaker)
+    lines = file.table(DIALOG_KEYS, {ONLY: get_args(Use)}).with_columns(speaker)
     remedy = "name the speaker, or null for narration"
     file.without(lines, pl.col("speaker") == "", "`speaker` is blank", remedy)
     lines = _once(file, file.with_ids(lines, ("scene", "line")), "line")
@@ -129,6 +146,7 @@ def _dialog_rows(file: JsonLines, language: str, people: "Language") -> "pl.Data
         file=pl.lit(file.name),
         line="number",
         speaker_id=pl.lit(None, pl.String),
+        only=ONLY,
     )
 
 

@@ -5,11 +5,21 @@ import os
 from io import BufferedReader
 from pathlib import Path
 
+import polars as pl
 import pytest
 from mini_corpus import write_jsonl
 
-from corpus.miniature import Record, dialog, documents, read_raw, settings, write_corpus
+from corpus.miniature import (
+    Record,
+    dialog,
+    documents,
+    read_parallel,
+    read_raw,
+    settings,
+    write_corpus,
+)
 from cyrene_assets.corpus.config import load_corpus
+from cyrene_assets.corpus.rendering.rendering import cpt_documents, sft_chats
 from cyrene_assets.corpus.sources.registry import adapter, adapters, raw_digest, read_listed
 from cyrene_assets.corpus.sources.types import SourceError
 from cyrene_assets.utils.errors import UserError
@@ -74,6 +84,30 @@ def test_a_scene_may_be_taken_up_again(tmp_path: Path) -> None:
     assert [(row["scene"], row["order"]) for row in rows] == [("a", 0), ("b", 0), ("a", 1)]
 
 
+def test_marks_of_single_lines_leave_them_out_of_what_they_are_not_for(tmp_path: Path) -> None:
+    write_corpus(tmp_path)
+    lines = dialog(0)
+    marks = {"s2-1": "nothing", "s2-2": "documents", "s3-1": "chats"}
+    marked = [{**one, "only": marks.get(one["line"])} for one in lines]
+    write_jsonl(tmp_path / "dialog" / "en.jsonl", marked)
+    corpus, parallel = read_parallel(tmp_path)
+    units = parallel.units("en")
+    assert dict(units.filter(pl.col("only").is_not_null()).select("unit", "only").rows()) == marks
+    documents = cpt_documents(units, corpus, "en")["text"].str.join("\n").item()
+    chats = sft_chats(units, corpus, "en")["messages"].str.join("\n").item()
+    said = {one["line"]: one["text"].split(", ")[0] for one in lines}
+    here = {name: (said[name] in documents, said[name] in chats) for name in (*marks, "s2-0")}
+    assert here == {
+        "s2-1": (False, False),
+        "s2-2": (True, False),
+        "s3-1": (False, True),
+        "s2-0": (True, True),
+    }
+    # The other language has all of its lines, and nothing is missing.
+    assert "only" not in parallel.units("tlh").columns
+    assert parallel.coverage.is_empty()
+
+
 def test_names_match_whatever_their_normalization(tmp_path: Path) -> None:
     config = settings()
     config["languages"]["en"]["speakers"] = ["Zoé"]
@@ -102,6 +136,15 @@ def test_byte_order_mark_windows_line_ends_and_blank_end_are_fine(tmp_path: Path
         (b"[" * 100_000, "not valid JSON (nested too deep)"),
         (b"9" * 5000, "not valid JSON"),
         (b"[1]", "not an object but a list; write an object with `scene`, `line`"),
+        (
+            json.dumps(GOOD | {"only": "chat"}).encode(),
+            '`only` is "chat"; write one of "documents", "chats", "nothing", or leave it out',
+        ),
+        (json.dumps(GOOD | {"only": True}).encode(), "`only` is true; write one of "),
+        (
+            json.dumps(GOOD)[:-1].encode() + b', "only": "chats", "only": "chats"}',
+            "not valid JSON (a key stands twice in one object)",
+        ),
         (b"null", "not an object but null"),
         (b"3", "not an object but a number"),
         (b"", "the line is blank; remove it"),
@@ -164,7 +207,7 @@ def test_all_problems_of_all_files_at_once_up_to_twenty_a_file(tmp_path: Path) -
     write_jsonl(root / "documents" / "en.jsonl", [{}])
     problems = _problems(root)
     assert [p.split(":")[1] for p in problems[:20]] == [str(n) for n in range(1, 21)]
-    assert problems[20] == "dialog/en.jsonl: 5 more problems; fix the first ones, then check again"
+    assert problems[20] == "dialog/en.jsonl: 5 more problems; correct the first ones"
     assert [p.split("`")[1] for p in problems[21:]] == ["document", "kind", "title", "text"]
 
 
@@ -295,7 +338,7 @@ def test_digest_follows_the_languages_files_alone(tmp_path: Path) -> None:
 
 def test_adapters_are_known_by_their_file_names() -> None:
     assert "dialog" in adapters()
-    with pytest.raises(UserError, match=r"unknown source adapter '../x': give one of dialog"):
+    with pytest.raises(UserError, match=r"unknown source adapter '../x'; give one of dialog"):
         adapter("../x")
 
 

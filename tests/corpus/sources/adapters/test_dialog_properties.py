@@ -53,7 +53,7 @@ def test_changed_lines(root: Path, corpus: Corpus, name: str, data: st.DataObjec
         case "drop":
             del record[data.draw(st.sampled_from(sorted(record)))]
         case "add":
-            record[data.draw(st.text(max_size=5))] = data.draw(JSON)
+            record[data.draw(st.text(max_size=5) | st.just("only"))] = data.draw(JSON)
         case "twice":
             records.append(record)
         case "say":
@@ -99,6 +99,29 @@ def test_any_texts_become_rows(root: Path, corpus: Corpus, texts: list[str], esc
     else:
         assert rows is not None
         assert rows.filter(kind="dialog")["text"].to_list() == texts
+
+
+@QUICK
+@given(
+    marks=st.lists(st.sampled_from(["documents", "chats", "nothing", None, ""]), max_size=6),
+    escaped=st.booleans(),
+)
+def test_marks_of_lines_are_read_as_they_stand(
+    root: Path, corpus: Corpus, marks: list[str | None], escaped: bool
+) -> None:
+    """``""`` stands for a line without the key."""
+    records = [
+        {"scene": "s", "line": str(number), "speaker": None, "text": "é"}
+        | ({} if mark == "" else {"only": mark})
+        for number, mark in enumerate(marks)
+    ]
+    lines = [json.dumps(record, ensure_ascii=escaped) for record in records]
+    with replaced(root / FILES[0], "\n".join(lines).encode()):
+        rows = read(root, corpus, "en")
+    assert rows is not None
+    dialog = rows.filter(kind="dialog")
+    found = dialog["only"].to_list() if "only" in rows.columns else [None] * len(dialog)
+    assert found == [mark or None for mark in marks]
 
 
 @pytest.mark.parametrize("what", WHOLES)

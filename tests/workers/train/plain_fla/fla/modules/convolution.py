@@ -9,7 +9,7 @@ from fla._documents import bounds
 
 
 def causal_conv1d(
-    x: Any, weight: Any, bias: Any = None, activation: str | None = None, cu_seqlens: Any = None
+    x: Any, weight: Any, bias: Any = None, *, activation: str | None = None, cu_seqlens: Any = None
 ) -> tuple[Any, None]:
     out = []
     for start, end in bounds(cu_seqlens, x.shape[1], "convolution"):

@@ -12,8 +12,9 @@ def chunk_gated_delta_rule(  # transformers passes on what is named here
     q: Any,
     k: Any,
     v: Any,
-    g: Any = None,
-    beta: Any = None,
+    g: Any,
+    beta: Any,
+    *,
     # What is not named here transformers leaves out.
     initial_state: Any = None,
     output_final_state: bool = False,

@@ -1,13 +1,19 @@
-"""Writing to the disk what a power cut must not take back.
+"""Files: their digests, JSON Lines, and writing what a power cut must not take back.
 
 A system keeps what is written in memory for a while. Bytes are on the disk once their file was
 synced, a name once its folder was (POSIX, fsync; Pillai et al., "All file systems are not created
 equal", 2014). A rename happens completely or not at all, but may come ahead of the bytes.
 """
 
+import hashlib
+import json
 import os
 import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
+
+DIGEST_LENGTH = 16
 
 
 def sync_file(path: Path) -> None:
@@ -64,3 +70,20 @@ def write_durably(file: Path, text: str) -> None:
         os.fsync(out.fileno())
     partial.replace(file)
     sync_folder(file.parent)
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's content, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def short_digest(text: str) -> str:
+    """Return the SHA-256 of a text, as `DIGEST_LENGTH` hexadecimal digits."""
+    return hashlib.sha256(text.encode()).hexdigest()[:DIGEST_LENGTH]
+
+
+def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write JSON values as lines, characters beyond ASCII as they are."""
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        file.writelines(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows)

@@ -4,12 +4,12 @@ import shutil
 from pathlib import Path
 
 from cyrene_assets.checkpoints.external_checkpoint import folder_digest, set_apart
-from cyrene_assets.evaluation.generation import run_generation, units_reader
 from cyrene_assets.evaluation.identity import write_identity
+from cyrene_assets.evaluation.runs.generation import run_generation, units_reader
 from cyrene_assets.evaluation.scoreboard.markdown import markdown_table, profile_table
 from cyrene_assets.evaluation.scoring.language_report import LanguageReport, report_language
 from cyrene_assets.project.artifact_build import ArtifactBuild
-from cyrene_assets.project.project import CheckpointSource
+from cyrene_assets.project.settings import CheckpointSource
 from cyrene_assets.store.outcome import Markdown, Outcome
 from cyrene_assets.store.tables import write_table
 
@@ -30,7 +30,7 @@ def external_report(build: ArtifactBuild, source: CheckpointSource) -> Outcome:
         build, recipe.evaluation, {name: apart}, size, given=True
     )
     shutil.rmtree(apart)
-    read, languages = units_reader(corpus), list(build.project.corpus.languages)
+    read, languages = units_reader(corpus), build.project.corpus.traits
     profile = recipe.evaluation.served_profile
     reports = [report_language(run, read, languages, key, profile) for key in languages]
     together = LanguageReport.together(reports)
@@ -51,7 +51,7 @@ def external_report(build: ArtifactBuild, source: CheckpointSource) -> Outcome:
     return Outcome(
         f"{len(run.generations):,} answers to {len(run.prompts)} prompts, "
         f"{result['tokens_per_second']:.0f} output tokens/s",
-        metadata={**shown, languages[0]: Markdown(markdown_table(of_first))},
+        metadata={**shown, next(iter(languages)): Markdown(markdown_table(of_first))},
         checks=[prompts_check],
         measurements=result,
     )

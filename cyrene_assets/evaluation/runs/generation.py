@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from cyrene_assets.compute.hardware import Hardware
+from cyrene_assets.config.model_roles import ASSETS
 from cyrene_assets.config.recipe import Evaluation
 from cyrene_assets.evaluation.checks import ANSWERS_CHECK, PROMPTS_CHECK
 from cyrene_assets.evaluation.inputs import loss_texts, questions
@@ -15,7 +16,6 @@ from cyrene_assets.evaluation.inputs import prompts as prompting
 from cyrene_assets.evaluation.metrics import cloze
 from cyrene_assets.evaluation.metrics.reference import ReadUnits
 from cyrene_assets.evaluation.metrics.training_losses import SCHEMA, read_losses
-from cyrene_assets.evaluation.model_roles import MODEL_ASSETS
 from cyrene_assets.evaluation.scoreboard.markdown import markdown_table
 from cyrene_assets.evaluation.scoring.language_report import Run, collect
 from cyrene_assets.project.artifact_build import ArtifactBuild
@@ -35,7 +35,7 @@ def generate(build: ArtifactBuild) -> Outcome:
         UserError: no chat is held out.
     """
     settings = build.project.recipe(build.key).evaluation
-    models = {role: build.input(MODEL_ASSETS[role]) for role in settings.models}
+    models = {role: build.input(ASSETS[role]) for role in settings.models}
     run, result, prompts_check = run_generation(
         build,
         settings,
@@ -127,13 +127,14 @@ def run_generation(
     limit = settings.text_characters
     texts = loss_texts.select_texts(documents, settings.texts_per_language, limit)
     going_on = loss_texts.select_texts(documents, settings.extraction_per_language, limit)
-    texts = pl.concat([texts, loss_texts.formal_texts(corpus.languages)])
+    texts = pl.concat([texts, loss_texts.formal_texts(corpus.traits)])
     read = units_reader(build.input("parallel_corpus"))
     pairs = pl.concat(
-        [cloze.select_pairs(read(k), k, settings.cloze_per_language) for k in corpus.languages]
+        cloze.select_pairs(read(key), key, known, settings.cloze_per_language)
+        for key, known in corpus.traits.items()
     )
     asked = questions.select_questions(
-        corpus.languages,
+        corpus.traits,
         system_prompts,
         settings.questions_per_language,
     )

@@ -2,9 +2,9 @@
 
 import polars as pl
 
-from cyrene_assets.evaluation.generation import units_reader
+from cyrene_assets.config.model_roles import ASSETS
 from cyrene_assets.evaluation.identity import write_identity
-from cyrene_assets.evaluation.model_roles import MODEL_ASSETS
+from cyrene_assets.evaluation.runs.generation import units_reader
 from cyrene_assets.evaluation.scoreboard.markdown import markdown_table, profile_table
 from cyrene_assets.evaluation.scoring import fidelity_scores
 from cyrene_assets.evaluation.scoring.language_report import Run, report_language
@@ -20,7 +20,7 @@ def report(build: ArtifactBuild, language: str, size: str) -> Outcome:
     report = report_language(
         Run.read(source.path),
         units_reader(corpus),
-        list(build.project.corpus.languages),
+        build.project.corpus.traits,
         language,
         lineage.params["served_profile"],
     )
@@ -40,8 +40,7 @@ def report(build: ArtifactBuild, language: str, size: str) -> Outcome:
         "profile": lineage.params["served_profile"],
         "source": ["generations", size, source.digest],
         "digests": {
-            role: lineage.inputs[f"{MODEL_ASSETS[role]}[{size}]"]
-            for role in lineage.params["models"]
+            role: lineage.inputs[f"{ASSETS[role]}[{size}]"] for role in lineage.params["models"]
         },
     }
     write_identity(build, identity)

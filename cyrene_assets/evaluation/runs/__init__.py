@@ -1,0 +1,1 @@
+"""Models prompted and scored, from an artifact's inputs to its outcome."""
