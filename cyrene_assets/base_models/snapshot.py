@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from cyrene_assets.base_models.source import recipe_problem, size_problem
-from cyrene_assets.config.model_sizes import model_size
+from cyrene_assets.config.model_sizes import ModelSize
 from cyrene_assets.project.artifact_build import ArtifactBuild
 from cyrene_assets.project.project import SAMPLE_CORPUS, Project
 from cyrene_assets.store.artifact_store import fingerprint
@@ -30,13 +30,13 @@ def _sample_texts() -> list[Path]:
     ]
 
 
-def base_model_params(project: Project, size: str | None) -> dict[str, Any]:
+def base_model_params(project: Project, size: ModelSize) -> dict[str, Any]:
     """Return what a base model depends on: where it comes from, or what it is made of.
 
     Raises:
-        UserError: unknown size, or a folder that is not there.
+        UserError: a folder that is not there.
     """
-    source = project.base_model(size or "")
+    source = project.base_model(size)
     consent = {"chat_template": source.chat_template} if source.chat_template else {}
     if source.path is not None:
         return {"kind": "local", "listing": _listing(Path(source.path).expanduser()), **consent}
@@ -76,8 +76,8 @@ def take_in(build: ArtifactBuild) -> Outcome:
         UserError: a later stage would fail on it, or its hub or folder has no such model.
         BuildError: a hub is not reached, or a program failed.
     """
-    size = model_size(build.key)
-    source = build.project.base_model(size.name)
+    size = build.size
+    source = build.project.base_model(size)
     asked: dict[str, Any]
     if source.path is not None:
         asked = {"kind": "local", "path": str(Path(source.path).expanduser())}
@@ -96,8 +96,8 @@ def take_in(build: ArtifactBuild) -> Outcome:
         environment=swift_args.CPU_ENV | (_DOWNLOAD_ENV if from_hub else swift_args.OFFLINE_ENV),
         secrets=(HUB_TOKENS[source.hub or "huggingface"],) if from_hub else (),
     )
-    wrong = size_problem(size.name, result["parameters"]) or recipe_problem(
-        build.project.recipe(size.name), build.out
+    wrong = size_problem(size, result["parameters"]) or recipe_problem(
+        build.project.recipe(size), build.out
     )
     if wrong is not None:
         raise UserError(wrong)

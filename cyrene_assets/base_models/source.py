@@ -10,7 +10,7 @@ from cyrene_assets.checkpoints import files
 from cyrene_assets.checkpoints.errors import CheckpointError
 from cyrene_assets.checkpoints.hubs import huggingface, modelscope
 from cyrene_assets.checkpoints.hubs.snapshot import not_fetched
-from cyrene_assets.config.model_sizes import model_size
+from cyrene_assets.config.model_sizes import ModelSize
 from cyrene_assets.config.quantization_schemes import FORMATS, intended_modules, misfits
 from cyrene_assets.config.recipe import Recipe
 from cyrene_assets.project.project import Project
@@ -20,7 +20,7 @@ from cyrene_assets.project.settings import BaseModelSource
 TIMEOUT = 5.0
 
 
-def source_problem(project: Project, size: str) -> str | None:
+def source_problem(project: Project, size: ModelSize) -> str | None:
     """Return why the base model of ``size`` cannot be fetched, copied or served.
 
     A hub is asked for the listing that a download begins with, at the commit that will be fetched,
@@ -29,7 +29,7 @@ def source_problem(project: Project, size: str) -> str | None:
     weights are read, and the files next to them: what later stages would fail on is seen there.
 
     Raises:
-        UserError: unknown size, or a recipe that starts from a model there is not.
+        UserError: a recipe that starts from a model there is not.
     """
     source = project.base_model(size)
     try:
@@ -40,7 +40,7 @@ def source_problem(project: Project, size: str) -> str | None:
                     f"{folder}: no such folder; `base_models` in {project.home / 'project.yaml'} "
                     "names it as a base model"
                 )
-            demands = Demands(model_size(size).expected, source.chat_template)
+            demands = Demands(size.expected, source.chat_template)
             parameters = verify(folder, demands).described["parameters"]
             return size_problem(size, parameters) or recipe_problem(project.recipe(size), folder)
         if source.repository is not None:
@@ -51,9 +51,9 @@ def source_problem(project: Project, size: str) -> str | None:
     return None
 
 
-def size_problem(size: str, parameters: int) -> str | None:
+def size_problem(size: ModelSize, parameters: int) -> str | None:
     """Return why a base model with so many parameters is none for ``size``."""
-    low, high = model_size(size).fits
+    low, high = size.parameter_range
     if low <= parameters <= high:
         return None
     return (

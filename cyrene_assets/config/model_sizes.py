@@ -1,7 +1,7 @@
 """The model sizes: one row each, from which every size-specific number is derived."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from cyrene_assets.config.architecture import (
     QWEN_0_8B,
@@ -27,20 +27,36 @@ _TOLD_APART = (
 _TOLERANCE = 0.05
 
 
+class ParameterRange(NamedTuple):
+    """The fewest and the most parameters that are allowed."""
+
+    low: float
+    high: float
+
+
 @dataclass(frozen=True)
 class ModelSize:
     """A size of the Qwen3.5 family.
 
     ``instruct`` is the hub repository of its instruct model, whose base model's is called the same
     with ``-Base``; None where the base is made here. CPT must lower the validation loss by at
-    least the share ``loss_fall``: random weights have far to fall, a pretrained model only has to.
+    least the share ``min_loss_drop``: random weights have far to fall, a pretrained model only has
+    to fall at all. As text it is its name.
     """
 
     name: str
     instruct: str | None
     architecture: Architecture
     recipe: str
-    loss_fall: float = 0.0
+    min_loss_drop: float = 0.0
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether its base model is made here, from random weights."""
+        return self.instruct is None
 
     @property
     def repository(self) -> str | None:
@@ -53,16 +69,16 @@ class ModelSize:
         return self.architecture.parameters
 
     @property
-    def fits(self) -> tuple[float, float]:
-        """The least and the most parameters of a base model's folder that counts as this size.
+    def parameter_range(self) -> ParameterRange:
+        """The parameters of a base model's folder that counts as this size.
 
         With and without the vision tower and multi-token prediction, a twentieth left for another
         vocabulary. The embedded model's place takes any small model.
         """
         if self.instruct is None:
-            return 1e6, 2e7
-        most = self.parameters + self.architecture.carried
-        return self.parameters * (1 - _TOLERANCE), most * (1 + _TOLERANCE)
+            return ParameterRange(1e6, 2e7)
+        with_frozen = self.parameters + self.architecture.carried
+        return ParameterRange(self.parameters * (1 - _TOLERANCE), with_frozen * (1 + _TOLERANCE))
 
     @property
     def expected(self) -> dict[str, Any] | None:
@@ -84,12 +100,12 @@ SIZES = {
 }
 
 
-def model_size(name: str) -> ModelSize:
-    """Return the size called ``name``.
+def model_size(name: str | None) -> ModelSize:
+    """Return the size of this name, as an option or a partition key has it.
 
     Raises:
         UserError: there is no such size; the message lists those there are.
     """
-    if name not in SIZES:
+    if name is None or name not in SIZES:
         raise UserError(f"unknown size {name!r}: the sizes are {', '.join(SIZES)}")
     return SIZES[name]

@@ -4,6 +4,7 @@ from typing import Any
 
 import dagster as dg
 
+from cyrene_assets.config.model_sizes import ModelSize
 from cyrene_assets.project.project import Project
 
 GROUP = "evaluation"
@@ -15,7 +16,7 @@ CORPUS_DEPS = (
 )
 
 
-def evaluation_params(project: Project, size: str) -> dict[str, Any]:
+def evaluation_params(project: Project, size: ModelSize) -> dict[str, Any]:
     """Return the settings that generation reads."""
     recipe = project.recipe(size)
     return {

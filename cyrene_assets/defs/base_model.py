@@ -4,6 +4,7 @@ from typing import Any
 
 from cyrene_assets.automation.rebuild_rules import AT_ONCE
 from cyrene_assets.compute.toolchains import TRAIN
+from cyrene_assets.config.model_sizes import model_size
 from cyrene_assets.orchestration.artifact_asset import artifact_asset
 from cyrene_assets.orchestration.artifact_context import Build
 from cyrene_assets.orchestration.needs import Need
@@ -14,10 +15,10 @@ from cyrene_assets.store.outcome import Outcome
 GROUP = "training"
 
 
-def _params(project: Project, size: str | None) -> dict[str, Any]:
+def _params(project: Project, key: str | None) -> dict[str, Any]:
     from cyrene_assets.base_models.snapshot import base_model_params
 
-    return base_model_params(project, size)
+    return base_model_params(project, model_size(key))
 
 
 @artifact_asset(

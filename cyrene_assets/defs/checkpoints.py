@@ -6,6 +6,7 @@ from typing import Any
 from cyrene_assets.automation.rebuild_rules import GENERATION
 from cyrene_assets.checkpoints.external_checkpoint import folder_digest
 from cyrene_assets.compute.toolchains import SERVE
+from cyrene_assets.config.model_sizes import model_size
 from cyrene_assets.defs._evaluation import CORPUS_DEPS, GROUP, evaluation_params
 from cyrene_assets.evaluation.checks import PROMPTS_CHECK
 from cyrene_assets.orchestration.artifact_asset import artifact_asset
@@ -30,7 +31,7 @@ def _source(project: Project, name: str) -> CheckpointSource:
 def _params(project: Project, name: str | None) -> dict[str, Any]:
     size = _source(project, name or "").size
     return {
-        **evaluation_params(project, size),
+        **evaluation_params(project, model_size(size)),
         **project.corpus.scoring_params(),
         "size": size,
         "models": [name],

@@ -7,6 +7,7 @@ import dagster as dg
 from cyrene_assets.automation.rebuild_rules import EVALUATION, GENERATION
 from cyrene_assets.compute.toolchains import SERVE
 from cyrene_assets.config.model_roles import ASSETS, EVALUATED
+from cyrene_assets.config.model_sizes import model_size
 from cyrene_assets.defs._evaluation import CORPUS_DEPS, GROUP, evaluation_params
 from cyrene_assets.evaluation.checks import ANSWERS_CHECK, PROMPTS_CHECK
 from cyrene_assets.orchestration.artifact_asset import artifact_asset
@@ -28,7 +29,7 @@ _SIZE_OF_PAIR = dg.MultiToSingleDimensionPartitionMapping(partition_dimension_na
     code_version="3",
     partitions_def=sizes,
     deps=[*ASSETS.values(), *CORPUS_DEPS],
-    params=lambda project, size: evaluation_params(project, size or ""),
+    params=lambda project, key: evaluation_params(project, model_size(key)),
     checks=[
         PROMPTS_CHECK,
         ANSWERS_CHECK,

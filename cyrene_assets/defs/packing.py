@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import dagster as dg
 
 from cyrene_assets.automation.rebuild_rules import AT_ONCE
+from cyrene_assets.config.model_sizes import model_size
 from cyrene_assets.config.recipe import Stage
 from cyrene_assets.orchestration.artifact_asset import artifact_asset
 from cyrene_assets.orchestration.artifact_context import Build
@@ -36,7 +37,7 @@ def _packed(
     from cyrene_assets.corpus.lint.packed_sets import write_packed
     from cyrene_assets.corpus.preparation.parallel_corpus import SHARED_LINES
 
-    stage: Stage = getattr(build.project.recipe(build.key), name)
+    stage: Stage = getattr(build.project.recipe(build.size), name)
     return write_packed(
         name,
         stage,
@@ -64,7 +65,7 @@ def _packing_params(stage: Stage) -> dict[str, Any]:
         dg.AssetDep("cpt_documents", partition_mapping=_ALL_LANGUAGES),
         "parallel_corpus",
     ],
-    params=lambda project, size: _packing_params(project.recipe(size or "").cpt),
+    params=lambda project, key: _packing_params(project.recipe(model_size(key)).cpt),
     checks=_CHECKS,
 )
 def packed_cpt(build: Build) -> Outcome:
@@ -90,7 +91,7 @@ def packed_cpt(build: Build) -> Outcome:
         dg.AssetDep("sft_chat", partition_mapping=_ALL_LANGUAGES),
         "parallel_corpus",
     ],
-    params=lambda project, size: _packing_params(project.recipe(size or "").sft),
+    params=lambda project, key: _packing_params(project.recipe(model_size(key)).sft),
     checks=_CHECKS,
 )
 def packed_sft(build: Build) -> Outcome:

@@ -6,6 +6,7 @@ import dagster as dg
 
 from cyrene_assets.automation.rebuild_rules import QUANTIZATION
 from cyrene_assets.compute.toolchains import SERVE, TRAIN
+from cyrene_assets.config.model_sizes import model_size
 from cyrene_assets.orchestration.artifact_asset import artifact_asset
 from cyrene_assets.orchestration.artifact_context import Build
 from cyrene_assets.orchestration.needs import Need
@@ -17,8 +18,8 @@ from cyrene_assets.store.outcome import Outcome
 _ALL_LANGUAGES = dg.AllPartitionMapping()
 
 
-def _params(project: Project, size: str | None) -> dict[str, Any]:
-    return project.recipe(size or "").quantization.model_dump(mode="json")
+def _params(project: Project, key: str | None) -> dict[str, Any]:
+    return project.recipe(model_size(key)).quantization.model_dump(mode="json")
 
 
 @artifact_asset(

@@ -22,7 +22,7 @@ GROUP = "training"
     code_version="3",
     partitions_def=sizes,
     deps=["base_model", "packed_cpt"],
-    params=lambda project, size: project.recipe(size or "").cpt.model_dump(mode="json"),
+    params=lambda project, key: project.recipe(model_size(key)).cpt.model_dump(mode="json"),
     checks=(
         checks.PARITY_CHECK,
         *checks.LOSS_CHECKS,
@@ -42,7 +42,7 @@ def cpt_checkpoint(build: Build) -> Outcome:
     """
     from cyrene_assets.training.run import train
 
-    outcome = train(build, "cpt", model_size(build.key).loss_fall)
+    outcome = train(build, "cpt", build.size.min_loss_drop)
     tensors = checks.tensor_outcomes(dict(outcome.measurements))
     return replace(outcome, checks=[*outcome.checks, *tensors])
 
@@ -54,7 +54,7 @@ def cpt_checkpoint(build: Build) -> Outcome:
     code_version="4",
     partitions_def=sizes,
     deps=["base_model", "cpt_checkpoint", "packed_sft"],
-    params=lambda project, size: project.recipe(size or "").sft.model_dump(mode="json"),
+    params=lambda project, key: project.recipe(model_size(key)).sft.model_dump(mode="json"),
     checks=(
         checks.PARITY_CHECK,
         *checks.LOSS_CHECKS,

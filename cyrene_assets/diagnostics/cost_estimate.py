@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from cyrene_assets.compute.hardware import Hardware
-from cyrene_assets.config.model_sizes import model_size
+from cyrene_assets.config.model_sizes import ModelSize
 from cyrene_assets.config.recipe import Recipe
 from cyrene_assets.diagnostics.measured_rates import Basis, Run, of_record, of_store
 from cyrene_assets.diagnostics.step_times import TRAININGS, StepTimes
@@ -216,7 +216,9 @@ def _shown_sum(values: Sequence[float | None], shown: Callable[[float], str]) ->
     return "" if total is None else shown(total)
 
 
-def estimate(project: Project, steps: Sequence[Step], size: str, *, look: bool = True) -> Estimate:
+def estimate(
+    project: Project, steps: Sequence[Step], size: ModelSize, *, look: bool = True
+) -> Estimate:
     """Return what the out-of-date steps of a plan would cost on this machine.
 
     Args:
@@ -251,7 +253,7 @@ def estimate(project: Project, steps: Sequence[Step], size: str, *, look: bool =
 
 def _step(
     step: Step,
-    size: str,
+    size: ModelSize,
     recipe: Recipe,
     hardware: Hardware,
     times: StepTimes,
@@ -269,7 +271,7 @@ def _step(
         step.reason or "",
         found.tokens if found else None,
         timing.seconds if timing else None,
-        stored_bytes(model_size(size).architecture, recipe).get(step.asset),
+        stored_bytes(size.architecture, recipe).get(step.asset),
         steps,
         few_steps(of_recipe, stage, steps) if stage and steps is not None else None,
         timing.low if timing else None,

@@ -6,6 +6,7 @@ What it finds is what `cyrene build` looks at before its first step.
 from dataclasses import dataclass, field
 from typing import Any
 
+from cyrene_assets.config.model_sizes import ModelSize
 from cyrene_assets.orchestration.needs import Need
 from cyrene_assets.orchestration.requirements import look
 from cyrene_assets.project import instance_health
@@ -45,11 +46,11 @@ class Examination:
         return "\n".join(lines if self.problems else [*lines, "no problems found"])
 
 
-def examine(project: Project, size: str | None) -> Examination:
+def examine(project: Project, size: ModelSize | None) -> Examination:
     """Look at the machine; with a size, also at whether it can be built here.
 
     Raises:
-        UserError: an unknown size, or a recipe that does not fit.
+        UserError: a recipe that does not fit.
     """
     needs = set(Need)
     if size is not None and _needs_no_hub(project, size):
@@ -68,10 +69,12 @@ def examine(project: Project, size: str | None) -> Examination:
     )
 
 
-def _needs_no_hub(project: Project, size: str) -> bool:
+def _needs_no_hub(project: Project, size: ModelSize) -> bool:
     """Return whether a base model of a size lies in the store, and would come from a hub.
 
     A local folder is looked at in any case: what is in the store may be of another one.
     """
-    made = any(artifact.partition == size for artifact in project.store.artifacts("base_model"))
+    made = any(
+        artifact.partition == size.name for artifact in project.store.artifacts("base_model")
+    )
     return made and project.base_model(size).path is None

@@ -258,7 +258,7 @@ def _estimates(situation: Situation, found: Outlook) -> dict[str, StepEstimate]:
     known: dict[str, StepEstimate] = {}
     for size in sizes or tuple(SIZES)[:1]:
         own = [step for step in steps if _size(step.partition) in (None, size)]
-        for cost in estimate(situation.project, own, size, look=False).steps:
+        for cost in estimate(situation.project, own, SIZES[size], look=False).steps:
             known.setdefault(cost.step, cost)
     return known
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from cyrene_assets.compute.hardware import Hardware
 from cyrene_assets.compute.identity import cores, machine_name
-from cyrene_assets.config.model_sizes import SIZES, model_size
+from cyrene_assets.config.model_sizes import SIZES, ModelSize
 from cyrene_assets.config.recipe import Recipe, Stage
 from cyrene_assets.diagnostics.measured_rates import (
     GUESS,
@@ -64,7 +64,7 @@ class StepTimes:
     ``runs`` gives the earlier runs of an asset's partition, wherever they were.
     """
 
-    size: str
+    size: ModelSize
     recipe: Recipe
     hardware: Hardware
     corpus: int | None
@@ -91,7 +91,7 @@ class StepTimes:
         if asset in _GROWING:
             seconds = start + growth * (corpus or 0)
             return within(seconds, GUESS, "guess", f"{how}, by the size of the corpus")
-        steady = _STEADY | (_STEADY_TINY if self.size == "tiny" else {})
+        steady = _STEADY | (_STEADY_TINY if self.size.is_embedded else {})
         return within(steady[asset], GUESS, "guess", how) if asset in steady else None
 
     def _here(self, asset: str, partition: str | None) -> list[Run]:
@@ -100,7 +100,7 @@ class StepTimes:
 
     def _training(self, asset: str, tokens: int) -> Timing | None:
         stage: Stage = getattr(self.recipe, TRAININGS[asset])
-        runs = self._here(asset, self.size)
+        runs = self._here(asset, self.size.name)
         wanted = stage.model_dump(mode="json")
         measured = training_time([run for run in runs if _alike(run.params, wanted)], tokens)
         if measured is not None:
@@ -110,7 +110,7 @@ class StepTimes:
         gpu = next((name for name in MEASURED_TRAINING_FLOPS if self._has(name)), None)
         # The embedded model keeps no GPU busy: its rate says nothing of a large model's.
         nearest = _nearest(others, self.size)
-        if nearest and (gpu is None or nearest[0].partition != "tiny" or self.size == "tiny"):
+        if nearest and (gpu is None or nearest[0].partition != "tiny" or self.size.is_embedded):
             return _scaled(nearest, flops)
         if gpu is not None:
             rate = MEASURED_TRAINING_FLOPS[gpu]
@@ -131,18 +131,18 @@ def _alike(params: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
     return all(params.get(name) == wanted.get(name) for name in _SETTINGS)
 
 
-def _flops(size: str, tuner: str) -> float:
+def _flops(size: ModelSize, tuner: str) -> float:
     per_parameter = _FLOPS_ADAPTER if tuner == "lora" else _FLOPS_FULL
-    return per_parameter * model_size(size).parameters
+    return per_parameter * size.parameters
 
 
-def _nearest(runs: Sequence[Run], size: str) -> list[Run]:
+def _nearest(runs: Sequence[Run], size: ModelSize) -> list[Run]:
     """Return the runs that say how long they trained, of the size nearest to this one."""
     known = [run for run in runs if run.tokens and run.growing and run.partition in SIZES]
 
     def distance(run: Run) -> float:
-        other = model_size(run.partition or "")
-        return abs(math.log(other.parameters / model_size(size).parameters))
+        other = SIZES[run.partition or ""]
+        return abs(math.log(other.parameters / size.parameters))
 
     least = min(map(distance, known), default=0.0)
     return [run for run in known if distance(run) == least]
@@ -151,7 +151,10 @@ def _nearest(runs: Sequence[Run], size: str) -> list[Run]:
 def _scaled(runs: Sequence[Run], flops: float) -> Timing:
     """Return the time of so many FLOPs at the rate of other trainings on this machine."""
     known = [
-        (_flops(run.partition or "", run.params.get("tuner", "full")) * run.tokens, run.growing)
+        (
+            _flops(SIZES[run.partition or ""], run.params.get("tuner", "full")) * run.tokens,
+            run.growing,
+        )
         for run in runs
         if run.tokens and run.growing
     ]

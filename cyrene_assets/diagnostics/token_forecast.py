@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from cyrene_assets.config.model_sizes import ModelSize
 from cyrene_assets.config.recipe import Stage
 from cyrene_assets.diagnostics.training_texts import (
     TABLES,
@@ -50,7 +51,7 @@ class StageTokens:
 
 
 def forecast(
-    project: Project, steps: Sequence[Step], size: str, *, look: bool = True
+    project: Project, steps: Sequence[Step], size: ModelSize, *, look: bool = True
 ) -> dict[StageName, StageTokens]:
     """Return the tokens of each stage that has any, of a plan's steps.
 
@@ -108,7 +109,10 @@ def _scaled(project: Project, record: Record, counted: StageTokens) -> StageToke
 
 
 def _looked(
-    project: Project, by_asset: Mapping[str, Sequence[Step]], size: str, stages: Sequence[StageName]
+    project: Project,
+    by_asset: Mapping[str, Sequence[Step]],
+    size: ModelSize,
+    stages: Sequence[StageName],
 ) -> dict[StageName, StageTokens]:
     recipe = project.recipe(size)
     counter, rate = _counter(project, by_asset.get("base_model", []), size)
@@ -142,12 +146,12 @@ def _of(recipe: "object", stage: StageName) -> Stage:
 
 
 def _counter(
-    project: Project, base: Sequence[Step], size: str
+    project: Project, base: Sequence[Step], size: ModelSize
 ) -> tuple["TokenCounter | None", float]:
     """Return the base model's own tokenizer where it is there, and else bytes a token."""
     from cyrene_assets.corpus.packing.token_counting import BYTES_PER_TOKEN, TokenCounter
 
-    rate = TINY_BYTES_PER_TOKEN if size == "tiny" else BYTES_PER_TOKEN
+    rate = TINY_BYTES_PER_TOKEN if size.is_embedded else BYTES_PER_TOKEN
     record = base[0].record if base and base[0].reason is None else None
     if record is None:
         return None, rate

@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 
 from cyrene_assets.compute.toolchains import Toolchain
+from cyrene_assets.config.model_sizes import ModelSize, model_size
 from cyrene_assets.orchestration.artifact_spec import ArtifactSpec
 from cyrene_assets.orchestration.lineage import Lineage, Record
 from cyrene_assets.orchestration.pipes_runner import ProgramRun
@@ -42,6 +43,11 @@ class Build:
         if self.partition is None:
             raise ValueError(f"{self.spec.name} has no partitions")
         return self.partition
+
+    @property
+    def size(self) -> ModelSize:
+        """The size that the partition key of an asset by size names."""
+        return model_size(self.key)
 
     def input(self, asset: str, partition: str | None = None) -> Artifact:
         """Return the input called ``asset``: the only one of it, or that of ``partition``."""

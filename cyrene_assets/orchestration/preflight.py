@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from cyrene_assets.config.model_sizes import SIZES
+from cyrene_assets.config.model_sizes import SIZES, ModelSize
 from cyrene_assets.orchestration import planner
 from cyrene_assets.orchestration.artifact_spec import SPECS
 from cyrene_assets.orchestration.needs import Need, Problem
@@ -92,9 +92,9 @@ def _concerned(problem: Problem, ahead: Iterable[tuple[Key, frozenset[Need]]]) -
     return [label(*key) for key, needs in ahead if not problem.needs.isdisjoint(needs)]
 
 
-def _size(partition: str | None) -> str | None:
+def _size(partition: str | None) -> ModelSize | None:
     """Return the size that a partition is, or None: a checkpoint's model is a person's own."""
-    return partition if partition in SIZES else None
+    return SIZES.get(partition or "")
 
 
 def refuse_run(project: Project, context: dg.AssetExecutionContext, *, reuse: bool) -> None:

@@ -6,6 +6,7 @@
 from collections.abc import Collection
 
 from cyrene_assets.compute.hardware import Hardware
+from cyrene_assets.config.model_sizes import ModelSize
 from cyrene_assets.orchestration import machine_requirements, size_requirements
 from cyrene_assets.orchestration.needs import Findings, Need
 from cyrene_assets.project.project import Project
@@ -13,7 +14,7 @@ from cyrene_assets.project.project import Project
 
 def look(
     project: Project,
-    size: str | None,
+    size: ModelSize | None,
     needs: Collection[Need] = tuple(Need),
     stages: Collection[str] = size_requirements.WITH_WEIGHTS,
 ) -> Findings:

@@ -11,7 +11,7 @@ from cyrene_assets.checkpoints.errors import CheckpointError
 from cyrene_assets.compute import cpu
 from cyrene_assets.compute.hardware import GIB, Hardware
 from cyrene_assets.compute.memory import memory_bytes
-from cyrene_assets.config.model_sizes import model_size
+from cyrene_assets.config.model_sizes import ModelSize
 from cyrene_assets.config.quantization_schemes import quantized_bytes
 from cyrene_assets.config.recipe import Recipe, Stage
 from cyrene_assets.config.trackers import report_keys
@@ -47,7 +47,7 @@ _TRAINING_ON_CPU, _SERVING_ON_CPU = 2 * GIB, 2 * GIB
 
 def look(
     project: Project,
-    size: str,
+    size: ModelSize,
     findings: Findings,
     *,
     needs: Collection[Need] = tuple(Need),
@@ -78,7 +78,7 @@ def look(
             findings.add(str(error), Need.TRAINING)
     if Need.SERVING in needs:
         _served_on_cpu(size, recipe, hardware, findings)
-    if size == "tiny":
+    if size.is_embedded:
         if Need.TRAINING in needs and not hardware.gpus:
             _main_memory("training", size, _TRAINING_ON_CPU, Need.TRAINING, findings)
         return
@@ -89,12 +89,12 @@ def look(
 
 
 def _disk(
-    project: Project, size: str, recipe: Recipe, stages: Collection[str], findings: Findings
+    project: Project, size: ModelSize, recipe: Recipe, stages: Collection[str], findings: Findings
 ) -> None:
     # The console imports the assets' machinery, which imports this.
     from cyrene_assets.utils.formatting import size as shown_size
 
-    kept = stored_bytes(model_size(size).architecture, recipe)
+    kept = stored_bytes(size.architecture, recipe)
     needed = sum(kept.get(stage, 0) for stage in stages)
     if not needed:
         return
@@ -110,13 +110,13 @@ def _disk(
         )
 
 
-def _folder_bytes(project: Project, stage: str, size: str) -> int:
-    files = (project.work / stage / size).rglob("*")
+def _folder_bytes(project: Project, stage: str, size: ModelSize) -> int:
+    files = (project.work / stage / size.name).rglob("*")
     return sum(file.stat().st_size for file in files if file.is_file())
 
 
-def _training_fits(size: str, recipe: Recipe, hardware: Hardware, findings: Findings) -> None:
-    shape = ModelShape.of(model_size(size).architecture)
+def _training_fits(size: ModelSize, recipe: Recipe, hardware: Hardware, findings: Findings) -> None:
+    shape = ModelShape.of(size.architecture)
     for name in _STAGES:
         stage: Stage = getattr(recipe, name)
         needed = training_memory(stage, shape, checkpointing=True)
@@ -137,7 +137,7 @@ def _training_fits(size: str, recipe: Recipe, hardware: Hardware, findings: Find
 def _stage_fits(
     recipe: Recipe,
     name: Literal["cpt", "sft"],
-    size: str,
+    size: ModelSize,
     shape: ModelShape,
     hardware: Hardware,
     findings: Findings,
@@ -172,7 +172,7 @@ def _stage_fits(
 
 
 def _served_fits(
-    project: Project, size: str, recipe: Recipe, hardware: Hardware, findings: Findings
+    project: Project, size: ModelSize, recipe: Recipe, hardware: Hardware, findings: Findings
 ) -> None:
     """Add up what serving takes of the first GPU's free memory."""
     form = recipe.quantization.model_dump(mode="json")
@@ -180,7 +180,7 @@ def _served_fits(
     built = [
         artifact
         for artifact in project.store.artifacts("fp8_model")
-        if artifact.partition == size and artifact.manifest["params"] == form
+        if artifact.partition == size.name and artifact.manifest["params"] == form
     ]
     model: ServedModel
     if built:
@@ -195,7 +195,7 @@ def _served_fits(
             )
             return
     else:
-        architecture = model_size(size).architecture
+        architecture = size.architecture
         weights = quantized_bytes(architecture.tensors, form["scheme"], form["ignore"])
         model = ServedModel.of({"text_config": architecture.text_config}, weights)
     findings.needed["GPU memory to serve"] = least(model)
@@ -208,7 +208,7 @@ def _served_fits(
             findings.add(str(error), Need.SERVING)
 
 
-def _served_on_cpu(size: str, recipe: Recipe, hardware: Hardware, findings: Findings) -> None:
+def _served_on_cpu(size: ModelSize, recipe: Recipe, hardware: Hardware, findings: Findings) -> None:
     if hardware.gpus or hardware.fault:
         return
     try:
@@ -219,11 +219,11 @@ def _served_on_cpu(size: str, recipe: Recipe, hardware: Hardware, findings: Find
     if path.kind == "dequantized":
         findings.notes.append(f"serving {size} on this CPU: {path.reason}")
     # What is compared with the quantized model is the merged one, in bfloat16.
-    weights = round(2 * model_size(size).parameters)
+    weights = round(2 * size.parameters)
     _main_memory("serving", size, weights + _SERVING_ON_CPU, Need.SERVING, findings)
 
 
-def _main_memory(what: str, size: str, needed: int, need: Need, findings: Findings) -> None:
+def _main_memory(what: str, size: ModelSize, needed: int, need: Need, findings: Findings) -> None:
     found = memory_bytes()
     if found is not None and found < needed:
         findings.add(

@@ -3,7 +3,7 @@
 import dagster as dg
 
 from cyrene_assets.config.model_roles import SPEAKING
-from cyrene_assets.config.model_sizes import model_size
+from cyrene_assets.config.model_sizes import ModelSize
 from cyrene_assets.orchestration import adoption, lineage
 from cyrene_assets.orchestration.artifact_spec import SPECS
 from cyrene_assets.orchestration.lineage import Record
@@ -17,7 +17,7 @@ from cyrene_assets.utils.errors import BuildError, UserError
 def find_character(
     project: Project,
     instance: dg.DagsterInstance,
-    size: str,
+    size: ModelSize,
     *,
     role: str = "fp8",
     digest: str | None = None,
@@ -31,19 +31,18 @@ def find_character(
     to be loaded for it.
 
     Raises:
-        UserError: unknown size, no such model, or a digest of none or several.
+        UserError: no such model, or a digest of none or several.
         CorruptArtifactError: its files are not what was published.
         BuildError: a blocking check of the current model failed, and there is none before it.
     """
-    model_size(size)
     asset = SPEAKING[role]
     if digest is not None:
-        return Character(project, size, _named(project.store, asset, size, digest, contents))
-    record = lineage.latest(instance, asset, size)
+        return Character(project, size, _named(project.store, asset, size.name, digest, contents))
+    record = lineage.latest(instance, asset, size.name)
     if record is None:
         # A store that came from elsewhere, or whose database is lost, has it nevertheless.
         adoption.adopt(project, instance)
-        record = lineage.latest(instance, asset, size)
+        record = lineage.latest(instance, asset, size.name)
     if record is None:
         raise UserError(
             f"there is no {asset}[{size}] yet: run `cyrene build --size {size} --to {asset}`"
@@ -59,9 +58,9 @@ def find_character(
             f"{record.name} {record.digest} failed its check {record.why_failed}: taking "
             f"{good.digest}, the newest that passed"
         )
-        artifact = project.store.open(asset, size, good.digest, contents=contents)
+        artifact = project.store.open(asset, size.name, good.digest, contents=contents)
         return Character(project, size, artifact, passed_over)
-    artifact = project.store.open(asset, size, record.digest, contents=contents)
+    artifact = project.store.open(asset, size.name, record.digest, contents=contents)
     return Character(project, size, artifact)
 
 

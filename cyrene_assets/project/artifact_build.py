@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from cyrene_assets.compute.toolchains import Toolchain
+from cyrene_assets.config.model_sizes import ModelSize
 from cyrene_assets.project.project import Project
 from cyrene_assets.store.artifact_store import Artifact
 
@@ -33,6 +34,11 @@ class ArtifactBuild(Protocol):
     @property
     def key(self) -> str:
         """The partition key of a partitioned asset."""
+        ...
+
+    @property
+    def size(self) -> ModelSize:
+        """The size that the partition key of an asset by size names."""
         ...
 
     @property

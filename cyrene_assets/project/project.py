@@ -16,7 +16,7 @@ import yaml
 
 from cyrene_assets.checkpoints.model_dir import validate_model_dir
 from cyrene_assets.config import model_roles
-from cyrene_assets.config.model_sizes import model_size
+from cyrene_assets.config.model_sizes import ModelSize
 from cyrene_assets.config.recipe import Recipe, load_recipe
 from cyrene_assets.config.yaml_config import line_of, parse_model
 from cyrene_assets.config.yaml_errors import YamlError
@@ -120,52 +120,52 @@ class Project:
 
         return load_corpus(self.corpus_folder)
 
-    def recipe(self, size: str) -> Recipe:
+    def recipe(self, size: ModelSize) -> Recipe:
         """Return the recipe that the project uses for ``size``.
 
         Raises:
-            UserError: unknown size or recipe, or a recipe file that does not fit.
+            UserError: unknown recipe, or a recipe file that does not fit.
         """
-        named = self.settings.recipes.get(size)
+        named = self.settings.recipes.get(size.name)
         try:
-            return load_recipe(named or model_size(size).recipe)
+            return load_recipe(named or size.recipe)
         except YamlError:
             raise  # It names the recipe's own file.
         except UserError as error:
             if named is None:
                 raise
             file = self.home / _FILE
-            line = line_of(file, "recipes", size) if file.is_file() else None
+            line = line_of(file, "recipes", size.name) if file.is_file() else None
             place = f"{file}:{line}" if line else file
             raise UserError(f"{place}: recipes.{size}: {error}") from error
 
-    def base_model(self, size: str) -> BaseModelSource:
+    def base_model(self, size: ModelSize) -> BaseModelSource:
         """Return where the model that ``size`` starts from comes from.
 
         What ``base_models`` names, else the size's base or instruct model, as its recipe has it,
         with the hub that it is fetched from. ``tiny`` has no path and no repository.
 
         Raises:
-            UserError: unknown size, or a recipe that starts from an instruct model there is not.
+            UserError: a recipe that starts from an instruct model there is not.
         """
-        source = self.settings.base_models.get(size, BaseModelSource())
+        source = self.settings.base_models.get(size.name, BaseModelSource())
         if source.path is not None:
             return source
         hub = source.hub or self.settings.hub
         if source.repository is not None:
             return source.model_copy(update={"hub": hub})
-        of_size, recipe = model_size(size), self.recipe(size)
+        recipe = self.recipe(size)
         if recipe.starts_from == "base":
-            if of_size.repository is None:
+            if size.repository is None:
                 return source
-            return source.model_copy(update={"repository": of_size.repository, "hub": hub})
-        if of_size.instruct is None:
+            return source.model_copy(update={"repository": size.repository, "hub": hub})
+        if size.instruct is None:
             raise UserError(
                 f"recipe {recipe.name} starts from the instruct model, and {size} has none: give "
                 f"`starts_from: base`, or name a model for {size} under `base_models` in "
                 f"{self.home / _FILE}"
             )
-        return source.model_copy(update={"repository": of_size.instruct, "hub": hub})
+        return source.model_copy(update={"repository": size.instruct, "hub": hub})
 
     def with_corpus(self, corpus: str) -> ProjectFile:
         """Return the settings with another corpus: a name, or a folder's path.
@@ -185,13 +185,12 @@ class Project:
             )
         return settings
 
-    def with_checkpoint(self, name: str, path: Path, size: str) -> ProjectFile:
+    def with_checkpoint(self, name: str, path: Path, size: ModelSize) -> ProjectFile:
         """Return the settings with a model's folder to evaluate.
 
         Raises:
-            UserError: unknown size, no model there, or a name that would mean something else.
+            UserError: no model there, or a name that would mean something else.
         """
-        model_size(size)
         folder = path.expanduser().absolute()
         validate_model_dir(folder)
         if name in RESERVED_NAMES or not re.fullmatch(r"[A-Za-z0-9._-]+", name):
@@ -199,21 +198,21 @@ class Project:
                 f"a checkpoint cannot be called {name!r}: give another --name, of letters, digits, "
                 f"dots and dashes, and none of {', '.join(RESERVED_NAMES)}"
             )
-        source = CheckpointSource(path=str(folder), size=size)
+        source = CheckpointSource(path=str(folder), size=size.name)
         kept = {**self.settings.checkpoints, name: source}
         return self.settings.model_copy(update={"checkpoints": kept})
 
-    def with_recipe(self, size: str, recipe: str) -> ProjectFile:
+    def with_recipe(self, size: ModelSize, recipe: str) -> ProjectFile:
         """Return the settings with another recipe for ``size``: a name, or a file's path.
 
         Raises:
-            UserError: unknown size or recipe, or a recipe file that does not fit.
+            UserError: unknown recipe, or a recipe file that does not fit.
         """
-        model_size(size)
         load_recipe(recipe)
         path = Path(recipe).expanduser()
         name = str(path.absolute()) if path.is_file() else recipe
-        return self.settings.model_copy(update={"recipes": {**self.settings.recipes, size: name}})
+        recipes = {**self.settings.recipes, size.name: name}
+        return self.settings.model_copy(update={"recipes": recipes})
 
 
 def _refuse_unwritable(folder: str) -> None:

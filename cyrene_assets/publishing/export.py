@@ -95,7 +95,7 @@ def _draw(character: Character, folder: Path) -> None:
     folder.mkdir()
     made_from = ancestors(character)
     for asset, (_, title) in STAGES.items():
-        trained = made_from.get(label(asset, character.size))
+        trained = made_from.get(label(asset, character.size.name))
         if trained is not None:
             log = trained.path / "training" / "losses.jsonl"
             drawn = loss_curve_png(read_losses(log), title, languages=read_language_losses(log))

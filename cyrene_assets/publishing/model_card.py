@@ -45,7 +45,7 @@ def card_values(
     from cyrene_assets.evaluation.metrics import fidelity
     from cyrene_assets.evaluation.scoreboard.markdown import markdown_table
 
-    project, artifact, size = character.project, character.artifact, character.size
+    project, artifact, size = character.project, character.artifact, character.size.name
     made_from = ancestors(character)
     measured = artifact.manifest.get("measurements", {})
     base = made_from.get(label("base_model", size), artifact)
@@ -132,7 +132,7 @@ def _counted(language: str, made_from: Mapping[str, Artifact]) -> dict[str, Any]
 
 def _recipe(character: Character, made_from: Mapping[str, Artifact]) -> dict[str, str]:
     """Return the project's recipe where the model was made with it, by the manifests."""
-    recipe, size = character.recipe, character.size
+    recipe, size = character.recipe, character.size.name
     sections = {
         "cpt_checkpoint": recipe.cpt,
         "lora_adapter": recipe.sft,

@@ -25,7 +25,7 @@ def quantize(build: ArtifactBuild) -> Outcome:
     Raises:
         BuildError: a program failed; the message is its own.
     """
-    settings = build.project.recipe(build.key).quantization
+    settings = build.project.recipe(build.size).quantization
     chats = TablesByLanguage(build.inputs_of("sft_chat"), "chats.parquet").together()
     # A corpus that is not here, as in a store that was copied, is no reason to stop.
     if has_other_assistants(chats):
@@ -84,7 +84,7 @@ def _calibration(
 
 def _check(build: ArtifactBuild, chats: pl.DataFrame, merged_bytes: int) -> dict[str, Any]:
     """Look at the model that lies in ``build.out`` with vLLM."""
-    evaluation = build.project.recipe(build.key).evaluation
+    evaluation = build.project.recipe(build.size).evaluation
     lines = calibration.lines_to_compare(chats, evaluation.prompts_per_language)
     prompting.write_prompts(lines, build.work / "lines.jsonl")
     return build.run_program(

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from cyrene_assets.config.model_sizes import ModelSize
 from cyrene_assets.config.quantization_schemes import dequantized_factor, scheme_of
 from cyrene_assets.config.recipe import Recipe, Sampling
 from cyrene_assets.project.project import Project
@@ -30,7 +31,7 @@ class Character:
     """
 
     project: Project
-    size: str
+    size: ModelSize
     artifact: Artifact
     passed_over: str | None = None
 

@@ -58,7 +58,7 @@ def shown(value: float | None) -> str:
     return "unknown" if value is None else f"{value:.3f}"
 
 
-def loss_outcomes(summary: "LossSummary", expected_fall: float) -> list[CheckOutcome]:
+def loss_outcomes(summary: "LossSummary", min_loss_drop: float) -> list[CheckOutcome]:
     """Judge the losses up to the checkpoint that was kept."""
     from cyrene_assets.evaluation.metrics.metrics import GAP_RED_FLAG
     from cyrene_assets.evaluation.metrics.training_losses import RISE_RED_FLAG
@@ -73,8 +73,8 @@ def loss_outcomes(summary: "LossSummary", expected_fall: float) -> list[CheckOut
         ),
         CheckOutcome(
             "validation_loss_fell",
-            fall is not None and fall > 0 and fall >= expected_fall,
-            f"from {first} to {last}, by {_percent(fall)}; expected: at least {expected_fall:.0%}",
+            fall is not None and fall > 0 and fall >= min_loss_drop,
+            f"from {first} to {last}, by {_percent(fall)}; expected: at least {min_loss_drop:.0%}",
         ),
         CheckOutcome(
             "validation_loss_recovered",

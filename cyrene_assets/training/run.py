@@ -6,7 +6,6 @@ from typing import Any, Literal
 from cyrene_assets.compute.attention import Attention
 from cyrene_assets.compute.hardware import Hardware
 from cyrene_assets.config import trackers
-from cyrene_assets.config.model_sizes import model_size
 from cyrene_assets.config.recipe import Stage
 from cyrene_assets.evaluation.metrics import training_losses
 from cyrene_assets.evaluation.scoreboard.loss_curve import loss_curve_png
@@ -28,19 +27,19 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 4)
 
 
-def train(build: ArtifactBuild, kind: Kind, expected_fall: float) -> Outcome:
+def train(build: ArtifactBuild, kind: Kind, min_loss_drop: float) -> Outcome:
     """Train over a packed set; what was learned is in ``build.out`` then.
 
     Args:
         build: with the base model, the packed set and, for SFT, the CPT checkpoint as inputs.
         kind: of the training.
-        expected_fall: how far the validation loss must fall.
+        min_loss_drop: the share by which the validation loss must fall at least.
 
     Raises:
         UserError: a key of a tracker is not set, or the toolchain is not installed.
         BuildError: the program failed, or packed documents do not stay apart on this GPU.
     """
-    stage: Stage = getattr(build.project.recipe(build.key), kind)
+    stage: Stage = getattr(build.project.recipe(build.size), kind)
     is_cpt = kind == "cpt"
     base, data = build.input("base_model"), build.input(f"packed_{kind}")
     model = base if is_cpt else build.input("cpt_checkpoint")
@@ -62,7 +61,7 @@ def train(build: ArtifactBuild, kind: Kind, expected_fall: float) -> Outcome:
         model=model.path,
         data=files,
         work=build.work,
-        shape=ModelShape.of(model_size(build.key).architecture),
+        shape=ModelShape.of(build.size.architecture),
         report_to=report_to,
         attention=attention,
         steps=order.steps,
@@ -105,7 +104,7 @@ def train(build: ArtifactBuild, kind: Kind, expected_fall: float) -> Outcome:
         proof,
         hardware=hardware,
         devices=devices,
-        expected_fall=expected_fall,
+        min_loss_drop=min_loss_drop,
     )
 
 
@@ -118,7 +117,7 @@ def _outcome(
     *,
     hardware: Hardware,
     devices: str,
-    expected_fall: float,
+    min_loss_drop: float,
 ) -> Outcome:
     """Return what is said of a training that has ended."""
     log = build.out / "training" / "losses.jsonl"
@@ -127,7 +126,7 @@ def _outcome(
     first, last = checks.shown(summary.first_eval_loss), checks.shown(summary.last_eval_loss)
     precision = swift_args.precision(result["command"])
     attended = attention.described if hardware.gpus else "PyTorch's attention, nothing packed"
-    title = f"{build.name}, recipe {build.project.recipe(build.key).name}"
+    title = f"{build.name}, recipe {build.project.recipe(build.size).name}"
     drawn = loss_curve_png(
         curve,
         title,
@@ -158,7 +157,7 @@ def _outcome(
         },
         checks=[
             proof,
-            *checks.loss_outcomes(summary, expected_fall),
+            *checks.loss_outcomes(summary, min_loss_drop),
             checks.learned_outcome(result),
         ],
         measurements=result | {"precision": precision, "attention": attended},

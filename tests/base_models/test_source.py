@@ -10,7 +10,7 @@ from hub_server import COMMIT, Hub, serving
 
 from cyrene_assets.base_models import source as base_model_source
 from cyrene_assets.base_models.source import recipe_problem, size_problem, source_problem
-from cyrene_assets.config.model_sizes import model_size
+from cyrene_assets.config.model_sizes import SIZES
 from cyrene_assets.config.recipe import load_recipe
 from cyrene_assets.project.project import Project
 from cyrene_assets.project.settings import BaseModelSource, ProjectFile
@@ -45,7 +45,7 @@ def project(home: Path, **source: str) -> Project:
 def test_source_problem_of_a_hub_that_has_the_model_is_none(
     hub: Hub, tmp_path: Path, name: str
 ) -> None:
-    assert source_problem(project(tmp_path, repository="Org/Base", hub=name), "4B") is None
+    assert source_problem(project(tmp_path, repository="Org/Base", hub=name), SIZES["4B"]) is None
     assert any("Org/Base" in asked.path for asked in hub.asked)
     assert not any(asked.path.startswith("/cdn/") for asked in hub.asked)
 
@@ -54,7 +54,7 @@ def test_source_problem_of_a_hub_that_has_the_model_is_none(
 def test_source_problem_of_a_model_that_there_is_not_names_it(
     hub: Hub, tmp_path: Path, name: str
 ) -> None:
-    found = source_problem(project(tmp_path, repository="Org/Other", hub=name), "4B")
+    found = source_problem(project(tmp_path, repository="Org/Other", hub=name), SIZES["4B"])
     assert "has no model 'Org/Other' that may be read here" in str(found)
     assert "TOKEN" in str(found)
 
@@ -64,15 +64,15 @@ def test_source_problem_of_a_repository_with_code_names_the_file(
     hub: Hub, tmp_path: Path, name: str
 ) -> None:
     hub.files["modeling.py"] = b"import os"
-    found = source_problem(project(tmp_path, repository="Org/Base", hub=name), "4B")
+    found = source_problem(project(tmp_path, repository="Org/Base", hub=name), SIZES["4B"])
     assert "Org/Base holds modeling.py: code and pickled weights are not accepted" in str(found)
 
 
 def test_source_problem_asks_for_the_commit_that_is_enforced(hub: Hub, tmp_path: Path) -> None:
     good = project(tmp_path, repository="Org/Base", revision=COMMIT)
-    assert source_problem(good, "4B") is None
+    assert source_problem(good, SIZES["4B"]) is None
     other = project(tmp_path, repository="Org/Base", revision="a" * 40)
-    assert f"Org/Base has no commit {'a' * 40}" in str(source_problem(other, "4B"))
+    assert f"Org/Base has no commit {'a' * 40}" in str(source_problem(other, SIZES["4B"]))
 
 
 @pytest.mark.parametrize("name", ["huggingface", "modelscope"])
@@ -80,7 +80,7 @@ def test_source_problem_of_a_hub_that_is_not_reached_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     point_at(monkeypatch, "http://127.0.0.1:9")
-    found = source_problem(project(tmp_path, repository="Org/Base", hub=name), "4B")
+    found = source_problem(project(tmp_path, repository="Org/Base", hub=name), SIZES["4B"])
     assert "Org/Base could not be fetched from" in str(found)
     assert "at http://127.0.0.1:9 (" in str(found)
     assert "set a mirror or a proxy" in str(found)
@@ -94,7 +94,7 @@ def test_source_problem_of_a_hub_that_is_silent_waits_no_longer_than_it_says(
     monkeypatch.setattr(base_model_source, "TIMEOUT", 1.0)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         point_at(monkeypatch, f"http://127.0.0.1:{silent.getsockname()[1]}")
-        found = source_problem(project(tmp_path, repository="Org/Base", hub=name), "4B")
+        found = source_problem(project(tmp_path, repository="Org/Base", hub=name), SIZES["4B"])
     assert "(no answer in time" in str(found)
 
 
@@ -104,7 +104,7 @@ def test_source_problem_offline_looks_into_the_cache_alone(
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    found = source_problem(project(tmp_path, repository="Org/Base"), "4B")
+    found = source_problem(project(tmp_path, repository="Org/Base"), SIZES["4B"])
     assert "is not in Hugging Face's cache" in str(found)
     assert hub.asked == []
 
@@ -113,27 +113,27 @@ def test_source_problem_of_a_folder_is_the_base_model_s_own_verdict(tmp_path: Pa
     from checkpoint_folders import write_checkpoint
 
     nowhere = project(tmp_path, path=str(tmp_path / "nowhere"))
-    assert "nowhere: no such folder" in str(source_problem(nowhere, "4B"))
+    assert "nowhere: no such folder" in str(source_problem(nowhere, SIZES["4B"]))
     folder = write_checkpoint(tmp_path / "small")
     assert "this is a checkpoint of another size" in str(
-        source_problem(project(tmp_path, path=str(folder)), "4B")
+        source_problem(project(tmp_path, path=str(folder)), SIZES["4B"])
     )
     (folder / "config.json").write_text('{"model_type": "llama"}')
     assert "model_type is 'llama'; only qwen3_5" in str(
-        source_problem(project(tmp_path, path=str(folder)), "4B")
+        source_problem(project(tmp_path, path=str(folder)), SIZES["4B"])
     )
 
 
 def test_source_problem_of_tiny_is_none(tmp_path: Path) -> None:
-    assert source_problem(Project(tmp_path, ProjectFile()), "tiny") is None
+    assert source_problem(Project(tmp_path, ProjectFile()), SIZES["tiny"]) is None
 
 
 def test_size_problem_compares_parameters() -> None:
-    low, high = model_size("4B").fits
-    assert size_problem("4B", round(high)) is None
-    found = size_problem("4B", round(low) // 2)
+    low, high = SIZES["4B"].parameter_range
+    assert size_problem(SIZES["4B"], round(high)) is None
+    found = size_problem(SIZES["4B"], round(low) // 2)
     assert f"and 4B has {low / 1e9:.3g}B to {high / 1e9:.3g}B: name another" in str(found)
-    assert size_problem("4B", round(high) + 1) is not None
+    assert size_problem(SIZES["4B"], round(high) + 1) is not None
 
 
 def test_recipe_problem_names_what_the_recipe_cannot_do_with_the_model(tmp_path: Path) -> None:

@@ -25,15 +25,15 @@ def test_a_size_is_called_after_its_repository_and_its_parameters(size: ModelSiz
 def test_no_size_is_taken_for_another() -> None:
     told = [tuple((size.expected or {}).items()) for size in REAL]
     assert len(set(told)) == len(REAL)
-    bounds = sorted(size.fits for size in REAL)
-    for (_, most), (least, _) in pairwise(bounds):
-        assert most < least
+    ranges = sorted(size.parameter_range for size in REAL)
+    for smaller, larger in pairwise(ranges):
+        assert smaller.high < larger.low
 
 
 @pytest.mark.parametrize("size", REAL, ids=lambda size: size.name)
 def test_a_base_counts_with_and_without_vision_and_prediction(size: ModelSize) -> None:
-    least, most = size.fits
-    assert least < size.parameters < size.parameters + size.architecture.carried < most
+    low, high = size.parameter_range
+    assert low < size.parameters < size.parameters + size.architecture.carried < high
 
 
 def test_every_size_s_recipe_ships() -> None:
@@ -44,3 +44,5 @@ def test_every_size_s_recipe_ships() -> None:
 def test_an_unknown_size_lists_those_there_are() -> None:
     with pytest.raises(UserError, match=r"unknown size '0.8': the sizes are tiny, 0.8B, 2B"):
         model_size("0.8")
+    with pytest.raises(UserError, match="unknown size None"):
+        model_size(None)

@@ -6,7 +6,7 @@ from helpers import Sandbox
 from rich.console import Console
 
 from cyrene_assets.compute.hardware import Gpu, Hardware
-from cyrene_assets.config.model_sizes import model_size
+from cyrene_assets.config.model_sizes import SIZES, model_size
 from cyrene_assets.diagnostics import cost_estimate as module
 from cyrene_assets.diagnostics.cost_estimate import Estimate, StepEstimate, estimate
 from cyrene_assets.diagnostics.measured_rates import Basis
@@ -23,7 +23,7 @@ def by_step(found: Estimate) -> dict[str, StepEstimate]:
 
 
 def test_only_what_waits_costs_anything(sandbox: Sandbox) -> None:
-    found = estimate(sandbox.project, sandbox.steps("sft_chat"), "tiny")
+    found = estimate(sandbox.project, sandbox.steps("sft_chat"), SIZES["tiny"])
     assert found.steps == ()
     assert found.up_to_date == 5
     assert found.seconds is None
@@ -35,7 +35,7 @@ def test_only_what_waits_costs_anything(sandbox: Sandbox) -> None:
 def test_an_earlier_run_here_is_the_estimate(sandbox: Sandbox) -> None:
     sandbox.edit("corpus.yaml", lambda text: text.replace("Ad'a nu ta.", "Ad'a."))
     steps = sandbox.steps("sft_chat")
-    (step,) = estimate(sandbox.project, steps, "tiny").steps
+    (step,) = estimate(sandbox.project, steps, SIZES["tiny"]).steps
     record = steps[-1].record
     assert record is not None
     assert (step.step, step.reason) == ("sft_chat[xq7]", "changed: system_prompt")
@@ -49,7 +49,7 @@ def test_an_earlier_run_here_is_the_estimate(sandbox: Sandbox) -> None:
 
 
 def test_tiny_is_known_through_and_through(empty: Sandbox) -> None:
-    found = estimate(empty.project, empty.steps("scoreboard"), "tiny")
+    found = estimate(empty.project, empty.steps("scoreboard"), SIZES["tiny"])
     assert found.unknown == 0
     assert found.seconds is not None
     assert 60 < found.seconds < 3600
@@ -61,7 +61,7 @@ def test_tiny_is_known_through_and_through(empty: Sandbox) -> None:
 
 
 def test_time_follows_from_the_tokens_in_its_row(empty: Sandbox) -> None:
-    found = by_step(estimate(empty.project, empty.steps("fp8_model"), "tiny"))
+    found = by_step(estimate(empty.project, empty.steps("fp8_model"), SIZES["tiny"]))
     cpt, sft = found["cpt_checkpoint[tiny]"], found["lora_adapter[tiny]"]
     for step in (cpt, sft):
         assert step.tokens
@@ -71,7 +71,7 @@ def test_time_follows_from_the_tokens_in_its_row(empty: Sandbox) -> None:
     architecture = model_size("tiny").architecture
     assert found["base_model[tiny]"].bytes == 2 * (architecture.parameters + architecture.carried)
     empty.edit("dialog/en.jsonl", lambda text: text.replace("Who mended", "Who mended " * 2000))
-    longer = by_step(estimate(empty.project, empty.steps("fp8_model"), "tiny"))
+    longer = by_step(estimate(empty.project, empty.steps("fp8_model"), SIZES["tiny"]))
     more = longer["cpt_checkpoint[tiny]"]
     assert more.tokens is not None
     assert cpt.tokens is not None
@@ -88,7 +88,7 @@ def test_optimizer_steps_are_those_of_the_rows_or_of_the_packs(
     monkeypatch.setattr(module, "forecast", lambda *_, **__: {"cpt": counted})
 
     def optimizer_steps() -> int | None:
-        steps = estimate(sandbox.project, sandbox.steps("fp8_model"), "tiny")
+        steps = estimate(sandbox.project, sandbox.steps("fp8_model"), SIZES["tiny"])
         return by_step(steps)["cpt_checkpoint[tiny]"].optimizer_steps
 
     # On a CPU nothing is packed: batches of 8 rows, the last one small.
@@ -103,7 +103,7 @@ def test_the_quick_estimate_reads_no_texts(monkeypatch: pytest.MonkeyPatch, empt
         pytest.fail("a text was read")
 
     monkeypatch.setattr("cyrene_assets.corpus.sources.registry.read_listed", read)
-    found = by_step(estimate(empty.project, empty.steps("fp8_model"), "tiny", look=False))
+    found = by_step(estimate(empty.project, empty.steps("fp8_model"), SIZES["tiny"], look=False))
     assert found["cpt_checkpoint[tiny]"].tokens is None
     assert found["cpt_checkpoint[tiny]"].seconds is None
     assert found["parallel_corpus"].seconds is not None
@@ -195,7 +195,7 @@ def test_a_build_is_long_when_it_may_take_over_ten_minutes(
 
 
 def test_a_plan_fits_a_narrow_screen_with_names_and_numbers_in_one_piece(empty: Sandbox) -> None:
-    found = estimate(empty.project, empty.steps("scoreboard"), "tiny")
+    found = estimate(empty.project, empty.steps("scoreboard"), SIZES["tiny"])
     output = io.StringIO()
     Console(file=output, width=80, color_system=None).print(found.table(80))
     text = output.getvalue()

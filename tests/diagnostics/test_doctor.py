@@ -10,10 +10,10 @@ from machines import detect, equip
 from cyrene_assets.base_models.source import source_problem
 from cyrene_assets.compute import kernel_requirements
 from cyrene_assets.compute.hardware import GIB, Gpu, Hardware
+from cyrene_assets.config.model_sizes import SIZES
 from cyrene_assets.diagnostics import doctor
 from cyrene_assets.orchestration import machine_requirements, size_requirements
 from cyrene_assets.project.project import PROJECT_ROOT, Project
-from cyrene_assets.utils.errors import UserError
 
 H200 = Gpu("NVIDIA H200", 140 * GIB, (9, 0), "GPU-1")
 LITTLE = Gpu("NVIDIA RTX", 8 * GIB, (8, 6))
@@ -42,7 +42,7 @@ def seeds(project: Project) -> Project:
 
 
 def test_a_machine_that_can_do_tiny(project: Project) -> None:
-    found = doctor.examine(project, "tiny")
+    found = doctor.examine(project, SIZES["tiny"])
     assert found.problems == []
     assert found.hardware == "no NVIDIA GPU: the CPU"
     assert found.toolchains["train"]["python"] == sys.version.split()[0]
@@ -72,12 +72,12 @@ def test_a_broken_toolchain_is_a_line_with_its_remedy(
     broken.write_text("#!/bin/sh\necho broken >&2\nexit 1\n", encoding="utf-8")
     broken.chmod(0o755)
     monkeypatch.setenv("CYRENE_TRAIN_PYTHON", str(broken))
-    (problem,) = doctor.examine(project, "tiny").problems
+    (problem,) = doctor.examine(project, SIZES["tiny"]).problems
     assert "does not run: broken: run `cyrene toolchain install train`" in problem
 
 
 def test_a_large_size_needs_a_gpu(project: Project) -> None:
-    found = doctor.examine(project, "4B")
+    found = doctor.examine(project, SIZES["4B"])
     assert found.needs["GPU memory for CPT"] > 8e9
     assert any("4B trains on an NVIDIA GPU" in problem for problem in found.problems)
 
@@ -86,7 +86,7 @@ def test_a_gpu_without_kernels_is_told_what_it_misses(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     equip(monkeypatch, H200)
-    found = doctor.examine(project, "tiny")
+    found = doctor.examine(project, SIZES["tiny"])
     assert "NVIDIA H200 (140 GiB, sm_90), driver 580.1" in found.hardware
     there = found.toolchains["train"]
     hardware = Hardware((H200,))
@@ -100,7 +100,7 @@ def test_a_gpu_is_told_which_attention_trains_on_it(
     equip(monkeypatch, H200)
     there = {"torch": "2.14.0"} | dict.fromkeys(kernel_requirements._NEEDED, "9.9")
     monkeypatch.setattr(machine_requirements, "versions", lambda *_: there)
-    found = doctor.examine(project, "tiny")
+    found = doctor.examine(project, SIZES["tiny"])
     assert kernel_requirements.notes(there, Hardware((H200,)))[0] in found.notes
     assert any(
         "torch's variable-length flash attention (`attention: auto`)" in n for n in found.notes
@@ -111,7 +111,7 @@ def test_a_gpu_needs_a_c_compiler_and_python_s_header(
     project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def said() -> str:
-        return "\n".join(doctor.examine(project, "tiny").problems)
+        return "\n".join(doctor.examine(project, SIZES["tiny"]).problems)
 
     equip(monkeypatch, H200)
     monkeypatch.setenv("CC", sys.executable)
@@ -175,25 +175,27 @@ def test_what_does_not_fit_is_told_with_what_would(
 def test_both_stages_say_how_they_train(seeds: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     equip(monkeypatch, H100, H100)
     assert memory_problems(seeds, "4B") == []
-    cpt, sft = [n for n in doctor.examine(seeds, "4B").notes if n.startswith(("CPT", "SFT"))]
+    cpt, sft = [n for n in doctor.examine(seeds, SIZES["4B"]).notes if n.startswith(("CPT", "SFT"))]
     assert "takes 1 of the recipe's 24 packs at a time, gradient checkpointing off" in cpt
     assert "1 of 2 GPUs, since a batch of 3 divides by 1" in sft
 
 
 def test_float32_masters_take_twice_the_disk(seeds: Project, tmp_path: Path) -> None:
-    plain = doctor.examine(seeds, "4B").needs["disk"]
+    plain = doctor.examine(seeds, SIZES["4B"]).needs["disk"]
     text = (PROJECT_ROOT / "cyrene_assets" / "recipes" / "seed-v2.yaml").read_text("utf-8")
     own = tmp_path / "own.yaml"
     own.write_text(text.replace("master_weights: false", "master_weights: true"), "utf-8")
     seeds.save(seeds.settings.model_copy(update={"recipes": {"4B": str(own)}}))
-    more = doctor.examine(Project.load(), "4B").needs["disk"] - plain
+    more = doctor.examine(Project.load(), SIZES["4B"]).needs["disk"] - plain
     # Two checkpoints, each of float32 weights and moments where those of bfloat16 were.
     assert more == 2 * (12 - 6) * 4_205_751_296
 
 
 def test_it_says_how_a_size_trains_here(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     equip(monkeypatch, H200)
-    (note,) = [note for note in doctor.examine(project, "4B").notes if note.startswith("CPT")]
+    (note,) = [
+        note for note in doctor.examine(project, SIZES["4B"]).notes if note.startswith("CPT")
+    ]
     assert "gradient checkpointing off: about " in note
     assert " of the 140 GiB of a GPU; it trains on NVIDIA H200 (140 GiB" in note
 
@@ -202,7 +204,7 @@ def test_it_adds_up_what_serving_takes_in_the_recipe_s_form(
     project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     equip(monkeypatch, Gpu("NVIDIA RTX", 12 * GIB, (8, 9), used=GIB // 2))
-    found = doctor.examine(project, "4B")
+    found = doctor.examine(project, SIZES["4B"])
     assert any(n.startswith("serving 4B takes 5.5 GiB of weights") for n in found.notes)
     assert any("a model of 11.7 GiB needs about" in p for p in memory_problems(project, "9B"))
     # The remedy that the problem names is one.
@@ -216,16 +218,16 @@ def test_it_adds_up_what_serving_takes_in_the_recipe_s_form(
     (tmp_path / "w4.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
     settings = {"recipes": {"9B": str(tmp_path / "w4.yaml")}}
     (tmp_path / "home" / "project.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
-    found = doctor.examine(Project.load(), "9B")
+    found = doctor.examine(Project.load(), SIZES["9B"])
     assert any(n.startswith("serving 9B takes 7.1 GiB of weights") for n in found.notes)
 
 
 def test_a_model_that_is_cut_short_is_a_line_with_its_remedy(project: Project) -> None:
-    form = project.recipe("4B").quantization.model_dump(mode="json")
+    form = project.recipe(SIZES["4B"]).quantization.model_dump(mode="json")
     with project.store.stage("fp8_model") as folder:
         (folder / "model.safetensors").write_bytes(b"short")
         project.store.publish(folder, "fp8_model", "4B", {"inputs": {}, "params": form})
-    (problem,) = [p for p in doctor.examine(project, "4B").problems if "safetensors" in p]
+    (problem,) = [p for p in doctor.examine(project, SIZES["4B"]).problems if "safetensors" in p]
     assert "not a safetensors file, or cut short" in problem
     assert "run `cyrene build --size 4B --to fp8_model`" in problem
 
@@ -237,18 +239,18 @@ def test_a_base_folder_is_looked_at_although_the_store_has_a_base_of_before(
     with project.store.stage("base_model") as folder:
         (folder / "config.json").write_text("{}")
         project.store.publish(folder, "base_model", "tiny", {"inputs": {}})
-    assert doctor.examine(project, "tiny").problems == []
+    assert doctor.examine(project, SIZES["tiny"]).problems == []
     pickled = tmp_path / "mine" / "training_args.bin"
     pickled.parent.mkdir()
     pickled.touch()
     settings = {"base_models": {"tiny": {"path": str(pickled.parent)}}}
     (tmp_path / "home" / "project.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
-    (problem,) = doctor.examine(Project.load(), "tiny").problems
+    (problem,) = doctor.examine(Project.load(), SIZES["tiny"]).problems
     assert problem.startswith(f"{pickled}: code and pickled weights are not accepted; use ")
 
 
 def memory_problems(project: Project, size: str) -> list[str]:
-    problems = doctor.examine(project, size).problems
+    problems = doctor.examine(project, SIZES[size]).problems
     return [problem for problem in problems if "GPU memory" in problem or "smallest" in problem]
 
 
@@ -267,7 +269,7 @@ def test_0_8b_has_no_memory_problem_on_8_gb(
 ) -> None:
     equip(monkeypatch, CARDS[0])
     assert memory_problems(seeds, "0.8B") == []
-    notes = [n for n in doctor.examine(seeds, "0.8B").notes if "0.8B" in n]
+    notes = [n for n in doctor.examine(seeds, SIZES["0.8B"]).notes if "0.8B" in n]
     assert [note.partition(" 0.8B ")[0] for note in notes] == ["serving", "CPT of", "SFT of"]
     assert "1 of the recipe's 60 packs at a time, gradient checkpointing on" in notes[1]
     # With the seeds' recipe the desktop is in the way, and what would help is said.
@@ -284,7 +286,7 @@ def told(project: Project, size: str) -> str:
     if problems:
         adapter, short = "tuner: lora" in problems[0], "sequence_length" in problems[0]
         fits = "no" if not adapter else "short" if short else "adapter"
-    notes = [n for n in doctor.examine(project, size).notes if n.startswith("serving")]
+    notes = [n for n in doctor.examine(project, SIZES[size]).notes if n.startswith("serving")]
     if not notes:
         return f"{fits}, none"
     found = re.search(r"for (\d+) x ([\d,]+) tokens", notes[0])
@@ -303,7 +305,7 @@ def test_the_tables_of_the_sizes_are_what_the_doctor_says(
         for card, cell in zip(CARDS, cells, strict=True):
             equip(monkeypatch, card)
             assert told(seeds, size) == cell, f"{size} on a {card.name}"
-        needs = doctor.examine(seeds, size).needs
+        needs = doctor.examine(seeds, SIZES[size]).needs
         stages = ("GPU memory for CPT", "GPU memory for SFT", "GPU memory to serve")
         shown = [f"{needs[stage] / GIB:.1f}" for stage in stages]
         assert [*taken[size][:3], taken[size][4]] == [*shown, f"{needs['disk'] / 1e9:.0f}"]
@@ -311,11 +313,6 @@ def test_the_tables_of_the_sizes_are_what_the_doctor_says(
 
 def test_a_disk_that_is_too_small(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(size_requirements, "free_bytes", lambda _: 1_000_000_000)
-    assert doctor.examine(project, "tiny").problems == []
-    (problem,) = [p for p in doctor.examine(project, "9B").problems if "disk" in p]
+    assert doctor.examine(project, SIZES["tiny"]).problems == []
+    (problem,) = [p for p in doctor.examine(project, SIZES["9B"]).problems if "disk" in p]
     assert "and 1.0 GB are free: make room (`cyrene gc --now`), or set CYRENE_HOME" in problem
-
-
-def test_an_unknown_size(project: Project) -> None:
-    with pytest.raises(UserError, match="unknown size '5B'"):
-        doctor.examine(project, "5B")

@@ -4,7 +4,7 @@ import pytest
 
 from cyrene_assets.compute.hardware import Gpu, Hardware
 from cyrene_assets.compute.identity import cores, machine_name
-from cyrene_assets.config.model_sizes import model_size
+from cyrene_assets.config.model_sizes import SIZES, model_size
 from cyrene_assets.config.recipe import load_recipe
 from cyrene_assets.diagnostics.measured_rates import Run, Timing
 from cyrene_assets.diagnostics.step_times import MEASURED_TRAINING_FLOPS, StepTimes
@@ -20,7 +20,7 @@ def times(size: str, hardware: Hardware, runs: Sequence[Run] = ()) -> StepTimes:
     def of(asset: str, partition: str | None) -> list[Run]:
         return [run for run in runs if (run.asset, run.partition) == (asset, partition)]
 
-    return StepTimes(size, recipe, hardware, 1_000_000, 4, of)
+    return StepTimes(SIZES[size], recipe, hardware, 1_000_000, 4, of)
 
 
 def trained(size: str, tokens: int, seconds: float, hardware: Hardware, **changed: object) -> Run:

@@ -4,6 +4,7 @@ import dagster as dg
 import pytest
 from helpers import Sandbox
 
+from cyrene_assets.config.model_sizes import SIZES
 from cyrene_assets.diagnostics import token_forecast, training_texts
 from cyrene_assets.diagnostics.token_forecast import StageTokens, forecast
 from cyrene_assets.orchestration.lineage import Lineage, Record
@@ -12,7 +13,7 @@ from cyrene_assets.orchestration.run_conditions import CORPUS_BYTES, corpus_byte
 
 
 def looked_at(sandbox: Sandbox) -> dict[str, StageTokens]:
-    found = forecast(sandbox.project, sandbox.steps("lora_adapter"), "tiny")
+    found = forecast(sandbox.project, sandbox.steps("lora_adapter"), SIZES["tiny"])
     return {str(stage): tokens for stage, tokens in found.items()}
 
 
@@ -38,7 +39,7 @@ def test_forecast_counts_the_passes_of_the_recipe(empty: Sandbox, tmp_path: Path
     recipe = tmp_path / "more.yaml"
     recipe.write_text(text.replace("passes: {default: 2}", "passes: {default: 6}"), "utf-8")
     project = empty.project
-    project.save(project.with_recipe("tiny", str(recipe)))
+    project.save(project.with_recipe(SIZES["tiny"], str(recipe)))
     after = looked_at(empty)
     assert after["cpt"].tokens == pytest.approx(3 * before["cpt"].tokens, abs=2)
     assert after["sft"] == before["sft"]
@@ -63,7 +64,7 @@ def packed(reason: str | None, corpus: int | None) -> list[Step]:
 
 
 def test_forecast_of_what_is_packed_is_what_was_counted(empty: Sandbox) -> None:
-    found = forecast(empty.project, packed(None, None), "tiny")
+    found = forecast(empty.project, packed(None, None), SIZES["tiny"])
     assert found == {"cpt": StageTokens(1000, 20, 10)}
 
 
@@ -71,16 +72,16 @@ def test_forecast_without_a_look_scales_what_was_packed_last(empty: Sandbox) -> 
     there = corpus_bytes(empty.project)
     assert there is not None
     (found,) = forecast(
-        empty.project, packed("input changed", there // 2), "tiny", look=False
+        empty.project, packed("input changed", there // 2), SIZES["tiny"], look=False
     ).values()
     assert found.tokens == pytest.approx(2000, abs=5)
     assert found.rows == 40
     assert found.how == "as packed last, by the size of the corpus"
     # Older records do not say of which size it was.
-    (found,) = forecast(empty.project, packed("changed", None), "tiny", look=False).values()
+    (found,) = forecast(empty.project, packed("changed", None), SIZES["tiny"], look=False).values()
     assert found.tokens == 1000
 
 
 def test_forecast_of_a_corpus_that_cannot_be_read_is_nothing(empty: Sandbox) -> None:
     (empty.corpus / "dialog" / "en.jsonl").write_text("no JSON\n", "utf-8")
-    assert forecast(empty.project, empty.steps("lora_adapter"), "tiny") == {}
+    assert forecast(empty.project, empty.steps("lora_adapter"), SIZES["tiny"]) == {}

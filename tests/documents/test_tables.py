@@ -91,7 +91,7 @@ def test_hours_of_the_readme_are_the_plans_for_an_h200(row: list[str]) -> None:
     size = row[0].strip("`")
     hardware = Hardware(gpus=(Gpu("NVIDIA H200", 141 * GIB, (9, 0)),))
     recipe = load_recipe(model_size(size).recipe)
-    times = StepTimes(size, recipe, hardware, None, 13, lambda _asset, _partition: [])
+    times = StepTimes(SIZES[size], recipe, hardware, None, 13, lambda _asset, _partition: [])
     cpt = times.of("cpt_checkpoint", size, CPT_TOKENS)
     sft = times.of("lora_adapter", size, SFT_TOKENS)
     assert cpt is not None

@@ -10,6 +10,7 @@ from ticks import CHAIN, Ticks
 
 from cyrene_assets.cli.commands import _common
 from cyrene_assets.cli.commands.serve import chosen_character
+from cyrene_assets.config.model_sizes import SIZES
 from cyrene_assets.orchestration import garbage_collector, planner
 from cyrene_assets.orchestration.adoption import adopt
 from cyrene_assets.orchestration.artifact_spec import SPECS, current_inputs
@@ -56,15 +57,15 @@ def test_the_model_that_passed_is_taken_and_the_failure_is_said(
     failed = sandbox.record("fp8_model[tiny]")
     assert failed.failed_checks
     assert failed.digest != good
-    found = find_character(sandbox.project, sandbox.instance, "tiny")
+    found = find_character(sandbox.project, sandbox.instance, SIZES["tiny"])
     assert found.artifact.digest == good
     # The check belongs to the version that failed it.
     assert f"{failed.digest} failed its check loads_and_answers" in str(found.passed_over)
     assert f"taking {good}" in str(found.passed_over)
     # What `chat` and `serve` take, and tell.
-    assert chosen_character("tiny", "fp8", None).artifact.digest == good
+    assert chosen_character(SIZES["tiny"], "fp8", None).artifact.digest == good
     assert capsys.readouterr().err.startswith(f"warning: fp8_model[tiny] {failed.digest} failed")
-    named = find_character(sandbox.project, sandbox.instance, "tiny", digest=good)
+    named = find_character(sandbox.project, sandbox.instance, SIZES["tiny"], digest=good)
     assert named.passed_over is None
 
 
@@ -85,14 +86,14 @@ def test_gc_keeps_the_model_that_passed_with_all_it_was_made_from(ticks: Ticks, 
     assert good not in gone
     assert sandbox.record("merged_model[tiny]").digest not in gone
     garbage_collector.collect(sandbox.project, sandbox.instance, dry_run=False)
-    assert find_character(sandbox.project, sandbox.instance, "tiny").artifact.digest == good
+    assert find_character(sandbox.project, sandbox.instance, SIZES["tiny"]).artifact.digest == good
 
 
 def test_without_dagsters_history_the_store_tells_which_passed(ticks: Ticks, good: str) -> None:
     sandbox = ticks.sandbox
     sandbox.instance.wipe_assets([dg.AssetKey("fp8_model")])
     ticks.made("fp8_model[tiny]", content="broken", passed=False)
-    found = find_character(sandbox.project, sandbox.instance, "tiny")
+    found = find_character(sandbox.project, sandbox.instance, SIZES["tiny"])
     assert found.artifact.digest == good
 
 
@@ -100,7 +101,7 @@ def test_a_model_that_passed_and_is_gone_is_not_taken(ticks: Ticks, good: str) -
     sandbox = ticks.sandbox
     shutil.rmtree(sandbox.project.store.locate("fp8_model", "tiny", good).path)
     with pytest.raises(BuildError, match=r"failed its check loads_and_answers.*no earlier one"):
-        find_character(sandbox.project, sandbox.instance, "tiny")
+        find_character(sandbox.project, sandbox.instance, SIZES["tiny"])
 
 
 def test_going_back_to_what_it_was_made_from_makes_it_the_current_one(

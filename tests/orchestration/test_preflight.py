@@ -15,6 +15,7 @@ from cyrene_assets.compute import cpu, environment, memory, toolchains
 from cyrene_assets.compute.hardware import GIB, Gpu, Hardware
 from cyrene_assets.compute.platform_support import platform_problem
 from cyrene_assets.compute.toolchains import SERVE, TRAIN
+from cyrene_assets.config.model_sizes import SIZES
 from cyrene_assets.diagnostics import doctor
 from cyrene_assets.orchestration import machine_requirements, preflight, size_requirements
 from cyrene_assets.orchestration.artifact_asset import artifact_asset
@@ -225,7 +226,7 @@ def test_a_fault_is_said_alike_by_doctor_and_build_with_its_stages(
         f"{stage}[{size}]" for stage in stages
     }, found
     assert all("\n" not in problem.text for problem in found)
-    assert [p.text for p in found] == doctor.examine(Project.load(), size).problems
+    assert [p.text for p in found] == doctor.examine(Project.load(), SIZES[size]).problems
     with pytest.raises(RequirementError) as refused:
         preflight.refuse(Project.load(), artifacts(size))
     assert refused.value.exit_status == 1
@@ -276,7 +277,9 @@ def test_a_model_that_avx2_dequantizes_is_no_problem_and_a_note(
     settings = {"recipes": {"tiny": str(tmp_path / "w4.yaml")}}
     project = project.save(project.settings.model_copy(update=settings))
     assert unmet(project, artifacts("tiny")) == []
-    (note,) = [n for n in doctor.examine(project, "tiny").notes if n.startswith("serving tiny")]
+    (note,) = [
+        n for n in doctor.examine(project, SIZES["tiny"]).notes if n.startswith("serving tiny")
+    ]
     assert "W4A16 weights are dequantized to bfloat16 at load" in note
 
 

@@ -15,6 +15,7 @@ from json_server import JsonHandler
 from proxies import proxying
 from syrupy.assertion import SnapshotAssertion
 
+from cyrene_assets.config.model_sizes import SIZES
 from cyrene_assets.config.recipe import load_recipe
 from cyrene_assets.evaluation.metrics import fidelity
 from cyrene_assets.project.project import Project
@@ -72,7 +73,7 @@ def character(tmp_path: Path) -> Character:
     losses = json.dumps({"step": 1, "loss": 7.0}) + "\n"
     adapter = publish(
         *(project, "lora_adapter", "tiny", [base, packed], {"training/losses.jsonl": losses}),
-        params=project.recipe("tiny").sft.model_dump(mode="json"),
+        params=project.recipe(SIZES["tiny"]).sft.model_dump(mode="json"),
         measurements=TRAINING,
         toolchain={"ms-swift": "4.6.0"},
     )
@@ -84,10 +85,10 @@ def character(tmp_path: Path) -> Character:
             "chat_template.jinja": "{{ messages }}",
             "generation_config.json": '{"eos_token_id": [1, 2], "temperature": 0.7}',
         },
-        params=project.recipe("tiny").quantization.model_dump(mode="json"),
+        params=project.recipe(SIZES["tiny"]).quantization.model_dump(mode="json"),
         measurements={"scheme": "FP8_BLOCK", "fidelity": FIDELITY},
     )
-    return Character(project, "tiny", model)
+    return Character(project, SIZES["tiny"], model)
 
 
 def write(character: Character, folder: Path, **more: Any) -> Path:
@@ -216,7 +217,7 @@ def test_the_card_names_no_recipe_that_the_model_was_not_made_with(
 
 def test_the_card_of_a_base_model_claims_no_training(character: Character) -> None:
     (base,) = character.project.store.artifacts("base_model")
-    values = card_values(Character(character.project, "tiny", base), "en", "adopted", None)
+    values = card_values(Character(character.project, SIZES["tiny"], base), "en", "adopted", None)
     card = render_card(values | {"scores_plot": None})
     assert "as it was before any training" in card
     assert "made from the dialog" not in card

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from helpers import code_location
 
+from cyrene_assets.config.model_sizes import SIZES
 from cyrene_assets.orchestration import lineage
 from cyrene_assets.orchestration.lineage import Lineage, Record
 from cyrene_assets.orchestration.verified_models import find_character
@@ -53,7 +54,7 @@ def test_a_model_knows_what_it_was_made_from(project: Project, model: Artifact) 
 
 
 def test_prompts_are_those_of_the_training(project: Project, model: Artifact) -> None:
-    prompts = Character(project, "tiny", model).prompts
+    prompts = Character(project, SIZES["tiny"], model).prompts
     assert prompts == {code: f"then, {code}" for code in project.corpus.languages}
 
 
@@ -62,19 +63,19 @@ def test_where_chats_are_gone_the_corpus_says_the_prompt(project: Project, model
     for artifact in project.store.artifacts("sft_chat"):
         if artifact.partition == code:
             project.store.set_aside(artifact)
-    prompts = Character(project, "tiny", model).prompts
+    prompts = Character(project, SIZES["tiny"], model).prompts
     assert prompts[code] == project.corpus.languages[code].system_prompt
     assert list(prompts) == list(project.corpus.languages)
 
 
 def test_a_base_model_gets_the_corpus_s_prompts(project: Project) -> None:
     base = publish(project, "base_model", "tiny", [])
-    prompts = Character(project, "tiny", base).prompts
+    prompts = Character(project, SIZES["tiny"], base).prompts
     assert prompts == {c: e.system_prompt for c, e in project.corpus.languages.items()}
 
 
 def test_languages_and_profiles(project: Project, model: Artifact) -> None:
-    character = Character(project, "tiny", model)
+    character = Character(project, SIZES["tiny"], model)
     first = next(iter(project.corpus.languages))
     assert character.language(None) == first
     assert character.language(first) == first
@@ -89,27 +90,25 @@ def test_languages_and_profiles(project: Project, model: Artifact) -> None:
 def test_a_digest_names_one_of_several(project: Project, model: Artifact) -> None:
     other = publish(project, "fp8_model", "tiny", [], scheme="other")
     for artifact in (model, other):
-        found = find_character(project, NO_INSTANCE, "tiny", digest=artifact.digest[:12])
+        found = find_character(project, NO_INSTANCE, SIZES["tiny"], digest=artifact.digest[:12])
         assert found.artifact.digest == artifact.digest
     with pytest.raises(UserError, match="2 artifacts of fp8_model") as caught:
-        find_character(project, NO_INSTANCE, "tiny", digest="")
+        find_character(project, NO_INSTANCE, SIZES["tiny"], digest="")
     assert model.digest in str(caught.value)
     with pytest.raises(UserError, match="no artifacts of fp8_model"):
-        find_character(project, NO_INSTANCE, "tiny", digest="nope")
+        find_character(project, NO_INSTANCE, SIZES["tiny"], digest="nope")
 
 
 def test_a_corrupt_model_is_not_served(project: Project, model: Artifact) -> None:
     (model.path / "data.txt").write_text("changed!")
     with pytest.raises(CorruptArtifactError, match="run `cyrene build` again"):
-        find_character(project, NO_INSTANCE, "tiny", digest=model.digest)
+        find_character(project, NO_INSTANCE, SIZES["tiny"], digest=model.digest)
 
 
 def test_a_model_that_is_not_there(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lineage, "latest", lambda *_: None)
     with pytest.raises(UserError, match="run `cyrene build --size 4B --to fp8_model`"):
-        find_character(project, NO_INSTANCE, "4B")
-    with pytest.raises(UserError, match="unknown size '5B'"):
-        find_character(project, NO_INSTANCE, "5B")
+        find_character(project, NO_INSTANCE, SIZES["4B"])
 
 
 def test_a_model_whose_check_failed_is_not_served(
@@ -131,4 +130,4 @@ def test_a_model_whose_check_failed_is_not_served(
     monkeypatch.setattr(lineage, "latest", lambda *_: record)
     monkeypatch.setattr(lineage, "history", lambda *_: iter([record]))
     with pytest.raises(BuildError, match="failed its check answers"):
-        find_character(project, NO_INSTANCE, "tiny")
+        find_character(project, NO_INSTANCE, SIZES["tiny"])

@@ -9,6 +9,7 @@ import pytest
 
 from cyrene_assets.compute.cpu import Cpu
 from cyrene_assets.compute.hardware import Hardware
+from cyrene_assets.config.model_sizes import SIZES
 from cyrene_assets.config.quantization_schemes import FORMATS
 from cyrene_assets.project.project import Project
 from cyrene_assets.serving import served_character
@@ -58,7 +59,7 @@ def character(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Character:
         write_checkpoint(folder)
         about: dict[str, Any] = {"inputs": {}, "params": {}}
         artifact = project.store.publish(folder, "fp8_model", "tiny", about)
-    return Character(project, "tiny", artifact)
+    return Character(project, SIZES["tiny"], artifact)
 
 
 def start(character: Character) -> None:

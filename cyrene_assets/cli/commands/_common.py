@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from rich.console import Console
 
-from cyrene_assets.config.model_sizes import SIZES
+from cyrene_assets.config.model_sizes import SIZES, ModelSize, model_size
 from cyrene_assets.project.project import PROJECT_ROOT, Project
 from cyrene_assets.utils.counting import counted
 
@@ -20,12 +20,20 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
+def _size(_ctx: click.Context, _param: click.Parameter, name: str | None) -> ModelSize | None:
+    return None if name is None else model_size(name)
+
+
 def size_option(default: str | None = "tiny") -> Callable[[Command], Command]:
-    """Return the ``--size`` option."""
+    """Return the ``--size`` option, whose value is a `ModelSize`.
+
+    An unknown size ends the command with a `UserError`.
+    """
     return click.option(
         "--size",
         default=default,
         show_default=default is not None,
+        callback=_size,
         metavar="SIZE",
         help=f"Model size: {', '.join(SIZES)}.",
     )

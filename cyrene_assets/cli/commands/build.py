@@ -17,7 +17,7 @@ from cyrene_assets.cli.commands._common import (
     requirements_option,
     size_option,
 )
-from cyrene_assets.config.model_sizes import DEFAULT_TARGET, model_size
+from cyrene_assets.config.model_sizes import DEFAULT_TARGET, ModelSize
 from cyrene_assets.project.project import PROJECT_ROOT, Project
 from cyrene_assets.utils.counting import counted
 from cyrene_assets.utils.errors import UserError
@@ -31,10 +31,9 @@ if TYPE_CHECKING:
 _UNFOLDED = 1000
 
 
-def _configured(corpus: str | None, recipe: str | None, size: str, *, save: bool) -> Project:
+def _configured(corpus: str | None, recipe: str | None, size: ModelSize, *, save: bool) -> Project:
     """Return the project with the flags' corpus and recipe; ``save`` writes what they change."""
     project = Project.load()
-    model_size(size)
     settings = project.settings
     if corpus is not None:
         settings = project.with_corpus(corpus)
@@ -50,7 +49,7 @@ def _configured(corpus: str | None, recipe: str | None, size: str, *, save: bool
 @click.option("--corpus", help="Corpus: a folder's path, or a name under CYRENE_CORPORA.")
 @click.option("--recipe", help="Recipe for --size: a shipped name, or a YAML file's path.")
 @size_option()
-def init(corpus: str | None, recipe: str | None, size: str) -> None:
+def init(corpus: str | None, recipe: str | None, size: ModelSize) -> None:
     """Create the project: its folder, project.yaml, the Dagster instance and .env."""
     from cyrene_assets.project.instance import prepare
 
@@ -71,7 +70,7 @@ def init(corpus: str | None, recipe: str | None, size: str) -> None:
 @requirements_option
 @json_option
 def build(
-    size: str,
+    size: ModelSize,
     target: str,
     corpus: str | None,
     recipe: str | None,
@@ -103,7 +102,7 @@ def build(
         from cyrene_assets.orchestration import planner, preflight
 
         adopt(project, instance, say_nothing=True)
-        steps = planner.plan(project, instance, target, size)
+        steps = planner.plan(project, instance, target, size.name)
         ahead = preflight.ahead(steps)
         estimates = cost_estimate.estimate(project, steps, size)
         if not only_plan:
@@ -150,7 +149,7 @@ def _build(
     steps: Sequence["Step"],
     estimates: "Estimate",
     target: str,
-    size: str,
+    size: ModelSize,
     *,
     ignore_requirements: bool,
 ) -> None:
@@ -181,7 +180,7 @@ def _build(
                 instance,
                 code_location,
                 target,
-                size,
+                size.name,
                 reporter.report,
                 ignore_requirements=ignore_requirements,
             )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cyrene_assets.cli.commands.serve import chosen_character, model_options, starting
+from cyrene_assets.config.model_sizes import ModelSize
 from cyrene_assets.serving.conversation import Conversation, answer, connect
 from cyrene_assets.utils.errors import BuildError, UserError
 from cyrene_assets.utils.text_safety import plain
@@ -36,7 +37,7 @@ _COMMANDS = [line.split()[0] for line in _HELP.splitlines()]
 @click.option("--language", help="Language to begin with; the corpus's first otherwise.")
 @click.option("--profile", help="Sampling profile of the recipe; its `served_profile` otherwise.")
 def chat(
-    size: str,
+    size: ModelSize,
     role: str,
     digest: str | None,
     url: str | None,

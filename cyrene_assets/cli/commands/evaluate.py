@@ -15,6 +15,7 @@ from cyrene_assets.cli.commands._common import (
     requirements_option,
     size_option,
 )
+from cyrene_assets.config.model_sizes import ModelSize
 from cyrene_assets.project.project import Project
 
 if TYPE_CHECKING:
@@ -29,7 +30,9 @@ _UPSTREAM = ("parallel_corpus", "sft_chat", "cpt_documents")
 @size_option()
 @click.option("--name", help="What the scoreboard calls it; the folder's name where not given.")
 @requirements_option
-def evaluate(checkpoint: Path, size: str, name: str | None, ignore_requirements: bool) -> None:
+def evaluate(
+    checkpoint: Path, size: ModelSize, name: str | None, ignore_requirements: bool
+) -> None:
     """Evaluate the model in the folder CHECKPOINT and add it to the scoreboard.
 
     It is remembered in project.yaml under its name. --size says which size it is of: whose recipe
@@ -59,7 +62,7 @@ def evaluate(checkpoint: Path, size: str, name: str | None, ignore_requirements:
         started = time.monotonic()
         with own_terminal(project) as console, StepReporter(console) as reporter:
             for asset in _UPSTREAM:
-                builder.build(project, instance, code_location, asset, size, reporter.report)
+                builder.build(project, instance, code_location, asset, size.name, reporter.report)
             builder.build_one(
                 project,
                 instance,

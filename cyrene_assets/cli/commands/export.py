@@ -7,6 +7,7 @@ import click
 
 from cyrene_assets.cli.commands._common import definitions, opened
 from cyrene_assets.cli.commands.serve import model_options, say_passed_over
+from cyrene_assets.config.model_sizes import ModelSize
 from cyrene_assets.orchestration.verified_models import find_character
 from cyrene_assets.project.project import Project
 from cyrene_assets.utils.errors import UserError
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 @click.option("--push", "repository", metavar="REPO", help="Upload it to this hub repository.")
 @click.option("--public", is_flag=True, help="Make a new repository public; private otherwise.")
 def export(
-    size: str,
+    size: ModelSize,
     role: str,
     digest: str | None,
     folder: Path,

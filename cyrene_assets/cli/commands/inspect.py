@@ -11,7 +11,7 @@ from rich.console import Console
 
 from cyrene_assets.cli.commands._common import adopt, definitions, json_option, opened, size_option
 from cyrene_assets.config.model_roles import SPEAKING
-from cyrene_assets.config.model_sizes import model_size
+from cyrene_assets.config.model_sizes import ModelSize
 from cyrene_assets.project.project import Project
 from cyrene_assets.utils.errors import UserError
 
@@ -147,11 +147,10 @@ def _short(path: str) -> str:
 @click.option("--language", "languages", multiple=True, help="Only this language; repeatable.")
 @click.option("--model", default="fp8", show_default=True, type=click.Choice(list(SPEAKING)))
 @json_option
-def answers(size: str, languages: tuple[str, ...], model: str, as_json: bool) -> None:
+def answers(size: ModelSize, languages: tuple[str, ...], model: str, as_json: bool) -> None:
     """Show one reply of the model in each language, from its `generations`."""
     import polars as pl
 
-    model_size(size)
     project = Project.load()
     for language in languages:
         project.corpus.language(language)
@@ -159,12 +158,12 @@ def answers(size: str, languages: tuple[str, ...], model: str, as_json: bool) ->
         definitions()
         from cyrene_assets.orchestration import lineage
 
-        record = lineage.latest(instance, "generations", size)
+        record = lineage.latest(instance, "generations", size.name)
     if record is None:
         raise UserError(
             f"no generations of {size} yet: run `cyrene build --size {size} --to generations`"
         )
-    artifact = project.store.open("generations", size, record.digest)
+    artifact = project.store.open("generations", size.name, record.digest)
     profile = project.recipe(size).evaluation.served_profile
     rows = (
         pl.read_parquet(artifact.path / "generations.parquet")
@@ -204,7 +203,7 @@ def corpus() -> None:
 @size_option()
 @json_option
 @click.pass_context
-def check(ctx: click.Context, path: Path, size: str, as_json: bool) -> None:
+def check(ctx: click.Context, path: Path, size: ModelSize, as_json: bool) -> None:
     """Lint the corpus folder at PATH: every error and warning, without a build.
 
     Without an error it builds: for --size its chats fit the recipe's sequence length, as counted
@@ -218,8 +217,8 @@ def check(ctx: click.Context, path: Path, size: str, as_json: bool) -> None:
 
     project = Project.load()
     length = project.recipe(size).sft.sequence_length
-    rate = TINY_BYTES_PER_TOKEN if size == "tiny" else BYTES_PER_TOKEN
-    report = lint(path, length, counter_of(project.store, size, rate))
+    rate = TINY_BYTES_PER_TOKEN if size.is_embedded else BYTES_PER_TOKEN
+    report = lint(path, length, counter_of(project.store, size.name, rate))
     if as_json:
         click.echo(json.dumps(report.as_dict(), indent=2, ensure_ascii=False))
     else:
@@ -231,12 +230,10 @@ def check(ctx: click.Context, path: Path, size: str, as_json: bool) -> None:
 @size_option(None)
 @json_option
 @click.pass_context
-def doctor(ctx: click.Context, size: str | None, as_json: bool) -> None:
+def doctor(ctx: click.Context, size: ModelSize | None, as_json: bool) -> None:
     """Report what this machine can run and what a size requires. Exit 1 if something is missing."""
     from cyrene_assets.diagnostics import doctor as doctors
 
-    if size is not None:
-        model_size(size)
     report = doctors.examine(Project.load(), size)
     if as_json:
         click.echo(json.dumps(report.as_dict(), indent=2))

@@ -11,7 +11,7 @@ from rich.console import Console
 from cyrene_assets.cli.commands._common import json_option, size_option
 from cyrene_assets.compute.hardware import GIB, Gpu, Hardware
 from cyrene_assets.config import recipe as recipes
-from cyrene_assets.config.model_sizes import SIZES, ModelSize, model_size
+from cyrene_assets.config.model_sizes import SIZES, ModelSize
 from cyrene_assets.project.project import Project
 from cyrene_assets.utils import formatting
 from cyrene_assets.utils.errors import UserError
@@ -58,7 +58,7 @@ def schema() -> None:
 @json_option
 def show(
     name: str,
-    size: str | None,
+    size: ModelSize | None,
     gpu_memory: float | None,
     gpus: int | None,
     capability: str | None,
@@ -70,10 +70,11 @@ def show(
     """
     chosen = recipes.load_recipe(name)
     if size is None:
-        of_recipe = [s.name for s in SIZES.values() if s.recipe == chosen.name]
-        size = "4B" if "4B" in of_recipe or not of_recipe else of_recipe[0]
+        of_recipe = [each for each in SIZES.values() if each.recipe == chosen.name]
+        usual = SIZES["4B"]
+        size = usual if usual in of_recipe or not of_recipe else of_recipe[0]
     hardware = _hardware(gpu_memory, gpus, capability)
-    shown = resolve(chosen, model_size(size), hardware, Project.load())
+    shown = resolve(chosen, size, hardware, Project.load())
     if as_json:
         click.echo(json.dumps(shown, indent=2, ensure_ascii=False))
     else:

@@ -18,6 +18,7 @@ from cyrene_assets.cli.commands._common import (
     size_option,
 )
 from cyrene_assets.config.model_roles import SPEAKING
+from cyrene_assets.config.model_sizes import ModelSize
 from cyrene_assets.orchestration.verified_models import find_character
 from cyrene_assets.project.project import Project
 from cyrene_assets.serving.character import Character
@@ -44,7 +45,7 @@ def model_options(command: Command) -> Command:
 
 
 def chosen_character(
-    size: str, role: str, digest: str | None, *, contents: bool = True
+    size: ModelSize, role: str, digest: str | None, *, contents: bool = True
 ) -> Character:
     """Return the model that the options choose, verified; ``contents`` false skips the hashes."""
     project = Project.load()
@@ -93,7 +94,7 @@ def _loading(what: str, seconds: float) -> str:
 )
 @json_option
 def serve(
-    size: str,
+    size: ModelSize,
     role: str,
     digest: str | None,
     host: str,

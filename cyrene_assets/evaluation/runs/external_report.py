@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 from cyrene_assets.checkpoints.external_checkpoint import folder_digest, set_apart
+from cyrene_assets.config.model_sizes import model_size
 from cyrene_assets.evaluation.identity import write_identity
 from cyrene_assets.evaluation.runs.generation import run_generation, units_reader
 from cyrene_assets.evaluation.scoreboard.markdown import markdown_table, profile_table
@@ -22,7 +23,7 @@ def external_report(build: ArtifactBuild, source: CheckpointSource) -> Outcome:
     """
     name, corpus = build.key, build.input("parallel_corpus")
     folder = Path(source.path)
-    recipe = build.project.recipe(source.size)
+    recipe = build.project.recipe(model_size(source.size))
     size = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
     apart = build.work / "model"
     set_apart(folder, apart)

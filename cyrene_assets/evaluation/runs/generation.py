@@ -34,7 +34,7 @@ def generate(build: ArtifactBuild) -> Outcome:
     Raises:
         UserError: no chat is held out.
     """
-    settings = build.project.recipe(build.key).evaluation
+    settings = build.project.recipe(build.size).evaluation
     models = {role: build.input(ASSETS[role]) for role in settings.models}
     run, result, prompts_check = run_generation(
         build,

@@ -4,6 +4,7 @@ import pytest
 from helpers import Sandbox
 
 from cyrene_assets.cli.commands import build as command
+from cyrene_assets.config.model_sizes import SIZES
 from cyrene_assets.diagnostics.cost_estimate import Estimate, StepEstimate
 from cyrene_assets.orchestration import builder
 from cyrene_assets.orchestration.run_events import Event
@@ -41,7 +42,7 @@ def test_build_of_over_ten_minutes_shows_its_plan_before_the_first_step(
         empty.steps("cpt_checkpoint"),
         estimated(seconds),
         "cpt_checkpoint",
-        "tiny",
+        SIZES["tiny"],
         ignore_requirements=False,
     )
     lines = capfd.readouterr().out.splitlines()

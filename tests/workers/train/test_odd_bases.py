@@ -30,6 +30,7 @@ from cyrene_assets.base_models.chat_template import CHAT_TEMPLATE, stored_templa
 from cyrene_assets.base_models.source import source_problem
 from cyrene_assets.base_models.verification import Demands, verify
 from cyrene_assets.checkpoints import files
+from cyrene_assets.config.model_sizes import SIZES
 from cyrene_assets.project.project import Project
 from cyrene_assets.project.settings import BaseModelSource, ProjectFile
 from cyrene_assets.serving.chat_template import character_template, trained_template
@@ -292,7 +293,9 @@ def test_source_problem_of_a_folder_tells_it_before_anything_is_built(tmp_path: 
 
     def problem(**consent: str) -> str | None:
         found = BaseModelSource.model_validate({"path": str(folder), **consent})
-        return source_problem(Project(tmp_path, ProjectFile(base_models={"tiny": found})), "tiny")
+        return source_problem(
+            Project(tmp_path, ProjectFile(base_models={"tiny": found})), SIZES["tiny"]
+        )
 
     assert "mine: no chat template" in str(problem())
     # What is left is that it is far too small.
