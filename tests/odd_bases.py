@@ -143,7 +143,7 @@ def of_dimensions(folder: Path, found: Architecture, run_code: Callable[[str, Pa
         "hidden_size": tower.hidden,
         "intermediate_size": tower.intermediate,
         "num_position_embeddings": tower.positions,
-        "out_hidden_size": found.hidden,
+        "out_hidden_size": found.hidden_size,
     }
     outer = {f"vision_config.{key}": value for key, value in vision.items()}
     edit_json(folder, "config.json", {**text, **outer, "tie_word_embeddings": found.tied})

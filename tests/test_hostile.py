@@ -22,7 +22,7 @@ from cyrene_assets.evaluation.scoreboard.markdown import markdown_table
 from cyrene_assets.orchestration import builder
 from cyrene_assets.orchestration.artifact_spec import SPECS
 from cyrene_assets.serving.chat_template import trained_template
-from cyrene_assets.utils.text_safety import plain
+from cyrene_assets.utils.text_safety import escape_control_chars
 
 OWN_PICTURE = re.compile(r"!\[\]\(data:image/png;base64,[A-Za-z0-9+/=]*\)")
 
@@ -106,7 +106,7 @@ def _no_page_has_markup(sandbox: Sandbox) -> None:
         dagster_event = event.event_log_entry.dagster_event
         assert dagster_event is not None
         check = dagster_event.asset_check_evaluation_data
-        assert check.description == plain(check.description or "")
+        assert check.description == escape_control_chars(check.description or "")
         for title, value in check.metadata.items():
             _harmless(f"{check.check_name} {title}", value)
 
@@ -116,21 +116,21 @@ def _harmless(place: str, value: dg.MetadataValue) -> None:
         text = OWN_PICTURE.sub("", value.value or "")
         unescaped = re.sub(r"\\[\\`*_{}\[\]()#|~!$^=@]", "", text)
         assert not re.search(r"[<>`\[\]$]|://|(?i:javascript:\S)", unescaped), f"{place}: {text}"
-        assert text == plain(text), place
+        assert text == escape_control_chars(text), place
     elif isinstance(value, dg.TextMetadataValue) and place != "sft_chat system prompt":
-        assert value.value == plain(value.value or ""), place
+        assert value.value == escape_control_chars(value.value or ""), place
 
 
 def _no_terminal_obeys(shown: str) -> None:
     own = re.sub(r"\x1b\[[0-9;]*m|\x1b\[\?25[lh]|\x1b\[2K|\x1b\[1A|\r", "", shown)
-    assert own == plain(own)
+    assert own == escape_control_chars(own)
     assert "owned" in own
 
 
 def test_the_linter_prints_no_escape_sequence(tmp_path: Path) -> None:
     report = lint(write_hostile_corpus(tmp_path / "corpus"))
     said = "\n".join(map(str, (*report.errors, *report.warnings)))
-    assert said == plain(said)
+    assert said == escape_control_chars(said)
     assert "owned" in said
     assert not list(tmp_path.glob("owned"))
 
@@ -142,4 +142,4 @@ def test_no_answer_leaves_its_cell(payload: str) -> None:
     unescaped = re.sub(r"\\.", "", page.splitlines()[2])
     assert unescaped.count("|") == 3
     assert not re.search(r"[<>`\[\]$]|://", unescaped)
-    assert page == plain(page)
+    assert page == escape_control_chars(page)

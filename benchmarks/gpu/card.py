@@ -17,7 +17,7 @@ from pathlib import Path
 
 from cyrene_assets.compute.hardware import GIB, Gpu, Hardware
 from cyrene_assets.serving.engine_args import SERVE_ENV, chat_engine
-from cyrene_assets.serving.gpu_budget import ServedModel
+from cyrene_assets.serving.gpu_budget import ServingFootprint
 
 WANTED = 8192
 ANSWER = 64
@@ -40,7 +40,7 @@ def main() -> None:
     folder, gib, out = Path(sys.argv[1]), float(sys.argv[2]), Path(sys.argv[3])
     free, total = torch.cuda.mem_get_info()
     card = Gpu("card", round(gib * GIB), (9, 0), used=round(0.3 * GIB))
-    model = ServedModel.of(json.loads((folder / "config.json").read_text()), weights(folder))
+    model = ServingFootprint.of(json.loads((folder / "config.json").read_text()), weights(folder))
     engine, fit = chat_engine(Hardware((card,)), model, WANTED)
     assert fit is not None
     engine["gpu_memory_utilization"] = fit.share * card.memory / total

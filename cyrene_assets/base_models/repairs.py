@@ -45,7 +45,7 @@ class Repair:
         return {"file": self.file, "was": self.was, "becomes": self.becomes}
 
 
-def planned(
+def plan_repairs(
     folder: Path, config: Mapping[str, Any], found: Mapping[str, Tensor], template: str | None
 ) -> list[Repair]:
     """Return what has to be repaired of a base model.
@@ -69,7 +69,7 @@ def planned(
     return [repair for repair in candidates if repair is not None]
 
 
-def apply(folder: Path, repairs: Sequence[Repair]) -> None:
+def apply_repairs(folder: Path, repairs: Sequence[Repair]) -> None:
     """Repair the model in ``folder``, which is a copy of the person's own."""
     for repair in repairs:
         if repair.kind == "twin":
@@ -136,7 +136,7 @@ def _mtp(config: Mapping[str, Any], found: Mapping[str, Tensor]) -> Repair | Non
 
 
 def template_repair(folder: Path, consent: str | None) -> Repair | None:
-    """Return what has to be done about the chat template: `planned`, as far as it goes.
+    """Return what has to be done about the chat template: `plan_repairs`, as far as it goes.
 
     Raises:
         CheckpointError: it is missing or another, without consent to the family's.

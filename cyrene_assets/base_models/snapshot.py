@@ -69,7 +69,7 @@ def _sampled(path: Path) -> list[Any]:
     return [size, hashlib.sha256(head).hexdigest(), hashlib.sha256(tail).hexdigest()]
 
 
-def take_in(build: ArtifactBuild) -> Outcome:
+def build_base_model(build: ArtifactBuild) -> Outcome:
     """Fetch, copy or make a size's base model in ``build.out``, verified and tried.
 
     Raises:

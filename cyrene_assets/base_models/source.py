@@ -5,13 +5,13 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from cyrene_assets.base_models.verification import Demands, verify
+from cyrene_assets.base_models.verification import BaseDemands, verify
 from cyrene_assets.checkpoints import files
 from cyrene_assets.checkpoints.errors import CheckpointError
 from cyrene_assets.checkpoints.hubs import huggingface, modelscope
-from cyrene_assets.checkpoints.hubs.snapshot import not_fetched
+from cyrene_assets.checkpoints.hubs.snapshot import download_error
 from cyrene_assets.config.model_sizes import ModelSize
-from cyrene_assets.config.quantization_schemes import FORMATS, intended_modules, misfits
+from cyrene_assets.config.quantization_schemes import SCHEMES, indivisible_modules, intended_modules
 from cyrene_assets.config.recipe import Recipe
 from cyrene_assets.project.project import Project
 from cyrene_assets.project.settings import BaseModelSource
@@ -40,7 +40,7 @@ def source_problem(project: Project, size: ModelSize) -> str | None:
                     f"{folder}: no such folder; `base_models` in {project.home / 'project.yaml'} "
                     "names it as a base model"
                 )
-            demands = Demands(size.expected, source.chat_template)
+            demands = BaseDemands(size.expected, source.chat_template)
             parameters = verify(folder, demands).described["parameters"]
             return size_problem(size, parameters) or recipe_problem(project.recipe(size), folder)
         if source.repository is not None:
@@ -85,7 +85,7 @@ def recipe_problem(recipe: Recipe, folder: Path) -> str | None:
     if text.get("tie_word_embeddings"):
         shapes.pop("lm_head.weight", None)
     intended = intended_modules(shapes, quantization.ignore)
-    if wrong := misfits(shapes, intended, FORMATS[quantization.scheme]):
+    if wrong := indivisible_modules(shapes, intended, SCHEMES[quantization.scheme]):
         rows, columns = shapes[f"{wrong[0]}.weight"]
         return (
             f"{folder}: {len(wrong)} modules cannot be divided into the blocks of "
@@ -99,13 +99,16 @@ def _look_at_hub(source: BaseModelSource, repository: str, revision: str | None)
     if source.hub == "modelscope":
         address = modelscope.address()
         _within_the_time(
-            lambda: modelscope.listed(repository, TIMEOUT), repository, modelscope.HUB, address
+            lambda: modelscope.check_listing(repository, TIMEOUT),
+            repository,
+            modelscope.HUB,
+            address,
         )
-    elif huggingface.offline():
-        huggingface.cached(repository, revision)
+    elif huggingface.is_offline():
+        huggingface.cached_snapshot(repository, revision)
     else:
         _within_the_time(
-            lambda: huggingface.listed(repository, revision, TIMEOUT),
+            lambda: huggingface.check_listing(repository, revision, TIMEOUT),
             repository,
             huggingface.HUB,
             os.environ.get("HF_ENDPOINT") or "https://huggingface.co",
@@ -133,4 +136,4 @@ def _within_the_time(look: Callable[[], None], repository: str, hub: str, addres
     if raised:
         raise raised[0]
     if thread.is_alive():
-        raise not_fetched(repository, hub, address, TimeoutError("no answer"))
+        raise download_error(repository, hub, address, TimeoutError("no answer"))

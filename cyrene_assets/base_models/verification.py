@@ -16,7 +16,7 @@ _ADAPTER = "adapter_config.json"
 
 
 @dataclass(frozen=True)
-class Demands:
+class BaseDemands:
     """What a base model must be.
 
     ``expect`` are entries of the text configuration that must hold, ``template`` is `family` where
@@ -35,7 +35,7 @@ class Verified:
     repairs: list[Repair]
 
 
-def verify(folder: Path, demands: Demands) -> Verified:
+def verify(folder: Path, demands: BaseDemands) -> Verified:
     """Check a base checkpoint and describe it.
 
     Raises:
@@ -60,7 +60,7 @@ def verify(folder: Path, demands: Demands) -> Verified:
             f"{text.get('num_hidden_layers')}"
         )
     requirements.require_weights(folder, config, found)
-    repairs = base_repairs.planned(folder, config, found, demands.template)
+    repairs = base_repairs.plan_repairs(folder, config, found, demands.template)
     dtypes: dict[str, int] = {}
     for tensor in found.values():
         dtypes[tensor.dtype] = dtypes.get(tensor.dtype, 0) + tensor.elements
@@ -78,13 +78,13 @@ def verify(folder: Path, demands: Demands) -> Verified:
     return Verified(described, repairs)
 
 
-def verify_files(folder: Path, demands: Demands) -> dict[str, Any]:
+def verify_files(folder: Path, demands: BaseDemands) -> dict[str, Any]:
     """Check what is next to the weights, which may not be there yet; return ``config.json``.
 
     Raises:
         CheckpointError: as :func:`verify`.
     """
-    files.refuse_foreign_files(folder)
+    files.reject_unsafe_files(folder)
     _refuse_adapter(folder)
     config = files.read_json(folder / "config.json")
     if config.get("model_type") != MODEL_TYPE:

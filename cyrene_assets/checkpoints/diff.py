@@ -7,7 +7,7 @@ from typing import Any
 from cyrene_assets.checkpoints.files import Tensor, read_header, tensors
 
 # What training leaves alone: the vision tower with its projection, and multi-token prediction.
-UNTOUCHED = ("model.visual.", "visual.", "mtp.")
+FROZEN = ("model.visual.", "visual.", "mtp.")
 _CHUNK = 1 << 24
 
 
@@ -18,7 +18,7 @@ def compare(base: Path, other: Path) -> dict[str, Any]:
     there are (``untouched``), which are not the base's bit for bit (``altered``), and how many of
     them belong to multi-token prediction (``mtp``).
     """
-    untouched, changed = altered(base, other)
+    untouched, changed = compare_frozen(base, other)
     return {
         "differences": differences(base, other),
         "untouched": untouched,
@@ -41,14 +41,14 @@ def differences(base: Path, other: Path) -> list[str]:
     return found
 
 
-def altered(base: Path, other: Path) -> tuple[int, list[str]]:
-    """Compare bit for bit what training leaves alone (`UNTOUCHED`).
+def compare_frozen(base: Path, other: Path) -> tuple[int, list[str]]:
+    """Compare bit for bit what training leaves alone (`FROZEN`).
 
     Returns how many tensors of that kind the base has, and the names of those that ``other`` lacks
     or has otherwise.
     """
     wanted, given = tensors(base), tensors(other)
-    names = [name for name in wanted if name.startswith(UNTOUCHED)]
+    names = [name for name in wanted if name.startswith(FROZEN)]
     places = _places(base, wanted, names), _places(other, given, names)
     wrong = [
         name
@@ -58,19 +58,19 @@ def altered(base: Path, other: Path) -> tuple[int, list[str]]:
     return len(names), wrong
 
 
-def changed(base: Path, other: Path) -> tuple[int, int]:
-    """Compare bit for bit what training changes: all tensors but those of `UNTOUCHED`.
+def compare_trained(base: Path, other: Path) -> tuple[int, int]:
+    """Compare bit for bit what training changes: all tensors but those of `FROZEN`.
 
     Returns how many tensors of that kind both have, and how many of them differ.
     """
     wanted, given = tensors(base), tensors(other)
-    names = [name for name in wanted if not name.startswith(UNTOUCHED) and name in given]
+    names = [name for name in wanted if not name.startswith(FROZEN) and name in given]
     places = _places(base, wanted, names), _places(other, given, names)
     differ = sum(not _equal(places[0][name], places[1][name]) for name in names)
     return len(names), differ
 
 
-def moved_from_zero(adapter: Path) -> tuple[int, int]:
+def count_moved_lora(adapter: Path) -> tuple[int, int]:
     """Return how many ``lora_B`` matrices an adapter's file has, and how many are not all zeros.
 
     PEFT starts them at zero, so that the adapter changes nothing until one of them moves.

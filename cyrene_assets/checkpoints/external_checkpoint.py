@@ -11,7 +11,7 @@ from pathlib import Path
 
 from cyrene_assets.checkpoints import files as _checkpoint
 from cyrene_assets.checkpoints.errors import CheckpointError
-from cyrene_assets.checkpoints.files import refuse_other_architecture
+from cyrene_assets.checkpoints.files import require_architecture
 from cyrene_assets.checkpoints.model_dir import validate_model_dir
 from cyrene_assets.utils.errors import UserError
 
@@ -52,7 +52,7 @@ def model_files(folder: Path) -> list[Path]:
     return _checkpoint.model_files(folder)
 
 
-def examine(folder: Path) -> None:
+def validate_checkpoint(folder: Path) -> None:
     """Look whether the model in ``folder`` can be evaluated, before anything is built for it.
 
     Raises:
@@ -63,9 +63,9 @@ def examine(folder: Path) -> None:
     try:
         for path in files:
             if path.suffix.lower() == ".json":
-                _checkpoint.refuse_code(path)
+                _checkpoint.reject_auto_map(path)
         _checkpoint.tensors(folder)
-        refuse_other_architecture(folder)
+        require_architecture(folder)
     except CheckpointError as error:
         raise UserError(str(error)) from error
     names = {path.name for path in files}
@@ -81,7 +81,7 @@ def examine(folder: Path) -> None:
         )
 
 
-def set_apart(folder: Path, into: Path) -> None:
+def link_model_files(folder: Path, into: Path) -> None:
     """Link the model's files into a new folder; copy them where it is on another disk."""
     shutil.rmtree(into, ignore_errors=True)
     into.mkdir(parents=True)

@@ -16,6 +16,13 @@ INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
 DTYPES = {"F32": "float32", "BF16": "bfloat16", "F16": "float16", "F8_E4M3": "float8_e4m3fn"}
 
+# Of an element; what is not here is not looked at.
+_BITS = {
+    **dict.fromkeys(("BOOL", "U8", "I8", "F8_E4M3", "F8_E5M2", "F8_E8M0"), 8),
+    **dict.fromkeys(("U16", "I16", "F16", "BF16"), 16),
+    **dict.fromkeys(("U32", "I32", "F32"), 32),
+    **dict.fromkeys(("U64", "I64", "F64"), 64),
+}
 _HEADER_LIMIT = 100_000_000
 CODE_AND_PICKLES = {
     *(".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".dill", ".joblib", ".npy", ".npz"),
@@ -52,8 +59,13 @@ class Tensor:
 def read_header(path: Path) -> dict[str, Any]:
     """Return the header of a safetensors file: name -> {"dtype", "shape", "data_offsets"}.
 
+    ``safetensors.safe_open`` finds the same faults, but does not tell the offsets, which tensors
+    are compared and left out by, and would be the orchestrator's only use of the library.
+
     Raises:
-        CheckpointError: the file is truncated or is no safetensors file.
+        CheckpointError: the file is truncated, is no safetensors file, or its header contradicts
+            itself: a tensor's bytes are not as many as its shape says, overlap another's, or leave
+            a gap.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
@@ -61,16 +73,35 @@ def read_header(path: Path) -> dict[str, Any]:
         if not 2 <= length <= min(size - 8, _HEADER_LIMIT):
             raise CheckpointError(f"{path}: not a safetensors file, or cut short; fetch it again")
         try:
-            header = json.loads(file.read(length))
-        except ValueError as error:
-            raise CheckpointError(f"{path}: unreadable safetensors header: {error}") from error
-    header.pop("__metadata__", None)
-    end = max((entry["data_offsets"][1] for entry in header.values()), default=0)
+            header = dict(json.loads(file.read(length)))
+            header.pop("__metadata__", None)
+            end = _data_end(header)
+        except (ValueError, LookupError, TypeError) as error:
+            raise CheckpointError(
+                f"{path}: unreadable safetensors header ({error!r}); fetch it again"
+            ) from error
     if size != 8 + length + end:
         raise CheckpointError(
             f"{path}: {size} bytes, but its header describes {8 + length + end}; fetch it again"
         )
-    return dict(header)
+    return header
+
+
+def _data_end(header: dict[str, Any]) -> int:
+    """Return where the last tensor's bytes end.
+
+    Raises:
+        ValueError: a tensor does not follow the one before it, or is not as large as its shape.
+        LookupError, TypeError: an entry is none.
+    """
+    end = 0
+    for name, entry in sorted(header.items(), key=lambda item: list(item[1]["data_offsets"])):
+        first, last = entry["data_offsets"]
+        bits = _BITS.get(entry["dtype"])
+        if first != end or (bits and last - first != math.prod(entry["shape"]) * bits // 8):
+            raise ValueError(f"{name} lies from {first} to {last}")
+        end = last
+    return end
 
 
 def tensors(folder: Path) -> dict[str, Tensor]:
@@ -125,7 +156,7 @@ def write_json(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
 
 
-def refuse_foreign_files(folder: Path) -> None:
+def reject_unsafe_files(folder: Path) -> None:
     """Refuse links, code and pickles anywhere in ``folder``, and configurations that name code.
 
     The links of a snapshot in Hugging Face's cache to its own blobs are its files.
@@ -146,10 +177,10 @@ def refuse_foreign_files(folder: Path) -> None:
                 f"{path}: holds a tool's arguments, which may name modules to import; remove it"
             )
         if path.suffix.lower() == ".json":
-            refuse_code(path)
+            reject_auto_map(path)
 
 
-def refuse_code(path: Path) -> None:
+def reject_auto_map(path: Path) -> None:
     """Refuse a JSON file that names code which a library would run.
 
     Raises:
@@ -199,7 +230,7 @@ def copy_side_files(base: Path, out: Path) -> None:
         shutil.copyfile(path, out / path.name)
 
 
-def refuse_other_architecture(path: Path) -> None:
+def require_architecture(path: Path) -> None:
     """Refuse a model that is not of the one architecture that is served.
 
     Raises:

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from cyrene_assets.orchestration.run_events import Event
-from cyrene_assets.utils.formatting import duration, shown
+from cyrene_assets.utils.formatting import escape_markup, format_duration
 
 _MARKS = {
     "done": "[green]✓[/]",
@@ -52,11 +52,12 @@ class StepReporter:
     def report(self, event: Event) -> None:
         """Show one event."""
         if event.kind == "start":
-            self._live.reset(self._task, description=f"[bold]{shown(event.step)}[/]")
+            self._live.reset(self._task, description=f"[bold]{escape_markup(event.step)}[/]")
         elif event.kind == "progress":
             self._last_detail[event.step] = event.detail
             self._live.update(
-                self._task, description=f"[bold]{shown(event.step)}[/]  {shown(event.detail)}"
+                self._task,
+                description=f"[bold]{escape_markup(event.step)}[/]  {escape_markup(event.detail)}",
             )
             # Without a live line, a long step says now and then that it is alive.
             quiet = time.monotonic() - self._last_line
@@ -70,8 +71,9 @@ class StepReporter:
         if event.kind == "reused":
             detail = f"unchanged: {detail}"
         self._console.print(
-            f"{_MARKS[event.kind]} {shown(event.step):32} {duration(event.seconds):>8}  "
-            f"[dim]{shown(detail)}[/]",
+            f"{_MARKS[event.kind]} {escape_markup(event.step):32} "
+            f"{format_duration(event.seconds):>8}  "
+            f"[dim]{escape_markup(detail)}[/]",
             highlight=False,
             soft_wrap=True,
         )

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from cyrene_assets.config.quantization_schemes import SCHEMES
 from cyrene_assets.utils.errors import UserError
 
 # Forces the dequantizing path where vLLM has a kernel, so that both can be tested on one machine.
@@ -120,7 +121,7 @@ def quantized_path(
     """Return how vLLM runs a model of this quantization scheme on a CPU.
 
     Args:
-        scheme: ``FP8_BLOCK`` or ``W4A16``, as a recipe's ``quantization.scheme`` names it.
+        scheme: of `SCHEMES`, as a recipe's ``quantization.scheme`` names it.
         cpu: the CPU that serves it.
         environment: where `KERNELS_VARIABLE` may force the dequantizing path.
 
@@ -134,13 +135,14 @@ def quantized_path(
     dequantized = f"{scheme} weights are dequantized to bfloat16 at load"
     if forced:
         return QuantizedPath("dequantized", f"{dequantized}: {KERNELS_VARIABLE}={_DEQUANTIZE}")
-    missing = _missing(scheme, cpu, library)
-    if missing:
+    known = SCHEMES[scheme]
+    if cpu.architecture == "x86_64" and library in known.cpu_libraries:
         return QuantizedPath(
-            "dequantized", f"{dequantized}: vLLM's kernel needs {missing}, which this CPU lacks"
+            "native", f"{scheme} weights stay quantized in memory: vLLM has a kernel for this CPU"
         )
     return QuantizedPath(
-        "native", f"{scheme} weights stay quantized in memory: vLLM has a kernel for this CPU"
+        "dequantized",
+        f"{dequantized}: vLLM's kernel needs {known.cpu_feature}, which this CPU lacks",
     )
 
 
@@ -157,14 +159,6 @@ def dequantize_forced(environment: Mapping[str, str] = os.environ) -> bool:
             "leave it away"
         )
     return value == _DEQUANTIZE
-
-
-def _missing(scheme: str, cpu: Cpu, library: Library) -> str:
-    """Return what a CPU lacks for vLLM's kernel of a scheme; nothing where it runs."""
-    x86 = cpu.architecture == "x86_64"
-    if scheme == "FP8_BLOCK":
-        return "" if x86 and library == "_C" else "AVX-512 with bfloat16"
-    return "" if x86 and library in {"_C", "_C_AVX512"} else "AVX-512"
 
 
 def _refusal(cpu: Cpu) -> str:

@@ -98,7 +98,7 @@ def _bring_numa(
     toolchain: Toolchain, folder: Path, python: Path, report: Callable[[str], None]
 ) -> None:
     try:
-        numa.bring(folder, packages_of(python), run_uv)
+        numa.install_libnuma(folder, packages_of(python), run_uv)
     except BuildError as error:
         # What is said of the library afterwards names the system's package.
         report(f"{toolchain.name}: {numa.LIBRARY} does not come with the environment ({error})")

@@ -1,7 +1,7 @@
 """The kernels of training on a GPU: what must be there, and which combinations compute wrongly.
 
 Pure functions of the versions found. What they find is refused before a training begins
-(:func:`refuse`) and told by ``cyrene doctor`` in the same words.
+(:func:`require_kernels`) and told by ``cyrene doctor`` in the same words.
 """
 
 from collections.abc import Iterator, Mapping
@@ -75,7 +75,7 @@ def notes(versions: Mapping[str, str], hardware: Hardware, attention: str = AUTO
     ]
 
 
-def refuse(versions: Mapping[str, str], hardware: Hardware, attention: str = AUTO) -> None:
+def require_kernels(versions: Mapping[str, str], hardware: Hardware, attention: str = AUTO) -> None:
     """Raise where training must not begin on this GPU.
 
     Raises:

@@ -31,7 +31,7 @@ _LINE = (
 )
 
 
-def bring(environment: Path, packages: Path, uv: Callable[..., None]) -> Path:
+def install_libnuma(environment: Path, packages: Path, uv: Callable[..., None]) -> Path:
     """Put libnuma into an environment, and have its interpreter load it; return the file.
 
     Args:

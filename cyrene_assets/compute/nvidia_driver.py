@@ -8,7 +8,7 @@ _NVIDIA, _DISPLAY_CLASS = "0x10de", "0x03"
 # The driver that hands a device to a virtual machine.
 _PASSED_THROUGH = "vfio-pci"
 # The oldest driver of each CUDA release (NVIDIA's "CUDA minor version compatibility").
-LEAST_DRIVER = {11: 450, 12: 525, 13: 580}
+MIN_DRIVER = {11: 450, 12: 525, 13: 580}
 
 
 def nvidia_devices() -> list[str]:
@@ -37,6 +37,6 @@ def no_driver_problem(devices: Iterable[str]) -> str | None:
         return None
     return (
         f"this machine has an NVIDIA GPU (PCI {addresses}) and no driver for it: install NVIDIA's "
-        f"driver ({max(LEAST_DRIVER.values())} or later) and restart; in a container, give it the "
+        f"driver ({max(MIN_DRIVER.values())} or later) and restart; in a container, give it the "
         "GPU (`docker run --gpus all`); or set CUDA_VISIBLE_DEVICES= to do without a GPU"
     )

@@ -136,7 +136,7 @@ def _is_there(link: str) -> bool:
     return url.scheme != "file" or Path(unquote(url.path)).exists()
 
 
-def like_pip(command: Sequence[str]) -> tuple[list[str], dict[str, str], tuple[str, ...]]:
+def with_pip_settings(command: Sequence[str]) -> tuple[list[str], dict[str, str], tuple[str, ...]]:
     """Return a command of uv's that looks for packages where pip does, with its environment.
 
     Returns:
@@ -155,7 +155,7 @@ def like_pip(command: Sequence[str]) -> tuple[list[str], dict[str, str], tuple[s
 def main(command: Sequence[str]) -> int:
     """Run a command of uv's with pip's settings; return its exit status."""
     try:
-        own, environment, missing = like_pip(command)
+        own, environment, missing = with_pip_settings(command)
     except ValueError as error:
         print(error, file=sys.stderr)
         return 1

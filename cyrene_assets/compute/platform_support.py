@@ -13,7 +13,7 @@ from pathlib import Path
 
 from cyrene_assets.compute.cpu import Cpu, detect, quantized_path
 from cyrene_assets.compute.hardware import Hardware
-from cyrene_assets.compute.nvidia_driver import LEAST_DRIVER
+from cyrene_assets.compute.nvidia_driver import MIN_DRIVER
 
 _MACHINES = frozenset({"x86_64", "aarch64"})
 _NAMES = {"darwin": "macOS", "win32": "Windows"}
@@ -81,7 +81,7 @@ def driver_problem(hardware: Hardware, needed: int | None) -> str | None:
         return None
     if hardware.cuda is None or hardware.cuda[0] >= needed:
         return None
-    least = LEAST_DRIVER.get(needed)
+    least = MIN_DRIVER.get(needed)
     which = f"driver {least} or later" if least else "a later driver"
     goes_up_to = ".".join(map(str, hardware.cuda))
     return (

@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 
 from cyrene_assets.compute.hardware import Hardware
-from cyrene_assets.compute.package_index import like_pip
+from cyrene_assets.compute.package_index import with_pip_settings
 from cyrene_assets.utils.disk_errors import disk_errors
 from cyrene_assets.utils.errors import BuildError, UserError
 from cyrene_assets.utils.network_errors import without_credentials
@@ -199,7 +199,7 @@ def run_uv(*arguments: str) -> None:
     from uv import find_uv_bin
 
     try:
-        command, environment, missing = like_pip([find_uv_bin(), *arguments])
+        command, environment, missing = with_pip_settings([find_uv_bin(), *arguments])
     except ValueError as error:
         raise UserError(str(error)) from error
     result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)

@@ -49,40 +49,40 @@ class Architecture:
     ``tied`` says that the embedding is the output layer, too.
     """
 
-    layers: int
-    hidden: int
+    num_layers: int
+    hidden_size: int
     intermediate: int
-    heads: int
-    key_value_heads: int
-    linear_value_heads: int
+    num_heads: int
+    num_key_value_heads: int
+    num_linear_value_heads: int
     tied: bool
     vision_tower: Vision
-    linear_key_heads: int = 16
-    head: int = 256
-    linear_head: int = 128
+    num_linear_key_heads: int = 16
+    head_size: int = 256
+    linear_head_size: int = 128
     vocabulary: int = 248_320
-    longest: int = 262_144
+    max_context: int = 262_144
 
     @property
     def text_config(self) -> dict[str, Any]:
         """What ``config.json`` says of the language model, under ``text_config``."""
         return {
-            "head_dim": self.head,
-            "hidden_size": self.hidden,
+            "head_dim": self.head_size,
+            "hidden_size": self.hidden_size,
             "intermediate_size": self.intermediate,
             "layer_types": [
                 "linear_attention" if self._is_linear(layer) else "full_attention"
-                for layer in range(self.layers)
+                for layer in range(self.num_layers)
             ],
             "linear_conv_kernel_dim": _CONVOLUTION,
-            "linear_key_head_dim": self.linear_head,
-            "linear_num_key_heads": self.linear_key_heads,
-            "linear_num_value_heads": self.linear_value_heads,
-            "linear_value_head_dim": self.linear_head,
-            "max_position_embeddings": self.longest,
-            "num_attention_heads": self.heads,
-            "num_hidden_layers": self.layers,
-            "num_key_value_heads": self.key_value_heads,
+            "linear_key_head_dim": self.linear_head_size,
+            "linear_num_key_heads": self.num_linear_key_heads,
+            "linear_num_value_heads": self.num_linear_value_heads,
+            "linear_value_head_dim": self.linear_head_size,
+            "max_position_embeddings": self.max_context,
+            "num_attention_heads": self.num_heads,
+            "num_hidden_layers": self.num_layers,
+            "num_key_value_heads": self.num_key_value_heads,
             "tie_word_embeddings": self.tied,
             "vocab_size": self.vocabulary,
         }
@@ -90,14 +90,14 @@ class Architecture:
     @cached_property
     def tensors(self) -> Mapping[str, Shape]:
         """The language model's tensors by name, as a checkpoint has them."""
-        prefix, table = "model.language_model", (self.vocabulary, self.hidden)
+        prefix, table = "model.language_model", (self.vocabulary, self.hidden_size)
         found: dict[str, Shape] = {
             f"{prefix}.embed_tokens.weight": table,
-            f"{prefix}.norm.weight": (self.hidden,),
+            f"{prefix}.norm.weight": (self.hidden_size,),
         }
         if not self.tied:
             found["lm_head.weight"] = table
-        for layer in range(self.layers):
+        for layer in range(self.num_layers):
             within = {**self._mlp, **(self._linear if self._is_linear(layer) else self._full)}
             found |= {f"{prefix}.layers.{layer}.{name}": shape for name, shape in within.items()}
         return found
@@ -108,19 +108,27 @@ class Architecture:
         return _elements(self.tensors)
 
     @property
-    def vision(self) -> int:
+    def vision_parameters(self) -> int:
         """The vision tower's parameters."""
-        return self.vision_tower.parameters(self.hidden)
+        return self.vision_tower.parameters(self.hidden_size)
 
     @property
-    def carried(self) -> int:
-        """Parameters that every checkpoint has besides the language model's, as the base has them.
+    def untrained_parameters(self) -> int:
+        """Parameters of the vision tower and multi-token prediction, which stay the base's."""
+        return self.vision_parameters + _elements(self.mtp_tensors)
 
-        These are the vision tower and multi-token prediction: one layer of full attention, a matrix
-        that joins embedding and hidden state, and three norms.
+    @property
+    def mtp_tensors(self) -> Mapping[str, Shape]:
+        """The tensors of multi-token prediction by name, as a checkpoint has them.
+
+        A layer of full attention, a matrix that joins embedding and hidden state, three norms.
         """
-        predicting = _elements({**self._mlp, **self._full}) + self.hidden * (2 * self.hidden + 3)
-        return self.vision + predicting
+        norms = ("norm", "pre_fc_norm_embedding", "pre_fc_norm_hidden")
+        return {
+            "mtp.fc.weight": (self.hidden_size, 2 * self.hidden_size),
+            **{f"mtp.{name}.weight": (self.hidden_size,) for name in norms},
+            **{f"mtp.layers.0.{name}": s for name, s in {**self._mlp, **self._full}.items()},
+        }
 
     @property
     def matrices(self) -> list[Shape]:
@@ -138,40 +146,40 @@ class Architecture:
     @property
     def _mlp(self) -> dict[str, Shape]:
         return {
-            "input_layernorm.weight": (self.hidden,),
-            "post_attention_layernorm.weight": (self.hidden,),
-            "mlp.gate_proj.weight": (self.intermediate, self.hidden),
-            "mlp.up_proj.weight": (self.intermediate, self.hidden),
-            "mlp.down_proj.weight": (self.hidden, self.intermediate),
+            "input_layernorm.weight": (self.hidden_size,),
+            "post_attention_layernorm.weight": (self.hidden_size,),
+            "mlp.gate_proj.weight": (self.intermediate, self.hidden_size),
+            "mlp.up_proj.weight": (self.intermediate, self.hidden_size),
+            "mlp.down_proj.weight": (self.hidden_size, self.intermediate),
         }
 
     @property
     def _full(self) -> dict[str, Shape]:
-        queries, keys = self.heads * self.head, self.key_value_heads * self.head
+        queries, keys = self.num_heads * self.head_size, self.num_key_value_heads * self.head_size
         return {
             # Queries, and the gate of what attention gives.
-            "self_attn.q_proj.weight": (2 * queries, self.hidden),
-            "self_attn.k_proj.weight": (keys, self.hidden),
-            "self_attn.v_proj.weight": (keys, self.hidden),
-            "self_attn.o_proj.weight": (self.hidden, queries),
-            "self_attn.q_norm.weight": (self.head,),
-            "self_attn.k_norm.weight": (self.head,),
+            "self_attn.q_proj.weight": (2 * queries, self.hidden_size),
+            "self_attn.k_proj.weight": (keys, self.hidden_size),
+            "self_attn.v_proj.weight": (keys, self.hidden_size),
+            "self_attn.o_proj.weight": (self.hidden_size, queries),
+            "self_attn.q_norm.weight": (self.head_size,),
+            "self_attn.k_norm.weight": (self.head_size,),
         }
 
     @property
     def _linear(self) -> dict[str, Shape]:
-        keys = self.linear_key_heads * self.linear_head
-        values = self.linear_value_heads * self.linear_head
+        keys = self.num_linear_key_heads * self.linear_head_size
+        values = self.num_linear_value_heads * self.linear_head_size
         return {
-            "linear_attn.in_proj_qkv.weight": (2 * keys + values, self.hidden),
-            "linear_attn.in_proj_z.weight": (values, self.hidden),
-            "linear_attn.in_proj_a.weight": (self.linear_value_heads, self.hidden),
-            "linear_attn.in_proj_b.weight": (self.linear_value_heads, self.hidden),
-            "linear_attn.out_proj.weight": (self.hidden, values),
+            "linear_attn.in_proj_qkv.weight": (2 * keys + values, self.hidden_size),
+            "linear_attn.in_proj_z.weight": (values, self.hidden_size),
+            "linear_attn.in_proj_a.weight": (self.num_linear_value_heads, self.hidden_size),
+            "linear_attn.in_proj_b.weight": (self.num_linear_value_heads, self.hidden_size),
+            "linear_attn.out_proj.weight": (self.hidden_size, values),
             "linear_attn.conv1d.weight": (2 * keys + values, 1, _CONVOLUTION),
-            "linear_attn.A_log": (self.linear_value_heads,),
-            "linear_attn.dt_bias": (self.linear_value_heads,),
-            "linear_attn.norm.weight": (self.linear_head,),
+            "linear_attn.A_log": (self.num_linear_value_heads,),
+            "linear_attn.dt_bias": (self.num_linear_value_heads,),
+            "linear_attn.norm.weight": (self.linear_head_size,),
         }
 
 

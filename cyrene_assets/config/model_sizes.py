@@ -77,7 +77,7 @@ class ModelSize:
         """
         if self.instruct is None:
             return ParameterRange(1e6, 2e7)
-        with_frozen = self.parameters + self.architecture.carried
+        with_frozen = self.parameters + self.architecture.untrained_parameters
         return ParameterRange(self.parameters * (1 - _TOLERANCE), with_frozen * (1 + _TOLERANCE))
 
     @property

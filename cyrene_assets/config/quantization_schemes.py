@@ -15,49 +15,57 @@ _WEIGHT = ".weight"
 
 
 @dataclass(frozen=True)
-class Format:
+class Scheme:
     """A format of quantized weights.
 
     ``block`` is the number of columns, and of rows where ``rows`` says so, that share a scale.
-    ``bound`` is the largest error: relative to the weight where ``relative``, else in steps of the
-    format. ``attached`` are the tensors that a module has instead of, or next to, its weight;
-    ``named`` is what a model's ``config.json`` says of the weights, in compressed-tensors' words.
+    ``max_error`` is relative to the weight where ``relative``, else in steps of the format.
+    ``tensors`` are those that a module has instead of, or next to, its weight; ``config_entry`` is
+    what a model's ``config.json`` says of the weights, in compressed-tensors' words.
+    ``cpu_libraries`` are vLLM's for x86-64 that hold a kernel (`cyrene_assets.compute.cpu`),
+    ``cpu_feature`` is what a CPU needs to load one of them.
     """
 
     block: int
     rows: bool
     relative: bool
-    bound: float
-    attached: tuple[str, ...]
+    max_error: float
+    tensors: tuple[str, ...]
     calibrated: bool
     bits: float
-    named: Mapping[str, Any]
+    config_entry: Mapping[str, Any]
+    cpu_libraries: tuple[str, ...]
+    cpu_feature: str
 
 
-FORMATS = {
+SCHEMES = {
     # Half a step of E4M3's three mantissa bits, and llm-compressor's rounding of weight / scale to
     # bfloat16 before; below the smallest normal number the step is constant.
-    "FP8_BLOCK": Format(
+    "FP8_BLOCK": Scheme(
         128,
         rows=True,
         relative=True,
-        bound=2.0**-4 + 2.0**-8,
-        attached=("weight", "weight_scale"),
+        max_error=2.0**-4 + 2.0**-8,
+        tensors=("weight", "weight_scale"),
         calibrated=False,
         bits=8,
-        named={"type": "float", "num_bits": 8, "strategy": "block"},
+        config_entry={"type": "float", "num_bits": 8, "strategy": "block"},
+        cpu_libraries=("_C",),
+        cpu_feature="AVX-512 with bfloat16",
     ),
     # Half a step; the largest weight of a group lies half a step beyond 7, the highest number, and
     # its scale is rounded to bfloat16.
-    "W4A16": Format(
+    "W4A16": Scheme(
         128,
         rows=False,
         relative=False,
-        bound=0.5 + 2.0**-5,
-        attached=("weight_packed", "weight_scale", "weight_shape"),
+        max_error=0.5 + 2.0**-5,
+        tensors=("weight_packed", "weight_scale", "weight_shape"),
         calibrated=True,
         bits=4 + 16 / 128,
-        named={"type": "int", "num_bits": 4, "strategy": "group", "symmetric": True},
+        config_entry={"type": "int", "num_bits": 4, "strategy": "group", "symmetric": True},
+        cpu_libraries=("_C", "_C_AVX512"),
+        cpu_feature="AVX-512",
     ),
 }
 
@@ -66,7 +74,7 @@ def quantized_bytes(
     shapes: Mapping[str, tuple[int, ...]], scheme: str, ignore: Iterable[str]
 ) -> int:
     """Return how many bytes tensors in bfloat16 take once they are quantized."""
-    saved = 2 - FORMATS[scheme].bits / 8
+    saved = 2 - SCHEMES[scheme].bits / 8
     intended = sum(
         math.prod(shapes[module + _WEIGHT]) for module in intended_modules(shapes, ignore)
     )
@@ -104,8 +112,8 @@ def linear_modules(shapes: Mapping[str, tuple[int, ...]]) -> list[str]:
     )
 
 
-def misfits(
-    shapes: Mapping[str, tuple[int, ...]], modules: Iterable[str], form: Format
+def indivisible_modules(
+    shapes: Mapping[str, tuple[int, ...]], modules: Iterable[str], form: Scheme
 ) -> list[str]:
     """Return the modules whose weights cannot be divided into the format's blocks."""
     found = []
@@ -123,8 +131,8 @@ def scheme_of(config: Mapping[str, Any]) -> str | None:
     """
     groups = (config.get("quantization_config") or {}).get("config_groups") or {}
     described = [(group.get("weights") or {}).items() for group in groups.values()]
-    for scheme, form in FORMATS.items():
-        if described and all(form.named.items() <= weights for weights in described):
+    for scheme, form in SCHEMES.items():
+        if described and all(form.config_entry.items() <= weights for weights in described):
             return scheme
     return None
 

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from cyrene_assets.config.model_roles import RoleName
+from cyrene_assets.config.quantization_schemes import SCHEMES
 from cyrene_assets.config.yaml_config import Strict, parse_model
 from cyrene_assets.utils.errors import UserError
 from cyrene_assets.utils.files import short_digest
@@ -124,9 +125,11 @@ class Quantization(Strict):
 
     @model_validator(mode="after")
     def _calibration_matches_scheme(self) -> Self:
-        if (self.scheme == "W4A16") != (self.calibration is not None):
+        if SCHEMES[self.scheme].calibrated != (self.calibration is not None):
+            calibrated = [name for name, scheme in SCHEMES.items() if scheme.calibrated]
             raise ValueError(
-                "`calibration` and `scheme: W4A16` belong together; give both or neither"
+                f"`calibration` must be given with `scheme: {' or '.join(calibrated)}`, and with "
+                "no other scheme"
             )
         return self
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from cyrene_assets.config.yaml_places import below, follow, inner, models_of
 from cyrene_assets.utils.errors import UserError
-from cyrene_assets.utils.text_safety import plain
+from cyrene_assets.utils.text_safety import escape_control_chars
 
 # Of a value, in characters; of what is wrong, in lines.
 SHOWN, LISTED = 120, 30
@@ -71,7 +71,7 @@ class YamlError(UserError):
             f"{path}{f':{one.line}' if one.line else ''}: {one.message}; {one.remedy}"
             for one in wrong
         )
-        super().__init__("\n".join(plain(line).replace("\n", " ") for line in lines))
+        super().__init__("\n".join(escape_control_chars(line).replace("\n", " ") for line in lines))
         self.wrong = tuple(wrong)
 
 

@@ -39,6 +39,6 @@ def base_model(build: Build) -> Outcome:
     with pickles, Python files or a configuration that names code is refused, and so is one that a
     later stage would fail on; what is repaired without changing the model is listed.
     """
-    from cyrene_assets.base_models.snapshot import take_in
+    from cyrene_assets.base_models.snapshot import build_base_model
 
-    return take_in(build)
+    return build_base_model(build)

@@ -18,13 +18,13 @@ from cyrene_assets.diagnostics.token_forecast import StageTokens, forecast
 from cyrene_assets.orchestration.planner import Step
 from cyrene_assets.orchestration.run_conditions import corpus_bytes
 from cyrene_assets.project.project import Project
-from cyrene_assets.training.batch_plan import batch_on, optimizer_steps, packs_on
+from cyrene_assets.training.batch_plan import optimizer_steps, plan_batch, uses_packing
 from cyrene_assets.training.memory_model import stored_bytes
 from cyrene_assets.training.warmup import few_steps
 from cyrene_assets.utils.counting import counted
 from cyrene_assets.utils.disk_errors import free_bytes
-from cyrene_assets.utils.formatting import duration
-from cyrene_assets.utils.formatting import size as shown_size
+from cyrene_assets.utils.formatting import format_duration
+from cyrene_assets.utils.formatting import format_size as shown_size
 from cyrene_assets.utils.formatting import table as make_table
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ class Estimate:
                 members[0].reason,
                 _shown_sum([m.tokens for m in members], "{:,}".format),
                 _shown_sum([m.optimizer_steps for m in members], "{:,}".format),
-                _shown_sum([m.seconds for m in members], duration),
+                _shown_sum([m.seconds for m in members], format_duration),
                 _range(_sum([m.low for m in members]), _sum([m.high for m in members])),
                 _basis(members),
                 _shown_sum([m.bytes for m in members], shown_size),
@@ -164,7 +164,7 @@ class Estimate:
 
     def summary(self) -> str:
         """Return the plan's sum in one line."""
-        time = "unknown time" if self.seconds is None else f"about {duration(self.seconds)}"
+        time = "unknown time" if self.seconds is None else f"about {format_duration(self.seconds)}"
         if self.seconds is not None:
             time += f", between {_range(self.low, self.high).replace(' - ', ' and ')}"
         if self.unknown and self.seconds is not None:
@@ -202,7 +202,9 @@ def _hours(seconds: float | None) -> float | None:
 
 
 def _range(low: float | None, high: float | None) -> str:
-    return "" if low is None or high is None else f"{duration(low)} - {duration(high)}"
+    return (
+        "" if low is None or high is None else f"{format_duration(low)} - {format_duration(high)}"
+    )
 
 
 def _basis(steps: Sequence[StepEstimate]) -> str:
@@ -263,8 +265,8 @@ def _step(
     found, of_recipe = tokens.get(stage), recipe.cpt if stage == "cpt" else recipe.sft
     steps = None
     if found is not None:
-        sequences = found.packs if packs_on(hardware) else found.rows
-        steps = optimizer_steps(sequences, batch_on(hardware, of_recipe.batch_size))
+        sequences = found.packs if uses_packing(hardware) else found.rows
+        steps = optimizer_steps(sequences, plan_batch(hardware, of_recipe.batch_size))
     timing = times.of(step.asset, step.partition, found.tokens if found else None)
     return StepEstimate(
         step.name,

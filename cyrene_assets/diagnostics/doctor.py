@@ -12,7 +12,7 @@ from cyrene_assets.orchestration.requirements import look
 from cyrene_assets.project import instance_health
 from cyrene_assets.project.project import Project
 from cyrene_assets.utils.disk_errors import free_bytes
-from cyrene_assets.utils.formatting import size as shown_size
+from cyrene_assets.utils.formatting import format_size as shown_size
 
 
 @dataclass

@@ -17,8 +17,8 @@ from cyrene_assets.orchestration.project_state import Key, Situation
 from cyrene_assets.project.partitions import split_key
 from cyrene_assets.utils.counting import counted
 from cyrene_assets.utils.errors import CyreneError
-from cyrene_assets.utils.formatting import duration
-from cyrene_assets.utils.formatting import size as shown_size
+from cyrene_assets.utils.formatting import format_duration
+from cyrene_assets.utils.formatting import format_size as shown_size
 from cyrene_assets.utils.formatting import table as make_table
 
 if TYPE_CHECKING:
@@ -273,7 +273,7 @@ def _time(items: Sequence[Item]) -> str:
     unknown = sum(item.seconds is None for item in items)
     if seconds is None:
         return "unknown time"
-    return duration(seconds) + (f" and {unknown} of unknown time" if unknown else "")
+    return format_duration(seconds) + (f" and {unknown} of unknown time" if unknown else "")
 
 
 def _short(value: Any) -> str:

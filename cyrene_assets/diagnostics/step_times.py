@@ -23,7 +23,7 @@ from cyrene_assets.diagnostics.measured_rates import (
     training_time,
     within,
 )
-from cyrene_assets.training.batch_plan import gpus_used
+from cyrene_assets.training.batch_plan import num_gpus
 
 TRAININGS = {"cpt_checkpoint": "cpt", "lora_adapter": "sft"}
 # What a training's time depends on besides its tokens.
@@ -114,7 +114,7 @@ class StepTimes:
             return _scaled(nearest, flops)
         if gpu is not None:
             rate = MEASURED_TRAINING_FLOPS[gpu]
-            used = gpus_used(self.hardware, stage.batch_size)
+            used = num_gpus(self.hardware, stage.batch_size)
             how = f"FLOPs at {rate / 1e12:,.0f} TFLOP/s a GPU, 4B's rate on an {gpu} elsewhere"
             return within(_GPU_START + flops / rate / used, _KNOWN_GPU, "guess", how)
         if self.hardware.gpus:

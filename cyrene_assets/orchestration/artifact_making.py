@@ -28,7 +28,7 @@ from cyrene_assets.utils.errors import (
     BuildError,
 )
 from cyrene_assets.utils.files import make_folder
-from cyrene_assets.utils.text_safety import plain
+from cyrene_assets.utils.text_safety import escape_control_chars
 
 
 def make(
@@ -108,7 +108,7 @@ def _checked(spec: ArtifactSpec, outcome: Outcome) -> list[dict[str, Any]]:
             "name": c.name,
             "passed": c.passed,
             "blocking": c.name in blocking,
-            "detail": plain(c.detail),
+            "detail": escape_control_chars(c.detail),
         }
         for c in outcome.checks
     ]
@@ -126,7 +126,7 @@ def _result(
     size = sum(file["bytes"] for file in artifact.manifest["files"].values())
     return dg.MaterializeResult(
         metadata={
-            "summary": plain(outcome.summary),
+            "summary": escape_control_chars(outcome.summary),
             **ui_metadata(outcome.metadata),
             "digest": artifact.digest,
             "path": dg.MetadataValue.path(str(artifact.path)),

@@ -17,21 +17,21 @@ from cyrene_assets.config.recipe import Recipe, Stage
 from cyrene_assets.config.trackers import report_keys
 from cyrene_assets.orchestration.needs import Findings, Need
 from cyrene_assets.project.project import Project
-from cyrene_assets.serving.character import Character
-from cyrene_assets.serving.gpu_budget import ServedModel, fit_card, least
+from cyrene_assets.serving.character import ServedArtifact
+from cyrene_assets.serving.gpu_budget import ServingFootprint, min_memory, plan_gpu
 from cyrene_assets.training.batch_plan import (
     capability_problem,
     describe_devices,
-    fit_on,
-    memory_on,
+    memory_per_gpu,
+    memory_remedies,
+    plan_memory,
     training_gpus,
-    what_would_fit,
 )
 from cyrene_assets.training.memory_model import (
     ModelShape,
-    fits,
-    fits_now,
-    shown,
+    fits_in_free_memory,
+    fits_in_memory,
+    format_gib,
     stored_bytes,
     training_memory,
 )
@@ -92,7 +92,7 @@ def _disk(
     project: Project, size: ModelSize, recipe: Recipe, stages: Collection[str], findings: Findings
 ) -> None:
     # The console imports the assets' machinery, which imports this.
-    from cyrene_assets.utils.formatting import size as shown_size
+    from cyrene_assets.utils.formatting import format_size as shown_size
 
     kept = stored_bytes(size.architecture, recipe)
     needed = sum(kept.get(stage, 0) for stage in stages)
@@ -144,18 +144,18 @@ def _stage_fits(
 ) -> None:
     """Look at what a stage takes of the GPUs that it would train on."""
     stage: Stage = getattr(recipe, name)
-    batch, chosen = fit_on(stage, hardware, shape)
-    needed = memory_on(stage, shape, batch, chosen)
+    batch, chosen = plan_memory(stage, hardware, shape)
+    needed = memory_per_gpu(stage, shape, batch, chosen)
     used = training_gpus(hardware, stage.batch_size)
-    what, has = f"{name.upper()} of {size}", shown(used.memory)
-    if not fits(needed, used):
-        remedies = [*what_would_fit(recipe, name, hardware, shape), "use a larger GPU"]
+    what, has = f"{name.upper()} of {size}", format_gib(used.memory)
+    if not fits_in_memory(needed, used):
+        remedies = [*memory_remedies(recipe, name, hardware, shape), "use a larger GPU"]
         findings.add(
-            f"{what} needs about {shown(needed)} of GPU memory and the smallest GPU has {has}, "
-            f"not all of it free for it: {', or '.join(remedies)}, or a smaller size",
+            f"{what} needs about {format_gib(needed)} of GPU memory and the smallest GPU has "
+            f"{has}, not all of it free for it: {', or '.join(remedies)}, or a smaller size",
             Need.TRAINING,
         )
-    elif not fits_now(needed, used):
+    elif not fits_in_free_memory(needed, used):
         findings.add(
             f"{what} needs about {needed / GIB:.1f} GiB of GPU memory, and of the {has} of a GPU "
             f"{max(gpu.used for gpu in used.gpus) / GIB:.1f} GiB are in use: end other programs "
@@ -166,7 +166,7 @@ def _stage_fits(
         findings.notes.append(
             f"{what} takes {batch.micro} of the recipe's {stage.batch_size} packs at a time, "
             f"gradient checkpointing {'on' if chosen.checkpointing else 'off'}: about "
-            f"{shown(needed)} of the {has} of a GPU; it trains on "
+            f"{format_gib(needed)} of the {has} of a GPU; it trains on "
             f"{describe_devices(hardware, stage.batch_size)}"
         )
 
@@ -182,11 +182,11 @@ def _served_fits(
         for artifact in project.store.artifacts("fp8_model")
         if artifact.partition == size.name and artifact.manifest["params"] == form
     ]
-    model: ServedModel
+    model: ServingFootprint
     if built:
         newest = max(built, key=lambda artifact: str(artifact.manifest["created"]))
         try:
-            model = Character(project, size, newest).memory
+            model = ServedArtifact(project, size, newest).memory
         except CheckpointError as error:
             findings.add(
                 f"{error}, or run `cyrene build --size {size} --to fp8_model`, which sets it aside "
@@ -197,12 +197,12 @@ def _served_fits(
     else:
         architecture = size.architecture
         weights = quantized_bytes(architecture.tensors, form["scheme"], form["ignore"])
-        model = ServedModel.of({"text_config": architecture.text_config}, weights)
-    findings.needed["GPU memory to serve"] = least(model)
+        model = ServingFootprint.of({"text_config": architecture.text_config}, weights)
+    findings.needed["GPU memory to serve"] = min_memory(model)
     if hardware.gpus:
         wanted = recipe.evaluation.context_length
         try:
-            summed = fit_card(hardware.gpus[0], model, wanted).describe()
+            summed = plan_gpu(hardware.gpus[0], model, wanted).describe()
             findings.notes.append(f"serving {size} takes {summed}")
         except UserError as error:
             findings.add(str(error), Need.SERVING)

@@ -9,7 +9,7 @@ from cyrene_assets.orchestration.artifact_spec import SPECS
 from cyrene_assets.orchestration.lineage import Record
 from cyrene_assets.orchestration.told_records import newest_that_passed
 from cyrene_assets.project.project import Project
-from cyrene_assets.serving.character import Character
+from cyrene_assets.serving.character import ServedArtifact
 from cyrene_assets.store.artifact_store import Artifact, Store
 from cyrene_assets.utils.errors import BuildError, UserError
 
@@ -22,7 +22,7 @@ def find_character(
     role: str = "fp8",
     digest: str | None = None,
     contents: bool = True,
-) -> Character:
+) -> ServedArtifact:
     """Return the current model of a size, or the one whose digest begins with ``digest``.
 
     A version that failed a blocking check is passed over: the newest before it that passed is
@@ -37,7 +37,9 @@ def find_character(
     """
     asset = SPEAKING[role]
     if digest is not None:
-        return Character(project, size, _named(project.store, asset, size.name, digest, contents))
+        return ServedArtifact(
+            project, size, _named(project.store, asset, size.name, digest, contents)
+        )
     record = lineage.latest(instance, asset, size.name)
     if record is None:
         # A store that came from elsewhere, or whose database is lost, has it nevertheless.
@@ -59,9 +61,9 @@ def find_character(
             f"{good.digest}, the newest that passed"
         )
         artifact = project.store.open(asset, size.name, good.digest, contents=contents)
-        return Character(project, size, artifact, passed_over)
+        return ServedArtifact(project, size, artifact, passed_over)
     artifact = project.store.open(asset, size.name, record.digest, contents=contents)
-    return Character(project, size, artifact)
+    return ServedArtifact(project, size, artifact)
 
 
 def _newest_that_passed(

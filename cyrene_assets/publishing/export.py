@@ -9,7 +9,7 @@ from typing import Any
 
 from cyrene_assets.config.recipe import Sampling
 from cyrene_assets.publishing.model_card import PLOTS, STAGES, ancestors, card_values, render_card
-from cyrene_assets.serving.character import Character
+from cyrene_assets.serving.character import ServedArtifact
 from cyrene_assets.serving.chat_template import character_template, own_template, write_template
 from cyrene_assets.store.artifact_store import label
 from cyrene_assets.utils.disk_errors import disk_errors
@@ -19,7 +19,7 @@ _GENERATION, _CARD = "generation_config.json", "README.md"
 
 
 def export(
-    character: Character,
+    character: ServedArtifact,
     folder: Path,
     *,
     language: str,
@@ -87,7 +87,7 @@ def generation_config(path: Path, sampling: Sampling) -> dict[str, Any]:
     return {**config, "do_sample": sampling.temperature > 0, **sampling.model_dump()}
 
 
-def _draw(character: Character, folder: Path) -> None:
+def _draw(character: ServedArtifact, folder: Path) -> None:
     """Draw the losses of each training that the model went through."""
     from cyrene_assets.evaluation.metrics.training_losses import read_language_losses, read_losses
     from cyrene_assets.evaluation.scoreboard.loss_curve import loss_curve_png

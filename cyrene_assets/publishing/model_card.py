@@ -7,7 +7,7 @@ from typing import Any
 
 from cyrene_assets.corpus.config import Corpus
 from cyrene_assets.corpus.languages import traits
-from cyrene_assets.serving.character import Character, ancestry
+from cyrene_assets.serving.character import ServedArtifact, ancestry
 from cyrene_assets.store.artifact_store import Artifact, label
 
 PLOTS = "plots"
@@ -18,7 +18,7 @@ STAGES = {
 _TEMPLATE = Path(__file__).with_name("model_card.md.j2")
 
 
-def ancestors(character: Character) -> dict[str, Artifact]:
+def ancestors(character: ServedArtifact) -> dict[str, Artifact]:
     """Return what a model was made from and is still there, by ``asset[partition]``."""
     store = character.project.store
     found: dict[str, Artifact] = {}
@@ -36,7 +36,7 @@ def hub_languages(corpus: Corpus, codes: Iterable[str]) -> list[str]:
 
 
 def card_values(
-    character: Character, language: str, profile: str, scores: str | None
+    character: ServedArtifact, language: str, profile: str, scores: str | None
 ) -> dict[str, Any]:
     """Return what the card's template says, all of it from manifests and tables.
 
@@ -130,7 +130,7 @@ def _counted(language: str, made_from: Mapping[str, Artifact]) -> dict[str, Any]
     return {"language": language, **counts}
 
 
-def _recipe(character: Character, made_from: Mapping[str, Artifact]) -> dict[str, str]:
+def _recipe(character: ServedArtifact, made_from: Mapping[str, Artifact]) -> dict[str, str]:
     """Return the project's recipe where the model was made with it, by the manifests."""
     recipe, size = character.recipe, character.size.name
     sections = {

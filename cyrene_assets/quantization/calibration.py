@@ -32,12 +32,12 @@ def calibration_chats(chats: pl.DataFrame, conversations: int) -> list[str]:
     return [f'{{"messages": {messages}}}\n' for messages in chosen["messages"]]
 
 
-def lines_to_compare(chats: pl.DataFrame, prompts_per_language: int) -> pl.DataFrame:
+def select_fidelity_lines(chats: pl.DataFrame, prompts_per_language: int) -> pl.DataFrame:
     """Choose the held-out lines that both models read; the columns are those of the prompts."""
     return select_prompts(chats, min(prompts_per_language, _LINES))
 
 
-def questions(chats: pl.DataFrame, prompts: pl.DataFrame) -> dict[str, list[dict[str, str]]]:
+def probe_questions(chats: pl.DataFrame, prompts: pl.DataFrame) -> dict[str, list[dict[str, str]]]:
     """Return a conversation of each language that ends with something said to the character.
 
     A held-out one where there is one, else the beginning of a chat to train on; a language without

@@ -85,17 +85,17 @@ def _calibration(
 def _check(build: ArtifactBuild, chats: pl.DataFrame, merged_bytes: int) -> dict[str, Any]:
     """Look at the model that lies in ``build.out`` with vLLM."""
     evaluation = build.project.recipe(build.size).evaluation
-    lines = calibration.lines_to_compare(chats, evaluation.prompts_per_language)
+    lines = calibration.select_fidelity_lines(chats, evaluation.prompts_per_language)
     prompting.write_prompts(lines, build.work / "lines.jsonl")
     return build.run_program(
         "check_quantized",
         {
             "merged": str(build.input("merged_model").path),
             "lines": str(build.work / "lines.jsonl"),
-            "questions": calibration.questions(chats, lines),
+            "questions": calibration.probe_questions(chats, lines),
             "sampling": evaluation.profiles[evaluation.served_profile].model_dump(),
             "max_tokens": evaluation.max_tokens,
-            "engine": engine_args.engine_settings(
+            "engine": engine_args.batch_engine(
                 Hardware.detect(), evaluation.context_length, merged_bytes
             ),
         },

@@ -14,7 +14,7 @@ from cyrene_assets.config.model_sizes import ModelSize
 from cyrene_assets.config.quantization_schemes import dequantized_factor, scheme_of
 from cyrene_assets.config.recipe import Recipe, Sampling
 from cyrene_assets.project.project import Project
-from cyrene_assets.serving.gpu_budget import ServedModel
+from cyrene_assets.serving.gpu_budget import ServingFootprint
 from cyrene_assets.store.artifact_store import Artifact, Store
 from cyrene_assets.utils.errors import UserError
 
@@ -24,7 +24,7 @@ _LABEL = re.compile(r"(\w+)(?:\[(.*)\])?")
 
 
 @dataclass(frozen=True)
-class Character:
+class ServedArtifact:
     """A verified model of one size and the recipe that says how it speaks.
 
     ``passed_over`` says which newer version was not taken, and why.
@@ -99,16 +99,16 @@ class Character:
         return scheme_of(read_json(self.artifact.path / "config.json"))
 
     @property
-    def memory(self) -> ServedModel:
+    def memory(self) -> ServingFootprint:
         """What the model takes when it is served."""
         return self._memory(dequantized=False)
 
     @property
-    def memory_dequantized(self) -> ServedModel:
+    def memory_dequantized(self) -> ServingFootprint:
         """What it takes where its quantized weights become bfloat16 as they are loaded."""
         return self._memory(dequantized=True)
 
-    def _memory(self, *, dequantized: bool) -> ServedModel:
+    def _memory(self, *, dequantized: bool) -> ServingFootprint:
         from cyrene_assets.checkpoints.files import read_header, read_json
 
         weights = 0
@@ -118,7 +118,7 @@ class Character:
                     first, last = entry["data_offsets"]
                     factor = dequantized_factor(name, entry["dtype"]) if dequantized else 1
                     weights += (last - first) * factor
-        return ServedModel.of(read_json(self.artifact.path / "config.json"), weights)
+        return ServingFootprint.of(read_json(self.artifact.path / "config.json"), weights)
 
 
 def ancestry(store: Store, artifact: Artifact) -> Iterator[tuple[str, str | None, str]]:

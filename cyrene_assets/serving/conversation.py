@@ -25,8 +25,8 @@ class Conversation:
     """What was said so far, and how the next answer is asked for.
 
     ``prompts`` and ``profiles`` are what may be chosen from; ``system`` is what is sent. The first
-    ``forgotten`` of the ``turns`` are no longer sent; a transcript has them all. ``context`` is the
-    model's, in tokens, where it is known, and ``density`` how many tokens a character has had.
+    ``num_dropped`` of the ``turns`` are no longer sent; a transcript has them all. ``context`` is
+    the model's, in tokens, where it is known; ``tokens_per_char`` is as the server counted last.
     """
 
     prompts: Mapping[str, str]
@@ -35,14 +35,14 @@ class Conversation:
     profile: str
     system: str = ""
     turns: list[dict[str, str]] = field(default_factory=list)
-    forgotten: int = 0
+    num_dropped: int = 0
     context: int | None = None
-    density: float = 0.0
+    tokens_per_char: float = 0.0
 
     def __post_init__(self) -> None:
         self.system = self.system or self.prompts[self.language]
 
-    def speak(self, language: str) -> None:
+    def set_language(self, language: str) -> None:
         """Continue in another language: its system prompt, the same history.
 
         Raises:
@@ -52,7 +52,7 @@ class Conversation:
             raise UserError(f"no language {language!r}: there are {', '.join(self.prompts)}")
         self.language, self.system = language, self.prompts[language]
 
-    def sample(self, profile: str) -> None:
+    def set_profile(self, profile: str) -> None:
         """Continue with another sampling profile.
 
         Raises:
@@ -62,18 +62,18 @@ class Conversation:
             raise UserError(f"no profile {profile!r}: there are {', '.join(self.profiles)}")
         self.profile = profile
 
-    def say(self, text: str) -> None:
+    def add_user_message(self, text: str) -> None:
         """Add what the person says, in place of a question that got no answer."""
         if self.turns and self.turns[-1]["role"] == "user":
             self.turns.pop()
         self.turns.append({"role": "user", "content": text})
 
-    def heard(self, text: str) -> None:
+    def add_answer(self, text: str) -> None:
         """Add what the character answered, if anything."""
         if text:
             self.turns.append({"role": "assistant", "content": text})
 
-    def take_back(self) -> str:
+    def pop_answer(self) -> str:
         """Return the last answer and take it back, so that the same prompt is sent again.
 
         It is empty where the last question got none.
@@ -85,13 +85,13 @@ class Conversation:
             raise UserError("there is no reply to regenerate yet")
         return self.turns.pop()["content"] if self.turns[-1]["role"] == "assistant" else ""
 
-    def forget_oldest(self) -> bool:
+    def drop_oldest_turn(self) -> bool:
         """Send the oldest question and its answer no more; return whether there was one."""
         asked = [i for i, turn in enumerate(self.turns) if turn["role"] == "user"]
-        sent = [i for i in asked if i >= self.forgotten]
+        sent = [i for i in asked if i >= self.num_dropped]
         if len(sent) < 2:
             return False
-        self.forgotten = sent[1]
+        self.num_dropped = sent[1]
         return True
 
     def request(self) -> dict[str, Any]:
@@ -104,24 +104,24 @@ class Conversation:
         }
         return {"messages": self._sent(), **sampling, "extra_body": extra}
 
-    def counted(self, tokens: int) -> None:
+    def record_tokens(self, tokens: int) -> None:
         """Take note of how many tokens the server counts in what is sent now."""
-        self.density = tokens / self._characters()
+        self.tokens_per_char = tokens / self._characters()
 
-    def make_room(self) -> None:
+    def trim_to_context(self) -> None:
         """Forget the oldest until about a quarter of the context is left for an answer.
 
         A server answers in what is left, however little, and says nothing of it.
         """
         while (
             self.context
-            and self.density * self._characters() > _FULL * self.context
-            and self.forget_oldest()
+            and self.tokens_per_char * self._characters() > _FULL * self.context
+            and self.drop_oldest_turn()
         ):
             continue
 
     def _sent(self) -> list[dict[str, str]]:
-        return [{"role": "system", "content": self.system}, *self.turns[self.forgotten :]]
+        return [{"role": "system", "content": self.system}, *self.turns[self.num_dropped :]]
 
     def _characters(self) -> int:
         return sum(len(message["content"]) for message in self._sent()) or 1
@@ -198,7 +198,7 @@ def _host(url: str) -> str:
     raise UserError(f"{url!r} is not a server address: give one like http://HOST:PORT/v1")
 
 
-def answer(client: "openai.OpenAI", model: str, conversation: Conversation) -> Iterator[str]:
+def stream_answer(client: "openai.OpenAI", model: str, conversation: Conversation) -> Iterator[str]:
     """Yield the next answer piece by piece; of a conversation that is too long the end is sent.
 
     Raises:
@@ -207,8 +207,8 @@ def answer(client: "openai.OpenAI", model: str, conversation: Conversation) -> I
     """
     import openai
 
-    conversation.make_room()
-    before = conversation.forgotten
+    conversation.trim_to_context()
+    before = conversation.num_dropped
     try:
         while True:
             try:
@@ -222,14 +222,14 @@ def answer(client: "openai.OpenAI", model: str, conversation: Conversation) -> I
             except openai.BadRequestError as error:
                 if _TOO_LONG not in str(error):
                     raise
-                if not conversation.forget_oldest():
-                    conversation.forgotten = before
+                if not conversation.drop_oldest_turn():
+                    conversation.num_dropped = before
                     raise UserError(
                         "the message is longer than the model's context: shorten it"
                     ) from error
         for chunk in stream:
             if chunk.usage:
-                conversation.counted(chunk.usage.prompt_tokens)
+                conversation.record_tokens(chunk.usage.prompt_tokens)
             piece = chunk.choices[0].delta.content if chunk.choices else None
             if piece:
                 yield piece

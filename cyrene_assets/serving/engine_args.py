@@ -9,24 +9,21 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from cyrene_assets.compute.hardware import GIB, Hardware
+from cyrene_assets.compute.hardware import Hardware
 from cyrene_assets.compute.memory import memory_bytes
 from cyrene_assets.compute.program_environment import VLLM_PLUGIN
 from cyrene_assets.config.recipe import Sampling
 from cyrene_assets.serving.gpu_budget import (
-    LARGE_GPU,
-    MOST_SEQUENCES,
-    CardFit,
-    ServedModel,
+    GpuPlan,
+    ServingFootprint,
+    batch_arguments,
     cpu_arguments,
-    fit_card,
-    fit_memory,
+    cpu_engine,
     gpu_arguments,
-    on_cpu,
+    plan_gpu,
+    require_main_memory,
 )
 from cyrene_assets.utils.errors import UserError
-
-MIB = 1 << 20
 
 # vLLM runs on this machine alone: nothing is fetched, reported or listened to from outside.
 SERVE_ENV: dict[str, str] = {
@@ -74,18 +71,9 @@ _ALWAYS: dict[str, Any] = {
 # vLLM would read prompts with FlashInfer's kernel on Hopper and Blackwell, which is compiled at the
 # first start, on Hopper by nvcc. Triton's is what has been measured.
 _ON_GPU: dict[str, Any] = {"gdn_prefill_backend": "triton"}
-# What vLLM needs in addition to weights and caches: its context, activations, captured graphs.
-_OVERHEAD = 3 * GIB // 2
-# One running sequence of Qwen3.5 4B or 9B: 50 MiB of linear-attention state in float32 (24 layers,
-# 32 heads, 128 x 128) and the keys and values of about a thousand tokens.
-_SEQUENCE = 96 * MIB
-# Logits of one prompt token over a vocabulary of 248,320, which prompt log-probabilities need in
-# float32 three times over. They come on top of what vLLM keeps within its share of the memory.
-_PROMPT_TOKEN = 3 * MIB
-_SMALL_MODEL = 256 * MIB
 
 
-def engine_settings(
+def batch_engine(
     hardware: Hardware | None, context_length: int, model_bytes: int | None = None
 ) -> dict[str, Any]:
     """Return vLLM engine arguments, as JSON values, for the machine at hand.
@@ -103,34 +91,10 @@ def engine_settings(
     Raises:
         UserError: the weights do not fit on the GPU, or the driver does not answer.
     """
-    _refuse_fault(hardware)
+    _require_driver(hardware)
     if hardware is None or not hardware.gpus:
-        return _ALWAYS | on_cpu(context_length, 64, (model_bytes or 0) // 4)
-    small = hardware.memory < LARGE_GPU
-    whole = 0.85 if small else 0.9
-    # vLLM does not start where its share is not free: a desktop has its part of the memory.
-    used = max(gpu.used for gpu in hardware.gpus)
-    share = int((whole - used / hardware.memory) * 1000) / 1000
-    weights = hardware.memory // 2 if model_bytes is None else model_bytes
-    room = int(share * hardware.memory) - weights - _OVERHEAD
-    if model_bytes is not None and room < _SEQUENCE:
-        raise UserError(
-            f"a model of {weights / GIB:.1f} GiB does not fit next to vLLM's own "
-            f"{_OVERHEAD / GIB:.1f} GiB in {share:.0%} of {hardware.memory / GIB:.1f} GiB of GPU "
-            f"memory, {used / GIB:.1f} of which are in use: end other programs that use it, serve "
-            "its FP8 model or a smaller size, or use a larger GPU"
-        )
-    outside = int((1 - whole) * hardware.memory)
-    return {
-        **_ALWAYS,
-        **_ON_GPU,
-        "max_model_len": context_length,
-        # Graphs of a model so small take longer to capture than it takes to answer.
-        "enforce_eager": small or (model_bytes or _SMALL_MODEL) < _SMALL_MODEL,
-        "gpu_memory_utilization": share,
-        "max_num_seqs": _power_of_two(room // _SEQUENCE, 1, MOST_SEQUENCES),
-        "max_num_batched_tokens": _power_of_two(outside // _PROMPT_TOKEN, 512, 8192),
-    }
+        return _ALWAYS | cpu_engine(context_length, 64, (model_bytes or 0) // 4)
+    return _ALWAYS | _ON_GPU | batch_arguments(hardware, context_length, model_bytes)
 
 
 def sampling_parameters(sampling: Sampling, max_tokens: int, seed: int) -> dict[str, Any]:
@@ -145,8 +109,8 @@ def sampling_parameters(sampling: Sampling, max_tokens: int, seed: int) -> dict[
 
 
 def chat_engine(
-    hardware: Hardware, model: ServedModel, wanted: int
-) -> tuple[dict[str, Any], CardFit | None]:
+    hardware: Hardware, model: ServingFootprint, context_length: int
+) -> tuple[dict[str, Any], GpuPlan | None]:
     """Return vLLM's engine arguments for chats on this machine, and how the model fits its GPU.
 
     The language model alone is served, in bfloat16, and nothing of one chat is kept for the next.
@@ -155,22 +119,22 @@ def chat_engine(
     Args:
         hardware: the GPUs; none means the CPU.
         model: what the model takes, on a CPU with its weights as they are once loaded.
-        wanted: tokens of prompt and answer together.
+        context_length: tokens of prompt and answer together.
 
     Raises:
         UserError: the model is too large for what is free on the GPU or for main memory, or the
             driver does not answer.
     """
-    _refuse_fault(hardware)
+    _require_driver(hardware)
     if not hardware.gpus:
-        arguments = cpu_arguments(model, wanted)
-        fit_memory(model, arguments, memory_bytes())
+        arguments = cpu_arguments(model, context_length)
+        require_main_memory(model, arguments, memory_bytes())
         return _ALWAYS | arguments, None
-    fit = fit_card(hardware.gpus[0], model, wanted)
+    fit = plan_gpu(hardware.gpus[0], model, context_length)
     return _ALWAYS | _ON_GPU | gpu_arguments(fit, hardware.gpus[0]), fit
 
 
-def _refuse_fault(hardware: Hardware | None) -> None:
+def _require_driver(hardware: Hardware | None) -> None:
     """Refuse the CPU where a GPU is wanted: CUDA's vLLM does not run there."""
     if hardware is not None and hardware.fault:
         raise UserError(f"vLLM does not start: {hardware.fault}")
@@ -198,7 +162,7 @@ def server_arguments(
         *("--host", host, "--port", str(port)),
         *("--chat-template", str(template), "--chat-template-content-format", "string"),
         *("--override-generation-config", json.dumps(sampling.model_dump())),
-        *("--middleware", "cyrene_assets.workers.serve.asgi_middleware.Front"),
+        *("--middleware", "cyrene_assets.workers.serve.asgi_middleware.CharacterMiddleware"),
         *("--disable-fastapi-docs", "--disable-uvicorn-access-log"),
         *(word for key, value in engine.items() for word in _flag(key, value)),
     ]
@@ -209,8 +173,3 @@ def _flag(key: str, value: Any) -> list[str]:
     if isinstance(value, bool):
         return [f"--{option}" if value else f"--no-{option}"]
     return [f"--{option}", str(value)]
-
-
-def _power_of_two(value: int, least: int, most: int) -> int:
-    """Return the largest power of two up to ``value``, within the bounds."""
-    return min(max(1 << (max(value, 1).bit_length() - 1), least), most)

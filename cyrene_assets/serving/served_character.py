@@ -10,27 +10,27 @@ from cyrene_assets.compute.cpu import QuantizedPath, detect, quantized_path
 from cyrene_assets.compute.hardware import Hardware
 from cyrene_assets.config.recipe import Sampling
 from cyrene_assets.serving import protocol
-from cyrene_assets.serving.character import Character
+from cyrene_assets.serving.character import ServedArtifact
 from cyrene_assets.serving.chat_template import character_template, own_template
 from cyrene_assets.serving.engine_args import chat_engine, server_arguments
-from cyrene_assets.serving.gpu_budget import CardFit
-from cyrene_assets.serving.server import Server, running
+from cyrene_assets.serving.gpu_budget import GpuPlan
+from cyrene_assets.serving.server import Server, run_server
 from cyrene_assets.utils.errors import UserError
 
 
 @dataclass(frozen=True)
-class Hosted:
+class ServedCharacter:
     """A character that answers: where, in which language and profile unless told otherwise.
 
     ``weights`` says how quantized ones run on a CPU.
     """
 
-    character: Character
+    character: ServedArtifact
     server: Server
     language: str
     profile: str
     context: int
-    fit: CardFit | None
+    fit: GpuPlan | None
     weights: str | None = None
 
     def describe(self) -> str:
@@ -42,24 +42,23 @@ class Hosted:
 
 
 @contextmanager
-def hosted(
-    character: Character,
+def serve_character(
+    character: ServedArtifact,
     *,
     language: str,
     profile: tuple[str, Sampling],
     host: str,
     port: int,
     tools: str = protocol.IGNORE,
-    waiting: Callable[[float], None] = lambda _seconds: None,
-) -> Iterator[Hosted]:
+    on_wait: Callable[[float], None] = lambda _seconds: None,
+) -> Iterator[ServedCharacter]:
     """Start a server for a character, yield it when it answers, and end it whatever happens.
 
     ``tools`` says what becomes of requests that offer some: ``ignore`` or ``refuse``.
 
     Raises:
-        UserError, BuildError: as `cyrene_assets.serving.server.running`, a model that is too large
-        for the
-            card or for main memory, and a CPU that vLLM does not run on.
+        UserError, BuildError: as `cyrene_assets.serving.server.run_server`; a model that is too
+            large for the GPU or for main memory, or a CPU that vLLM does not run on.
     """
     project = character.project
     hardware, wanted = Hardware.detect(), character.recipe.evaluation.context_length
@@ -90,22 +89,22 @@ def hosted(
         if not hardware.gpus:
             # Nothing is compiled on a CPU.
             environment["TORCHDYNAMO_DISABLE"] = "1"
-        with running(
+        with run_server(
             project.home,
             arguments,
             host=host,
             port=port,
             log=project.logs / "serve" / f"{character.size}-{port}.log",
             environment=environment,
-            waiting=waiting,
+            on_wait=on_wait,
         ) as server:
-            yield Hosted(
+            yield ServedCharacter(
                 *(character, server, language, profile[0], engine["max_model_len"], fit),
                 weights=path.reason if path and character.scheme else None,
             )
 
 
-def _on_cpu(character: Character) -> QuantizedPath:
+def _on_cpu(character: ServedArtifact) -> QuantizedPath:
     """Return how this machine's CPU runs a character's weights, quantized or not.
 
     Raises:

@@ -51,7 +51,7 @@ class Server:
     def died(self) -> BuildError | None:
         """Return why the server is gone, or None while it runs."""
         status = self.process.poll()
-        return None if status is None else _explained(status, self.log)
+        return None if status is None else _exit_error(status, self.log)
 
     def wait(self) -> None:
         """Wait for the server's end.
@@ -59,11 +59,11 @@ class Server:
         Raises:
             BuildError: it ended by itself.
         """
-        raise _explained(self.process.wait(), self.log)
+        raise _exit_error(self.process.wait(), self.log)
 
 
 @contextmanager
-def running(
+def run_server(
     home: Path,
     arguments: Sequence[str],
     *,
@@ -71,7 +71,7 @@ def running(
     port: int,
     log: Path,
     environment: Mapping[str, str],
-    waiting: Callable[[float], None] = lambda _seconds: None,
+    on_wait: Callable[[float], None] = lambda _seconds: None,
 ) -> Iterator[Server]:
     """Start a server, yield it when it answers, and end it whatever happens.
 
@@ -82,14 +82,14 @@ def running(
         port: the port there.
         log: the file for its output.
         environment: what it needs in addition to what every vLLM process does.
-        waiting: called now and then with the seconds since the start.
+        on_wait: called now and then with the seconds since the start.
 
     Raises:
         UserError: the toolchain is not installed, the port is taken, the address is not this
             machine's, or no key is set for an address beyond loopback.
         BuildError: the server ended before it answered.
     """
-    key = required_key(host)
+    key = require_api_key(host)
     check_port(host, port)
     python = SERVE.python(home)
     with disk_errors(home):
@@ -114,20 +114,20 @@ def running(
             start_new_session=True,
         )
         try:
-            ready = f"http://{_asked(host)}:{port}/health"
-            _wait_until_ready(process, ready, identity, log, waiting)
-            yield Server(f"http://{_shown(host)}:{port}/v1", process, log)
+            ready = f"http://{_reachable_host(host)}:{port}/health"
+            _wait_until_ready(process, ready, identity, log, on_wait)
+            yield Server(f"http://{_url_host(host)}:{port}/v1", process, log)
         finally:
             end_group(process)
 
 
-def required_key(host: str) -> str | None:
+def require_api_key(host: str) -> str | None:
     """Return the key that clients must send, from the environment.
 
     Raises:
         UserError: the server would listen beyond loopback, and there is no key.
     """
-    key = given_key()
+    key = api_key()
     if not key and not is_loopback(host):
         raise UserError(
             f"{host} is reachable from other machines, so a key is needed: set {KEY_VARIABLE} to "
@@ -136,7 +136,7 @@ def required_key(host: str) -> str | None:
     return key
 
 
-def given_key() -> str | None:
+def api_key() -> str | None:
     """Return the key in the environment, or None.
 
     Raises:
@@ -184,7 +184,7 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _asked(host: str) -> str:
+def _reachable_host(host: str) -> str:
     """Return where this machine reaches a server that listens on ``host``."""
     try:
         address = ipaddress.ip_address(host)
@@ -192,10 +192,10 @@ def _asked(host: str) -> str:
         return host
     if address.is_unspecified:
         return "127.0.0.1" if address.version == 4 else "[::1]"
-    return _shown(host)
+    return _url_host(host)
 
 
-def _shown(host: str) -> str:
+def _url_host(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
@@ -204,16 +204,16 @@ def _wait_until_ready(
     url: str,
     identity: str,
     log: Path,
-    waiting: Callable[[float], None],
+    on_wait: Callable[[float], None],
 ) -> None:
     started = time.monotonic()
     while not _answers(url, identity):
         seconds = time.monotonic() - started
         if process.poll() is not None:
-            raise _explained(process.returncode, log)
+            raise _exit_error(process.returncode, log)
         if seconds > _START_SECONDS:
             raise BuildError(f"the server does not answer after {seconds:.0f} s\n  log: {log}")
-        waiting(seconds)
+        on_wait(seconds)
         time.sleep(_POLL_SECONDS)
 
 
@@ -229,7 +229,7 @@ def _answers(url: str, identity: str) -> bool:
         return False
 
 
-def _explained(status: int, log: Path) -> BuildError:
+def _exit_error(status: int, log: Path) -> BuildError:
     """Return why a server ended, from its last words; its log has all of them."""
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     said = [line for line in lines if not _NO_CAUSE.search(line)]

@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from cyrene_assets.compute.attention import TORCH, Attention
 from cyrene_assets.compute.hardware import Hardware
-from cyrene_assets.training.memory_model import Fit, ModelShape, fit, fits, training_memory
+from cyrene_assets.training.memory_model import (
+    MemoryPlan,
+    ModelShape,
+    choose_micro_batch,
+    fits_in_memory,
+    training_memory,
+)
 from cyrene_assets.utils.errors import BuildError
 
 if TYPE_CHECKING:
@@ -49,12 +55,12 @@ class Batch:
         )
 
 
-def packs_on(hardware: Hardware) -> bool:
+def uses_packing(hardware: Hardware) -> bool:
     """Return whether training packs: on a GPU. Linear attention has no packs on a CPU."""
     return bool(hardware.gpus)
 
 
-def gpus_used(hardware: Hardware, batch_size: int) -> int:
+def num_gpus(hardware: Hardware, batch_size: int) -> int:
     """Return how many GPUs train: as many as divide the batch, so that no step differs in size."""
     return max((n for n in range(1, len(hardware.gpus) + 1) if batch_size % n == 0), default=0)
 
@@ -62,31 +68,31 @@ def gpus_used(hardware: Hardware, batch_size: int) -> int:
 def training_gpus(hardware: Hardware, batch_size: int) -> Hardware:
     """Return the GPUs that train: as many as divide the batch, those with the most memory."""
     largest = sorted(range(len(hardware.gpus)), key=lambda n: (-hardware.gpus[n].memory, n))
-    chosen = sorted(largest[: gpus_used(hardware, batch_size)])
+    chosen = sorted(largest[: num_gpus(hardware, batch_size)])
     return replace(hardware, gpus=tuple(hardware.gpus[n] for n in chosen))
 
 
-def batch_on(hardware: Hardware, batch_size: int, micro: int = 1) -> Batch:
+def plan_batch(hardware: Hardware, batch_size: int, micro: int = 1) -> Batch:
     """Return how a batch is made up on this machine; ``micro`` sequences at a time on a GPU."""
     if not hardware.gpus:
         micro = max(n for n in range(1, _CPU_MICRO_BATCH + 1) if batch_size % n == 0)
         return Batch(micro, batch_size // micro, 1)
-    devices = gpus_used(hardware, batch_size)
+    devices = num_gpus(hardware, batch_size)
     return Batch(micro, batch_size // devices // micro, devices)
 
 
-def fit_on(stage: "Stage", hardware: Hardware, shape: ModelShape) -> tuple[Batch, Fit]:
+def plan_memory(stage: "Stage", hardware: Hardware, shape: ModelShape) -> tuple[Batch, MemoryPlan]:
     """Return how a stage's batch is made up on this machine, and how it fits a GPU's memory."""
     if not hardware.gpus:
-        batch = batch_on(hardware, stage.batch_size)
-        return batch, Fit(batch.micro, checkpointing=False)
+        batch = plan_batch(hardware, stage.batch_size)
+        return batch, MemoryPlan(batch.micro, checkpointing=False)
     used = training_gpus(hardware, stage.batch_size)
-    chosen = fit(stage, used, shape, len(used.gpus))
-    return batch_on(hardware, stage.batch_size, chosen.micro_batch), chosen
+    chosen = choose_micro_batch(stage, used, shape, len(used.gpus))
+    return plan_batch(hardware, stage.batch_size, chosen.micro_batch), chosen
 
 
-def memory_on(stage: "Stage", shape: ModelShape, batch: Batch, chosen: Fit) -> int:
-    """Return the bytes that each GPU needs for what :func:`fit_on` returned."""
+def memory_per_gpu(stage: "Stage", shape: ModelShape, batch: Batch, chosen: MemoryPlan) -> int:
+    """Return the bytes that each GPU needs for what :func:`plan_memory` returned."""
     return training_memory(
         stage,
         shape,
@@ -96,7 +102,7 @@ def memory_on(stage: "Stage", shape: ModelShape, batch: Batch, chosen: Fit) -> i
     )
 
 
-def what_would_fit(
+def memory_remedies(
     recipe: "Recipe", name: Literal["cpt", "sft"], hardware: Hardware, shape: ModelShape
 ) -> list[str]:
     """Return what would make a recipe's stage fit these GPUs that does not fit them."""
@@ -126,8 +132,8 @@ def what_would_fit(
 
 
 def _fits(stage: "Stage", hardware: Hardware, shape: ModelShape) -> bool:
-    needed = memory_on(stage, shape, *fit_on(stage, hardware, shape))
-    return fits(needed, training_gpus(hardware, stage.batch_size))
+    needed = memory_per_gpu(stage, shape, *plan_memory(stage, hardware, shape))
+    return fits_in_memory(needed, training_gpus(hardware, stage.batch_size))
 
 
 def describe_devices(hardware: Hardware, batch_size: int) -> str:
@@ -168,7 +174,7 @@ def machine_arguments(
     Raises:
         BuildError: a GPU too old for bfloat16 and flash attention.
     """
-    batch, chosen = fit_on(stage, hardware, shape)
+    batch, chosen = plan_memory(stage, hardware, shape)
     sizes = (
         *("--per_device_train_batch_size", str(batch.micro)),
         *("--gradient_accumulation_steps", str(batch.accumulation)),

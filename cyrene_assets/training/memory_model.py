@@ -69,12 +69,12 @@ class ModelShape:
         """Return the shape of an architecture."""
         return cls(
             architecture.parameters,
-            architecture.layers,
-            architecture.hidden,
+            architecture.num_layers,
+            architecture.hidden_size,
             architecture.vocabulary,
             sum(inputs for _, inputs in architecture.matrices),
             sum(outputs for outputs, _ in architecture.matrices),
-            architecture.vision,
+            architecture.vision_parameters,
         )
 
     @property
@@ -88,7 +88,7 @@ class ModelShape:
 
 
 @dataclass(frozen=True)
-class Fit:
+class MemoryPlan:
     """How a stage fits a GPU: sequences at a time, and whether activations are recomputed."""
 
     micro_batch: int
@@ -136,7 +136,9 @@ def training_memory(
     return round(weights + peak + activations) + shape.vision * _BYTES_FROZEN + _OVERHEAD
 
 
-def fit(stage: "Stage", hardware: Hardware, shape: ModelShape, devices: int) -> Fit:
+def choose_micro_batch(
+    stage: "Stage", hardware: Hardware, shape: ModelShape, devices: int
+) -> MemoryPlan:
     """Return the fastest way of training on so many GPUs that fits the smallest of them.
 
     The micro-batch divides a GPU's part of the effective batch, so that the batch of the recipe is
@@ -149,9 +151,9 @@ def fit(stage: "Stage", hardware: Hardware, shape: ModelShape, devices: int) -> 
         needed = training_memory(
             stage, shape, checkpointing=False, micro_batch=micro, devices=devices
         )
-        if share % micro == 0 and fits(needed, hardware):
-            return Fit(micro, checkpointing=False)
-    return Fit(1, checkpointing=True)
+        if share % micro == 0 and fits_in_memory(needed, hardware):
+            return MemoryPlan(micro, checkpointing=False)
+    return MemoryPlan(1, checkpointing=True)
 
 
 def work_bytes(stage: "Stage") -> int:
@@ -167,7 +169,7 @@ def work_bytes(stage: "Stage") -> int:
 
 def stored_bytes(architecture: Architecture, recipe: "Recipe") -> dict[str, int]:
     """Return what the large artifacts of a size take on the disk, CPT's with what it works with."""
-    whole = _BYTES_FROZEN * (architecture.parameters + architecture.carried)
+    whole = _BYTES_FROZEN * (architecture.parameters + architecture.untrained_parameters)
     quantized = quantized_bytes(
         architecture.tensors, recipe.quantization.scheme, recipe.quantization.ignore
     )
@@ -175,20 +177,20 @@ def stored_bytes(architecture: Architecture, recipe: "Recipe") -> dict[str, int]
         "base_model": whole,
         "cpt_checkpoint": whole + architecture.parameters * work_bytes(recipe.cpt),
         "merged_model": whole,
-        "fp8_model": quantized + _BYTES_FROZEN * architecture.carried,
+        "fp8_model": quantized + _BYTES_FROZEN * architecture.untrained_parameters,
     }
 
 
-def fits(needed: int, hardware: Hardware) -> bool:
+def fits_in_memory(needed: int, hardware: Hardware) -> bool:
     """Return whether so many bytes fit the smallest GPU, what is not ours left alone."""
     return needed <= hardware.memory * _USABLE
 
 
-def fits_now(needed: int, hardware: Hardware) -> bool:
+def fits_in_free_memory(needed: int, hardware: Hardware) -> bool:
     """Return whether so many bytes fit next to what other programs use of each GPU now."""
     return all(needed <= gpu.free - _CONTEXT for gpu in hardware.gpus)
 
 
-def shown(needed: int) -> str:
+def format_gib(needed: int) -> str:
     """Return bytes in GiB, as GPUs are sold."""
     return f"{needed / GIB:.0f} GiB"

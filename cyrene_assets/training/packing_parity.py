@@ -106,7 +106,7 @@ class Verdict:
         return cls(tuple(Row(name, found, most) for name, (found, most) in value.items()))
 
 
-def judge(found: Mapping[str, Distances], layers: int) -> Verdict:
+def evaluate(found: Mapping[str, Distances], layers: int) -> Verdict:
     """Compare distances with what bfloat16 rounding explains in a model of so many layers."""
     forward = ROUNDING * math.sqrt(ROUNDINGS * layers) * SLACK
     backward = ROUNDING * math.sqrt(3 * ROUNDINGS * layers) * SLACK
@@ -124,12 +124,12 @@ def judge(found: Mapping[str, Distances], layers: int) -> Verdict:
     return Verdict(tuple(rows()))
 
 
-def kinds(hardware: Hardware) -> tuple[Gpu, ...]:
+def unique_gpus(hardware: Hardware) -> tuple[Gpu, ...]:
     """Return one GPU of each model and capability."""
     return tuple({(gpu.name, gpu.capability): gpu for gpu in reversed(hardware.gpus)}.values())
 
 
-def setting(
+def cache_key(
     gpu: Gpu, versions: Mapping[str, str], base: Path, attention: Attention
 ) -> dict[str, Any]:
     """Return what a verdict holds for: the GPU's model, the kernels, and a model's dimensions."""
@@ -146,7 +146,7 @@ def setting(
 
 
 @dataclass(frozen=True)
-class Records:
+class ParityCache:
     """The verdicts on record: ``CYRENE_HOME/parity/<digest of the setting>.json``."""
 
     folder: Path
@@ -172,7 +172,9 @@ class Records:
             write_durably(path, text + "\n")
 
 
-def explain(gpu: Gpu, attention: Attention, verdict: Verdict, versions: Mapping[str, str]) -> str:
+def failure_message(
+    gpu: Gpu, attention: Attention, verdict: Verdict, versions: Mapping[str, str]
+) -> str:
     """Return what was found where packed documents do not stay apart, and what to do."""
     kernels = ("torch", "triton", "flash-linear-attention", "liger-kernel")
     packages = (*kernels, *([attention.package] if attention.package else ()))

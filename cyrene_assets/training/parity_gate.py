@@ -33,13 +33,13 @@ def require_packing_parity(
         return TORCH, CheckOutcome(PARITY_CHECK.name, True, "nothing is packed on a CPU")
     setting = build.project.settings.attention
     there = versions(TRAIN.python(build.project.home), TRAIN.packages)
-    kernel_requirements.refuse(there, hardware, setting)
+    kernel_requirements.require_kernels(there, hardware, setting)
     choices = candidates(setting, there, hardware)
     for attention in choices:
         try:
             compared = [
                 (gpu, _verdict(build, gpu, attention, there, last=attention is choices[-1]))
-                for gpu in packing_parity.kinds(hardware)
+                for gpu in packing_parity.unique_gpus(hardware)
             ]
         except BuildError as error:
             if attention is choices[-1]:
@@ -67,9 +67,9 @@ def _verdict(
     Raises:
         BuildError: the comparison failed, or packed documents do not stay apart.
     """
-    records = packing_parity.Records(build.project.home / "parity")
+    records = packing_parity.ParityCache(build.project.home / "parity")
     base = build.input("base_model").path
-    key = packing_parity.setting(gpu, there, base, attention)
+    key = packing_parity.cache_key(gpu, there, base, attention)
     verdict = records.find(key)
     if verdict is None or (last and not verdict.ok):
         build.log(
@@ -83,5 +83,5 @@ def _verdict(
         verdict = Verdict.from_dict(found["rows"])
         records.write(key, verdict)
     if not verdict.ok:
-        raise BuildError(packing_parity.explain(gpu, attention, verdict, there))
+        raise BuildError(packing_parity.failure_message(gpu, attention, verdict, there))
     return verdict

@@ -13,11 +13,11 @@ from cyrene_assets.project.artifact_build import ArtifactBuild
 from cyrene_assets.store.outcome import CheckOutcome, Outcome, Picture
 from cyrene_assets.store.tables import read_table
 from cyrene_assets.training import checks, swift_args
-from cyrene_assets.training.batch_plan import batch_on, describe_devices, packs_on
+from cyrene_assets.training.batch_plan import describe_devices, plan_batch, uses_packing
 from cyrene_assets.training.memory_model import ModelShape
 from cyrene_assets.training.parity_gate import require_packing_parity
 from cyrene_assets.training.run_metadata import SECONDS, TOKENS
-from cyrene_assets.training.step_schedule import ReadingOrder, reading_order
+from cyrene_assets.training.step_schedule import StepSchedule
 from cyrene_assets.training.warmup import few_steps
 
 Kind = Literal["cpt", "sft"]
@@ -46,13 +46,13 @@ def train(build: ArtifactBuild, kind: Kind, min_loss_drop: float) -> Outcome:
     hardware = Hardware.detect()
     report_to = build.project.settings.report_to
     secrets = trackers.report_keys(build.project.settings.report_to, build.project.file)
-    attention, proof = require_packing_parity(build, hardware)
-    order = reading_order(
+    attention, parity = require_packing_parity(build, hardware)
+    schedule = StepSchedule.of(
         read_table(data, "rows.parquet"),
-        packed=packs_on(hardware),
-        batch=batch_on(hardware, stage.batch_size),
+        packed=uses_packing(hardware),
+        batch=plan_batch(hardware, stage.batch_size),
     )
-    keep_step = order.step_of(stage.checkpoint)
+    keep_step = schedule.step_for(stage.checkpoint)
     files = swift_args.Data.of(data.path)
     make = swift_args.pretrain_command if is_cpt else swift_args.finetune_command
     command = make(
@@ -64,9 +64,9 @@ def train(build: ArtifactBuild, kind: Kind, min_loss_drop: float) -> Outcome:
         shape=ModelShape.of(build.size.architecture),
         report_to=report_to,
         attention=attention,
-        steps=order.steps,
+        steps=schedule.steps,
     )
-    few = few_steps(stage, kind, order.steps)
+    few = few_steps(stage, kind, schedule.steps)
     if few is not None:
         build.warn(few)
     # Of an adapter that becomes part of a checkpoint at once.
@@ -77,7 +77,7 @@ def train(build: ArtifactBuild, kind: Kind, min_loss_drop: float) -> Outcome:
         out=build.work / swift_args.MERGED_FOLDER,
     )
     devices = describe_devices(hardware, stage.batch_size)
-    build.log(f"{build.name} trains {order.steps} optimizer steps on {devices}")
+    build.log(f"{build.name} trains {schedule.steps} optimizer steps on {devices}")
     result = build.run_program(
         "pretrain" if is_cpt else "finetune",
         {
@@ -88,10 +88,10 @@ def train(build: ArtifactBuild, kind: Kind, min_loss_drop: float) -> Outcome:
             },
             "base": str(base.path),
             "merge": merge if stage.tuner == "lora" else None,
-            "steps": order.steps,
+            "steps": schedule.steps,
             "checkpoint": stage.checkpoint,
             "checkpoint_step": keep_step,
-            "tokens": order.tokens,
+            "tokens": schedule.tokens,
         },
         environment=swift_args.program_environment(report_to),
         secrets=secrets,
@@ -99,9 +99,9 @@ def train(build: ArtifactBuild, kind: Kind, min_loss_drop: float) -> Outcome:
     return _outcome(
         build,
         result,
-        order,
+        schedule,
         attention,
-        proof,
+        parity,
         hardware=hardware,
         devices=devices,
         min_loss_drop=min_loss_drop,
@@ -111,9 +111,9 @@ def train(build: ArtifactBuild, kind: Kind, min_loss_drop: float) -> Outcome:
 def _outcome(
     build: ArtifactBuild,
     result: dict[str, Any],
-    order: ReadingOrder,
+    schedule: StepSchedule,
     attention: Attention,
-    proof: CheckOutcome,
+    parity: CheckOutcome,
     *,
     hardware: Hardware,
     devices: str,
@@ -131,7 +131,7 @@ def _outcome(
         curve,
         title,
         checkpoint=chosen,
-        passes=order.passes,
+        passes=schedule.pass_ends,
         languages=training_losses.read_language_losses(log),
     )
     return Outcome(
@@ -156,7 +156,7 @@ def _outcome(
             "command": shlex.join(result["command"]),
         },
         checks=[
-            proof,
+            parity,
             *checks.loss_outcomes(summary, min_loss_drop),
             checks.learned_outcome(result),
         ],

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from cyrene_assets.training.batch_plan import Batch, optimizer_steps
 from cyrene_assets.utils.errors import UserError
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class ReadingOrder:
-    """How many steps and tokens a training has, and the steps at whose end each pass is over."""
+class StepSchedule:
+    """How many steps and tokens a training has; ``pass_ends`` are the last steps of its passes."""
 
     steps: int
     tokens: int
-    passes: tuple[int, ...]
+    pass_ends: tuple[int, ...]
 
-    def step_of(self, checkpoint: str) -> int | None:
+    def step_for(self, checkpoint: str) -> int | None:
         """Return the step that ``epoch:N`` means; None for a choice that names no pass.
 
         Raises:
@@ -28,24 +28,24 @@ class ReadingOrder:
         kind, _, number = checkpoint.partition(":")
         if kind != "epoch":
             return None
-        if int(number) > len(self.passes):
+        if int(number) > len(self.pass_ends):
             raise UserError(
-                f"`checkpoint: {checkpoint}`, but the corpus is read in {len(self.passes)} passes: "
-                "give an earlier one, or raise `passes` in the recipe"
+                f"`checkpoint: {checkpoint}`, but the corpus is read in {len(self.pass_ends)} "
+                "passes: give an earlier one, or raise `passes` in the recipe"
             )
-        return self.passes[int(number) - 1]
+        return self.pass_ends[int(number) - 1]
 
+    @classmethod
+    def of(cls, rows: "pl.DataFrame", *, packed: bool, batch: Batch) -> Self:
+        """Count the steps of a packed set's ``rows`` (``row``, ``pack``, ``pass``, ``tokens``).
 
-def reading_order(rows: "pl.DataFrame", *, packed: bool, batch: Batch) -> ReadingOrder:
-    """Count the steps of a packed set's ``rows`` (``row``, ``pack``, ``pass``, ``tokens``).
+        A step reads packs, or rows where training does not pack.
+        """
+        import polars as pl
 
-    A step reads packs, or rows where training does not pack.
-    """
-    import polars as pl
-
-    sequence = pl.col("pack" if packed else "row")
-    sequences = int(rows.select(sequence.max()).item()) + 1
-    steps = optimizer_steps(sequences, batch)
-    ends = rows.group_by("pass").agg(sequence.max().alias("end")).sort("pass")
-    passes = (math.ceil((end + 1) / batch.effective) for end in ends["end"].cum_max())
-    return ReadingOrder(steps, int(rows["tokens"].sum()), tuple(min(p, steps) for p in passes))
+        sequence = pl.col("pack" if packed else "row")
+        sequences = int(rows.select(sequence.max()).item()) + 1
+        steps = optimizer_steps(sequences, batch)
+        ends = rows.group_by("pass").agg(sequence.max().alias("end")).sort("pass")
+        passes = (math.ceil((end + 1) / batch.effective) for end in ends["end"].cum_max())
+        return cls(steps, int(rows["tokens"].sum()), tuple(min(p, steps) for p in passes))

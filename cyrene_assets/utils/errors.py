@@ -1,6 +1,6 @@
 """The two ways in which a command ends badly, and their exit statuses."""
 
-from cyrene_assets.utils.text_safety import plain
+from cyrene_assets.utils.text_safety import escape_control_chars
 
 
 class CyreneError(Exception):
@@ -12,7 +12,7 @@ class CyreneError(Exception):
     exit_status = 1
 
     def __str__(self) -> str:
-        return plain(super().__str__())
+        return escape_control_chars(super().__str__())
 
 
 class UserError(CyreneError):

@@ -1,21 +1,24 @@
-"""Text, durations, sizes and tables for a terminal."""
+"""Text, durations, sizes and tables for a terminal.
+
+``rich.filesize`` would write ``999 bytes`` for ``999 B``, and has no durations.
+"""
 
 from typing import TYPE_CHECKING
 
-from cyrene_assets.utils.text_safety import plain
+from cyrene_assets.utils.text_safety import escape_control_chars
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 
-def shown(text: str) -> str:
+def escape_markup(text: str) -> str:
     """Return text for a console, which takes nothing in it for markup or a command."""
     from rich.markup import escape
 
-    return escape(plain(text))
+    return escape(escape_control_chars(text))
 
 
-def duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Return seconds as people read them: ``0.4 s``, ``1:02``, ``3:04:05``."""
     if seconds < 60:
         return f"{seconds:.1f} s"
@@ -24,7 +27,7 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def size(number: float) -> str:
+def format_size(number: float) -> str:
     """Return a number of bytes as people read it: ``3.1 MB``."""
     for unit in ("B", "kB", "MB", "GB"):
         if number < 1000:
@@ -38,7 +41,7 @@ def table(title: str | None, columns: list[str], rows: list[list[str]], right: s
     from rich.table import Table
 
     result = Table(
-        title=None if title is None else shown(title),
+        title=None if title is None else escape_markup(title),
         box=None,
         header_style="bold",
         pad_edge=False,
@@ -49,5 +52,5 @@ def table(title: str | None, columns: list[str], rows: list[list[str]], right: s
             column, justify="right" if column in right else "left", overflow="fold", no_wrap=False
         )
     for row in rows:
-        result.add_row(*(shown(cell) for cell in row))
+        result.add_row(*(escape_markup(cell) for cell in row))
     return result

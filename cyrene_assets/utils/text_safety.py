@@ -10,6 +10,6 @@ _OBEYED = re.compile(
 )
 
 
-def plain(text: str) -> str:
+def escape_control_chars(text: str) -> str:
     r"""Return text in which such a character is written out: ``\x1b`` stands for an escape."""
     return _OBEYED.sub(lambda found: found[0].encode("unicode_escape").decode(), text)

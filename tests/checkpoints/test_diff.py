@@ -3,7 +3,13 @@ from pathlib import Path
 import pytest
 from checkpoint_folders import Shapes, base_shapes, write_checkpoint, write_safetensors
 
-from cyrene_assets.checkpoints.diff import altered, changed, compare, differences, moved_from_zero
+from cyrene_assets.checkpoints.diff import (
+    compare,
+    compare_frozen,
+    compare_trained,
+    count_moved_lora,
+    differences,
+)
 
 VISION = "model.visual.patch_embed.proj.weight"
 
@@ -49,9 +55,9 @@ def test_a_changed_bit_of_what_is_not_trained_is_found(
 ) -> None:
     base = write_checkpoint(tmp_path / "base", shapes())
     other = write_checkpoint(tmp_path / "other", shapes(), shards=shards)
-    assert altered(base, other) == (2, [])
+    assert compare_frozen(base, other) == (2, [])
     change(other, tensor)
-    assert altered(base, other) == (2, [tensor])
+    assert compare_frozen(base, other) == (2, [tensor])
 
 
 def test_what_is_trained_may_change(tmp_path: Path) -> None:
@@ -78,21 +84,21 @@ def test_a_checkpoint_that_equals_its_start_has_no_changed_tensor(
 ) -> None:
     base = write_checkpoint(tmp_path / "base", shapes())
     other = write_checkpoint(tmp_path / "other", shapes(), shards=shards)
-    assert changed(base, other) == (5, 0)
+    assert compare_trained(base, other) == (5, 0)
     # What training leaves alone does not count.
     change(other, VISION)
-    assert changed(base, other) == (5, 0)
+    assert compare_trained(base, other) == (5, 0)
     change(other, "model.language_model.layers.1.linear_attn.A_log")
-    assert changed(base, other) == (5, 1)
+    assert compare_trained(base, other) == (5, 1)
 
 
 def test_an_adapter_of_zeros_has_moved_nowhere(tmp_path: Path) -> None:
     names = [f"base_model.model.layers.{n}.q_proj.lora_{m}.weight" for n in (0, 1) for m in "AB"]
     write_safetensors(tmp_path / "adapter_model.safetensors", dict.fromkeys(names, ("F32", (4, 2))))
     adapter = tmp_path / "adapter_model.safetensors"
-    assert moved_from_zero(adapter) == (2, 0)
+    assert count_moved_lora(adapter) == (2, 0)
     # A is drawn at random and counts for nothing while B is zero.
     change(tmp_path, names[0])
-    assert moved_from_zero(adapter) == (2, 0)
+    assert count_moved_lora(adapter) == (2, 0)
     change(tmp_path, names[3])
-    assert moved_from_zero(adapter) == (2, 1)
+    assert count_moved_lora(adapter) == (2, 1)

@@ -4,7 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from cyrene_assets.checkpoints.external_checkpoint import examine, model_files, set_apart
+from cyrene_assets.checkpoints.external_checkpoint import (
+    link_model_files,
+    model_files,
+    validate_checkpoint,
+)
 from cyrene_assets.checkpoints.files import ARCHITECTURE
 from cyrene_assets.utils.errors import UserError
 
@@ -31,9 +35,9 @@ TAKEN = ["chat_template.jinja", "config.json", "model.safetensors", "tokenizer.j
 
 
 def test_a_training_s_checkpoint_is_a_model_without_its_state(model: Path, tmp_path: Path) -> None:
-    examine(model)
+    validate_checkpoint(model)
     assert sorted(path.name for path in model_files(model)) == TAKEN
-    set_apart(model, tmp_path / "apart")
+    link_model_files(model, tmp_path / "apart")
     assert sorted(path.name for path in (tmp_path / "apart").iterdir()) == TAKEN
     assert (tmp_path / "apart" / "model.safetensors").samefile(model / "model.safetensors")
 
@@ -43,8 +47,8 @@ def test_a_cache_of_links_becomes_a_folder_of_files(model: Path, tmp_path: Path)
     snapshot.mkdir()
     for name in TAKEN:
         (snapshot / name).symlink_to(model / name)
-    examine(snapshot)
-    set_apart(snapshot, tmp_path / "apart")
+    validate_checkpoint(snapshot)
+    link_model_files(snapshot, tmp_path / "apart")
     assert not any(path.is_symlink() for path in (tmp_path / "apart").iterdir())
 
 
@@ -82,25 +86,25 @@ def test_what_cannot_be_asked_is_named_with_the_remedy(
 ) -> None:
     change(model)
     with pytest.raises(UserError, match=message):
-        examine(model)
+        validate_checkpoint(model)
 
 
 def test_pickled_weights_alone_are_named(model: Path) -> None:
     (model / "model.safetensors").rename(model / "pytorch_model.bin")
     with pytest.raises(UserError, match=r"no weights .*, but pytorch_model\.bin: .*save the model"):
-        examine(model)
+        validate_checkpoint(model)
 
 
 def test_an_adapter_and_a_file_are_no_model(tmp_path: Path) -> None:
     (tmp_path / "adapter_config.json").write_text("{}")
     with pytest.raises(UserError, match=r"holds an adapter.*swift export .*--merge_lora true"):
-        examine(tmp_path)
+        validate_checkpoint(tmp_path)
     (tmp_path / "model.gguf").write_text("x")
     with pytest.raises(UserError, match=r"model\.gguf is a file: give the folder"):
-        examine(tmp_path / "model.gguf")
+        validate_checkpoint(tmp_path / "model.gguf")
 
 
 def test_a_template_may_stand_in_the_tokenizer_s_configuration(model: Path) -> None:
     (model / "chat_template.jinja").unlink()
     (model / "tokenizer_config.json").write_text('{"chat_template": "{{ messages }}"}')
-    examine(model)
+    validate_checkpoint(model)

@@ -4,12 +4,13 @@ from pathlib import Path
 import pytest
 from checkpoint_folders import base_shapes, write_checkpoint, write_safetensors
 
+from cyrene_assets.checkpoints.errors import CheckpointError
 from cyrene_assets.checkpoints.files import (
     INDEX,
     copy_side_files,
     read_header,
     read_json,
-    refuse_foreign_files,
+    reject_unsafe_files,
     side_files,
     tensors,
 )
@@ -37,6 +38,30 @@ def test_damaged_file_is_named(tmp_path: Path, damage: str) -> None:
         }[damage]
     )
     with pytest.raises(BuildError, match=r"a\.safetensors"):
+        read_header(path)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"x": {"dtype": "BF16", "shape": [5], "data_offsets": [0, 8]}},
+        {"x": {"dtype": "BF16", "shape": [2], "data_offsets": [4, 8]}},
+        {
+            "x": {"dtype": "BF16", "shape": [4], "data_offsets": [0, 8]},
+            "y": {"dtype": "BF16", "shape": [4], "data_offsets": [0, 8]},
+        },
+        {"x": {"dtype": "BF16", "shape": [4]}},
+        {"x": {"dtype": "BF16", "shape": ["4"], "data_offsets": [0, 8]}},
+        {"x": [0, 8]},
+        [1, 2],
+    ],
+    ids=["shape", "gap", "overlap", "no offsets", "text", "no entry", "no object"],
+)
+def test_read_header_that_contradicts_itself_is_an_error(tmp_path: Path, header: object) -> None:
+    text = json.dumps(header).encode()
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(len(text).to_bytes(8, "little") + text + bytes(8))
+    with pytest.raises(CheckpointError, match=r"a\.safetensors: unreadable safetensors header"):
         read_header(path)
 
 
@@ -90,7 +115,7 @@ def test_code_and_pickles_are_refused_by_name(tmp_path: Path, name: str) -> None
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).write_bytes(b"")
     with pytest.raises(BuildError, match=name.rpartition("/")[2]):
-        refuse_foreign_files(tmp_path)
+        reject_unsafe_files(tmp_path)
 
 
 def test_links_are_refused(tmp_path: Path) -> None:
@@ -98,7 +123,7 @@ def test_links_are_refused(tmp_path: Path) -> None:
     (tmp_path / "elsewhere.json").write_text("{}")
     (folder / "extra.json").symlink_to(tmp_path / "elsewhere.json")
     with pytest.raises(BuildError, match=r"extra\.json: a link"):
-        refuse_foreign_files(folder)
+        reject_unsafe_files(folder)
 
 
 @pytest.mark.parametrize(
@@ -108,13 +133,13 @@ def test_configuration_that_names_code_is_refused(tmp_path: Path, config: object
     write_checkpoint(tmp_path)
     (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
     with pytest.raises(BuildError, match=r"tokenizer_config\.json.*auto_map"):
-        refuse_foreign_files(tmp_path)
+        reject_unsafe_files(tmp_path)
 
 
 def test_the_word_auto_map_in_a_text_is_not_code(tmp_path: Path) -> None:
     write_checkpoint(tmp_path)
     (tmp_path / "tokenizer.json").write_text(json.dumps({"vocab": ["auto_map"]}))
-    refuse_foreign_files(tmp_path)
+    reject_unsafe_files(tmp_path)
 
 
 def test_side_files_are_copied_byte_for_byte_without_index_and_weights(tmp_path: Path) -> None:

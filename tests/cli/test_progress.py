@@ -6,7 +6,7 @@ from rich.console import Console
 from cyrene_assets.cli import progress as module
 from cyrene_assets.cli.progress import StepReporter
 from cyrene_assets.orchestration.run_events import Event
-from cyrene_assets.utils.formatting import duration, size, table
+from cyrene_assets.utils.formatting import format_duration, format_size, table
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ from cyrene_assets.utils.formatting import duration, size, table
     ],
 )
 def test_durations(seconds: float, shown: str) -> None:
-    assert duration(seconds) == shown
+    assert format_duration(seconds) == shown
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_durations(seconds: float, shown: str) -> None:
     ],
 )
 def test_sizes(number: float, shown: str) -> None:
-    assert size(number) == shown
+    assert format_size(number) == shown
 
 
 def shown_by(*events: Event, terminal: bool = False) -> str:

@@ -31,7 +31,7 @@ def without(*packages: str) -> dict[str, str]:
 @pytest.mark.parametrize("hardware", [H200, RTX_5090])
 def test_the_versions_of_the_lock_file_train(hardware: Hardware) -> None:
     assert kernel_requirements.problems(GOOD, hardware) == []
-    kernel_requirements.refuse(GOOD, hardware)
+    kernel_requirements.require_kernels(GOOD, hardware)
 
 
 def test_a_cpu_needs_no_kernels() -> None:
@@ -55,7 +55,7 @@ def test_a_missing_kernel_is_refused_with_what_it_brings(package: str, said: str
     assert problem.startswith(f"the train toolchain has no {package} (")
     assert said in problem
     with pytest.raises(BuildError, match=f"cannot start on this GPU: .* no {package} "):
-        kernel_requirements.refuse(without(package), H200)
+        kernel_requirements.require_kernels(without(package), H200)
 
 
 def test_nothing_has_to_be_compiled_to_train() -> None:
@@ -65,7 +65,7 @@ def test_nothing_has_to_be_compiled_to_train() -> None:
         == kernel_requirements.problems(bare, RTX_3090)
         == []
     )
-    kernel_requirements.refuse(bare, RTX_5090)
+    kernel_requirements.require_kernels(bare, RTX_5090)
 
 
 def test_an_attention_that_a_person_named_and_did_not_install_is_refused() -> None:
@@ -74,7 +74,7 @@ def test_an_attention_that_a_person_named_and_did_not_install_is_refused() -> No
         "the train toolchain has no flash-attn, which `attention: flash-attn-2`"
     )
     with pytest.raises(BuildError, match="set `attention: auto`"):
-        kernel_requirements.refuse(without("flash-attn"), H200, "flash-attn-2")
+        kernel_requirements.require_kernels(without("flash-attn"), H200, "flash-attn-2")
     assert kernel_requirements.notes(without("flash-attn"), H200, "flash-attn-2") == []
 
 
@@ -140,6 +140,6 @@ def test_versions_that_leak_between_documents_are_refused(
 
 def test_everything_that_is_wrong_is_said_at_once() -> None:
     with pytest.raises(BuildError) as caught:
-        kernel_requirements.refuse({"triton": "3.6.0"}, H200)
+        kernel_requirements.require_kernels({"triton": "3.6.0"}, H200)
     for word in ("flash-linear-attention", "liger-kernel", "torchao", "Triton 3.6.0"):
         assert word in str(caught.value)

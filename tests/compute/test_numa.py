@@ -48,7 +48,7 @@ def test_rename_without_room_or_without_a_name_is_an_error(tmp_path: Path) -> No
 
 def test_bring_makes_every_start_of_the_interpreter_load_it(tmp_path: Path) -> None:
     python, packages = environment(tmp_path / "env")
-    brought = numa.bring(tmp_path / "env", packages, carried)
+    brought = numa.install_libnuma(tmp_path / "env", packages, carried)
     assert brought == tmp_path / "env" / "lib" / "libnuma.so.1"
 
     def said() -> subprocess.CompletedProcess[str]:
@@ -66,7 +66,7 @@ def test_bring_makes_every_start_of_the_interpreter_load_it(tmp_path: Path) -> N
 def test_bring_from_a_wheel_without_it_leaves_nothing(tmp_path: Path) -> None:
     _, packages = environment(tmp_path / "env")
     with pytest.raises(BuildError, match=r"holds no nixl_cu12\.libs/libnuma-"):
-        numa.bring(tmp_path / "env", packages, lambda *_: None)
+        numa.install_libnuma(tmp_path / "env", packages, lambda *_: None)
     assert not (tmp_path / "env" / "lib" / numa.LIBRARY).exists()
     assert not list(packages.glob("cyrene*"))
 
@@ -75,7 +75,7 @@ def test_bring_from_a_wheel_without_it_leaves_nothing(tmp_path: Path) -> None:
 @pytest.mark.network
 def test_bring_from_the_index_is_libnuma(tmp_path: Path, package_index: None) -> None:
     python, packages = environment(tmp_path / "env")
-    brought = numa.bring(tmp_path / "env", packages, run_uv)
+    brought = numa.install_libnuma(tmp_path / "env", packages, run_uv)
     # Whether the kernel has NUMA, -1 without; and a symbol of the version that vLLM is linked with.
     code = (
         "import ctypes; l = ctypes.CDLL('libnuma.so.1'); "

@@ -27,9 +27,9 @@ def test_the_formulas_count_what_was_published(
     size: Architecture, text: int, vision: int, predicting: int, total: int
 ) -> None:
     assert size.parameters == text
-    assert size.vision == vision
-    assert size.carried == vision + predicting
-    assert size.parameters + size.carried == total
+    assert size.vision_parameters == vision
+    assert size.untrained_parameters == vision + predicting
+    assert size.parameters + size.untrained_parameters == total
 
 
 def test_tensors_are_named_and_shaped_as_published() -> None:

@@ -33,7 +33,7 @@ def test_no_size_is_taken_for_another() -> None:
 @pytest.mark.parametrize("size", REAL, ids=lambda size: size.name)
 def test_a_base_counts_with_and_without_vision_and_prediction(size: ModelSize) -> None:
     low, high = size.parameter_range
-    assert low < size.parameters < size.parameters + size.architecture.carried < high
+    assert low < size.parameters < size.parameters + size.architecture.untrained_parameters < high
 
 
 def test_every_size_s_recipe_ships() -> None:

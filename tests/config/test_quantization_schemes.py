@@ -5,11 +5,11 @@ from pydantic import ValidationError
 
 from cyrene_assets.config.model_sizes import SIZES
 from cyrene_assets.config.quantization_schemes import (
-    FORMATS,
+    SCHEMES,
     dequantized_factor,
+    indivisible_modules,
     intended_modules,
     linear_modules,
-    misfits,
     quantized_bytes,
     scheme_of,
 )
@@ -90,7 +90,9 @@ def test_what_4b_takes_on_the_disk_is_what_was_measured(
 ) -> None:
     """GB with the vision tower, which was there without multi-token prediction, same page."""
     architecture = SIZES["4B"].architecture
-    taken = quantized_bytes(architecture.tensors, scheme, ignore) + 2 * architecture.vision
+    taken = (
+        quantized_bytes(architecture.tensors, scheme, ignore) + 2 * architecture.vision_parameters
+    )
     assert taken / 1e9 == pytest.approx(measured, abs=0.006)
 
 
@@ -107,15 +109,15 @@ def test_the_smaller_a_model_the_more_of_it_keeps_its_dtype() -> None:
 @pytest.mark.parametrize("name", ["0.8B", "2B", "4B", "9B"])
 def test_every_size_divides_into_the_blocks_of_fp8(name: str) -> None:
     shapes = SIZES[name].architecture.tensors
-    assert misfits(shapes, intended_modules(shapes, SEEDS), FORMATS["FP8_BLOCK"]) == []
+    assert indivisible_modules(shapes, intended_modules(shapes, SEEDS), SCHEMES["FP8_BLOCK"]) == []
 
 
 def test_modules_that_cannot_be_divided_into_blocks() -> None:
     modules = intended_modules(SHAPES, ["lm_head"])
     small, odd = f"{LAYER}.linear_attn.in_proj_a", "model.visual.blocks.0.mlp.linear_fc1"
-    assert misfits(SHAPES, modules, FORMATS["FP8_BLOCK"]) == [small, odd]
+    assert indivisible_modules(SHAPES, modules, SCHEMES["FP8_BLOCK"]) == [small, odd]
     # Groups run along a row: few rows are no matter.
-    assert misfits(SHAPES, modules, FORMATS["W4A16"]) == [odd]
+    assert indivisible_modules(SHAPES, modules, SCHEMES["W4A16"]) == [odd]
 
 
 # As llm-compressor writes them.
@@ -163,11 +165,11 @@ def test_dequantized_factor_gives_two_bytes_to_each_weight(
     assert bytes_before * dequantized_factor(tensor, dtype) == 2 * elements
 
 
-@pytest.mark.parametrize("scheme", FORMATS)
+@pytest.mark.parametrize("scheme", SCHEMES)
 def test_scheme_of_the_table_is_known_to_recipes_with_its_calibration(scheme: str) -> None:
-    given = {"conversations": 4, "tokens": 64} if FORMATS[scheme].calibrated else None
+    given = {"conversations": 4, "tokens": 64} if SCHEMES[scheme].calibrated else None
     found = Quantization.model_validate({"scheme": scheme, "ignore": [], "calibration": given})
-    assert get_args(Quantization.model_fields["scheme"].annotation) == tuple(FORMATS)
+    assert get_args(Quantization.model_fields["scheme"].annotation) == tuple(SCHEMES)
     assert found.scheme == scheme
     other = None if given else {"conversations": 4, "tokens": 64}
     with pytest.raises(ValidationError, match="`calibration` must be given"):

@@ -69,7 +69,9 @@ def test_time_follows_from_the_tokens_in_its_row(empty: Sandbox) -> None:
         assert step.seconds is not None
         assert step.counted == "from the files of 2 of 2 languages, 2.5 bytes each"
     architecture = model_size("tiny").architecture
-    assert found["base_model[tiny]"].bytes == 2 * (architecture.parameters + architecture.carried)
+    assert found["base_model[tiny]"].bytes == 2 * (
+        architecture.parameters + architecture.untrained_parameters
+    )
     empty.edit("dialog/en.jsonl", lambda text: text.replace("Who mended", "Who mended " * 2000))
     longer = by_step(estimate(empty.project, empty.steps("fp8_model"), SIZES["tiny"]))
     more = longer["cpt_checkpoint[tiny]"]

@@ -16,7 +16,12 @@ from cyrene_assets.config.model_sizes import SIZES, model_size
 from cyrene_assets.config.recipe import load_recipe
 from cyrene_assets.corpus.importers.registry import formats
 from cyrene_assets.diagnostics.step_times import StepTimes
-from cyrene_assets.training.memory_model import ModelShape, fits, fits_now, training_memory
+from cyrene_assets.training.memory_model import (
+    ModelShape,
+    fits_in_free_memory,
+    fits_in_memory,
+    training_memory,
+)
 from documents.pages import ROOT, Page
 
 README = Page(ROOT / "README.md")
@@ -114,7 +119,7 @@ def smallest_card(size: str, *, lora: bool) -> str:
     )
     for sold, mebibytes in CARDS.items():
         card = Hardware(gpus=(Gpu("a card", mebibytes << 20, (8, 9), used=GIB // 2),))
-        if fits(needed, card) and fits_now(needed, card):
+        if fits_in_memory(needed, card) and fits_in_free_memory(needed, card):
             return f"{sold} GB"
     return "none"
 

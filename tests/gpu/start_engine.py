@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from cyrene_assets.compute.hardware import Hardware
-from cyrene_assets.serving.engine_args import engine_settings
+from cyrene_assets.serving.engine_args import batch_engine
 from cyrene_assets.workers.serve import vllm_engine
 
 
@@ -15,7 +15,7 @@ def main(path: Path) -> None:
     from vllm import SamplingParams
 
     size = sum(file.stat().st_size for file in path.glob("*.safetensors"))
-    llm = vllm_engine.load(path, engine_settings(Hardware.detect(), 512, size))
+    llm = vllm_engine.load(path, batch_engine(Hardware.detect(), 512, size))
     prompt = list(range(100, 400))
     vllm_engine.run_requests(llm, path, [prompt], [SamplingParams(max_tokens=4)], lambda _: None)
     vllm_engine.release(llm)

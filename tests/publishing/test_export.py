@@ -22,11 +22,11 @@ from cyrene_assets.project.project import Project
 from cyrene_assets.publishing import hub
 from cyrene_assets.publishing.export import export, is_exported
 from cyrene_assets.publishing.model_card import card_values, render_card
-from cyrene_assets.serving.character import Character
+from cyrene_assets.serving.character import ServedArtifact
 from cyrene_assets.serving.server import free_port
 from cyrene_assets.store.artifact_store import Artifact
 from cyrene_assets.utils.errors import BuildError, UserError
-from cyrene_assets.utils.text_safety import plain
+from cyrene_assets.utils.text_safety import escape_control_chars
 
 TRAINING = {"steps": 9, "first_eval_loss": 9.0, "last_eval_loss": 6.5}
 FIDELITY = {
@@ -56,7 +56,7 @@ def publish(
 
 
 @pytest.fixture
-def character(tmp_path: Path) -> Character:
+def character(tmp_path: Path) -> ServedArtifact:
     project = Project(tmp_path / "home", Project.load().settings)
     chats = [
         publish(project, "sft_chat", code, [], {}, params={"system_prompt": f"You are {code}."})
@@ -88,10 +88,10 @@ def character(tmp_path: Path) -> Character:
         params=project.recipe(SIZES["tiny"]).quantization.model_dump(mode="json"),
         measurements={"scheme": "FP8_BLOCK", "fidelity": FIDELITY},
     )
-    return Character(project, SIZES["tiny"], model)
+    return ServedArtifact(project, SIZES["tiny"], model)
 
 
-def write(character: Character, folder: Path, **more: Any) -> Path:
+def write(character: ServedArtifact, folder: Path, **more: Any) -> Path:
     settings: dict[str, Any] = {
         "language": "en",
         "profile": "adopted",
@@ -101,7 +101,7 @@ def write(character: Character, folder: Path, **more: Any) -> Path:
     return export(character, folder, **settings | more)
 
 
-def test_a_folder_is_written_whole(character: Character, tmp_path: Path) -> None:
+def test_a_folder_is_written_whole(character: ServedArtifact, tmp_path: Path) -> None:
     picture = tmp_path / "scoreboard.png"
     picture.write_bytes(b"\x89PNG")
     out = write(character, tmp_path / "out", scores="| model |\n| --- |", scores_plot=picture)
@@ -125,7 +125,7 @@ def test_a_folder_is_written_whole(character: Character, tmp_path: Path) -> None
     assert sorted(p.name for p in tmp_path.iterdir()) == ["home", "out", "scoreboard.png"]
 
 
-def test_names_on_the_card_are_text(character: Character) -> None:
+def test_names_on_the_card_are_text(character: ServedArtifact) -> None:
     """Whatever a corpus or a recipe calls things, the card has the lines and markup it always has.
 
     As a test of the test: the same names unescaped are found.
@@ -148,10 +148,10 @@ def test_names_on_the_card_are_text(character: Character) -> None:
 def _has_markup(line: str) -> bool:
     """Return whether a line has HTML, links, code, formulas or what a terminal obeys."""
     unescaped = re.sub(r"\\[\\`*_{}\[\]()#|~!$^=@]", "", line.removeprefix("# "))
-    return bool(re.search(r"[<>`\[\]$]|://", unescaped)) or line != plain(line)
+    return bool(re.search(r"[<>`\[\]$]|://", unescaped)) or line != escape_control_chars(line)
 
 
-def test_the_card_says_what_it_is(character: Character, tmp_path: Path) -> None:
+def test_the_card_says_what_it_is(character: ServedArtifact, tmp_path: Path) -> None:
     card = (write(character, tmp_path / "out") / "README.md").read_text(encoding="utf-8")
     for said in (
         'base_model: "Org/Base"\nbase_model_relation: quantized\n',
@@ -182,7 +182,7 @@ def test_the_card_says_what_it_is(character: Character, tmp_path: Path) -> None:
 
 
 def test_card_of_a_trained_model_is_the_one_agreed_on(
-    character: Character, snapshot: SnapshotAssertion
+    character: ServedArtifact, snapshot: SnapshotAssertion
 ) -> None:
     values = card_values(character, "en", "adopted", "| model |\n| --- |")
     card = render_card(values | {"scores_plot": "plots/scoreboard.png"})
@@ -192,7 +192,7 @@ def test_card_of_a_trained_model_is_the_one_agreed_on(
 
 
 def test_an_empty_folder_is_filled_where_it_is(
-    character: Character, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    character: ServedArtifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "here").mkdir()
     (tmp_path / "there").mkdir()
@@ -208,16 +208,18 @@ def test_an_empty_folder_is_filled_where_it_is(
 
 
 def test_the_card_names_no_recipe_that_the_model_was_not_made_with(
-    character: Character, monkeypatch: pytest.MonkeyPatch
+    character: ServedArtifact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Project, "recipe", lambda *_: load_recipe("seed-v2"))
     recipe = card_values(character, "en", "adopted", None)["recipe"]
     assert recipe["name"] == "another than the project's now"
 
 
-def test_the_card_of_a_base_model_claims_no_training(character: Character) -> None:
+def test_the_card_of_a_base_model_claims_no_training(character: ServedArtifact) -> None:
     (base,) = character.project.store.artifacts("base_model")
-    values = card_values(Character(character.project, SIZES["tiny"], base), "en", "adopted", None)
+    values = card_values(
+        ServedArtifact(character.project, SIZES["tiny"], base), "en", "adopted", None
+    )
     card = render_card(values | {"scores_plot": None})
     assert "as it was before any training" in card
     assert "made from the dialog" not in card
@@ -225,7 +227,7 @@ def test_the_card_of_a_base_model_claims_no_training(character: Character) -> No
     assert "base_model_relation" not in card
 
 
-def test_nothing_is_overwritten(character: Character, tmp_path: Path) -> None:
+def test_nothing_is_overwritten(character: ServedArtifact, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").write_text("mine")
     with pytest.raises(UserError, match="already exists"):
@@ -235,7 +237,7 @@ def test_nothing_is_overwritten(character: Character, tmp_path: Path) -> None:
         write(character, tmp_path / "file")
 
 
-def test_a_failure_leaves_nothing_half_made(character: Character, tmp_path: Path) -> None:
+def test_a_failure_leaves_nothing_half_made(character: ServedArtifact, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no system prompt in 'xx'"):
         write(character, tmp_path / "out", language="xx")
     assert [p.name for p in tmp_path.iterdir()] == ["home"]

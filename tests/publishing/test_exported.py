@@ -73,7 +73,7 @@ def test_the_card_shows_what_was_measured(exported: Path) -> None:
 def test_vllm_speaks_as_the_character(
     exported: Path, environment: dict[str, str], tmp_path: Path
 ) -> None:
-    engine = engine_args.engine_settings(None, 512)
+    engine = engine_args.batch_engine(None, 512)
     done = subprocess.run(
         [
             *(environment["CYRENE_SERVE_PYTHON"], "-c", ASK, str(exported)),

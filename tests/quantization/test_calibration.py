@@ -45,9 +45,9 @@ def test_languages_take_turns_in_calibration_and_nothing_is_held_out() -> None:
 
 def test_questions_are_held_out_where_they_can_be() -> None:
     frame = chats(("en", "e0", "train"), ("en", "e1", "validation"), ("jp", "j0", "train"))
-    lines = texts.lines_to_compare(frame, 3)
+    lines = texts.select_fidelity_lines(frame, 3)
     assert lines["language"].to_list() == ["en"]
-    asked = texts.questions(frame, lines)
+    asked = texts.probe_questions(frame, lines)
     assert {language: messages[-1]["content"] for language, messages in asked.items()} == {
         "en": "e1",
         "jp": "j0",

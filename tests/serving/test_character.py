@@ -10,7 +10,7 @@ from cyrene_assets.orchestration import lineage
 from cyrene_assets.orchestration.lineage import Lineage, Record
 from cyrene_assets.orchestration.verified_models import find_character
 from cyrene_assets.project.project import Project
-from cyrene_assets.serving.character import Character, ancestry
+from cyrene_assets.serving.character import ServedArtifact, ancestry
 from cyrene_assets.store.artifact_store import Artifact, CorruptArtifactError
 from cyrene_assets.utils.errors import BuildError, UserError
 
@@ -54,7 +54,7 @@ def test_a_model_knows_what_it_was_made_from(project: Project, model: Artifact) 
 
 
 def test_prompts_are_those_of_the_training(project: Project, model: Artifact) -> None:
-    prompts = Character(project, SIZES["tiny"], model).prompts
+    prompts = ServedArtifact(project, SIZES["tiny"], model).prompts
     assert prompts == {code: f"then, {code}" for code in project.corpus.languages}
 
 
@@ -63,19 +63,19 @@ def test_where_chats_are_gone_the_corpus_says_the_prompt(project: Project, model
     for artifact in project.store.artifacts("sft_chat"):
         if artifact.partition == code:
             project.store.set_aside(artifact)
-    prompts = Character(project, SIZES["tiny"], model).prompts
+    prompts = ServedArtifact(project, SIZES["tiny"], model).prompts
     assert prompts[code] == project.corpus.languages[code].system_prompt
     assert list(prompts) == list(project.corpus.languages)
 
 
 def test_a_base_model_gets_the_corpus_s_prompts(project: Project) -> None:
     base = publish(project, "base_model", "tiny", [])
-    prompts = Character(project, SIZES["tiny"], base).prompts
+    prompts = ServedArtifact(project, SIZES["tiny"], base).prompts
     assert prompts == {c: e.system_prompt for c, e in project.corpus.languages.items()}
 
 
 def test_languages_and_profiles(project: Project, model: Artifact) -> None:
-    character = Character(project, SIZES["tiny"], model)
+    character = ServedArtifact(project, SIZES["tiny"], model)
     first = next(iter(project.corpus.languages))
     assert character.language(None) == first
     assert character.language(first) == first

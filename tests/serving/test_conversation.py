@@ -8,7 +8,7 @@ import pytest
 from json_server import JsonHandler
 
 from cyrene_assets.config.recipe import load_recipe
-from cyrene_assets.serving.conversation import Conversation, answer, connect
+from cyrene_assets.serving.conversation import Conversation, connect, stream_answer
 from cyrene_assets.serving.server import free_port
 from cyrene_assets.utils.errors import BuildError, UserError
 
@@ -26,9 +26,9 @@ def contents(talk: Conversation) -> list[str]:
 
 
 def test_a_request_carries_prompt_history_and_profile(talk: Conversation) -> None:
-    talk.say("Hello.")
-    talk.heard("Mind the wind.")
-    talk.say("Who are you?")
+    talk.add_user_message("Hello.")
+    talk.add_answer("Mind the wind.")
+    talk.add_user_message("Who are you?")
     request = talk.request()
     assert [m["role"] for m in request["messages"]] == ["system", "user", "assistant", "user"]
     assert contents(talk)[0] == PROMPTS["en"]
@@ -40,78 +40,78 @@ def test_a_request_carries_prompt_history_and_profile(talk: Conversation) -> Non
 
 
 def test_another_language_keeps_the_history(talk: Conversation) -> None:
-    talk.say("Hello.")
-    talk.heard("Hm?")
-    talk.speak("jp")
+    talk.add_user_message("Hello.")
+    talk.add_answer("Hm?")
+    talk.set_language("jp")
     assert contents(talk) == [PROMPTS["jp"], "Hello.", "Hm?"]
     with pytest.raises(UserError, match="no language 'xx': there are en, jp"):
-        talk.speak("xx")
+        talk.set_language("xx")
     assert talk.language == "jp"
 
 
 def test_another_profile(talk: Conversation) -> None:
-    talk.sample("legacy")
+    talk.set_profile("legacy")
     assert talk.request()["temperature"] == 0.1
     with pytest.raises(UserError, match="no profile 'hot': there are official, legacy, adopted"):
-        talk.sample("hot")
+        talk.set_profile("hot")
     assert talk.profile == "legacy"
 
 
 def test_an_answer_can_be_given_again(talk: Conversation) -> None:
     with pytest.raises(UserError, match="no reply to regenerate yet"):
-        talk.take_back()
-    talk.say("Hello.")
-    talk.heard("Hm?")
-    assert talk.take_back() == "Hm?"
+        talk.pop_answer()
+    talk.add_user_message("Hello.")
+    talk.add_answer("Hm?")
+    assert talk.pop_answer() == "Hm?"
     assert contents(talk)[1:] == ["Hello."]
 
 
 def test_a_question_without_an_answer_can_be_asked_again(talk: Conversation) -> None:
-    talk.say("Hello.")
-    talk.heard("Hm?")
-    talk.say("Who are you?")
-    talk.heard("")
-    assert talk.take_back() == ""
+    talk.add_user_message("Hello.")
+    talk.add_answer("Hm?")
+    talk.add_user_message("Who are you?")
+    talk.add_answer("")
+    assert talk.pop_answer() == ""
     assert contents(talk)[1:] == ["Hello.", "Hm?", "Who are you?"]
-    talk.say("Who?")
+    talk.add_user_message("Who?")
     assert contents(talk)[1:] == ["Hello.", "Hm?", "Who?"]
 
 
 def test_an_answer_has_room(talk: Conversation) -> None:
     for _ in range(4):
-        talk.say("x" * 40)
-        talk.heard("y" * 40)
-    talk.say("x" * 40)
-    talk.make_room()
-    assert talk.forgotten == 0
+        talk.add_user_message("x" * 40)
+        talk.add_answer("y" * 40)
+    talk.add_user_message("x" * 40)
+    talk.trim_to_context()
+    assert talk.num_dropped == 0
     talk.context = 200
-    talk.make_room()
-    assert talk.forgotten == 0
-    talk.counted(len(PROMPTS["en"]) + 9 * 40)
-    talk.make_room()
+    talk.trim_to_context()
+    assert talk.num_dropped == 0
+    talk.record_tokens(len(PROMPTS["en"]) + 9 * 40)
+    talk.trim_to_context()
     # 18 characters of the system prompt and three turns: 138 of 150.
-    assert talk.forgotten == 6
+    assert talk.num_dropped == 6
     talk.context = 20
-    talk.make_room()
+    talk.trim_to_context()
     assert contents(talk)[1:] == ["x" * 40]
 
 
 def test_the_oldest_turns_go_first(talk: Conversation) -> None:
     for number in range(2):
-        talk.say(f"question {number}")
-        talk.heard(f"answer {number}")
-    assert talk.forget_oldest()
+        talk.add_user_message(f"question {number}")
+        talk.add_answer(f"answer {number}")
+    assert talk.drop_oldest_turn()
     assert contents(talk) == [PROMPTS["en"], "question 1", "answer 1"]
-    assert not talk.forget_oldest()
+    assert not talk.drop_oldest_turn()
     # A transcript has all of it.
     assert [turn["content"] for turn in talk.turns][:2] == ["question 0", "answer 0"]
-    talk.take_back()
+    talk.pop_answer()
     assert contents(talk) == [PROMPTS["en"], "question 1"]
 
 
 def test_a_transcript_is_saved_once(talk: Conversation, tmp_path: Path) -> None:
-    talk.say("Hello.")
-    talk.heard("Mind the wind.")
+    talk.add_user_message("Hello.")
+    talk.add_answer("Mind the wind.")
     about = {"model": "cyrene-tiny", "digest": "0" * 16}
     talk.save(tmp_path / "t.json", about)
     saved = json.loads((tmp_path / "t.json").read_text(encoding="utf-8"))
@@ -173,21 +173,21 @@ def broken() -> Iterator[str]:
 def test_a_server_that_dies_amid_an_answer_is_one_message(talk: Conversation, broken: str) -> None:
     client, model, context = connect(broken, "right")
     assert (model, context) == ("m", 1024)
-    talk.say("Hello.")
+    talk.add_user_message("Hello.")
     said: list[str] = []
     with pytest.raises(BuildError, match=rf"{broken}/ failed during the reply") as caught:
-        said.extend(answer(client, model, talk))
+        said.extend(stream_answer(client, model, talk))
     assert said == ["Mind the "]
     # The system prompt and the question have 24 characters.
-    assert talk.density * 24 == pytest.approx(46)
+    assert talk.tokens_per_char * 24 == pytest.approx(46)
     assert "\n" not in str(caught.value)
 
 
 def test_a_wrong_key_is_one_message(talk: Conversation, broken: str) -> None:
     client, model, _ = connect(broken, None)
-    talk.say("Hello.")
+    talk.add_user_message("Hello.")
     with pytest.raises(UserError, match="wants a key: set CYRENE_API_KEY"):
-        list(answer(client, model, talk))
+        list(stream_answer(client, model, talk))
 
 
 @pytest.mark.parametrize("name", ["http_proxy", "all_proxy"])
@@ -206,22 +206,22 @@ def test_a_proxy_is_for_other_machines(
 
 def test_what_never_fits_leaves_the_conversation_as_it_was(talk: Conversation, broken: str) -> None:
     client, model, _ = connect(broken, "right")
-    talk.say("first")
-    talk.heard("Hm?")
-    talk.say("long")
+    talk.add_user_message("first")
+    talk.add_answer("Hm?")
+    talk.add_user_message("long")
     with pytest.raises(UserError, match="shorten it"):
-        list(answer(client, model, talk))
-    talk.heard("")
-    talk.say("second")
+        list(stream_answer(client, model, talk))
+    talk.add_answer("")
+    talk.add_user_message("second")
     assert contents(talk)[1:] == ["first", "Hm?", "second"]
 
 
 def test_what_no_longer_fits_is_forgotten(talk: Conversation, broken: str) -> None:
     client, model, _ = connect(broken, "right")
     for text in ("first", "second"):
-        talk.say(text)
-        talk.heard("Hm?")
-    talk.say("third")
+        talk.add_user_message(text)
+        talk.add_answer("Hm?")
+    talk.add_user_message("third")
     with pytest.raises(BuildError, match="during the reply"):
-        list(answer(client, model, talk))
+        list(stream_answer(client, model, talk))
     assert contents(talk)[1:] == ["third"]

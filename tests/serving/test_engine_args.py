@@ -8,12 +8,12 @@ from cyrene_assets.compute.hardware import GIB, Gpu, Hardware
 from cyrene_assets.config.architecture import QWEN_4B
 from cyrene_assets.config.recipe import Sampling
 from cyrene_assets.serving import engine_args
-from cyrene_assets.serving.gpu_budget import ServedModel
+from cyrene_assets.serving.gpu_budget import ServingFootprint
 from cyrene_assets.utils.errors import UserError
 
 
-def served(weights: int) -> ServedModel:
-    return ServedModel.of({"text_config": QWEN_4B.text_config}, weights)
+def served(weights: int) -> ServingFootprint:
+    return ServingFootprint.of({"text_config": QWEN_4B.text_config}, weights)
 
 
 MODEL = served(4 * GIB)
@@ -26,7 +26,7 @@ def gpu(gibibytes: float) -> Hardware:
 
 @pytest.mark.parametrize("hardware", [None, Hardware()])
 def test_a_cpu_gets_a_small_engine_in_this_process(hardware: Hardware | None) -> None:
-    settings = engine_args.engine_settings(hardware, 1024, model_bytes=10_000_000)
+    settings = engine_args.batch_engine(hardware, 1024, model_bytes=10_000_000)
 
     assert settings["dtype"] == "bfloat16"
     assert settings["language_model_only"] is True
@@ -39,13 +39,13 @@ def test_a_cpu_gets_a_small_engine_in_this_process(hardware: Hardware | None) ->
 
 def test_a_cpu_reads_every_prompt_in_one_part() -> None:
     for context in (512, 16384):
-        settings = engine_args.engine_settings(None, context)
+        settings = engine_args.batch_engine(None, context)
         assert settings["enable_chunked_prefill"] is False
         assert settings["max_num_batched_tokens"] >= context
 
 
 def test_a_larger_model_gets_a_larger_cache_on_a_cpu() -> None:
-    settings = engine_args.engine_settings(None, 1024, model_bytes=8 * GIB)
+    settings = engine_args.batch_engine(None, 1024, model_bytes=8 * GIB)
     assert settings["kv_cache_memory_bytes"] == 2 * GIB
 
 
@@ -62,7 +62,7 @@ def test_a_larger_model_gets_a_larger_cache_on_a_cpu() -> None:
 def test_a_gpu_gets_what_fits_beside_the_weights(
     gibibytes: float, model: float, eager: bool, sequences: int, batched: int
 ) -> None:
-    settings = engine_args.engine_settings(gpu(gibibytes), 2048, model_bytes=int(model * GIB))
+    settings = engine_args.batch_engine(gpu(gibibytes), 2048, model_bytes=int(model * GIB))
 
     assert settings["enforce_eager"] is eager
     assert settings["max_num_seqs"] == sequences
@@ -75,36 +75,36 @@ def test_a_gpu_gets_what_fits_beside_the_weights(
 def test_what_others_use_of_a_gpu_is_theirs() -> None:
     model = int(7.9 * GIB)
     busy = Hardware((Gpu("test", 16 * GIB, (8, 9), used=2 * GIB),))
-    settings = engine_args.engine_settings(busy, 2048, model_bytes=model)
+    settings = engine_args.batch_engine(busy, 2048, model_bytes=model)
     # Next to what is used and vLLM's share there is room for a CUDA context and logits.
     assert settings["gpu_memory_utilization"] == 0.725
     assert settings["max_num_batched_tokens"] == 512
     busy = Hardware((Gpu("test", 12 * GIB, (8, 9), used=2 * GIB),))
     with pytest.raises(UserError, match=r"2\.0 of which are in use: end other programs"):
-        engine_args.engine_settings(busy, 2048, model_bytes=model)
+        engine_args.batch_engine(busy, 2048, model_bytes=model)
 
 
 def test_the_smallest_gpu_counts() -> None:
     both = Hardware(gpu(140).gpus + gpu(12).gpus)
-    assert engine_args.engine_settings(both, 2048) == engine_args.engine_settings(gpu(12), 2048)
+    assert engine_args.batch_engine(both, 2048) == engine_args.batch_engine(gpu(12), 2048)
 
 
 def test_without_a_size_half_of_the_gpu_is_reckoned_with() -> None:
-    assert engine_args.engine_settings(gpu(24), 2048) == engine_args.engine_settings(
+    assert engine_args.batch_engine(gpu(24), 2048) == engine_args.batch_engine(
         gpu(24), 2048, model_bytes=12 * GIB
     )
-    assert engine_args.engine_settings(gpu(2), 2048)["max_num_seqs"] == 1
+    assert engine_args.batch_engine(gpu(2), 2048)["max_num_seqs"] == 1
 
 
 def test_weights_that_do_not_fit_are_refused() -> None:
     with pytest.raises(UserError, match=r"18\.0 GiB does not fit .* 12\.0 GiB of GPU memory"):
-        engine_args.engine_settings(gpu(12), 2048, model_bytes=18 * GIB)
+        engine_args.batch_engine(gpu(12), 2048, model_bytes=18 * GIB)
 
 
 def test_a_driver_that_does_not_answer_is_no_wish_for_a_cpu() -> None:
     broken = Hardware(fault="the driver does not answer: restart the machine")
     with pytest.raises(UserError, match="vLLM does not start: the driver does not answer"):
-        engine_args.engine_settings(broken, 2048)
+        engine_args.batch_engine(broken, 2048)
     with pytest.raises(UserError, match="restart the machine"):
         engine_args.chat_engine(broken, MODEL, 2048)
 
@@ -122,7 +122,7 @@ def test_chats_on_a_cpu_are_refused_where_main_memory_is_too_small(
 
 @pytest.mark.parametrize("hardware", [None, gpu(24)])
 def test_settings_are_json_and_never_trust_code(hardware: Hardware | None) -> None:
-    settings = engine_args.engine_settings(hardware, 2048)
+    settings = engine_args.batch_engine(hardware, 2048)
     assert json.loads(json.dumps(settings)) == settings
     assert "trust_remote_code" not in settings
 
@@ -138,9 +138,9 @@ def test_serving_needs_no_compiler_of_cuda() -> None:
     assert engine_args.SERVE_ENV["VLLM_USE_FLASHINFER_SAMPLER"] == "0"
     assert engine_args.SERVE_ENV["VLLM_USE_DEEP_GEMM"] == "0"
     chats, _ = engine_args.chat_engine(gpu(12), MODEL, 2048)
-    for settings in (chats, engine_args.engine_settings(gpu(12), 2048)):
+    for settings in (chats, engine_args.batch_engine(gpu(12), 2048)):
         assert settings["gdn_prefill_backend"] == "triton"
-    assert "gdn_prefill_backend" not in engine_args.engine_settings(None, 2048)
+    assert "gdn_prefill_backend" not in engine_args.batch_engine(None, 2048)
 
 
 def test_sampling_parameters() -> None:

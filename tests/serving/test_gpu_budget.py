@@ -25,8 +25,8 @@ CONFIG: dict[str, Any] = {
 }
 
 
-def model_of(weights: int) -> gpu_budget.ServedModel:
-    return gpu_budget.ServedModel.of({"text_config": QWEN_4B.text_config}, weights)
+def model_of(weights: int) -> gpu_budget.ServingFootprint:
+    return gpu_budget.ServingFootprint.of({"text_config": QWEN_4B.text_config}, weights)
 
 
 def gpu(memory: float, used: float = 0.3) -> Gpu:
@@ -34,7 +34,7 @@ def gpu(memory: float, used: float = 0.3) -> Gpu:
 
 
 def test_a_configuration_says_what_a_sequence_takes() -> None:
-    model = gpu_budget.ServedModel.of(CONFIG, FP8)
+    model = gpu_budget.ServingFootprint.of(CONFIG, FP8)
     assert model == model_of(FP8)
     assert CONFIG["text_config"].items() <= QWEN_4B.text_config.items()
     assert (model.linear, model.full) == (24, 8)
@@ -69,7 +69,7 @@ def test_a_cache_holds_as_many_sequences_as_vllm_says() -> None:
 def test_what_fits_a_card(
     memory: float, used: float, weights: int, context: int, sequences: int
 ) -> None:
-    fit = gpu_budget.fit_card(gpu(memory, used), model_of(weights), 8192)
+    fit = gpu_budget.plan_gpu(gpu(memory, used), model_of(weights), 8192)
     assert (fit.context, fit.sequences) == (context, sequences)
     taken = fit.weights + fit.cache + GIB
     assert taken <= fit.share * memory * GIB + GIB / 100
@@ -78,21 +78,21 @@ def test_what_fits_a_card(
 
 
 def test_the_context_is_no_longer_than_the_model_knows() -> None:
-    model = gpu_budget.ServedModel.of(
+    model = gpu_budget.ServingFootprint.of(
         {"text_config": {**CONFIG["text_config"], "max_position_embeddings": 4096}}, FP8
     )
-    assert gpu_budget.fit_card(gpu(24), model, 8192).context == 4096
+    assert gpu_budget.plan_gpu(gpu(24), model, 8192).context == 4096
     assert gpu_budget.cpu_arguments(model, 8192)["max_model_len"] == 4096
 
 
 def test_a_short_context_is_kept_where_it_is_wanted() -> None:
-    assert gpu_budget.fit_card(gpu(12), model_of(FP8), 512).context == 512
+    assert gpu_budget.plan_gpu(gpu(12), model_of(FP8), 512).context == 512
 
 
 @pytest.mark.parametrize(("memory", "used"), [(6, 0.3), (12, 6)])
 def test_a_model_that_is_too_large_is_one_message(memory: float, used: float) -> None:
     with pytest.raises(UserError) as caught:
-        gpu_budget.fit_card(gpu(memory, used), model_of(FP8), 8192)
+        gpu_budget.plan_gpu(gpu(memory, used), model_of(FP8), 8192)
     said = str(caught.value)
     assert "5.5 GiB needs about 7.4 GiB" in said
     assert f"{memory - used:.1f} of {memory:.1f} GiB are free on RTX" in said
@@ -101,7 +101,7 @@ def test_a_model_that_is_too_large_is_one_message(memory: float, used: float) ->
 
 
 def test_the_sum_is_shown() -> None:
-    shown = gpu_budget.fit_card(gpu(12), model_of(FP8), 8192).describe()
+    shown = gpu_budget.plan_gpu(gpu(12), model_of(FP8), 8192).describe()
     assert shown == (
         "5.5 GiB of weights + 4.3 for 14 x 8,192 tokens + 1.0 to work with + 0.75 outside vLLM, "
         "of 11.7 GiB free"
@@ -110,7 +110,7 @@ def test_the_sum_is_shown() -> None:
 
 def test_arguments_are_json() -> None:
     model = model_of(FP8)
-    on_gpu = gpu_budget.gpu_arguments(gpu_budget.fit_card(gpu(12), model, 8192), gpu(12))
+    on_gpu = gpu_budget.gpu_arguments(gpu_budget.plan_gpu(gpu(12), model, 8192), gpu(12))
     assert json.loads(json.dumps(on_gpu)) == on_gpu
     assert on_gpu["max_num_batched_tokens"] == 2048
     on_cpu = gpu_budget.cpu_arguments(model, 8192)
@@ -122,10 +122,10 @@ def test_arguments_are_json() -> None:
 def test_fit_memory_of_a_model_that_main_memory_does_not_hold_is_refused() -> None:
     model = model_of(BF16)
     arguments = gpu_budget.cpu_arguments(model, 2048)
-    gpu_budget.fit_memory(model, arguments, 16 * GIB)
-    gpu_budget.fit_memory(model, arguments, None)
+    gpu_budget.require_main_memory(model, arguments, 16 * GIB)
+    gpu_budget.require_main_memory(model, arguments, None)
     with pytest.raises(UserError, match=r"7\.9 GiB in memory needs about .* there are 9\.0, swap"):
-        gpu_budget.fit_memory(model, arguments, 9 * GIB)
+        gpu_budget.require_main_memory(model, arguments, 9 * GIB)
     # In FP8 it would have fitted.
     smaller = model_of(FP8)
-    gpu_budget.fit_memory(smaller, gpu_budget.cpu_arguments(smaller, 2048), 9 * GIB)
+    gpu_budget.require_main_memory(smaller, gpu_budget.cpu_arguments(smaller, 2048), 9 * GIB)

@@ -10,11 +10,11 @@ import pytest
 from cyrene_assets.compute.cpu import Cpu
 from cyrene_assets.compute.hardware import Hardware
 from cyrene_assets.config.model_sizes import SIZES
-from cyrene_assets.config.quantization_schemes import FORMATS
+from cyrene_assets.config.quantization_schemes import SCHEMES
 from cyrene_assets.project.project import Project
 from cyrene_assets.serving import served_character
-from cyrene_assets.serving.character import Character
-from cyrene_assets.serving.gpu_budget import ServedModel
+from cyrene_assets.serving.character import ServedArtifact
+from cyrene_assets.serving.gpu_budget import ServingFootprint
 from cyrene_assets.utils.errors import UserError
 from serving.test_gpu_budget import CONFIG
 
@@ -45,25 +45,25 @@ def write_checkpoint(folder: Path) -> None:
     config = {
         **CONFIG,
         "quantization_config": {
-            "config_groups": {"group_0": {"weights": FORMATS["FP8_BLOCK"].named}}
+            "config_groups": {"group_0": {"weights": SCHEMES["FP8_BLOCK"].config_entry}}
         },
     }
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
 
 
 @pytest.fixture
-def character(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Character:
+def character(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ServedArtifact:
     monkeypatch.setattr(Hardware, "detect", Hardware)
     project = Project(tmp_path / "home", Project.load().settings)
     with project.store.stage("fp8_model") as folder:
         write_checkpoint(folder)
         about: dict[str, Any] = {"inputs": {}, "params": {}}
         artifact = project.store.publish(folder, "fp8_model", "tiny", about)
-    return Character(project, SIZES["tiny"], artifact)
+    return ServedArtifact(project, SIZES["tiny"], artifact)
 
 
-def start(character: Character) -> None:
-    with served_character.hosted(
+def start(character: ServedArtifact) -> None:
+    with served_character.serve_character(
         character,
         language="en",
         profile=character.profile(None),
@@ -73,14 +73,14 @@ def start(character: Character) -> None:
         pass
 
 
-def test_memory_of_dequantized_weights_is_bfloat16_s(character: Character) -> None:
+def test_memory_of_dequantized_weights_is_bfloat16_s(character: ServedArtifact) -> None:
     assert character.scheme == "FP8_BLOCK"
     assert character.memory.weights == 256 * 128 + 2 * 2 + 2 * 128
     assert character.memory_dequantized.weights == 2 * 256 * 128 + 2 * 128
 
 
 def test_hosted_on_a_cpu_without_avx2_starts_nothing(
-    character: Character, monkeypatch: pytest.MonkeyPatch
+    character: ServedArtifact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(served_character, "detect", lambda: SSE)
     with pytest.raises(UserError, match=r"vLLM does not start: .* Intel Xeon X5675 lacks"):
@@ -91,12 +91,12 @@ def test_hosted_on_a_cpu_without_avx2_starts_nothing(
     ("cpu", "counted"), [(AVX2, "memory_dequantized"), (AVX512_BF16, "memory")]
 )
 def test_hosted_on_a_cpu_counts_the_weights_as_they_are_once_loaded(
-    character: Character, monkeypatch: pytest.MonkeyPatch, cpu: Cpu, counted: str
+    character: ServedArtifact, monkeypatch: pytest.MonkeyPatch, cpu: Cpu, counted: str
 ) -> None:
     monkeypatch.setattr(served_character, "detect", lambda: cpu)
-    asked: list[ServedModel] = []
+    asked: list[ServingFootprint] = []
 
-    def refuse(_hardware: Hardware, model: ServedModel, _wanted: int) -> None:
+    def refuse(_hardware: Hardware, model: ServingFootprint, _wanted: int) -> None:
         asked.append(model)
         raise UserError("too large")
 

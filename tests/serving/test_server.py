@@ -58,7 +58,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def run(stack: ExitStack, home: Path, *arguments: str, host: str = "127.0.0.1") -> server.Server:
     port = server.free_port()
     return stack.enter_context(
-        server.running(
+        server.run_server(
             home,
             [*arguments, "--port", str(port)],
             host=host,
@@ -155,9 +155,9 @@ def test_beyond_loopback_a_key_is_needed(
     home: Path, monkeypatch: pytest.MonkeyPatch, host: str
 ) -> None:
     with pytest.raises(UserError, match=f"a key is needed: set {server.KEY_VARIABLE}"):
-        server.required_key(host)
+        server.require_api_key(host)
     monkeypatch.setenv(server.KEY_VARIABLE, "secret")
-    assert server.required_key(host) == "secret"
+    assert server.require_api_key(host) == "secret"
 
 
 @pytest.mark.parametrize("key", ["ключ", "two\nlines", " padded", "padded "])
@@ -166,13 +166,13 @@ def test_a_key_that_no_client_can_send_is_one_message(
 ) -> None:
     monkeypatch.setenv(server.KEY_VARIABLE, key)
     with pytest.raises(UserError, match=f"{server.KEY_VARIABLE} has characters") as caught:
-        server.required_key("0.0.0.0")
+        server.require_api_key("0.0.0.0")
     assert key not in str(caught.value)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.9", "::1", "localhost"])
 def test_on_loopback_none_is(home: Path, host: str) -> None:
-    assert server.required_key(host) is None
+    assert server.require_api_key(host) is None
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ def test_on_loopback_none_is(home: Path, host: str) -> None:
     ],
 )
 def test_where_this_machine_reaches_it(host: str, asked: str) -> None:
-    assert server._asked(host) == asked
+    assert server._reachable_host(host) == asked
 
 
 def _gone(process: int) -> bool:
@@ -201,7 +201,7 @@ def test_a_server_that_tells_its_own_error_is_quoted_alone(tmp_path: Path) -> No
         "error: this system has no libnuma.so.1, which vLLM's library (_C) needs: install it\n",
         encoding="utf-8",
     )
-    assert str(server._explained(1, log)) == (
+    assert str(server._exit_error(1, log)) == (
         "the server ended: this system has no libnuma.so.1, which vLLM's library (_C) needs: "
         f"install it\n  log: {log}"
     )

@@ -6,12 +6,12 @@ from cyrene_assets.compute.hardware import GIB, Gpu, Hardware
 from cyrene_assets.config.recipe import load_recipe, shipped_recipes
 from cyrene_assets.training.batch_plan import (
     Batch,
-    batch_on,
     describe_devices,
-    fit_on,
-    gpus_used,
     machine_arguments,
+    num_gpus,
     optimizer_steps,
+    plan_batch,
+    plan_memory,
     training_gpus,
 )
 from cyrene_assets.training.memory_model import ModelShape
@@ -29,7 +29,7 @@ def machine(count: int, memory: int = 96) -> Hardware:
 def test_the_batch_of_the_recipe_is_kept_everywhere(count: int, name: str) -> None:
     hardware = machine(count)
     for stage in (load_recipe(name).cpt, load_recipe(name).sft):
-        batch, _ = fit_on(stage, hardware, QWEN_4B)
+        batch, _ = plan_memory(stage, hardware, QWEN_4B)
         assert batch.effective == stage.batch_size
         words = list(machine_arguments(stage, hardware, QWEN_4B))
         given = dict(zip(words[::2], words[1::2], strict=True))
@@ -42,8 +42,8 @@ def test_the_batch_of_the_recipe_is_kept_everywhere(count: int, name: str) -> No
     [(0, 24, 0), (1, 3, 1), (2, 24, 2), (2, 3, 1), (3, 4, 2), (8, 12, 6)],
 )
 def test_as_many_gpus_as_divide_the_batch(count: int, batch: int, used: int) -> None:
-    assert gpus_used(machine(count), batch) == used
-    assert batch_on(machine(count), batch).devices == max(1, used)
+    assert num_gpus(machine(count), batch) == used
+    assert plan_batch(machine(count), batch).devices == max(1, used)
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_as_many_gpus_as_divide_the_batch(count: int, batch: int, used: int) -> 
     ],
 )
 def test_as_many_packs_at_a_time_as_fit(count: int, memory: int, batch: Batch) -> None:
-    assert fit_on(load_recipe("seed-v2").cpt, machine(count, memory), QWEN_4B)[0] == batch
+    assert plan_memory(load_recipe("seed-v2").cpt, machine(count, memory), QWEN_4B)[0] == batch
 
 
 def test_it_says_how_many_gpus_train_and_why_not_more() -> None:
@@ -75,7 +75,7 @@ def test_of_unequal_gpus_the_largest_train() -> None:
         both = Hardware(gpus)
         assert training_gpus(both, 3).gpus == (large,)
         assert training_gpus(both, 4).gpus == gpus
-        assert fit_on(sft, both, QWEN_4B) == fit_on(sft, Hardware((large,)), QWEN_4B)
+        assert plan_memory(sft, both, QWEN_4B) == plan_memory(sft, Hardware((large,)), QWEN_4B)
         assert describe_devices(both, 3).endswith("L (96 GiB, sm_90)")
         files = Data.of(Path("/packed"))
         assert training_environment(both, 3, files)["CUDA_VISIBLE_DEVICES"] == "GPU-l"

@@ -7,13 +7,13 @@ from cyrene_assets.compute.hardware import GIB, Gpu, Hardware
 from cyrene_assets.config.model_sizes import SIZES
 from cyrene_assets.config.recipe import Stage, load_recipe
 from cyrene_assets.training.memory_model import (
-    Fit,
+    MemoryPlan,
     ModelShape,
-    fit,
-    fits,
-    fits_now,
+    choose_micro_batch,
+    fits_in_free_memory,
+    fits_in_memory,
+    format_gib,
     loss_chunk,
-    shown,
     stored_bytes,
     training_memory,
 )
@@ -38,7 +38,7 @@ RTX_4070, RTX_5090, RTX_PRO_6000, H200 = gpu(12), gpu(31.8, (12, 0)), gpu(95.6, 
 
 def test_a_small_model_needs_no_checkpointing_on_a_small_gpu() -> None:
     tiny = load_recipe("tiny").cpt
-    assert not fit(tiny, RTX_4070, TINY, 1).checkpointing
+    assert not choose_micro_batch(tiny, RTX_4070, TINY, 1).checkpointing
 
 
 @pytest.mark.parametrize(
@@ -149,14 +149,14 @@ def test_full_cpt_of_0_8b_fits_8_gb_beside_a_desktop() -> None:
     small = load_recipe("small")
     needed = training_memory(small.cpt, QWEN_08B, checkpointing=True)
     card = Gpu("RTX 4060", 8188 << 20, (8, 9), used=round(0.9 * GIB))
-    assert fits(needed, Hardware((card,)))
-    assert fits_now(needed, Hardware((card,)))
-    assert fits(needed, gpu(7.6))
-    assert not fits_now(needed, Hardware((replace(card, used=round(1.2 * GIB)),)))
+    assert fits_in_memory(needed, Hardware((card,)))
+    assert fits_in_free_memory(needed, Hardware((card,)))
+    assert fits_in_memory(needed, gpu(7.6))
+    assert not fits_in_free_memory(needed, Hardware((replace(card, used=round(1.2 * GIB)),)))
     # The seeds' packs leave no room for a desktop.
     seeds = training_memory(SEED.cpt, QWEN_08B, checkpointing=True)
-    assert not fits(seeds, gpu(7.6))
-    assert not fits_now(seeds, Hardware((card,)))
+    assert not fits_in_memory(seeds, gpu(7.6))
+    assert not fits_in_free_memory(seeds, Hardware((card,)))
 
 
 def test_the_small_recipe_has_the_seeds_tokens_in_a_step() -> None:
@@ -191,28 +191,30 @@ def test_logits_in_memory_are_those_of_one_chunk(tokens: int, chunk: int) -> Non
 @pytest.mark.parametrize(
     ("hardware", "shape", "expected"),
     [
-        (H200, QWEN_4B, Fit(4, checkpointing=False)),
-        (RTX_PRO_6000, QWEN_4B, Fit(2, checkpointing=False)),
-        (RTX_5090, QWEN_2B, Fit(1, checkpointing=True)),
-        (RTX_4070, QWEN_4B, Fit(1, checkpointing=True)),
+        (H200, QWEN_4B, MemoryPlan(4, checkpointing=False)),
+        (RTX_PRO_6000, QWEN_4B, MemoryPlan(2, checkpointing=False)),
+        (RTX_5090, QWEN_2B, MemoryPlan(1, checkpointing=True)),
+        (RTX_4070, QWEN_4B, MemoryPlan(1, checkpointing=True)),
     ],
 )
-def test_the_fastest_way_that_fits(hardware: Hardware, shape: ModelShape, expected: Fit) -> None:
-    assert fit(SEED.cpt, hardware, shape, 1) == expected
+def test_the_fastest_way_that_fits(
+    hardware: Hardware, shape: ModelShape, expected: MemoryPlan
+) -> None:
+    assert choose_micro_batch(SEED.cpt, hardware, shape, 1) == expected
 
 
 @pytest.mark.parametrize("share", range(1, 13))
 @pytest.mark.parametrize("devices", [1, 2])
 def test_the_micro_batch_divides_a_gpus_share(share: int, devices: int) -> None:
     stage = SEED.cpt.model_copy(update={"batch_size": share * devices})
-    assert share % fit(stage, H200, QWEN_4B, devices).micro_batch == 0
+    assert share % choose_micro_batch(stage, H200, QWEN_4B, devices).micro_batch == 0
 
 
 def test_adapters_keep_more_activations_than_full_training() -> None:
     """All three of the recipe's chat packs at a time ran out of an H200's memory."""
-    assert fit(SEED.sft, H200, QWEN_4B, 1) == Fit(1, checkpointing=False)
+    assert choose_micro_batch(SEED.sft, H200, QWEN_4B, 1) == MemoryPlan(1, checkpointing=False)
     needed = training_memory(SEED.sft, QWEN_4B, checkpointing=False, micro_batch=3)
-    assert not fits(needed, H200)
+    assert not fits_in_memory(needed, H200)
 
 
 @pytest.mark.parametrize(
@@ -238,8 +240,8 @@ def test_the_estimate_of_an_adapter_holds_for_what_was_measured() -> None:
 
 
 def test_full_cpt_fits_the_gpus_that_the_sizes_are_for() -> None:
-    assert fits(training_memory(SEED.cpt, QWEN_4B, checkpointing=False), RTX_PRO_6000)
-    assert fits(training_memory(SEED.cpt, QWEN_2B, checkpointing=True), RTX_5090)
+    assert fits_in_memory(training_memory(SEED.cpt, QWEN_4B, checkpointing=False), RTX_PRO_6000)
+    assert fits_in_memory(training_memory(SEED.cpt, QWEN_2B, checkpointing=True), RTX_5090)
     needed = training_memory(SEED.cpt, QWEN_4B, checkpointing=True)
-    assert not fits(needed, RTX_5090)
-    assert shown(needed) == "35 GiB"
+    assert not fits_in_memory(needed, RTX_5090)
+    assert format_gib(needed) == "35 GiB"

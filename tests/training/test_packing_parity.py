@@ -12,7 +12,7 @@ from cyrene_assets.compute.hardware import GIB, Gpu, Hardware
 from cyrene_assets.compute.toolchains import Toolchain
 from cyrene_assets.project.artifact_build import ArtifactBuild
 from cyrene_assets.training import packing_parity, parity_gate
-from cyrene_assets.training.packing_parity import Distances, Records, Verdict, judge
+from cyrene_assets.training.packing_parity import Distances, ParityCache, Verdict, evaluate
 from cyrene_assets.utils.errors import BuildError
 
 H200 = Gpu("NVIDIA H200", 140 * GIB, (9, 0), "GPU-0")
@@ -30,7 +30,7 @@ def base(tmp_path: Path) -> Path:
 
 
 def wrong(alone: float, packed: float, name: str = "logits") -> list[str]:
-    return [row.name for row in judge({name: Distances(alone, packed)}, layers=8).wrong]
+    return [row.name for row in evaluate({name: Distances(alone, packed)}, layers=8).wrong]
 
 
 def test_rounding_is_no_leak() -> None:
@@ -65,48 +65,48 @@ def test_a_verdict_says_what_is_nearest_to_its_limit_or_wrong() -> None:
 
 
 def test_a_verdict_holds_for_its_gpu_its_kernels_and_its_dimensions(base: Path) -> None:
-    key = packing_parity.setting(H200, VERSIONS, base, TORCH)
+    key = packing_parity.cache_key(H200, VERSIONS, base, TORCH)
     assert (
-        packing_parity.setting(Gpu(H200.name, GIB, (9, 0), "GPU-7"), VERSIONS, base, TORCH) == key
+        packing_parity.cache_key(Gpu(H200.name, GIB, (9, 0), "GPU-7"), VERSIONS, base, TORCH) == key
     )
-    assert packing_parity.setting(RTX, VERSIONS, base, TORCH) != key
-    assert packing_parity.setting(H200, VERSIONS | {"triton": "3.9.0"}, base, TORCH) != key
+    assert packing_parity.cache_key(RTX, VERSIONS, base, TORCH) != key
+    assert packing_parity.cache_key(H200, VERSIONS | {"triton": "3.9.0"}, base, TORCH) != key
     text = dict.fromkeys(packing_parity._HEADS, 32)
     (base / "config.json").write_text(json.dumps({"text_config": text}), encoding="utf-8")
-    assert packing_parity.setting(H200, VERSIONS, base, TORCH) != key
+    assert packing_parity.cache_key(H200, VERSIONS, base, TORCH) != key
 
 
 def test_records_are_found_by_what_they_hold_for(tmp_path: Path, base: Path) -> None:
-    records = Records(tmp_path / "parity")
-    key = packing_parity.setting(H200, VERSIONS, base, TORCH)
+    records = ParityCache(tmp_path / "parity")
+    key = packing_parity.cache_key(H200, VERSIONS, base, TORCH)
     assert records.find(key) is None
     records.write(key, Verdict.from_dict(GOOD))
     assert records.find(key) == Verdict.from_dict(GOOD)
-    assert records.find(packing_parity.setting(RTX, VERSIONS, base, TORCH)) is None
+    assert records.find(packing_parity.cache_key(RTX, VERSIONS, base, TORCH)) is None
     assert json.loads(records.path(key).read_text("utf-8"))["setting"]["gpu"] == "NVIDIA H200"
     assert [path.suffix for path in records.folder.iterdir()] == [".json"]
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"rows": {"x": [1]}}', '{"rows": 3}'])
 def test_a_record_that_cannot_be_read_counts_as_none(tmp_path: Path, base: Path, text: str) -> None:
-    records, key = Records(tmp_path), packing_parity.setting(H200, VERSIONS, base, TORCH)
+    records, key = ParityCache(tmp_path), packing_parity.cache_key(H200, VERSIONS, base, TORCH)
     records.path(key).write_text(text, encoding="utf-8")
     assert records.find(key) is None
 
 
 def test_one_gpu_of_each_kind_is_looked_at() -> None:
-    assert packing_parity.kinds(Hardware((H200, RTX, H200))) == (H200, RTX)
+    assert packing_parity.unique_gpus(Hardware((H200, RTX, H200))) == (H200, RTX)
 
 
 def test_a_refusal_names_the_gpu_the_attention_the_kernels_and_the_remedy() -> None:
-    said = packing_parity.explain(H200, TORCH, Verdict.from_dict(LEAKY), VERSIONS)
+    said = packing_parity.failure_message(H200, TORCH, Verdict.from_dict(LEAKY), VERSIONS)
     assert said.startswith(
         "NVIDIA H200: with torch's variable-length flash attention, packed documents do not agree"
     )
     assert "logits: packed from alone 0.9000, at most 0.0400" in said
     assert "torch 2.14.0, triton 3.8.0" in said
     assert "cyrene toolchain install train" in said
-    said = packing_parity.explain(
+    said = packing_parity.failure_message(
         H200, FLASH_2, Verdict.from_dict(LEAKY), VERSIONS | {"flash-attn": "2.8.3"}
     )
     assert "flash-attn 2.8.3" in said
@@ -155,7 +155,7 @@ class Proved(SimpleNamespace):
 @pytest.fixture
 def prove(tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(Toolchain, "python", lambda *_: Path("python"))
-    monkeypatch.setattr(kernel_requirements, "refuse", lambda *_: None)
+    monkeypatch.setattr(kernel_requirements, "require_kernels", lambda *_: None)
 
     def run(
         rows: dict[str, Rows | str] | Rows,

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cyrene_assets.training.batch_plan import Batch
-from cyrene_assets.training.step_schedule import reading_order
+from cyrene_assets.training.step_schedule import StepSchedule
 from cyrene_assets.utils.errors import UserError
 
 
@@ -23,31 +23,31 @@ def rows(passes: list[int], per_pack: int) -> pl.DataFrame:
 
 def test_steps_read_rows_or_packs() -> None:
     frame = rows([10, 10], per_pack=4)
-    unpacked = reading_order(frame, packed=False, batch=Batch(2, 1, 1))
-    assert (unpacked.steps, unpacked.tokens, unpacked.passes) == (10, 200, (5, 10))
-    packed = reading_order(frame, packed=True, batch=Batch(1, 2, 1))
+    unpacked = StepSchedule.of(frame, packed=False, batch=Batch(2, 1, 1))
+    assert (unpacked.steps, unpacked.tokens, unpacked.pass_ends) == (10, 200, (5, 10))
+    packed = StepSchedule.of(frame, packed=True, batch=Batch(1, 2, 1))
     # Rows 8 to 11 share a pack: the first pass ends with the third pack, in the second step.
-    assert (packed.steps, packed.passes) == (3, (2, 3))
+    assert (packed.steps, packed.pass_ends) == (3, (2, 3))
 
 
 def test_several_devices_leave_a_remainder_out() -> None:
-    order = reading_order(rows([5, 4], per_pack=1), packed=True, batch=Batch(1, 2, 2))
-    assert (order.steps, order.passes) == (2, (2, 2))
+    order = StepSchedule.of(rows([5, 4], per_pack=1), packed=True, batch=Batch(1, 2, 2))
+    assert (order.steps, order.pass_ends) == (2, (2, 2))
 
 
 def test_a_later_pass_ends_no_earlier() -> None:
     """Extra copies of few documents lie early in the sequence."""
     frame = rows([6, 2], per_pack=1).with_columns(pl.Series("pass", [1, 1, 2, 1, 1, 2, 1, 1]))
-    order = reading_order(frame, packed=False, batch=Batch(1, 1, 1))
-    assert order.passes == (8, 8)
+    order = StepSchedule.of(frame, packed=False, batch=Batch(1, 1, 1))
+    assert order.pass_ends == (8, 8)
 
 
 def test_the_step_of_a_choice() -> None:
-    order = reading_order(rows([10, 10], per_pack=1), packed=True, batch=Batch(1, 4, 1))
-    assert order.step_of("last") is order.step_of("best") is None
-    assert [order.step_of(f"epoch:{n}") for n in (1, 2)] == [3, 5]
+    order = StepSchedule.of(rows([10, 10], per_pack=1), packed=True, batch=Batch(1, 4, 1))
+    assert order.step_for("last") is order.step_for("best") is None
+    assert [order.step_for(f"epoch:{n}") for n in (1, 2)] == [3, 5]
     with pytest.raises(UserError, match=r"epoch:3.*read in 2 passes.*`passes`"):
-        order.step_of("epoch:3")
+        order.step_for("epoch:3")
 
 
 def steps_of(sequences: int, batch: Batch) -> list[list[int]]:
@@ -73,9 +73,9 @@ def test_a_pass_ends_with_the_step_that_reads_the_last_of_it(
     frame = rows(passes, per_pack)
     sequences = frame["pack"].n_unique()
     steps = steps_of(sequences, batch)
-    order = reading_order(frame, packed=True, batch=batch)
+    order = StepSchedule.of(frame, packed=True, batch=batch)
     assert order.steps == len(steps)
     read = {number: step for step, numbers in enumerate(steps, start=1) for number in numbers}
-    for number, end in enumerate(order.passes, start=1):
+    for number, end in enumerate(order.pass_ends, start=1):
         own = frame.filter(pl.col("pass") <= number)["pack"].unique()
         assert end == max((read[pack] for pack in own if pack in read), default=0)

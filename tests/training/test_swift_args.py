@@ -8,9 +8,9 @@ from cyrene_assets.config.recipe import Stage, load_recipe
 from cyrene_assets.config.trackers import report_environment
 from cyrene_assets.training.batch_plan import (
     ROUNDING_OPTIMIZER,
-    batch_on,
     optimizer_steps,
-    packs_on,
+    plan_batch,
+    uses_packing,
 )
 from cyrene_assets.training.memory_model import ModelShape
 from cyrene_assets.training.swift_args import (
@@ -102,7 +102,7 @@ def test_evaluations_are_evenly_spaced_and_begin_before_training() -> None:
     assert given["eval_on_start"] == "true"
     assert given["eval_steps"] == given["save_steps"] == repr(1 / 9)
     assert given["logging_steps"] == "1"
-    assert optimizer_steps(10944, batch_on(H200, 24)) == 456
+    assert optimizer_steps(10944, plan_batch(H200, 24)) == 456
     # As transformers turns a share of the steps into an interval.
     assert math.ceil(456 * float(given["eval_steps"])) == 51
 
@@ -125,7 +125,7 @@ def test_cpu_trains_unpacked_in_float32() -> None:
     assert given["dataloader_num_workers"] == "0"
     assert "packing" not in given
     assert "use_liger_kernel" not in given
-    assert not packs_on(CPU)
+    assert not uses_packing(CPU)
 
 
 @pytest.mark.parametrize("hardware", [H200, RTX_5090, RTX_PRO_6000, RTX_4070, TWO])
@@ -139,7 +139,7 @@ def test_gpus_pack_in_bfloat16_with_torchs_attention(hardware: Hardware) -> None
     assert given["packing_strategy"] == "sequential"
     assert given["packing_num_proc"] == "1"
     assert given["use_liger_kernel"] == "true"
-    assert packs_on(hardware)
+    assert uses_packing(hardware)
 
 
 def test_gpus_before_ampere_are_refused() -> None:

@@ -17,7 +17,7 @@ from cyrene_assets.config.recipe import Stage, load_recipe
 from cyrene_assets.corpus.packing.hf_dataset import write_cached_dataset
 from cyrene_assets.serving import engine_args
 from cyrene_assets.training import swift_args
-from cyrene_assets.training.batch_plan import batch_on, optimizer_steps
+from cyrene_assets.training.batch_plan import optimizer_steps, plan_batch
 from cyrene_assets.training.memory_model import ModelShape
 
 ROOT = Path(__file__).parents[2]
@@ -251,7 +251,7 @@ def pretrain_extras(base: Ran, cpt_data: swift_args.Data) -> Callable[..., dict[
 
     def extras(work: Path, *, keep_step: int | None = None, **changes: Any) -> dict[str, Any]:
         chosen = stage("cpt", **{"batch_size": 2, "evaluations": 3, **changes})
-        steps = optimizer_steps(CPT_ROWS, batch_on(CPU, chosen.batch_size))
+        steps = optimizer_steps(CPT_ROWS, plan_batch(CPU, chosen.batch_size))
         command = swift_args.pretrain_command(
             chosen, CPU, model=base.out, data=cpt_data, work=work, shape=SHAPE, steps=steps
         )

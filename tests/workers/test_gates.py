@@ -125,7 +125,7 @@ def test_none_becomes_a_base_model(trap: Path, mark: Path, tmp_path: Path) -> No
         base_model.main(Program(extras, lambda _: None))
     assert list(out.iterdir()) == []
     with pytest.raises(BuildError):
-        verification.verify(trap, verification.Demands())
+        verification.verify(trap, verification.BaseDemands())
     assert not mark.exists()
 
 
@@ -160,7 +160,7 @@ def test_an_adapter_is_no_base_model(tmp_path: Path) -> None:
     folder = write_checkpoint(tmp_path / "model")
     (folder / "adapter_config.json").write_text('{"base_model_name_or_path": "/somewhere"}')
     with pytest.raises(BuildError, match=r"adapter_config\.json: an adapter, not a model"):
-        verification.verify(folder, verification.Demands())
+        verification.verify(folder, verification.BaseDemands())
 
 
 def test_what_no_library_reads_stays_behind(tmp_path: Path) -> None:

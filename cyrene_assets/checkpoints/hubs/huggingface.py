@@ -11,17 +11,17 @@ from cyrene_assets.checkpoints.errors import BadSourceError, CheckpointError
 from cyrene_assets.checkpoints.hubs.snapshot import (
     Published,
     PublishedFile,
-    not_fetched,
-    proxy_unusable,
-    refuse_other_commit,
-    refuse_published,
-    wanted,
+    download_error,
+    is_model_file,
+    proxy_error,
+    reject_unsafe_listing,
+    require_commit,
 )
 
 HUB = "Hugging Face"
 
 
-def listed(repo: str, revision: str | None, timeout: float) -> None:
+def check_listing(repo: str, revision: str | None, timeout: float) -> None:
     """Ask for what would be fetched, as a download does first.
 
     Args:
@@ -62,18 +62,18 @@ def hub_errors(repo: str, revision: str | None) -> Iterator[None]:
     except HfHubHTTPError as error:
         status = error.response.status_code
         if status not in {401, 403, 404}:
-            raise not_fetched(repo, HUB, constants.ENDPOINT, error) from error
+            raise download_error(repo, HUB, constants.ENDPOINT, error) from error
         raise BadSourceError(
             f"{HUB} has no model {repo!r} that may be read here ({status}); check its name, or set "
             "HF_TOKEN if it is private or gated"
         ) from error
     except json.JSONDecodeError as error:
-        raise not_fetched(repo, HUB, constants.ENDPOINT, error) from error
+        raise download_error(repo, HUB, constants.ENDPOINT, error) from error
     except (ImportError, ValueError) as error:
         # What httpx says of a proxy that it cannot use.
-        raise proxy_unusable(HUB, error) from error
+        raise proxy_error(HUB, error) from error
     except errors as error:
-        raise not_fetched(repo, HUB, constants.ENDPOINT, error) from error
+        raise download_error(repo, HUB, constants.ENDPOINT, error) from error
 
 
 def published_at(repo: str, revision: str | None, timeout: float | None = None) -> Published:
@@ -82,9 +82,9 @@ def published_at(repo: str, revision: str | None, timeout: float | None = None) 
 
     info = HfApi().model_info(repo, revision=revision, files_metadata=True, timeout=timeout)
     commit, siblings = str(info.sha), info.siblings or []
-    refuse_other_commit(repo, revision, commit)
+    require_commit(repo, revision, commit)
     names = tuple(file.rfilename for file in siblings)
-    refuse_published(repo, names)
+    reject_unsafe_listing(repo, names)
     files = tuple(
         PublishedFile(
             name=file.rfilename,
@@ -93,19 +93,19 @@ def published_at(repo: str, revision: str | None, timeout: float | None = None) 
             git_sha1=None if file.lfs else file.blob_id,
         )
         for file in siblings
-        if wanted(file.rfilename)
+        if is_model_file(file.rfilename)
     )
     return Published(HUB, repo, commit, names, files)
 
 
-def offline() -> bool:
+def is_offline() -> bool:
     """Return whether Hugging Face's client was told to use its cache alone (HF_HUB_OFFLINE)."""
     from huggingface_hub import constants
 
     return bool(constants.HF_HUB_OFFLINE)
 
 
-def cached(repo: str, revision: str | None) -> Path:
+def cached_snapshot(repo: str, revision: str | None) -> Path:
     """Return the complete snapshot of a model in Hugging Face's cache on this machine.
 
     Raises:

@@ -7,7 +7,7 @@ from urllib.parse import quote
 from urllib.request import urlopen
 
 from cyrene_assets.checkpoints.errors import CheckpointError
-from cyrene_assets.checkpoints.hubs.snapshot import not_fetched, refuse_published
+from cyrene_assets.checkpoints.hubs.snapshot import download_error, reject_unsafe_listing
 
 HUB = "ModelScope"
 TOKEN = "MODELSCOPE_API_TOKEN"  # noqa: S105 - the variable's name
@@ -18,7 +18,7 @@ def address() -> str:
     return os.environ.get("MODELSCOPE_ENDPOINT", "").rstrip("/") or "https://cn"
 
 
-def listed(repository: str, timeout: float) -> None:
+def check_listing(repository: str, timeout: float) -> None:
     """Ask ModelScope for a repository's files; its own client is in the train toolchain alone.
 
     Args:
@@ -41,5 +41,5 @@ def listed(repository: str, timeout: float) -> None:
             ) from error
         return
     except (OSError, ValueError, LookupError, TypeError) as error:
-        raise not_fetched(repository, HUB, address(), error) from error
-    refuse_published(repository, [str(entry["Path"]) for entry in listing])
+        raise download_error(repository, HUB, address(), error) from error
+    reject_unsafe_listing(repository, [str(entry["Path"]) for entry in listing])

@@ -70,12 +70,12 @@ class Published:
         return sum(file.size for file in self.files)
 
 
-def wanted(name: str) -> bool:
+def is_model_file(name: str) -> bool:
     """Return whether a file of a repository is part of a model: its root's, of an allowed kind."""
     return "/" not in name and any(fnmatchcase(name, pattern) for pattern in ALLOWED)
 
 
-def refuse_published(repo: str, names: Iterable[str]) -> None:
+def reject_unsafe_listing(repo: str, names: Iterable[str]) -> None:
     """Refuse a hub repository that holds code or pickles.
 
     Raises:
@@ -89,7 +89,7 @@ def refuse_published(repo: str, names: Iterable[str]) -> None:
             )
 
 
-def refuse_other_commit(repo: str, asked: str | None, commit: str) -> None:
+def require_commit(repo: str, asked: str | None, commit: str) -> None:
     """Refuse an answer for another commit than the requested one.
 
     Raises:
@@ -126,7 +126,7 @@ def compare_published(folder: Path, files: Iterable[PublishedFile]) -> None:
             )
 
 
-def not_fetched(published: str, hub: str, address: str, error: BaseException) -> CheckpointError:
+def download_error(published: str, hub: str, address: str, error: BaseException) -> CheckpointError:
     """Return the error for a hub that could not be reached, or did not give what it has."""
     return CheckpointError(
         f"{published} could not be fetched from {hub} at {without_credentials(address)} "
@@ -136,7 +136,7 @@ def not_fetched(published: str, hub: str, address: str, error: BaseException) ->
     )
 
 
-def proxy_unusable(hub: str, error: BaseException) -> BadSourceError:
+def proxy_error(hub: str, error: BaseException) -> BadSourceError:
     """Return the error for a proxy of a kind that the hub's client cannot use."""
     said = " ".join(without_credentials(str(error)).split())[:200]
     return BadSourceError(

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 
 from cyrene_assets.utils import formatting
 from cyrene_assets.utils.counting import counted
-from cyrene_assets.utils.text_safety import plain
+from cyrene_assets.utils.text_safety import escape_control_chars
 
 if TYPE_CHECKING:
     from cyrene_assets.corpus.importers.run import Report
@@ -54,7 +54,7 @@ class Reporter:
     def report(self, what: str, done: int, total: int) -> None:
         """Show what is at work, and how far it is."""
         self._live.update(
-            self._task, description=formatting.shown(what), completed=done, total=total
+            self._task, description=formatting.escape_markup(what), completed=done, total=total
         )
         if not self._console.is_terminal and time.monotonic() - self._said > _QUIET_SECONDS:
             click.echo(f"{what} ({done:,} of {total:,})", err=True)
@@ -101,9 +101,9 @@ def print_import(report: "Report") -> None:
         first = skipped.examples[0]
         place = f"{first['file']}:{first['line']}" if first["line"] else first["file"]
         click.secho(f"skipped: {skipped.count:,} x ", fg="yellow", nl=False)
-        click.echo(plain(f"{reason}; first {place}: {_short(first['value'])}"))
+        click.echo(escape_control_chars(f"{reason}; first {place}: {_short(first['value'])}"))
     for note in tally.notes:
-        click.echo(plain(f"note: {note}"))
+        click.echo(escape_control_chars(f"note: {note}"))
     rows = [
         [code, f"{len(lines):,}", f"{len({line.scene for line in lines}):,}"]
         for code, lines in report.imported.languages.items()
@@ -117,7 +117,9 @@ def print_import(report: "Report") -> None:
     if report.folder is None:
         return
     click.echo(
-        plain(f"character: {', '.join(report.character)}; player: {', '.join(report.player)}")
+        escape_control_chars(
+            f"character: {', '.join(report.character)}; player: {', '.join(report.player)}"
+        )
     )
     click.echo(f"{report.folder}: written, and read back line by line")
     click.echo(f"next: look at {report.folder / 'corpus.yaml'} (the system prompts are yours to")

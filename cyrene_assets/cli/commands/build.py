@@ -155,7 +155,7 @@ def _build(
 ) -> None:
     from cyrene_assets.cli.progress import StepReporter
     from cyrene_assets.orchestration import builder
-    from cyrene_assets.utils.formatting import duration
+    from cyrene_assets.utils.formatting import format_duration
 
     waiting = sum(step.reason is not None for step in steps)
     if waiting == 0:
@@ -186,7 +186,7 @@ def _build(
             )
         console.print(
             f"{target} is up to date for {size}: {counted(ran, 'step')} in "
-            f"{duration(time.monotonic() - started)}",
+            f"{format_duration(time.monotonic() - started)}",
             highlight=False,
             markup=False,
             soft_wrap=True,

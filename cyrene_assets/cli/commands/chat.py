@@ -11,14 +11,14 @@ import click
 
 from cyrene_assets.cli.commands.serve import chosen_character, model_options, starting
 from cyrene_assets.config.model_sizes import ModelSize
-from cyrene_assets.serving.conversation import Conversation, answer, connect
+from cyrene_assets.serving.conversation import Conversation, connect, stream_answer
 from cyrene_assets.utils.errors import BuildError, UserError
-from cyrene_assets.utils.text_safety import plain
+from cyrene_assets.utils.text_safety import escape_control_chars
 
 if TYPE_CHECKING:
     import openai
 
-    from cyrene_assets.serving.served_character import Hosted
+    from cyrene_assets.serving.served_character import ServedCharacter
 
 _HELP = """\
 /language CODE   continue in another language
@@ -53,8 +53,8 @@ def chat(
 
     /help lists what else there is. Lines can be piped in: each is said in turn.
     """
-    from cyrene_assets.serving.served_character import hosted
-    from cyrene_assets.serving.server import free_port, given_key
+    from cyrene_assets.serving.served_character import serve_character
+    from cyrene_assets.serving.server import api_key, free_port
 
     # A server elsewhere has weights of its own: here the prompts alone are read.
     character = chosen_character(size, role, digest, contents=url is None)
@@ -62,20 +62,20 @@ def chat(
     profiles = character.recipe.evaluation.profiles
     conversation = Conversation(character.prompts, profiles, code, name)
     with ExitStack() as stack:
-        own: Hosted | None = None
+        own: ServedCharacter | None = None
         if url is None:
-            with starting(character.artifact.name) as waiting:
-                running = hosted(
+            with starting(character.artifact.name) as on_wait:
+                running = serve_character(
                     character,
                     language=code,
                     profile=(name, sampling),
                     host="127.0.0.1",
                     port=free_port(),
-                    waiting=waiting,
+                    on_wait=on_wait,
                 )
                 own = stack.enter_context(running)
         address = own.server.url if own else str(url)
-        client, model, conversation.context = connect(address, given_key())
+        client, model, conversation.context = connect(address, api_key())
         about = {"model": model, "digest": character.artifact.digest}
         talk = _Talk(conversation, client, model, about, own)
         click.echo(f"{character.artifact.name} {character.artifact.digest}, {code}, {name}; /help")
@@ -118,19 +118,19 @@ class _Talk:
     client: "openai.OpenAI"
     model: str
     about: dict[str, Any]
-    own: "Hosted | None"
+    own: "ServedCharacter | None"
 
     def turn(self, line: str) -> None:
         """Do what a line says: a command, or something to say."""
         command, _, argument = line.partition(" ")
         argument = argument.strip()
         if command == "/regenerate":
-            self._answer(self.conversation.take_back())
+            self._answer(self.conversation.pop_answer())
         elif command == "/language":
-            self.conversation.speak(argument)
+            self.conversation.set_language(argument)
             self.show_system()
         elif command == "/profile":
-            self.conversation.sample(argument)
+            self.conversation.set_profile(argument)
             click.secho(f"profile: {argument}", dim=True)
         elif command == "/system":
             self.conversation.system = argument or self.conversation.system
@@ -140,12 +140,12 @@ class _Talk:
         elif command.startswith("/"):
             click.echo(_HELP)
         elif line:
-            self.conversation.say(line)
+            self.conversation.add_user_message(line)
             self._answer()
 
     def show_system(self) -> None:
         """Show the system prompt that is sent."""
-        click.secho(plain(f"system: {self.conversation.system}"), dim=True)
+        click.secho(escape_control_chars(f"system: {self.conversation.system}"), dim=True)
 
     def _answer(self, before: str = "") -> None:
         """Print the answer as it comes; one that breaks off counts as far as it came.
@@ -154,9 +154,9 @@ class _Talk:
         """
         said = ""
         try:
-            for piece in answer(self.client, self.model, self.conversation):
+            for piece in stream_answer(self.client, self.model, self.conversation):
                 said += piece
-                click.echo(plain(piece), nl=False)
+                click.echo(escape_control_chars(piece), nl=False)
             if not said:
                 click.secho("(no answer; /regenerate retries)", dim=True, nl=False)
         except KeyboardInterrupt:
@@ -165,7 +165,7 @@ class _Talk:
             died = self.own.server.died() if self.own else None
             raise died or error from None
         finally:
-            self.conversation.heard(said or before)
+            self.conversation.add_answer(said or before)
             click.echo()
 
     def _save(self, name: str) -> None:

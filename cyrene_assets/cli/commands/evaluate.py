@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cyrene_assets.checkpoints.external_checkpoint import examine
+from cyrene_assets.checkpoints.external_checkpoint import validate_checkpoint
 from cyrene_assets.cli.commands._common import (
     adopt,
     definitions,
@@ -46,7 +46,7 @@ def evaluate(
     project = Project.load()
     called = name or checkpoint.expanduser().absolute().name
     settings = project.with_checkpoint(called, checkpoint, size)
-    examine(checkpoint.expanduser().absolute())
+    validate_checkpoint(checkpoint.expanduser().absolute())
     if settings != project.settings:
         project = project.save(settings)
     with opened(project) as instance:
@@ -54,7 +54,7 @@ def evaluate(
         code_location = definitions()
         from cyrene_assets.cli.progress import StepReporter
         from cyrene_assets.orchestration import builder, lineage, preflight
-        from cyrene_assets.utils.formatting import duration
+        from cyrene_assets.utils.formatting import format_duration
 
         if not ignore_requirements:
             preflight.refuse(project, [("checkpoint_report", called)])
@@ -86,7 +86,7 @@ def evaluate(
                     "and the real lines"
                 )
             console.print(
-                f"{called}: {duration(time.monotonic() - started)}, {where}",
+                f"{called}: {format_duration(time.monotonic() - started)}, {where}",
                 highlight=False,
                 soft_wrap=True,
             )

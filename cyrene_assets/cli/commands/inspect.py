@@ -122,8 +122,8 @@ def _print_table(rows: Sequence[dict[str, Any]]) -> None:
             row["digest"],
             row["created"].replace("+00:00", "Z"),
             row["run_id"][:8],
-            formatting.size(row["megabytes"] * 1e6),
-            formatting.duration(row["seconds"]),
+            formatting.format_size(row["megabytes"] * 1e6),
+            formatting.format_duration(row["seconds"]),
             _short(row["path"]),
         ]
         for row in rows

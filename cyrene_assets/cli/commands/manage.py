@@ -94,8 +94,12 @@ def _print_garbage(found: "Sequence[Garbage]", *, would: bool, now: bool) -> Non
         done = ("would remove" if for_good else "would move to the trash") if would else (
             "removed" if for_good else "moved to the trash"
         )  # fmt: skip
-        click.echo(f"{done} {garbage.path}  {formatting.size(garbage.bytes)}  ({garbage.why})")
-    click.echo(f"{counted(len(found), 'folder')}, {formatting.size(sum(g.bytes for g in found))}")
+        click.echo(
+            f"{done} {garbage.path}  {formatting.format_size(garbage.bytes)}  ({garbage.why})"
+        )
+    click.echo(
+        f"{counted(len(found), 'folder')}, {formatting.format_size(sum(g.bytes for g in found))}"
+    )
 
 
 @click.command()

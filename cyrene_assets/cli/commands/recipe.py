@@ -137,12 +137,12 @@ def _stage(
     from cyrene_assets.training import swift_args
     from cyrene_assets.training.batch_plan import (
         describe_devices,
-        fit_on,
-        memory_on,
+        memory_per_gpu,
+        memory_remedies,
+        plan_memory,
         training_gpus,
-        what_would_fit,
     )
-    from cyrene_assets.training.memory_model import ModelShape, fits
+    from cyrene_assets.training.memory_model import ModelShape, fits_in_memory
 
     stage: Stage = getattr(recipe, name)
     made, model = ("cpt_checkpoint", "base_model") if name == "cpt" else (
@@ -163,10 +163,10 @@ def _stage(
     environment = swift_args.training_environment(hardware, stage.batch_size, data)
     if stage.checkpoint.startswith("epoch:"):
         environment[swift_args.KEEP_STEP] = f"LAST_STEP_OF_PASS_{stage.checkpoint[6:]}"
-    batch, chosen = fit_on(stage, hardware, shape)
-    needed = memory_on(stage, shape, batch, chosen)
+    batch, chosen = plan_memory(stage, hardware, shape)
+    needed = memory_per_gpu(stage, shape, batch, chosen)
     used = training_gpus(hardware, stage.batch_size)
-    fitting = fits(needed, used) if hardware.gpus else None
+    fitting = fits_in_memory(needed, used) if hardware.gpus else None
     return {
         "asset": made,
         "batch": {
@@ -179,7 +179,7 @@ def _stage(
         "devices": describe_devices(hardware, stage.batch_size),
         "estimated_memory_gib": round(needed / GIB, 1) if hardware.gpus else None,
         "fits": fitting,
-        "would_fit": what_would_fit(recipe, name, hardware, shape) if fitting is False else [],
+        "would_fit": memory_remedies(recipe, name, hardware, shape) if fitting is False else [],
         "environment": environment,
         "command": command,
     }

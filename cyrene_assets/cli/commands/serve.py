@@ -21,10 +21,10 @@ from cyrene_assets.config.model_roles import SPEAKING
 from cyrene_assets.config.model_sizes import ModelSize
 from cyrene_assets.orchestration.verified_models import find_character
 from cyrene_assets.project.project import Project
-from cyrene_assets.serving.character import Character
+from cyrene_assets.serving.character import ServedArtifact
 
 if TYPE_CHECKING:
-    from cyrene_assets.serving.served_character import Hosted
+    from cyrene_assets.serving.served_character import ServedCharacter
 
 _LONG_SECONDS = 90.0
 
@@ -46,7 +46,7 @@ def model_options(command: Command) -> Command:
 
 def chosen_character(
     size: ModelSize, role: str, digest: str | None, *, contents: bool = True
-) -> Character:
+) -> ServedArtifact:
     """Return the model that the options choose, verified; ``contents`` false skips the hashes."""
     project = Project.load()
     with opened(project) as instance:
@@ -58,7 +58,7 @@ def chosen_character(
     return character
 
 
-def say_passed_over(character: Character) -> None:
+def say_passed_over(character: ServedArtifact) -> None:
     """Say on standard error which newer version is not taken, and why."""
     if character.passed_over:
         click.echo(f"warning: {character.passed_over}", err=True)
@@ -118,26 +118,26 @@ def serve(
     curl http://127.0.0.1:8000/v1/chat/completions -H 'Content-Type: application/json' \\
       -d '{"model": "cyrene-4B:en", "messages": [{"role": "user", "content": "Hello."}]}'
     """
-    from cyrene_assets.serving.served_character import hosted
-    from cyrene_assets.serving.server import check_port, required_key
+    from cyrene_assets.serving.served_character import serve_character
+    from cyrene_assets.serving.server import check_port, require_api_key
 
     # What is wrong with the command is said before gigabytes are read.
-    required_key(host)
+    require_api_key(host)
     check_port(host, port)
     character = chosen_character(size, role, digest)
     code, sampling = character.language(language), character.profile(profile)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with ExitStack() as stack:
-            with starting(character.artifact.name) as waiting:
-                running = hosted(
+            with starting(character.artifact.name) as on_wait:
+                running = serve_character(
                     character,
                     language=code,
                     profile=sampling,
                     host=host,
                     port=port,
                     tools=tools,
-                    waiting=waiting,
+                    on_wait=on_wait,
                 )
                 found = stack.enter_context(running)
             click.echo(json.dumps(_described(found)) if as_json else _shown(found))
@@ -146,7 +146,7 @@ def serve(
         click.echo("stopped", err=True)
 
 
-def _described(hosted: "Hosted") -> dict[str, Any]:
+def _described(hosted: "ServedCharacter") -> dict[str, Any]:
     character = hosted.character
     return {
         "url": hosted.server.url,
@@ -161,7 +161,7 @@ def _described(hosted: "Hosted") -> dict[str, Any]:
     }
 
 
-def _shown(hosted: "Hosted") -> str:
+def _shown(hosted: "ServedCharacter") -> str:
     character = hosted.character
     lines = [
         f"{character.artifact.name} {character.artifact.digest} at {hosted.server.url}",

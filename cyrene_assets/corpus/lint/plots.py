@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from cyrene_assets.utils.text_safety import plain
+from cyrene_assets.utils.text_safety import escape_control_chars
 
 Table = list[dict[str, Any]]
 
@@ -20,7 +20,7 @@ GROUPS = 400
 
 def escape_markdown(text: str) -> str:
     """Return text that a Markdown page shows as it is: no markup, HTML or link, on one line."""
-    line = plain(" ".join(text.split()))
+    line = escape_control_chars(" ".join(text.split()))
     line = re.sub(r"([\\`*_{}\[\]()#|~!$^=])", r"\\\1", html.escape(line))
     # html.escape has written references such as &#x27;, whose # must stay.
     line = re.sub(r"&\\#", "&#", line)

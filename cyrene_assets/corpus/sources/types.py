@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from cyrene_assets.corpus.people import Language
 from cyrene_assets.corpus.presets import Name
 from cyrene_assets.utils.errors import UserError
-from cyrene_assets.utils.text_safety import plain
+from cyrene_assets.utils.text_safety import escape_control_chars
 
 if TYPE_CHECKING:
     import polars as pl
@@ -61,7 +61,7 @@ class Problem:
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}" if self.line else self.file
-        return plain(f"{place}: {self.message}; {self.remedy}")
+        return escape_control_chars(f"{place}: {self.message}; {self.remedy}")
 
 
 class SourceError(UserError):

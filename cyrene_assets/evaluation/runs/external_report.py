@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from cyrene_assets.checkpoints.external_checkpoint import folder_digest, set_apart
+from cyrene_assets.checkpoints.external_checkpoint import folder_digest, link_model_files
 from cyrene_assets.config.model_sizes import model_size
 from cyrene_assets.evaluation.identity import write_identity
 from cyrene_assets.evaluation.runs.generation import run_generation, units_reader
@@ -26,7 +26,7 @@ def external_report(build: ArtifactBuild, source: CheckpointSource) -> Outcome:
     recipe = build.project.recipe(model_size(source.size))
     size = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
     apart = build.work / "model"
-    set_apart(folder, apart)
+    link_model_files(folder, apart)
     run, result, prompts_check = run_generation(
         build, recipe.evaluation, {name: apart}, size, given=True
     )

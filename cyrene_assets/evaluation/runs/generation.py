@@ -155,7 +155,7 @@ def run_generation(
             "profiles": {name: p.model_dump() for name, p in settings.profiles.items()},
             "seeds": list(settings.seeds),
             "max_tokens": settings.max_tokens,
-            "engine": engine_args.engine_settings(
+            "engine": engine_args.batch_engine(
                 Hardware.detect(), settings.context_length, weight_bytes
             ),
         },

@@ -19,7 +19,7 @@ from cyrene_assets.evaluation.scoreboard.summary import SHOWN, summary
 from cyrene_assets.evaluation.scoring.per_answer import NO_PROFILE, REAL_LINES
 from cyrene_assets.evaluation.scoring.score_registry import BY_NAME, SCORES
 from cyrene_assets.evaluation.scoring.scores import MEAN, MODEL
-from cyrene_assets.utils.text_safety import plain
+from cyrene_assets.utils.text_safety import escape_control_chars
 
 _TEMPLATES = Path(__file__).parent
 
@@ -40,7 +40,7 @@ def scoreboard_html(board: Board, table: pl.DataFrame, evaluated: Sequence[Evalu
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"clip": clip_text, "visible": plain}
+    environment.filters |= {"clip": clip_text, "visible": escape_control_chars}
     environment.globals |= {
         "score": BY_NAME.__getitem__, "cell": _cell, "tag": samples.tag, "marked": samples.marked,
         "language_name": samples.language_name, "untold": _untold,

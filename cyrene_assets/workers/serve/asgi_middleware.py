@@ -45,7 +45,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 
-class Front:
+class CharacterMiddleware:
     """ASGI middleware: a client that may ask, and in the language of the model it names."""
 
     def __init__(self, app: Callable[[Scope, Receive, Send], Awaitable[None]]) -> None:
@@ -57,12 +57,12 @@ class Front:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""
-        if scope["type"] in {"http", "websocket"} and not self._may(scope):
-            await _refuse(scope, send)
+        if scope["type"] in {"http", "websocket"} and not self._is_authorized(scope):
+            await _reject_key(scope, send)
         elif scope["type"] == "http" and scope["path"] in _CHATS and scope["method"] == "POST":
             asked = rewritten(await _body(receive), self._languages)
             if asked.ignored and self._refuses_tools:
-                await _refuse_tools(asked.ignored, send)
+                await _reject_tools(asked.ignored, send)
                 return
             if asked.ignored:
                 names = ", ".join(asked.ignored)
@@ -75,7 +75,7 @@ class Front:
         else:
             await self._app(scope, receive, send)
 
-    def _may(self, scope: Scope) -> bool:
+    def _is_authorized(self, scope: Scope) -> bool:
         if not self._key or scope["path"] in _OPEN:
             return True
         given = dict(scope["headers"]).get(b"authorization", b"")
@@ -157,7 +157,7 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
     return replay
 
 
-async def _refuse(scope: Scope, send: Send) -> None:
+async def _reject_key(scope: Scope, send: Send) -> None:
     if scope["type"] == "websocket":
         await send({"type": "websocket.close", "code": 1008})
         return
@@ -165,7 +165,7 @@ async def _refuse(scope: Scope, send: Send) -> None:
     await _error(send, 401, problem, (b"www-authenticate", b"Bearer"))
 
 
-async def _refuse_tools(names: tuple[str, ...], send: Send) -> None:
+async def _reject_tools(names: tuple[str, ...], send: Send) -> None:
     message = (
         f"{', '.join(names)}: the character calls no tools; leave them out of the request, or "
         "serve it with `--tools ignore`"

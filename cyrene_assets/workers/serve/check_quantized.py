@@ -2,7 +2,7 @@
 
 Parameters: ``merged`` and ``out`` (the models' folders), ``lines`` (JSON Lines: ``language``,
 ``messages``, ``reference``), ``questions`` (language -> messages), ``sampling``, ``max_tokens``,
-``engine`` (of `cyrene_assets.serving.engine_args.engine_settings`).
+``engine`` (of `cyrene_assets.serving.engine_args.batch_engine`).
 """
 
 import json
@@ -39,7 +39,7 @@ def main(program: Program) -> dict[str, Json]:
         program.progress(f"loading {path.name if name == 'merged' else 'the quantized model'}")
         llm = vllm_engine.load(path, extras["engine"])
         if name == "out":
-            weights = vllm_engine.weights_run(path, extras["engine"])
+            weights = vllm_engine.describe_weights(path, extras["engine"])
             answers = _answers(llm, path, extras)
         program.progress("reading held-out lines")
         kept, texts = _texts(llm, lines)

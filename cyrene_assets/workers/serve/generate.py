@@ -2,7 +2,7 @@
 
 Parameters: ``models`` (``[{"role", "path"}]``, served one after another), ``prompts`` (JSON Lines:
 ``prompt``, ``language``, ``scene``, ``messages``, ``reference``), ``profiles`` (name -> sampling),
-``seeds``, ``max_tokens``, ``engine`` (of `cyrene_assets.serving.engine_args.engine_settings`),
+``seeds``, ``max_tokens``, ``engine`` (of `cyrene_assets.serving.engine_args.batch_engine`),
 ``out``; ``given`` where the models are a person's own, and what is wrong with one is bad input.
 What else may be computed, each the path of JSON Lines: ``texts`` (``text_id``, ``text``), ``cloze``
 (``cloze``, ``text``, ``swapped``, ``name``, ``other``), ``extraction`` (as ``texts``) and
@@ -30,7 +30,7 @@ GREEDY: dict[str, Json] = {
     "temperature": 0.0, "top_p": 1.0, "top_k": 0, "presence_penalty": 0.0,
 }  # fmt: skip
 # What is computed next to the prompts: the parameter, the file, its words, how many requests.
-ASKED = {
+EXTRA_TASKS = {
     "texts": ("losses", "scoring texts", 1),
     "cloze": ("cloze", "weighing names", len(loglikelihood.CLOZE_TEXTS)),
     "extraction": ("extraction", "continuing texts", 1),
@@ -46,13 +46,13 @@ def main(program: Program) -> dict[str, Json]:
     extras = program.extras
     out = Path(extras["out"])
     prompts = _read(extras["prompts"])
-    more = {name: _read(extras[name]) for name in ASKED if extras.get(name)}
+    more = {name: _read(extras[name]) for name in EXTRA_TASKS if extras.get(name)}
     cases = [
         case
         for case in itertools.product(prompts, extras["profiles"].items(), extras["seeds"])
         if case[1][1]["temperature"] > 0 or case[2] == extras["seeds"][0]
     ]
-    requests = len(cases) + sum(ASKED[name][2] * len(rows) for name, rows in more.items())
+    requests = len(cases) + sum(EXTRA_TASKS[name][2] * len(rows) for name, rows in more.items())
     progress = _Progress(program, len(extras["models"]) * requests)
     models: dict[str, dict[str, Json]] = {}
     weights: dict[str, str] = {}
@@ -61,11 +61,11 @@ def main(program: Program) -> dict[str, Json]:
         progress.begin(f"{role}: loading")
         if extras.get("given"):
             with given_by_user():
-                vllm_engine.examine(path)
+                vllm_engine.validate_model(path)
         started = time.monotonic()
         llm = vllm_engine.load(path, extras["engine"])
         loaded = time.monotonic()
-        if run_as := vllm_engine.weights_run(path, extras["engine"]):
+        if run_as := vllm_engine.describe_weights(path, extras["engine"]):
             weights[role] = run_as
         progress.begin(f"{role}: answering")
         answers, shortened = _answer(llm, path, cases, extras["max_tokens"], progress)
@@ -73,9 +73,9 @@ def main(program: Program) -> dict[str, Json]:
         _append(out / "generations.jsonl", ({"model": role, **row} for row in answers))
         scored = 0
         for name, rows in more.items():
-            file, said, _ = ASKED[name]
+            file, said, _ = EXTRA_TASKS[name]
             progress.begin(f"{role}: {said}")
-            found = _ask(name, llm, path, rows, extras["max_tokens"], progress)
+            found = _run_task(name, llm, path, rows, extras["max_tokens"], progress)
             scored += sum(row["tokens"] for row in found) if name == "texts" else 0
             _append(out / f"{file}.jsonl", ({"model": role, **row} for row in found))
         models[role] = {
@@ -101,7 +101,7 @@ def main(program: Program) -> dict[str, Json]:
     }
 
 
-def _ask(
+def _run_task(
     name: str,
     llm: Any,
     path: Path,
@@ -115,7 +115,7 @@ def _ask(
     if name == "cloze":
         return loglikelihood.score_cloze(llm, path, rows, progress.finished)
     if name == "extraction":
-        return loglikelihood.go_on(llm, path, rows, progress.finished)
+        return loglikelihood.continue_texts(llm, path, rows, progress.finished)
     answers, _ = _answer(
         llm, path, [(row, ("greedy", GREEDY), 0) for row in rows], max_tokens, progress
     )

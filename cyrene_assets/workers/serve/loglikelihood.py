@@ -59,7 +59,7 @@ def finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def go_on(
+def continue_texts(
     llm: Any, path: Path, texts: Sequence[dict[str, Json]], finished: Finished
 ) -> list[dict[str, Json]]:
     """Let the model continue the beginning of each text, greedily.

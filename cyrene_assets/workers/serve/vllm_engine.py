@@ -17,14 +17,14 @@ from cyrene_assets.workers.common.pipes_program import Json
 from cyrene_assets.workers.serve import cpu_kernels, vllm_library
 
 
-def examine(path: Path) -> None:
+def validate_model(path: Path) -> None:
     """Refuse a model's folder that cannot be served.
 
     Raises:
         BuildError: it is broken or carries code or pickles, or its architecture is not supported.
     """
-    files.refuse_foreign_files(path)
-    files.refuse_other_architecture(path)
+    files.reject_unsafe_files(path)
+    files.require_architecture(path)
     files.tensors(path)
     files.read_json(path / "tokenizer.json")
 
@@ -33,10 +33,10 @@ def load(path: Path, engine: dict[str, Json]) -> Any:
     """Return a ``vllm.LLM`` that serves the model in ``path``; it never runs code that lies there.
 
     Raises:
-        BuildError: the folder is refused (:func:`examine`), memory is short, or vLLM's library
-            does not load.
+        BuildError: the folder is refused (:func:`validate_model`), memory is short, or vLLM's
+            library does not load.
     """
-    examine(path)
+    validate_model(path)
     in_process = engine.get("distributed_executor_backend") == "uni"
     # An engine on a GPU is a process of its own: its end gives all of the GPU's memory back.
     os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0" if in_process else "1"
@@ -61,7 +61,7 @@ def load(path: Path, engine: dict[str, Json]) -> Any:
         raise _explained(error, path) from error
 
 
-def weights_run(path: Path, engine: dict[str, Json]) -> str | None:
+def describe_weights(path: Path, engine: dict[str, Json]) -> str | None:
     """Return how the quantized weights of the model that was loaded last run on this CPU.
 
     None where nothing is quantized, and on a GPU, where vLLM has its own kernels.

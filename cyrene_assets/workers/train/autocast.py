@@ -6,7 +6,7 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from transformers.models.qwen3_5.modeling_qwen3_5 import Qwen3_5VisionModel
 
 
-def suit_autocast(model: Any) -> None:
+def adapt_to_autocast(model: Any) -> None:
     """Settle what autocast cannot reach, or would do twice.
 
     With float32 weights the frozen vision tower is put back into bfloat16, which it came from:

@@ -12,10 +12,10 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from cyrene_assets.base_models import repairs as base_repairs
-from cyrene_assets.base_models.verification import Demands, verify, verify_files
+from cyrene_assets.base_models.verification import BaseDemands, verify, verify_files
 from cyrene_assets.checkpoints import blobs, files
 from cyrene_assets.checkpoints.hubs import huggingface
-from cyrene_assets.checkpoints.hubs.snapshot import Published, refuse_other_commit, wanted
+from cyrene_assets.checkpoints.hubs.snapshot import Published, is_model_file, require_commit
 from cyrene_assets.utils.errors import BuildError, UserError
 from cyrene_assets.workers.common.pipes_program import Json, Program, given_by_user, run
 from cyrene_assets.workers.train import huggingface_download, modelscope_download
@@ -29,7 +29,7 @@ def main(program: Program) -> dict[str, Json]:
     """
     extras = program.extras
     source, out = extras["source"], Path(extras["out"])
-    demands = Demands(extras.get("expect"), extras.get("chat_template"))
+    demands = BaseDemands(extras.get("expect"), extras.get("chat_template"))
     revision = None
     if source["kind"] == "tiny":
         program.progress("making the embedded base model")
@@ -45,7 +45,7 @@ def main(program: Program) -> dict[str, Json]:
         raise BuildError(f"unknown source kind {source['kind']!r}: tiny, local or hub")
     with nullcontext() if source["kind"] == "tiny" else given_by_user():
         repairs = verify(out, demands).repairs
-        base_repairs.apply(out, repairs)
+        base_repairs.apply_repairs(out, repairs)
         found = verify(out, demands)
     if found.repairs:
         raise BuildError(f"{out}: {found.repairs[0].was}, after it was repaired")
@@ -55,7 +55,7 @@ def main(program: Program) -> dict[str, Json]:
     }
 
 
-def _take(path: Path, out: Path, demands: Demands, program: Program) -> None:
+def _take(path: Path, out: Path, demands: BaseDemands, program: Program) -> None:
     """Copy the model in ``path`` into ``out``, and what its links lead to."""
     program.progress(f"copying {path}")
     with given_by_user():
@@ -67,7 +67,7 @@ def _take(path: Path, out: Path, demands: Demands, program: Program) -> None:
 
 
 def _fetch(
-    source: dict[str, Json], work: Path, out: Path, demands: Demands, program: Program
+    source: dict[str, Json], work: Path, out: Path, demands: BaseDemands, program: Program
 ) -> str:
     """Put a hub's snapshot into ``out``; return its commit.
 
@@ -81,7 +81,9 @@ def _fetch(
     def look(published: Published) -> None:
         kept = {file.name for file in published.files}
         for path in list(partial.iterdir()):
-            if wanted(path.name) and path.name not in kept:  # of an attempt at another commit
+            if (
+                is_model_file(path.name) and path.name not in kept
+            ):  # of an attempt at another commit
                 path.unlink()
         with given_by_user():
             verify_files(partial, demands)
@@ -90,9 +92,9 @@ def _fetch(
         published = modelscope_download.fetch(
             repo, revision, partial, work / "modelscope", program, look
         )
-    elif huggingface.offline():
-        snapshot = huggingface.cached(repo, revision)
-        refuse_other_commit(repo, revision, snapshot.name)
+    elif huggingface.is_offline():
+        snapshot = huggingface.cached_snapshot(repo, revision)
+        require_commit(repo, revision, snapshot.name)
         _take(snapshot, out, demands, program)
         return snapshot.name
     else:

@@ -18,7 +18,7 @@ from typing import Any
 from cyrene_assets.base_models import chat_template
 from cyrene_assets.base_models.requirements import END_TOKENS, HEAD
 from cyrene_assets.checkpoints import files
-from cyrene_assets.checkpoints.diff import changed, compare
+from cyrene_assets.checkpoints.diff import compare, compare_trained
 from cyrene_assets.utils.errors import CyreneError, UserError
 from cyrene_assets.workers.common.gpu_packages import hide_gpu_packages
 from cyrene_assets.workers.common.pipes_program import Json, Program, run
@@ -197,7 +197,7 @@ def _saved_and_rewritten(base: Path, model: Any, work: Path) -> None:
     model.save_pretrained(saved)
     rewrite_like(base, saved, written)
     found = compare(base, written)
-    _, moved = changed(base, written)
+    _, moved = compare_trained(base, written)
     if found["differences"] or found["altered"] or moved:
         other = [*found["differences"], *found["altered"], f"{moved} tensors have other values"]
         raise UserError(f"{base}: loading and saving it changes it: {other[0]}")

@@ -8,7 +8,7 @@ import math
 import shutil
 from pathlib import Path
 
-from cyrene_assets.checkpoints.diff import moved_from_zero
+from cyrene_assets.checkpoints.diff import count_moved_lora
 from cyrene_assets.checkpoints.files import read_header, read_json, write_json
 from cyrene_assets.utils.errors import BuildError
 from cyrene_assets.workers.common.pipes_program import Json, Program, run
@@ -33,7 +33,7 @@ def main(program: Program) -> dict[str, Json]:
     write_records(out, trained, program.extras["command"])
     header = read_header(out / WEIGHTS)
     elements = sum(math.prod(entry["shape"]) for entry in header.values())
-    matrices, moved = moved_from_zero(out / WEIGHTS)
+    matrices, moved = count_moved_lora(out / WEIGHTS)
     return trained.result | {
         "adapter_tensors": len(header),
         "adapter_parameters": elements,

@@ -18,12 +18,12 @@ from cyrene_assets.checkpoints.hubs.snapshot import (
     Published,
     PublishedFile,
     compare_published,
-    not_fetched,
-    proxy_unusable,
-    refuse_other_commit,
-    refuse_published,
+    download_error,
+    is_model_file,
+    proxy_error,
+    reject_unsafe_listing,
     reported,
-    wanted,
+    require_commit,
 )
 from cyrene_assets.utils.network_errors import is_unusable_proxy
 
@@ -82,8 +82,8 @@ def fetch(
         ) from error
     except (HubError, RequestException, OSError) as error:
         if is_unusable_proxy(error):
-            raise proxy_unusable(HUB, error) from error
-        raise not_fetched(repo, HUB, _address(api), error) from error
+            raise proxy_error(HUB, error) from error
+        raise download_error(repo, HUB, _address(api), error) from error
     return published
 
 
@@ -109,10 +109,10 @@ def _published(api: Any, repo: str, revision: str | None) -> Published:
     else:
         commit, entries = revision, _listing(api, repo, revision)
         newest = _newest(repo, entries)
-        refuse_other_commit(repo, commit, commit if commit in newest else newest[0])
+        require_commit(repo, commit, commit if commit in newest else newest[0])
     names = tuple(str(entry["Path"]) for entry in entries)
-    refuse_published(repo, names)
-    files = tuple(_file(entry) for entry in entries if wanted(str(entry["Path"])))
+    reject_unsafe_listing(repo, names)
+    files = tuple(_file(entry) for entry in entries if is_model_file(str(entry["Path"])))
     return Published(HUB, repo, commit, names, files)
 
 

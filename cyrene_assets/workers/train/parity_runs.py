@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cyrene_assets.checkpoints.files import SINGLE, read_json, side_files, write_json
-from cyrene_assets.training.packing_parity import LOGITS, Distances, Verdict, judge
+from cyrene_assets.training.packing_parity import LOGITS, Distances, Verdict, evaluate
 from cyrene_assets.workers.train.weights import save_shard
 
 # Shorter than the convolution, around the delta rule's chunk of 64, and of ordinary size.
@@ -220,4 +220,4 @@ def compare(packed: Run, alone: Run, plain: Run, layers: int) -> Verdict:
         found[f"gradient of {group}"] = Distances(
             group_error(alone, plain, plain, group), group_error(packed, alone, plain, group)
         )
-    return judge(found, layers)
+    return evaluate(found, layers)

@@ -11,7 +11,7 @@ ADAPTER_FOLDER`` and its output in ``work / MERGED_FOLDER``), ``work``, ``out``.
 import shutil
 from pathlib import Path
 
-from cyrene_assets.checkpoints.diff import changed, compare
+from cyrene_assets.checkpoints.diff import compare, compare_trained
 from cyrene_assets.training.swift_args import ADAPTER_FOLDER, MERGED_FOLDER
 from cyrene_assets.workers.common.pipes_program import Json, Program, run
 from cyrene_assets.workers.train.swift_process import run_swift
@@ -31,7 +31,7 @@ def main(program: Program) -> dict[str, Json]:
     program.progress("writing the checkpoint")
     rewrite = rewrite_like(base, weights, out)
     write_records(out, trained, extras["command"])
-    count, differ = changed(base, out)
+    count, differ = compare_trained(base, out)
     return {
         **trained.result,
         "trained_tensors": count,

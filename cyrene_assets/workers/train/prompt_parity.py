@@ -23,7 +23,7 @@ Messages = Sequence[Mapping[str, str]]
 
 
 @dataclass(frozen=True)
-class Compared:
+class PromptComparison:
     """What was found in some chats.
 
     Of the trained ``answers``, ``same`` follow the served prompt. ``same_tokens`` of the ``chats``
@@ -42,12 +42,12 @@ class Compared:
         return asdict(self)
 
 
-def evenly(rows: int, most: int) -> range:
+def evenly_spaced(rows: int, most: int) -> range:
     """Return the numbers of at most ``most`` rows, evenly spaced."""
     return range(0, rows, max(1, math.ceil(rows / most)))
 
 
-def compare(template: Any, rows: Iterable[Mapping[str, Any]]) -> Compared:
+def compare(template: Any, rows: Iterable[Mapping[str, Any]]) -> PromptComparison:
     """Compare what ms-swift's ``template`` makes of each chat with what serving renders.
 
     Raises:
@@ -81,10 +81,10 @@ def compare(template: Any, rows: Iterable[Mapping[str, Any]]) -> Compared:
                 differs = f"answer {number} of {len(places)} in chat {chats}: {wrong}"
         answers += len(places)
         same_tokens += tokenizer(prompt, add_special_tokens=False)["input_ids"] == ids[:done]
-    return Compared(chats, answers, same, same_tokens, differs)
+    return PromptComparison(chats, answers, same, same_tokens, differs)
 
 
-def require_same(found: Compared, which: str) -> None:
+def require_equal_prompts(found: PromptComparison, which: str) -> None:
     """Let nothing be trained behind a prompt that is never served.
 
     Raises:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from cyrene_assets.config.quantization_schemes import FORMATS
+from cyrene_assets.config.quantization_schemes import SCHEMES
 
 SMALLEST_NORMAL = 2.0**-6
 _BITS = 4
@@ -13,14 +13,14 @@ def worst_error(scheme: str, before: Any, parts: Mapping[str, Any]) -> float:
     """Return the largest error of a module's weight, in the unit of its format's bound.
 
     Args:
-        scheme: of `cyrene_assets.config.quantization_schemes.FORMATS`.
+        scheme: of `cyrene_assets.config.quantization_schemes.SCHEMES`.
         before: the weight that was rounded, of shape (out, in).
         parts: the module's tensors as written, by name.
     """
     import torch
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    form = FORMATS[scheme]
+    form = SCHEMES[scheme]
     exact = before.to(device, torch.float32)
     scales = _spread(parts["weight_scale"].to(device, torch.float32), exact.shape, form.block)
     if form.relative:

@@ -1,7 +1,7 @@
 """Quantize the merged model with llm-compressor, for vLLM.
 
 Parameters: ``model`` (the merged model's folder), ``base`` (the base model's), ``scheme`` (of
-`cyrene_assets.config.quantization_schemes.FORMATS`), ``ignore`` (module names or ``re:`` patterns
+`cyrene_assets.config.quantization_schemes.SCHEMES`), ``ignore`` (module names or ``re:`` patterns
 that keep their dtype), ``calibration`` (for W4A16: ``conversations``, JSON Lines of ``messages``,
 and ``tokens``), ``work``, ``out``.
 """
@@ -12,10 +12,10 @@ from typing import Any
 
 from cyrene_assets.checkpoints import diff, files
 from cyrene_assets.config.quantization_schemes import (
-    FORMATS,
+    SCHEMES,
+    indivisible_modules,
     intended_modules,
     linear_modules,
-    misfits,
 )
 from cyrene_assets.serving.chat_template import (
     TEMPLATE,
@@ -40,12 +40,12 @@ def main(program: Program) -> dict[str, Json]:
     extras = program.extras
     source, out, work = Path(extras["model"]), Path(extras["out"]), Path(extras["work"])
     scheme, ignore = extras["scheme"], list(extras["ignore"])
-    files.refuse_foreign_files(source)
+    files.reject_unsafe_files(source)
     shapes = {name: tensor.shape for name, tensor in files.tensors(source).items()}
     intended = intended_modules(shapes, ignore)
     if not intended:
         raise UserError("nothing is quantized: `ignore` in the recipe covers every module")
-    if wrong := misfits(shapes, intended, FORMATS[scheme]):
+    if wrong := indivisible_modules(shapes, intended, SCHEMES[scheme]):
         rows, columns = shapes[f"{wrong[0]}.weight"]
         raise UserError(
             f"{len(wrong)} modules cannot be divided into the blocks of {scheme}, first {wrong[0]} "
@@ -59,9 +59,9 @@ def main(program: Program) -> dict[str, Json]:
     modules, smoothed, errors = _write(source, saved, out, scheme, weights)
     shutil.rmtree(saved)
     base = Path(extras["base"])
-    files.refuse_foreign_files(out)
+    files.reject_unsafe_files(out)
     mtp = [name for name in files.tensors(base) if name.startswith("mtp.")]
-    changed = [name for name in diff.altered(base, out)[1] if name.startswith("mtp.")]
+    changed = [name for name in diff.compare_frozen(base, out)[1] if name.startswith("mtp.")]
     changed += [name for name in files.tensors(out) if name.startswith("mtp.") and name not in mtp]
     return {
         "scheme": scheme,
@@ -70,7 +70,7 @@ def main(program: Program) -> dict[str, Json]:
         "ignored_modules": len(linear_modules(shapes)) - len(modules),
         "smoothed_tensors": smoothed,
         "errors": errors,
-        "bound": FORMATS[scheme].bound,
+        "bound": SCHEMES[scheme].max_error,
         "mtp": len(mtp),
         "mtp_altered": changed,
         "changed_files": changed_files(base, out),
@@ -103,7 +103,7 @@ def _compress(
     )
     modifier = QuantizationModifier(targets="Linear", scheme=scheme, ignore=ignore)
     weights = None
-    if FORMATS[scheme].calibrated:
+    if SCHEMES[scheme].calibrated:
         from cyrene_assets.workers.train.awq import calibrate
 
         calibrate(model, modifier, source, calibration)
@@ -139,7 +139,7 @@ def _write(
 
     original, compressed = files.tensors(source), files.tensors(saved)
     modules = sorted(name.removesuffix(SCALE) for name in compressed if name.endswith(SCALE))
-    quantized = {f"{module}.{part}" for module in modules for part in FORMATS[scheme].attached}
+    quantized = {f"{module}.{part}" for module in modules for part in SCHEMES[scheme].tensors}
     rounded = {f"{module}.weight" for module in modules}
     missing = sorted(original.keys() - compressed.keys() - rounded)
     if missing:
@@ -173,7 +173,7 @@ def _write(
             else _first(weights / f"{module}.safetensors")
         )
         parts = {
-            part: read(saved, f"{module}.{part}", compressed) for part in FORMATS[scheme].attached
+            part: read(saved, f"{module}.{part}", compressed) for part in SCHEMES[scheme].tensors
         }
         errors[module] = worst_error(scheme, before, parts)
     files.copy_side_files(source, out)

@@ -63,7 +63,7 @@ def resumable(run: Path) -> tuple[int, Path] | None:
     takes_seal = start is not None and (start != [boot()] or start == ["0"])
     for step, folder in sorted(checkpoints(run).items(), reverse=True):
         sealed = (folder / _SEAL).is_file() or not takes_seal
-        if sealed and (folder / _OPTIMIZER).is_file() and _whole(folder):
+        if sealed and (folder / _OPTIMIZER).is_file() and _is_complete(folder):
             return step, folder
     return None
 
@@ -75,7 +75,7 @@ def _attempt(run: Path) -> dict[str, Any] | None:
         return None
 
 
-def _whole(folder: Path) -> bool:
+def _is_complete(folder: Path) -> bool:
     """Return whether the files of a checkpoint are as long as they say themselves.
 
     Weights are safetensors, whose header says it; what torch pickles is a zip archive, whose
@@ -99,7 +99,7 @@ def finished(run: Path) -> int | None:
     if not found:
         return None
     newest = max(found)
-    if not _whole(found[newest]):
+    if not _is_complete(found[newest]):
         return None
     state = _state(found[newest]) or {}
     return newest if state.get("max_steps") == newest else None
@@ -113,7 +113,7 @@ def seal(run: Path) -> None:
     for folder in checkpoints(run).values():
         if (folder / _SEAL).is_file():
             continue
-        if not _whole(folder):
+        if not _is_complete(folder):
             return
         sync_tree(folder)
         if (run / LOG).is_file():
@@ -157,7 +157,7 @@ class Start:
     words: str
 
 
-def begin(run: Path, command: Sequence[str]) -> Start:
+def prepare_attempt(run: Path, command: Sequence[str]) -> Start:
     """Prepare an attempt at the training of ``command``, and find where it resumes.
 
     What nothing can resume from is removed, and the words say why.
@@ -184,7 +184,7 @@ def _after(run: Path, settings: Mapping[str, list[str]]) -> Start:
     """Return where to resume after the attempt that ``run`` is of; remove its half checkpoints."""
     reason, newest = _changed(run, settings), resumable(run)
     if newest is None:
-        return Start(None, None, f"the beginning: {reason or _nothing_whole(run)}")
+        return Start(None, None, f"the beginning: {reason or _why_nothing_complete(run)}")
     step, checkpoint = newest
     if reason:
         raise UserError(
@@ -229,7 +229,7 @@ def _changed(run: Path, settings: Mapping[str, list[str]]) -> str | None:
     return f"the attempt before was another training ({'; '.join(changes[:3])})"
 
 
-def _nothing_whole(run: Path) -> str:
+def _why_nothing_complete(run: Path) -> str:
     found = sorted(folder.name for folder in run.glob("checkpoint-*"))
     if not found:
         return "the attempt before ended ahead of its first checkpoint"

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from cyrene_assets.checkpoints.files import refuse_foreign_files
+from cyrene_assets.checkpoints.files import reject_unsafe_files
 from cyrene_assets.config.trackers import KEYS, OPTIONS
 from cyrene_assets.utils.errors import BuildError
 from cyrene_assets.workers.common.parent_death import PARENT
@@ -90,7 +90,7 @@ def run_swift(
     # ms-swift runs code that it finds next to weights.
     for option in ("--model", "--adapters"):
         if option in command:
-            refuse_foreign_files(Path(command[command.index(option) + 1]))
+            reject_unsafe_files(Path(command[command.index(option) + 1]))
     process = subprocess.Popen(
         swift_process(command, environment),
         env={**os.environ, **environment, PARENT: str(os.getpid())},
@@ -177,7 +177,7 @@ def _known(line: str) -> str | None:
     return None
 
 
-def neutral(command: Sequence[str]) -> list[str]:
+def portable_command(command: Sequence[str]) -> list[str]:
     """Return the command without what differs between machines that train the same.
 
     Every absolute path is replaced by the name of its option, and what it reports to is left out.

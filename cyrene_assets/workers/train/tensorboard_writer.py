@@ -1,7 +1,10 @@
 """TensorBoard's event files, written from the losses of a training.
 
 TensorBoard reads them while a training runs, and from its artifact afterwards. The times in the
-artifact's are the steps themselves, in seconds: equal trainings leave equal files.
+artifact's are the steps themselves, in seconds: equal trainings leave equal files. That is why
+torch's ``SummaryWriter`` does not write them: it puts the clock into the first record, and the
+clock, the host and the process into the file's name. Its import loads torch, too: 12.5 s instead
+of 1.0 s on a busy machine.
 """
 
 import time

@@ -1,4 +1,4 @@
-"""The embedded base model: Qwen3.5's architecture at a few million parameters, made here.
+"""The embedded base model: Qwen3.5's architecture at a few million parameters (`TINY`), made here.
 
 Same seed and same texts give the same files, byte for byte. Its files are those of a real
 Qwen3.5 base checkpoint, the ``mtp.*`` tensors that transformers drops on save included, so that
@@ -8,18 +8,10 @@ nothing downstream treats it apart.
 from pathlib import Path
 
 from cyrene_assets.checkpoints.files import SINGLE, write_json
+from cyrene_assets.config.architecture import TINY
 from cyrene_assets.workers.common.pipes_program import Json
 from cyrene_assets.workers.train.tiny_tokenizer import write_tokenizer
 from cyrene_assets.workers.train.weights import save_shard
-
-HIDDEN = 256
-INTERMEDIATE = 512
-HEAD = 64
-HEADS, KEY_VALUE_HEADS = 4, 2
-LINEAR_KEY_HEADS, LINEAR_VALUE_HEADS = 2, 4
-LAYER_TYPES = ("linear_attention", "linear_attention", "linear_attention", "full_attention")
-CONTEXT = 4096
-VISION_HIDDEN = 64
 
 
 def build_tiny(seed: int, texts: list[Path], out: Path) -> None:
@@ -28,7 +20,7 @@ def build_tiny(seed: int, texts: list[Path], out: Path) -> None:
     Raises:
         BuildError: no text, or a file that cannot be read as JSON Lines.
     """
-    ids = write_tokenizer(texts, CONTEXT, out)
+    ids = write_tokenizer(texts, TINY.max_context, out)
     config = _config(ids)
     write_json(out / "config.json", config)
     write_json(
@@ -53,58 +45,49 @@ def _config(ids: dict[str, int]) -> dict[str, Json]:
         "dtype": "bfloat16",
         "image_token_id": ids["<|image_pad|>"],
         "model_type": "qwen3_5",
-        "text_config": {
-            "attention_bias": False,
-            "attention_dropout": 0.0,
-            "attn_output_gate": True,
-            "dtype": "bfloat16",
-            "eos_token_id": ids["<|endoftext|>"],
-            "full_attention_interval": len(LAYER_TYPES),
-            "head_dim": HEAD,
-            "hidden_act": "silu",
-            "hidden_size": HIDDEN,
-            "initializer_range": 0.02,
-            "intermediate_size": INTERMEDIATE,
-            "layer_types": list(LAYER_TYPES),
-            "linear_conv_kernel_dim": 4,
-            "linear_key_head_dim": HEAD,
-            "linear_num_key_heads": LINEAR_KEY_HEADS,
-            "linear_num_value_heads": LINEAR_VALUE_HEADS,
-            "linear_value_head_dim": HEAD,
-            "mamba_ssm_dtype": "float32",
-            "max_position_embeddings": CONTEXT,
-            "model_type": "qwen3_5_text",
-            "mtp_num_hidden_layers": 1,
-            "mtp_use_dedicated_embeddings": False,
-            "num_attention_heads": HEADS,
-            "num_hidden_layers": len(LAYER_TYPES),
-            "num_key_value_heads": KEY_VALUE_HEADS,
-            "rms_norm_eps": 1e-06,
-            "rope_parameters": {
-                "mrope_interleaved": True,
-                "mrope_section": [3, 3, 2],
-                "partial_rotary_factor": 0.25,
-                "rope_theta": 10000000,
-                "rope_type": "default",
-            },
-            "tie_word_embeddings": True,
-            "use_cache": True,
-            "vocab_size": ids["vocab_size"],
-        },
+        "text_config": dict(
+            sorted(
+                {
+                    **TINY.text_config,
+                    "attention_bias": False,
+                    "attention_dropout": 0.0,
+                    "attn_output_gate": True,
+                    "dtype": "bfloat16",
+                    "eos_token_id": ids["<|endoftext|>"],
+                    "full_attention_interval": 4,
+                    "hidden_act": "silu",
+                    "initializer_range": 0.02,
+                    "mamba_ssm_dtype": "float32",
+                    "model_type": "qwen3_5_text",
+                    "mtp_num_hidden_layers": 1,
+                    "mtp_use_dedicated_embeddings": False,
+                    "rms_norm_eps": 1e-06,
+                    "rope_parameters": {
+                        "mrope_interleaved": True,
+                        "mrope_section": [3, 3, 2],
+                        "partial_rotary_factor": 0.25,
+                        "rope_theta": 10000000,
+                        "rope_type": "default",
+                    },
+                    "use_cache": True,
+                    "vocab_size": ids["vocab_size"],
+                }.items()
+            )
+        ),
         "tie_word_embeddings": True,
         "video_token_id": ids["<|video_pad|>"],
         "vision_config": {
             "deepstack_visual_indexes": [],
-            "depth": 1,
+            "depth": TINY.vision_tower.depth,
             "hidden_act": "gelu_pytorch_tanh",
-            "hidden_size": VISION_HIDDEN,
+            "hidden_size": TINY.vision_tower.hidden,
             "in_channels": 3,
             "initializer_range": 0.02,
-            "intermediate_size": 2 * VISION_HIDDEN,
+            "intermediate_size": TINY.vision_tower.intermediate,
             "model_type": "qwen3_5",
             "num_heads": 2,
-            "num_position_embeddings": 64,
-            "out_hidden_size": HIDDEN,
+            "num_position_embeddings": TINY.vision_tower.positions,
+            "out_hidden_size": TINY.hidden_size,
             "patch_size": 16,
             "spatial_merge_size": 2,
             "temporal_patch_size": 2,
@@ -154,7 +137,7 @@ def _write_weights(seed: int, config: dict[str, Json], out: Path) -> None:
         if name != "lm_head.weight"  # tied to the embedding
     }
     generator = torch.Generator().manual_seed(seed + 1)
-    for name, shape in _mtp_shapes().items():
+    for name, shape in sorted(TINY.mtp_tensors.items()):  # in the order of the draws
         if len(shape) == 1:  # norms add one to their weight
             weights[name] = torch.zeros(shape)
         else:
@@ -165,25 +148,3 @@ def _write_weights(seed: int, config: dict[str, Json], out: Path) -> None:
         for name in sorted(weights)
     }
     save_shard({name: tensor.contiguous() for name, tensor in cast.items()}, out / SINGLE)
-
-
-def _mtp_shapes() -> dict[str, tuple[int, ...]]:
-    """Return the multi-token-prediction head of Qwen3.5's checkpoints: names and shapes."""
-    layer = "mtp.layers.0."
-    return {
-        "mtp.fc.weight": (HIDDEN, 2 * HIDDEN),
-        "mtp.norm.weight": (HIDDEN,),
-        "mtp.pre_fc_norm_embedding.weight": (HIDDEN,),
-        "mtp.pre_fc_norm_hidden.weight": (HIDDEN,),
-        layer + "input_layernorm.weight": (HIDDEN,),
-        layer + "post_attention_layernorm.weight": (HIDDEN,),
-        layer + "mlp.down_proj.weight": (HIDDEN, INTERMEDIATE),
-        layer + "mlp.gate_proj.weight": (INTERMEDIATE, HIDDEN),
-        layer + "mlp.up_proj.weight": (INTERMEDIATE, HIDDEN),
-        layer + "self_attn.k_norm.weight": (HEAD,),
-        layer + "self_attn.k_proj.weight": (KEY_VALUE_HEADS * HEAD, HIDDEN),
-        layer + "self_attn.o_proj.weight": (HIDDEN, HEADS * HEAD),
-        layer + "self_attn.q_norm.weight": (HEAD,),
-        layer + "self_attn.q_proj.weight": (2 * HEADS * HEAD, HIDDEN),
-        layer + "self_attn.v_proj.weight": (KEY_VALUE_HEADS * HEAD, HIDDEN),
-    }

@@ -119,6 +119,8 @@ def write_tokenizer(texts: list[Path], context: int, out: Path) -> dict[str, int
     known = tokenizer.get_vocab()
     ids = {token: known[token] for token, _ in ADDED_TOKENS}
     (out / "chat_template.jinja").write_text(CHAT_TEMPLATE, encoding="utf-8")
+    # By hand: what transformers 5.17 saves of `PreTrainedTokenizerFast(tokenizer_object=tokenizer)`
+    # names another class and lists no added token (164 bytes), where Qwen3.5's own lists them all.
     write_json(
         out / "tokenizer_config.json",
         {

@@ -12,8 +12,8 @@ from cyrene_assets.checkpoints.files import read_json, write_json
 from cyrene_assets.training.swift_args import PROMPTS, RUN_FOLDER
 from cyrene_assets.utils.errors import BuildError
 from cyrene_assets.workers.common.pipes_program import Json, Program
-from cyrene_assets.workers.train.resume import LOG, begin, checkpoints, finished, prune
-from cyrene_assets.workers.train.swift_process import neutral, run_swift
+from cyrene_assets.workers.train.resume import LOG, checkpoints, finished, prepare_attempt, prune
+from cyrene_assets.workers.train.swift_process import portable_command, run_swift
 from cyrene_assets.workers.train.tensorboard_writer import EventFile, write_events
 from cyrene_assets.workers.train.training_log import History, cut_log
 
@@ -151,7 +151,7 @@ def train(program: Program, label: str) -> Trained:
     follower = Follower(
         program, label, run, steps, checkpoint_step, choice == "best", extras.get("tokens")
     )
-    start = begin(run, extras["command"])
+    start = prepare_attempt(run, extras["command"])
     # This stands until a step is logged, for minutes where there is much to validate with.
     first = "; before step 1 comes the validation loss" if start.step is None else ""
     program.progress(f"{label}: from {start.words}{first}")
@@ -218,5 +218,5 @@ def write_records(out: Path, trained: Trained, command: Sequence[str]) -> None:
     with (folder / "losses.jsonl").open("w", encoding="utf-8") as file:
         for row in trained.rows:
             file.write(json.dumps(row) + "\n")
-    write_json(folder / "command.json", neutral(command))
+    write_json(folder / "command.json", portable_command(command))
     write_events(trained.rows, folder / "tensorboard")

@@ -13,7 +13,7 @@ from cyrene_assets.cli.commands.serve import _loading
 from cyrene_assets.config.recipe import load_recipe
 from cyrene_assets.serving.conversation import Conversation
 from cyrene_assets.utils.errors import BuildError
-from cyrene_assets.utils.text_safety import plain
+from cyrene_assets.utils.text_safety import escape_control_chars
 
 PROMPTS = {"en": "You keep the lamp.", "jp": "あなたは灯守り。"}
 
@@ -52,8 +52,8 @@ def test_what_a_model_says_does_not_steer_the_terminal(
     answers(*([*payload] for payload in PAYLOADS))
     module._converse(talk, ["Hello."] * len(PAYLOADS), interactive=True)
     out = capsys.readouterr().out
-    assert out == plain(out)
-    assert all(plain(payload) in out for payload in PAYLOADS)
+    assert out == escape_control_chars(out)
+    assert all(escape_control_chars(payload) in out for payload in PAYLOADS)
     # What is kept, sent and saved is what the model said.
     assert [turn["content"] for turn in talk.conversation.turns[1::2]] == list(PAYLOADS)
 
@@ -74,7 +74,7 @@ def test_a_system_prompt_does_not_steer_the_terminal(
     for payload in PAYLOADS:
         talk.turn(f"/system a{payload}")
         shown = capsys.readouterr().out
-        assert shown == f"system: {plain(f'a{payload}'.strip())}\n"
+        assert shown == f"system: {escape_control_chars(f'a{payload}'.strip())}\n"
 
 
 def test_ctrl_c_ends_the_answer_and_keeps_what_was_said(

@@ -25,7 +25,7 @@ from cyrene_assets.store.records import StoredRecord
 from cyrene_assets.store.trash import Trash
 from cyrene_assets.utils.files import make_folder
 from cyrene_assets.workers.train.resume import LOG as LOG_OF_STEPS
-from cyrene_assets.workers.train.resume import begin, prune
+from cyrene_assets.workers.train.resume import prepare_attempt, prune
 from cyrene_assets.workers.train.training_log import cut_log
 
 Say = Callable[[str, Any], None]
@@ -118,7 +118,7 @@ def checkpoints(home: Path, say: Say) -> None:
     make_folder(run.parent, home)  # as the asset does
     done = 0
     for last in (40, 60):
-        start = begin(run, COMMAND)
+        start = prepare_attempt(run, COMMAND)
         if start.step is not None:
             cut_log(run / LOG_OF_STEPS, start.step)
         for step in STEPS:

@@ -14,7 +14,7 @@ from cyrene_assets.store.artifact_store import CorruptArtifactError, Store
 from cyrene_assets.utils.errors import CyreneError
 from cyrene_assets.utils.files import DIGEST_LENGTH
 from cyrene_assets.workers.train.resume import LOG as LOG_OF_STEPS
-from cyrene_assets.workers.train.resume import begin, resumable
+from cyrene_assets.workers.train.resume import prepare_attempt, resumable
 from cyrene_assets.workers.train.training_log import cut_log
 
 from .acts import COMMAND, CORPORA
@@ -147,7 +147,7 @@ def training(home: Path, made: Path, marks: Marks) -> Iterator[str]:
 def _resumed(here: Path, made: Path, step: int) -> Iterator[str]:
     """Yield what is wrong after a training has begun again."""
     try:
-        start = begin(here, COMMAND)
+        start = prepare_attempt(here, COMMAND)
     except CyreneError as error:
         yield f"no resume: {error}"
         return

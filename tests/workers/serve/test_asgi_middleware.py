@@ -49,7 +49,7 @@ def ask(
         sent.append(message)
 
     scope = {"type": kind, "path": path, "method": "POST", "headers": headers}
-    asyncio.run(asgi_middleware.Front(server)(scope, receive, send))
+    asyncio.run(asgi_middleware.CharacterMiddleware(server)(scope, receive, send))
     return sent, reached
 
 

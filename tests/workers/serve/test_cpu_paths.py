@@ -94,7 +94,7 @@ def checked(
         for path in sorted(store.glob("sft_chat/*/*/chats.parquet"))
     )
     evaluation = load_recipe("tiny").evaluation
-    lines = calibration.lines_to_compare(chats, evaluation.prompts_per_language)
+    lines = calibration.select_fidelity_lines(chats, evaluation.prompts_per_language)
     (merged,), (fp8,) = store.glob("merged_model/tiny/*"), store.glob("fp8_model/tiny/*")
     results: dict[str, dict[str, Any]] = {}
 
@@ -107,10 +107,10 @@ def checked(
             "merged": str(merged),
             "out": str(fp8),
             "lines": str(folder / "lines.jsonl"),
-            "questions": calibration.questions(chats, lines),
+            "questions": calibration.probe_questions(chats, lines),
             "sampling": evaluation.profiles[evaluation.served_profile].model_dump(),
             "max_tokens": evaluation.max_tokens,
-            "engine": engine_args.engine_settings(None, evaluation.context_length, 20_000_000),
+            "engine": engine_args.batch_engine(None, evaluation.context_length, 20_000_000),
         }
         (folder / "extras.json").write_text(json.dumps(extras), encoding="utf-8")
         done = subprocess.run(

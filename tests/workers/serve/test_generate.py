@@ -11,7 +11,7 @@ import pytest
 
 from cyrene_assets.checkpoints import files
 from cyrene_assets.compute.cpu import KERNELS_VARIABLE, detect, quantized_path
-from cyrene_assets.config.quantization_schemes import FORMATS
+from cyrene_assets.config.quantization_schemes import SCHEMES
 from cyrene_assets.serving import engine_args
 from cyrene_assets.utils.errors import BuildError, UserError
 from cyrene_assets.workers.serve import cpu_kernels, generate, loglikelihood, vllm_engine
@@ -94,7 +94,7 @@ def test_each_model_is_started_once_for_everything(
     for name, instead in {"load": load, "release": print, "version": str}.items():
         monkeypatch.setattr(vllm_engine, name, instead)
     monkeypatch.setattr(generate, "_answer", answer)
-    monkeypatch.setattr(generate, "_ask", ask)
+    monkeypatch.setattr(generate, "_run_task", ask)
     files = ("prompts", "texts", "cloze", "extraction", "questions")
     extras = {
         "models": [{"role": role, "path": role} for role in ("base", "fp8")],
@@ -140,20 +140,20 @@ def test_weights_that_ran_otherwise_than_planned_are_an_error(
 ) -> None:
     config = {
         "quantization_config": {
-            "config_groups": {"group_0": {"weights": FORMATS["FP8_BLOCK"].named}}
+            "config_groups": {"group_0": {"weights": SCHEMES["FP8_BLOCK"].config_entry}}
         }
     }
     (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
     monkeypatch.setenv(KERNELS_VARIABLE, way)
     planned = quantized_path("FP8_BLOCK", detect())
     layers = 16 * (planned.kind == "dequantized")
-    engine = engine_args.engine_settings(None, CONTEXT)
+    engine = engine_args.batch_engine(None, CONTEXT)
     monkeypatch.setitem(cpu_kernels.DEQUANTIZED, "FP8_BLOCK", layers)
-    assert vllm_engine.weights_run(tmp_path, engine) == planned.reason
-    assert vllm_engine.weights_run(tmp_path, {}) is None
+    assert vllm_engine.describe_weights(tmp_path, engine) == planned.reason
+    assert vllm_engine.describe_weights(tmp_path, {}) is None
     monkeypatch.setitem(cpu_kernels.DEQUANTIZED, "FP8_BLOCK", 16 - layers)
     with pytest.raises(BuildError, match=rf"{16 - layers} of its layers .* kept from vLLM"):
-        vllm_engine.weights_run(tmp_path, engine)
+        vllm_engine.describe_weights(tmp_path, engine)
 
 
 @pytest.mark.parametrize(
@@ -266,7 +266,7 @@ def ask(
             "profiles": PROFILES,
             "seeds": [1, 2],
             "max_tokens": MAX_TOKENS,
-            "engine": engine_args.engine_settings(None, CONTEXT),
+            "engine": engine_args.batch_engine(None, CONTEXT),
             **more,
         }
         python = toolchain_environment["CYRENE_SERVE_PYTHON"]

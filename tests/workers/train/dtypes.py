@@ -10,7 +10,7 @@ from peft import LoraConfig, get_peft_model
 from transformers.models.qwen3_5.configuration_qwen3_5 import Qwen3_5VisionConfig
 from transformers.models.qwen3_5.modeling_qwen3_5 import Qwen3_5VisionModel
 
-from cyrene_assets.workers.train.autocast import suit_autocast
+from cyrene_assets.workers.train.autocast import adapt_to_autocast
 
 
 def adapted() -> Any:
@@ -35,7 +35,7 @@ def computed(model: Any) -> list[Any]:
 
 
 as_it_comes, suited = adapted(), adapted()
-suit_autocast(suited)
+adapt_to_autocast(suited)
 inputs: list[str] = []
 suited.base_model.model[0].lora_A.default.register_forward_pre_hook(
     lambda _, given: inputs.append(str(given[0].dtype))
@@ -46,7 +46,7 @@ vision = Qwen3_5VisionModel(
         depth=1, hidden_size=32, intermediate_size=32, num_heads=2, num_position_embeddings=16
     )
 )
-suit_autocast(torch.nn.Sequential(vision))
+adapt_to_autocast(torch.nn.Sequential(vision))
 print(
     json.dumps(
         {

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from checkpoint_folders import HIDDEN, VOCABULARY, base_shapes, write_checkpoint
 
-from cyrene_assets.base_models.verification import Demands, verify
+from cyrene_assets.base_models.verification import BaseDemands, verify
 from cyrene_assets.checkpoints.hubs.snapshot import (
     PublishedFile,
     compare_published,
-    refuse_published,
+    reject_unsafe_listing,
 )
 from cyrene_assets.config.architecture import TINY
 from cyrene_assets.utils.errors import BuildError, UserError
@@ -67,20 +67,20 @@ def test_another_architecture_is_refused(tmp_path: Path) -> None:
     folder = write_checkpoint(tmp_path)
     (folder / "config.json").write_text(json.dumps({"model_type": "llama"}))
     with pytest.raises(BuildError, match="'llama'; only qwen3_5"):
-        verify(folder, Demands())
+        verify(folder, BaseDemands())
 
 
 def test_missing_layer_is_an_error(tmp_path: Path) -> None:
     shapes = {k: v for k, v in base_shapes().items() if ".layers.1." not in k}
     with pytest.raises(BuildError, match="weights of 1 layers"):
-        verify(write_checkpoint(tmp_path, shapes), Demands())
+        verify(write_checkpoint(tmp_path, shapes), BaseDemands())
 
 
 def test_embedding_of_another_shape_is_an_error(tmp_path: Path) -> None:
     name = "model.language_model.embed_tokens.weight"
     shapes = base_shapes() | {name: ("BF16", (VOCABULARY + 1, HIDDEN))}
     with pytest.raises(BuildError, match="embedding"):
-        verify(write_checkpoint(tmp_path, shapes), Demands())
+        verify(write_checkpoint(tmp_path, shapes), BaseDemands())
 
 
 @pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "tokenizer_config.json"])
@@ -88,14 +88,14 @@ def test_missing_file_is_named(tmp_path: Path, name: str) -> None:
     write_checkpoint(tmp_path)
     (tmp_path / name).unlink()
     with pytest.raises(BuildError, match=rf"{name}: missing"):
-        verify(tmp_path, Demands())
+        verify(tmp_path, BaseDemands())
 
 
 @pytest.mark.slow
 def test_the_embedded_model_is_complete(base: Ran) -> None:
     # One language of the sample gives the tokenizer fewer tokens than all of it.
     made = replace(TINY, vocabulary=base.result["vocabulary"])
-    assert base.result["parameters"] == made.parameters + made.carried
+    assert base.result["parameters"] == made.parameters + made.untrained_parameters
     assert base.result["mtp_tensors"] == 15
     assert base.result["dtype"] == "bfloat16"
     config = json.loads((base.out / "config.json").read_text())
@@ -142,9 +142,9 @@ def test_a_model_that_is_not_in_the_cache_offline_names_the_ways_out(
 
 
 def test_a_hub_repository_with_code_is_refused() -> None:
-    refuse_published("a/b", ["config.json", "model.safetensors", "README.md"])
+    reject_unsafe_listing("a/b", ["config.json", "model.safetensors", "README.md"])
     with pytest.raises(BuildError, match=r"a/b holds modeling_x\.py"):
-        refuse_published("a/b", ["config.json", "modeling_x.py"])
+        reject_unsafe_listing("a/b", ["config.json", "modeling_x.py"])
 
 
 def test_a_damaged_download_is_found_and_removed(tmp_path: Path) -> None:

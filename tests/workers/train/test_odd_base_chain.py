@@ -174,7 +174,7 @@ def test_the_quantized_model_passes_its_checks_in_vllm(
         questions={"en": chats[0][:2]},
         sampling={"temperature": 1.0, "top_p": 1.0, "top_k": 0, "presence_penalty": 0.0},
         max_tokens=8,
-        engine=engine_args.engine_settings(None, 256),
+        engine=engine_args.batch_engine(None, 256),
         environment={},
     )
     found = outcomes(fp8.result, checked)

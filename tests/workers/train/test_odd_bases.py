@@ -28,7 +28,7 @@ from odd_bases import (
 
 from cyrene_assets.base_models.chat_template import CHAT_TEMPLATE, stored_template, template_problem
 from cyrene_assets.base_models.source import source_problem
-from cyrene_assets.base_models.verification import Demands, verify
+from cyrene_assets.base_models.verification import BaseDemands, verify
 from cyrene_assets.checkpoints import files
 from cyrene_assets.config.model_sizes import SIZES
 from cyrene_assets.project.project import Project
@@ -311,6 +311,6 @@ def test_generation_config_with_an_end_beyond_the_embedding_is_refused(tmp_path:
 
 def test_verify_of_a_good_model_has_no_repairs(tmp_path: Path) -> None:
     folder = write_checkpoint(tmp_path / "mine")
-    assert verify(folder, Demands()).repairs == []
+    assert verify(folder, BaseDemands()).repairs == []
     assert partial(without, prefix="mtp.")(folder) is None
-    assert verify(folder, Demands()).repairs == []
+    assert verify(folder, BaseDemands()).repairs == []

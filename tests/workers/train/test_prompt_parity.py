@@ -7,7 +7,12 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from cyrene_assets.base_models.chat_template import CHAT_TEMPLATE
 from cyrene_assets.corpus.packing.token_counting import message_text
-from cyrene_assets.workers.train.prompt_parity import Compared, compare, evenly, require_same
+from cyrene_assets.workers.train.prompt_parity import (
+    PromptComparison,
+    compare,
+    evenly_spaced,
+    require_equal_prompts,
+)
 
 SYSTEM = {"role": "system", "content": "You are Ovelle."}
 PLACES = {"first": 0, "middle": 1, "last": 2}
@@ -64,9 +69,9 @@ class Template:
 
 def test_every_answer_of_every_chat_is_counted() -> None:
     found = compare(Template(), [CHAT, chat("Hi.", "Yes?"), chat("Hi.", "Yes?", system=False)])
-    assert found == Compared(3, 5, 5, 3, "")
-    require_same(found, "trained")
-    assert compare(Template(), []) == Compared(0, 0, 0, 0, "")
+    assert found == PromptComparison(3, 5, 5, 3, "")
+    require_equal_prompts(found, "trained")
+    assert compare(Template(), []) == PromptComparison(0, 0, 0, 0, "")
 
 
 def test_other_tokens_of_the_same_text_are_counted_apart() -> None:
@@ -74,7 +79,7 @@ def test_other_tokens_of_the_same_text_are_counted_apart() -> None:
         def __call__(self, text: str, *, add_special_tokens: bool) -> dict[str, list[int]]:
             return {"input_ids": [0]}
 
-    assert compare(Whole(), [CHAT]) == Compared(1, 3, 3, 0, "")
+    assert compare(Whole(), [CHAT]) == PromptComparison(1, 3, 3, 0, "")
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -89,7 +94,7 @@ def test_a_difference_before_any_answer_ends_training_before_it_begins(
     assert found.answers - found.same == 3 - at
     assert f"answer {at + 1} of 3" in found.differs
     with pytest.raises(RuntimeError, match=f"{3 - at} of . trained answers .* the template"):
-        require_same(found, "trained")
+        require_equal_prompts(found, "trained")
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -139,8 +144,8 @@ def test_characters_that_the_tokenizer_composes_are_no_difference() -> None:
             return super().__call__(unicodedata.normalize("NFC", text), add_special_tokens=False)
 
     decomposed = chat("Caf\u0069\u0301.", "E\u0301.", "E\u0301?", "Yes, e\u0301.")
-    assert compare(Composing(), [decomposed]) == Compared(1, 2, 2, 1, "")
-    assert compare(Template(), [decomposed]) == Compared(1, 2, 2, 1, "")
+    assert compare(Composing(), [decomposed]) == PromptComparison(1, 2, 2, 1, "")
+    assert compare(Template(), [decomposed]) == PromptComparison(1, 2, 2, 1, "")
 
 
 def test_a_chat_of_which_other_answers_are_trained_is_refused() -> None:
@@ -164,6 +169,6 @@ def test_a_model_without_a_template_is_refused() -> None:
 
 @pytest.mark.parametrize(("rows", "most", "chosen"), [(5, 9, 5), (9, 9, 9), (10, 9, 5), (0, 9, 0)])
 def test_a_sample_is_spread_over_all_rows(rows: int, most: int, chosen: int) -> None:
-    found = list(evenly(rows, most))
+    found = list(evenly_spaced(rows, most))
     assert len(found) == chosen
     assert not found or (found[0] == 0 and found[-1] >= rows - rows / chosen)

@@ -5,7 +5,7 @@ import pytest
 
 from cyrene_assets.checkpoints.files import INDEX, read_header, side_files, tensors
 from cyrene_assets.compute.cpu import KERNELS_VARIABLE, detect, quantized_path
-from cyrene_assets.config.quantization_schemes import FORMATS
+from cyrene_assets.config.quantization_schemes import SCHEMES
 from cyrene_assets.serving import engine_args
 from cyrene_assets.serving.chat_template import trained_template, write_template
 from cyrene_assets.workers.train.quantize import changed_files
@@ -98,7 +98,7 @@ def test_sizes_and_errors(fp8: Ran, w4: Ran) -> None:
         assert set(ran.result["errors"]) == set(ran.result["quantized_modules"])
         # Close to the bound: some weight of thousands lies halfway between two numbers.
         worst = max(ran.result["errors"].values())
-        assert 0.8 * FORMATS[scheme].bound < worst <= FORMATS[scheme].bound
+        assert 0.8 * SCHEMES[scheme].max_error < worst <= SCHEMES[scheme].max_error
 
 
 @pytest.mark.slow
@@ -146,7 +146,7 @@ def test_four_bits_dequantized_for_a_cpu_answer_as_vllm_s_kernel_does(
             questions={"en": CHATS[0][:2]},
             sampling=SAMPLING,
             max_tokens=8,
-            engine=engine_args.engine_settings(None, 256),
+            engine=engine_args.batch_engine(None, 256),
             environment={KERNELS_VARIABLE: way},
         )
         for way in ("auto", "dequantize")

@@ -9,7 +9,14 @@ from checkpoint_folders import base_shapes, write_safetensors
 
 from cyrene_assets.utils.errors import UserError
 from cyrene_assets.workers.train import resume
-from cyrene_assets.workers.train.resume import begin, checkpoints, finished, prune, resumable, seal
+from cyrene_assets.workers.train.resume import (
+    checkpoints,
+    finished,
+    prepare_attempt,
+    prune,
+    resumable,
+    seal,
+)
 
 MAX_STEPS = 10
 COMMAND = [
@@ -97,16 +104,16 @@ def test_ms_swift_decides_when_a_run_is_finished(tmp_path: Path) -> None:
 
 
 def test_the_first_attempt_is_the_beginning(tmp_path: Path) -> None:
-    start = begin(tmp_path / "run", COMMAND)
+    start = prepare_attempt(tmp_path / "run", COMMAND)
     assert (start.step, start.checkpoint, start.words) == (None, None, "the beginning")
     assert (tmp_path / "run").is_dir()
 
 
 def test_the_next_attempt_goes_on_and_says_from_where(tmp_path: Path) -> None:
-    begin(tmp_path, COMMAND)
+    prepare_attempt(tmp_path, COMMAND)
     write_saved(tmp_path, 3)
     write_saved(tmp_path, 6)
-    start = begin(tmp_path, COMMAND)
+    start = prepare_attempt(tmp_path, COMMAND)
     assert (start.step, start.checkpoint) == (6, tmp_path / "checkpoint-6")
     assert start.words == "step 6"
 
@@ -114,7 +121,7 @@ def test_the_next_attempt_goes_on_and_says_from_where(tmp_path: Path) -> None:
 def test_a_disk_that_is_full_when_it_goes_on_costs_no_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begin(tmp_path, COMMAND)
+    prepare_attempt(tmp_path, COMMAND)
     write_saved(tmp_path, 3)
 
     def full(path: Path, _: object) -> None:
@@ -123,25 +130,25 @@ def test_a_disk_that_is_full_when_it_goes_on_costs_no_checkpoint(
 
     with monkeypatch.context() as disk, contextlib.suppress(OSError):
         disk.setattr(resume, "write_durably", full)
-        begin(tmp_path, COMMAND)
-    assert begin(tmp_path, COMMAND).step == 3
+        prepare_attempt(tmp_path, COMMAND)
+    assert prepare_attempt(tmp_path, COMMAND).step == 3
 
 
 def test_a_half_checkpoint_goes_and_is_named(tmp_path: Path) -> None:
-    begin(tmp_path, COMMAND)
+    prepare_attempt(tmp_path, COMMAND)
     write_saved(tmp_path, 3)
     write_saved(tmp_path, 6, complete=False)
-    start = begin(tmp_path, COMMAND)
+    start = prepare_attempt(tmp_path, COMMAND)
     assert (start.step, start.words) == (3, "step 3 (checkpoint-6 was cut off)")
     assert not (tmp_path / "checkpoint-6").exists()
 
 
 def test_starting_over_says_why(tmp_path: Path) -> None:
-    begin(tmp_path, COMMAND)
+    prepare_attempt(tmp_path, COMMAND)
     ended = "the beginning: the attempt before ended ahead of its first checkpoint"
-    assert begin(tmp_path, COMMAND).words == ended
+    assert prepare_attempt(tmp_path, COMMAND).words == ended
     cut(write_saved(tmp_path, 3) / "optimizer.pt")
-    assert "no complete checkpoint (checkpoint-3)" in begin(tmp_path, COMMAND).words
+    assert "no complete checkpoint (checkpoint-3)" in prepare_attempt(tmp_path, COMMAND).words
     assert not (tmp_path / "checkpoint-3").exists()
 
 
@@ -158,23 +165,23 @@ def test_starting_over_says_why(tmp_path: Path) -> None:
 def test_another_machine_goes_on_and_another_training_does_not(
     tmp_path: Path, old: str, new: str, same: bool
 ) -> None:
-    begin(tmp_path, COMMAND)
+    prepare_attempt(tmp_path, COMMAND)
     write_saved(tmp_path, 3)
     command = [new if word == old else word for word in COMMAND]
     if same:
-        assert begin(tmp_path, command).step == 3
+        assert prepare_attempt(tmp_path, command).step == 3
         return
     # A GPU that is not there today is no reason to throw away what it trained.
     with pytest.raises(UserError, match=f"was {old} and is {re.escape(new)}") as caught:
-        begin(tmp_path, command)
+        prepare_attempt(tmp_path, command)
     assert f"remove {tmp_path} to train from the beginning" in str(caught.value)
-    assert begin(tmp_path, COMMAND).step == 3
+    assert prepare_attempt(tmp_path, COMMAND).step == 3
 
 
 def test_of_an_attempt_without_a_checkpoint_nothing_is_lost(tmp_path: Path) -> None:
-    begin(tmp_path, COMMAND)
+    prepare_attempt(tmp_path, COMMAND)
     write_saved(tmp_path, 3, complete=False)
-    start = begin(tmp_path, [word.replace("bfloat16", "float32") for word in COMMAND])
+    start = prepare_attempt(tmp_path, [word.replace("bfloat16", "float32") for word in COMMAND])
     assert start.step is None
     assert "was bfloat16 and is float32" in start.words
     assert not (tmp_path / "checkpoint-3").exists()
@@ -183,7 +190,7 @@ def test_of_an_attempt_without_a_checkpoint_nothing_is_lost(tmp_path: Path) -> N
 def test_resumable_after_a_restart_of_the_machine_takes_sealed_ones_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begin(tmp_path, COMMAND)
+    prepare_attempt(tmp_path, COMMAND)
     write_saved(tmp_path, 3)
     seal(tmp_path)
     write_saved(tmp_path, 6)
@@ -197,11 +204,11 @@ def test_resumable_after_a_restart_of_the_machine_takes_sealed_ones_alone(
 def test_resumable_an_attempt_of_an_older_version_takes_what_is_as_long_as_it_says(
     tmp_path: Path,
 ) -> None:
-    begin(tmp_path, COMMAND)
+    prepare_attempt(tmp_path, COMMAND)
     attempt = tmp_path / "attempt.json"
     before = json.loads(attempt.read_text())
     del before["start"]
     attempt.write_text(json.dumps(before))
     write_saved(tmp_path, 3)
     assert resumable(tmp_path) == (3, tmp_path / "checkpoint-3")
-    assert begin(tmp_path, COMMAND).step == 3
+    assert prepare_attempt(tmp_path, COMMAND).step == 3

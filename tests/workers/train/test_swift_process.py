@@ -5,7 +5,7 @@ import pytest
 from cyrene_assets.utils.errors import BuildError
 from cyrene_assets.workers.train.swift_process import (
     explain_failure,
-    neutral,
+    portable_command,
     run_swift,
     swift_process,
     workers_lines,
@@ -137,6 +137,6 @@ def test_the_worker_s_own_words_are_found_behind_the_launcher_s() -> None:
 
 def test_recorded_command_names_no_path() -> None:
     command = ["swift", "pt", "--model", "/a/b", "--seed", "1", "--output_dir", "/w/run"]
-    assert neutral(command) == [
+    assert portable_command(command) == [
         *("swift", "pt", "--model", "<model>", "--seed", "1", "--output_dir", "<output_dir>")
     ]

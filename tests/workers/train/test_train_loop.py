@@ -6,7 +6,7 @@ import pytest
 
 from cyrene_assets.utils.errors import BuildError
 from cyrene_assets.workers.common.pipes_program import Program
-from cyrene_assets.workers.train.resume import begin, checkpoints
+from cyrene_assets.workers.train.resume import checkpoints, prepare_attempt
 from cyrene_assets.workers.train.train_loop import (
     Follower,
     chosen_step,
@@ -128,7 +128,7 @@ def test_choice_of_the_checkpoint() -> None:
 
 def run_of(work: Path, rows: list[str]) -> dict[str, Any]:
     """Write a finished run, and return the parameters of a program that finds it."""
-    begin(work / "run", COMMAND)
+    prepare_attempt(work / "run", COMMAND)
     write_saved(work / "run", 10)
     (work / "run" / "logging.jsonl").write_text("\n".join(rows) + "\n")
     # The number of steps is an estimate, and off by one.

@@ -18,15 +18,15 @@ from swift.model.register import ModelLoader
 from cyrene_assets.checkpoints.files import write_json
 from cyrene_assets.training.swift_args import KEEP_STEP, PROMPTS, TRAINED, VALIDATION
 from cyrene_assets.workers.train import kernels, optimizer_plugin, packed_attention  # noqa: F401  # registers itself
-from cyrene_assets.workers.train.autocast import suit_autocast
+from cyrene_assets.workers.train.autocast import adapt_to_autocast
 from cyrene_assets.workers.train.eval_rows import read_languages
 from cyrene_assets.workers.train.per_language_eval import LanguageLosses
 from cyrene_assets.workers.train.prompt_parity import (
     MOST_CHATS,
     ROWS_PER_LANGUAGE,
     compare,
-    evenly,
-    require_same,
+    evenly_spaced,
+    require_equal_prompts,
 )
 
 
@@ -51,7 +51,7 @@ class Cyrene(TrainerCallback):  # type: ignore[misc]
         args.logging_nan_inf_filter = False
         self._log_the_rate_used()
         if args.bf16:
-            suit_autocast(self.trainer.model)
+            adapt_to_autocast(self.trainer.model)
         if VALIDATION not in os.environ:
             return
         folder = Path(os.environ[VALIDATION])
@@ -85,11 +85,11 @@ def _compare_prompts(template: Any, trained: Path, held_out: Path) -> dict[str, 
         RuntimeError: one differs.
     """
     rows = load_from_disk(str(trained))
-    learned = compare(template, rows.select(evenly(len(rows), MOST_CHATS)))
-    require_same(learned, "trained")
+    learned = compare(template, rows.select(evenly_spaced(len(rows), MOST_CHATS)))
+    require_equal_prompts(learned, "trained")
     samples = (own[:ROWS_PER_LANGUAGE] for own in read_languages(held_out).values())
     validated = compare(template, chain.from_iterable(samples))
-    require_same(validated, "held-out")
+    require_equal_prompts(validated, "held-out")
     return {
         **learned.as_dict(),
         "of_chats": len(rows),
