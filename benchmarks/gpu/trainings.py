@@ -165,8 +165,7 @@ def command(made: Training, hardware: Hardware, models: Path, folder: Path) -> l
     if made.card and hardware.gpus:
         gpu = replace(hardware.gpus[0], memory=round(made.card * GIB))
         hardware = Hardware((gpu,), hardware.driver)
-    make = swift_args.pretrain_command if made.stage == "cpt" else swift_args.finetune_command
-    words = make(
+    told = swift_args.StageCommand(
         stage,
         hardware,
         model=models / made.model,
@@ -174,6 +173,7 @@ def command(made: Training, hardware: Hardware, models: Path, folder: Path) -> l
         work=folder,
         shape=SHAPES.get(made.model, SMALL),
     )
+    words = told.pretrain() if made.stage == "cpt" else told.finetune()
     # The rows come as files of text: measuring them is not what is measured here.
     words[words.index("--cached_dataset")] = "--dataset"
     words[words.index("--cached_val_dataset")] = "--val_dataset"

@@ -19,6 +19,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from cyrene_assets.checkpoints import files
 from cyrene_assets.serving.chat_template import character_template, own_template, trained_template
 from cyrene_assets.utils.errors import UserError
+from cyrene_assets.utils.sequences import common_prefix
 
 TEMPLATE = "chat_template.jinja"
 _TOKENIZER = "tokenizer_config.json"
@@ -180,10 +181,7 @@ def token_text(entry: Any) -> str | None:
 
 
 def _difference(wanted: str, rendered: str) -> str:
-    at = next(
-        (n for n, (a, b) in enumerate(zip(wanted, rendered, strict=False)) if a != b),
-        min(len(wanted), len(rendered)),
-    )
+    at = common_prefix(wanted, rendered)
     start = max(0, at - _AROUND)
     return (
         f"it renders {rendered[start : at + _AROUND]!r} where training has "

@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 from cyrene_assets.compute.platform_support import cuda_of_packages
-from cyrene_assets.compute.toolchains import versions
+from cyrene_assets.compute.toolchains import interpreter_path, versions
 
 # Of CUDA's runtime, under the name that it has had since 13 and before.
 _RUNTIMES = ("nvidia-cuda-runtime", "nvidia-cuda-runtime-cu12")
@@ -37,7 +37,7 @@ def missing_libraries(python: Path, library: str) -> list[str]:
     Returns:
         Names as ``libnuma.so.1``; none where the library is not there, or nothing can be told.
     """
-    packages = _packages(python)
+    packages = interpreter_path(python, "platlib")
     if packages is None or not (packages / library).is_file() or shutil.which("ldd") is None:
         return []
     command = ["ldd", str(packages / library)]
@@ -55,13 +55,3 @@ def missing_libraries(python: Path, library: str) -> list[str]:
 def _loads(python: Path, library: str) -> bool:
     command = [str(python), "-I", "-c", f"import ctypes; ctypes.CDLL({library!r})"]
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
-
-
-def _packages(python: Path) -> Path | None:
-    code = "import sysconfig; print(sysconfig.get_path('platlib'))"
-    command = [str(python), "-I", "-c", code]
-    try:
-        result = subprocess.run(command, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return Path(result.stdout.strip())

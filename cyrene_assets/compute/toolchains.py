@@ -141,13 +141,19 @@ def _versions(python: Path, packages: tuple[str, ...], _changed: int) -> dict[st
 
 def python_header(python: Path) -> Path | None:
     """Return where an interpreter's C header belongs, or None where it does not run."""
-    code = "import sysconfig; print(sysconfig.get_path('include'))"
+    folder = interpreter_path(python, "include")
+    return folder and folder / "Python.h"
+
+
+def interpreter_path(python: Path, name: str) -> Path | None:
+    """Return a path of sysconfig's in an interpreter, or None where it does not run."""
+    code = f"import sysconfig; print(sysconfig.get_path({name!r}))"
     command = [str(python), "-I", "-c", code]
     try:
         result = subprocess.run(command, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         return None
-    return Path(result.stdout.strip()) / "Python.h"
+    return Path(result.stdout.strip())
 
 
 def is_current(toolchain: Toolchain, home: Path) -> bool:

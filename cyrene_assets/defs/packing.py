@@ -6,7 +6,7 @@ import dagster as dg
 
 from cyrene_assets.automation.rebuild_rules import AT_ONCE
 from cyrene_assets.config.model_sizes import model_size
-from cyrene_assets.config.recipe import Stage
+from cyrene_assets.config.training_stage import Stage
 from cyrene_assets.orchestration.artifact_asset import artifact_asset
 from cyrene_assets.orchestration.artifact_context import Build
 from cyrene_assets.project.partitions import sizes

@@ -14,7 +14,8 @@ from typing import Any
 from cyrene_assets.compute.hardware import Hardware
 from cyrene_assets.compute.identity import cores, machine_name
 from cyrene_assets.config.model_sizes import SIZES, ModelSize
-from cyrene_assets.config.recipe import Recipe, Stage
+from cyrene_assets.config.recipe import Recipe
+from cyrene_assets.config.training_stage import Stage
 from cyrene_assets.diagnostics.measured_rates import (
     GUESS,
     Run,

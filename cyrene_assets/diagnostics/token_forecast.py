@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from cyrene_assets.config.model_sizes import ModelSize
-from cyrene_assets.config.recipe import Stage
+from cyrene_assets.config.training_stage import Stage
 from cyrene_assets.diagnostics.training_texts import (
     TABLES,
     StageName,

@@ -13,8 +13,9 @@ from cyrene_assets.compute.hardware import GIB, Hardware
 from cyrene_assets.compute.memory import memory_bytes
 from cyrene_assets.config.model_sizes import ModelSize
 from cyrene_assets.config.quantization_schemes import quantized_bytes
-from cyrene_assets.config.recipe import Recipe, Stage
+from cyrene_assets.config.recipe import Recipe
 from cyrene_assets.config.trackers import report_keys
+from cyrene_assets.config.training_stage import Stage
 from cyrene_assets.orchestration.needs import Findings, Need
 from cyrene_assets.project.project import Project
 from cyrene_assets.serving.character import ServedArtifact

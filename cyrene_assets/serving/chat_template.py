@@ -173,7 +173,7 @@ def trained_template(original: str) -> str:
 
     Thinking is off unless a request turns it on. While it is off there is no think block anywhere:
     each answer follows ``<|im_start|>assistant`` and a line break, as each follows them in training
-    (:func:`cyrene_assets.training.swift_args.finetune_command`), and a prompt is the beginning of
+    (:class:`cyrene_assets.training.swift_args.StageCommand`), and a prompt is the beginning of
     the next turn's prompt. While it is on, and around calls of tools, the original decides. A blank
     system prompt is left out, as ms-swift leaves it out.
     """

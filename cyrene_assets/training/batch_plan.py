@@ -21,7 +21,8 @@ from cyrene_assets.training.memory_model import (
 from cyrene_assets.utils.errors import BuildError
 
 if TYPE_CHECKING:
-    from cyrene_assets.config.recipe import Recipe, Stage
+    from cyrene_assets.config.recipe import Recipe
+    from cyrene_assets.config.training_stage import Stage
 
 # Small micro-batches waste little on padding; a larger one is no faster on a few cores.
 _CPU_MICRO_BATCH = 2

@@ -16,7 +16,8 @@ from cyrene_assets.config.architecture import Architecture
 from cyrene_assets.config.quantization_schemes import quantized_bytes
 
 if TYPE_CHECKING:
-    from cyrene_assets.config.recipe import Recipe, Stage
+    from cyrene_assets.config.recipe import Recipe
+    from cyrene_assets.config.training_stage import Stage
 
 # Bytes of kept activations per token and output of a layer's matrices: all of them (with an
 # adapter what its dropout leaves of each matrix's input; with float32 weights the sums between

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from cyrene_assets.compute.attention import Attention
 from cyrene_assets.compute.hardware import Hardware
 from cyrene_assets.config import trackers
-from cyrene_assets.config.recipe import Stage
+from cyrene_assets.config.training_stage import Stage
 from cyrene_assets.evaluation.metrics import training_losses
 from cyrene_assets.evaluation.scoreboard.loss_curve import loss_curve_png
 from cyrene_assets.project.artifact_build import ArtifactBuild
@@ -54,8 +54,7 @@ def train(build: ArtifactBuild, kind: Kind, min_loss_drop: float) -> Outcome:
     )
     keep_step = schedule.step_for(stage.checkpoint)
     files = swift_args.Data.of(data.path)
-    make = swift_args.pretrain_command if is_cpt else swift_args.finetune_command
-    command = make(
+    told = swift_args.StageCommand(
         stage,
         hardware,
         model=model.path,
@@ -81,7 +80,7 @@ def train(build: ArtifactBuild, kind: Kind, min_loss_drop: float) -> Outcome:
     result = build.run_program(
         "pretrain" if is_cpt else "finetune",
         {
-            "command": command,
+            "command": told.pretrain() if is_cpt else told.finetune(),
             "environment": {
                 **swift_args.training_environment(hardware, stage.batch_size, files, keep_step),
                 **trackers.report_environment(report_to, build.work),

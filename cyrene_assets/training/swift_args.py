@@ -22,7 +22,7 @@ from cyrene_assets.training.memory_model import ModelShape
 from cyrene_assets.training.warmup import warmup_ratio
 
 if TYPE_CHECKING:
-    from cyrene_assets.config.recipe import Stage
+    from cyrene_assets.config.training_stage import Stage
 
 PLUGIN = Path(__file__).parents[1] / "workers" / "train" / "plugin" / "swift_plugin.py"
 RUN_FOLDER = "run"
@@ -80,61 +80,100 @@ class Data:
         return cls(cached / "train", cached / "validation", packed / "validation")
 
 
-def pretrain_command(
-    stage: "Stage",
-    hardware: Hardware,
-    *,
-    model: Path,
-    data: Data,
-    work: Path,
-    shape: ModelShape,
-    report_to: Sequence[str] = (),
-    attention: Attention = TORCH,
-    steps: int | None = None,
-) -> list[str]:
-    """Return the ``swift pt`` command of a CPT stage; output goes to ``work / RUN_FOLDER``.
+@dataclass(frozen=True)
+class StageCommand:
+    """A stage of a recipe on a machine, and what ``swift`` is told of it.
 
-    ``attention`` is a GPU's; a CPU trains unpacked, with PyTorch's own. ``steps`` are the optimizer
-    steps, None where they are not counted yet: few of them have no warm-up.
-
-    Raises:
-        BuildError: a GPU too old for bfloat16 and flash attention.
+    Output goes to ``work / RUN_FOLDER``. ``attention`` is a GPU's: a CPU trains unpacked, with
+    PyTorch's own. ``steps`` are the optimizer steps, None where they are not counted yet: few of
+    them have no warm-up.
     """
-    return [
-        *("swift", "pt"),
-        *_arguments(stage, hardware, model, data, work, shape, report_to, attention, steps),
-    ]
 
+    stage: "Stage"
+    hardware: Hardware
+    model: Path
+    data: Data
+    work: Path
+    shape: ModelShape
+    report_to: Sequence[str] = ()
+    attention: Attention = TORCH
+    steps: int | None = None
 
-def finetune_command(
-    stage: "Stage",
-    hardware: Hardware,
-    *,
-    model: Path,
-    data: Data,
-    work: Path,
-    shape: ModelShape,
-    report_to: Sequence[str] = (),
-    attention: Attention = TORCH,
-    steps: int | None = None,
-) -> list[str]:
-    """Return the ``swift sft`` command of an SFT stage; parameters as for CPT.
+    def pretrain(self) -> list[str]:
+        """Return the ``swift pt`` command of a CPT stage.
 
-    Thinking is off as it is where the model serves, and no answer has a think block, the last one
-    no more than earlier ones. So what stands before each answer is, byte for byte, what the served
-    template (:func:`cyrene_assets.serving.chat_template.trained_template`) renders as its prompt.
+        Raises:
+            BuildError: a GPU too old for bfloat16 and flash attention.
+        """
+        return ["swift", "pt", *self._arguments()]
 
-    Raises:
-        BuildError: a GPU too old for bfloat16 and flash attention.
-    """
-    return [
-        *("swift", "sft"),
-        *_arguments(stage, hardware, model, data, work, shape, report_to, attention, steps),
-        *("--enable_thinking", "false"),
-        *("--add_non_thinking_prefix", "false"),
-        *("--preserve_thinking", "false"),
-        *("--loss_scale", "default"),
-    ]
+    def finetune(self) -> list[str]:
+        """Return the ``swift sft`` command of an SFT stage.
+
+        Thinking is off as it is where the model serves, and no answer has a think block, the last
+        one no more than earlier ones. So what stands before each answer is, byte for byte, what the
+        served template (:func:`cyrene_assets.serving.chat_template.trained_template`) renders as
+        its prompt.
+
+        Raises:
+            BuildError: a GPU too old for bfloat16 and flash attention.
+        """
+        return [
+            *("swift", "sft"),
+            *self._arguments(),
+            *("--enable_thinking", "false"),
+            *("--add_non_thinking_prefix", "false"),
+            *("--preserve_thinking", "false"),
+            *("--loss_scale", "default"),
+        ]
+
+    def _arguments(self) -> list[str]:
+        stage = self.stage
+        share = repr(evaluation_share(stage.evaluations))
+        return [
+            *("--model", str(self.model)),
+            *_MODEL,
+            *_tuner(stage),
+            *("--cached_dataset", str(self.data.train)),
+            *("--cached_val_dataset", str(self.data.validation)),
+            *("--split_dataset_ratio", "0"),
+            *("--load_from_cache_file", "false"),
+            *("--strict", "true"),
+            *("--dataset_shuffle", "false"),
+            *("--train_dataloader_shuffle", "false"),
+            *("--max_length", str(stage.sequence_length)),
+            *("--truncation_strategy", "right"),
+            *("--num_train_epochs", "1"),
+            *machine_arguments(stage, self.hardware, self.shape, self.attention),
+            *("--learning_rate", repr(stage.learning_rate)),
+            *("--lr_scheduler_type", stage.lr_scheduler),
+            *(
+                ("--lr_scheduler_kwargs", json.dumps(stage.lr_scheduler_kwargs))
+                if stage.lr_scheduler_kwargs
+                else ()
+            ),
+            *("--warmup_ratio", repr(warmup_ratio(stage, self.steps))),
+            *("--optim", "adamw_torch_fused"),
+            *("--weight_decay", repr(stage.weight_decay)),
+            *("--adam_beta1", repr(stage.adam_beta1)),
+            *("--adam_beta2", repr(stage.adam_beta2)),
+            *("--adam_epsilon", repr(stage.adam_epsilon)),
+            *("--max_grad_norm", repr(stage.max_grad_norm)),
+            *(("--neftune_noise_alpha", repr(stage.neftune_alpha)) if stage.neftune_alpha else ()),
+            *("--seed", str(stage.seed)),
+            *("--data_seed", str(stage.seed)),
+            *("--eval_on_start", "true"),
+            *("--eval_strategy", "steps", "--eval_steps", share),
+            *("--save_strategy", "steps", "--save_steps", share),
+            *("--logging_steps", "1"),
+            *("--disable_tqdm", "true"),
+            *report_options(self.report_to, self.work),
+            *("--check_model", "false"),
+            *("--add_version", "false"),
+            *("--external_plugins", str(PLUGIN)),
+            *("--callbacks", "cyrene"),
+            *("--output_dir", str(self.work / RUN_FOLDER)),
+        ]
 
 
 def merge_command(hardware: Hardware, *, model: Path, adapter: Path, out: Path) -> list[str]:
@@ -199,64 +238,6 @@ def evaluation_share(evaluations: int) -> float:
 
 
 _MODEL = ("--model_type", "qwen3_5", "--template", "qwen3_5", "--use_hf", "true")
-
-
-def _arguments(
-    stage: "Stage",
-    hardware: Hardware,
-    model: Path,
-    data: Data,
-    work: Path,
-    shape: ModelShape,
-    report_to: Sequence[str],
-    attention: Attention,
-    steps: int | None,
-) -> list[str]:
-    share = repr(evaluation_share(stage.evaluations))
-    return [
-        *("--model", str(model)),
-        *_MODEL,
-        *_tuner(stage),
-        *("--cached_dataset", str(data.train)),
-        *("--cached_val_dataset", str(data.validation)),
-        *("--split_dataset_ratio", "0"),
-        *("--load_from_cache_file", "false"),
-        *("--strict", "true"),
-        *("--dataset_shuffle", "false"),
-        *("--train_dataloader_shuffle", "false"),
-        *("--max_length", str(stage.sequence_length)),
-        *("--truncation_strategy", "right"),
-        *("--num_train_epochs", "1"),
-        *machine_arguments(stage, hardware, shape, attention),
-        *("--learning_rate", repr(stage.learning_rate)),
-        *("--lr_scheduler_type", stage.lr_scheduler),
-        *(
-            ("--lr_scheduler_kwargs", json.dumps(stage.lr_scheduler_kwargs))
-            if stage.lr_scheduler_kwargs
-            else ()
-        ),
-        *("--warmup_ratio", repr(warmup_ratio(stage, steps))),
-        *("--optim", "adamw_torch_fused"),
-        *("--weight_decay", repr(stage.weight_decay)),
-        *("--adam_beta1", repr(stage.adam_beta1)),
-        *("--adam_beta2", repr(stage.adam_beta2)),
-        *("--adam_epsilon", repr(stage.adam_epsilon)),
-        *("--max_grad_norm", repr(stage.max_grad_norm)),
-        *(("--neftune_noise_alpha", repr(stage.neftune_alpha)) if stage.neftune_alpha else ()),
-        *("--seed", str(stage.seed)),
-        *("--data_seed", str(stage.seed)),
-        *("--eval_on_start", "true"),
-        *("--eval_strategy", "steps", "--eval_steps", share),
-        *("--save_strategy", "steps", "--save_steps", share),
-        *("--logging_steps", "1"),
-        *("--disable_tqdm", "true"),
-        *report_options(report_to, work),
-        *("--check_model", "false"),
-        *("--add_version", "false"),
-        *("--external_plugins", str(PLUGIN)),
-        *("--callbacks", "cyrene"),
-        *("--output_dir", str(work / RUN_FOLDER)),
-    ]
 
 
 def _tuner(stage: "Stage") -> Sequence[str]:

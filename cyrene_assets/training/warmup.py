@@ -7,7 +7,7 @@ hundreds of steps that is the recipe's own; a training of one step would learn n
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from cyrene_assets.config.recipe import Stage
+    from cyrene_assets.config.training_stage import Stage
 
 # With fewer steps than this there is no warm-up, and a build says that they are few.
 FEW_STEPS = 10

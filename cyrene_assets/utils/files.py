@@ -83,6 +83,12 @@ def short_digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:DIGEST_LENGTH]
 
 
+def read_jsonl(path: Path) -> list[Any]:
+    """Return the JSON values of a file's lines."""
+    with path.open(encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
+
+
 def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Write JSON values as lines, characters beyond ASCII as they are."""
     with path.open("w", encoding="utf-8", newline="\n") as file:

@@ -8,15 +8,13 @@ from pydantic import BaseModel
 from cyrene_assets.config.recipe import (
     SHIPPED,
     Evaluation,
-    Lora,
-    Passes,
     Quantization,
     Recipe,
     Sampling,
-    Stage,
     load_recipe,
     shipped_recipes,
 )
+from cyrene_assets.config.training_stage import Lora, Passes, Stage
 from cyrene_assets.utils.errors import UserError
 
 # What the two seed documents say, in their own words, and where the recipes say it.

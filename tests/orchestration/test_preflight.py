@@ -14,7 +14,7 @@ from cyrene_assets.base_models.source import source_problem
 from cyrene_assets.compute import cpu, environment, memory, toolchains
 from cyrene_assets.compute.hardware import GIB, Gpu, Hardware
 from cyrene_assets.compute.platform_support import platform_problem
-from cyrene_assets.compute.toolchains import SERVE, TRAIN
+from cyrene_assets.compute.toolchains import SERVE, TRAIN, interpreter_path
 from cyrene_assets.config.model_sizes import SIZES
 from cyrene_assets.diagnostics import doctor
 from cyrene_assets.orchestration import machine_requirements, preflight, size_requirements
@@ -298,7 +298,7 @@ def test_missing_libraries_are_named_by_the_loader(
 ) -> None:
     """Without torch's folder what vLLM's library takes from there is missing."""
     python = Path(toolchain_environment["CYRENE_SERVE_PYTHON"])
-    packages = environment._packages(python)
+    packages = interpreter_path(python, "platlib")
     assert packages is not None
     (library,) = {p.name for p in packages.glob("vllm/_C_AVX2.abi3.so")} or {"_C.abi3.so"}
     monkeypatch.setattr(environment, "TORCH", "elsewhere")

@@ -5,7 +5,8 @@ import pytest
 
 from cyrene_assets.compute.hardware import GIB, Gpu, Hardware
 from cyrene_assets.config.model_sizes import SIZES
-from cyrene_assets.config.recipe import Stage, load_recipe
+from cyrene_assets.config.recipe import load_recipe
+from cyrene_assets.config.training_stage import Stage
 from cyrene_assets.training.memory_model import (
     MemoryPlan,
     ModelShape,

@@ -4,8 +4,9 @@ from pathlib import Path
 import pytest
 
 from cyrene_assets.compute.hardware import GIB, Gpu, Hardware
-from cyrene_assets.config.recipe import Stage, load_recipe
+from cyrene_assets.config.recipe import load_recipe
 from cyrene_assets.config.trackers import report_environment
+from cyrene_assets.config.training_stage import Stage
 from cyrene_assets.training.batch_plan import (
     ROUNDING_OPTIMIZER,
     optimizer_steps,
@@ -19,11 +20,10 @@ from cyrene_assets.training.swift_args import (
     PLUGIN,
     VALIDATION,
     Data,
+    StageCommand,
     evaluation_share,
-    finetune_command,
     merge_command,
     precision,
-    pretrain_command,
     program_environment,
     training_environment,
 )
@@ -52,17 +52,17 @@ def options(command: list[str]) -> dict[str, str]:
 
 
 def cpt(hardware: Hardware, stage: Stage = SEED.cpt, shape: ModelShape = QWEN_4B) -> dict[str, str]:
-    command = pretrain_command(
+    command = StageCommand(
         stage, hardware, model=Path("/m"), data=DATA, work=Path("/w"), shape=shape
-    )
+    ).pretrain()
     assert command[:2] == ["swift", "pt"]
     return options(command)
 
 
 def sft(hardware: Hardware, stage: Stage = SEED.sft) -> dict[str, str]:
-    command = finetune_command(
+    command = StageCommand(
         stage, hardware, model=Path("/m"), data=DATA, work=Path("/w"), shape=QWEN_4B
-    )
+    ).finetune()
     assert command[:2] == ["swift", "sft"]
     return options(command)
 
@@ -247,7 +247,7 @@ def test_environment_of_the_cpu_has_no_spinning_threads() -> None:
 
 
 def test_reports_go_where_the_project_says_and_nowhere_else() -> None:
-    command = pretrain_command(
+    command = StageCommand(
         SEED.cpt,
         H200,
         model=Path("/m"),
@@ -255,7 +255,7 @@ def test_reports_go_where_the_project_says_and_nowhere_else() -> None:
         work=Path("/home/work/cpt_checkpoint/4B/f1"),
         shape=QWEN_4B,
         report_to=("wandb", "swanlab"),
-    )
+    ).pretrain()
     at = command.index("--report_to")
     name = "cpt_checkpoint/4B/f1"
     assert command[at + 1 : at + 9] == [

@@ -13,7 +13,8 @@ import pytest
 
 from cyrene_assets.compute.hardware import Hardware
 from cyrene_assets.compute.program_environment import linked_package
-from cyrene_assets.config.recipe import Stage, load_recipe
+from cyrene_assets.config.recipe import load_recipe
+from cyrene_assets.config.training_stage import Stage
 from cyrene_assets.corpus.packing.hf_dataset import write_cached_dataset
 from cyrene_assets.serving import engine_args
 from cyrene_assets.training import swift_args
@@ -252,9 +253,9 @@ def pretrain_extras(base: Ran, cpt_data: swift_args.Data) -> Callable[..., dict[
     def extras(work: Path, *, keep_step: int | None = None, **changes: Any) -> dict[str, Any]:
         chosen = stage("cpt", **{"batch_size": 2, "evaluations": 3, **changes})
         steps = optimizer_steps(CPT_ROWS, plan_batch(CPU, chosen.batch_size))
-        command = swift_args.pretrain_command(
+        command = swift_args.StageCommand(
             chosen, CPU, model=base.out, data=cpt_data, work=work, shape=SHAPE, steps=steps
-        )
+        ).pretrain()
         merge = swift_args.merge_command(
             CPU,
             model=base.out,
@@ -307,7 +308,7 @@ def adapter(
     )
     return run_program(
         "finetune",
-        command=swift_args.finetune_command(
+        command=swift_args.StageCommand(
             chosen,
             CPU,
             model=cpt.out,
@@ -315,7 +316,7 @@ def adapter(
             work=work,
             shape=SHAPE,
             steps=2,
-        ),
+        ).finetune(),
         environment=swift_args.training_environment(CPU, 4, sft_data, 1),
         base=str(base.out),
         steps=2,

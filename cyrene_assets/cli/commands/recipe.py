@@ -17,7 +17,8 @@ from cyrene_assets.utils import formatting
 from cyrene_assets.utils.errors import UserError
 
 if TYPE_CHECKING:
-    from cyrene_assets.config.recipe import Recipe, Stage
+    from cyrene_assets.config.recipe import Recipe
+    from cyrene_assets.config.training_stage import Stage
 
 _LARGEST_GPU_GIB = 4096
 
@@ -149,9 +150,8 @@ def _stage(
         *("lora_adapter", "cpt_checkpoint"),
     )  # fmt: skip
     data = swift_args.Data.of(_artifact(project, f"packed_{name}", size))
-    make = swift_args.pretrain_command if name == "cpt" else swift_args.finetune_command
     shape = ModelShape.of(size.architecture)
-    command = make(
+    told = swift_args.StageCommand(
         stage,
         hardware,
         model=_artifact(project, model, size),
@@ -181,7 +181,7 @@ def _stage(
         "fits": fitting,
         "would_fit": memory_remedies(recipe, name, hardware, shape) if fitting is False else [],
         "environment": environment,
-        "command": command,
+        "command": told.pretrain() if name == "cpt" else told.finetune(),
     }
 
 

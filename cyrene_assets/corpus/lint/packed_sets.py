@@ -6,7 +6,7 @@ from typing import Literal
 
 import polars as pl
 
-from cyrene_assets.config.recipe import Stage
+from cyrene_assets.config.training_stage import Stage
 from cyrene_assets.corpus.lint import plots
 from cyrene_assets.corpus.lint.outcomes import no_leak, table
 from cyrene_assets.corpus.packing.packed_dataset import Packed, pack_corpus, scenes_on_both_sides

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import polars as pl
 
-from cyrene_assets.config.recipe import Stage
+from cyrene_assets.config.training_stage import Stage
 from cyrene_assets.corpus.packing.best_fit import packing_order
 from cyrene_assets.corpus.packing.chunking import cut_documents
 from cyrene_assets.corpus.packing.hf_dataset import write_cached_dataset

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from cyrene_assets.config.recipe import Passes
+from cyrene_assets.config.training_stage import Passes
 
 Ints = NDArray[np.int64]
 

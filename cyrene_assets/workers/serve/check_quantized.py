@@ -5,7 +5,6 @@ Parameters: ``merged`` and ``out`` (the models' folders), ``lines`` (JSON Lines:
 ``engine`` (of `cyrene_assets.serving.engine_args.batch_engine`).
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import numpy as np
 from cyrene_assets.config.recipe import Sampling
 from cyrene_assets.evaluation.metrics.fidelity import TOP, Scored, by_language, compare
 from cyrene_assets.serving.engine_args import sampling_parameters
+from cyrene_assets.utils.files import read_jsonl
 from cyrene_assets.workers.common.pipes_program import Json, Program, run
 from cyrene_assets.workers.serve import vllm_engine
 
@@ -29,8 +29,7 @@ def main(program: Program) -> dict[str, Json]:
     ``weights`` says how the quantized ones ran on a CPU.
     """
     extras = program.extras
-    with Path(extras["lines"]).open(encoding="utf-8") as file:
-        lines = [json.loads(line) for line in file]
+    lines = read_jsonl(Path(extras["lines"]))
     scored: dict[str, list[Scored]] = {}
     answers: dict[str, str] = {}
     weights = None

@@ -23,6 +23,7 @@ from typing import Any
 from cyrene_assets.config.recipe import Sampling
 from cyrene_assets.serving.engine_args import sampling_parameters
 from cyrene_assets.utils.errors import BuildError, UserError
+from cyrene_assets.utils.files import read_jsonl
 from cyrene_assets.workers.common.pipes_program import Json, Program, given_by_user, run
 from cyrene_assets.workers.serve import loglikelihood, vllm_engine
 
@@ -45,8 +46,8 @@ def main(program: Program) -> dict[str, Json]:
     """
     extras = program.extras
     out = Path(extras["out"])
-    prompts = _read(extras["prompts"])
-    more = {name: _read(extras[name]) for name in EXTRA_TASKS if extras.get(name)}
+    prompts = read_jsonl(Path(extras["prompts"]))
+    more = {name: read_jsonl(Path(extras[name])) for name in EXTRA_TASKS if extras.get(name)}
     cases = [
         case
         for case in itertools.product(prompts, extras["profiles"].items(), extras["seeds"])
@@ -228,11 +229,6 @@ def _render(
         f"prompt {prompt['prompt']!r} has {len(tokens)} tokens even without its earlier turns, and "
         f"{limit} fit with the answer: raise `evaluation.context_length` in the recipe"
     )
-
-
-def _read(path: str) -> list[dict[str, Json]]:
-    with Path(path).open(encoding="utf-8") as file:
-        return [json.loads(line) for line in file]
 
 
 def _append(path: Path, rows: Iterable[dict[str, Json]]) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from cyrene_assets.utils.sequences import common_prefix
 from cyrene_assets.workers.common.pipes_program import Json
 from cyrene_assets.workers.serve import vllm_engine
 
@@ -91,18 +92,10 @@ def continue_texts(
         {
             "text_id": row["text_id"],
             "asked": EXTRACTION_TOKENS,
-            "matched": _agreeing(ids[EXTRACTION_TOKENS:], output.outputs[0].token_ids),
+            "matched": common_prefix(ids[EXTRACTION_TOKENS:], output.outputs[0].token_ids),
         }
         for (row, ids), output in zip(rows, outputs, strict=True)
     ]
-
-
-def _agreeing(expected: Sequence[int], said: Sequence[int]) -> int:
-    """Return how many tokens agree before the first that does not."""
-    for count, (one, other) in enumerate(zip(expected, said, strict=False)):
-        if one != other:
-            return count
-    return min(len(expected), len(said))
 
 
 def _negative_log_likelihoods(

@@ -1,10 +1,10 @@
 """Activation-aware weight quantization (AWQ, arXiv 2306.00978) on the character's own chats."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from cyrene_assets.utils.errors import UserError
+from cyrene_assets.utils.files import read_jsonl
 from cyrene_assets.workers.common.pipes_program import Json
 
 
@@ -31,12 +31,11 @@ def calibrate(model: Any, modifier: Any, source: Path, calibration: Json) -> Non
         torch.Tensor.pin_memory = lambda tensor, *_: tensor
     tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=True)
     rows = []
-    with Path(calibration["conversations"]).open(encoding="utf-8") as file:
-        for line in file:
-            ids = tokenizer.apply_chat_template(
-                json.loads(line)["messages"], enable_thinking=False, return_dict=False
-            )[: calibration["tokens"]]
-            rows.append({"input_ids": ids, "attention_mask": [1] * len(ids)})
+    for chat in read_jsonl(Path(calibration["conversations"])):
+        ids = tokenizer.apply_chat_template(
+            chat["messages"], enable_thinking=False, return_dict=False
+        )[: calibration["tokens"]]
+        rows.append({"input_ids": ids, "attention_mask": [1] * len(ids)})
     if not rows:
         raise UserError("there is no chat to calibrate with: the character is never spoken to")
     oneshot(

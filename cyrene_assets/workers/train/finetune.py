@@ -1,7 +1,7 @@
 """Supervised fine-tuning with ms-swift: from the CPT checkpoint to a LoRA adapter.
 
 Parameters: those of ``pretrain``, with ``command`` from
-:func:`cyrene_assets.training.swift_args.finetune_command` and without ``base``.
+:func:`cyrene_assets.training.swift_args.StageCommand.finetune` and without ``base``.
 """
 
 import math

@@ -13,12 +13,11 @@ from typing import Any
 
 from cyrene_assets.checkpoints.files import SINGLE, read_json, side_files, write_json
 from cyrene_assets.training.packing_parity import LOGITS, Distances, Verdict, evaluate
-from cyrene_assets.workers.train.weights import save_shard
+from cyrene_assets.workers.train.weights import save_like_released
 
 # Shorter than the convolution, around the delta rule's chunk of 64, and of ordinary size.
 LENGTHS = (300, 1, 3, 64, 65, 127, 128, 200, 2, 63, 410, 192, 37, 256)
 GROUPS = ("embed_tokens", "linear_attn", "self_attn", "mlp", "norm")
-FULL_PRECISION = ("linear_attn.A_log", "linear_attn.norm.weight")
 _LAYERS, _HIDDEN, _INTERMEDIATE, _VOCABULARY = 8, 1024, 3072, 8192
 # Of the decay of the linear attention's state per token, before its softplus.
 _LOG_DECAYS = (-7.0, 0.0)
@@ -68,12 +67,10 @@ def write_small(base: Path, out: Path, seed: int = 0) -> None:
             torch.nn.init.uniform_(parameter, *_LOG_DECAYS)
         elif name.endswith("linear_attn.dt_bias"):
             torch.nn.init.zeros_(parameter)
-    shard = {
-        name: tensor.to(torch.float32 if name.endswith(FULL_PRECISION) else torch.bfloat16)
-        for name, tensor in model.state_dict().items()
-        if name != "lm_head.weight" or not config["tie_word_embeddings"]
-    }
-    save_shard({name: tensor.contiguous() for name, tensor in shard.items()}, out / SINGLE)
+    weights = model.state_dict()
+    if config["tie_word_embeddings"]:
+        del weights["lm_head.weight"]
+    save_like_released(weights, out / SINGLE)
 
 
 def documents(folder: Path, seed: int = 0) -> list[list[int]]:

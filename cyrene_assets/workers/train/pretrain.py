@@ -1,6 +1,6 @@
 """Continual pretraining with ms-swift: from the base model to a complete checkpoint.
 
-Parameters: ``command`` (from :func:`cyrene_assets.training.swift_args.pretrain_command`),
+Parameters: ``command`` (from :func:`cyrene_assets.training.swift_args.StageCommand.pretrain`),
 ``environment``, ``base`` (the model's folder), ``steps``, ``checkpoint`` (last, best or epoch:N),
 ``checkpoint_step`` (the step at which that pass ends, or null), ``tokens`` (of the complete
 training, or null), ``merge`` (null for full training; for an adapter the command that merges

@@ -13,6 +13,7 @@ from functools import cache
 from typing import Any
 
 from cyrene_assets.serving.chat_template import character_template, trained_template
+from cyrene_assets.utils.sequences import common_prefix
 
 # So many chats of the training set are compared, evenly spaced; of each held-out language fewer.
 MOST_CHATS = 500
@@ -150,9 +151,6 @@ def _difference(tokenizer: Any, trained: str, served: str) -> str:
         served = tokenizer.decode(tokenizer(served, add_special_tokens=False)["input_ids"])
     if trained == served:
         return ""
-    at = next(
-        (n for n, (a, b) in enumerate(zip(trained, served, strict=False)) if a != b),
-        min(len(trained), len(served)),
-    )
+    at = common_prefix(trained, served)
     around = slice(max(0, at - _SHOWN), at + _SHOWN)
     return f"training has {trained[around]!r} where the template renders {served[around]!r}"

@@ -27,7 +27,7 @@ from cyrene_assets.utils.errors import BuildError, UserError
 from cyrene_assets.workers.common.gpu_packages import hide_gpu_packages
 from cyrene_assets.workers.common.pipes_program import Json, Program, run
 from cyrene_assets.workers.train.quantization_error import worst_error
-from cyrene_assets.workers.train.weights import save_shard
+from cyrene_assets.workers.train.weights import read_tensor, save_shard
 
 SCALE = ".weight_scale"
 # What AWQ may scale without quantizing it: norms before, and small projections next to, what is.
@@ -135,8 +135,6 @@ def _write(
     llm-compressor writes what it did not quantize in the dtype it was loaded in, which loses the
     float32 of the tensors that Qwen3.5 keeps in it: those come from ``source``.
     """
-    from safetensors import safe_open
-
     original, compressed = files.tensors(source), files.tensors(saved)
     modules = sorted(name.removesuffix(SCALE) for name in compressed if name.endswith(SCALE))
     quantized = {f"{module}.{part}" for module in modules for part in SCHEMES[scheme].tensors}
@@ -146,8 +144,7 @@ def _write(
         raise BuildError(f"{len(missing)} tensors were lost in quantization, first {missing[0]}")
 
     def read(folder: Path, name: str, found: dict[str, files.Tensor]) -> Any:
-        with safe_open(folder / found[name].file, framework="pt") as handle:
-            return handle.get_tensor(name)
+        return read_tensor(folder / found[name].file, name)
 
     smoothed: list[str] = []
     total = 0
@@ -170,7 +167,7 @@ def _write(
         before = (
             read(source, f"{module}.weight", original)
             if weights is None
-            else _first(weights / f"{module}.safetensors")
+            else read_tensor(weights / f"{module}.safetensors", "weight")
         )
         parts = {
             part: read(saved, f"{module}.{part}", compressed) for part in SCHEMES[scheme].tensors
@@ -199,13 +196,6 @@ def _only_rounded(before: Any, after: Any) -> bool:
     """
     there_and_back = ((before.float() + 1).to(before.dtype).float() - 1).to(before.dtype)
     return bool(after.equal(before) or after.equal(there_and_back))
-
-
-def _first(path: Path) -> Any:
-    from safetensors import safe_open
-
-    with safe_open(path, framework="pt") as handle:
-        return handle.get_tensor("weight")
 
 
 def changed_files(base: Path, out: Path) -> list[str]:

@@ -45,34 +45,27 @@ def checkpoints(run: Path) -> dict[int, Path]:
     found = {}
     for folder in run.glob("checkpoint-*"):
         step = _step(folder)
-        if step >= 0 and not folder.is_symlink() and _state(folder) is not None:
+        if step >= 0 and not folder.is_symlink() and _read(folder / _STATE) is not None:
             found[step] = folder
     return dict(sorted(found.items()))
 
 
-def _state(folder: Path) -> dict[str, object] | None:
+def _read(path: Path) -> dict[str, Any] | None:
     try:
-        return read_json(folder / _STATE)
+        return read_json(path)
     except CheckpointError:
         return None
 
 
 def resumable(run: Path) -> tuple[int, Path] | None:
     """Return the newest complete checkpoint, sealed where it takes a seal, and its state."""
-    start = (_attempt(run) or {}).get(_START)
+    start = (_read(run / _ATTEMPT) or {}).get(_START)
     takes_seal = start is not None and (start != [boot()] or start == ["0"])
     for step, folder in sorted(checkpoints(run).items(), reverse=True):
         sealed = (folder / _SEAL).is_file() or not takes_seal
         if sealed and (folder / _OPTIMIZER).is_file() and _is_complete(folder):
             return step, folder
     return None
-
-
-def _attempt(run: Path) -> dict[str, Any] | None:
-    try:
-        return read_json(run / _ATTEMPT)
-    except CheckpointError:
-        return None
 
 
 def _is_complete(folder: Path) -> bool:
@@ -101,7 +94,7 @@ def finished(run: Path) -> int | None:
     newest = max(found)
     if not _is_complete(found[newest]):
         return None
-    state = _state(found[newest]) or {}
+    state = _read(found[newest] / _STATE) or {}
     return newest if state.get("max_steps") == newest else None
 
 
@@ -214,7 +207,7 @@ def _settings(command: Sequence[str]) -> dict[str, list[str]]:
 
 def _changed(run: Path, settings: Mapping[str, list[str]]) -> str | None:
     """Return why the attempt before was another training, or None where it was the same."""
-    before = _attempt(run)
+    before = _read(run / _ATTEMPT)
     if before is None:
         return "of the attempt before it is not known what it trained"
     before.pop(_START, None)

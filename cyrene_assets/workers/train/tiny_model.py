@@ -11,7 +11,7 @@ from cyrene_assets.checkpoints.files import SINGLE, write_json
 from cyrene_assets.config.architecture import TINY
 from cyrene_assets.workers.common.pipes_program import Json
 from cyrene_assets.workers.train.tiny_tokenizer import write_tokenizer
-from cyrene_assets.workers.train.weights import save_shard
+from cyrene_assets.workers.train.weights import save_like_released
 
 
 def build_tiny(seed: int, texts: list[Path], out: Path) -> None:
@@ -142,9 +142,4 @@ def _write_weights(seed: int, config: dict[str, Json], out: Path) -> None:
             weights[name] = torch.zeros(shape)
         else:
             weights[name] = torch.randn(shape, generator=generator) * 0.02
-    full_precision = ("linear_attn.A_log", "linear_attn.norm.weight")
-    cast = {
-        name: weights[name].to(torch.float32 if name.endswith(full_precision) else torch.bfloat16)
-        for name in sorted(weights)
-    }
-    save_shard({name: tensor.contiguous() for name, tensor in cast.items()}, out / SINGLE)
+    save_like_released(weights, out / SINGLE)

@@ -5,12 +5,16 @@ torch is imported where a tensor is read, so that the programs' own checks run w
 
 import os
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cyrene_assets.checkpoints.files import DTYPES, INDEX, copy_side_files, read_json, tensors
 from cyrene_assets.utils.errors import BuildError
+
+# The tensors that Qwen3.5's checkpoints keep in float32.
+_FLOAT32 = ("linear_attn.A_log", "linear_attn.norm.weight")
 
 
 @dataclass(frozen=True)
@@ -34,8 +38,6 @@ def rewrite_like(base: Path, source: Path, out: Path) -> Rewrite:
         BuildError: a shape differs, a tensor other than ``mtp.*`` is missing, or ``source`` has
             tensors that the base has not.
     """
-    from safetensors import safe_open
-
     wanted, given = tensors(base), tensors(source)
     missing = [name for name in wanted if name not in given]
     lost = [name for name in missing if not name.startswith("mtp.")]
@@ -57,8 +59,7 @@ def rewrite_like(base: Path, source: Path, out: Path) -> Rewrite:
         shard = {}
         for name in (n for n, tensor in wanted.items() if tensor.file == file):
             folder, tensor = (source, given[name]) if name in given else (base, wanted[name])
-            with safe_open(folder / tensor.file, framework="pt") as handle:
-                value = handle.get_tensor(name)
+            value = read_tensor(folder / tensor.file, name)
             if tensor.dtype != wanted[name].dtype:
                 cast.append(name)
                 value = value.to(torch_dtype(wanted[name].dtype))
@@ -68,6 +69,25 @@ def rewrite_like(base: Path, source: Path, out: Path) -> Rewrite:
     if (base / INDEX).is_file():
         shutil.copyfile(base / INDEX, out / INDEX)
     return Rewrite(len(wanted), tuple(missing), tuple(cast), extra)
+
+
+def read_tensor(path: Path, name: str) -> Any:
+    """Return one tensor of a safetensors file."""
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt") as handle:
+        return handle.get_tensor(name)
+
+
+def save_like_released(weights: Mapping[str, Any], path: Path) -> None:
+    """Write weights as Qwen3.5's are released: bfloat16, but for those that stay in float32."""
+    import torch
+
+    cast = {
+        name: weights[name].to(torch.float32 if name.endswith(_FLOAT32) else torch.bfloat16)
+        for name in sorted(weights)
+    }
+    save_shard({name: tensor.contiguous() for name, tensor in cast.items()}, path)
 
 
 def save_shard(shard: dict[str, Any], path: Path) -> None:

@@ -11,7 +11,8 @@ from click.testing import CliRunner, Result
 
 from cyrene_assets.cli.main import main
 from cyrene_assets.compute.hardware import Hardware
-from cyrene_assets.config.recipe import SHIPPED, Stage, load_recipe, shipped_recipes
+from cyrene_assets.config.recipe import SHIPPED, load_recipe, shipped_recipes
+from cyrene_assets.config.training_stage import Stage
 from cyrene_assets.project.project import Project
 from cyrene_assets.project.settings import ProjectFile
 

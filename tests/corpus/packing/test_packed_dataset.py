@@ -6,7 +6,8 @@ import polars as pl
 import pytest
 
 from corpus.miniature import byte_tokenizer, of_language, read_parallel, settings, write_corpus
-from cyrene_assets.config.recipe import Passes, Stage, load_recipe
+from cyrene_assets.config.recipe import load_recipe
+from cyrene_assets.config.training_stage import Passes, Stage
 from cyrene_assets.corpus.packing.packed_dataset import Packed, pack_corpus, scenes_on_both_sides
 from cyrene_assets.corpus.rendering.rendering import cpt_documents, sft_chats
 from cyrene_assets.utils.errors import UserError

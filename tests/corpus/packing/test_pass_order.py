@@ -1,7 +1,7 @@
 import numpy as np
 import polars as pl
 
-from cyrene_assets.config.recipe import Passes
+from cyrene_assets.config.training_stage import Passes
 from cyrene_assets.corpus.packing.pass_order import copies_of, training_sequence
 
 

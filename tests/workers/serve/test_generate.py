@@ -14,7 +14,7 @@ from cyrene_assets.compute.cpu import KERNELS_VARIABLE, detect, quantized_path
 from cyrene_assets.config.quantization_schemes import SCHEMES
 from cyrene_assets.serving import engine_args
 from cyrene_assets.utils.errors import BuildError, UserError
-from cyrene_assets.workers.serve import cpu_kernels, generate, loglikelihood, vllm_engine
+from cyrene_assets.workers.serve import cpu_kernels, generate, vllm_engine
 
 ROOT = Path(__file__).parents[3]
 PROFILES = {
@@ -196,15 +196,6 @@ def write_lines(path: Path, rows: list[dict[str, Any]]) -> str:
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-
-
-@pytest.mark.parametrize(
-    ("expected", "said", "count"), [([1, 2, 3], [1, 2, 4], 2), ([1, 2], [1, 2, 3], 2), ([1], [], 0)]
-)
-def test_tokens_agree_until_the_first_that_does_not(
-    expected: list[int], said: list[int], count: int
-) -> None:
-    assert loglikelihood._agreeing(expected, said) == count
 
 
 def prompt(language: str, number: int, *contents: str) -> dict[str, Any]:

@@ -70,9 +70,9 @@ def test_a_training_of_one_step_learns(
     }
 
     def command(work: Path, steps: int | None) -> list[str]:
-        return swift_args.finetune_command(
+        return swift_args.StageCommand(
             chosen, CPU, model=cpt.out, data=sft_data, work=work, shape=SHAPE, steps=steps
-        )
+        ).finetune()
 
     ran = run_program("finetune", command=command(tmp_path, 1), work=tmp_path, **extras)
     assert ran.result["steps"] == 1
@@ -115,9 +115,9 @@ def test_training_does_not_begin_behind_a_prompt_that_is_never_served(
     ran = run_program(
         "finetune",
         expect_error=True,
-        command=swift_args.finetune_command(
+        command=swift_args.StageCommand(
             chosen, CPU, model=model, data=sft_data, work=tmp_path, shape=SHAPE, steps=1
-        ),
+        ).finetune(),
         work=tmp_path,
         environment=swift_args.training_environment(CPU, SFT_ROWS, sft_data),
         base=str(base.out),
@@ -196,9 +196,9 @@ def compared(
     """Return what the comparison says of ms-swift's own encoding: base, flags, planted."""
     folder = tmp_path_factory.mktemp("compared")
     data = swift_args.Data(folder, folder, folder)
-    command = swift_args.finetune_command(
+    command = swift_args.StageCommand(
         stage("sft"), CPU, model=folder, data=data, work=folder, shape=SHAPE
-    )
+    ).finetune()
     names = ("enable_thinking", "add_non_thinking_prefix", "preserve_thinking")
     flags = {name: command[command.index(f"--{name}") + 1] == "true" for name in names}
     # ms-swift's command line adds the second for hybrid thinking models.

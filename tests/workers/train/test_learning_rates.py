@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from cyrene_assets.config.recipe import Stage, load_recipe
+from cyrene_assets.config.recipe import load_recipe
+from cyrene_assets.config.training_stage import Stage
 from cyrene_assets.training import swift_args
 from workers.conftest import CPU, SHAPE, RunPython
 
@@ -43,7 +44,7 @@ for asked in json.loads(sys.argv[1]):
 def asked_for(stage: Stage, steps: int, *, whatever: bool = False) -> dict[str, Any]:
     """Return the options of a training's command; ``whatever`` the number of its steps."""
     folder = Path("/m")
-    command = swift_args.pretrain_command(
+    command = swift_args.StageCommand(
         stage,
         CPU,
         model=folder,
@@ -51,7 +52,7 @@ def asked_for(stage: Stage, steps: int, *, whatever: bool = False) -> dict[str, 
         work=folder,
         shape=SHAPE,
         steps=None if whatever else steps,
-    )
+    ).pretrain()
     given = dict(zip(command[2::2], command[3::2], strict=True))
     return {
         "steps": steps,

@@ -90,9 +90,9 @@ def merged_odd(
     chosen = stage("sft", batch_size=4, evaluations=1)
     adapter = run_program(
         "finetune",
-        command=swift_args.finetune_command(
+        command=swift_args.StageCommand(
             chosen, CPU, model=resumed.out, data=sft_data, work=work, shape=SHAPE, steps=2
-        ),
+        ).finetune(),
         environment=swift_args.training_environment(CPU, 4, sft_data, None),
         base=str(odd.out),
         steps=2,

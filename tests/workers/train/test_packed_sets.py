@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from cyrene_assets.config.recipe import Passes, Stage
+from cyrene_assets.config.training_stage import Passes, Stage
 from cyrene_assets.corpus.packing.packed_dataset import Packed, pack_corpus
 from cyrene_assets.corpus.packing.token_counting import chat_text
 from cyrene_assets.training import swift_args
@@ -125,9 +125,9 @@ def _template(chosen: Stage, name: str, folder: Path) -> dict[str, Any]:
         return {"use_chat_template": False, "loss_scale": "all"}
     data = swift_args.Data(folder, folder, folder)
     shape: ModelShape = SHAPE
-    command = swift_args.finetune_command(
+    command = swift_args.StageCommand(
         chosen, CPU, model=folder, data=data, work=folder, shape=shape
-    )
+    ).finetune()
     flags = ("enable_thinking", "add_non_thinking_prefix", "preserve_thinking")
     values = {flag: command[command.index(f"--{flag}") + 1] == "true" for flag in flags}
     return {**values, "loss_scale": command[command.index("--loss_scale") + 1]}

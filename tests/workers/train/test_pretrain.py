@@ -14,7 +14,7 @@ import pytest
 
 from cyrene_assets.checkpoints.diff import differences
 from cyrene_assets.checkpoints.files import side_files
-from cyrene_assets.config.recipe import Lora
+from cyrene_assets.config.training_stage import Lora
 from cyrene_assets.training.swift_args import CPU_ENV, OFFLINE_ENV, Data
 from cyrene_assets.workers.train.tensorboard_writer import FILE
 from workers.conftest import LANGUAGES, Ran, RunProgram
