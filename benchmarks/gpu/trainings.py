@@ -19,7 +19,6 @@ from cyrene_assets.compute.hardware import GIB, Hardware
 from cyrene_assets.config.model_sizes import SIZES
 from cyrene_assets.config.recipe import load_recipe
 from cyrene_assets.training import swift_args
-from cyrene_assets.training.memory_model import ModelShape
 from cyrene_assets.workers.common.parent_death import PARENT
 from cyrene_assets.workers.train.swift_process import swift_process
 
@@ -28,8 +27,8 @@ WITHOUT = Path(__file__).with_name("without")
 ROOT = Path(__file__).parents[2]
 # Of a card's memory CUDA itself takes so much.
 CONTEXT_GIB = 0.8
-SHAPES = {name: ModelShape.of(SIZES[name].architecture) for name in ("0.8B", "2B", "4B")}
-SMALL = ModelShape(200_000_000, 8, 1024, 8320)
+ARCHITECTURES = {name: SIZES[name].architecture for name in ("0.8B", "2B", "4B")}
+SMALL = replace(ARCHITECTURES["0.8B"], num_layers=8, vocabulary=8320)
 ROWS_TO_VALIDATE = 16
 
 Change = dict[str, str | None]
@@ -171,7 +170,7 @@ def command(made: Training, hardware: Hardware, models: Path, folder: Path) -> l
         model=models / made.model,
         data=data_of(folder),
         work=folder,
-        shape=SHAPES.get(made.model, SMALL),
+        architecture=ARCHITECTURES.get(made.model, SMALL),
     )
     words = told.pretrain() if made.stage == "cpt" else told.finetune()
     # The rows come as files of text: measuring them is not what is measured here.

@@ -14,9 +14,17 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 Shape = tuple[int, ...]
+
+
+class Matrix(NamedTuple):
+    """The dimensions of a linear layer's weight."""
+
+    outputs: int
+    inputs: int
+
 
 _CONVOLUTION = 4
 _PATCH = 3 * 2 * 16 * 16
@@ -130,13 +138,13 @@ class Architecture:
             **{f"mtp.layers.0.{name}": s for name, s in {**self._mlp, **self._full}.items()},
         }
 
-    @property
-    def matrices(self) -> list[Shape]:
-        """The matrices of all layers, as (outputs, inputs): what gets an adapter."""
+    @cached_property
+    def matrices(self) -> list[Matrix]:
+        """The matrices of all layers: what gets an adapter."""
         return [
-            shape
+            Matrix(*shape)
             for name, shape in self.tensors.items()
-            if ".layers." in name and len(shape) == len(("outputs", "inputs"))
+            if ".layers." in name and len(shape) == len(Matrix._fields)
         ]
 
     @staticmethod

@@ -11,6 +11,7 @@ from cyrene_assets.checkpoints.errors import CheckpointError
 from cyrene_assets.compute import cpu
 from cyrene_assets.compute.hardware import GIB, Hardware
 from cyrene_assets.compute.memory import memory_bytes
+from cyrene_assets.config.architecture import Architecture
 from cyrene_assets.config.model_sizes import ModelSize
 from cyrene_assets.config.quantization_schemes import quantized_bytes
 from cyrene_assets.config.recipe import Recipe
@@ -29,7 +30,6 @@ from cyrene_assets.training.batch_plan import (
     training_gpus,
 )
 from cyrene_assets.training.memory_model import (
-    ModelShape,
     fits_in_free_memory,
     fits_in_memory,
     format_gib,
@@ -117,10 +117,10 @@ def _folder_bytes(project: Project, stage: str, size: ModelSize) -> int:
 
 
 def _training_fits(size: ModelSize, recipe: Recipe, hardware: Hardware, findings: Findings) -> None:
-    shape = ModelShape.of(size.architecture)
+    architecture = size.architecture
     for name in _STAGES:
         stage: Stage = getattr(recipe, name)
-        needed = training_memory(stage, shape, checkpointing=True)
+        needed = training_memory(stage, architecture, checkpointing=True)
         findings.needed[f"GPU memory for {name.upper()}"] = needed
     if not hardware.gpus:
         findings.add(
@@ -132,25 +132,25 @@ def _training_fits(size: ModelSize, recipe: Recipe, hardware: Hardware, findings
         )
         return
     for name in _STAGES:
-        _stage_fits(recipe, name, size, shape, hardware, findings)
+        _stage_fits(recipe, name, size, architecture, hardware, findings)
 
 
 def _stage_fits(
     recipe: Recipe,
     name: Literal["cpt", "sft"],
     size: ModelSize,
-    shape: ModelShape,
+    architecture: Architecture,
     hardware: Hardware,
     findings: Findings,
 ) -> None:
     """Look at what a stage takes of the GPUs that it would train on."""
     stage: Stage = getattr(recipe, name)
-    batch, chosen = plan_memory(stage, hardware, shape)
-    needed = memory_per_gpu(stage, shape, batch, chosen)
+    batch, chosen = plan_memory(stage, hardware, architecture)
+    needed = memory_per_gpu(stage, architecture, batch, chosen)
     used = training_gpus(hardware, stage.batch_size)
     what, has = f"{name.upper()} of {size}", format_gib(used.memory)
     if not fits_in_memory(needed, used):
-        remedies = [*memory_remedies(recipe, name, hardware, shape), "use a larger GPU"]
+        remedies = [*memory_remedies(recipe, name, hardware, architecture), "use a larger GPU"]
         findings.add(
             f"{what} needs about {format_gib(needed)} of GPU memory and the smallest GPU has "
             f"{has}, not all of it free for it: {', or '.join(remedies)}, or a smaller size",

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from cyrene_assets.compute.attention import TORCH, Attention
 from cyrene_assets.compute.hardware import Hardware
+from cyrene_assets.config.architecture import Architecture
 from cyrene_assets.training.memory_model import (
     MemoryPlan,
-    ModelShape,
     choose_micro_batch,
     fits_in_memory,
     training_memory,
@@ -82,21 +82,25 @@ def plan_batch(hardware: Hardware, batch_size: int, micro: int = 1) -> Batch:
     return Batch(micro, batch_size // devices // micro, devices)
 
 
-def plan_memory(stage: "Stage", hardware: Hardware, shape: ModelShape) -> tuple[Batch, MemoryPlan]:
+def plan_memory(
+    stage: "Stage", hardware: Hardware, architecture: Architecture
+) -> tuple[Batch, MemoryPlan]:
     """Return how a stage's batch is made up on this machine, and how it fits a GPU's memory."""
     if not hardware.gpus:
         batch = plan_batch(hardware, stage.batch_size)
         return batch, MemoryPlan(batch.micro, checkpointing=False)
     used = training_gpus(hardware, stage.batch_size)
-    chosen = choose_micro_batch(stage, used, shape, len(used.gpus))
+    chosen = choose_micro_batch(stage, used, architecture, len(used.gpus))
     return plan_batch(hardware, stage.batch_size, chosen.micro_batch), chosen
 
 
-def memory_per_gpu(stage: "Stage", shape: ModelShape, batch: Batch, chosen: MemoryPlan) -> int:
+def memory_per_gpu(
+    stage: "Stage", architecture: Architecture, batch: Batch, chosen: MemoryPlan
+) -> int:
     """Return the bytes that each GPU needs for what :func:`plan_memory` returned."""
     return training_memory(
         stage,
-        shape,
+        architecture,
         checkpointing=chosen.checkpointing,
         micro_batch=batch.micro,
         devices=batch.devices,
@@ -104,7 +108,7 @@ def memory_per_gpu(stage: "Stage", shape: ModelShape, batch: Batch, chosen: Memo
 
 
 def memory_remedies(
-    recipe: "Recipe", name: Literal["cpt", "sft"], hardware: Hardware, shape: ModelShape
+    recipe: "Recipe", name: Literal["cpt", "sft"], hardware: Hardware, architecture: Architecture
 ) -> list[str]:
     """Return what would make a recipe's stage fit these GPUs that does not fit them."""
     stage: Stage = getattr(recipe, name)
@@ -120,11 +124,11 @@ def memory_remedies(
     words = [
         f"give `{name}` in the recipe {setting}"
         for setting, update in settings.items()
-        if _fits(stage.model_copy(update=update), hardware, shape)
+        if _fits(stage.model_copy(update=update), hardware, architecture)
     ]
-    if len(hardware.gpus) > 1 and _fits(stage, Hardware((largest,)), shape):
+    if len(hardware.gpus) > 1 and _fits(stage, Hardware((largest,)), architecture):
         words.insert(0, f"train on {largest.name} alone (CUDA_VISIBLE_DEVICES={largest.uuid})")
-    if not words and _fits(stage.model_copy(update=adapter | shorter), hardware, shape):
+    if not words and _fits(stage.model_copy(update=adapter | shorter), hardware, architecture):
         words = [
             f"give `{name}` in the recipe `tuner: lora`, the `lora` of `sft` and "
             f"`sequence_length: {half}`"
@@ -132,8 +136,8 @@ def memory_remedies(
     return words
 
 
-def _fits(stage: "Stage", hardware: Hardware, shape: ModelShape) -> bool:
-    needed = memory_per_gpu(stage, shape, *plan_memory(stage, hardware, shape))
+def _fits(stage: "Stage", hardware: Hardware, architecture: Architecture) -> bool:
+    needed = memory_per_gpu(stage, architecture, *plan_memory(stage, hardware, architecture))
     return fits_in_memory(needed, training_gpus(hardware, stage.batch_size))
 
 
@@ -168,14 +172,14 @@ def capability_problem(hardware: Hardware) -> str | None:
 
 
 def machine_arguments(
-    stage: "Stage", hardware: Hardware, shape: ModelShape, attention: Attention = TORCH
+    stage: "Stage", hardware: Hardware, architecture: Architecture, attention: Attention = TORCH
 ) -> Sequence[str]:
     """Return the arguments of ms-swift that this machine decides; ``attention`` is a GPU's.
 
     Raises:
         BuildError: a GPU too old for bfloat16 and flash attention.
     """
-    batch, chosen = plan_memory(stage, hardware, shape)
+    batch, chosen = plan_memory(stage, hardware, architecture)
     sizes = (
         *("--per_device_train_batch_size", str(batch.micro)),
         *("--gradient_accumulation_steps", str(batch.accumulation)),

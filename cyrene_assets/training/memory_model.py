@@ -9,7 +9,7 @@ gradient checkpointing, one with it, and 1 and 2 packs at a time with float32 ma
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from cyrene_assets.compute.hardware import GIB, Hardware
 from cyrene_assets.config.architecture import Architecture
@@ -31,8 +31,8 @@ _CHECKPOINT_BYTES = 2.4
 _BYTES_FULL, _BYTES_MASTERS, _BYTES_FROZEN = 8, 18, 2
 # An adapter's weights, gradients and moments are in float32.
 _ADAPTER_STATES = 16
-# Inputs and outputs of the matrices of a layer of Qwen3.5, in hidden sizes (4B).
-_INPUTS, _OUTPUTS = 10.95, 13.82
+# Outputs of the matrices of a layer of 4B, in hidden sizes.
+_OUTPUTS = 13.82
 # Of these a checkpoint has all but the gradients and autocast's copies.
 _SAVED_FULL, _SAVED_MASTERS = 6, 12
 _LOGIT_BYTES = 2
@@ -40,52 +40,13 @@ _LOGIT_BYTES = 2
 # of 1 makes 64-token chunks of a pack, which cost a third of the step.
 LOSS_CHUNK = 32
 # The frozen vision tower is in bfloat16; so much is there besides.
-_VISION_4B, _OVERHEAD = 333_514_240, 33_000_000
+_OVERHEAD = 33_000_000
 # Of a GPU's memory; the rest is CUDA's own, the allocator's gaps, and a display.
 _USABLE = 0.9
 # CUDA's own, apart from what other programs use.
 _CONTEXT = GIB // 2
 # More tokens at a time than this were no faster.
 _LARGEST_MICRO_TOKENS = 4 * 8192
-
-
-@dataclass(frozen=True)
-class ModelShape:
-    """What memory depends on: parameters, and the text model's layers, hidden size, vocabulary.
-
-    ``inputs`` and ``outputs`` are those of all matrices of all layers, ``vision`` counts the vision
-    tower's parameters; where they are not given, they are as 4B has them.
-    """
-
-    parameters: int
-    layers: int
-    hidden_size: int
-    vocabulary: int = 248_320
-    inputs: int | None = None
-    outputs: int | None = None
-    vision: int = _VISION_4B
-
-    @classmethod
-    def of(cls, architecture: Architecture) -> Self:
-        """Return the shape of an architecture."""
-        return cls(
-            architecture.parameters,
-            architecture.num_layers,
-            architecture.hidden_size,
-            architecture.vocabulary,
-            sum(inputs for _, inputs in architecture.matrices),
-            sum(outputs for outputs, _ in architecture.matrices),
-            architecture.vision_parameters,
-        )
-
-    @property
-    def widths(self) -> tuple[float, float]:
-        """The inputs and the outputs of all matrices of all layers."""
-        hidden = self.layers * self.hidden_size
-        return (
-            self.inputs if self.inputs is not None else _INPUTS * hidden,
-            self.outputs if self.outputs is not None else _OUTPUTS * hidden,
-        )
 
 
 @dataclass(frozen=True)
@@ -96,15 +57,15 @@ class MemoryPlan:
     checkpointing: bool
 
 
-def loss_chunk(tokens: int, shape: ModelShape) -> int:
+def loss_chunk(tokens: int, architecture: Architecture) -> int:
     """Return how many tokens' logits liger's fused loss has in memory at a time."""
-    chunks = math.ceil(shape.vocabulary / (LOSS_CHUNK * shape.hidden_size))
+    chunks = math.ceil(architecture.vocabulary / (LOSS_CHUNK * architecture.hidden_size))
     return int(min(tokens, 2 ** math.ceil(math.log2(math.ceil(tokens / chunks)))))
 
 
 def training_memory(
     stage: "Stage",
-    shape: ModelShape,
+    architecture: Architecture,
     *,
     checkpointing: bool,
     micro_batch: int = 1,
@@ -119,26 +80,39 @@ def training_memory(
     states = (_BYTES_MASTERS if masters else _BYTES_FULL) if full else _BYTES_FROZEN
     if full and devices > 1:
         states += 4 if masters else 2
-    inputs, outputs = shape.widths
+    inputs = sum(matrix.inputs for matrix in architecture.matrices)
+    outputs = sum(matrix.outputs for matrix in architecture.matrices)
     rank = stage.lora.rank if stage.lora is not None else 0
     adapter = rank * (inputs + outputs) * _ADAPTER_STATES
     tokens = stage.sequence_length * micro_batch
     kept = _ACTIVATION_BYTES if full else _ADAPTER_BYTES
     if masters:
         kept = _MASTERS_ACTIVATION_BYTES
-    activations = tokens * max(outputs, _OUTPUTS * shape.layers * shape.hidden_size) * kept
-    embedding = shape.vocabulary * shape.hidden_size * (4 if masters else 2) if full else 0
-    peak: float = embedding + loss_chunk(tokens, shape) * shape.vocabulary * _LOGIT_BYTES
+    activations = (
+        tokens * max(outputs, _OUTPUTS * architecture.num_layers * architecture.hidden_size) * kept
+    )
+    embedding = (
+        architecture.vocabulary * architecture.hidden_size * (4 if masters else 2) if full else 0
+    )
+    peak: float = (
+        embedding + loss_chunk(tokens, architecture) * architecture.vocabulary * _LOGIT_BYTES
+    )
     if checkpointing:
         # Where the loss is small, as with an adapter, the layer that is computed again is more.
-        peak = max(peak, activations / shape.layers)
-        activations = tokens * shape.layers * shape.hidden_size * _CHECKPOINT_BYTES
-    weights = shape.parameters * states + adapter
-    return round(weights + peak + activations) + shape.vision * _BYTES_FROZEN + _OVERHEAD
+        peak = max(peak, activations / architecture.num_layers)
+        activations = (
+            tokens * architecture.num_layers * architecture.hidden_size * _CHECKPOINT_BYTES
+        )
+    weights = architecture.parameters * states + adapter
+    return (
+        round(weights + peak + activations)
+        + architecture.vision_parameters * _BYTES_FROZEN
+        + _OVERHEAD
+    )
 
 
 def choose_micro_batch(
-    stage: "Stage", hardware: Hardware, shape: ModelShape, devices: int
+    stage: "Stage", hardware: Hardware, architecture: Architecture, devices: int
 ) -> MemoryPlan:
     """Return the fastest way of training on so many GPUs that fits the smallest of them.
 
@@ -150,7 +124,7 @@ def choose_micro_batch(
     most = max(1, _LARGEST_MICRO_TOKENS // stage.sequence_length)
     for micro in range(min(share, most, 4), 0, -1):
         needed = training_memory(
-            stage, shape, checkpointing=False, micro_batch=micro, devices=devices
+            stage, architecture, checkpointing=False, micro_batch=micro, devices=devices
         )
         if share % micro == 0 and fits_in_memory(needed, hardware):
             return MemoryPlan(micro, checkpointing=False)

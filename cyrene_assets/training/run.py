@@ -14,7 +14,6 @@ from cyrene_assets.store.outcome import CheckOutcome, Outcome, Picture
 from cyrene_assets.store.tables import read_table
 from cyrene_assets.training import checks, swift_args
 from cyrene_assets.training.batch_plan import describe_devices, plan_batch, uses_packing
-from cyrene_assets.training.memory_model import ModelShape
 from cyrene_assets.training.parity_gate import require_packing_parity
 from cyrene_assets.training.run_metadata import SECONDS, TOKENS
 from cyrene_assets.training.step_schedule import StepSchedule
@@ -60,7 +59,7 @@ def train(build: ArtifactBuild, kind: Kind, min_loss_drop: float) -> Outcome:
         model=model.path,
         data=files,
         work=build.work,
-        shape=ModelShape.of(build.size.architecture),
+        architecture=build.size.architecture,
         report_to=report_to,
         attention=attention,
         steps=schedule.steps,

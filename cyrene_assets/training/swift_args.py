@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Self
 
 from cyrene_assets.compute.attention import TORCH, Attention
 from cyrene_assets.compute.hardware import Hardware
+from cyrene_assets.config.architecture import Architecture
 from cyrene_assets.config.trackers import report_options
 from cyrene_assets.training.batch_plan import ROUNDING_OPTIMIZER, machine_arguments, training_gpus
-from cyrene_assets.training.memory_model import ModelShape
 from cyrene_assets.training.warmup import warmup_ratio
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class StageCommand:
     model: Path
     data: Data
     work: Path
-    shape: ModelShape
+    architecture: Architecture
     report_to: Sequence[str] = ()
     attention: Attention = TORCH
     steps: int | None = None
@@ -144,7 +144,7 @@ class StageCommand:
             *("--max_length", str(stage.sequence_length)),
             *("--truncation_strategy", "right"),
             *("--num_train_epochs", "1"),
-            *machine_arguments(stage, self.hardware, self.shape, self.attention),
+            *machine_arguments(stage, self.hardware, self.architecture, self.attention),
             *("--learning_rate", repr(stage.learning_rate)),
             *("--lr_scheduler_type", stage.lr_scheduler),
             *(

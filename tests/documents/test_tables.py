@@ -17,7 +17,6 @@ from cyrene_assets.config.recipe import load_recipe
 from cyrene_assets.corpus.importers.registry import formats
 from cyrene_assets.diagnostics.step_times import StepTimes
 from cyrene_assets.training.memory_model import (
-    ModelShape,
     fits_in_free_memory,
     fits_in_memory,
     training_memory,
@@ -112,7 +111,7 @@ def smallest_card(size: str, *, lora: bool) -> str:
     """Return the smallest card that trains both stages of a size, by the doctor's formula."""
     recipe = load_recipe(model_size(size).recipe)
     cpt = recipe.cpt.model_copy(update={"tuner": "lora", "lora": recipe.sft.lora})
-    shape = ModelShape.of(model_size(size).architecture)
+    shape = model_size(size).architecture
     needed = max(
         training_memory(stage, shape, checkpointing=True)
         for stage in (cpt if lora else recipe.cpt, recipe.sft)

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from cyrene_assets.compute.hardware import GIB, Gpu, Hardware
+from cyrene_assets.config.architecture import QWEN_4B
 from cyrene_assets.config.recipe import load_recipe, shipped_recipes
 from cyrene_assets.training.batch_plan import (
     Batch,
@@ -14,10 +15,7 @@ from cyrene_assets.training.batch_plan import (
     plan_memory,
     training_gpus,
 )
-from cyrene_assets.training.memory_model import ModelShape
 from cyrene_assets.training.swift_args import Data, training_environment
-
-QWEN_4B = ModelShape(4_205_000_000, 32, 2560)
 
 
 def machine(count: int, memory: int = 96) -> Hardware:

@@ -4,12 +4,19 @@ from itertools import pairwise
 import pytest
 
 from cyrene_assets.compute.hardware import GIB, Gpu, Hardware
+from cyrene_assets.config.architecture import (
+    QWEN_0_8B,
+    QWEN_2B,
+    QWEN_4B,
+    QWEN_9B,
+    TINY,
+    Architecture,
+)
 from cyrene_assets.config.model_sizes import SIZES
 from cyrene_assets.config.recipe import load_recipe
 from cyrene_assets.config.training_stage import Stage
 from cyrene_assets.training.memory_model import (
     MemoryPlan,
-    ModelShape,
     choose_micro_batch,
     fits_in_free_memory,
     fits_in_memory,
@@ -21,10 +28,6 @@ from cyrene_assets.training.memory_model import (
 
 SEED = load_recipe("seed-v2")
 MASTERS = SEED.cpt.model_copy(update={"master_weights": True})
-QWEN_08B, QWEN_2B, QWEN_4B, QWEN_9B = (
-    ModelShape.of(SIZES[name].architecture) for name in ("0.8B", "2B", "4B", "9B")
-)
-TINY = ModelShape(4_400_000, 4, 256)
 
 
 def gpu(gib: float, capability: tuple[int, int] = (9, 0)) -> Hardware:
@@ -92,29 +95,20 @@ def test_float32_masters_cost_ten_bytes_more_a_parameter() -> None:
     )
 
 
-def test_a_shape_without_widths_has_those_of_4b_in_proportion() -> None:
-    plain = ModelShape(QWEN_4B.parameters, QWEN_4B.layers, QWEN_4B.hidden_size)
-    for stage in (SEED.cpt, SEED.sft, MASTERS):
-        for checkpointing in (True, False):
-            assert training_memory(stage, plain, checkpointing=checkpointing) == pytest.approx(
-                training_memory(stage, QWEN_4B, checkpointing=checkpointing), 1e-3
-            )
-
-
 def test_small_layers_keep_more_for_their_hidden_size() -> None:
     """Linear attention of 0.8B has as many channels as that of 2B, at half the hidden size."""
 
-    def kept(shape: ModelShape) -> float:
+    def kept(shape: Architecture) -> float:
         one, two = (
             training_memory(SEED.cpt, shape, checkpointing=False, micro_batch=micro)
             for micro in (1, 2)
         )
         chunks = loss_chunk(2 * 5120, shape) - loss_chunk(5120, shape)
         activations = two - one - chunks * shape.vocabulary * 2
-        return activations / 5120 / shape.layers / shape.hidden_size
+        return activations / 5120 / shape.num_layers / shape.hidden_size
 
     assert kept(QWEN_4B) == pytest.approx(53.6, rel=0.001)
-    assert [round(kept(shape)) for shape in (QWEN_08B, QWEN_2B, QWEN_9B)] == [63, 54, 54]
+    assert [round(kept(shape)) for shape in (QWEN_0_8B, QWEN_2B, QWEN_9B)] == [63, 54, 54]
 
 
 def test_beside_an_adapter_the_layer_that_is_computed_again_counts() -> None:
@@ -131,31 +125,32 @@ def test_beside_an_adapter_the_layer_that_is_computed_again_counts() -> None:
 
     # Two lengths with the same chunk of the loss.
     (full,), (adapter,) = by_length(SEED.cpt, 4200, 8000), by_length(SEED.sft, 4200, 8000)
-    inputs = 2.4 * QWEN_4B.layers * QWEN_4B.hidden_size
+    inputs = 2.4 * QWEN_4B.num_layers * QWEN_4B.hidden_size
+    outputs = sum(matrix.outputs for matrix in QWEN_4B.matrices)
     assert full == pytest.approx(inputs)
-    assert adapter == pytest.approx(inputs + 5.21 * QWEN_4B.widths[1] / QWEN_4B.layers, rel=0.5)
+    assert adapter == pytest.approx(inputs + 5.21 * outputs / QWEN_4B.num_layers, rel=0.5)
     assert adapter > full
 
 
 def test_a_vision_tower_counts_as_it_is() -> None:
-    small = replace(QWEN_4B, vision=QWEN_08B.vision)
+    small = replace(QWEN_4B, vision_tower=QWEN_0_8B.vision_tower)
     for stage in (SEED.cpt, SEED.sft):
         less = training_memory(stage, QWEN_4B, checkpointing=True) - training_memory(
             stage, small, checkpointing=True
         )
-        assert less == 2 * (333_514_240 - 100_592_896)
+        assert less == 2 * (333_514_240 - small.vision_parameters)
 
 
 def test_full_cpt_of_0_8b_fits_8_gb_beside_a_desktop() -> None:
     small = load_recipe("small")
-    needed = training_memory(small.cpt, QWEN_08B, checkpointing=True)
+    needed = training_memory(small.cpt, QWEN_0_8B, checkpointing=True)
     card = Gpu("RTX 4060", 8188 << 20, (8, 9), used=round(0.9 * GIB))
     assert fits_in_memory(needed, Hardware((card,)))
     assert fits_in_free_memory(needed, Hardware((card,)))
     assert fits_in_memory(needed, gpu(7.6))
     assert not fits_in_free_memory(needed, Hardware((replace(card, used=round(1.2 * GIB)),)))
     # The seeds' packs leave no room for a desktop.
-    seeds = training_memory(SEED.cpt, QWEN_08B, checkpointing=True)
+    seeds = training_memory(SEED.cpt, QWEN_0_8B, checkpointing=True)
     assert not fits_in_memory(seeds, gpu(7.6))
     assert not fits_in_free_memory(seeds, Hardware((card,)))
 
@@ -199,7 +194,7 @@ def test_logits_in_memory_are_those_of_one_chunk(tokens: int, chunk: int) -> Non
     ],
 )
 def test_the_fastest_way_that_fits(
-    hardware: Hardware, shape: ModelShape, expected: MemoryPlan
+    hardware: Hardware, shape: Architecture, expected: MemoryPlan
 ) -> None:
     assert choose_micro_batch(SEED.cpt, hardware, shape, 1) == expected
 
@@ -227,7 +222,7 @@ def test_adapters_keep_more_activations_than_full_training() -> None:
     ],
 )
 def test_the_estimate_holds_for_trainings_it_was_not_fitted_to(
-    shape: ModelShape, micro: int, checkpointing: bool, devices: int, peak: int
+    shape: Architecture, micro: int, checkpointing: bool, devices: int, peak: int
 ) -> None:
     needed = training_memory(
         SEED.cpt, shape, checkpointing=checkpointing, micro_batch=micro, devices=devices

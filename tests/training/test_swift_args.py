@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from cyrene_assets.compute.hardware import GIB, Gpu, Hardware
+from cyrene_assets.config.architecture import QWEN_4B, Architecture
 from cyrene_assets.config.recipe import load_recipe
 from cyrene_assets.config.trackers import report_environment
 from cyrene_assets.config.training_stage import Stage
@@ -13,7 +14,6 @@ from cyrene_assets.training.batch_plan import (
     plan_batch,
     uses_packing,
 )
-from cyrene_assets.training.memory_model import ModelShape
 from cyrene_assets.training.swift_args import (
     KEEP_STEP,
     OFFLINE_ENV,
@@ -37,8 +37,6 @@ RTX_4070 = Hardware((Gpu("NVIDIA GeForce RTX 4070", 12 * GIB, (8, 9), "GPU-0"),)
 TURING = Hardware((Gpu("NVIDIA GeForce RTX 2080 Ti", 11 * GIB, (7, 5), "GPU-0"),))
 TWO = Hardware(tuple(Gpu("NVIDIA H200", 141 * GIB, (9, 0), f"GPU-{i}") for i in range(2)))
 
-QWEN_4B = ModelShape(4_205_000_000, 32, 2560)
-TINY = ModelShape(4_400_000, 4, 256)
 SEED = load_recipe("seed-v2")
 DATA = Data.of(Path("/data"))
 
@@ -51,9 +49,11 @@ def options(command: list[str]) -> dict[str, str]:
     return {name.removeprefix("--"): value for name, value in zip(names, values, strict=True)}
 
 
-def cpt(hardware: Hardware, stage: Stage = SEED.cpt, shape: ModelShape = QWEN_4B) -> dict[str, str]:
+def cpt(
+    hardware: Hardware, stage: Stage = SEED.cpt, architecture: Architecture = QWEN_4B
+) -> dict[str, str]:
     command = StageCommand(
-        stage, hardware, model=Path("/m"), data=DATA, work=Path("/w"), shape=shape
+        stage, hardware, model=Path("/m"), data=DATA, work=Path("/w"), architecture=architecture
     ).pretrain()
     assert command[:2] == ["swift", "pt"]
     return options(command)
@@ -61,7 +61,7 @@ def cpt(hardware: Hardware, stage: Stage = SEED.cpt, shape: ModelShape = QWEN_4B
 
 def sft(hardware: Hardware, stage: Stage = SEED.sft) -> dict[str, str]:
     command = StageCommand(
-        stage, hardware, model=Path("/m"), data=DATA, work=Path("/w"), shape=QWEN_4B
+        stage, hardware, model=Path("/m"), data=DATA, work=Path("/w"), architecture=QWEN_4B
     ).finetune()
     assert command[:2] == ["swift", "sft"]
     return options(command)
@@ -253,7 +253,7 @@ def test_reports_go_where_the_project_says_and_nowhere_else() -> None:
         model=Path("/m"),
         data=DATA,
         work=Path("/home/work/cpt_checkpoint/4B/f1"),
-        shape=QWEN_4B,
+        architecture=QWEN_4B,
         report_to=("wandb", "swanlab"),
     ).pretrain()
     at = command.index("--report_to")

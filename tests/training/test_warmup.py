@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from cyrene_assets.compute.hardware import Hardware
+from cyrene_assets.config.architecture import TINY
 from cyrene_assets.config.recipe import load_recipe, shipped_recipes
-from cyrene_assets.training.memory_model import ModelShape
 from cyrene_assets.training.swift_args import Data, StageCommand
 from cyrene_assets.training.warmup import FEW_STEPS, few_steps, warmup_ratio
 
@@ -33,7 +33,7 @@ def test_command_has_the_warmup_of_its_steps(steps: int | None, ratio: str) -> N
         model=folder,
         data=Data.of(folder),
         work=folder,
-        shape=ModelShape(4_400_000, 4, 256),
+        architecture=TINY,
         steps=steps,
     )
     for command in (told.pretrain(), told.finetune()):

@@ -13,18 +13,17 @@ import pytest
 
 from cyrene_assets.compute.hardware import Hardware
 from cyrene_assets.compute.program_environment import linked_package
+from cyrene_assets.config.architecture import TINY
 from cyrene_assets.config.recipe import load_recipe
 from cyrene_assets.config.training_stage import Stage
 from cyrene_assets.corpus.packing.hf_dataset import write_cached_dataset
 from cyrene_assets.serving import engine_args
 from cyrene_assets.training import swift_args
 from cyrene_assets.training.batch_plan import optimizer_steps, plan_batch
-from cyrene_assets.training.memory_model import ModelShape
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "corpora" / "sample"
 CPU = Hardware()
-SHAPE = ModelShape(6_000_000, 4, 256)
 CPT_ROWS, SFT_ROWS = 12, 8
 LANGUAGES = ("en", "xq7")
 VALIDATION_ROWS = len(LANGUAGES)
@@ -254,7 +253,7 @@ def pretrain_extras(base: Ran, cpt_data: swift_args.Data) -> Callable[..., dict[
         chosen = stage("cpt", **{"batch_size": 2, "evaluations": 3, **changes})
         steps = optimizer_steps(CPT_ROWS, plan_batch(CPU, chosen.batch_size))
         command = swift_args.StageCommand(
-            chosen, CPU, model=base.out, data=cpt_data, work=work, shape=SHAPE, steps=steps
+            chosen, CPU, model=base.out, data=cpt_data, work=work, architecture=TINY, steps=steps
         ).pretrain()
         merge = swift_args.merge_command(
             CPU,
@@ -314,7 +313,7 @@ def adapter(
             model=cpt.out,
             data=sft_data,
             work=work,
-            shape=SHAPE,
+            architecture=TINY,
             steps=2,
         ).finetune(),
         environment=swift_args.training_environment(CPU, 4, sft_data, 1),

@@ -143,28 +143,28 @@ def _stage(
         plan_memory,
         training_gpus,
     )
-    from cyrene_assets.training.memory_model import ModelShape, fits_in_memory
+    from cyrene_assets.training.memory_model import fits_in_memory
 
     stage: Stage = getattr(recipe, name)
     made, model = ("cpt_checkpoint", "base_model") if name == "cpt" else (
         *("lora_adapter", "cpt_checkpoint"),
     )  # fmt: skip
     data = swift_args.Data.of(_artifact(project, f"packed_{name}", size))
-    shape = ModelShape.of(size.architecture)
+    architecture = size.architecture
     told = swift_args.StageCommand(
         stage,
         hardware,
         model=_artifact(project, model, size),
         data=data,
         work=project.work / made / size.name / "FINGERPRINT",
-        shape=shape,
+        architecture=architecture,
         report_to=project.settings.report_to,
     )
     environment = swift_args.training_environment(hardware, stage.batch_size, data)
     if stage.checkpoint.startswith("epoch:"):
         environment[swift_args.KEEP_STEP] = f"LAST_STEP_OF_PASS_{stage.checkpoint[6:]}"
-    batch, chosen = plan_memory(stage, hardware, shape)
-    needed = memory_per_gpu(stage, shape, batch, chosen)
+    batch, chosen = plan_memory(stage, hardware, architecture)
+    needed = memory_per_gpu(stage, architecture, batch, chosen)
     used = training_gpus(hardware, stage.batch_size)
     fitting = fits_in_memory(needed, used) if hardware.gpus else None
     return {
@@ -179,7 +179,9 @@ def _stage(
         "devices": describe_devices(hardware, stage.batch_size),
         "estimated_memory_gib": round(needed / GIB, 1) if hardware.gpus else None,
         "fits": fitting,
-        "would_fit": memory_remedies(recipe, name, hardware, shape) if fitting is False else [],
+        "would_fit": memory_remedies(recipe, name, hardware, architecture)
+        if fitting is False
+        else [],
         "environment": environment,
         "command": told.pretrain() if name == "cpt" else told.finetune(),
     }

@@ -7,6 +7,7 @@ import pytest
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from cyrene_assets.base_models.chat_template import CHAT_TEMPLATE
+from cyrene_assets.config.architecture import TINY
 from cyrene_assets.corpus.packing.token_counting import chat_text
 from cyrene_assets.serving.chat_template import trained_template, write_template
 from cyrene_assets.training import checks, swift_args
@@ -14,7 +15,6 @@ from cyrene_assets.workers.train.tensorboard_writer import FILE
 from workers.conftest import (
     CPU,
     SFT_ROWS,
-    SHAPE,
     VALIDATION_ROWS,
     Ran,
     RunProgram,
@@ -71,7 +71,7 @@ def test_a_training_of_one_step_learns(
 
     def command(work: Path, steps: int | None) -> list[str]:
         return swift_args.StageCommand(
-            chosen, CPU, model=cpt.out, data=sft_data, work=work, shape=SHAPE, steps=steps
+            chosen, CPU, model=cpt.out, data=sft_data, work=work, architecture=TINY, steps=steps
         ).finetune()
 
     ran = run_program("finetune", command=command(tmp_path, 1), work=tmp_path, **extras)
@@ -116,7 +116,7 @@ def test_training_does_not_begin_behind_a_prompt_that_is_never_served(
         "finetune",
         expect_error=True,
         command=swift_args.StageCommand(
-            chosen, CPU, model=model, data=sft_data, work=tmp_path, shape=SHAPE, steps=1
+            chosen, CPU, model=model, data=sft_data, work=tmp_path, architecture=TINY, steps=1
         ).finetune(),
         work=tmp_path,
         environment=swift_args.training_environment(CPU, SFT_ROWS, sft_data),
@@ -197,7 +197,7 @@ def compared(
     folder = tmp_path_factory.mktemp("compared")
     data = swift_args.Data(folder, folder, folder)
     command = swift_args.StageCommand(
-        stage("sft"), CPU, model=folder, data=data, work=folder, shape=SHAPE
+        stage("sft"), CPU, model=folder, data=data, work=folder, architecture=TINY
     ).finetune()
     names = ("enable_thinking", "add_non_thinking_prefix", "preserve_thinking")
     flags = {name: command[command.index(f"--{name}") + 1] == "true" for name in names}

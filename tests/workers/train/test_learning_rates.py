@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
+from cyrene_assets.config.architecture import TINY
 from cyrene_assets.config.recipe import load_recipe
 from cyrene_assets.config.training_stage import Stage
 from cyrene_assets.training import swift_args
-from workers.conftest import CPU, SHAPE, RunPython
+from workers.conftest import CPU, RunPython
 
 pytestmark = pytest.mark.slow
 
@@ -50,7 +51,7 @@ def asked_for(stage: Stage, steps: int, *, whatever: bool = False) -> dict[str, 
         model=folder,
         data=swift_args.Data.of(folder),
         work=folder,
-        shape=SHAPE,
+        architecture=TINY,
         steps=None if whatever else steps,
     ).pretrain()
     given = dict(zip(command[2::2], command[3::2], strict=True))

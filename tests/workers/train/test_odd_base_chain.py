@@ -31,13 +31,14 @@ from odd_bases import (
 
 from cyrene_assets.base_models.chat_template import CHAT_TEMPLATE, PROBES, render
 from cyrene_assets.checkpoints import files
+from cyrene_assets.config.architecture import TINY
 from cyrene_assets.config.model_sizes import model_size
 from cyrene_assets.quantization.checks import outcomes
 from cyrene_assets.serving import engine_args
 from cyrene_assets.training import checks as training_checks
 from cyrene_assets.training import swift_args
 from cyrene_assets.training.swift_args import Data
-from workers.conftest import CPU, IGNORE, SHAPE, Ran, RunProgram, RunPython, RunServed, stage
+from workers.conftest import CPU, IGNORE, Ran, RunProgram, RunPython, RunServed, stage
 
 from .test_pretrain import Extras, kill_at
 
@@ -91,7 +92,7 @@ def merged_odd(
     adapter = run_program(
         "finetune",
         command=swift_args.StageCommand(
-            chosen, CPU, model=resumed.out, data=sft_data, work=work, shape=SHAPE, steps=2
+            chosen, CPU, model=resumed.out, data=sft_data, work=work, architecture=TINY, steps=2
         ).finetune(),
         environment=swift_args.training_environment(CPU, 4, sft_data, None),
         base=str(odd.out),

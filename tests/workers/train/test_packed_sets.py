@@ -9,12 +9,12 @@ from typing import Any
 import polars as pl
 import pytest
 
+from cyrene_assets.config.architecture import TINY, Architecture
 from cyrene_assets.config.training_stage import Passes, Stage
 from cyrene_assets.corpus.packing.packed_dataset import Packed, pack_corpus
 from cyrene_assets.corpus.packing.token_counting import chat_text
 from cyrene_assets.training import swift_args
-from cyrene_assets.training.memory_model import ModelShape
-from workers.conftest import CPU, SAMPLE, SHAPE, Ran, RunPython, stage
+from workers.conftest import CPU, SAMPLE, Ran, RunPython, stage
 
 pytestmark = pytest.mark.slow
 
@@ -124,9 +124,9 @@ def _template(chosen: Stage, name: str, folder: Path) -> dict[str, Any]:
     if name == "cpt":
         return {"use_chat_template": False, "loss_scale": "all"}
     data = swift_args.Data(folder, folder, folder)
-    shape: ModelShape = SHAPE
+    architecture: Architecture = TINY
     command = swift_args.StageCommand(
-        chosen, CPU, model=folder, data=data, work=folder, shape=shape
+        chosen, CPU, model=folder, data=data, work=folder, architecture=architecture
     ).finetune()
     flags = ("enable_thinking", "add_non_thinking_prefix", "preserve_thinking")
     values = {flag: command[command.index(f"--{flag}") + 1] == "true" for flag in flags}
