@@ -25,7 +25,7 @@ ANSWER = 64
 
 def weights(folder: Path) -> int:
     """Return the bytes of the language model's tensors."""
-    from cyrene_assets.checkpoints.files import read_header
+    from cyrene_assets.checkpoints.safetensors import read_header
 
     entries = [item for path in folder.glob("*.safetensors") for item in read_header(path).items()]
     kept = [entry["data_offsets"] for name, entry in entries if "visual." not in name]

@@ -23,7 +23,7 @@ from cyrene_assets.base_models.requirements import HEAD, TIED, ties
 from cyrene_assets.checkpoints import files
 from cyrene_assets.checkpoints.diff import equal_tensors
 from cyrene_assets.checkpoints.errors import CheckpointError
-from cyrene_assets.checkpoints.files import Tensor
+from cyrene_assets.checkpoints.safetensors import Tensor, data_start, read_header
 
 EMBEDDING = "model.language_model.embed_tokens.weight"
 FAMILY_CONSENT = "family"
@@ -164,7 +164,7 @@ def _drop(folder: Path, file: str, name: str) -> None:
     The bytes are copied from file to file: no tensor is in memory, whatever its size.
     """
     path, index = folder / file, folder / files.INDEX
-    content = files.read_header(path)
+    content = read_header(path)
     first, last = content.pop(name)["data_offsets"]
     if content:
         _write_without(path, content, (first, last))
@@ -187,8 +187,8 @@ def _write_without(path: Path, header: dict[str, Any], cut: tuple[int, int]) -> 
     # What transformers writes, and asks for when it loads.
     text = json.dumps({"__metadata__": {"format": "pt"}, **header}, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
+    start = data_start(path)
     with path.open("rb") as source, partial.open("wb") as out:
-        start = 8 + int.from_bytes(source.read(8), "little")
         end = path.stat().st_size - start
         out.write(len(text).to_bytes(8, "little") + text)
         for begin, stop in ((0, cut[0]), (cut[1], end)):

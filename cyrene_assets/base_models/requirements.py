@@ -12,7 +12,8 @@ from typing import Any
 from cyrene_assets.base_models.chat_template import token_text
 from cyrene_assets.checkpoints import files
 from cyrene_assets.checkpoints.errors import CheckpointError
-from cyrene_assets.checkpoints.files import ARCHITECTURE, Tensor
+from cyrene_assets.checkpoints.files import ARCHITECTURE
+from cyrene_assets.checkpoints.safetensors import Tensor
 
 # What ends a chat, and what ends a text.
 END_TOKENS = ("<|im_end|>", "<|endoftext|>")

@@ -1,10 +1,10 @@
 """Two checkpoints side by side: names, shapes, dtypes, and what must be the same bit for bit."""
 
-from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from cyrene_assets.checkpoints.files import Tensor, read_header, tensors
+from cyrene_assets.checkpoints.files import tensors
+from cyrene_assets.checkpoints.safetensors import Tensor, tensors_of
 
 # What training leaves alone: the vision tower with its projection, and multi-token prediction.
 FROZEN = ("model.visual.", "visual.", "mtp.")
@@ -49,11 +49,10 @@ def compare_frozen(base: Path, other: Path) -> tuple[int, list[str]]:
     """
     wanted, given = tensors(base), tensors(other)
     names = [name for name in wanted if name.startswith(FROZEN)]
-    places = _places(base, wanted, names), _places(other, given, names)
     wrong = [
         name
         for name in names
-        if name not in places[1] or not _equal(places[0][name], places[1][name])
+        if name not in given or not _equal(base, wanted[name], other, given[name])
     ]
     return len(names), wrong
 
@@ -65,8 +64,7 @@ def compare_trained(base: Path, other: Path) -> tuple[int, int]:
     """
     wanted, given = tensors(base), tensors(other)
     names = [name for name in wanted if not name.startswith(FROZEN) and name in given]
-    places = _places(base, wanted, names), _places(other, given, names)
-    differ = sum(not _equal(places[0][name], places[1][name]) for name in names)
+    differ = sum(not _equal(base, wanted[name], other, given[name]) for name in names)
     return len(names), differ
 
 
@@ -75,52 +73,30 @@ def count_moved_lora(adapter: Path) -> tuple[int, int]:
 
     PEFT starts them at zero, so that the adapter changes nothing until one of them moves.
     """
-    header = read_header(adapter)
-    names = [name for name in header if ".lora_B." in name]
+    matrices = [tensor for name, tensor in tensors_of(adapter).items() if ".lora_B." in name]
     moved = 0
     with adapter.open("rb") as file:
-        start = 8 + int.from_bytes(file.read(8), "little")
-        for name in names:
-            first, last = header[name]["data_offsets"]
-            file.seek(start + first)
-            moved += any(file.read(last - first))
-    return len(names), moved
+        for matrix in matrices:
+            file.seek(matrix.begin)
+            moved += any(file.read(matrix.end - matrix.begin))
+    return len(matrices), moved
 
 
 def equal_tensors(folder: Path, one: Tensor, other: Tensor) -> bool:
     """Return whether two tensors of a checkpoint have the same bytes."""
-    found = {tensor.name: tensor for tensor in (one, other)}
-    places = _places(folder, found, [*found])
-    return _equal(places[one.name], places[other.name])
+    return _equal(folder, one, folder, other)
 
 
-def _places(
-    folder: Path, found: dict[str, Tensor], names: Collection[str]
-) -> dict[str, tuple[Path, int, int]]:
-    """Return the file of each tensor and where in it its bytes begin and end."""
-    places = {}
-    for file in sorted({found[name].file for name in names if name in found}):
-        path = folder / file
-        header = read_header(path)
-        with path.open("rb") as opened:
-            start = 8 + int.from_bytes(opened.read(8), "little")
-        for name in names:
-            if name in header:
-                first, last = header[name]["data_offsets"]
-                places[name] = (path, start + first, start + last)
-    return places
-
-
-def _equal(a: tuple[Path, int, int], b: tuple[Path, int, int]) -> bool:
-    left = a[2] - a[1]
-    if left != b[2] - b[1]:
+def _equal(folder: Path, one: Tensor, other_folder: Path, other: Tensor) -> bool:
+    left = one.end - one.begin
+    if left != other.end - other.begin:
         return False
-    with a[0].open("rb") as first, b[0].open("rb") as second:
-        first.seek(a[1])
-        second.seek(b[1])
+    with (folder / one.file).open("rb") as a, (other_folder / other.file).open("rb") as b:
+        a.seek(one.begin)
+        b.seek(other.begin)
         while left > 0:
             size = min(_CHUNK, left)
-            if first.read(size) != second.read(size):
+            if a.read(size) != b.read(size):
                 return False
             left -= size
     return True

@@ -1,14 +1,13 @@
-"""Checkpoint folders: safetensors headers, and what may lie in a checkpoint."""
+"""Checkpoint folders: their tensors, and what may lie in a checkpoint."""
 
 import json
-import math
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cyrene_assets.checkpoints.blobs import blob_of
 from cyrene_assets.checkpoints.errors import CheckpointError
+from cyrene_assets.checkpoints.safetensors import Tensor, tensors_of
 
 # The one architecture that is trained and served.
 ARCHITECTURE = "Qwen3_5ForConditionalGeneration"
@@ -16,14 +15,6 @@ INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
 DTYPES = {"F32": "float32", "BF16": "bfloat16", "F16": "float16", "F8_E4M3": "float8_e4m3fn"}
 
-# Of an element; what is not here is not looked at.
-_BITS = {
-    **dict.fromkeys(("BOOL", "U8", "I8", "F8_E4M3", "F8_E5M2", "F8_E8M0"), 8),
-    **dict.fromkeys(("U16", "I16", "F16", "BF16"), 16),
-    **dict.fromkeys(("U32", "I32", "F32"), 32),
-    **dict.fromkeys(("U64", "I64", "F64"), 64),
-}
-_HEADER_LIMIT = 100_000_000
 CODE_AND_PICKLES = {
     *(".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".dill", ".joblib", ".npy", ".npz"),
     *(".py", ".pyc", ".pyd", ".pyx", ".so", ".dll", ".dylib", ".sh", ".h5", ".keras", ".msgpack"),
@@ -41,69 +32,6 @@ _SIDE_FILES = frozenset(
 )
 
 
-@dataclass(frozen=True)
-class Tensor:
-    """One tensor of a checkpoint as its file's header describes it."""
-
-    name: str
-    file: str
-    dtype: str
-    shape: tuple[int, ...]
-
-    @property
-    def elements(self) -> int:
-        """Return the number of elements."""
-        return math.prod(self.shape)
-
-
-def read_header(path: Path) -> dict[str, Any]:
-    """Return the header of a safetensors file: name -> {"dtype", "shape", "data_offsets"}.
-
-    ``safetensors.safe_open`` finds the same faults, but does not tell the offsets, which tensors
-    are compared and left out by, and would be the orchestrator's only use of the library.
-
-    Raises:
-        CheckpointError: the file is truncated, is no safetensors file, or its header contradicts
-            itself: a tensor's bytes are not as many as its shape says, overlap another's, or leave
-            a gap.
-    """
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        if not 2 <= length <= min(size - 8, _HEADER_LIMIT):
-            raise CheckpointError(f"{path}: not a safetensors file, or cut short; fetch it again")
-        try:
-            header = dict(json.loads(file.read(length)))
-            header.pop("__metadata__", None)
-            end = _data_end(header)
-        except (ValueError, LookupError, TypeError) as error:
-            raise CheckpointError(
-                f"{path}: unreadable safetensors header ({error!r}); fetch it again"
-            ) from error
-    if size != 8 + length + end:
-        raise CheckpointError(
-            f"{path}: {size} bytes, but its header describes {8 + length + end}; fetch it again"
-        )
-    return header
-
-
-def _data_end(header: dict[str, Any]) -> int:
-    """Return where the last tensor's bytes end.
-
-    Raises:
-        ValueError: a tensor does not follow the one before it, or is not as large as its shape.
-        LookupError, TypeError: an entry is none.
-    """
-    end = 0
-    for name, entry in sorted(header.items(), key=lambda item: list(item[1]["data_offsets"])):
-        first, last = entry["data_offsets"]
-        bits = _BITS.get(entry["dtype"])
-        if first != end or (bits and last - first != math.prod(entry["shape"]) * bits // 8):
-            raise ValueError(f"{name} lies from {first} to {last}")
-        end = last
-    return end
-
-
 def tensors(folder: Path) -> dict[str, Tensor]:
     """Return every tensor of the checkpoint in ``folder``, by name, index and headers compared.
 
@@ -114,10 +42,10 @@ def tensors(folder: Path) -> dict[str, Tensor]:
     index = folder / INDEX
     found: dict[str, Tensor] = {}
     for path in sorted(folder.glob("*.safetensors")):
-        for name, entry in read_header(path).items():
+        for name, tensor in tensors_of(path).items():
             if name in found:
                 raise CheckpointError(f"{path}: tensor {name} is also in {found[name].file}")
-            found[name] = Tensor(name, path.name, entry["dtype"], tuple(entry["shape"]))
+            found[name] = tensor
     if not found:
         raise CheckpointError(f"{folder}: no *.safetensors file with tensors in it")
     if index.is_file():

@@ -76,10 +76,7 @@ class Hardware:
         except pynvml.NVMLError as error:
             return cls(fault=_fault(error))
         try:
-            handles = [
-                pynvml.nvmlDeviceGetHandleByIndex(index)
-                for index in range(pynvml.nvmlDeviceGetCount())
-            ]
+            handles = map(pynvml.nvmlDeviceGetHandleByIndex, range(pynvml.nvmlDeviceGetCount()))
             gpus = [
                 Gpu(
                     name=pynvml.nvmlDeviceGetName(handle),

@@ -5,10 +5,7 @@ from pathlib import Path
 
 MEMORY_INFO = Path("/proc/meminfo")
 # The limit of a container, in both versions of control groups.
-LIMITS = (
-    Path("/sys/fs/cgroup/memory.max"),
-    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
-)
+LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 
 
 def memory_bytes() -> int | None:

@@ -18,8 +18,6 @@ from cyrene_assets.serving.gpu_budget import ServingFootprint
 from cyrene_assets.store.artifact_store import Artifact, Store
 from cyrene_assets.utils.errors import UserError
 
-# What the language model alone leaves on the disk.
-_NOT_SERVED = ("model.visual.", "visual.", "mtp.")
 _LABEL = re.compile(r"(\w+)(?:\[(.*)\])?")
 
 
@@ -109,15 +107,17 @@ class ServedArtifact:
         return self._memory(dequantized=True)
 
     def _memory(self, *, dequantized: bool) -> ServingFootprint:
-        from cyrene_assets.checkpoints.files import read_header, read_json
+        from cyrene_assets.checkpoints.diff import FROZEN
+        from cyrene_assets.checkpoints.files import read_json
+        from cyrene_assets.checkpoints.safetensors import tensors_of
 
         weights = 0
         for path in self.artifact.path.glob("*.safetensors"):
-            for name, entry in read_header(path).items():
-                if not name.startswith(_NOT_SERVED):
-                    first, last = entry["data_offsets"]
-                    factor = dequantized_factor(name, entry["dtype"]) if dequantized else 1
-                    weights += (last - first) * factor
+            for name, tensor in tensors_of(path).items():
+                # The language model alone is served.
+                if not name.startswith(FROZEN):
+                    factor = dequantized_factor(name, tensor.dtype) if dequantized else 1
+                    weights += (tensor.end - tensor.begin) * factor
         return ServingFootprint.of(read_json(self.artifact.path / "config.json"), weights)
 
 

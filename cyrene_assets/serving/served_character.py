@@ -82,10 +82,7 @@ def serve_character(
             host=host,
             port=port,
         )
-        environment = {
-            protocol.LANGUAGES: ",".join(character.prompts),
-            protocol.TOOLS: tools,
-        }
+        environment = {protocol.LANGUAGES: ",".join(character.prompts), protocol.TOOLS: tools}
         if not hardware.gpus:
             # Nothing is compiled on a CPU.
             environment["TORCHDYNAMO_DISABLE"] = "1"

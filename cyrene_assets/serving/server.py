@@ -96,12 +96,7 @@ def run_server(
         log.parent.mkdir(parents=True, exist_ok=True)
         output = log.open("wb")
     identity = secrets.token_hex(8)
-    own = {
-        **SERVE_ENV,
-        "VLLM_LOGGING_LEVEL": "INFO",
-        protocol.IDENTITY: identity,
-        **environment,
-    }
+    own = {**SERVE_ENV, "VLLM_LOGGING_LEVEL": "INFO", protocol.IDENTITY: identity, **environment}
     if key:
         own[protocol.KEY] = key
     with output:

@@ -20,7 +20,7 @@ def shapes() -> Shapes:
 
 def change(folder: Path, tensor: str) -> None:
     """Change one byte of a tensor, wherever it lies."""
-    from cyrene_assets.checkpoints.files import read_header
+    from cyrene_assets.checkpoints.safetensors import read_header
 
     for path in folder.glob("*.safetensors"):
         header = read_header(path)

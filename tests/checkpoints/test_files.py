@@ -8,12 +8,12 @@ from cyrene_assets.checkpoints.errors import CheckpointError
 from cyrene_assets.checkpoints.files import (
     INDEX,
     copy_side_files,
-    read_header,
     read_json,
     reject_unsafe_files,
     side_files,
     tensors,
 )
+from cyrene_assets.checkpoints.safetensors import read_header
 from cyrene_assets.utils.errors import BuildError
 
 

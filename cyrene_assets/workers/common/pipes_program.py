@@ -46,12 +46,7 @@ class Program:
         self._last_progress = 0.0
 
     def progress(
-        self,
-        message: str,
-        *,
-        step: int | None = None,
-        total: int | None = None,
-        **metrics: float,
+        self, message: str, *, step: int | None = None, total: int | None = None, **metrics: float
     ) -> None:
         """Report progress.
 
@@ -62,9 +57,7 @@ class Program:
         if now - self._last_progress < PROGRESS_SECONDS and step != total:
             return
         self._last_progress = now
-        self._send(
-            {"progress": message, "step": step, "total": total, "metrics": metrics},
-        )
+        self._send({"progress": message, "step": step, "total": total, "metrics": metrics})
 
     def result(self, values: dict[str, Json]) -> None:
         """Report the result. Without one the parent counts the program as failed."""

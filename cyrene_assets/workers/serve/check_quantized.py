@@ -115,11 +115,7 @@ def _score(llm: Any, path: Path, texts: Sequence[tuple[list[int], int]]) -> list
 
     parameters = SamplingParams(max_tokens=1, temperature=0, prompt_logprobs=TOP, detokenize=False)
     outputs = vllm_engine.run_requests(
-        llm,
-        path,
-        [tokens for tokens, _ in texts],
-        [parameters] * len(texts),
-        lambda _output: None,
+        llm, path, [tokens for tokens, _ in texts], [parameters] * len(texts), lambda _output: None
     )
     return [
         _scored(tokens[-own:], output.prompt_logprobs[-own:])

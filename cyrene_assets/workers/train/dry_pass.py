@@ -19,6 +19,7 @@ from cyrene_assets.base_models import chat_template
 from cyrene_assets.base_models.requirements import END_TOKENS, HEAD
 from cyrene_assets.checkpoints import files
 from cyrene_assets.checkpoints.diff import compare, compare_trained
+from cyrene_assets.checkpoints.safetensors import Tensor
 from cyrene_assets.utils.errors import CyreneError, UserError
 from cyrene_assets.workers.common.gpu_packages import hide_gpu_packages
 from cyrene_assets.workers.common.pipes_program import Json, Program, run
@@ -142,7 +143,7 @@ def _architecture(base: Path) -> None:
         )
 
 
-def _stored(base: Path) -> dict[str, files.Tensor]:
+def _stored(base: Path) -> dict[str, Tensor]:
     """Return the tensors that transformers loads: multi-token prediction is copied."""
     found = files.tensors(base)
     return {name: tensor for name, tensor in found.items() if not name.startswith("mtp.")}

@@ -4,12 +4,12 @@ Parameters: those of ``pretrain``, with ``command`` from
 :func:`cyrene_assets.training.swift_args.StageCommand.finetune` and without ``base``.
 """
 
-import math
 import shutil
 from pathlib import Path
 
 from cyrene_assets.checkpoints.diff import count_moved_lora
-from cyrene_assets.checkpoints.files import read_header, read_json, write_json
+from cyrene_assets.checkpoints.files import read_json, write_json
+from cyrene_assets.checkpoints.safetensors import tensors_of
 from cyrene_assets.utils.errors import BuildError
 from cyrene_assets.workers.common.pipes_program import Json, Program, run
 from cyrene_assets.workers.train.train_loop import train, write_records
@@ -31,12 +31,11 @@ def main(program: Program) -> dict[str, Json]:
     config["target_modules"] = _ordered(config["target_modules"])
     write_json(out / CONFIG, dict(sorted(config.items())))
     write_records(out, trained, program.extras["command"])
-    header = read_header(out / WEIGHTS)
-    elements = sum(math.prod(entry["shape"]) for entry in header.values())
+    tensors = tensors_of(out / WEIGHTS)
     matrices, moved = count_moved_lora(out / WEIGHTS)
     return trained.result | {
-        "adapter_tensors": len(header),
-        "adapter_parameters": elements,
+        "adapter_tensors": len(tensors),
+        "adapter_parameters": sum(tensor.elements for tensor in tensors.values()),
         "trained_tensors": matrices,
         "changed_tensors": moved,
     }

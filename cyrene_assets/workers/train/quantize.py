@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cyrene_assets.checkpoints import diff, files
+from cyrene_assets.checkpoints.safetensors import Tensor
 from cyrene_assets.config.quantization_schemes import (
     SCHEMES,
     indivisible_modules,
@@ -143,7 +144,7 @@ def _write(
     if missing:
         raise BuildError(f"{len(missing)} tensors were lost in quantization, first {missing[0]}")
 
-    def read(folder: Path, name: str, found: dict[str, files.Tensor]) -> Any:
+    def read(folder: Path, name: str, found: dict[str, Tensor]) -> Any:
         return read_tensor(folder / found[name].file, name)
 
     smoothed: list[str] = []
@@ -180,8 +181,7 @@ def _write(
     weight_map = {name: compressed[name].file for name in sorted(compressed)}
     if len(set(weight_map.values())) > 1:
         files.write_json(
-            out / files.INDEX,
-            {"metadata": {"total_size": total}, "weight_map": weight_map},
+            out / files.INDEX, {"metadata": {"total_size": total}, "weight_map": weight_map}
         )
     if weights is not None:
         shutil.rmtree(weights)

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from cyrene_assets.checkpoints.errors import CheckpointError
-from cyrene_assets.checkpoints.files import read_header, read_json
+from cyrene_assets.checkpoints.files import read_json
+from cyrene_assets.checkpoints.safetensors import read_header
 from cyrene_assets.config.trackers import OPTIONS
 from cyrene_assets.utils.errors import UserError
 from cyrene_assets.utils.files import sync_file, sync_folder, sync_tree, write_durably

@@ -75,9 +75,7 @@ def swift_process(command: Sequence[str], environment: Mapping[str, str]) -> lis
 
 
 def run_swift(
-    command: Sequence[str],
-    environment: Mapping[str, str],
-    poll: Callable[[], None] | None = None,
+    command: Sequence[str], environment: Mapping[str, str], poll: Callable[[], None] | None = None
 ) -> None:
     """Run a ``swift`` command to its end, its output passed through.
 

@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from cyrene_assets.checkpoints.files import INDEX, read_header, side_files, tensors
+from cyrene_assets.checkpoints.files import INDEX, side_files, tensors
+from cyrene_assets.checkpoints.safetensors import read_header
 from cyrene_assets.compute.cpu import KERNELS_VARIABLE, detect, quantized_path
 from cyrene_assets.config.quantization_schemes import SCHEMES
 from cyrene_assets.serving import engine_args
