@@ -45,18 +45,18 @@ def _problems(versions: Mapping[str, str], hardware: Hardware, attention: str) -
     if problem is not None:
         yield problem
     triton = versions.get("triton", "")
-    least, repaired = _WRONG_TRITON
+    oldest, repaired = _WRONG_TRITON
     hopper = any(gpu.capability[0] == _HOPPER for gpu in hardware.gpus)
-    if hopper and triton and least <= _release(triton) < repaired:
+    if hopper and triton and oldest <= _release(triton) < repaired:
         yield (
             f"Triton {triton} computes wrong gradients of linear attention on Hopper GPUs "
             "(flash-linear-attention#640), and flash-linear-attention refuses it: install Triton "
             "3.7.1 or later (`cyrene toolchain install train` brings it)"
         )
-    for package, least in _PACKS_RIGHT.items():
+    for package, oldest in _PACKS_RIGHT.items():
         found = versions.get(package)
-        if found and _release(found) < least:
-            needed = ".".join(map(str, least))
+        if found and _release(found) < oldest:
+            needed = ".".join(map(str, oldest))
             yield (
                 f"{package} {found} lets packed documents leak into each other (ms-swift#9618): "
                 f"install {package} {needed} or later (`cyrene toolchain install train` brings it)"

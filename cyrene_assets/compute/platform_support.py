@@ -81,8 +81,8 @@ def driver_problem(hardware: Hardware, needed: int | None) -> str | None:
         return None
     if hardware.cuda is None or hardware.cuda[0] >= needed:
         return None
-    least = MIN_DRIVER.get(needed)
-    which = f"driver {least} or later" if least else "a later driver"
+    oldest = MIN_DRIVER.get(needed)
+    which = f"driver {oldest} or later" if oldest else "a later driver"
     goes_up_to = ".".join(map(str, hardware.cuda))
     return (
         f"the NVIDIA driver {hardware.driver} is too old: it goes up to CUDA {goes_up_to} and the "

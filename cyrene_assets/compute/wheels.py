@@ -24,7 +24,7 @@ Uv = Callable[..., None]
 
 
 def without_wheel(
-    lock: Path, uv: Uv, python: str, platform: str | None = None, most: int | None = None
+    lock: Path, uv: Uv, python: str, platform: str | None = None, limit: int | None = None
 ) -> list[str]:
     """Return the packages of a lock file that would be built from source, as ``name==version``.
 
@@ -35,7 +35,7 @@ def without_wheel(
         uv: runs a command of uv's; its error ends with uv's own words.
         python: its version, as ``3.13``.
         platform: uv's name of a platform; this one where left out.
-        most: how many are enough: each costs a look-up of seconds; all where left out.
+        limit: how many are enough: each costs a look-up of seconds; all where left out.
 
     Raises:
         BuildError: uv cannot tell: the index does not answer, or a version is not there.
@@ -46,7 +46,7 @@ def without_wheel(
     found: list[str] = []
     with tempfile.TemporaryDirectory() as given:
         wanted = Path(given) / "wanted.txt"
-        while most is None or len(found) < most:
+        while limit is None or len(found) < limit:
             wanted.write_text("\n".join(pins), encoding="utf-8")
             try:
                 uv(
@@ -79,12 +79,12 @@ def wheel_problem(lock: Path, uv: Uv, python: str, header: Path | None) -> str |
     Raises:
         BuildError: uv cannot tell.
     """
-    missing = without_wheel(lock, uv, python, most=1)
+    missing = without_wheel(lock, uv, python, limit=1)
     if not missing:
         return None
     package = missing[0].partition(";")[0].strip()
     for other in PYTHONS:
-        if other != python and not without_wheel(lock, uv, other, most=1):
+        if other != python and not without_wheel(lock, uv, other, limit=1):
             return (
                 f"{lock.name}: {package} has no wheel for Python {python} on this system: use "
                 f"Python {other} (`rm -rf .venv && make PYTHON=python{other} envs`)"

@@ -121,8 +121,8 @@ def choose_micro_batch(
     fit, else one at a time with checkpointing.
     """
     share = stage.batch_size // devices
-    most = max(1, _LARGEST_MICRO_TOKENS // stage.sequence_length)
-    for micro in range(min(share, most, 4), 0, -1):
+    max_micro = max(1, _LARGEST_MICRO_TOKENS // stage.sequence_length)
+    for micro in range(min(share, max_micro, 4), 0, -1):
         needed = training_memory(
             stage, architecture, checkpointing=False, micro_batch=micro, devices=devices
         )

@@ -31,6 +31,7 @@ from typing import Any, Self
 from cyrene_assets.compute.attention import Attention
 from cyrene_assets.compute.hardware import Gpu, Hardware
 from cyrene_assets.utils.disk_errors import disk_errors
+from cyrene_assets.utils.errors import BuildError
 from cyrene_assets.utils.files import short_digest, write_durably
 
 FACTOR = 2.0
@@ -66,12 +67,12 @@ class Row:
 
     name: str
     found: float
-    most: float
+    limit: float
 
     @property
     def ok(self) -> bool:
         """Whether rounding explains it; NaN is never explained."""
-        return self.found <= self.most
+        return self.found <= self.limit
 
 
 @dataclass(frozen=True)
@@ -92,18 +93,20 @@ class Verdict:
 
     def summary(self) -> str:
         """Return one line: the largest distance of each kind with its limit, or what is wrong."""
-        shown = self.wrong or [max(self.rows, key=lambda row: row.found / row.most)]
-        text = "; ".join(f"{row.name} {row.found:.4f}, at most {row.most:.4f}" for row in shown[:3])
+        shown = self.wrong or [max(self.rows, key=lambda row: row.found / row.limit)]
+        text = "; ".join(
+            f"{row.name} {row.found:.4f}, at most {row.limit:.4f}" for row in shown[:3]
+        )
         return text if self.wrong else f"all {len(self.rows)} distances are; nearest: {text}"
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as JSON values."""
-        return {row.name: [row.found, row.most] for row in self.rows}
+        return {row.name: [row.found, row.limit] for row in self.rows}
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Sequence[float]]) -> Self:
         """Return the verdict that :meth:`as_dict` made the value of."""
-        return cls(tuple(Row(name, found, most) for name, (found, most) in value.items()))
+        return cls(tuple(Row(name, found, limit) for name, (found, limit) in value.items()))
 
 
 def evaluate(found: Mapping[str, Distances], layers: int) -> Verdict:
@@ -113,8 +116,8 @@ def evaluate(found: Mapping[str, Distances], layers: int) -> Verdict:
 
     def rows() -> Iterator[Row]:
         for name, distances in found.items():
-            most = forward if name == LOGITS else backward
-            yield Row(f"{name}: alone from float32", distances.alone_from_reference, most)
+            limit = forward if name == LOGITS else backward
+            yield Row(f"{name}: alone from float32", distances.alone_from_reference, limit)
             yield Row(
                 f"{name}: packed from alone",
                 distances.packed_from_alone,
@@ -172,17 +175,23 @@ class ParityCache:
             write_durably(path, text + "\n")
 
 
-def failure_message(
+def raise_on_failure(
     gpu: Gpu, attention: Attention, verdict: Verdict, versions: Mapping[str, str]
-) -> str:
-    """Return what was found where packed documents do not stay apart, and what to do."""
+) -> None:
+    """Raise where packed documents do not stay apart.
+
+    Raises:
+        BuildError: with what was found, the kernels' versions, and what to do.
+    """
+    if verdict.ok:
+        return
     kernels = ("torch", "triton", "flash-linear-attention", "liger-kernel")
     packages = (*kernels, *([attention.package] if attention.package else ()))
-    there = ", ".join(f"{name} {versions[name]}" for name in packages if name in versions)
-    return (
+    installed = ", ".join(f"{name} {versions[name]}" for name in packages if name in versions)
+    raise BuildError(
         f"{gpu.name}: with {attention.described}, packed documents do not agree with the same "
         f"documents alone beyond bfloat16 rounding ({verdict.summary()}), so training would learn "
-        f"from leaks or wrong gradients and does not begin. The kernels: {there}. Install the "
+        f"from leaks or wrong gradients and does not begin. The kernels: {installed}. Install the "
         "versions of the lock file (`cyrene toolchain install train`), set another `attention` in "
         "project.yaml (docs/attention.md), or train on a GPU of another generation; the next "
         "attempt measures again"

@@ -32,13 +32,13 @@ def require_packing_parity(
     if not hardware.gpus:
         return TORCH, CheckOutcome(PARITY_CHECK.name, True, "nothing is packed on a CPU")
     setting = build.project.settings.attention
-    there = versions(TRAIN.python(build.project.home), TRAIN.packages)
-    kernel_requirements.require_kernels(there, hardware, setting)
-    choices = candidates(setting, there, hardware)
+    installed = versions(TRAIN.python(build.project.home), TRAIN.packages)
+    kernel_requirements.require_kernels(installed, hardware, setting)
+    choices = candidates(setting, installed, hardware)
     for attention in choices:
         try:
             compared = [
-                (gpu, _verdict(build, gpu, attention, there, last=attention is choices[-1]))
+                (gpu, _verdict(build, gpu, attention, installed, last=attention is choices[-1]))
                 for gpu in packing_parity.unique_gpus(hardware)
             ]
         except BuildError as error:
@@ -58,7 +58,7 @@ def require_packing_parity(
 
 
 def _verdict(
-    build: ArtifactBuild, gpu: Gpu, attention: Attention, there: dict[str, str], *, last: bool
+    build: ArtifactBuild, gpu: Gpu, attention: Attention, installed: dict[str, str], *, last: bool
 ) -> Verdict:
     """Return a GPU's verdict on an attention, from the record or measured now.
 
@@ -67,10 +67,10 @@ def _verdict(
     Raises:
         BuildError: the comparison failed, or packed documents do not stay apart.
     """
-    records = packing_parity.ParityCache(build.project.home / "parity")
+    cache = packing_parity.ParityCache(build.project.home / "parity")
     base = build.input("base_model").path
-    key = packing_parity.cache_key(gpu, there, base, attention)
-    verdict = records.find(key)
+    key = packing_parity.cache_key(gpu, installed, base, attention)
+    verdict = cache.find(key)
     if verdict is None or (last and not verdict.ok):
         build.log(
             f"{gpu.name}: comparing packed documents with the same alone, {attention.described}"
@@ -81,7 +81,6 @@ def _verdict(
             environment={**swift_args.OFFLINE_ENV, "CUDA_VISIBLE_DEVICES": gpu.uuid},
         )
         verdict = Verdict.from_dict(found["rows"])
-        records.write(key, verdict)
-    if not verdict.ok:
-        raise BuildError(packing_parity.failure_message(gpu, attention, verdict, there))
+        cache.write(key, verdict)
+    packing_parity.raise_on_failure(gpu, attention, verdict, installed)
     return verdict

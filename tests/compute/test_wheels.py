@@ -72,7 +72,7 @@ def test_without_wheel_follows_python_platform_and_c_library(
 ) -> None:
     found = without_wheel(lock, run_uv, python, platform)
     assert sorted(pin.partition(" ")[0] for pin in found) == missing
-    assert len(without_wheel(lock, run_uv, python, platform, most=1)) == 1
+    assert len(without_wheel(lock, run_uv, python, platform, limit=1)) == 1
 
 
 def test_without_wheel_of_what_is_not_there_at_all_says_so(lock: Path) -> None:

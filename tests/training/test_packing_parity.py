@@ -98,18 +98,19 @@ def test_one_gpu_of_each_kind_is_looked_at() -> None:
     assert packing_parity.unique_gpus(Hardware((H200, RTX, H200))) == (H200, RTX)
 
 
-def test_a_refusal_names_the_gpu_the_attention_the_kernels_and_the_remedy() -> None:
-    said = packing_parity.failure_message(H200, TORCH, Verdict.from_dict(LEAKY), VERSIONS)
+def test_raise_on_failure_names_the_gpu_the_attention_the_kernels_and_the_remedy() -> None:
+    leaky = Verdict.from_dict(LEAKY)
+    with pytest.raises(BuildError) as error:
+        packing_parity.raise_on_failure(H200, TORCH, leaky, VERSIONS)
+    said = str(error.value)
     assert said.startswith(
         "NVIDIA H200: with torch's variable-length flash attention, packed documents do not agree"
     )
     assert "logits: packed from alone 0.9000, at most 0.0400" in said
     assert "torch 2.14.0, triton 3.8.0" in said
     assert "cyrene toolchain install train" in said
-    said = packing_parity.failure_message(
-        H200, FLASH_2, Verdict.from_dict(LEAKY), VERSIONS | {"flash-attn": "2.8.3"}
-    )
-    assert "flash-attn 2.8.3" in said
+    with pytest.raises(BuildError, match=r"flash-attn 2\.8\.3"):
+        packing_parity.raise_on_failure(H200, FLASH_2, leaky, VERSIONS | {"flash-attn": "2.8.3"})
 
 
 Rows = dict[str, list[float]]

@@ -10,7 +10,7 @@ from typing import Any
 from cyrene_assets.base_models.requirements import END_TOKENS
 from cyrene_assets.checkpoints.files import read_json, write_json
 
-_FREE_TOKENS, _MOST_TOKENS = 2, 8
+_FREE_TOKENS, _MAX_TOKENS = 2, 8
 _PROMPT = [{"role": "user", "content": "Hello."}]
 
 
@@ -54,7 +54,7 @@ def stops_at(folder: Path, ends: list[int]) -> dict[str, bool]:
         said = model.generate(
             **prompt,
             logits_processor=LogitsProcessorList([force]),
-            max_new_tokens=_MOST_TOKENS,
+            max_new_tokens=_MAX_TOKENS,
             do_sample=False,
         )
         stopped[name] = said.shape[1] == length + _FREE_TOKENS + 1

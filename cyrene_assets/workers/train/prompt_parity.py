@@ -16,7 +16,7 @@ from cyrene_assets.serving.chat_template import character_template, trained_temp
 from cyrene_assets.utils.sequences import common_prefix
 
 # So many chats of the training set are compared, evenly spaced; of each held-out language fewer.
-MOST_CHATS = 500
+MAX_CHATS = 500
 ROWS_PER_LANGUAGE = 8
 _SHOWN = 30
 
@@ -43,9 +43,9 @@ class PromptComparison:
         return asdict(self)
 
 
-def evenly_spaced(rows: int, most: int) -> range:
-    """Return the numbers of at most ``most`` rows, evenly spaced."""
-    return range(0, rows, max(1, math.ceil(rows / most)))
+def evenly_spaced(rows: int, limit: int) -> range:
+    """Return the numbers of at most ``limit`` rows, evenly spaced."""
+    return range(0, rows, max(1, math.ceil(rows / limit)))
 
 
 def compare(template: Any, rows: Iterable[Mapping[str, Any]]) -> PromptComparison:

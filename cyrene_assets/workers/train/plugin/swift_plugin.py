@@ -22,7 +22,7 @@ from cyrene_assets.workers.train.autocast import adapt_to_autocast
 from cyrene_assets.workers.train.eval_rows import read_languages
 from cyrene_assets.workers.train.per_language_eval import LanguageLosses
 from cyrene_assets.workers.train.prompt_parity import (
-    MOST_CHATS,
+    MAX_CHATS,
     ROWS_PER_LANGUAGE,
     compare,
     evenly_spaced,
@@ -85,7 +85,7 @@ def _compare_prompts(template: Any, trained: Path, held_out: Path) -> dict[str, 
         RuntimeError: one differs.
     """
     rows = load_from_disk(str(trained))
-    learned = compare(template, rows.select(evenly_spaced(len(rows), MOST_CHATS)))
+    learned = compare(template, rows.select(evenly_spaced(len(rows), MAX_CHATS)))
     require_equal_prompts(learned, "trained")
     samples = (own[:ROWS_PER_LANGUAGE] for own in read_languages(held_out).values())
     validated = compare(template, chain.from_iterable(samples))
