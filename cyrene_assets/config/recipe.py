@@ -46,10 +46,9 @@ class Quantization(Strict):
     @model_validator(mode="after")
     def _calibration_matches_scheme(self) -> Self:
         if SCHEMES[self.scheme].calibrated != (self.calibration is not None):
-            calibrated = [name for name, scheme in SCHEMES.items() if scheme.calibrated]
+            calibrated = " or ".join(name for name, scheme in SCHEMES.items() if scheme.calibrated)
             raise ValueError(
-                f"`calibration` must be given with `scheme: {' or '.join(calibrated)}`, and with "
-                "no other scheme"
+                f"`calibration` and `scheme: {calibrated}` belong together; give both or neither"
             )
         return self
 
