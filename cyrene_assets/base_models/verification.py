@@ -85,7 +85,7 @@ def verify_files(folder: Path, demands: BaseDemands) -> dict[str, Any]:
         CheckpointError: as :func:`verify`.
     """
     files.reject_unsafe_files(folder)
-    _refuse_adapter(folder)
+    _reject_adapter(folder)
     config = files.read_json(folder / "config.json")
     if config.get("model_type") != MODEL_TYPE:
         raise CheckpointError(
@@ -110,7 +110,7 @@ def verify_files(folder: Path, demands: BaseDemands) -> dict[str, Any]:
     return config
 
 
-def _refuse_adapter(folder: Path) -> None:
+def _reject_adapter(folder: Path) -> None:
     """Refuse what libraries would take for an adapter, and load the model that it names instead."""
     if (folder / _ADAPTER).exists():
         raise CheckpointError(

@@ -97,8 +97,7 @@ def run_server(
         output = log.open("wb")
     identity = secrets.token_hex(8)
     own = {**SERVE_ENV, "VLLM_LOGGING_LEVEL": "INFO", protocol.IDENTITY: identity, **environment}
-    if key:
-        own[protocol.KEY] = key
+    own |= {protocol.KEY: key} if key else {}
     with output:
         process = subprocess.Popen(
             [str(python), "-m", f"{WORKERS}.{SERVE.name}.serve", *arguments],
@@ -218,8 +217,8 @@ def _answers(url: str, identity: str) -> bool:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(url, timeout=2) as response:
-            own = response.headers.get(protocol.IDENTITY_HEADER) == identity
-            return bool(own and response.status == 200)
+            named = str(response.headers.get(protocol.IDENTITY_HEADER))
+            return response.status == 200 and named == identity
     except (OSError, urllib.error.HTTPError):
         return False
 

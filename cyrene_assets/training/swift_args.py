@@ -57,6 +57,8 @@ OFFLINE_ENV = {
 }
 
 
+# Settings that ms-swift calls as the recipe does.
+_SAME_NAME = ("weight_decay", "adam_beta1", "adam_beta2", "adam_epsilon", "max_grad_norm")
 # A share of the steps must be under 1; at this one the only evaluation is that of the last step.
 _LARGEST_SHARE = 0.9999999
 
@@ -128,7 +130,7 @@ class StageCommand:
         ]
 
     def _arguments(self) -> list[str]:
-        stage = self.stage
+        stage, scheduler = self.stage, self.stage.lr_scheduler_kwargs
         share = repr(evaluation_share(stage.evaluations))
         return [
             *("--model", str(self.model)),
@@ -147,18 +149,10 @@ class StageCommand:
             *machine_arguments(stage, self.hardware, self.architecture, self.attention),
             *("--learning_rate", repr(stage.learning_rate)),
             *("--lr_scheduler_type", stage.lr_scheduler),
-            *(
-                ("--lr_scheduler_kwargs", json.dumps(stage.lr_scheduler_kwargs))
-                if stage.lr_scheduler_kwargs
-                else ()
-            ),
+            *(("--lr_scheduler_kwargs", json.dumps(scheduler)) if scheduler else ()),
             *("--warmup_ratio", repr(warmup_ratio(stage, self.steps))),
             *("--optim", "adamw_torch_fused"),
-            *("--weight_decay", repr(stage.weight_decay)),
-            *("--adam_beta1", repr(stage.adam_beta1)),
-            *("--adam_beta2", repr(stage.adam_beta2)),
-            *("--adam_epsilon", repr(stage.adam_epsilon)),
-            *("--max_grad_norm", repr(stage.max_grad_norm)),
+            *(word for key in _SAME_NAME for word in (f"--{key}", repr(getattr(stage, key)))),
             *(("--neftune_noise_alpha", repr(stage.neftune_alpha)) if stage.neftune_alpha else ()),
             *("--seed", str(stage.seed)),
             *("--data_seed", str(stage.seed)),

@@ -91,7 +91,7 @@ def varlen(
     """
     from torch.nn.attention.varlen import varlen_attn
 
-    _refuse(attention_mask, given)
+    _require_no_padding(attention_mask, given)
     bounds = _bounds(query, given)
     longest = max(_BOUNDS.lengths(bounds))
     flat = [_for_kernel(each, module).transpose(1, 2).flatten(0, 1) for each in (query, key, value)]
@@ -118,7 +118,7 @@ def one_by_one(
     import torch
     from torch.nn.functional import scaled_dot_product_attention
 
-    _refuse(attention_mask, given)
+    _require_no_padding(attention_mask, given)
     rows, heads, tokens, _ = query.shape
     # Memory-efficient attention, which takes large heads on small GPUs, knows no shared keys.
     key, value = (each.repeat_interleave(heads // each.shape[1], dim=1) for each in (key, value))
@@ -152,7 +152,7 @@ def _activate(implementation: str) -> None:
     activate_flash_attention_impl(implementation)
 
 
-def _refuse(attention_mask: Any, given: dict[str, Any]) -> None:
+def _require_no_padding(attention_mask: Any, given: dict[str, Any]) -> None:
     if attention_mask is not None:
         raise RuntimeError("packed attention is for rows without padding, and this batch is padded")
     if given.get("dropout"):

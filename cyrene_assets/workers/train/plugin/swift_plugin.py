@@ -30,7 +30,7 @@ from cyrene_assets.workers.train.prompt_parity import (
 )
 
 
-def _refuse(*_: Any, **__: Any) -> NoReturn:
+def _reject_code(*_: Any, **__: Any) -> NoReturn:
     raise RuntimeError("this checkpoint asks to run code of its own, which is refused")
 
 
@@ -99,8 +99,8 @@ def _compare_prompts(template: Any, trained: Path, held_out: Path) -> dict[str, 
 
 
 ModelLoader.default_trust_remote_code = False
-transformers.dynamic_module_utils.get_class_in_module = _refuse
-transformers.dynamic_module_utils.get_cached_module_file = _refuse
+transformers.dynamic_module_utils.get_class_in_module = _reject_code
+transformers.dynamic_module_utils.get_cached_module_file = _reject_code
 callbacks_map["cyrene"] = Cyrene
 kernels.use_on_gpu()
 packed_attention.register()
