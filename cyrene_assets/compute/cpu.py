@@ -1,6 +1,6 @@
 """What this machine's CPU is, and how vLLM runs quantized models on it.
 
-Pure functions of what `detect` reads, without torch or vLLM, for whatever has to know before
+Pure functions of what `detect_cpu` reads, without torch or vLLM, for whatever has to know before
 anything is built: the preflight, ``doctor``, estimates of memory, and the plug-in that vLLM loads
 (`cyrene_assets.workers.serve.cpu_kernels`), so that what is said is what is done.
 
@@ -70,7 +70,7 @@ class QuantizedPath:
     reason: str
 
 
-def detect() -> Cpu:
+def detect_cpu() -> Cpu:
     """Return this machine's CPU; no flags are known outside Linux."""
     text = ""
     if _CPUINFO.is_file():

@@ -4,7 +4,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from cyrene_assets.compute.library_check import loads
+from cyrene_assets.compute.library_check import can_load
 from cyrene_assets.compute.platform_support import cuda_of_packages
 from cyrene_assets.compute.toolchains import interpreter_path, versions
 
@@ -50,4 +50,4 @@ def missing_libraries(python: Path, library: str) -> list[str]:
     ]
     system = [name for name in absent if not (packages / TORCH / name).is_file()]
     # The environment may bring a library of its own, which its interpreter loads at its start.
-    return [name for name in system if not loads(python, name)]
+    return [name for name in system if not can_load(python, name)]

@@ -15,7 +15,7 @@ def machine_name(hardware: Hardware) -> str:
     there = hardware.gpus
     counts = {gpu.name: sum(other.name == gpu.name for other in there) for gpu in there}
     gpus = [f"{number} x {name}" for name, number in counts.items()]
-    return ", ".join([f"{cpu.detect().describe()}, {cores()} cores", *gpus])
+    return ", ".join([f"{cpu.detect_cpu().describe()}, {cores()} cores", *gpus])
 
 
 def cores() -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cyrene_assets.compute import cpu, numa
 from cyrene_assets.compute.hardware import Hardware
-from cyrene_assets.compute.library_check import loads, packages_of, unloadable
+from cyrene_assets.compute.library_check import can_load, packages_of, unloadable
 from cyrene_assets.compute.platform_support import (
     cpu_problem,
     cuda_of_lock,
@@ -80,12 +80,12 @@ def load_all(
     folder = toolchain.folder(home)
     loaded = folder / _LOADED
     on_cpus = _on_cpus(toolchain)
-    has_numa = not on_cpus or loads(python, numa.LIBRARY)
+    has_numa = not on_cpus or can_load(python, numa.LIBRARY)
     if loaded.is_file() and has_numa:
         return []
     if not has_numa:
         _bring_numa(toolchain, folder, python, report)
-    library = cpu.vllm_library(cpu.detect()) if on_cpus else None
+    library = cpu.vllm_library(cpu.detect_cpu()) if on_cpus else None
     files = [f"vllm/{library}.abi3.so"] if library else []
     found = unloadable(python, _MODULES[toolchain.name], files)
     if not found:

@@ -110,7 +110,7 @@ def unloadable(python: Path, modules: Iterable[str] = (), files: Iterable[str] =
     return _lines(python, needed, json.loads(found.rstrip().splitlines()[-1]))
 
 
-def loads(python: Path, library: str) -> bool:
+def can_load(python: Path, library: str) -> bool:
     """Return whether an environment's interpreter finds a library of the system's and loads it.
 
     Raises:

@@ -59,13 +59,13 @@ def install_libnuma(environment: Path, packages: Path, uv: Callable[..., None]) 
         partial = folder / LIBRARY
         # A copy: the file itself may be a link into uv's cache.
         shutil.copyfile(copies[0], partial)
-        rename(partial, LIBRARY)
+        set_soname(partial, LIBRARY)
         partial.replace(target)
         (packages / _PRELOAD).write_text(_LINE, encoding="ascii")
     return target
 
 
-def rename(library: Path, name: str) -> None:
+def set_soname(library: Path, name: str) -> None:
     """Give a shared library another name of its own (``DT_SONAME``), no longer than the old one.
 
     The loader takes a library that is already loaded for the one it looks for by this name.

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from cyrene_assets.compute.cpu import Cpu, detect, quantized_path
+from cyrene_assets.compute.cpu import Cpu, detect_cpu, quantized_path
 from cyrene_assets.compute.hardware import Hardware
 from cyrene_assets.compute.nvidia_driver import MIN_DRIVER
 
@@ -46,7 +46,7 @@ def platform_problem(system: str | None = None, machine: str | None = None) -> s
 
 def cpu_problem(cpu: Cpu | None = None) -> str | None:
     """Return why vLLM does not run on a processor at all; this machine's where left out."""
-    path = quantized_path("FP8_BLOCK", cpu or detect(), {})
+    path = quantized_path("FP8_BLOCK", cpu or detect_cpu(), {})
     return path.reason if path.kind == "refused" else None
 
 

@@ -120,7 +120,7 @@ def _vllm(serve: Installed, python: Path, hardware: Hardware, findings: Findings
         )
         return
     findings.add(cpu_problem(), Need.SERVING)
-    library = cpu.vllm_library(cpu.detect())
+    library = cpu.vllm_library(cpu.detect_cpu())
     absent = missing_libraries(python, f"vllm/{library}.abi3.so") if library else []
     for name in absent:
         findings.add(missing_line(name, f"vLLM's library ({library})"), Need.SERVING)

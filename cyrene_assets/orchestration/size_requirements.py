@@ -187,7 +187,7 @@ def _served_fits(
     if built:
         newest = max(built, key=lambda artifact: str(artifact.manifest["created"]))
         try:
-            model = ServedArtifact(project, size, newest).memory
+            model = ServedArtifact(project, size, newest).footprint
         except CheckpointError as error:
             findings.add(
                 f"{error}, or run `cyrene build --size {size} --to fp8_model`, which sets it aside "
@@ -213,7 +213,7 @@ def _served_on_cpu(size: ModelSize, recipe: Recipe, hardware: Hardware, findings
     if hardware.gpus or hardware.fault:
         return
     try:
-        path = cpu.quantized_path(recipe.quantization.scheme, cpu.detect())
+        path = cpu.quantized_path(recipe.quantization.scheme, cpu.detect_cpu())
     except UserError as error:
         findings.add(str(error), Need.SERVING)
         return

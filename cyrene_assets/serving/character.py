@@ -97,16 +97,16 @@ class ServedArtifact:
         return scheme_of(read_json(self.artifact.path / "config.json"))
 
     @property
-    def memory(self) -> ServingFootprint:
+    def footprint(self) -> ServingFootprint:
         """What the model takes when it is served."""
-        return self._memory(dequantized=False)
+        return self._footprint(dequantized=False)
 
     @property
-    def memory_dequantized(self) -> ServingFootprint:
+    def dequantized_footprint(self) -> ServingFootprint:
         """What it takes where its quantized weights become bfloat16 as they are loaded."""
-        return self._memory(dequantized=True)
+        return self._footprint(dequantized=True)
 
-    def _memory(self, *, dequantized: bool) -> ServingFootprint:
+    def _footprint(self, *, dequantized: bool) -> ServingFootprint:
         from cyrene_assets.checkpoints.diff import FROZEN
         from cyrene_assets.checkpoints.files import read_json
         from cyrene_assets.checkpoints.safetensors import tensors_of

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from cyrene_assets.compute.cpu import QuantizedPath, detect, quantized_path
+from cyrene_assets.compute.cpu import QuantizedPath, detect_cpu, quantized_path
 from cyrene_assets.compute.hardware import Hardware
 from cyrene_assets.config.recipe import Sampling
 from cyrene_assets.serving import protocol
@@ -64,7 +64,7 @@ def serve_character(
     hardware, wanted = Hardware.detect(), character.recipe.evaluation.context_length
     path = None if hardware.gpus or hardware.fault else _on_cpu(character)
     dequantized = path is not None and path.kind == "dequantized"
-    memory = character.memory_dequantized if dequantized else character.memory
+    memory = character.dequantized_footprint if dequantized else character.footprint
     engine, fit = chat_engine(hardware, memory, wanted)
     with tempfile.TemporaryDirectory(prefix="cyrene-serve-") as folder:
         template = Path(folder) / "chat_template.jinja"
@@ -107,7 +107,7 @@ def _on_cpu(character: ServedArtifact) -> QuantizedPath:
     Raises:
         UserError: vLLM does not run on it.
     """
-    path = quantized_path(character.scheme or "FP8_BLOCK", detect())
+    path = quantized_path(character.scheme or "FP8_BLOCK", detect_cpu())
     if path.kind == "refused":
         raise UserError(f"vLLM does not start: {path.reason}")
     return path

@@ -48,7 +48,7 @@ class Server:
     process: subprocess.Popen[bytes]
     log: Path
 
-    def died(self) -> BuildError | None:
+    def exit_error(self) -> BuildError | None:
         """Return why the server is gone, or None while it runs."""
         status = self.process.poll()
         return None if status is None else _exit_error(status, self.log)

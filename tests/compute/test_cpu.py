@@ -10,7 +10,7 @@ from cyrene_assets.compute.cpu import (
     Cpu,
     Library,
     dequantize_forced,
-    detect,
+    detect_cpu,
     quantized_path,
     read_cpuinfo,
     vllm_library,
@@ -132,7 +132,7 @@ def test_detect_on_this_machine_finds_what_torch_finds(
         check=True,
     )
     torch = json.loads(result.stdout)
-    library = vllm_library(detect())
+    library = vllm_library(detect_cpu())
     assert (library in {"_C", "_C_AVX512"}) == torch["_is_avx512_supported"]
     assert (library == "_C") == torch["_is_avx512_bf16_supported"]
     assert (library is not None) == torch["_is_avx2_supported"]

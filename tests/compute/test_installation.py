@@ -100,7 +100,7 @@ def test_load_all_says_what_the_system_lacks_each_time_until_it_loads(
     tmp_path: Path, served: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     python, packages = served
-    monkeypatch.setattr(installation, "loads", lambda *_: True)
+    monkeypatch.setattr(installation, "can_load", lambda *_: True)
     module = packages / f"_imagingmath{SUFFIX}"
     module.write_bytes(needing("libq.so.6"))
     for _ in range(2):
@@ -118,7 +118,7 @@ def test_load_all_brings_numa_where_the_system_has_none(
 ) -> None:
     python, _ = served
     answers = iter([False])
-    monkeypatch.setattr(installation, "loads", lambda *_: next(answers))
+    monkeypatch.setattr(installation, "can_load", lambda *_: next(answers))
 
     def carried(*arguments: str) -> None:
         folder = Path(arguments[arguments.index("--target") + 1]) / "nixl_cu12.libs"
@@ -137,7 +137,7 @@ def test_load_all_without_the_wheel_says_so_and_names_the_systems_package(
 ) -> None:
     python, packages = served
     (packages / f"_imagingmath{SUFFIX}").write_bytes(needing("libq.so.6"))
-    monkeypatch.setattr(installation, "loads", lambda *_: False)
+    monkeypatch.setattr(installation, "can_load", lambda *_: False)
 
     def refused(*_: str) -> None:
         raise BuildError("the index does not answer")

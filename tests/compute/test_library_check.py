@@ -5,7 +5,13 @@ from pathlib import Path
 import pytest
 
 from compute.compiled import IMAGING, MATH, SITE, SUFFIX, environment, linked_by_the_loader, needing
-from cyrene_assets.compute.library_check import Packages, _exports, loads, packages_of, unloadable
+from cyrene_assets.compute.library_check import (
+    Packages,
+    _exports,
+    can_load,
+    packages_of,
+    unloadable,
+)
 from cyrene_assets.utils.errors import BuildError
 
 PYTHON = Path(sys.executable)
@@ -114,5 +120,5 @@ def test_unloadable_with_an_interpreter_that_does_not_run_says_so(tmp_path: Path
 
 
 def test_loads_looks_in_the_system() -> None:
-    assert loads(PYTHON, "libc.so.6")
-    assert not loads(PYTHON, ABSENT)
+    assert can_load(PYTHON, "libc.so.6")
+    assert not can_load(PYTHON, ABSENT)

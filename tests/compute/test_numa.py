@@ -29,7 +29,7 @@ def test_rename_makes_a_loaded_library_count_under_its_new_name(tmp_path: Path) 
     shutil.copyfile(bundled(), copy)
     with pytest.raises(OSError, match="cannot open shared object file"):
         ctypes.CDLL("libqq.so.1")
-    numa.rename(copy, "libqq.so.1")
+    numa.set_soname(copy, "libqq.so.1")
     ctypes.CDLL(str(copy))
     ctypes.CDLL("libqq.so.1")
 
@@ -39,11 +39,11 @@ def test_rename_without_room_or_without_a_name_is_an_error(tmp_path: Path) -> No
     shutil.copyfile(bundled(), copy)
     before = copy.read_bytes()
     with pytest.raises(BuildError, match="has no room for the name"):
-        numa.rename(copy, "x" * 99)
+        numa.set_soname(copy, "x" * 99)
     assert copy.read_bytes() == before
     shutil.copyfile(MATH, copy)
     with pytest.raises(BuildError, match="a shared library without a name"):
-        numa.rename(copy, "libqq.so.1")
+        numa.set_soname(copy, "libqq.so.1")
 
 
 def test_bring_makes_every_start_of_the_interpreter_load_it(tmp_path: Path) -> None:

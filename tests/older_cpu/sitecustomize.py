@@ -24,7 +24,7 @@ if "OLDER_CPU" in os.environ:
     from cyrene_assets.compute import cpu
 
     cpu._CPUINFO = Path(os.environ["OLDER_CPU"])
-    _FLAGS = cpu.detect().flags
+    _FLAGS = cpu.detect_cpu().flags
     for _told, _flag in (
         ("_is_avx512_supported", "avx512f"),
         ("_is_avx512_bf16_supported", "avx512_bf16"),

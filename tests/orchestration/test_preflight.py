@@ -287,7 +287,7 @@ def test_a_model_that_avx2_dequantizes_is_no_problem_and_a_note(
 def test_missing_libraries_of_the_real_vllm_are_none(toolchain_environment: dict[str, str]) -> None:
     """Real: ldd and the loader of the serve toolchain."""
     python = Path(toolchain_environment["CYRENE_SERVE_PYTHON"])
-    library = cpu.vllm_library(cpu.detect())
+    library = cpu.vllm_library(cpu.detect_cpu())
     assert environment.missing_libraries(python, f"vllm/{library}.abi3.so") == []
     assert environment.missing_libraries(python, "vllm/no_such.abi3.so") == []
 

@@ -75,14 +75,14 @@ def start(character: ServedArtifact) -> None:
 
 def test_memory_of_dequantized_weights_is_bfloat16_s(character: ServedArtifact) -> None:
     assert character.scheme == "FP8_BLOCK"
-    assert character.memory.weights == 256 * 128 + 2 * 2 + 2 * 128
-    assert character.memory_dequantized.weights == 2 * 256 * 128 + 2 * 128
+    assert character.footprint.weights == 256 * 128 + 2 * 2 + 2 * 128
+    assert character.dequantized_footprint.weights == 2 * 256 * 128 + 2 * 128
 
 
 def test_hosted_on_a_cpu_without_avx2_starts_nothing(
     character: ServedArtifact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(served_character, "detect", lambda: SSE)
+    monkeypatch.setattr(served_character, "detect_cpu", lambda: SSE)
     with pytest.raises(UserError, match=r"vLLM does not start: .* Intel Xeon X5675 lacks"):
         start(character)
 
@@ -93,7 +93,7 @@ def test_hosted_on_a_cpu_without_avx2_starts_nothing(
 def test_hosted_on_a_cpu_counts_the_weights_as_they_are_once_loaded(
     character: ServedArtifact, monkeypatch: pytest.MonkeyPatch, cpu: Cpu, counted: str
 ) -> None:
-    monkeypatch.setattr(served_character, "detect", lambda: cpu)
+    monkeypatch.setattr(served_character, "detect_cpu", lambda: cpu)
     asked: list[ServingFootprint] = []
 
     def refuse(_hardware: Hardware, model: ServingFootprint, _wanted: int) -> None:

@@ -84,7 +84,7 @@ def test_a_server_runs_until_it_is_left_and_nothing_stays(
         found = run(stack, home)
         assert found.url.startswith("http://127.0.0.1:")
         assert found.url.endswith("/v1")
-        assert found.died() is None
+        assert found.exit_error() is None
         child, key, token = found.log.read_text().split()
         assert (key, token) == ("secret", "None")
         # The key is in no command line, which other users of the machine can read.
@@ -99,7 +99,7 @@ def test_a_server_that_dies_says_so(home: Path, stack: ExitStack) -> None:
     os.kill(found.process.pid, signal.SIGKILL)
     with pytest.raises(BuildError, match=r"the server was killed by SIGKILL .*more memory"):
         found.wait()
-    assert "SIGKILL" in str(found.died())
+    assert "SIGKILL" in str(found.exit_error())
 
 
 def test_memory_that_is_short_is_named(home: Path, stack: ExitStack) -> None:

@@ -60,7 +60,7 @@ class Published:
         return tuple(file for file in self.files if file.name.endswith(_WEIGHTS))
 
     @property
-    def beside(self) -> tuple[PublishedFile, ...]:
+    def side_files(self) -> tuple[PublishedFile, ...]:
         """Return the files next to the weights, which are small."""
         return tuple(file for file in self.files if not file.name.endswith(_WEIGHTS))
 

@@ -162,7 +162,7 @@ class _Talk:
         except KeyboardInterrupt:
             click.secho(" (stopped)", dim=True, nl=False)
         except BuildError as error:
-            died = self.own.server.died() if self.own else None
+            died = self.own.server.exit_error() if self.own else None
             raise died or error from None
         finally:
             self.conversation.add_answer(said or before)

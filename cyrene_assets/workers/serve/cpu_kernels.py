@@ -11,7 +11,7 @@ ones do, with oneDNN, and take as much memory.
 from collections import Counter
 from typing import TYPE_CHECKING, ClassVar
 
-from cyrene_assets.compute.cpu import detect, quantized_path
+from cyrene_assets.compute.cpu import detect_cpu, quantized_path
 
 if TYPE_CHECKING:
     import torch
@@ -32,7 +32,7 @@ def register() -> None:
 
     without_amx, fp8, w4a16 = _kernels()
     linear._POSSIBLE_FP8_BLOCK_KERNELS[PlatformEnum.CPU].append(without_amx)
-    cpu = detect()
+    cpu = detect_cpu()
     for scheme, kernel, table in (
         (_FP8_BLOCK, fp8, linear._POSSIBLE_FP8_BLOCK_KERNELS),
         (_W4A16, w4a16, linear._POSSIBLE_KERNELS),

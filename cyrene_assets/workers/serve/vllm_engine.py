@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cyrene_assets.checkpoints import files
-from cyrene_assets.compute.cpu import detect, quantized_path
+from cyrene_assets.compute.cpu import detect_cpu, quantized_path
 from cyrene_assets.compute.program_environment import VLLM_PLUGIN
 from cyrene_assets.config.quantization_schemes import scheme_of
 from cyrene_assets.serving.engine_args import OUT_OF_MEMORY
@@ -74,7 +74,7 @@ def describe_weights(path: Path, engine: dict[str, Json]) -> str | None:
     scheme = scheme_of(files.read_json(path / "config.json"))
     if scheme is None:
         return None
-    planned = quantized_path(scheme, detect())
+    planned = quantized_path(scheme, detect_cpu())
     if bool(cpu_kernels.DEQUANTIZED[scheme]) != (planned.kind == "dequantized"):
         raise BuildError(
             f"{path}: {cpu_kernels.DEQUANTIZED[scheme]} of its layers were dequantized, although "

@@ -7,7 +7,7 @@ with a message that names neither the library nor the cause.
 import importlib
 import re
 
-from cyrene_assets.compute.cpu import detect, vllm_library
+from cyrene_assets.compute.cpu import detect_cpu, vllm_library
 from cyrene_assets.compute.system_libraries import missing_line
 from cyrene_assets.utils.errors import BuildError
 
@@ -30,7 +30,7 @@ def require() -> None:
     current_platform.import_kernels()
     if hasattr(torch.ops._C, _OPERATOR):
         return
-    raise BuildError(_reason(vllm_library(detect()) or "_C"))
+    raise BuildError(_reason(vllm_library(detect_cpu()) or "_C"))
 
 
 def _reason(library: str) -> str:

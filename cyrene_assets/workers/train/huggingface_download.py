@@ -37,7 +37,7 @@ def fetch(
     with hub_errors(repo, revision):
         published = published_at(repo, revision)
         with reported(program, published, folder), ThreadPoolExecutor(_AT_ONCE) as pool:
-            for files, then in ((published.beside, look), (published.weights, None)):
+            for files, then in ((published.side_files, look), (published.weights, None)):
                 running = [pool.submit(_download, published, file, folder) for file in files]
                 # All are waited for: what has come of the others is kept when one fails.
                 wait(running)

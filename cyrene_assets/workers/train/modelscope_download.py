@@ -60,7 +60,7 @@ def fetch(
     try:
         published = _published(api, repo, revision)
         with reported(program, published, folder):
-            for files, then in ((published.beside, look), (published.weights, None)):
+            for files, then in ((published.side_files, look), (published.weights, None)):
                 api.download_repo(
                     repo,
                     "model",

@@ -41,7 +41,7 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> Answers:
                     raise piece
                 yield piece
 
-        monkeypatch.setattr(module, "answer", answer)
+        monkeypatch.setattr(module, "stream_answer", answer)
 
     return give
 

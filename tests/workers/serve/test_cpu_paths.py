@@ -21,7 +21,7 @@ import httpx
 import polars as pl
 import pytest
 
-from cyrene_assets.compute.cpu import KERNELS_VARIABLE, detect, quantized_path
+from cyrene_assets.compute.cpu import KERNELS_VARIABLE, detect_cpu, quantized_path
 from cyrene_assets.compute.program_environment import linked_package
 from cyrene_assets.config.recipe import load_recipe
 from cyrene_assets.evaluation.inputs import prompts as prompting
@@ -75,7 +75,7 @@ def way(toolchain_environment: dict[str, str], tmp_path_factory: pytest.TempPath
             paths = os.pathsep.join((str(OLDER), package))
             return Way("dequantized", {**own, **older}, paths)
         forced = {KERNELS_VARIABLE: name}
-        kind = quantized_path("FP8_BLOCK", detect(), forced).kind
+        kind = quantized_path("FP8_BLOCK", detect_cpu(), forced).kind
         return Way(kind, {**own, **forced}, package)
 
     return chosen

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from cyrene_assets.checkpoints import files
-from cyrene_assets.compute.cpu import KERNELS_VARIABLE, detect, quantized_path
+from cyrene_assets.compute.cpu import KERNELS_VARIABLE, detect_cpu, quantized_path
 from cyrene_assets.config.quantization_schemes import SCHEMES
 from cyrene_assets.serving import engine_args
 from cyrene_assets.utils.errors import BuildError, UserError
@@ -145,7 +145,7 @@ def test_weights_that_ran_otherwise_than_planned_are_an_error(
     }
     (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
     monkeypatch.setenv(KERNELS_VARIABLE, way)
-    planned = quantized_path("FP8_BLOCK", detect())
+    planned = quantized_path("FP8_BLOCK", detect_cpu())
     layers = 16 * (planned.kind == "dequantized")
     engine = engine_args.batch_engine(None, CONTEXT)
     monkeypatch.setitem(cpu_kernels.DEQUANTIZED, "FP8_BLOCK", layers)

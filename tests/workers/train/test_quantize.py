@@ -5,7 +5,7 @@ import pytest
 
 from cyrene_assets.checkpoints.files import INDEX, side_files, tensors
 from cyrene_assets.checkpoints.safetensors import read_header
-from cyrene_assets.compute.cpu import KERNELS_VARIABLE, detect, quantized_path
+from cyrene_assets.compute.cpu import KERNELS_VARIABLE, detect_cpu, quantized_path
 from cyrene_assets.config.quantization_schemes import SCHEMES
 from cyrene_assets.serving import engine_args
 from cyrene_assets.serving.chat_template import trained_template, write_template
@@ -152,7 +152,7 @@ def test_four_bits_dequantized_for_a_cpu_answer_as_vllm_s_kernel_does(
         )
         for way in ("auto", "dequantize")
     ]
-    path = quantized_path("W4A16", detect(), {})
+    path = quantized_path("W4A16", detect_cpu(), {})
     assert [result["weights"] for result in found] == [
         path.reason,
         f"W4A16 weights are dequantized to bfloat16 at load: {KERNELS_VARIABLE}=dequantize",
