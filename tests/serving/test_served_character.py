@@ -88,7 +88,7 @@ def test_hosted_on_a_cpu_without_avx2_starts_nothing(
 
 
 @pytest.mark.parametrize(
-    ("cpu", "counted"), [(AVX2, "memory_dequantized"), (AVX512_BF16, "memory")]
+    ("cpu", "counted"), [(AVX2, "dequantized_footprint"), (AVX512_BF16, "footprint")]
 )
 def test_hosted_on_a_cpu_counts_the_weights_as_they_are_once_loaded(
     character: ServedArtifact, monkeypatch: pytest.MonkeyPatch, cpu: Cpu, counted: str
