@@ -86,7 +86,7 @@ def card_values(
             _stage(asset, size, made_from) for asset in STAGES if label(asset, size) in made_from
         ],
         "settings": json.dumps(_settings(made_from, artifact), indent=2, ensure_ascii=False),
-        "fidelity": markdown_table(fidelity.table(found), fidelity.COLUMNS) if found else None,
+        "fidelity": markdown_table(fidelity.table(found)) if found else None,
         "truncated": fidelity.TRUNCATED,
         "scores": scores,
         "digest": artifact.digest,
