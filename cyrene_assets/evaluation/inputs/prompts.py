@@ -14,13 +14,7 @@ import polars as pl
 from cyrene_assets.utils.files import write_jsonl
 
 SCHEMA = pl.Schema(
-    {
-        "prompt": pl.String,
-        "language": pl.String,
-        "scene": pl.String,
-        "messages": pl.String,
-        "reference": pl.String,
-    }
+    dict.fromkeys(("prompt", "language", "scene", "messages", "reference"), pl.String())
 )
 
 

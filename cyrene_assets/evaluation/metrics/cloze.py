@@ -30,16 +30,9 @@ MIN_CHARACTERS = 6
 _CANDIDATES_PER_PAIR = 20
 
 SCHEMA = pl.Schema(
-    {
-        "cloze": pl.String,
-        "language": pl.String,
-        "scene": pl.String,
-        "type": pl.String,
-        "name": pl.String,
-        "other": pl.String,
-        "text": pl.String,
-        "swapped": pl.String,
-    }
+    dict.fromkeys(
+        ("cloze", "language", "scene", "type", "name", "other", "text", "swapped"), pl.String()
+    )
 )
 
 

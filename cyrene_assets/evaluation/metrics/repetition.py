@@ -79,7 +79,4 @@ def _four_grams(tokens: TokenizedTexts) -> tuple[npt.NDArray[np.int64], npt.NDAr
     first = np.ones(len(order), dtype=bool)
     first[1:] = (np.diff(sorted_owner) != 0) | (sorted_grams[1:] != sorted_grams[:-1])
     texts = len(tokens.lengths)
-    return (
-        np.bincount(owner, minlength=texts),
-        np.bincount(sorted_owner[first], minlength=texts),
-    )
+    return (np.bincount(owner, minlength=texts), np.bincount(sorted_owner[first], minlength=texts))

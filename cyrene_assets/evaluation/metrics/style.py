@@ -1,4 +1,4 @@
-"""Style: do answers sound like the character, and how well are they told from its real lines?
+"""Style: do answers sound like the character, and are they told from its real lines?
 
 Both questions are put to a linear classifier over character n-grams (and pairs of words). Names are
 masked, so that it does not learn who is talked about. A model that copies real lines scores
@@ -83,10 +83,7 @@ class StyleClassifier:
     """
 
     def __init__(
-        self,
-        character_lines: Sequence[str],
-        other_lines: Sequence[str],
-        language: LanguageTraits,
+        self, character_lines: Sequence[str], other_lines: Sequence[str], language: LanguageTraits
     ) -> None:
         if min(len(character_lines), len(other_lines)) < MIN_LINES:
             raise ValueError(f"fewer than {MIN_LINES} training lines of the character or of others")

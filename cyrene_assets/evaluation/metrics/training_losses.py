@@ -13,13 +13,10 @@ from cyrene_assets.utils.errors import UserError
 
 SCHEMA = pl.Schema(
     {
-        "step": pl.Int64,
-        "epoch": pl.Float64,
-        "loss": pl.Float64,
-        "eval_loss": pl.Float64,
+        "step": pl.Int64, "epoch": pl.Float64, "loss": pl.Float64, "eval_loss": pl.Float64,
         "learning_rate": pl.Float64,
     }
-)
+)  # fmt: skip
 LANGUAGE_SCHEMA = pl.Schema({"language": pl.String, "step": pl.Int64, "eval_loss": pl.Float64})
 # The gap between training and validation loss above which a run memorizes its texts.
 GAP_RED_FLAG = 0.1

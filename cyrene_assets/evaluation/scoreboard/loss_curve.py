@@ -100,7 +100,7 @@ def _languages(axes: "Axes", languages: pl.DataFrame) -> None:
 
 
 def spread(values: Sequence[float], distance: float) -> list[float]:
-    """Move ascending values apart until neighbours are ``distance`` apart, as little as it takes.
+    """Move ascending values apart until neighbours are ``distance`` apart, as little as possible.
 
     Neighbours that would touch become a block around their rows mean.
     """

@@ -12,6 +12,7 @@ from cyrene_assets.evaluation.scoreboard.results import MODEL
 from cyrene_assets.evaluation.scoreboard.summary import summarize
 from cyrene_assets.evaluation.scoring.per_answer import NO_PROFILE
 from cyrene_assets.evaluation.scoring.scores import MEAN
+from cyrene_assets.utils import formatting
 
 # Columns of the table of all models; the tables by language have every score.
 OVERVIEW = (
@@ -63,22 +64,18 @@ def scoreboard_png(board: Scoreboard) -> bytes:
 def markdown_table(
     frame: pl.DataFrame, columns: Sequence[str] | None = None, clip: int = 200
 ) -> str:
-    """Render a frame as a Markdown table in which no cell can be anything but text.
+    """Render a frame as a Markdown table in which every cell is shown as plain text.
 
-    Pipes, line breaks, HTML, links and emphasis in a cell appear as written. Texts are cut at
+    Pipes, line breaks, HTML, links and emphasis in a cell are escaped. Texts are truncated at
     ``clip`` characters, numbers are right-aligned, null is a dash.
     """
-    names = list(columns) if columns is not None else frame.columns
-    numeric = {name for name in names if frame.schema[name].is_numeric()}
-    lines = [
-        " | ".join(escape_markdown(name) for name in names),
-        " | ".join("---:" if name in numeric else "---" for name in names),
-    ]
-    for row in frame.select(names).iter_rows():
-        lines.append(
-            " | ".join(escape_markdown(clip_text(format_value(value), clip)) for value in row)
-        )
-    return "".join(f"| {line} |\n" for line in lines)
+    shown = frame if columns is None else frame.select(columns)
+    right = {escape_markdown(name) for name, dtype in shown.schema.items() if dtype.is_numeric()}
+    rows = (
+        [escape_markdown(clip_text(format_value(value), clip)) for value in row]
+        for row in shown.iter_rows()
+    )
+    return formatting.markdown_table([*map(escape_markdown, shown.columns)], rows, right) + "\n"
 
 
 def format_value(value: object) -> str:

@@ -52,9 +52,7 @@ def render(figure: "Figure", kind: str) -> bytes:
     return buffer.getvalue()
 
 
-def in_both_themes(
-    draw: "Callable[[Theme], Figure | None]",
-) -> tuple[bytes, bytes] | None:
+def in_both_themes(draw: "Callable[[Theme], Figure | None]") -> tuple[bytes, bytes] | None:
     """Return a picture as SVG for a light and for a dark page; None if there is nothing to draw."""
     figures = [draw(theme) for theme in (LIGHT, DARK)]
     images = [render(figure, "svg") for figure in figures if figure is not None]

@@ -14,7 +14,7 @@ from cyrene_assets.evaluation.scoring.scores import EXAMPLES, SCENES, SCENES_SCH
 
 
 class ModelKey(NamedTuple):
-    """What tells two models of the scoreboard apart; its fields are columns of the table.
+    """The identity of a model on the scoreboard; its fields are columns of the table.
 
     ``corpus`` is the corpus's name with its version. The real lines have a corpus alone, a base
     model has no recipe.
@@ -77,8 +77,7 @@ class EvaluationResult:
         return (
             pl.scan_parquet(self.run / GENERATIONS)
             .filter(
-                pl.col("prompt").is_in(list(prompts)),
-                pl.col("profile") == self.identity.profile,
+                pl.col("prompt").is_in(list(prompts)), pl.col("profile") == self.identity.profile
             )
             .collect()
         )

@@ -6,12 +6,7 @@ from dataclasses import dataclass
 from cyrene_assets.evaluation.metrics.training_losses import GAP_RED_FLAG
 from cyrene_assets.evaluation.scoreboard import pareto
 from cyrene_assets.evaluation.scoreboard.board import Scoreboard
-from cyrene_assets.evaluation.scoreboard.comparison import (
-    ModelComparison,
-    Value,
-    Verdict,
-    headline,
-)
+from cyrene_assets.evaluation.scoreboard.comparison import ModelComparison, Value, Verdict, headline
 from cyrene_assets.evaluation.scoreboard.results import ModelKey
 from cyrene_assets.evaluation.scoring.score_registry import SCORES
 

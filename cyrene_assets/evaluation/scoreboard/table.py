@@ -15,16 +15,11 @@ from cyrene_assets.evaluation.scoring.scores import SCHEMA as SCORE_SCHEMA
 _KINDS = {"instruct": "(instruct)"}
 SCHEMA = pl.Schema(
     [
-        ("corpus", pl.String),
-        ("size", pl.String),
-        ("recipe", pl.String),
-        ("digest", pl.String),
-        ("starts_from", pl.String),
-        ("served", pl.Boolean),
-        *SCORE_SCHEMA.items(),
+        ("corpus", pl.String), ("size", pl.String), ("recipe", pl.String), ("digest", pl.String),
+        ("starts_from", pl.String), ("served", pl.Boolean), *SCORE_SCHEMA.items(),
         ("languages", pl.Int64),
     ]
-)
+)  # fmt: skip
 _MODEL_RANKS = {name: rank for rank, name in enumerate((REAL_LINES, *NAMES))}
 
 

@@ -50,7 +50,7 @@ class AnswerTexts:
 
     @cached_property
     def turn_indices(self) -> list[list[int]]:
-        """The texts of `with_turns` that were said just before each answer."""
+        """The indices in `with_turns` of the turns just before each answer."""
         index = {turn: len(self.texts) + i for i, turn in enumerate(self._distinct_turns)}
         return [[index[turn] for turn in turns] for turns in self.turns]
 
@@ -125,10 +125,10 @@ class AnswerTexts:
 
     def has_assistant_phrase(self) -> Floats:
         """Return whether each answer has a stock phrase of assistants."""
-        found = has_assistant_phrase(self.texts, self.reference.traits)
-        if found is None:
+        values = has_assistant_phrase(self.texts, self.reference.traits)
+        if values is None:
             raise NotMeasurable(f"no list of assistant phrases for {self.reference.language}")
-        return found
+        return values
 
     def style(self) -> Floats:
         """Return the style classifier's log-odds of each answer being the character's."""

@@ -19,20 +19,12 @@ MAX_CHARACTERS = 2000
 
 SCHEMA = pl.Schema(
     [
-        ("language", pl.String),
-        ("model", pl.String),
-        ("profile", pl.String),
-        ("score", pl.String),
-        ("side", pl.String),
-        ("value", pl.Float64),
-        ("prompt", pl.String),
-        ("user", pl.String),
-        ("text", pl.String),
-        ("characters", pl.Int64),
-        ("reference", pl.String),
+        ("language", pl.String), ("model", pl.String), ("profile", pl.String), ("score", pl.String),
+        ("side", pl.String), ("value", pl.Float64), ("prompt", pl.String), ("user", pl.String),
+        ("text", pl.String), ("characters", pl.Int64), ("reference", pl.String),
         ("spans", pl.List(pl.List(pl.Int64))),
     ]
-)
+)  # fmt: skip
 
 
 def select_examples(

@@ -78,11 +78,7 @@ def report_language(
     )
     note = "no answer to any of the prompts in this language"
     scores = Scores.concat(
-        [
-            score_answers(answers, reference),
-            unanswered_scores(silent, language, note),
-            model_scores,
-        ]
+        [score_answers(answers, reference), unanswered_scores(silent, language, note), model_scores]
     )
     shown = max(models, key=lambda name: NAMES.index(name) if name in NAMES else len(NAMES))
     examples = example_selection.select_examples(answers, prompts, shown, served_profile, reference)

@@ -20,19 +20,12 @@ NO_PROFILE = "-"
 # Columns of every answer; each score that has a `measure` adds one of its name.
 ANSWERS_SCHEMA = pl.Schema(
     [
-        ("model", pl.String),
-        ("profile", pl.String),
-        ("seed", pl.Int64),
-        ("prompt", pl.String),
-        ("scene", pl.String),
-        ("finish_reason", pl.String),
-        ("text", pl.String),
-        ("length", pl.Float64),
-        ("covered", pl.Int64),
-        ("characters", pl.Int64),
+        ("model", pl.String), ("profile", pl.String), ("seed", pl.Int64), ("prompt", pl.String),
+        ("scene", pl.String), ("finish_reason", pl.String), ("text", pl.String),
+        ("length", pl.Float64), ("covered", pl.Int64), ("characters", pl.Int64),
         ("spans", pl.List(pl.List(pl.Int64))),
     ]
-)
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

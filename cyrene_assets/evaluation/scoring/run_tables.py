@@ -15,58 +15,39 @@ CURVES = "curves.parquet"
 # What the generating program writes as JSON Lines.
 _ANSWERS = pl.Schema(
     {
-        "model": pl.String,
-        "language": pl.String,
-        "profile": pl.String,
-        "seed": pl.Int64,
-        "prompt": pl.String,
-        "scene": pl.String,
-        "text": pl.String,
-        "tokens": pl.Int64,
-        "finish_reason": pl.String,
-        "reference": pl.String,
+        "model": pl.String, "language": pl.String, "profile": pl.String, "seed": pl.Int64,
+        "prompt": pl.String, "scene": pl.String, "text": pl.String, "tokens": pl.Int64,
+        "finish_reason": pl.String, "reference": pl.String,
     }
-)
+)  # fmt: skip
 _LOSSES = pl.Schema(
     {"model": pl.String, "text_id": pl.String, "tokens": pl.Int64, "nll": pl.Float64}
 )
 _CLOZE = pl.Schema(
     {
-        "model": pl.String,
-        "cloze": pl.String,
-        "true": pl.Float64,
-        "swapped": pl.Float64,
-        "name": pl.Float64,
-        "other": pl.Float64,
+        "model": pl.String, "cloze": pl.String, "true": pl.Float64, "swapped": pl.Float64,
+        "name": pl.Float64, "other": pl.Float64,
     }
-)
+)  # fmt: skip
 _EXTRACTION = pl.Schema(
     {"model": pl.String, "text_id": pl.String, "asked": pl.Int64, "matched": pl.Int64}
 )
 QUESTIONS_SCHEMA = pl.Schema(
     {
-        "model": pl.String,
-        "question": pl.String,
-        "language": pl.String,
-        "text": pl.String,
-        "tokens": pl.Int64,
-        "finish_reason": pl.String,
+        "model": pl.String, "question": pl.String, "language": pl.String, "text": pl.String,
+        "tokens": pl.Int64, "finish_reason": pl.String,
     }
-)
+)  # fmt: skip
 _TEXT = pl.Schema({"language": pl.String, "split": pl.String, "scene": pl.String})
 # The tables of a run: the same, with what was measured on.
 GENERATIONS_SCHEMA = pl.Schema([*_ANSWERS.items(), ("user", pl.String)])
 LOSSES_SCHEMA = pl.Schema([*_LOSSES.items(), *_TEXT.items()])
 CLOZE_SCHEMA = pl.Schema(
     [
-        *_CLOZE.items(),
-        ("language", pl.String),
-        ("scene", pl.String),
-        ("text", pl.String),
-        ("true_name", pl.String),
-        ("other_name", pl.String),
+        *_CLOZE.items(), ("language", pl.String), ("scene", pl.String), ("text", pl.String),
+        ("true_name", pl.String), ("other_name", pl.String),
     ]
-)
+)  # fmt: skip
 EXTRACTION_SCHEMA = pl.Schema([*_EXTRACTION.items(), *_TEXT.items()])
 # The losses of the trainings that a size's models come from.
 CURVES_SCHEMA = pl.Schema([*LOSS_LOG.items(), ("stage", pl.String), ("chosen", pl.Int64)])

@@ -30,28 +30,17 @@ SCENES, EXAMPLES = "scenes.parquet", "examples.parquet"
 
 SCHEMA = pl.Schema(
     {
-        "model": pl.String,
-        "profile": pl.String,
-        "language": pl.String,
-        "score": pl.String,
-        "value": pl.Float64,
-        "low": pl.Float64,
-        "high": pl.Float64,
-        "count": pl.Int64,
+        "model": pl.String, "profile": pl.String, "language": pl.String, "score": pl.String,
+        "value": pl.Float64, "low": pl.Float64, "high": pl.Float64, "count": pl.Int64,
         "note": pl.String,
     }
-)
+)  # fmt: skip
 SCENES_SCHEMA = pl.Schema(
     {
-        "model": pl.String,
-        "profile": pl.String,
-        "language": pl.String,
-        "score": pl.String,
-        "scene": pl.String,
-        "top": pl.Float64,
-        "bottom": pl.Float64,
+        "model": pl.String, "profile": pl.String, "language": pl.String, "score": pl.String,
+        "scene": pl.String, "top": pl.Float64, "bottom": pl.Float64,
     }
-)
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -180,7 +169,11 @@ def _length_ratio(group: pl.DataFrame, real: pl.DataFrame) -> Estimate:
     if not isinstance(real_length, float) or not real_length or estimate.value is None:
         note = "every answer is empty" if real_length else "the real lines are empty"
         return no_estimate(note, estimate.count)
-    return estimate.divided_by(real_length)
+    low, high = (None if x is None else x / real_length for x in (estimate.low, estimate.high))
+    sums = estimate.sums
+    if sums is not None:
+        sums = replace(sums, numerators=sums.numerators / real_length)
+    return replace(estimate, value=estimate.value / real_length, low=low, high=high, sums=sums)
 
 
 def _style(group: pl.DataFrame, answers: Answers, reference: Reference) -> Estimate:
@@ -213,7 +206,7 @@ def _diversity(group: pl.DataFrame, answers: Answers, length: int) -> dict[str, 
 def _real_or_generated(
     group: pl.DataFrame, real: pl.DataFrame, answers: Answers, language: LanguageTraits
 ) -> Estimate:
-    """Return how well the answers of the first seed are told from the real lines."""
+    """Return how well a classifier tells the answers of the first seed from the real lines."""
     if group["model"][0] == REAL_LINES:
         return no_estimate("these are the real lines")
     chosen, lines = first_seed(group), _written(real)

@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
 
 REPLICATES = 1000
 HALF_SAMPLES = 60
@@ -38,8 +37,7 @@ class SceneSums:
 class Estimate:
     """A score: its value, the ends of its 95% interval, the number of items, and a remark.
 
-    ``value`` is None where there is no estimate, and ``note`` says why. ``sums`` are given where
-    the score, or its difference between two models, is a ratio of sums.
+    ``note`` says why ``value`` is None. ``sums`` are those of a ratio of sums.
     """
 
     value: float | None
@@ -48,15 +46,6 @@ class Estimate:
     count: int = 0
     note: str | None = None
     sums: SceneSums | None = field(default=None, compare=False, repr=False)
-
-    def divided_by(self, divisor: float) -> "Estimate":
-        """Return the estimate in another unit."""
-        value, low, high = (
-            None if number is None else number / divisor
-            for number in (self.value, self.low, self.high)
-        )
-        sums = self.sums and replace(self.sums, numerators=self.sums.numerators / divisor)
-        return replace(self, value=value, low=low, high=high, sums=sums)
 
 
 def no_estimate(note: str, count: int = 0) -> Estimate:
@@ -96,7 +85,7 @@ def scene_sums(
     )
 
 
-def _sums_by(index: Integers, values: npt.ArrayLike, count: int) -> Floats:
+def _sums_by(index: npt.NDArray[np.int64], values: npt.ArrayLike, count: int) -> Floats:
     return np.bincount(index, np.asarray(values, np.float64), count).astype(np.float64)
 
 
@@ -151,8 +140,7 @@ def ratio_difference(
     drawn = drawn[(drawn[:, 1] > 0) & (drawn[:, 3] > 0)]
     low, high = np.percentile(drawn[:, 0] / drawn[:, 1] - drawn[:, 2] / drawn[:, 3], LEVEL)
     if not top.any() and not second_top.any():
-        high = zero_event_bound(int(np.count_nonzero(bottom)))
-        low = -high
+        low, high = np.array([-1, 1]) * zero_event_bound(int(np.count_nonzero(bottom)))
     return Estimate(value, float(low), float(high), counted, sums=first_sums)
 
 
@@ -166,9 +154,9 @@ def mean(values: npt.ArrayLike, scenes: npt.ArrayLike) -> Estimate:
 def proportion(values: npt.ArrayLike, scenes: npt.ArrayLike) -> Estimate:
     """Return the `mean` of values between 0 and 1, with an interval also if all are equal.
 
-    An event that never happened is in no replicate, which does not prove that it never happens. So
-    if every value is 0 (or 1), the far end is the exact one of Clopper and Pearson (1934), each
-    scene a trial: if at most a fraction p of the scenes is non-zero, the mean is at most p.
+    Replicates of nothing but 0 (or 1) are all equal, so the far end is then the exact one of
+    Clopper and Pearson (1934), each scene a trial: if at most a fraction p of the scenes is
+    non-zero, the mean is at most p.
     """
     return with_exact_bound(mean(values, scenes))
 
@@ -214,13 +202,9 @@ def half_samples(
     if len(labels) < MIN_SCENES:
         return None
     rng = np.random.default_rng(_SEED)
-    drawn = []
-    for _ in range(HALF_SAMPLES):
-        kept = np.zeros(len(labels), dtype=bool)
-        kept[rng.permutation(len(labels))[: len(labels) // 2]] = True
-        value = statistic(kept[index])
-        if value is not None:
-            drawn.append(value)
+    half = len(labels) // 2
+    samples = (np.isin(index, rng.permutation(len(labels))[:half]) for _ in range(HALF_SAMPLES))
+    drawn = [value for kept in samples if (value := statistic(kept)) is not None]
     if len(drawn) < HALF_SAMPLES // 2:
         return None
     low, middle, high = np.percentile(drawn, (LEVEL[0], 50, LEVEL[1]))
@@ -249,14 +233,11 @@ def auc(
         scores = np.sort(below[below_index == scene])
         won = np.searchsorted(scores, above, "left") + np.searchsorted(scores, above, "right")
         wins[:, scene] = np.bincount(above_index, won / 2, len(above_labels))
-    pairs = np.outer(np.bincount(above_index), np.bincount(below_index)).astype(np.float64)
-    value = float(wins.sum() / pairs.sum())
-    positive_sums = SceneSums(
-        above_labels, wins.sum(1) / len(below), np.bincount(above_index).astype(np.float64)
-    )
-    if min(wins.shape) < MIN_SCENES:
-        return Estimate(value, count=len(above), note=TOO_FEW, sums=positive_sums)
-    rows, columns = scene_weights(wins.shape[0]), scene_weights(wins.shape[1])[::-1]
-    drawn = ((rows @ wins) * columns).sum(1) / ((rows @ pairs) * columns).sum(1)
-    low, high = np.percentile(drawn, LEVEL)
-    return Estimate(value, float(low), float(high), len(above), sums=positive_sums)
+    counts = np.bincount(above_index).astype(np.float64)
+    pairs = np.outer(counts, np.bincount(below_index))
+    replicates = None
+    if min(wins.shape) >= MIN_SCENES:
+        rows, columns = scene_weights(wins.shape[0]), scene_weights(wins.shape[1])[::-1]
+        replicates = ((rows @ wins) * columns).sum(1) / ((rows @ pairs) * columns).sum(1)
+    estimate = from_replicates(float(wins.sum() / pairs.sum()), replicates, len(above))
+    return replace(estimate, sums=SceneSums(above_labels, wins.sum(1) / len(below), counts))
