@@ -27,7 +27,7 @@ from cyrene_assets.corpus.rendering.rendering import cpt_documents, sft_chats
 from cyrene_assets.evaluation.metrics.cloze import select_pairs
 from cyrene_assets.evaluation.scoreboard.board import Evaluated, board_table
 from cyrene_assets.evaluation.scoring.language_report import report_language
-from cyrene_assets.orchestration.artifact_context import Build
+from cyrene_assets.orchestration.artifact_context import ArtifactContext
 from cyrene_assets.orchestration.artifact_spec import SPECS
 from cyrene_assets.project.project import SAMPLE_CORPUS
 from cyrene_assets.quantization.calibration import calibration_chats
@@ -122,7 +122,9 @@ def _given(sandbox: Sandbox, asset: str, last: str) -> dict[str, str]:
     """Run an asset up to its ``last`` program; return digests of what that is given."""
     found: dict[str, str] = {}
 
-    def run_program(_: Build, program: str, extras: Mapping[str, Any], **__: Any) -> dict[str, Any]:
+    def run_program(
+        _: ArtifactContext, program: str, extras: Mapping[str, Any], **__: Any
+    ) -> dict[str, Any]:
         for name, value in extras.items():
             if isinstance(value, str) and value.endswith(".jsonl"):
                 found[f"{asset}[tiny]/{name}"] = _sha256(Path(value).read_bytes())
@@ -133,7 +135,7 @@ def _given(sandbox: Sandbox, asset: str, last: str) -> dict[str, str]:
         return {"bytes_before": 0}
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Build, "run_program", run_program)
+        patch.setattr(ArtifactContext, "run_program", run_program)
         assert "far enough" in sandbox.failure([asset], "tiny")
     return found
 

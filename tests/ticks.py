@@ -12,7 +12,7 @@ from helpers import Sandbox
 from cyrene_assets.orchestration import lineage, planner, raw_file_events
 from cyrene_assets.orchestration.artifact_spec import SPECS
 from cyrene_assets.orchestration.planner import Step
-from cyrene_assets.orchestration.project_state import Situation
+from cyrene_assets.orchestration.project_state import ProjectState
 from cyrene_assets.orchestration.raw_files import raw_files_of
 from cyrene_assets.store.artifact_store import label
 
@@ -78,8 +78,8 @@ class Ticks:
     def step(self, name: str) -> Step:
         """Return what the planner says of an artifact, its inputs being what they are."""
         asset, _, rest = name.partition("[")
-        situation = Situation(self.sandbox.project, self.sandbox.instance, observed=True)
-        return planner.look_at(situation, SPECS[asset], rest.removesuffix("]") or None, {})
+        state = ProjectState(self.sandbox.project, self.sandbox.instance, observed=True)
+        return planner.plan_artifact(state, SPECS[asset], rest.removesuffix("]") or None, {})
 
     def made(
         self,

@@ -10,22 +10,22 @@ from dataclasses import dataclass
 from cyrene_assets.automation import code_location
 from cyrene_assets.orchestration import planner
 from cyrene_assets.orchestration.artifact_spec import SPECS, ArtifactSpec
-from cyrene_assets.orchestration.failed_attempts import failed_before
+from cyrene_assets.orchestration.failed_attempts import last_failed_run
 from cyrene_assets.orchestration.planner import Step
-from cyrene_assets.orchestration.project_state import Key, Situation
+from cyrene_assets.orchestration.project_state import Key, ProjectState
 from cyrene_assets.project.partitions import language_by_size, languages, split_key
 from cyrene_assets.utils.errors import UserError
 
 
 @dataclass(frozen=True)
-class Outlook:
+class RebuildPlan:
     """Every artifact of the project that somebody has built, and what runs are about to change.
 
     ``at_work`` maps an artifact to the run that is about to make it, ``on_its_way`` to one that is
     about to make it or something before it.
     """
 
-    situation: Situation
+    state: ProjectState
     steps: Mapping[Key, Step]
     at_work: Mapping[Key, str]
     on_its_way: Mapping[Key, str]
@@ -38,13 +38,13 @@ class Outlook:
             if name == asset and step.need is not None
         }
 
-    def failed_before(self, asset: str, partition: str | None) -> bool:
+    def attempt_failed(self, asset: str, partition: str | None) -> bool:
         """Return whether the last run that tried the same as a build would do did not succeed."""
         step = self.steps.get((asset, partition))
         if step is None:
             return False
         spec, wanted = SPECS[asset], step.wanted_fingerprint
-        return failed_before(self.situation, spec, partition, wanted) is not None
+        return last_failed_run(self.state, spec, partition, wanted) is not None
 
     def blocked(self, asset: str) -> set[str | None]:
         """Return the partitions of which nothing is known, for an input is out of date itself."""
@@ -55,47 +55,47 @@ class Outlook:
         }
 
 
-def outlook(situation: Situation) -> Outlook:
+def plan_rebuilds(state: ProjectState) -> RebuildPlan:
     """Examine the complete project, each artifact after those that it is made from.
 
     Raises:
         UserError: project.yaml, corpus.yaml or a recipe does not fit, or lists other languages than
             this process has loaded.
     """
-    _refuse_other_languages(situation)
+    _check_languages_loaded(state)
     steps: dict[Key, Step] = {}
     pending: dict[Key, str] = {}
     on_its_way: dict[Key, str] = {}
     for asset in planner.build_order():
         spec = SPECS[asset]
-        for partition in begun(situation, spec):
+        for partition in ever_materialized(state, spec):
             key = asset, partition
             upstream = list(spec.upstream(partition))
-            runs = [situation.at_work.get(key), *(on_its_way.get(parent) for parent in upstream)]
+            runs = [state.at_work.get(key), *(on_its_way.get(parent) for parent in upstream)]
             run = next((run for run in runs if run is not None), None)
             if run is not None:
                 on_its_way[key] = run
-            step = planner.look_at(situation, spec, partition, pending)
+            step = planner.plan_artifact(state, spec, partition, pending)
             if spec.allow_missing_inputs and step.wanted is None:
                 # It waits for what can be built now, and for nothing that waits itself: of a size
                 # that is rebuilt by hand alone it would wait for ever.
                 ready = {k: reason for k, reason in pending.items() if steps[k].need is not None}
-                now = planner.look_at(situation, spec, partition, ready)
+                now = planner.plan_artifact(state, spec, partition, ready)
                 step = step if now.need is None else now
             steps[key] = step
             if step.reason is not None:
                 pending[key] = step.reason
-    return Outlook(situation, steps, situation.at_work, on_its_way)
+    return RebuildPlan(state, steps, state.at_work, on_its_way)
 
 
-def begun(situation: Situation, spec: ArtifactSpec) -> list[str | None]:
+def ever_materialized(state: ProjectState, spec: ArtifactSpec) -> list[str | None]:
     """Return the partitions of an asset that somebody has built, and those that belong to them.
 
     All languages belong together, and so do all languages of a size.
     """
     definition = spec.partitions_def
     keys: list[str | None] = [None] if definition is None else [*definition.get_partition_keys()]
-    built = [key for key in keys if situation.record(spec.name, key) is not None]
+    built = [key for key in keys if state.record(spec.name, key) is not None]
     if definition == languages():
         return keys if built else []
     if definition == language_by_size():
@@ -104,10 +104,10 @@ def begun(situation: Situation, spec: ArtifactSpec) -> list[str | None]:
     return built
 
 
-def _refuse_other_languages(situation: Situation) -> None:
-    changed = code_location.other_languages(situation.project)
+def _check_languages_loaded(state: ProjectState) -> None:
+    changed = code_location.other_languages(state.project)
     if changed:
         raise UserError(
-            f"{situation.project.corpus_folder / 'corpus.yaml'} lists other languages than Dagster "
+            f"{state.project.corpus_folder / 'corpus.yaml'} lists other languages than Dagster "
             f"has loaded ({', '.join(changed)}): {code_location.REMEDY}"
         )

@@ -9,7 +9,7 @@ from cyrene_assets.config.model_sizes import model_size
 from cyrene_assets.project.artifact_build import ArtifactBuild
 from cyrene_assets.project.project import SAMPLE_CORPUS, Project
 from cyrene_assets.store.artifact_store import fingerprint
-from cyrene_assets.store.outcome import Markdown, Outcome
+from cyrene_assets.store.outcome import BuildResult, Markdown
 from cyrene_assets.training import swift_args
 from cyrene_assets.utils.errors import UserError
 
@@ -69,14 +69,14 @@ def _sampled(path: Path) -> list[Any]:
     return [size, hashlib.sha256(head).hexdigest(), hashlib.sha256(tail).hexdigest()]
 
 
-def take_in(build: ArtifactBuild) -> Outcome:
+def take_in(build: ArtifactBuild) -> BuildResult:
     """Fetch, copy or make a size's base model in ``build.out``, verified and tried.
 
     Raises:
         UserError: a later stage would fail on it, or its hub or folder has no such model.
         BuildError: a hub is not reached, or a program failed.
     """
-    size = model_size(build.key)
+    size = model_size(build.partition_key)
     source = build.project.base_model(size.name)
     asked: dict[str, Any]
     if source.path is not None:
@@ -113,7 +113,7 @@ def take_in(build: ArtifactBuild) -> Outcome:
         build.project.save(settings.model_copy(update={"pins": pins}))
     repairs = result["repairs"]
     repaired = f", repaired: {', '.join(r['becomes'] for r in repairs)}" if repairs else ""
-    return Outcome(
+    return BuildResult(
         f"{result['parameters']:,} parameters, verified{repaired}",
         metadata={
             "parameters": result["parameters"],

@@ -17,14 +17,14 @@ from cyrene_assets.utils.errors import CyreneError
 
 if TYPE_CHECKING:
     from cyrene_assets.diagnostics.staleness_report import Status
-    from cyrene_assets.orchestration.raw_files import Watch
+    from cyrene_assets.orchestration.raw_files import SettleTracker
 
 GROUP = "overview"
 RAW = "raw_corpus"
 # Seconds between two looks at the files, and between two evaluations of the conditions: a stage
 # starts so long after the one before it at the latest.
 WATCH_SECONDS = 10
-RENEW_SECONDS = 5
+REBUILD_SECONDS = 5
 
 
 @dg.asset(group_name=GROUP, kinds={"markdown"}, code_version="1")
@@ -39,9 +39,11 @@ def build_status(context: dg.AssetExecutionContext) -> dg.MaterializeResult:  # 
 
 def _status(project: Project, instance: dg.DagsterInstance) -> "Status":
     from cyrene_assets.diagnostics import staleness_report
-    from cyrene_assets.orchestration.project_state import Situation
+    from cyrene_assets.orchestration.project_state import ProjectState
 
-    return staleness_report.examine(Situation(project, instance, observed=True), datetime.now(UTC))
+    return staleness_report.examine(
+        ProjectState(project, instance, observed=True), datetime.now(UTC)
+    )
 
 
 def _page(found: "Status") -> dict[str, Any]:
@@ -73,10 +75,12 @@ def corpus_watch(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         project = Project.load()
     except CyreneError as error:
         return dg.SensorResult(skip_reason=dg.SkipReason(str(error)), cursor=context.cursor)
-    old = raw_files.Watch(**cursor.get("watch", {}))
+    old = raw_files.SettleTracker(**cursor.get("watch", {}))
     events: list[dg.AssetObservation | dg.AssetMaterialization]
     try:
-        new = old.next(raw_files.look(project), time(), project.settings.rebuild.settle_seconds)
+        new = old.update(
+            raw_files.scan_files(project), time(), project.settings.rebuild.settle_seconds
+        )
         events, said = _observed(project, context.instance, old, new)
         if said is None:
             new = old
@@ -104,7 +108,7 @@ def corpus_watch(context: dg.SensorEvaluationContext) -> dg.SensorResult:
 
 
 def _observed(
-    project: Project, instance: dg.DagsterInstance, old: "Watch", new: "Watch"
+    project: Project, instance: dg.DagsterInstance, old: "SettleTracker", new: "SettleTracker"
 ) -> tuple[list[Any], str | None]:
     """Return what to tell Dagster of files that have settled, and what the tick says of it.
 
@@ -125,7 +129,7 @@ def _observed(
         before = raw_file_events.latest(instance, RAW, language)
         if before is None or before.version != raw.version:
             found.append(raw_file_events.observation(RAW, language, raw, before))
-    if raw_files.look(project).fingerprint != new.seen:
+    if raw_files.scan_files(project).fingerprint != new.seen:
         return [], None
     if not found:
         return [], "files were written, and none changed in content"
@@ -140,10 +144,12 @@ def _state(project: Project, instance: dg.DagsterInstance) -> list[Any]:
     return [instance.event_log_storage.get_maximum_record_id(), fingerprint(settings)]
 
 
-renewal = dg.AutomationConditionSensorDefinition(
+auto_rebuild = dg.AutomationConditionSensorDefinition(
+    # Dagster keeps a sensor's state (stopped or running, the conditions' cursors) under a hash of
+    # its name: under another one, a sensor that a person stopped would be running again.
     "renewal",
     target=dg.AssetSelection.all(),
-    minimum_interval_seconds=RENEW_SECONDS,
+    minimum_interval_seconds=REBUILD_SECONDS,
     default_status=dg.DefaultSensorStatus.RUNNING,
     use_user_code_server=True,
     # A run for each partition: a backfill would give all of them one version of their data.

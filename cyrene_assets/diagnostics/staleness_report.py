@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from cyrene_assets.automation.rebuild_plan import Outlook, outlook
+from cyrene_assets.automation.rebuild_plan import RebuildPlan, plan_rebuilds
 from cyrene_assets.config.model_sizes import SIZES
 from cyrene_assets.diagnostics.cost_estimate import StepEstimate, estimate
 from cyrene_assets.diagnostics.left_out_lines import left_out
 from cyrene_assets.orchestration import planner, preflight
 from cyrene_assets.orchestration.artifact_spec import SPECS
-from cyrene_assets.orchestration.failed_attempts import failed_before
+from cyrene_assets.orchestration.failed_attempts import last_failed_run
 from cyrene_assets.orchestration.planner import Step
-from cyrene_assets.orchestration.project_state import Key, Situation
+from cyrene_assets.orchestration.project_state import Key, ProjectState
 from cyrene_assets.project.partitions import split_key
 from cyrene_assets.utils.counting import counted
 from cyrene_assets.utils.errors import CyreneError
@@ -196,14 +196,14 @@ class Row:
         return _time(self.items)
 
 
-def examine(situation: Situation, now: datetime) -> Status:
+def examine(state: ProjectState, now: datetime) -> Status:
     """Return what of a project is out of date at ``now``, a time with a time zone."""
-    project = situation.project
+    project = state.project
     try:
         corpus = project.corpus.name
-        found = outlook(situation)
+        found = plan_rebuilds(state)
         rebuild = project.settings.rebuild
-        estimates = _estimates(situation, found)
+        estimates = _estimates(state, found)
     except CyreneError as error:
         return Status(project.settings.corpus, (), (), 0, str(error))
     items = []
@@ -214,8 +214,8 @@ def examine(situation: Situation, now: datetime) -> Status:
         spec, run = SPECS[step.asset], found.on_its_way.get(key)
         failed = lacks = None
         if step.need and not run:
-            failed = failed_before(situation, spec, step.partition, step.wanted_fingerprint)
-            lacks = _lacks(situation, key)
+            failed = last_failed_run(state, spec, step.partition, step.wanted_fingerprint)
+            lacks = _lacks(state, key)
         items.append(
             Item(
                 step,
@@ -230,17 +230,17 @@ def examine(situation: Situation, now: datetime) -> Status:
         _sizes(found),
         tuple(items),
         len(found.steps) - len(items),
-        left_out=tuple(left_out(situation)),
+        left_out=tuple(left_out(state)),
     )
 
 
-def _lacks(situation: Situation, key: Key) -> str | None:
+def _lacks(state: ProjectState, key: Key) -> str | None:
     """Return what the automation waits for where this machine could not finish an artifact."""
-    found = preflight.unmet(situation.project, [key])
+    found = preflight.unmet(state.project, [key])
     return f"when this machine has what it needs: {found[0].text}" if found else None
 
 
-def _sizes(found: Outlook) -> tuple[str, ...]:
+def _sizes(found: RebuildPlan) -> tuple[str, ...]:
     sizes = {_size(partition) for _, partition in found.steps}
     return tuple(size for size in SIZES if size in sizes)
 
@@ -252,13 +252,13 @@ def _size(partition: str | None) -> str | None:
     return size if size in SIZES else None
 
 
-def _estimates(situation: Situation, found: Outlook) -> dict[str, StepEstimate]:
+def _estimates(state: ProjectState, found: RebuildPlan) -> dict[str, StepEstimate]:
     steps = list(found.steps.values())
     sizes = _sizes(found)
     known: dict[str, StepEstimate] = {}
     for size in sizes or tuple(SIZES)[:1]:
         own = [step for step in steps if _size(step.partition) in (None, size)]
-        for cost in estimate(situation.project, own, size, look=False).steps:
+        for cost in estimate(state.project, own, size, look=False).steps:
             known.setdefault(cost.step, cost)
     return known
 

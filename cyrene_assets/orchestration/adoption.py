@@ -16,15 +16,15 @@ from filelock import FileLock, Timeout
 from cyrene_assets.orchestration import lineage as lineages
 from cyrene_assets.orchestration import planner
 from cyrene_assets.orchestration.artifact_spec import SPECS, ArtifactSpec, expected_lineage
+from cyrene_assets.orchestration.dagster_tables import delete_reported_check
 from cyrene_assets.orchestration.lineage import Record
-from cyrene_assets.orchestration.project_state import Key, Situation
+from cyrene_assets.orchestration.project_state import Key, ProjectState
 from cyrene_assets.orchestration.provenance import provenance_tags
-from cyrene_assets.orchestration.run_retention import forget_reported_check
-from cyrene_assets.orchestration.told_records import Teller, stored
+from cyrene_assets.orchestration.stored_records import RecordReader, to_stored_record
 from cyrene_assets.project.project import Project
 from cyrene_assets.store import records
 from cyrene_assets.store.artifact_store import Store, label
-from cyrene_assets.store.gc_lock import in_use
+from cyrene_assets.store.gc_lock import shared_lock
 from cyrene_assets.store.records import StoredRecord
 from cyrene_assets.utils.disk_errors import disk_errors
 from cyrene_assets.utils.errors import CyreneError
@@ -62,7 +62,7 @@ def adopt(project: Project, instance: dg.DagsterInstance) -> Adopted:
     with disk_errors(project.work):
         project.work.mkdir(parents=True, exist_ok=True)
         lock = FileLock(project.work / "adopt.lock")
-    with in_use(project.store.root), lock:
+    with shared_lock(project.store.root), lock:
         return _Adoption(project, instance).run()
 
 
@@ -71,8 +71,8 @@ class _Adoption:
         self._project = project
         self._instance = instance
         self._store = project.store
-        self._situation = Situation(project, instance)
-        self._teller = Teller(project.store)
+        self._state = ProjectState(project, instance)
+        self._reader = RecordReader(project.store)
         self._current: dict[Key, Record | None] = {}
         self._recorded: list[Record] = []
         self._left: list[str] = []
@@ -92,7 +92,7 @@ class _Adoption:
             work.mkdir(parents=True, exist_ok=True)
         # The process that makes it records it.
         with suppress(Timeout), FileLock(work / "lock", timeout=0):
-            latest = self._situation.record(spec.name, partition)
+            latest = self._state.record(spec.name, partition)
             chosen = self._choose(spec, partition, latest)
             if chosen is not None:
                 self._record(spec, partition, chosen)
@@ -140,7 +140,7 @@ class _Adoption:
         return [r for r in newer if (r.digest, r.fingerprint) not in known]
 
     def _best(self, spec: ArtifactSpec, found: Iterable[StoredRecord]) -> Record | None:
-        told = [self._teller.record(spec, record) for record in found]
+        told = [self._reader.record(spec, record) for record in found]
         good = [record for record in told if record is not None]
         return max(good, key=lambda r: (not r.failed_checks, r.created), default=None)
 
@@ -170,7 +170,7 @@ class _Adoption:
         """
         severity = {True: dg.AssetCheckSeverity.ERROR, False: dg.AssetCheckSeverity.WARN}
         for check in record.checks:
-            forget_reported_check(self._instance, spec.name, check["name"], partition)
+            delete_reported_check(self._instance, spec.name, check["name"], partition)
             self._instance.report_runless_asset_event(
                 dg.AssetCheckEvaluation(
                     dg.AssetKey(spec.name),
@@ -198,7 +198,7 @@ class _Adoption:
             self._store, record.asset, record.partition, record.digest, lineage
         ):
             artifact = self._store.locate(record.asset, record.partition, record.digest)
-            entry = stored(
+            entry = to_stored_record(
                 artifact,
                 record.lineage,
                 record.metadata,

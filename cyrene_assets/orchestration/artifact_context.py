@@ -17,7 +17,7 @@ from cyrene_assets.store.artifact_store import Artifact, label
 
 
 @dataclass
-class Build:
+class ArtifactContext:
     """One artifact in the making."""
 
     context: dg.AssetExecutionContext
@@ -37,7 +37,7 @@ class Build:
         return label(self.spec.name, self.partition)
 
     @property
-    def key(self) -> str:
+    def partition_key(self) -> str:
         """The partition key of a partitioned asset."""
         if self.partition is None:
             raise ValueError(f"{self.spec.name} has no partitions")

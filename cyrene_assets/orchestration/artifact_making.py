@@ -9,8 +9,8 @@ import dagster as dg
 
 from cyrene_assets.compute.toolchains import Toolchain, versions
 from cyrene_assets.orchestration import lineage as lineages
-from cyrene_assets.orchestration import told_records
-from cyrene_assets.orchestration.artifact_context import Build
+from cyrene_assets.orchestration import stored_records
+from cyrene_assets.orchestration.artifact_context import ArtifactContext
 from cyrene_assets.orchestration.artifact_spec import (
     ArtifactSpec,
 )
@@ -19,10 +19,11 @@ from cyrene_assets.orchestration.lineage import Lineage, Record
 from cyrene_assets.orchestration.run_conditions import conditions_of
 from cyrene_assets.orchestration.tags import REUSED_TAG
 from cyrene_assets.orchestration.ui_metadata import ui_metadata
+from cyrene_assets.project.artifact_build import ArtifactBuild
 from cyrene_assets.project.project import Project
 from cyrene_assets.store import records as store_records
 from cyrene_assets.store.artifact_store import LOG, Artifact, CorruptArtifactError, label
-from cyrene_assets.store.outcome import Outcome
+from cyrene_assets.store.outcome import BuildResult
 from cyrene_assets.utils.disk_errors import disk_errors
 from cyrene_assets.utils.errors import (
     BuildError,
@@ -33,7 +34,7 @@ from cyrene_assets.utils.text_safety import plain
 
 def make(
     spec: ArtifactSpec,
-    function: Callable[[Build], Outcome],
+    function: Callable[[ArtifactBuild], BuildResult],
     project: Project,
     context: dg.AssetExecutionContext,
     partition: str | None,
@@ -52,7 +53,7 @@ def make(
             state.mkdir(parents=True, exist_ok=True)
         else:  # what its program resumes from lies there
             make_folder(state, project.home)
-        build = Build(
+        build = ArtifactContext(
             context=context,
             project=project,
             spec=spec,
@@ -81,7 +82,7 @@ def make(
                 **lineage.as_dict(),
                 "fingerprint": lineage.fingerprint,
                 "toolchain": _toolchain_versions(spec.toolchain, project),
-                "checked_with": _toolchain_versions(spec.checked_with, project),
+                "checked_with": _toolchain_versions(spec.verify_toolchain, project),
                 "measurements": dict(outcome.measurements),
                 "checks": checks,
                 "run_id": context.run.run_id,
@@ -92,7 +93,7 @@ def make(
     # The store's own record first: what Dagster knows, the store knows whatever becomes of Dagster.
     store_records.write(
         project.store,
-        told_records.stored(
+        stored_records.to_stored_record(
             artifact, lineage, result.metadata or {}, checks, sources, context.run.run_id, seconds
         ),
     )
@@ -100,7 +101,7 @@ def make(
     return result
 
 
-def _checked(spec: ArtifactSpec, outcome: Outcome) -> list[dict[str, Any]]:
+def _checked(spec: ArtifactSpec, outcome: BuildResult) -> list[dict[str, Any]]:
     """Return what the asset's checks found, as a JSON value."""
     blocking = {check.name for check in spec.checks if check.blocking}
     return [
@@ -118,7 +119,7 @@ def _result(
     artifact: Artifact,
     lineage: Lineage,
     sources: Mapping[str, str],
-    outcome: Outcome,
+    outcome: BuildResult,
     checks: Sequence[Mapping[str, Any]],
     seconds: float,
     measured_in: Mapping[str, Any],
@@ -176,7 +177,7 @@ def reuse_earlier(
     """Return the result of an earlier build of the same lineage, if its artifact is still good."""
     record = lineages.find(context.instance, spec.name, partition, lineage.fingerprint)
     if record is None:
-        record = told_records.find(project.store, spec, partition, lineage.fingerprint)
+        record = stored_records.find(project.store, spec, partition, lineage.fingerprint)
     if record is None:
         return None
     try:
@@ -187,7 +188,7 @@ def reuse_earlier(
     context.log.info(f"{artifact.name} {artifact.digest} is what this would make: reused")
     store_records.write(
         project.store,
-        told_records.stored(
+        stored_records.to_stored_record(
             artifact,
             lineage,
             record.metadata,

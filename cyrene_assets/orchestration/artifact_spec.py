@@ -43,13 +43,13 @@ class ArtifactSpec:
     allow_missing_inputs: bool
     checks: tuple[Check, ...]
     toolchain: Toolchain | None
-    checked_with: Toolchain | None
+    verify_toolchain: Toolchain | None
     declared_needs: tuple[Need, ...] = ()
 
     @property
     def needs(self) -> frozenset[Need]:
         """What the asset needs of the machine: what it declares, and its toolchains."""
-        programs = {None if t is None else t.name for t in (self.toolchain, self.checked_with)}
+        programs = {None if t is None else t.name for t in (self.toolchain, self.verify_toolchain)}
         installed = {need for name, need in INSTALLED.items() if name in programs}
         return frozenset({*self.declared_needs, *installed})
 

@@ -7,7 +7,7 @@ from time import sleep, time
 import dagster as dg
 
 from cyrene_assets.orchestration import planner, raw_file_events
-from cyrene_assets.orchestration.build_lock import one_build
+from cyrene_assets.orchestration.build_lock import build_lock
 from cyrene_assets.orchestration.planner import Launch, Step
 from cyrene_assets.orchestration.project_state import runs_at_work
 from cyrene_assets.orchestration.raw_files import RawFiles
@@ -46,7 +46,7 @@ def build(
         UserError, BuildError: a step failed; the message is the step's own.
     """
     ran = 0
-    with one_build(project):
+    with build_lock(project):
         end_orphans(instance)
         for group in planner.stages(target):
             steps = planner.examine(project, instance, group, size)
@@ -134,7 +134,7 @@ def build_one(
     Raises:
         UserError, BuildError: the step failed; the message is the step's own.
     """
-    with one_build(project):
+    with build_lock(project):
         end_orphans(instance)
         _run(
             definitions,

@@ -5,8 +5,8 @@ from pathlib import Path
 import dagster as dg
 
 from cyrene_assets.orchestration.artifact_spec import ArtifactSpec
-from cyrene_assets.orchestration.project_state import Situation
-from cyrene_assets.orchestration.raw_files import look
+from cyrene_assets.orchestration.project_state import ProjectState
+from cyrene_assets.orchestration.raw_files import scan_files
 from cyrene_assets.orchestration.tags import BY_ITSELF_TAG
 from cyrene_assets.project.project import Project
 
@@ -23,15 +23,15 @@ def attempted(instance: dg.DagsterInstance, run_id: str, asset: str, wanted: str
     instance.add_run_tags(run_id, {f"{_ATTEMPTED}{asset}": wanted})
 
 
-def failed_before(
-    situation: Situation, spec: ArtifactSpec, partition: str | None, wanted: str | None
+def last_failed_run(
+    state: ProjectState, spec: ArtifactSpec, partition: str | None, wanted: str | None
 ) -> str | None:
     """Return what became of the last run that tried to make an artifact, if it did not succeed.
 
     Regardless of who started the run: what a person cancelled is not restarted behind their back.
 
     Args:
-        situation: of the project.
+        state: of the project.
         spec: of the artifact.
         partition: of it.
         wanted: the fingerprint of the lineage that it should have now, where that is known.
@@ -43,7 +43,7 @@ def failed_before(
     Raises:
         UserError: the corpus folder is not there.
     """
-    instance = situation.instance
+    instance = state.instance
     planned = instance.event_log_storage.get_latest_planned_materialization_info(
         dg.AssetKey(spec.name), partition
     )
@@ -56,7 +56,7 @@ def failed_before(
     if attempt is not None:
         same = attempt == wanted
     elif cancelled or run.tags.get(BY_ITSELF_TAG) == "true":
-        same = created >= _changed(situation, spec, partition)
+        same = created >= _changed(state, spec, partition)
     else:
         # It was refused before it came to the artifact; what was tried before it counts.
         same = False
@@ -72,12 +72,12 @@ def failed_before(
     )
 
 
-def _changed(situation: Situation, spec: ArtifactSpec, partition: str | None) -> float:
+def _changed(state: ProjectState, spec: ArtifactSpec, partition: str | None) -> float:
     """Return when something that an artifact is made from changed last, in Unix seconds."""
-    records = [situation.record(*key) for key in spec.upstream(partition)]
+    records = [state.record(*key) for key in spec.upstream(partition)]
     return max(
-        look(situation.project).changed,
-        _settings_changed(situation.project),
+        scan_files(state.project).changed,
+        _settings_changed(state.project),
         *(record.created for record in records if record is not None),
     )
 

@@ -12,12 +12,16 @@ import dagster as dg
 
 from cyrene_assets.orchestration import planner
 from cyrene_assets.orchestration.artifact_spec import SPECS, with_ancestors
+from cyrene_assets.orchestration.input_consistency import (
+    Origins,
+    check_common_versions,
+    recorded_inputs,
+)
 from cyrene_assets.orchestration.planner import Step
 from cyrene_assets.orchestration.preflight import selected
-from cyrene_assets.orchestration.project_state import Key, Situation
+from cyrene_assets.orchestration.project_state import Key, ProjectState
 from cyrene_assets.orchestration.remedies import build_command
 from cyrene_assets.orchestration.tags import BY_ITSELF_TAG, OUT_OF_DATE_TAG, PLANNED_TAG, TAKEN
-from cyrene_assets.orchestration.together import Origins, recorded, refuse_apart
 from cyrene_assets.project.project import Project
 from cyrene_assets.store.artifact_store import label
 from cyrene_assets.utils.errors import CyreneError, UserError
@@ -25,7 +29,7 @@ from cyrene_assets.utils.errors import CyreneError, UserError
 _LOOKED_TAG = ".dagster/cyrene_inputs"
 
 
-def refuse_run(project: Project, context: dg.AssetExecutionContext, *, reuse: bool) -> None:
+def check_inputs(project: Project, context: dg.AssetExecutionContext, *, reuse: bool) -> None:
     """Refuse a run at its first step, where what it would use should be made again first.
 
     Args:
@@ -47,10 +51,10 @@ def refuse_run(project: Project, context: dg.AssetExecutionContext, *, reuse: bo
     partition = str(context.partition_key) if context.has_partition_key else None
     names = selected(context)
     made = [(name, partition if SPECS[name].partitions_def else None) for name in names]
-    ahead = _Ahead(project, Situation(project, instance), made, reuse=reuse)
-    ahead.refuse_apart()
+    ahead = _Ahead(project, ProjectState(project, instance), made, reuse=reuse)
+    ahead.check_common_versions()
     if run.tags.get(OUT_OF_DATE_TAG) != TAKEN:
-        ahead.refuse_out_of_date()
+        ahead.check_up_to_date()
     instance.add_run_tags(run.run_id, {_LOOKED_TAG: "looked at"})
 
 
@@ -58,25 +62,25 @@ class _Ahead:
     """What a run would make, and the state of all that it would be made from."""
 
     def __init__(
-        self, project: Project, situation: Situation, made: Iterable[Key], *, reuse: bool
+        self, project: Project, state: ProjectState, made: Iterable[Key], *, reuse: bool
     ) -> None:
         self._project = project
-        self._situation = situation
+        self._state = state
         self._run = list(made)
         self._reuse = reuse
 
-    def refuse_apart(self) -> None:
+    def check_common_versions(self) -> None:
         """Refuse inputs from outside of the run that do not belong together."""
-        origins = Origins(recorded(self._situation))
+        origins = Origins(recorded_inputs(self._state))
         for asset, partition in self._run:
             outside = {
                 key: record
                 for key in SPECS[asset].upstream(partition)
-                if key not in self._run and (record := self._situation.record(*key)) is not None
+                if key not in self._run and (record := self._state.record(*key)) is not None
             }
-            refuse_apart(self._project, origins, SPECS[asset], partition, outside)
+            check_common_versions(self._project, origins, SPECS[asset], partition, outside)
 
-    def refuse_out_of_date(self) -> None:
+    def check_up_to_date(self) -> None:
         """Refuse inputs from outside of the run that should be made again first."""
         for asset, partition in self._run:
             spec = SPECS[asset]
@@ -86,7 +90,7 @@ class _Ahead:
                 key
                 for key in spec.upstream(partition)
                 # What is not there, or failed a check, is refused for that.
-                if key in self._out_of_date and (record := self._situation.record(*key)) is not None
+                if key in self._out_of_date and (record := self._state.record(*key)) is not None
                 if not record.failed_checks
             ]
             if stale:
@@ -107,7 +111,7 @@ class _Ahead:
             with_ancestors(*self._run), key=lambda key: (order.index(key[0]), key[1] or "")
         ):
             try:
-                step = planner.look_at(self._situation, SPECS[key[0]], key[1], pending)
+                step = planner.plan_artifact(self._state, SPECS[key[0]], key[1], pending)
             except CyreneError:
                 # A corpus or a folder that is not here, as in a store that was copied: whether
                 # something is out of date cannot be told, and nobody is kept from using it.
@@ -132,7 +136,7 @@ class _Ahead:
         spec = SPECS[asset]
         begun = {k: "in the run" for k in self._run if (s := self._steps.get(k)) and s.reason}
         try:
-            step = planner.look_at(self._situation, spec, partition, begun)
+            step = planner.plan_artifact(self._state, spec, partition, begun)
         except CyreneError:
             return False
         return self._reuse and step.reason is None

@@ -12,16 +12,16 @@ import dagster as dg
 from cyrene_assets.config.model_roles import EVALUATED
 from cyrene_assets.orchestration import lineage as lineages
 from cyrene_assets.orchestration.artifact_spec import SPECS, expected_lineage
-from cyrene_assets.orchestration.build_lock import one_build
+from cyrene_assets.orchestration.build_lock import build_lock
 from cyrene_assets.orchestration.chains import Chains, Key, artifact_inputs
 from cyrene_assets.orchestration.lineage import Record
 from cyrene_assets.orchestration.run_retention import UNFINISHED, end_orphans, forget
 from cyrene_assets.orchestration.tags import OWNER_TAG
-from cyrene_assets.project.home_identity import refuse_foreign_instance
+from cyrene_assets.project.home_identity import check_instance_owner
 from cyrene_assets.project.project import Project
 from cyrene_assets.store import records
 from cyrene_assets.store.artifact_store import Artifact, CorruptArtifactError, label
-from cyrene_assets.store.gc_lock import alone
+from cyrene_assets.store.gc_lock import exclusive_lock
 from cyrene_assets.store.trash import Trash, size
 from cyrene_assets.utils.disk_errors import disk_errors
 from cyrene_assets.utils.errors import BuildError, CyreneError, UserError
@@ -67,8 +67,8 @@ def collect(
     """
     if not SPECS:
         raise RuntimeError("no asset is defined: load the code location first")
-    refuse_foreign_instance(project)
-    with one_build(project), alone(project.store.root), disk_errors(project.home):
+    check_instance_owner(project)
+    with build_lock(project), exclusive_lock(project.store.root), disk_errors(project.home):
         end_orphans(instance)
         for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED), limit=1):
             raise BuildError(

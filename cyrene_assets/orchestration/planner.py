@@ -11,7 +11,7 @@ import dagster as dg
 
 from cyrene_assets.orchestration.artifact_spec import SPECS, ArtifactSpec, expected_lineage
 from cyrene_assets.orchestration.lineage import Change, Lineage, Record, describe
-from cyrene_assets.orchestration.project_state import Key, Situation
+from cyrene_assets.orchestration.project_state import Key, ProjectState
 from cyrene_assets.project.partitions import (
     checkpoints,
     language_by_size,
@@ -164,16 +164,16 @@ def examine(
     ``pending`` names artifacts that will be built before (with the reason); whatever depends on
     one counts as out of date, for its inputs are not known yet.
     """
-    return _examine_group(Situation(project, instance), group, size, dict(pending or {}))
+    return _examine_group(ProjectState(project, instance), group, size, dict(pending or {}))
 
 
 def _examine_group(
-    situation: Situation, group: Sequence[str], size: str, pending: dict[Key, str]
+    state: ProjectState, group: Sequence[str], size: str, pending: dict[Key, str]
 ) -> list[Step]:
     steps = []
     for asset in group:
         for partition in partitions(asset, size):
-            step = look_at(situation, SPECS[asset], partition, pending)
+            step = plan_artifact(state, SPECS[asset], partition, pending)
             steps.append(step)
             if step.reason is not None:
                 pending[asset, partition] = step.reason
@@ -185,10 +185,10 @@ def plan(
     instance: dg.DagsterInstance,
     target: str,
     size: str,
-    situation: Situation | None = None,
+    state: ProjectState | None = None,
 ) -> list[Step]:
     """Return every step of a build of ``target``, in order, up to date or not."""
-    now = situation or Situation(project, instance)
+    now = state or ProjectState(project, instance)
     steps: list[Step] = []
     pending: dict[Key, str] = {}
     for group in stages(target):
@@ -205,15 +205,15 @@ def launches(steps: Sequence[Step]) -> list[Launch]:
     return [Launch(partition, tuple(assets)) for partition, assets in grouped.items()]
 
 
-def look_at(
-    situation: Situation, spec: ArtifactSpec, partition: str | None, pending: Mapping[Key, str]
+def plan_artifact(
+    state: ProjectState, spec: ArtifactSpec, partition: str | None, pending: Mapping[Key, str]
 ) -> Step:
     """Compare what there is of one artifact with what should be; ``pending`` as in ``examine``."""
-    record = situation.record(spec.name, partition)
+    record = state.record(spec.name, partition)
     inputs = {}
     waits = None
     for key in spec.upstream(partition):
-        upstream = situation.record(*key)
+        upstream = state.record(*key)
         if key in pending:
             waits = waits or f"after {label(*key)}"
         elif upstream is not None:
@@ -222,14 +222,14 @@ def look_at(
             waits = waits or f"after {label(*key)}"
     if waits is not None:
         return Step(spec.name, partition, record, waits if record else "not built yet")
-    external = situation.external(spec, partition)
+    external = state.external(spec, partition)
     if external.problem is not None:
         return Step(spec.name, partition, record, external.problem)
-    wanted = expected_lineage(spec, situation.project, partition, inputs, external.inputs)
+    wanted = expected_lineage(spec, state.project, partition, inputs, external.inputs)
     if record is None:
         return Step(spec.name, partition, record, "not built yet", wanted)
-    changes = tuple(situation.changes(record, wanted, external))
-    damage = None if changes else _damage(situation.project, record)
+    changes = tuple(state.changes(record, wanted, external))
+    damage = None if changes else _damage(state.project, record)
     reason = describe(changes) if changes else damage
     if not changes and record.failed_checks:
         reason = f"check failed: {record.why_failed}"

@@ -15,7 +15,7 @@ from cyrene_assets.orchestration import planner
 from cyrene_assets.orchestration.artifact_spec import SPECS
 from cyrene_assets.orchestration.needs import Need, Problem
 from cyrene_assets.orchestration.planner import Step
-from cyrene_assets.orchestration.project_state import Key, Situation
+from cyrene_assets.orchestration.project_state import Key, ProjectState
 from cyrene_assets.orchestration.requirements import look
 from cyrene_assets.orchestration.tags import IGNORED, REQUIREMENTS_TAG
 from cyrene_assets.project.project import Project
@@ -48,7 +48,7 @@ def ahead(steps: Iterable[Step]) -> list[Key]:
     return [(step.asset, step.partition) for step in steps if step.reason is not None]
 
 
-def refuse(project: Project, artifacts: Sequence[Key]) -> None:
+def check_requirements(project: Project, artifacts: Sequence[Key]) -> None:
     """Refuse to begin artifacts that this machine cannot finish.
 
     Raises:
@@ -57,10 +57,10 @@ def refuse(project: Project, artifacts: Sequence[Key]) -> None:
     """
     found = unmet(project, artifacts)
     if found:
-        raise RequirementError(refusal(found))
+        raise RequirementError(refusal_text(found))
 
 
-def refusal(found: Sequence[Unmet]) -> str:
+def refusal_text(found: Sequence[Unmet]) -> str:
     """Return the message of a refusal: its stages, what they lack, the remedies, the override."""
     if len(found) == 1:
         return f"nothing was begun: {found[0]} ({OVERRIDE})"
@@ -97,7 +97,9 @@ def _size(partition: str | None) -> str | None:
     return partition if partition in SIZES else None
 
 
-def refuse_run(project: Project, context: dg.AssetExecutionContext, *, reuse: bool) -> None:
+def check_run_requirements(
+    project: Project, context: dg.AssetExecutionContext, *, reuse: bool
+) -> None:
     """Refuse a run at its first step, where this machine lacks what its stages need.
 
     Args:
@@ -120,8 +122,8 @@ def refuse_run(project: Project, context: dg.AssetExecutionContext, *, reuse: bo
     partition = str(context.partition_key) if context.has_partition_key else None
     artifacts = [(name, partition if SPECS[name].partitions_def else None) for name in names]
     if reuse:
-        artifacts = _out_of_date(Situation(project, instance), artifacts)
-    refuse(project, artifacts)
+        artifacts = _out_of_date(ProjectState(project, instance), artifacts)
+    check_requirements(project, artifacts)
     instance.add_run_tags(run.run_id, {_LOOKED_TAG: "met"})
 
 
@@ -135,10 +137,10 @@ def selected(context: dg.AssetExecutionContext) -> list[str]:
     ]
 
 
-def _out_of_date(situation: Situation, artifacts: Iterable[Key]) -> list[Key]:
+def _out_of_date(state: ProjectState, artifacts: Iterable[Key]) -> list[Key]:
     pending: dict[Key, str] = {}
     for asset, partition in artifacts:
-        step = planner.look_at(situation, SPECS[asset], partition, pending)
+        step = planner.plan_artifact(state, SPECS[asset], partition, pending)
         if step.reason is not None:
             pending[asset, partition] = step.reason
     return list(pending)

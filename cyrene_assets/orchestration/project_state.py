@@ -63,7 +63,7 @@ class External:
     problem: str | None = None
 
 
-class Situation:
+class ProjectState:
     """A project's artifacts as they are now.
 
     With ``observed`` the raw files are what Dagster was last told of them, which costs no reading

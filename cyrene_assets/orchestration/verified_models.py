@@ -7,7 +7,7 @@ from cyrene_assets.config.model_sizes import model_size
 from cyrene_assets.orchestration import adoption, lineage
 from cyrene_assets.orchestration.artifact_spec import SPECS
 from cyrene_assets.orchestration.lineage import Record
-from cyrene_assets.orchestration.told_records import newest_that_passed
+from cyrene_assets.orchestration.stored_records import newest_that_passed
 from cyrene_assets.project.project import Project
 from cyrene_assets.serving.character import Character
 from cyrene_assets.store.artifact_store import Artifact, Store

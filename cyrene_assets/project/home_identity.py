@@ -33,7 +33,7 @@ def claim(project: Project) -> None:
                 write_durably(project.dagster_home / _CLAIM, json.dumps(said, indent=2) + "\n")
 
 
-def refuse_foreign_instance(project: Project) -> None:
+def check_instance_owner(project: Project) -> None:
     """Refuse to remove anything on the word of another home's instance.
 
     Raises:

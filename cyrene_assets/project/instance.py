@@ -119,7 +119,7 @@ def _quoted(value: str) -> str:
     return f'"{value}"'
 
 
-def refuse_other_home() -> None:
+def check_home_matches_shell() -> None:
     """Refuse to load for another home than the one the shell names.
 
     Dagster's commands let ``.env`` override the shell's own variables. Where the system tells what

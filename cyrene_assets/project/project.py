@@ -60,7 +60,7 @@ class Project:
         # A home that is reached by a link is the home that the link leads to.
         home = Path(os.environ.get("CYRENE_HOME") or ".cyrene").expanduser().resolve()
         for folder in (home, os.environ.get("DAGSTER_HOME", "")):
-            _refuse_unwritable(str(folder))
+            _check_encodable(str(folder))
         file = home / _FILE
         with disk_errors(home):
             there = file.exists()
@@ -216,7 +216,7 @@ class Project:
         return self.settings.model_copy(update={"recipes": {**self.settings.recipes, size: name}})
 
 
-def _refuse_unwritable(folder: str) -> None:
+def _check_encodable(folder: str) -> None:
     """Refuse a folder whose name would be written in another encoding than the one it has.
 
     Raises:

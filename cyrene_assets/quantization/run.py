@@ -14,18 +14,18 @@ from cyrene_assets.evaluation.scoreboard.markdown import markdown_table
 from cyrene_assets.project.artifact_build import ArtifactBuild
 from cyrene_assets.quantization import calibration, checks
 from cyrene_assets.serving import engine_args
-from cyrene_assets.store.outcome import Markdown, Outcome
+from cyrene_assets.store.outcome import BuildResult, Markdown
 from cyrene_assets.store.tables import TablesByLanguage
 from cyrene_assets.training import swift_args
 
 
-def quantize(build: ArtifactBuild) -> Outcome:
+def quantize(build: ArtifactBuild) -> BuildResult:
     """Quantize the merged model into ``build.out``, and check what came of it.
 
     Raises:
         BuildError: a program failed; the message is its own.
     """
-    settings = build.project.recipe(build.key).quantization
+    settings = build.project.recipe(build.partition_key).quantization
     chats = TablesByLanguage(build.inputs_of("sft_chat"), "chats.parquet").together()
     # A corpus that is not here, as in a store that was copied, is no reason to stop.
     if has_other_assistants(chats):
@@ -51,7 +51,7 @@ def quantize(build: ArtifactBuild) -> Outcome:
         result["bytes_after"],
     )
     kept = f", greedy agreement {overall['greedy_agreement']:.1%}" if overall else ""
-    return Outcome(
+    return BuildResult(
         f"{modules} modules quantized, {before / 1e6:.1f} MB to {after / 1e6:.1f} MB{kept}",
         metadata={
             "scheme": settings.scheme,
@@ -84,7 +84,7 @@ def _calibration(
 
 def _check(build: ArtifactBuild, chats: pl.DataFrame, merged_bytes: int) -> dict[str, Any]:
     """Look at the model that lies in ``build.out`` with vLLM."""
-    evaluation = build.project.recipe(build.key).evaluation
+    evaluation = build.project.recipe(build.partition_key).evaluation
     lines = calibration.lines_to_compare(chats, evaluation.prompts_per_language)
     prompting.write_prompts(lines, build.work / "lines.jsonl")
     return build.run_program(

@@ -11,7 +11,7 @@ from cyrene_assets.config.recipe import Stage
 from cyrene_assets.evaluation.metrics import training_losses
 from cyrene_assets.evaluation.scoreboard.loss_curve import loss_curve_png
 from cyrene_assets.project.artifact_build import ArtifactBuild
-from cyrene_assets.store.outcome import CheckOutcome, Outcome, Picture
+from cyrene_assets.store.outcome import BuildResult, CheckOutcome, Picture
 from cyrene_assets.store.tables import read_table
 from cyrene_assets.training import checks, swift_args
 from cyrene_assets.training.batch_plan import batch_on, describe_devices, packs_on
@@ -28,7 +28,7 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 4)
 
 
-def train(build: ArtifactBuild, kind: Kind, expected_fall: float) -> Outcome:
+def train(build: ArtifactBuild, kind: Kind, expected_fall: float) -> BuildResult:
     """Train over a packed set; what was learned is in ``build.out`` then.
 
     Args:
@@ -40,7 +40,7 @@ def train(build: ArtifactBuild, kind: Kind, expected_fall: float) -> Outcome:
         UserError: a key of a tracker is not set, or the toolchain is not installed.
         BuildError: the program failed, or packed documents do not stay apart on this GPU.
     """
-    stage: Stage = getattr(build.project.recipe(build.key), kind)
+    stage: Stage = getattr(build.project.recipe(build.partition_key), kind)
     is_cpt = kind == "cpt"
     base, data = build.input("base_model"), build.input(f"packed_{kind}")
     model = base if is_cpt else build.input("cpt_checkpoint")
@@ -62,7 +62,7 @@ def train(build: ArtifactBuild, kind: Kind, expected_fall: float) -> Outcome:
         model=model.path,
         data=files,
         work=build.work,
-        shape=ModelShape.of(model_size(build.key).architecture),
+        shape=ModelShape.of(model_size(build.partition_key).architecture),
         report_to=report_to,
         attention=attention,
         steps=order.steps,
@@ -119,7 +119,7 @@ def _outcome(
     hardware: Hardware,
     devices: str,
     expected_fall: float,
-) -> Outcome:
+) -> BuildResult:
     """Return what is said of a training that has ended."""
     log = build.out / "training" / "losses.jsonl"
     curve, chosen = training_losses.read_losses(log), result["chosen_step"]
@@ -127,7 +127,7 @@ def _outcome(
     first, last = checks.shown(summary.first_eval_loss), checks.shown(summary.last_eval_loss)
     precision = swift_args.precision(result["command"])
     attended = attention.described if hardware.gpus else "PyTorch's attention, nothing packed"
-    title = f"{build.name}, recipe {build.project.recipe(build.key).name}"
+    title = f"{build.name}, recipe {build.project.recipe(build.partition_key).name}"
     drawn = loss_curve_png(
         curve,
         title,
@@ -135,7 +135,7 @@ def _outcome(
         passes=order.passes,
         languages=training_losses.read_language_losses(log),
     )
-    return Outcome(
+    return BuildResult(
         f"{result['steps']} steps, validation loss {first} to {last}, "
         f"gap {checks.shown(summary.gap)}",
         metadata={
@@ -165,7 +165,7 @@ def _outcome(
     )
 
 
-def merge(build: ArtifactBuild) -> Outcome:
+def merge(build: ArtifactBuild) -> BuildResult:
     """Merge an adapter into the checkpoint that it was trained on, in ``build.out``."""
     command = swift_args.merge_command(
         Hardware.detect(),
@@ -182,7 +182,7 @@ def merge(build: ArtifactBuild) -> Outcome:
         },
         environment=swift_args.OFFLINE_ENV,
     )
-    return Outcome(
+    return BuildResult(
         f"{result['tensors']} tensors, as the base has them",
         metadata={"tensors": result["tensors"], "from the base": ", ".join(result["from_base"])},
         checks=[*checks.tensor_outcomes(result), checks.stop_outcome(result)],

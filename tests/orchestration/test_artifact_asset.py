@@ -18,12 +18,13 @@ from cyrene_assets.corpus.preparation.split import Scenes
 from cyrene_assets.corpus.sources import registry
 from cyrene_assets.orchestration import lineage
 from cyrene_assets.orchestration.artifact_asset import artifact_asset
-from cyrene_assets.orchestration.artifact_context import Build
+from cyrene_assets.orchestration.artifact_context import ArtifactContext
 from cyrene_assets.orchestration.artifact_spec import SPECS, expected_lineage
+from cyrene_assets.project.artifact_build import ArtifactBuild
 from cyrene_assets.project.partitions import languages
 from cyrene_assets.store.artifact_store import LOG
 from cyrene_assets.store.manifest import MANIFEST
-from cyrene_assets.store.outcome import Check, CheckOutcome, Outcome
+from cyrene_assets.store.outcome import BuildResult, Check, CheckOutcome
 from cyrene_assets.utils.errors import BuildError, UserError
 
 CORPUS_ASSETS = {
@@ -350,15 +351,16 @@ def _is_held(lock: Path) -> bool:
 def toy(
     name: str, *, fails: bool = False, deps: tuple[str, ...] = (), say: str = "x"
 ) -> dg.AssetsDefinition:
-    def function(build: Build) -> Outcome:
+    def function(build: ArtifactBuild) -> BuildResult:
         """A toy."""
         (build.out / "said.txt").write_text(say)
+        assert isinstance(build, ArtifactContext)
         build.log_file.parent.mkdir(parents=True, exist_ok=True)
         build.log_file.write_text("what the program said\n")
         (build.work / "resume").touch()
         if fails:
             raise BuildError("it went wrong")
-        return Outcome(
+        return BuildResult(
             "one toy",
             measurements={"tokens": 3},
             checks=[CheckOutcome("good", True, "fine", {"n": 1})],
@@ -407,7 +409,7 @@ def test_a_failure_keeps_its_state_and_its_log_and_no_artifact(empty: Sandbox) -
 
 @pytest.mark.usefixtures("specs")
 def test_what_a_build_offers_to_its_function(sandbox: Sandbox) -> None:
-    seen: list[Build] = []
+    seen: list[ArtifactBuild] = []
 
     @artifact_asset(
         rebuild=AT_ONCE,
@@ -417,7 +419,7 @@ def test_what_a_build_offers_to_its_function(sandbox: Sandbox) -> None:
         params=lambda _project, _partition: {},
         deps=["cpt_documents", "parallel_corpus"],
     )
-    def reader(build: Build) -> Outcome:
+    def reader(build: ArtifactBuild) -> BuildResult:
         """A reader."""
         seen.append(build)
         (build.out / "x").touch()
@@ -426,10 +428,10 @@ def test_what_a_build_offers_to_its_function(sandbox: Sandbox) -> None:
         with pytest.raises(ValueError, match="reader has 0 inputs sft_chat"):
             build.input("sft_chat")
         with pytest.raises(ValueError, match="no partitions"):
-            _ = build.key
+            _ = build.partition_key
         with pytest.raises(ValueError, match="names no toolchain"):
             build.run_program("x", {}, environment={})
-        return Outcome("read")
+        return BuildResult("read")
 
     sources = [
         dg.AssetSpec("cpt_documents", partitions_def=languages()),

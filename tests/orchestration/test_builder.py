@@ -77,7 +77,7 @@ def test_one_build_at_a_time(sandbox: Sandbox) -> None:
 def test_a_build_that_failed_lets_go_of_the_lock(sandbox: Sandbox) -> None:
     error = None
     try:
-        with build_lock.one_build(sandbox.project):
+        with build_lock.build_lock(sandbox.project):
             raise ValueError("kept, and with it every frame that it passed")
     except ValueError as caught:
         error = caught
@@ -149,7 +149,7 @@ def test_a_run_in_a_queue_that_nobody_serves_is_not_waited_for(
 
 def test_whether_a_build_is_at_work(sandbox: Sandbox) -> None:
     project = sandbox.project
-    assert not build_lock.build_at_work(project)
-    with build_lock.one_build(project):
-        assert build_lock.build_at_work(project)
-    assert not build_lock.build_at_work(project)
+    assert not build_lock.is_build_running(project)
+    with build_lock.build_lock(project):
+        assert build_lock.is_build_running(project)
+    assert not build_lock.is_build_running(project)

@@ -12,7 +12,7 @@ from helpers import CYRENE, Sandbox, linked_root
 from cyrene_assets.orchestration import lineage
 from cyrene_assets.orchestration.garbage_collector import collect
 from cyrene_assets.orchestration.tags import OWNER_TAG
-from cyrene_assets.store.gc_lock import alone, in_use
+from cyrene_assets.store.gc_lock import exclusive_lock, shared_lock
 from cyrene_assets.utils.errors import BuildError
 from cyrene_assets.utils.process_identity import mark
 
@@ -283,7 +283,11 @@ def test_an_unreadable_manifest_does_not_take_what_others_need(sandbox: Sandbox)
 def test_not_while_any_run_makes_something(sandbox: Sandbox) -> None:
     """A literal run holds no build lock."""
     root = sandbox.project.store.root
-    with in_use(root), in_use(root), pytest.raises(BuildError, match="a run is at work in"):
+    with (
+        shared_lock(root),
+        shared_lock(root),
+        pytest.raises(BuildError, match="a run is active in"),
+    ):
         collect(sandbox.project, sandbox.instance, dry_run=False)
     assert collect(sandbox.project, sandbox.instance, dry_run=False) == []
 
@@ -291,7 +295,7 @@ def test_not_while_any_run_makes_something(sandbox: Sandbox) -> None:
 def test_a_run_waits_for_garbage_to_be_gone(sandbox: Sandbox) -> None:
     """Else it might find the content that it makes in the store, and then it is removed."""
     before = sandbox.digests()
-    removing = alone(sandbox.project.store.root)
+    removing = exclusive_lock(sandbox.project.store.root)
     removing.__enter__()
     gone = threading.Event()
 

@@ -18,14 +18,14 @@ from cyrene_assets.compute.toolchains import SERVE, TRAIN
 from cyrene_assets.diagnostics import doctor
 from cyrene_assets.orchestration import machine_requirements, preflight, size_requirements
 from cyrene_assets.orchestration.artifact_asset import artifact_asset
-from cyrene_assets.orchestration.artifact_context import Build
 from cyrene_assets.orchestration.artifact_spec import SPECS
 from cyrene_assets.orchestration.needs import Need
 from cyrene_assets.orchestration.preflight import unmet
 from cyrene_assets.orchestration.project_state import Key
 from cyrene_assets.orchestration.tags import IGNORED, REQUIREMENTS_TAG
+from cyrene_assets.project.artifact_build import ArtifactBuild
 from cyrene_assets.project.project import PROJECT_ROOT, Project
-from cyrene_assets.store.outcome import Outcome
+from cyrene_assets.store.outcome import BuildResult
 from cyrene_assets.utils.errors import RequirementError
 
 H100 = Gpu("NVIDIA H100 80GB HBM3", 81559 << 20, (9, 0), "GPU-1")
@@ -68,7 +68,7 @@ def test_needs_of_every_asset_follow_from_what_it_runs() -> None:
     }
     for name, spec in SPECS.items():
         assert spec.needs == expected.get(name, set()), name
-        programs = {spec.toolchain, spec.checked_with} - {None}
+        programs = {spec.toolchain, spec.verify_toolchain} - {None}
         assert (TRAIN in programs) == (Need.TRAIN_TOOLCHAIN in spec.needs), name
         assert (SERVE in programs) == (Need.SERVING in spec.needs), name
         # A test that takes the GPU says for what.
@@ -227,7 +227,7 @@ def test_a_fault_is_said_alike_by_doctor_and_build_with_its_stages(
     assert all("\n" not in problem.text for problem in found)
     assert [p.text for p in found] == doctor.examine(Project.load(), size).problems
     with pytest.raises(RequirementError) as refused:
-        preflight.refuse(Project.load(), artifacts(size))
+        preflight.check_requirements(Project.load(), artifacts(size))
     assert refused.value.exit_status == 1
     for problem in told:
         assert str(problem) in str(refused.value)
@@ -333,11 +333,11 @@ def test_a_run_looks_once_and_refuses_before_its_first_step(
         params=lambda *_: {},
         needs=[Need.WEIGHTS],
     )
-    def needy_first(build: Build) -> Outcome:
+    def needy_first(build: ArtifactBuild) -> BuildResult:
         """First."""
         made.append("first")
         (build.out / "x").write_text("x")
-        return Outcome("made")
+        return BuildResult("made")
 
     @artifact_asset(
         rebuild=AT_ONCE,
@@ -348,11 +348,11 @@ def test_a_run_looks_once_and_refuses_before_its_first_step(
         deps=["needy_first"],
         needs=[Need.SERVING],
     )
-    def needy_second(build: Build) -> Outcome:
+    def needy_second(build: ArtifactBuild) -> BuildResult:
         """Second."""
         made.append("second")
         (build.out / "y").write_text("y")
-        return Outcome("made")
+        return BuildResult("made")
 
     lacking = [preflight.Unmet(("needy_second",), "there is no vLLM: install it")]
 

@@ -108,7 +108,7 @@ def build(
         estimates = cost_estimate.estimate(project, steps, size)
         if not only_plan:
             if not ignore_requirements:
-                preflight.refuse(project, ahead)
+                preflight.check_requirements(project, ahead)
             _build(
                 project,
                 instance,

@@ -54,7 +54,7 @@ def evaluate(checkpoint: Path, size: str, name: str | None, ignore_requirements:
         from cyrene_assets.utils.formatting import duration
 
         if not ignore_requirements:
-            preflight.refuse(project, [("checkpoint_report", called)])
+            preflight.check_requirements(project, [("checkpoint_report", called)])
         adopt(project, instance, say_nothing=True)
         started = time.monotonic()
         with own_terminal(project) as console, StepReporter(console) as reporter:

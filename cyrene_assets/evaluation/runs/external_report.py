@@ -10,17 +10,17 @@ from cyrene_assets.evaluation.scoreboard.markdown import markdown_table, profile
 from cyrene_assets.evaluation.scoring.language_report import LanguageReport, report_language
 from cyrene_assets.project.artifact_build import ArtifactBuild
 from cyrene_assets.project.settings import CheckpointSource
-from cyrene_assets.store.outcome import Markdown, Outcome
+from cyrene_assets.store.outcome import BuildResult, Markdown
 from cyrene_assets.store.tables import write_table
 
 
-def external_report(build: ArtifactBuild, source: CheckpointSource) -> Outcome:
+def external_report(build: ArtifactBuild, source: CheckpointSource) -> BuildResult:
     """Prompt and score a model from a folder; the tables are in ``build.out`` then.
 
     Raises:
         UserError: there is no model that can be served, or no chat is held out.
     """
-    name, corpus = build.key, build.input("parallel_corpus")
+    name, corpus = build.partition_key, build.input("parallel_corpus")
     folder = Path(source.path)
     recipe = build.project.recipe(source.size)
     size = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
@@ -48,7 +48,7 @@ def external_report(build: ArtifactBuild, source: CheckpointSource) -> Outcome:
     }
     write_identity(build, identity)
     of_first = profile_table(reports[0].scores, profile)
-    return Outcome(
+    return BuildResult(
         f"{len(run.generations):,} answers to {len(run.prompts)} prompts, "
         f"{result['tokens_per_second']:.0f} output tokens/s",
         metadata={**shown, next(iter(languages)): Markdown(markdown_table(of_first))},

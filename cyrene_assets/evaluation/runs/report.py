@@ -9,11 +9,11 @@ from cyrene_assets.evaluation.scoreboard.markdown import markdown_table, profile
 from cyrene_assets.evaluation.scoring import fidelity_scores
 from cyrene_assets.evaluation.scoring.language_report import Run, report_language
 from cyrene_assets.project.artifact_build import ArtifactBuild
-from cyrene_assets.store.outcome import Markdown, Outcome
+from cyrene_assets.store.outcome import BuildResult, Markdown
 from cyrene_assets.store.tables import write_table
 
 
-def report(build: ArtifactBuild, language: str, size: str) -> Outcome:
+def report(build: ArtifactBuild, language: str, size: str) -> BuildResult:
     """Score what a size's models said in one language; the tables are in ``build.out`` then."""
     source, corpus = build.input("generations"), build.input("parallel_corpus")
     lineage = build.lineage_of("generations")
@@ -46,7 +46,7 @@ def report(build: ArtifactBuild, language: str, size: str) -> Outcome:
     write_identity(build, identity)
     table = profile_table(scores, lineage.params["served_profile"])
     untold = scores["value"].null_count()
-    return Outcome(
+    return BuildResult(
         f"{len(scores) - untold} scores of {scores['model'].n_unique()} models, "
         f"{untold} cannot be told",
         metadata={**shown, "scores": Markdown(markdown_table(table))},

@@ -11,11 +11,11 @@ from cyrene_assets.evaluation.scoreboard.board import Evaluated
 from cyrene_assets.evaluation.scoreboard.comparison import Board
 from cyrene_assets.project.artifact_build import ArtifactBuild
 from cyrene_assets.store.artifact_store import Artifact, CorruptArtifactError
-from cyrene_assets.store.outcome import Markdown, Outcome, Picture
+from cyrene_assets.store.outcome import BuildResult, Markdown, Picture
 from cyrene_assets.store.tables import write_table
 
 
-def write_scoreboard(build: ArtifactBuild, reports: Iterable[Artifact]) -> Outcome:
+def write_scoreboard(build: ArtifactBuild, reports: Iterable[Artifact]) -> BuildResult:
     """Put everything that was evaluated side by side, in ``build.out``.
 
     Args:
@@ -31,7 +31,7 @@ def write_scoreboard(build: ArtifactBuild, reports: Iterable[Artifact]) -> Outco
     image = report.scoreboard_png(compared)
     (build.out / "scoreboard.png").write_bytes(image)
     overview = report.overview(table)
-    return Outcome(
+    return BuildResult(
         f"{board.models(table).height} models compared",
         metadata={
             **shown,

@@ -20,7 +20,7 @@ from cyrene_assets.store.records import StoredRecord
 _OWN = frozenset({lineages.METADATA_KEY, "path"})
 
 
-def stored(
+def to_stored_record(
     artifact: Artifact,
     lineage: Lineage,
     metadata: Mapping[str, Any],
@@ -52,7 +52,7 @@ def stored(
 
 def find(store: Store, spec: ArtifactSpec, partition: str | None, wanted: str) -> Record | None:
     """Return the newest making in the store whose fingerprint is ``wanted`` and that passed."""
-    teller = Teller(store)
+    teller = RecordReader(store)
     for record in records.of_partition(store, spec.name, partition):
         if record.fingerprint == wanted and not record.failed:
             told = teller.record(spec, record)
@@ -63,7 +63,7 @@ def find(store: Store, spec: ArtifactSpec, partition: str | None, wanted: str) -
 
 def newest_that_passed(store: Store, spec: ArtifactSpec, partition: str | None) -> Record | None:
     """Return the newest making in the store that is known to have passed, or None."""
-    teller = Teller(store)
+    teller = RecordReader(store)
     for record in records.of_partition(store, spec.name, partition):
         if not record.failed:
             told = teller.record(spec, record)
@@ -72,7 +72,7 @@ def newest_that_passed(store: Store, spec: ArtifactSpec, partition: str | None) 
     return None
 
 
-class Teller:
+class RecordReader:
     """Turns the store's records into those of Dagster's kind."""
 
     def __init__(self, store: Store) -> None:

@@ -14,7 +14,7 @@ from functools import cache
 from cyrene_assets.orchestration.artifact_spec import ArtifactSpec, with_ancestors
 from cyrene_assets.orchestration.chains import artifact_inputs
 from cyrene_assets.orchestration.lineage import Record
-from cyrene_assets.orchestration.project_state import Key, Situation
+from cyrene_assets.orchestration.project_state import Key, ProjectState
 from cyrene_assets.orchestration.remedies import build_command
 from cyrene_assets.project.project import Project
 from cyrene_assets.store import records
@@ -90,15 +90,15 @@ class Origins:
         return found
 
 
-def recorded(situation: Situation) -> MadeFrom:
+def recorded_inputs(state: ProjectState) -> MadeFrom:
     """Return what tells the makings of an artifact: the store's records, and Dagster's current."""
 
     @cache
     def makings(asset: str, partition: str | None) -> dict[str, list[Mapping[str, str]]]:
         found: dict[str, list[Mapping[str, str]]] = {}
-        for record in records.of_partition(situation.project.store, asset, partition):
+        for record in records.of_partition(state.project.store, asset, partition):
             found.setdefault(record.digest, []).append(record.inputs)
-        current = situation.record(asset, partition)
+        current = state.record(asset, partition)
         if current is not None:
             found.setdefault(current.digest, []).append(current.lineage.inputs)
         return found
@@ -117,7 +117,7 @@ def _any_of(ways: Collection[Versions]) -> dict[str, frozenset[str]]:
 
 
 @dataclass(frozen=True)
-class Apart:
+class VersionConflict:
     """Two inputs that come from different versions of something that they share."""
 
     shared: Shared
@@ -125,20 +125,20 @@ class Apart:
     second: frozenset[str]
 
 
-def find_apart(
+def find_conflicts(
     origins: Origins, spec: ArtifactSpec, partition: str | None, inputs: Mapping[Key, Record]
-) -> list[Apart]:
+) -> list[VersionConflict]:
     """Return what does not belong together of an artifact's inputs, those that are known."""
     found = []
     for shared in shared_ancestors(spec, partition):
         if shared.first in inputs and shared.second in inputs:
             first, second = _versions(origins, shared, inputs)
             if first and second and not first & second:
-                found.append(Apart(shared, first, second))
+                found.append(VersionConflict(shared, first, second))
     return found
 
 
-def refuse_apart(
+def check_common_versions(
     project: Project,
     origins: Origins,
     spec: ArtifactSpec,
@@ -158,7 +158,7 @@ def refuse_apart(
         UserError: two do not belong together; it names both, and the command that brings them
             together.
     """
-    found = find_apart(origins, spec, partition, inputs)
+    found = find_conflicts(origins, spec, partition, inputs)
     if not found:
         return
     one = found[0]

@@ -9,18 +9,18 @@ from ticks import CHAIN, Ticks
 
 from cyrene_assets.orchestration import planner
 from cyrene_assets.orchestration.artifact_spec import SPECS, current_inputs
-from cyrene_assets.orchestration.lineage import Lineage, Record
-from cyrene_assets.orchestration.project_state import Key, Situation
-from cyrene_assets.orchestration.remedies import build_command
-from cyrene_assets.orchestration.together import (
-    Apart,
+from cyrene_assets.orchestration.input_consistency import (
     Origins,
     Shared,
-    find_apart,
-    recorded,
-    refuse_apart,
+    VersionConflict,
+    check_common_versions,
+    find_conflicts,
+    recorded_inputs,
     shared_ancestors,
 )
+from cyrene_assets.orchestration.lineage import Lineage, Record
+from cyrene_assets.orchestration.project_state import Key, ProjectState
+from cyrene_assets.orchestration.remedies import build_command
 from cyrene_assets.project.project import Project
 from cyrene_assets.project.settings import CheckpointSource
 from cyrene_assets.store.artifact_store import label
@@ -63,8 +63,8 @@ def refuse(sandbox: Sandbox, key: Key) -> None:
     """Look at an artifact's current inputs, as its step does first."""
     spec = SPECS[key[0]]
     records = current_inputs(spec, sandbox.instance, key[1])
-    origins = Origins(recorded(Situation(sandbox.project, sandbox.instance)))
-    refuse_apart(sandbox.project, origins, spec, key[1], records)
+    origins = Origins(recorded_inputs(ProjectState(sandbox.project, sandbox.instance)))
+    check_common_versions(sandbox.project, origins, spec, key[1], records)
 
 
 def test_the_graph_has_the_pairs_that_people_know() -> None:
@@ -128,11 +128,11 @@ class World:
         self.digests[key] = digest
         self.makings.setdefault((label(*key), digest), []).append(inputs)
 
-    def apart(self, key: Key) -> list[Apart]:
+    def apart(self, key: Key) -> list[VersionConflict]:
         spec = SPECS[key[0]]
         records = {k: record(k, self.digests[k]) for k in spec.upstream(key[1])}
         origins = Origins(lambda name, digest: self.makings.get((name, digest), []))
-        return find_apart(origins, spec, key[1], records)
+        return find_conflicts(origins, spec, key[1], records)
 
 
 def record(key: Key, digest: str) -> Record:
