@@ -31,6 +31,7 @@ from cyrene_assets.orchestration.artifact_context import ArtifactContext
 from cyrene_assets.orchestration.artifact_spec import SPECS
 from cyrene_assets.project.project import SAMPLE_CORPUS
 from cyrene_assets.quantization.calibration import calibration_chats
+from cyrene_assets.store.artifact_key import ArtifactKey
 from cyrene_assets.store.artifact_store import fingerprint
 from cyrene_assets.utils.errors import BuildError
 from cyrene_assets.workers.train import tiny_model
@@ -184,13 +185,13 @@ def test_results_when_changed_have_a_bumped_code_version(
 
 def _code_version(name: str) -> str:
     code_location()
-    return str(SPECS[name.partition("[")[0].partition("/")[0]].code_version)
+    return str(SPECS[ArtifactKey.parse(name.partition("/")[0]).asset].code_version)
 
 
 def test_every_asset_is_compared_or_says_why_its_bytes_are_not() -> None:
     parts = json.loads(GOLDEN.read_text(encoding="utf-8"))
     compared = {
-        name.partition("[")[0] for part in parts.values() for name in part if "/" not in name
+        ArtifactKey.parse(name).asset for part in parts.values() for name in part if "/" not in name
     }
     assert set(parts) == {make.__name__.strip("_") for make in MAKE}
     assert not compared & set(ELSEWHERE)

@@ -15,6 +15,7 @@ import dagster as dg
 
 from cyrene_assets.config.rebuild_policy import RebuildTier
 from cyrene_assets.project.project import Project
+from cyrene_assets.store.artifact_key import ArtifactKey
 from cyrene_assets.utils.errors import CyreneError
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class OutOfDate(_Custom):
         if found is None:
             return dg.AutomationResult(context, context.get_empty_subset())
         asset = context.key.to_user_string()
-        due = {p for p in found.needs(asset) if (asset, p) not in found.on_its_way}
+        due = {p for p in found.needs(asset) if ArtifactKey(asset, p) not in found.on_its_way}
         return dg.AutomationResult(context, _subset(context, lambda key: key in due))
 
 
@@ -98,7 +99,7 @@ class NotFailedBefore(_Custom):
 
         def untried(partition: str | None) -> bool:
             try:
-                return found is not None and not found.attempt_failed(asset, partition)
+                return found is not None and not found.attempt_failed(ArtifactKey(asset, partition))
             except CyreneError:
                 return False
 
@@ -163,7 +164,7 @@ class Able(_Custom):
 
         def able(partition: str | None) -> bool:
             try:
-                return not preflight.unmet(Project.load(), [(asset, partition)])
+                return not preflight.unmet(Project.load(), [ArtifactKey(asset, partition)])
             except CyreneError:
                 return False
 
@@ -194,7 +195,9 @@ class GpuTurn(_Custom):
 def _gpu_is_taken(found: "RebuildPlan | None") -> bool:
     from cyrene_assets.orchestration.artifact_spec import SPECS
 
-    return found is None or any(asset in SPECS and SPECS[asset].gpu for asset, _ in found.at_work)
+    return found is None or any(
+        key.asset in SPECS and SPECS[key.asset].gpu for key in found.at_work
+    )
 
 
 def _subset(context: Context, holds: Callable[[str | None], bool]) -> Any:

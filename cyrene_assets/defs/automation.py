@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from cyrene_assets.project.project import Project
+from cyrene_assets.store.artifact_key import ArtifactKey
 from cyrene_assets.store.artifact_store import fingerprint
 from cyrene_assets.utils.errors import CyreneError
 
@@ -126,9 +127,10 @@ def _observed(
     found = []
     for language in project.corpus.languages:
         raw = raw_files.raw_files_of(project, language)
-        before = raw_file_events.latest(instance, RAW, language)
+        key = ArtifactKey(RAW, language)
+        before = raw_file_events.latest(instance, key)
         if before is None or before.version != raw.version:
-            found.append(raw_file_events.observation(RAW, language, raw, before))
+            found.append(raw_file_events.observation(key, raw, before))
     if raw_files.scan_files(project).fingerprint != new.seen:
         return [], None
     if not found:

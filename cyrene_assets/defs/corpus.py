@@ -9,6 +9,7 @@ from cyrene_assets.orchestration.artifact_asset import artifact_asset
 from cyrene_assets.project.artifact_build import ArtifactBuild
 from cyrene_assets.project.partitions import languages
 from cyrene_assets.project.project import Project
+from cyrene_assets.store.artifact_key import ArtifactKey
 from cyrene_assets.store.outcome import BuildResult, Check
 from cyrene_assets.store.tables import read_table, write_table
 
@@ -40,7 +41,7 @@ def raw_corpus(context: dg.AssetExecutionContext) -> dg.DataVersionsByPartition:
 def _raw_inputs(project: Project, language: str | None) -> dict[str, Any]:
     from cyrene_assets.corpus.sources.registry import digest_of
 
-    return {f"raw_corpus[{language}]": digest_of(_raw_files(project, language))}
+    return {str(ArtifactKey("raw_corpus", language)): digest_of(_raw_files(project, language))}
 
 
 @artifact_asset(

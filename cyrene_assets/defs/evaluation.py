@@ -79,13 +79,13 @@ def eval_report(build: ArtifactBuild) -> BuildResult:
 
 
 def _evaluated(project: Project, _partition: str | None) -> dict[str, Any]:
-    return {f"{a.asset}[{a.partition}]/{a.digest}": a.digest for a in _reports(project)}
+    return {f"{a.key}/{a.digest}": a.digest for a in _reports(project)}
 
 
 def _reports(project: Project) -> list[Artifact]:
     """Return what was evaluated, in the form that the code writes now."""
     found = [a for asset in EVALUATED for a in project.store.artifacts(asset)]
-    return [a for a in found if _version(a) == SPECS[a.asset].code_version]
+    return [a for a in found if _version(a) == SPECS[a.key.asset].code_version]
 
 
 def _version(artifact: Artifact) -> str | None:

@@ -18,6 +18,7 @@ from cyrene_assets.diagnostics.token_forecast import StageTokens, forecast
 from cyrene_assets.orchestration.planner import Step
 from cyrene_assets.orchestration.run_conditions import corpus_bytes
 from cyrene_assets.project.project import Project
+from cyrene_assets.store.artifact_key import ArtifactKey
 from cyrene_assets.training.batch_plan import batch_on, optimizer_steps, packs_on
 from cyrene_assets.training.memory_model import stored_bytes
 from cyrene_assets.training.warmup import few_steps
@@ -47,7 +48,7 @@ class StepEstimate:
     ``optimizer_steps``, and a ``warning`` where they are too few.
     """
 
-    step: str
+    step: ArtifactKey
     reason: str
     tokens: int | None
     seconds: float | None
@@ -103,7 +104,7 @@ class Estimate:
         """Return the plan as a JSON value; hours are None where nothing is known."""
         return {
             "up_to_date": self.up_to_date,
-            "steps": [asdict(step) for step in self.steps],
+            "steps": [{**asdict(step), "step": str(step.step)} for step in self.steps],
             "hours": _hours(self.seconds),
             "hours_low": _hours(self.low),
             "hours_high": _hours(self.high),
@@ -119,7 +120,7 @@ class Estimate:
         """
         rows = [
             [
-                members[0].step if len(members) == 1 else f"{asset} x {len(members)}",
+                str(members[0].step) if len(members) == 1 else f"{asset} x {len(members)}",
                 members[0].reason,
                 _shown_sum([m.tokens for m in members], "{:,}".format),
                 _shown_sum([m.optimizer_steps for m in members], "{:,}".format),
@@ -180,7 +181,7 @@ class Estimate:
     def _grouped(self) -> dict[str, list[StepEstimate]]:
         grouped: dict[str, list[StepEstimate]] = {}
         for step in self.steps:
-            grouped.setdefault(step.step.partition("[")[0], []).append(step)
+            grouped.setdefault(step.step.asset, []).append(step)
         return grouped
 
     def _guessed_share(self) -> float:
@@ -228,18 +229,18 @@ def estimate(project: Project, steps: Sequence[Step], size: str, *, look: bool =
     """
     waiting = [step for step in steps if step.reason is not None]
     recipe, hardware = project.recipe(size), Hardware.detect()
-    current = {(step.asset, step.partition): step.record for step in steps}
+    current = {step.key: step.record for step in steps}
 
-    def runs(asset: str, partition: str | None) -> list[Run]:
+    def runs(key: ArtifactKey) -> list[Run]:
         if look:
-            return of_store(project, asset, partition)
-        record = current.get((asset, partition))
+            return of_store(project, key)
+        record = current.get(key)
         return [] if record is None else [of_record(record)]
 
     times = StepTimes(
         size, recipe, hardware, corpus_bytes(project), len(project.corpus.languages), runs
     )
-    trained = any(step.asset in TRAININGS for step in waiting)
+    trained = any(step.key.asset in TRAININGS for step in waiting)
     tokens = forecast(project, steps, size, look=look) if trained else {}
     sums = {str(stage): found for stage, found in tokens.items()}
     return Estimate(
@@ -257,19 +258,19 @@ def _step(
     times: StepTimes,
     tokens: dict[str, StageTokens],
 ) -> StepEstimate:
-    stage = TRAININGS.get(step.asset, "")
+    stage = TRAININGS.get(step.key.asset, "")
     found, of_recipe = tokens.get(stage), recipe.cpt if stage == "cpt" else recipe.sft
     steps = None
     if found is not None:
         sequences = found.packs if packs_on(hardware) else found.rows
         steps = optimizer_steps(sequences, batch_on(hardware, of_recipe.batch_size))
-    timing = times.of(step.asset, step.partition, found.tokens if found else None)
+    timing = times.of(step.key, found.tokens if found else None)
     return StepEstimate(
-        step.name,
+        step.key,
         step.reason or "",
         found.tokens if found else None,
         timing.seconds if timing else None,
-        stored_bytes(model_size(size).architecture, recipe).get(step.asset),
+        stored_bytes(model_size(size).architecture, recipe).get(step.key.asset),
         steps,
         few_steps(of_recipe, stage, steps) if stage and steps is not None else None,
         timing.low if timing else None,

@@ -73,5 +73,5 @@ def _needs_no_hub(project: Project, size: str) -> bool:
 
     A local folder is looked at in any case: what is in the store may be of another one.
     """
-    made = any(artifact.partition == size for artifact in project.store.artifacts("base_model"))
+    made = any(artifact.key.partition == size for artifact in project.store.artifacts("base_model"))
     return made and project.base_model(size).path is None

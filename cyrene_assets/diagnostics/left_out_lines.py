@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from cyrene_assets.config.model_sizes import SIZES
 from cyrene_assets.orchestration.project_state import ProjectState
+from cyrene_assets.store.artifact_key import ArtifactKey
 from cyrene_assets.utils.counting import counted
 
 
@@ -32,7 +33,7 @@ def left_out(state: ProjectState) -> Iterator[str]:
 
 def _numbers(state: ProjectState, asset: str, partition: str, *names: str) -> list[int]:
     """Return numbers from the metadata of the current artifact, 0 where there is none."""
-    record = state.record(asset, partition)
+    record = state.record(ArtifactKey(asset, partition))
     values = [
         record.metadata[name].value if record and name in record.metadata else 0 for name in names
     ]

@@ -13,8 +13,9 @@ from cyrene_assets.orchestration import planner, preflight
 from cyrene_assets.orchestration.artifact_spec import SPECS
 from cyrene_assets.orchestration.failed_attempts import last_failed_run
 from cyrene_assets.orchestration.planner import Step
-from cyrene_assets.orchestration.project_state import Key, ProjectState
+from cyrene_assets.orchestration.project_state import ProjectState
 from cyrene_assets.project.partitions import split_key
+from cyrene_assets.store.artifact_key import ArtifactKey
 from cyrene_assets.utils.counting import counted
 from cyrene_assets.utils.errors import CyreneError
 from cyrene_assets.utils.formatting import duration
@@ -50,9 +51,9 @@ class Item:
     def as_dict(self) -> dict[str, Any]:
         """Return the item as a JSON value."""
         return {
-            "artifact": self.step.name,
-            "asset": self.step.asset,
-            "partition": self.step.partition,
+            "artifact": str(self.step.key),
+            "asset": self.step.key.asset,
+            "partition": self.step.key.partition,
             "reason": self.step.reason,
             "changes": [
                 {"kind": c.kind, "name": c.name, "from": c.old, "to": c.new}
@@ -122,7 +123,11 @@ class Status:
         order = planner.build_order()
         found: dict[str, None] = {}
         for size in self.sizes or (None,):
-            own = [i.step.asset for i in self.items if _size(i.step.partition) in (None, size)]
+            own = [
+                k.asset
+                for k in (i.step.key for i in self.items)
+                if _size(k.partition) in (None, size)
+            ]
             if own:
                 target = max(own, key=order.index)
                 found[f"cyrene build{f' --size {size}' if size else ''} --to {target}"] = None
@@ -156,7 +161,7 @@ class Status:
         """Return the items, those of one asset that share a reason taken together."""
         grouped: dict[tuple[str, str, str], list[Item]] = {}
         for item in self.items:
-            same = item.step.asset, item.why, item.rebuilt
+            same = item.step.key.asset, item.why, item.rebuilt
             grouped.setdefault(same, []).append(item)
         return [Row(items) for items in grouped.values()]
 
@@ -171,7 +176,7 @@ class Row:
     def name(self) -> str:
         """The artifact, or the asset and how many partitions of it."""
         first = self.items[0].step
-        return first.name if len(self.items) == 1 else f"{first.asset} x {len(self.items)}"
+        return str(first.key) if len(self.items) == 1 else f"{first.key.asset} x {len(self.items)}"
 
     @property
     def why(self) -> str:
@@ -210,11 +215,11 @@ def examine(state: ProjectState, now: datetime) -> Status:
     for key, step in found.steps.items():
         if step.reason is None:
             continue
-        cost = estimates[step.name]
-        spec, run = SPECS[step.asset], found.on_its_way.get(key)
+        cost = estimates[key]
+        spec, run = SPECS[key.asset], found.on_its_way.get(key)
         failed = lacks = None
         if step.need and not run:
-            failed = last_failed_run(state, spec, step.partition, step.wanted_fingerprint)
+            failed = last_failed_run(state, key, step.wanted_fingerprint)
             lacks = _lacks(state, key)
         items.append(
             Item(
@@ -234,14 +239,14 @@ def examine(state: ProjectState, now: datetime) -> Status:
     )
 
 
-def _lacks(state: ProjectState, key: Key) -> str | None:
+def _lacks(state: ProjectState, key: ArtifactKey) -> str | None:
     """Return what the automation waits for where this machine could not finish an artifact."""
     found = preflight.unmet(state.project, [key])
     return f"when this machine has what it needs: {found[0].text}" if found else None
 
 
 def _sizes(found: RebuildPlan) -> tuple[str, ...]:
-    sizes = {_size(partition) for _, partition in found.steps}
+    sizes = {_size(key.partition) for key in found.steps}
     return tuple(size for size in SIZES if size in sizes)
 
 
@@ -252,12 +257,12 @@ def _size(partition: str | None) -> str | None:
     return size if size in SIZES else None
 
 
-def _estimates(state: ProjectState, found: RebuildPlan) -> dict[str, StepEstimate]:
+def _estimates(state: ProjectState, found: RebuildPlan) -> dict[ArtifactKey, StepEstimate]:
     steps = list(found.steps.values())
     sizes = _sizes(found)
-    known: dict[str, StepEstimate] = {}
+    known: dict[ArtifactKey, StepEstimate] = {}
     for size in sizes or tuple(SIZES)[:1]:
-        own = [step for step in steps if _size(step.partition) in (None, size)]
+        own = [step for step in steps if _size(step.key.partition) in (None, size)]
         for cost in estimate(state.project, own, size, look=False).steps:
             known.setdefault(cost.step, cost)
     return known

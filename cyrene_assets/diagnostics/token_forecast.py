@@ -62,7 +62,7 @@ def forecast(
     """
     by_asset: dict[str, list[Step]] = {}
     for step in steps:
-        by_asset.setdefault(step.asset, []).append(step)
+        by_asset.setdefault(step.key.asset, []).append(step)
     found: dict[StageName, StageTokens] = {}
     unknown: list[StageName] = []
     stages: tuple[StageName, ...] = ("cpt", "sft")
@@ -151,7 +151,7 @@ def _counter(
     record = base[0].record if base and base[0].reason is None else None
     if record is None:
         return None, rate
-    folder = project.store.locate(record.asset, record.partition, record.digest).path
+    folder = project.store.locate(record.key, record.digest).path
     return TokenCounter(folder / "tokenizer.json"), rate
 
 

@@ -39,9 +39,9 @@ def from_store(project: Project, steps: Sequence[Step], stage: StageName) -> Ite
     for step in steps:
         record = step.record
         assert record is not None
-        folder = project.store.locate(record.asset, record.partition, record.digest).path
+        folder = project.store.locate(record.key, record.digest).path
         table = pl.read_parquet(folder / TABLES[stage][1])
-        yield Texts(step.partition or "", _to_train_on(table, stage))
+        yield Texts(step.key.partition or "", _to_train_on(table, stage))
 
 
 def _to_train_on(table: "pl.DataFrame", stage: StageName) -> "pl.DataFrame":

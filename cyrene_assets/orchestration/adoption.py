@@ -18,12 +18,13 @@ from cyrene_assets.orchestration import planner
 from cyrene_assets.orchestration.artifact_spec import SPECS, ArtifactSpec, expected_lineage
 from cyrene_assets.orchestration.dagster_tables import delete_reported_check
 from cyrene_assets.orchestration.lineage import Record
-from cyrene_assets.orchestration.project_state import Key, ProjectState
+from cyrene_assets.orchestration.project_state import ProjectState
 from cyrene_assets.orchestration.provenance import provenance_tags
 from cyrene_assets.orchestration.stored_records import RecordReader, to_stored_record
 from cyrene_assets.project.project import Project
 from cyrene_assets.store import records
-from cyrene_assets.store.artifact_store import Store, label
+from cyrene_assets.store.artifact_key import ArtifactKey
+from cyrene_assets.store.artifact_store import Store
 from cyrene_assets.store.gc_lock import shared_lock
 from cyrene_assets.store.records import StoredRecord
 from cyrene_assets.utils.disk_errors import disk_errors
@@ -42,8 +43,8 @@ def adopt_inputs(
     project: Project, instance: dg.DagsterInstance, spec: ArtifactSpec, partition: str | None
 ) -> None:
     """Adopt what the store has, if the database knows no good input of what is about to be made."""
-    for asset, key in spec.upstream(partition):
-        record = lineages.latest(instance, asset, key)
+    for key in spec.upstream(partition):
+        record = lineages.latest(instance, key)
         if record is None or not _is_there(project.store, record):
             adopt(project, instance)
             return
@@ -73,39 +74,36 @@ class _Adoption:
         self._store = project.store
         self._state = ProjectState(project, instance)
         self._reader = RecordReader(project.store)
-        self._current: dict[Key, Record | None] = {}
+        self._current: dict[ArtifactKey, Record | None] = {}
         self._recorded: list[Record] = []
         self._left: list[str] = []
 
     def run(self) -> Adopted:
         for asset in planner.build_order():
             spec = SPECS[asset]
-            keys = spec.partitions_def.get_partition_keys() if spec.partitions_def else [None]
-            for partition in keys:
-                if (self._store.root / asset / (partition or "_")).is_dir():
-                    self._look_at(spec, partition)
+            for partition in spec.partitions:
+                if (self._store.root / spec.key(partition).folder).is_dir():
+                    self._look_at(spec, spec.key(partition))
         return Adopted(tuple(self._recorded), tuple(self._left))
 
-    def _look_at(self, spec: ArtifactSpec, partition: str | None) -> None:
-        work = self._project.work / spec.name / (partition or "_")
+    def _look_at(self, spec: ArtifactSpec, key: ArtifactKey) -> None:
+        work = self._project.work / key.folder
         with disk_errors(work):
             work.mkdir(parents=True, exist_ok=True)
         # The process that makes it records it.
         with suppress(Timeout), FileLock(work / "lock", timeout=0):
-            latest = self._state.record(spec.name, partition)
-            chosen = self._choose(spec, partition, latest)
+            latest = self._state.record(key)
+            chosen = self._choose(spec, key, latest)
             if chosen is not None:
-                self._record(spec, partition, chosen)
+                self._record(spec, key.partition, chosen)
                 self._recorded.append(chosen)
             elif latest is not None and _is_there(self._store, latest):
                 self._write_down(latest)
-            self._current[spec.name, partition] = chosen or latest
+            self._current[key] = chosen or latest
 
-    def _choose(
-        self, spec: ArtifactSpec, partition: str | None, latest: Record | None
-    ) -> Record | None:
+    def _choose(self, spec: ArtifactSpec, key: ArtifactKey, latest: Record | None) -> Record | None:
         """Return what is to be current instead of ``latest``, or None."""
-        found = records.of_partition(self._store, spec.name, partition)
+        found = records.of_artifact(self._store, key)
         there, own = False, False
         if latest is not None:
             there, own = _is_there(self._store, latest), self._is_own(latest)
@@ -113,7 +111,7 @@ class _Adoption:
             newer = self._best(spec, self._never_recorded(latest, found))
             if newer is not None or own:
                 return newer
-        wanted = self._wanted(spec, partition)
+        wanted = self._wanted(spec, key.partition)
         if latest is not None and there and latest.lineage.fingerprint == wanted:
             return None
         # Another home's build may have come to the same content from other inputs.
@@ -123,7 +121,7 @@ class _Adoption:
         best = self._best(spec, found)
         if best is None and found:
             self._left.append(
-                f"{label(spec.name, partition)}: no artifact of it is complete and says that its "
+                f"{key}: no artifact of it is complete and says that its "
                 "blocking checks passed: the next build makes it"
             )
         return best
@@ -135,7 +133,7 @@ class _Adoption:
         newer = [r for r in newer if (r.digest, r.fingerprint) != own]
         if not newer:
             return []
-        history = lineages.history(self._instance, latest.asset, latest.partition)
+        history = lineages.history(self._instance, latest.key)
         known = {(record.digest, record.lineage.fingerprint) for record in history}
         return [r for r in newer if (r.digest, r.fingerprint) not in known]
 
@@ -194,10 +192,8 @@ class _Adoption:
     def _write_down(self, record: Record) -> None:
         """Give the store a record of what only Dagster knows, as older versions left it."""
         lineage = record.lineage.fingerprint
-        if not records.is_written(
-            self._store, record.asset, record.partition, record.digest, lineage
-        ):
-            artifact = self._store.locate(record.asset, record.partition, record.digest)
+        if not records.is_written(self._store, record.key, record.digest, lineage):
+            artifact = self._store.locate(record.key, record.digest)
             entry = to_stored_record(
                 artifact,
                 record.lineage,
@@ -212,4 +208,4 @@ class _Adoption:
 
 
 def _is_there(store: Store, record: Record) -> bool:
-    return store.locate(record.asset, record.partition, record.digest).path.is_dir()
+    return store.locate(record.key, record.digest).path.is_dir()

@@ -33,7 +33,6 @@ from cyrene_assets.orchestration.run_retention import claim
 from cyrene_assets.orchestration.tags import REUSE_TAG
 from cyrene_assets.project.artifact_build import ArtifactBuild
 from cyrene_assets.project.project import Project
-from cyrene_assets.store.artifact_store import label
 from cyrene_assets.store.gc_lock import shared_lock
 from cyrene_assets.store.outcome import BuildResult, Check
 from cyrene_assets.store.write_lock import artifact_lock
@@ -157,29 +156,27 @@ def _materialize(
     reuse = context.run.tags.get(REUSE_TAG) != "false"
     check_run_requirements(project, context, reuse=reuse)
     partition = str(context.partition_key) if context.has_partition_key else None
-    name = label(spec.name, partition)
+    key = spec.key(partition)
     adoption.adopt_inputs(project, context.instance, spec, partition)
     freshness.check_inputs(project, context, reuse=reuse)
-    work = project.work / spec.name / (partition or "_")
+    work = project.work / key.folder
     with (
         shared_lock(project.store.root),
-        artifact_lock(work, name, context.run.run_id, context.log.warning),
+        artifact_lock(work, str(key), context.run.run_id, context.log.warning),
     ):
         records = current_inputs(spec, context.instance, partition)
         origins = input_consistency.Origins(
             input_consistency.recorded_inputs(ProjectState(project, context.instance))
         )
-        input_consistency.check_common_versions(project, origins, spec, partition, records)
-        digests = {key: record.digest for key, record in records.items()}
+        input_consistency.check_common_versions(project, origins, key, records)
+        digests = {upstream: record.digest for upstream, record in records.items()}
         # Looked at first: what changes after this is not what the lineage says.
         sources = spec.external_files(project, partition)
         lineage = expected_lineage(spec, project, partition, digests)
         reused = None
         if reuse:
-            reused = reuse_earlier(spec, project, context, partition, lineage)
-        result = reused or make(
-            spec, function, project, context, partition, lineage, records, sources
-        )
+            reused = reuse_earlier(spec, project, context, key, lineage)
+        result = reused or make(spec, function, project, context, key, lineage, records, sources)
         yield result
     _raise_failed_checks(result)
 

@@ -12,7 +12,7 @@ from cyrene_assets.orchestration import lineage as lineages
 from cyrene_assets.orchestration.lineage import Lineage, Record
 from cyrene_assets.orchestration.needs import INSTALLED, Need
 from cyrene_assets.project.project import Project
-from cyrene_assets.store.artifact_store import label
+from cyrene_assets.store.artifact_key import ArtifactKey
 from cyrene_assets.store.outcome import Check
 from cyrene_assets.utils.errors import BuildError
 
@@ -53,13 +53,22 @@ class ArtifactSpec:
         installed = {need for name, need in INSTALLED.items() if name in programs}
         return frozenset({*self.declared_needs, *installed})
 
-    def upstream(self, partition: str | None) -> Iterator[tuple[str, str | None]]:
-        """Yield the artifacts that ``partition`` is made from, as (asset, partition)."""
+    def key(self, partition: str | None) -> ArtifactKey:
+        """Return the key of one of the asset's artifacts."""
+        return ArtifactKey(self.name, partition)
+
+    @property
+    def partitions(self) -> Sequence[str | None]:
+        """The asset's partitions; ``[None]`` where it has none."""
+        return [None] if self.partitions_def is None else self.partitions_def.get_partition_keys()
+
+    def upstream(self, partition: str | None) -> Iterator[ArtifactKey]:
+        """Yield the artifacts that ``partition`` is made from."""
         for dep in self.deps:
             name = dep.asset_key.to_user_string()
             if name in SPECS:
                 for upstream_partition in self._mapped(dep, SPECS[name], partition):
-                    yield name, upstream_partition
+                    yield ArtifactKey(name, upstream_partition)
 
     def _mapped(
         self, dep: dg.AssetDep, upstream: "ArtifactSpec", partition: str | None
@@ -84,15 +93,15 @@ class ArtifactSpec:
 SPECS: dict[str, ArtifactSpec] = {}
 
 
-def with_ancestors(*keys: tuple[str, str | None]) -> set[tuple[str, str | None]]:
+def with_ancestors(*keys: ArtifactKey) -> set[ArtifactKey]:
     """Return artifacts and all that they are made from, as the asset graph has it."""
-    found: set[tuple[str, str | None]] = set()
+    found: set[ArtifactKey] = set()
     waiting = list(keys)
     while waiting:
         key = waiting.pop()
         if key not in found:
             found.add(key)
-            waiting += SPECS[key[0]].upstream(key[1])
+            waiting += SPECS[key.asset].upstream(key.partition)
     return found
 
 
@@ -100,42 +109,42 @@ def expected_lineage(
     spec: ArtifactSpec,
     project: Project,
     partition: str | None,
-    inputs: Mapping[tuple[str, str | None], str],
+    inputs: Mapping[ArtifactKey, str],
     external: Mapping[str, str] | None = None,
 ) -> Lineage:
     """Return the lineage that an up-to-date artifact has, given its inputs' digests.
 
     ``external`` is what it reads from outside the store; looked up where left out.
     """
-    named = {label(asset, key): digest for (asset, key), digest in inputs.items()}
+    named = {str(key): digest for key, digest in inputs.items()}
     named.update(spec.external_inputs(project, partition) if external is None else external)
     return Lineage(spec.code_version, spec.params(project, partition), named)
 
 
 def current_inputs(
     spec: ArtifactSpec, instance: dg.DagsterInstance, partition: str | None
-) -> dict[tuple[str, str | None], Record]:
+) -> dict[ArtifactKey, Record]:
     """Return the current record of every input.
 
     Raises:
         BuildError: an input does not exist, or failed a blocking check.
     """
     found = {}
-    for asset, key in spec.upstream(partition):
-        record = lineages.latest(instance, asset, key)
+    for key in spec.upstream(partition):
+        record = lineages.latest(instance, key)
         if record is None:
             if spec.allow_missing_inputs:
                 continue
             raise BuildError(
-                f"{label(spec.name, partition)} needs {label(asset, key)}, which has not been "
+                f"{spec.key(partition)} needs {key}, which has not been "
                 "materialized yet: materialize it first, or run `cyrene build`, in order"
             )
         if record.failed_checks:
             raise BuildError(
-                f"{label(spec.name, partition)} needs {record.name}: its blocking check failed "
+                f"{spec.key(partition)} needs {key}: its blocking check failed "
                 f"({record.why_failed}); fix the reported problem and rebuild it"
             )
-        found[asset, key] = record
+        found[key] = record
     if not found and spec.allow_missing_inputs:
         raise BuildError(f"{spec.name} needs at least one of its inputs; there is none yet")
     return found

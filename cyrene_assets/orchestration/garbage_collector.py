@@ -13,14 +13,15 @@ from cyrene_assets.config.model_roles import EVALUATED
 from cyrene_assets.orchestration import lineage as lineages
 from cyrene_assets.orchestration.artifact_spec import SPECS, expected_lineage
 from cyrene_assets.orchestration.build_lock import build_lock
-from cyrene_assets.orchestration.chains import Chains, Key, artifact_inputs
+from cyrene_assets.orchestration.chains import Chains, versions_of
 from cyrene_assets.orchestration.lineage import Record
 from cyrene_assets.orchestration.run_retention import UNFINISHED, end_orphans, forget
 from cyrene_assets.orchestration.tags import OWNER_TAG
 from cyrene_assets.project.home_identity import check_instance_owner
 from cyrene_assets.project.project import Project
 from cyrene_assets.store import records
-from cyrene_assets.store.artifact_store import Artifact, CorruptArtifactError, label
+from cyrene_assets.store.artifact_key import ArtifactKey, ArtifactVersion
+from cyrene_assets.store.artifact_store import Artifact, CorruptArtifactError
 from cyrene_assets.store.gc_lock import exclusive_lock
 from cyrene_assets.store.trash import Trash, size
 from cyrene_assets.utils.disk_errors import disk_errors
@@ -107,7 +108,7 @@ def _remove(project: Project, trash: Trash, found: Collection[Garbage], *, now: 
 def _garbage(project: Project, instance: dg.DagsterInstance) -> tuple[list[Garbage], set[str]]:
     """Return what nothing needs, and the runs that made what is needed."""
     store = project.store
-    there = {(a.name, a.digest): a for a in store.artifacts()}
+    there = {ArtifactVersion(a.key, a.digest): a for a in store.artifacts()}
     current, recorded = _records(instance, there.keys())
     if there and not recorded:
         raise UserError(
@@ -135,7 +136,7 @@ def _garbage(project: Project, instance: dg.DagsterInstance) -> tuple[list[Garba
     return found, {recorded[key].run_id for key in kept & recorded.keys()}
 
 
-def _why(folder: Path, by_path: Mapping[Path, Key], chains: Chains) -> str:
+def _why(folder: Path, by_path: Mapping[Path, ArtifactVersion], chains: Chains) -> str:
     if folder in by_path:
         return chains.why_not(by_path[folder])
     if ".corrupt-" in folder.name[DIGEST_LENGTH:]:
@@ -145,14 +146,14 @@ def _why(folder: Path, by_path: Mapping[Path, Key], chains: Chains) -> str:
 
 def _kept(
     instance: dg.DagsterInstance,
-    there: Mapping[Key, Artifact],
-    current: Mapping[Key, Record],
+    there: Mapping[ArtifactVersion, Artifact],
+    current: Mapping[ArtifactVersion, Record],
     chains: Chains,
-) -> set[Key]:
+) -> set[ArtifactVersion]:
     waiting = [*current, *chains.kept]
-    waiting += [key for key, artifact in there.items() if artifact.asset in EVALUATED]
+    waiting += [key for key, artifact in there.items() if artifact.key.asset in EVALUATED]
     waiting += [key for key, artifact in there.items() if _in_the_making(instance, artifact)]
-    kept: set[Key] = set()
+    kept: set[ArtifactVersion] = set()
     while waiting:
         key = waiting.pop()
         if key in there and key not in kept:
@@ -162,8 +163,11 @@ def _kept(
 
 
 def _inputs(
-    key: Key, artifact: Artifact, current: Mapping[Key, Record], chains: Chains
-) -> Iterator[Key]:
+    key: ArtifactVersion,
+    artifact: Artifact,
+    current: Mapping[ArtifactVersion, Record],
+    chains: Chains,
+) -> Iterator[ArtifactVersion]:
     """Yield what an artifact was made from.
 
     What is current was last made from what its record says, and what ends a chain of the store's
@@ -172,29 +176,28 @@ def _inputs(
     """
     made = chains.newest(key)
     if key in current:
-        yield from artifact_inputs(current[key].lineage.inputs)
+        yield from versions_of(current[key].lineage.inputs)
     if made is not None:
-        yield from artifact_inputs(made.inputs)
+        yield from versions_of(made.inputs)
     elif key not in current:
         inputs: Mapping[str, str] = artifact.manifest.get("inputs", {})
-        yield from artifact_inputs(inputs)
+        yield from versions_of(inputs)
 
 
 def _records(
-    instance: dg.DagsterInstance, there: Collection[Key]
-) -> tuple[dict[Key, Record], dict[Key, Record]]:
+    instance: dg.DagsterInstance, there: Collection[ArtifactVersion]
+) -> tuple[dict[ArtifactVersion, Record], dict[ArtifactVersion, Record]]:
     """Return the record of what is current, and the newest one of every artifact there is."""
     current, recorded = {}, {}
     for spec in SPECS.values():
-        keys = spec.partitions_def.get_partition_keys() if spec.partitions_def else [None]
-        for partition in keys:
-            wanted = sum(name == label(spec.name, partition) for name, _ in there)
-            for newest, record in enumerate(lineages.history(instance, spec.name, partition)):
-                key = record.name, record.digest
+        for key in map(spec.key, spec.partitions):
+            wanted = sum(version.key == key for version in there)
+            for newest, record in enumerate(lineages.history(instance, key)):
+                version = ArtifactVersion(key, record.digest)
                 if newest == 0:
-                    current[key] = record
-                if key in there and key not in recorded:
-                    recorded[key] = record
+                    current[version] = record
+                if version in there and version not in recorded:
+                    recorded[version] = record
                     wanted -= 1
                 if wanted <= 0:
                     break
@@ -215,39 +218,38 @@ def _in_the_making(instance: dg.DagsterInstance, artifact: Artifact) -> bool:
 
 
 def _abandoned(
-    project: Project, current: Mapping[Key, Record], kept: Collection[Key]
+    project: Project, current: Mapping[ArtifactVersion, Record], kept: Collection[ArtifactVersion]
 ) -> list[Path]:
     """Return the folders of resume state that no coming build would resume from."""
     found = []
     for place in sorted(project.work.glob("*/*/")):
-        asset, partition = place.parts[-2:]
+        key = ArtifactKey.of_folder(*place.parts[-2:])
         states = sorted(place.glob("*/"))
-        if asset in SPECS and states:
-            usable = _resumable(project, current, kept, asset, partition)
+        if key.asset in SPECS and states:
+            usable = _resumable(project, current, kept, key)
             found += [state for state in states if state.name not in usable]
     return found
 
 
 def _resumable(
     project: Project,
-    current: Mapping[Key, Record],
-    kept: Collection[Key],
-    asset: str,
-    partition: str,
+    current: Mapping[ArtifactVersion, Record],
+    kept: Collection[ArtifactVersion],
+    key: ArtifactKey,
 ) -> set[str]:
     """Return the fingerprints that an artifact made from what is kept may have.
 
     Not from what the database names as current alone: a run that was deleted, or a wiped asset,
     must not cost the days of a training.
     """
-    spec, key = SPECS[asset], None if partition == "_" else partition
+    spec = SPECS[key.asset]
     known = {*kept, *current}
     choices = [
-        [(upstream, digest) for name, digest in known if name == label(*upstream)]
-        for upstream in spec.upstream(key)
+        [version for version in known if version.key == upstream]
+        for upstream in spec.upstream(key.partition)
     ]
     found = set()
     for inputs in islice(product(*choices), _MOST_COMBINATIONS):
         with suppress(CyreneError):
-            found.add(expected_lineage(spec, project, key, dict(inputs)).fingerprint)
+            found.add(expected_lineage(spec, project, key.partition, dict(inputs)).fingerprint)
     return found

@@ -11,46 +11,47 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 
-from cyrene_assets.orchestration.artifact_spec import ArtifactSpec, with_ancestors
-from cyrene_assets.orchestration.chains import artifact_inputs
+from cyrene_assets.orchestration.artifact_spec import SPECS, with_ancestors
+from cyrene_assets.orchestration.chains import versions_of
 from cyrene_assets.orchestration.lineage import Record
-from cyrene_assets.orchestration.project_state import Key, ProjectState
+from cyrene_assets.orchestration.project_state import ProjectState
 from cyrene_assets.orchestration.remedies import build_command
 from cyrene_assets.project.project import Project
 from cyrene_assets.store import records
-from cyrene_assets.store.artifact_store import label
+from cyrene_assets.store.artifact_key import ArtifactKey, ArtifactVersion
 from cyrene_assets.utils.errors import UserError
 
-# Of each ancestor's name the digests that something may have been made from.
-Versions = Mapping[str, frozenset[str]]
-# The inputs of each making of an artifact, by its name and digest.
-MadeFrom = Callable[[str, str], list[Mapping[str, str]]]
+# Of each ancestor the digests that something may have been made from.
+Versions = Mapping[ArtifactKey, frozenset[str]]
+# The inputs of each making of a version.
+MadeFrom = Callable[[ArtifactVersion], list[Mapping[str, str]]]
 
 
 @dataclass(frozen=True)
 class Shared:
     """Two inputs of an asset and something that both come from; one of them may be that itself."""
 
-    first: Key
-    second: Key
-    ancestor: Key
+    first: ArtifactKey
+    second: ArtifactKey
+    ancestor: ArtifactKey
 
 
-def shared_ancestors(spec: ArtifactSpec, partition: str | None) -> Iterator[Shared]:
+def shared_ancestors(key: ArtifactKey) -> Iterator[Shared]:
     """Yield what the inputs of an artifact share, two by two, as the asset graph has it.
 
     The pairs of which one is what the other comes from are first: they say the most. An asset that
     takes whatever exists compares artifacts of different versions on purpose, and shares nothing.
     """
+    spec = SPECS[key.asset]
     if spec.allow_missing_inputs:
         return
-    inputs = list(spec.upstream(partition))
-    lines = {key: with_ancestors(key) for key in inputs}
+    inputs = list(spec.upstream(key.partition))
+    lines = {upstream: with_ancestors(upstream) for upstream in inputs}
     found = [
         Shared(first, second, ancestor)
         for number, first in enumerate(inputs)
         for second in inputs[number + 1 :]
-        for ancestor in sorted(lines[first] & lines[second], key=lambda key: label(*key))
+        for ancestor in sorted(lines[first] & lines[second], key=str)
     ]
     yield from (shared for shared in found if shared.ancestor in (shared.first, shared.second))
     yield from (shared for shared in found if shared.ancestor not in (shared.first, shared.second))
@@ -66,24 +67,23 @@ class Origins:
 
     def __init__(self, made_from: MadeFrom) -> None:
         self._made_from = made_from
-        self._versions: dict[tuple[str, str], Versions] = {}
+        self._versions: dict[ArtifactVersion, Versions] = {}
 
-    def of(self, name: str, digest: str) -> Versions:
+    def of(self, version: ArtifactVersion) -> Versions:
         """Return the versions of everything that an artifact comes from, and its own."""
-        key = name, digest
-        if key not in self._versions:
-            own = {name: frozenset({digest})}
+        if version not in self._versions:
+            own = {version.key: frozenset({version.digest})}
             # What its own inputs lead back to, in records that somebody damaged, ends here.
-            self._versions[key] = own
-            ways = [self._of_making(inputs) for inputs in self._made_from(name, digest)]
-            self._versions[key] = {**_any_of(ways), **own}
-        return self._versions[key]
+            self._versions[version] = own
+            ways = [self._of_making(inputs) for inputs in self._made_from(version)]
+            self._versions[version] = {**_any_of(ways), **own}
+        return self._versions[version]
 
     def _of_making(self, inputs: Mapping[str, str]) -> Versions:
         """Return the versions of one making: those that all of its inputs may come from."""
-        found: dict[str, frozenset[str]] = {}
-        for name, digest in artifact_inputs(inputs):
-            for ancestor, versions in self.of(name, digest).items():
+        found: dict[ArtifactKey, frozenset[str]] = {}
+        for version in versions_of(inputs):
+            for ancestor, versions in self.of(version).items():
                 known = found.get(ancestor, versions)
                 # Where they have none in common it was taken as it was, on purpose.
                 found[ancestor] = known & versions or known | versions
@@ -94,26 +94,25 @@ def recorded_inputs(state: ProjectState) -> MadeFrom:
     """Return what tells the makings of an artifact: the store's records, and Dagster's current."""
 
     @cache
-    def makings(asset: str, partition: str | None) -> dict[str, list[Mapping[str, str]]]:
+    def makings(key: ArtifactKey) -> dict[str, list[Mapping[str, str]]]:
         found: dict[str, list[Mapping[str, str]]] = {}
-        for record in records.of_partition(state.project.store, asset, partition):
+        for record in records.of_artifact(state.project.store, key):
             found.setdefault(record.digest, []).append(record.inputs)
-        current = state.record(asset, partition)
+        current = state.record(key)
         if current is not None:
             found.setdefault(current.digest, []).append(current.lineage.inputs)
         return found
 
-    def made_from(name: str, digest: str) -> list[Mapping[str, str]]:
-        asset, _, rest = name.partition("[")
-        return makings(asset, rest.removesuffix("]") or None).get(digest, [])
+    def made_from(version: ArtifactVersion) -> list[Mapping[str, str]]:
+        return makings(version.key).get(version.digest, [])
 
     return made_from
 
 
-def _any_of(ways: Collection[Versions]) -> dict[str, frozenset[str]]:
+def _any_of(ways: Collection[Versions]) -> dict[ArtifactKey, frozenset[str]]:
     """Return what may be the case in any of several makings."""
-    names = {name for way in ways for name in way}
-    return {n: frozenset[str]().union(*(way.get(n, frozenset()) for way in ways)) for n in names}
+    keys = {key for way in ways for key in way}
+    return {k: frozenset[str]().union(*(way.get(k, frozenset()) for way in ways)) for k in keys}
 
 
 @dataclass(frozen=True)
@@ -126,11 +125,11 @@ class VersionConflict:
 
 
 def find_conflicts(
-    origins: Origins, spec: ArtifactSpec, partition: str | None, inputs: Mapping[Key, Record]
+    origins: Origins, key: ArtifactKey, inputs: Mapping[ArtifactKey, Record]
 ) -> list[VersionConflict]:
     """Return what does not belong together of an artifact's inputs, those that are known."""
     found = []
-    for shared in shared_ancestors(spec, partition):
+    for shared in shared_ancestors(key):
         if shared.first in inputs and shared.second in inputs:
             first, second = _versions(origins, shared, inputs)
             if first and second and not first & second:
@@ -141,28 +140,26 @@ def find_conflicts(
 def check_common_versions(
     project: Project,
     origins: Origins,
-    spec: ArtifactSpec,
-    partition: str | None,
-    inputs: Mapping[Key, Record],
+    key: ArtifactKey,
+    inputs: Mapping[ArtifactKey, Record],
 ) -> None:
     """Refuse inputs that come from different versions of something that they share.
 
     Args:
         project: whose settings say how a checkpoint is evaluated.
         origins: of the project's artifacts.
-        spec: of the artifact that is about to be made.
-        partition: of it.
-        inputs: those that are known, by asset and partition.
+        key: of the artifact that is about to be made.
+        inputs: those that are known.
 
     Raises:
         UserError: two do not belong together; it names both, and the command that brings them
             together.
     """
-    found = find_conflicts(origins, spec, partition, inputs)
+    found = find_conflicts(origins, key, inputs)
     if not found:
         return
     one = found[0]
-    ancestor = label(*one.shared.ancestor)
+    ancestor = one.shared.ancestor
     pairs = dict.fromkeys((apart.shared.first, apart.shared.second) for apart in found)
     others = "pair" if len(pairs) == 2 else "pairs"
     more = f" (and {len(pairs) - 1} more {others})" if len(pairs) > 1 else ""
@@ -170,23 +167,27 @@ def check_common_versions(
         "inputs come from different versions: "
         f"{_said(one.shared.first, inputs, ancestor, one.first)}, and "
         f"{_said(one.shared.second, inputs, ancestor, one.second)}{more}; "
-        f"`{build_command(project, spec, partition)}` brings them together"
+        f"`{build_command(project, key)}` brings them together"
     )
 
 
 def _versions(
-    origins: Origins, shared: Shared, inputs: Mapping[Key, Record]
+    origins: Origins, shared: Shared, inputs: Mapping[ArtifactKey, Record]
 ) -> tuple[frozenset[str], frozenset[str]]:
-    name = label(*shared.ancestor)
     first, second = (
-        origins.of(label(*key), inputs[key].digest).get(name, frozenset[str]())
+        origins.of(ArtifactVersion(key, inputs[key].digest)).get(shared.ancestor, frozenset[str]())
         for key in (shared.first, shared.second)
     )
     return first, second
 
 
-def _said(key: Key, inputs: Mapping[Key, Record], ancestor: str, versions: frozenset[str]) -> str:
-    own, digest = label(*key), inputs[key].digest
-    if own == ancestor:
-        return f"the current {own} is {digest}"
-    return f"{own} {digest} comes from {ancestor} {' or '.join(sorted(versions))}"
+def _said(
+    key: ArtifactKey,
+    inputs: Mapping[ArtifactKey, Record],
+    ancestor: ArtifactKey,
+    versions: frozenset[str],
+) -> str:
+    digest = inputs[key].digest
+    if key == ancestor:
+        return f"the current {key} is {digest}"
+    return f"{key} {digest} comes from {ancestor} {' or '.join(sorted(versions))}"

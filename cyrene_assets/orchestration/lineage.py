@@ -11,7 +11,8 @@ from typing import Any, Literal
 
 import dagster as dg
 
-from cyrene_assets.store.artifact_store import fingerprint, label
+from cyrene_assets.store.artifact_key import ArtifactKey
+from cyrene_assets.store.artifact_store import fingerprint
 
 METADATA_KEY = "lineage"
 
@@ -131,8 +132,7 @@ class Record:
     ``sources`` the SHA-256 of the files from outside the store that it was made from, by name.
     """
 
-    asset: str
-    partition: str | None
+    key: ArtifactKey
     digest: str
     lineage: Lineage
     run_id: str
@@ -156,33 +156,26 @@ class Record:
             if check["name"] in self.failed_checks
         )
 
-    @property
-    def name(self) -> str:
-        """``asset[partition]``."""
-        return label(self.asset, self.partition)
 
-
-def latest(instance: dg.DagsterInstance, asset: str, partition: str | None) -> Record | None:
+def latest(instance: dg.DagsterInstance, key: ArtifactKey) -> Record | None:
     """Return the current artifact's record: the latest materialization's, or None."""
-    records, _ = _records(instance, asset, partition, limit=1)
+    records, _ = _records(instance, key, limit=1)
     return records[0] if records else None
 
 
-def find(
-    instance: dg.DagsterInstance, asset: str, partition: str | None, wanted: str
-) -> Record | None:
+def find(instance: dg.DagsterInstance, key: ArtifactKey, wanted: str) -> Record | None:
     """Return the newest record whose fingerprint is ``wanted`` and whose checks passed, or None."""
-    for record in history(instance, asset, partition):
+    for record in history(instance, key):
         if record.lineage.fingerprint == wanted and not record.failed_checks:
             return record
     return None
 
 
-def history(instance: dg.DagsterInstance, asset: str, partition: str | None) -> Iterator[Record]:
-    """Yield the records of a partition's artifacts, the newest first."""
+def history(instance: dg.DagsterInstance, key: ArtifactKey) -> Iterator[Record]:
+    """Yield the records of a key's artifacts, the newest first."""
     cursor: str | None = None
     while True:
-        found, cursor = _records(instance, asset, partition, limit=50, cursor=cursor)
+        found, cursor = _records(instance, key, limit=50, cursor=cursor)
         yield from found
         if cursor is None:
             return
@@ -190,8 +183,7 @@ def history(instance: dg.DagsterInstance, asset: str, partition: str | None) -> 
 
 def _records(
     instance: dg.DagsterInstance,
-    asset: str,
-    partition: str | None,
+    key: ArtifactKey,
     *,
     limit: int,
     cursor: str | None = None,
@@ -199,18 +191,18 @@ def _records(
     """Return records, the newest first, and where to continue; null at the end."""
     result = instance.fetch_materializations(
         dg.AssetRecordsFilter(
-            asset_key=dg.AssetKey(asset),
-            asset_partitions=None if partition is None else [partition],
+            asset_key=dg.AssetKey(key.asset),
+            asset_partitions=None if key.partition is None else [key.partition],
         ),
         limit=limit,
         cursor=cursor,
     )
-    found = [_record(asset, partition, record) for record in result.records]
+    found = [_record(key, record) for record in result.records]
     more = result.cursor if result.has_more else None
     return [record for record in found if record is not None], more
 
 
-def _record(asset: str, partition: str | None, event: dg.EventLogRecord) -> Record | None:
+def _record(key: ArtifactKey, event: dg.EventLogRecord) -> Record | None:
     materialization = event.asset_materialization
     # A materialization that someone reported by hand has no lineage: it names no artifact.
     if materialization is None or METADATA_KEY not in materialization.metadata:
@@ -219,8 +211,7 @@ def _record(asset: str, partition: str | None, event: dg.EventLogRecord) -> Reco
     # What was recorded again from the store says when and by which run it was made.
     made = data.get("made", {"run_id": event.run_id, "created": event.timestamp})
     return Record(
-        asset=asset,
-        partition=partition,
+        key=key,
         digest=data["digest"],
         lineage=Lineage(data["code_version"], data["params"], data["inputs"]),
         run_id=made["run_id"],

@@ -15,11 +15,11 @@ from cyrene_assets.orchestration import planner
 from cyrene_assets.orchestration.artifact_spec import SPECS
 from cyrene_assets.orchestration.needs import Need, Problem
 from cyrene_assets.orchestration.planner import Step
-from cyrene_assets.orchestration.project_state import Key, ProjectState
+from cyrene_assets.orchestration.project_state import ProjectState
 from cyrene_assets.orchestration.requirements import look
 from cyrene_assets.orchestration.tags import IGNORED, REQUIREMENTS_TAG
 from cyrene_assets.project.project import Project
-from cyrene_assets.store.artifact_store import label
+from cyrene_assets.store.artifact_key import ArtifactKey
 from cyrene_assets.utils.errors import RequirementError
 
 OVERRIDE = (
@@ -43,12 +43,12 @@ class Unmet:
         return f"{shown}{more}: {self.text}"
 
 
-def ahead(steps: Iterable[Step]) -> list[Key]:
+def ahead(steps: Iterable[Step]) -> list[ArtifactKey]:
     """Return the artifacts of a plan that have to be built."""
-    return [(step.asset, step.partition) for step in steps if step.reason is not None]
+    return [step.key for step in steps if step.reason is not None]
 
 
-def check_requirements(project: Project, artifacts: Sequence[Key]) -> None:
+def check_requirements(project: Project, artifacts: Sequence[ArtifactKey]) -> None:
     """Refuse to begin artifacts that this machine cannot finish.
 
     Raises:
@@ -70,26 +70,26 @@ def refusal_text(found: Sequence[Unmet]) -> str:
     )
 
 
-def unmet(project: Project, artifacts: Sequence[Key]) -> list[Unmet]:
-    """Return what is needed to make artifacts, as (asset, partition), and this machine lacks.
+def unmet(project: Project, artifacts: Sequence[ArtifactKey]) -> list[Unmet]:
+    """Return what is needed to make artifacts and this machine lacks.
 
     Raises:
         UserError: project.yaml or a recipe does not fit.
     """
-    concerned = [(key, SPECS[key[0]].needs) for key in artifacts if SPECS[key[0]].needs]
+    concerned = [(key, SPECS[key.asset].needs) for key in artifacts if SPECS[key.asset].needs]
     found: dict[str, dict[str, None]] = {}
-    for size in dict.fromkeys(_size(partition) for (_, partition), _ in concerned):
-        of_size = [(key, needs) for key, needs in concerned if _size(key[1]) == size]
+    for size in dict.fromkeys(_size(key.partition) for key, _ in concerned):
+        of_size = [(key, needs) for key, needs in concerned if _size(key.partition) == size]
         needs = frozenset[Need]().union(*(needs for _, needs in of_size))
-        findings = look(project, size, needs, {asset for (asset, _), _ in of_size})
+        findings = look(project, size, needs, {key.asset for key, _ in of_size})
         for problem in findings.of(needs):
             stages = found.setdefault(problem.text, {})
             stages |= dict.fromkeys(_concerned(problem, of_size))
     return [Unmet(tuple(stages), text) for text, stages in found.items()]
 
 
-def _concerned(problem: Problem, ahead: Iterable[tuple[Key, frozenset[Need]]]) -> list[str]:
-    return [label(*key) for key, needs in ahead if not problem.needs.isdisjoint(needs)]
+def _concerned(problem: Problem, ahead: Iterable[tuple[ArtifactKey, frozenset[Need]]]) -> list[str]:
+    return [str(key) for key, needs in ahead if not problem.needs.isdisjoint(needs)]
 
 
 def _size(partition: str | None) -> str | None:
@@ -119,8 +119,7 @@ def check_run_requirements(
     now = instance.get_run_by_id(run.run_id)
     if now is not None and _LOOKED_TAG in now.tags:
         return
-    partition = str(context.partition_key) if context.has_partition_key else None
-    artifacts = [(name, partition if SPECS[name].partitions_def else None) for name in names]
+    artifacts = selected_artifacts(context)
     if reuse:
         artifacts = _out_of_date(ProjectState(project, instance), artifacts)
     check_requirements(project, artifacts)
@@ -137,10 +136,19 @@ def selected(context: dg.AssetExecutionContext) -> list[str]:
     ]
 
 
-def _out_of_date(state: ProjectState, artifacts: Iterable[Key]) -> list[Key]:
-    pending: dict[Key, str] = {}
-    for asset, partition in artifacts:
-        step = planner.plan_artifact(state, SPECS[asset], partition, pending)
+def selected_artifacts(context: dg.AssetExecutionContext) -> list[ArtifactKey]:
+    """Return the artifacts that a run makes, in build order."""
+    partition = str(context.partition_key) if context.has_partition_key else None
+    return [
+        ArtifactKey(name, partition if SPECS[name].partitions_def else None)
+        for name in selected(context)
+    ]
+
+
+def _out_of_date(state: ProjectState, artifacts: Iterable[ArtifactKey]) -> list[ArtifactKey]:
+    pending: dict[ArtifactKey, str] = {}
+    for key in artifacts:
+        step = planner.plan_artifact(state, key, pending)
         if step.reason is not None:
-            pending[asset, partition] = step.reason
+            pending[key] = step.reason
     return list(pending)

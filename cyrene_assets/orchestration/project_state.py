@@ -14,17 +14,15 @@ from cyrene_assets.orchestration.lineage import Change, Lineage, Record, file_ch
 from cyrene_assets.orchestration.raw_file_events import Observed
 from cyrene_assets.orchestration.run_retention import UNFINISHED
 from cyrene_assets.project.project import Project
-from cyrene_assets.store.artifact_store import label
-
-Key = tuple[str, str | None]
+from cyrene_assets.store.artifact_key import ArtifactKey
 
 
-def runs_at_work(instance: dg.DagsterInstance, *, queued: bool = True) -> dict[Key, str]:
+def runs_at_work(instance: dg.DagsterInstance, *, queued: bool = True) -> dict[ArtifactKey, str]:
     """Return the run that is about to make each artifact, for those that an unfinished one is.
 
     With ``queued`` the runs that wait in the queue count as well.
     """
-    found: dict[Key, str] = {}
+    found: dict[ArtifactKey, str] = {}
     statuses = [*UNFINISHED, dg.DagsterRunStatus.QUEUED] if queued else UNFINISHED
     for run in instance.get_runs(dg.RunsFilter(statuses=statuses)):
         done = set()
@@ -32,7 +30,7 @@ def runs_at_work(instance: dg.DagsterInstance, *, queued: bool = True) -> dict[K
             event = entry.dagster_event
             if event is None or event.asset_key is None:
                 continue
-            key = (event.asset_key.to_user_string(), event.partition)
+            key = ArtifactKey(event.asset_key.to_user_string(), event.partition)
             if event.event_type is _MADE:
                 done.add(key)
             found[key] = run.run_id
@@ -47,8 +45,8 @@ _PLANNED_AND_MADE = {dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED, _MADE}
 
 # What was read last of each artifact of each instance, by the number of its event: the daemon asks
 # every few seconds, and hardly anything is new.
-_READ: dict[tuple[Path, str, str], tuple[int, Record | None]] = {}
-_SEEN: dict[tuple[Path, str, str], tuple[int, Observed | None]] = {}
+_READ: dict[tuple[Path, ArtifactKey], tuple[int, Record | None]] = {}
+_SEEN: dict[tuple[Path, ArtifactKey], tuple[int, Observed | None]] = {}
 
 
 @dataclass(frozen=True)
@@ -76,32 +74,31 @@ class ProjectState:
         self.project = project
         self.instance = instance
         self._observed = observed
-        self._records: dict[Key, Record | None] = {}
+        self._records: dict[ArtifactKey, Record | None] = {}
         self._events: dict[tuple[str, dg.DagsterEventType], Mapping[str, int]] = {}
 
     @cached_property
-    def at_work(self) -> Mapping[Key, str]:
+    def at_work(self) -> Mapping[ArtifactKey, str]:
         """The run that is about to make each artifact, for those that an unfinished one is."""
         return runs_at_work(self.instance)
 
-    def record(self, asset: str, partition: str | None) -> Record | None:
+    def record(self, key: ArtifactKey) -> Record | None:
         """Return the current artifact's record, or None."""
-        key = asset, partition
         if key not in self._records:
-            self._records[key] = self._read(asset, partition)
+            self._records[key] = self._read(key)
         return self._records[key]
 
-    def _read(self, asset: str, partition: str | None) -> Record | None:
-        if partition is None:
-            return lineages.latest(self.instance, asset, None)
-        event = self._latest_events(asset, _MADE).get(partition)
+    def _read(self, key: ArtifactKey) -> Record | None:
+        if key.partition is None:
+            return lineages.latest(self.instance, key)
+        event = self._latest_events(key.asset, _MADE).get(key.partition)
         if event is None:
             return None
-        key = self.project.dagster_home, asset, partition
-        known, record = _READ.get(key, (None, None))
+        place = self.project.dagster_home, key
+        known, record = _READ.get(place, (None, None))
         if known != event:
-            record = lineages.latest(self.instance, asset, partition)
-            _READ[key] = event, record
+            record = lineages.latest(self.instance, key)
+            _READ[place] = event, record
         return record
 
     def _latest_events(self, asset: str, kind: dg.DagsterEventType) -> Mapping[str, int]:
@@ -127,26 +124,27 @@ class ProjectState:
         inputs: dict[str, str] = {}
         files: dict[str, str] = {}
         for name in outside:
-            seen = self._last_seen(name, partition)
+            seen = self._last_seen(ArtifactKey(name, partition))
             if seen is None:
                 return External({}, {}, "nobody has looked at its files yet")
             if seen.problem is not None:
                 return External({}, {}, seen.problem)
-            inputs[label(name, partition)] = seen.version
+            inputs[str(ArtifactKey(name, partition))] = seen.version
             files |= seen.files
         return External(inputs, files)
 
-    def _last_seen(self, asset: str, partition: str | None) -> Observed | None:
-        if partition is None:
-            return raw_file_events.latest(self.instance, asset, None)
-        event = self._latest_events(asset, dg.DagsterEventType.ASSET_OBSERVATION).get(partition)
+    def _last_seen(self, key: ArtifactKey) -> Observed | None:
+        if key.partition is None:
+            return raw_file_events.latest(self.instance, key)
+        observed = self._latest_events(key.asset, dg.DagsterEventType.ASSET_OBSERVATION)
+        event = observed.get(key.partition)
         if event is None:
             return None
-        key = self.project.dagster_home, asset, partition
-        known, seen = _SEEN.get(key, (None, None))
+        place = self.project.dagster_home, key
+        known, seen = _SEEN.get(place, (None, None))
         if known != event:
-            seen = raw_file_events.latest(self.instance, asset, partition)
-            _SEEN[key] = event, seen
+            seen = raw_file_events.latest(self.instance, key)
+            _SEEN[place] = event, seen
         return seen
 
     def changes(self, record: Record, wanted: Lineage, external: External) -> list[Change]:

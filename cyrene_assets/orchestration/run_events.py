@@ -14,7 +14,7 @@ import dagster as dg
 from sqlalchemy.exc import OperationalError
 
 from cyrene_assets.orchestration.tags import REUSED_TAG, WARNING
-from cyrene_assets.store.artifact_store import label
+from cyrene_assets.store.artifact_key import ArtifactKey
 from cyrene_assets.utils.errors import BuildError, CyreneError, UserError
 
 INTERRUPTED = "interrupted; the next `cyrene build` resumes here"
@@ -85,7 +85,7 @@ class EventTail:
                 self._handle(event, event.step_key, record.timestamp)
 
     def _handle(self, event: dg.DagsterEvent, step: str, timestamp: float) -> None:
-        name = label(step, self._partition)
+        name = str(ArtifactKey(step, self._partition))
         seconds = timestamp - self._started.get(step, timestamp)
         kind = event.event_type
         if kind is dg.DagsterEventType.STEP_START:

@@ -180,7 +180,7 @@ def _served_fits(
     built = [
         artifact
         for artifact in project.store.artifacts("fp8_model")
-        if artifact.partition == size and artifact.manifest["params"] == form
+        if artifact.key.partition == size and artifact.manifest["params"] == form
     ]
     model: ServedModel
     if built:

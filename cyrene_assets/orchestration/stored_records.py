@@ -12,6 +12,7 @@ from cyrene_assets.orchestration import lineage as lineages
 from cyrene_assets.orchestration.artifact_spec import ArtifactSpec
 from cyrene_assets.orchestration.lineage import Lineage, Record
 from cyrene_assets.store import records
+from cyrene_assets.store.artifact_key import ArtifactKey, ArtifactVersion, artifact_inputs
 from cyrene_assets.store.artifact_store import Artifact, CorruptArtifactError, Store
 from cyrene_assets.store.records import StoredRecord
 
@@ -33,10 +34,10 @@ def to_stored_record(
 ) -> StoredRecord:
     """Return the store's record of what Dagster is told; ``recorded`` is now where left out."""
     kept = {name: value for name, value in metadata.items() if name not in _OWN}
-    event = dg.AssetMaterialization(artifact.asset, metadata=kept)
+    event = dg.AssetMaterialization(artifact.key.asset, metadata=kept)
     return StoredRecord(
-        asset=artifact.asset,
-        partition=artifact.partition,
+        asset=artifact.key.asset,
+        partition=artifact.key.partition,
         digest=artifact.digest,
         code_version=lineage.code_version,
         params=dict(lineage.params),
@@ -50,10 +51,10 @@ def to_stored_record(
     )
 
 
-def find(store: Store, spec: ArtifactSpec, partition: str | None, wanted: str) -> Record | None:
+def find(store: Store, spec: ArtifactSpec, key: ArtifactKey, wanted: str) -> Record | None:
     """Return the newest making in the store whose fingerprint is ``wanted`` and that passed."""
     teller = RecordReader(store)
-    for record in records.of_partition(store, spec.name, partition):
+    for record in records.of_artifact(store, key):
         if record.fingerprint == wanted and not record.failed:
             told = teller.record(spec, record)
             if told is not None:
@@ -61,10 +62,10 @@ def find(store: Store, spec: ArtifactSpec, partition: str | None, wanted: str) -
     return None
 
 
-def newest_that_passed(store: Store, spec: ArtifactSpec, partition: str | None) -> Record | None:
+def newest_that_passed(store: Store, spec: ArtifactSpec, key: ArtifactKey) -> Record | None:
     """Return the newest making in the store that is known to have passed, or None."""
     teller = RecordReader(store)
-    for record in records.of_partition(store, spec.name, partition):
+    for record in records.of_artifact(store, key):
         if not record.failed:
             told = teller.record(spec, record)
             if told is not None:
@@ -79,13 +80,17 @@ class RecordReader:
         self._store = store
 
     @cached_property
-    def _used(self) -> set[tuple[str, str]]:
+    def _used(self) -> set[ArtifactVersion]:
         """Every artifact that another one was made from: its blocking checks had passed."""
-        return {item for r in records.everything(self._store) for item in r.inputs.items()}
+        return {
+            version
+            for record in records.everything(self._store)
+            for version in artifact_inputs(record.inputs)
+        }
 
     def record(self, spec: ArtifactSpec, stored: StoredRecord) -> Record | None:
         """Return the record, or None where its files are damaged or its checks are not known."""
-        artifact = self._store.locate(stored.asset, stored.partition, stored.digest)
+        artifact = self._store.locate(stored.key, stored.digest)
         try:
             artifact.verify(contents=False)
         except CorruptArtifactError:
@@ -116,8 +121,7 @@ class RecordReader:
             }
         )
         return Record(
-            asset=stored.asset,
-            partition=stored.partition,
+            key=stored.key,
             digest=stored.digest,
             lineage=lineage,
             run_id=stored.run_id,
@@ -137,7 +141,7 @@ class RecordReader:
         if stored.checks is not None:
             return stored.checks
         blocking = [check.name for check in spec.checks if check.blocking]
-        if blocking and (stored.name, stored.digest) not in self._used:
+        if blocking and (stored.key, stored.digest) not in self._used:
             return None
         detail = "passed when it was made: something was made from it"
         return [

@@ -10,6 +10,7 @@ from cyrene_assets.orchestration.lineage import Record
 from cyrene_assets.orchestration.stored_records import newest_that_passed
 from cyrene_assets.project.project import Project
 from cyrene_assets.serving.character import Character
+from cyrene_assets.store.artifact_key import ArtifactKey
 from cyrene_assets.store.artifact_store import Artifact, Store
 from cyrene_assets.utils.errors import BuildError, UserError
 
@@ -39,11 +40,11 @@ def find_character(
     asset = SPEAKING[role]
     if digest is not None:
         return Character(project, size, _named(project.store, asset, size, digest, contents))
-    record = lineage.latest(instance, asset, size)
+    record = lineage.latest(instance, ArtifactKey(asset, size))
     if record is None:
         # A store that came from elsewhere, or whose database is lost, has it nevertheless.
         adoption.adopt(project, instance)
-        record = lineage.latest(instance, asset, size)
+        record = lineage.latest(instance, ArtifactKey(asset, size))
     if record is None:
         raise UserError(
             f"there is no {asset}[{size}] yet: run `cyrene build --size {size} --to {asset}`"
@@ -52,16 +53,16 @@ def find_character(
         good = _newest_that_passed(project.store, instance, record)
         if good is None:
             raise BuildError(
-                f"{record.name} {record.digest} failed its check {record.why_failed}; build it "
+                f"{record.key} {record.digest} failed its check {record.why_failed}; build it "
                 "again after that: there is no earlier one that passed"
             )
         passed_over = (
-            f"{record.name} {record.digest} failed its check {record.why_failed}: taking "
+            f"{record.key} {record.digest} failed its check {record.why_failed}: taking "
             f"{good.digest}, the newest that passed"
         )
-        artifact = project.store.open(asset, size, good.digest, contents=contents)
+        artifact = project.store.open(ArtifactKey(asset, size), good.digest, contents=contents)
         return Character(project, size, artifact, passed_over)
-    artifact = project.store.open(asset, size, record.digest, contents=contents)
+    artifact = project.store.open(ArtifactKey(asset, size), record.digest, contents=contents)
     return Character(project, size, artifact)
 
 
@@ -73,19 +74,19 @@ def _newest_that_passed(
     Dagster's history is looked through first, then what the store itself tells: a database that
     was lost has the newest version alone.
     """
-    for record in lineage.history(instance, failed.asset, failed.partition):
-        there = store.locate(record.asset, record.partition, record.digest).path.is_dir()
+    for record in lineage.history(instance, failed.key):
+        there = store.locate(record.key, record.digest).path.is_dir()
         if there and not record.failed_checks:
             return record
-    return newest_that_passed(store, SPECS[failed.asset], failed.partition)
+    return newest_that_passed(store, SPECS[failed.key.asset], failed.key)
 
 
 def _named(store: Store, asset: str, size: str, digest: str, contents: bool) -> Artifact:
-    there = [a for a in store.artifacts(asset) if a.partition == size]
+    there = [a for a in store.artifacts(asset) if a.key.partition == size]
     found = [a for a in there if a.digest.startswith(digest)]
     if len(found) != 1:
         raise UserError(
             f"{len(found) or 'no'} artifacts of {asset}[{size}] have a digest that begins with "
             f"{digest!r}: there are {', '.join(a.digest for a in there) or 'none'}"
         )
-    return store.open(asset, size, found[0].digest, contents=contents)
+    return store.open(ArtifactKey(asset, size), found[0].digest, contents=contents)

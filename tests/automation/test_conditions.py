@@ -18,8 +18,9 @@ from cyrene_assets.orchestration import build_lock, preflight
 from cyrene_assets.orchestration.artifact_spec import SPECS
 from cyrene_assets.orchestration.failed_attempts import attempted
 from cyrene_assets.orchestration.preflight import Unmet
-from cyrene_assets.orchestration.project_state import Key, ProjectState
+from cyrene_assets.orchestration.project_state import ProjectState
 from cyrene_assets.project.project import Project
+from cyrene_assets.store.artifact_key import ArtifactKey
 
 pytestmark = pytest.mark.usefixtures("able")
 # Before any test fakes it.
@@ -209,7 +210,7 @@ def test_a_persons_training_that_was_cancelled_waits_for_a_change_and_status_nam
     instance.report_run_canceled(run)
     assert [ticks.tick(), ticks.tick(MIDNIGHT)] == [[], []]
     state = ProjectState(ticks.sandbox.project, instance, observed=True)
-    (item,) = [i for i in examine(state, MIDNIGHT).items if i.step.asset == "cpt_checkpoint"]
+    (item,) = [i for i in examine(state, MIDNIGHT).items if i.step.key.asset == "cpt_checkpoint"]
     said = (
         f"retry pending: run {run.run_id[:8]} was cancelled; retried when an input changes, "
         "or run `cyrene build`"
@@ -233,7 +234,7 @@ def test_a_cancelled_training_is_remembered_when_a_later_run_was_refused_before_
     ticks.ended(ticks.started(["cpt_checkpoint"], "tiny"), failed=True)
     assert [ticks.tick(), ticks.tick(MIDNIGHT)] == [[], []]
     state = ProjectState(ticks.sandbox.project, instance, observed=True)
-    (item,) = [i for i in examine(state, MIDNIGHT).items if i.step.asset == "cpt_checkpoint"]
+    (item,) = [i for i in examine(state, MIDNIGHT).items if i.step.key.asset == "cpt_checkpoint"]
     assert item.rebuilt.startswith(f"retry pending: run {run.run_id[:8]} was cancelled; ")
 
 
@@ -394,8 +395,8 @@ def test_ticks_on_a_machine_that_lacks_something_begin_nothing_until_it_is_there
 ) -> None:
     lacking = {"cpt_checkpoint"}
 
-    def unmet(_project: Project, artifacts: list[Key]) -> list[Unmet]:
-        return [Unmet((asset,), "no GPU") for asset, _ in artifacts if asset in lacking]
+    def unmet(_project: Project, artifacts: list[ArtifactKey]) -> list[Unmet]:
+        return [Unmet((key.asset,), "no GPU") for key in artifacts if key.asset in lacking]
 
     monkeypatch.setattr(preflight, "unmet", unmet)
     change(ticks, "en")

@@ -14,6 +14,7 @@ from cyrene_assets.automation import code_location
 from cyrene_assets.defs import automation
 from cyrene_assets.orchestration import raw_file_events
 from cyrene_assets.project.settings import CheckpointSource
+from cyrene_assets.store.artifact_key import ArtifactKey
 
 
 @dataclass
@@ -70,7 +71,7 @@ def test_a_change_is_observed_by_language_and_named_by_file(looks: Looks) -> Non
     assert [(event.asset_key.to_user_string(), event.partition) for event in events] == [
         ("raw_corpus", "en")
     ]
-    seen = raw_file_events.latest(looks.sandbox.instance, "raw_corpus", "en")
+    seen = raw_file_events.latest(looks.sandbox.instance, ArtifactKey("raw_corpus", "en"))
     assert seen is not None
     assert seen.version == events[0].tags["dagster/data_version"]
     assert sorted(seen.files) == ["dialog/en.jsonl", "documents/en.jsonl"]

@@ -144,10 +144,10 @@ def test_examine_on_a_machine_that_lacks_something_says_what_the_automation_wait
 ) -> None:
     """Real: the tests' home has no toolchain."""
     ticks.made("packed_cpt[tiny]", "other")
-    (item,) = [item for item in examine(ticks).items if item.step.asset == "cpt_checkpoint"]
+    (item,) = [item for item in examine(ticks).items if item.step.key.asset == "cpt_checkpoint"]
     assert item.rebuilt.startswith("at night")
     monkeypatch.setattr(preflight, "unmet", LOOK)
-    (item,) = [item for item in examine(ticks).items if item.step.asset == "cpt_checkpoint"]
+    (item,) = [item for item in examine(ticks).items if item.step.key.asset == "cpt_checkpoint"]
     assert item.rebuilt.startswith("when this machine has what it needs: the 'train' toolchain is")
 
 

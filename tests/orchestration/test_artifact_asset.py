@@ -22,6 +22,7 @@ from cyrene_assets.orchestration.artifact_context import ArtifactContext
 from cyrene_assets.orchestration.artifact_spec import SPECS, expected_lineage
 from cyrene_assets.project.artifact_build import ArtifactBuild
 from cyrene_assets.project.partitions import languages
+from cyrene_assets.store.artifact_key import ArtifactKey
 from cyrene_assets.store.artifact_store import LOG
 from cyrene_assets.store.manifest import MANIFEST
 from cyrene_assets.store.outcome import BuildResult, Check, CheckOutcome
@@ -187,10 +188,10 @@ def test_going_back_reuses_what_was_there(sandbox: Sandbox) -> None:
 
 
 def test_a_run_of_the_ui_makes_what_it_is_asked_for(sandbox: Sandbox) -> None:
-    before = lineage.latest(sandbox.instance, "sft_chat", "en")
+    before = lineage.latest(sandbox.instance, ArtifactKey("sft_chat", "en"))
     result = sandbox.run(["sft_chat"], "en")
     assert result.success
-    after = lineage.latest(sandbox.instance, "sft_chat", "en")
+    after = lineage.latest(sandbox.instance, ArtifactKey("sft_chat", "en"))
     assert before is not None
     assert after is not None
     assert after.run_id == result.run_id != before.run_id
@@ -384,7 +385,7 @@ def test_log_and_measurements_go_with_the_artifact(empty: Sandbox) -> None:
     assert result.success
     folder = empty.artifact("toy", None)
     assert (folder / LOG).read_text() == "what the program said\n"
-    manifest = empty.project.store.open("toy", None, folder.name).manifest
+    manifest = empty.project.store.open(ArtifactKey("toy"), folder.name).manifest
     assert list(manifest["files"]) == ["said.txt"]
     assert manifest["measurements"] == {"tokens": 3}
     assert manifest["params"] == {"say": "x"}
@@ -440,7 +441,7 @@ def test_what_a_build_offers_to_its_function(sandbox: Sandbox) -> None:
     assert dg.materialize([reader, *sources], instance=sandbox.instance, selection="reader").success
     (build,) = seen
     assert list(build.inputs_of("cpt_documents")) == list(LANGUAGES)
-    assert build.input("cpt_documents", "xq7").partition == "xq7"
+    assert build.input("cpt_documents", "xq7").key.partition == "xq7"
     assert build.lineage_of("parallel_corpus").inputs.keys() == {
         f"raw_dialog[{key}]" for key in LANGUAGES
     }
@@ -450,7 +451,7 @@ def test_what_a_build_offers_to_its_function(sandbox: Sandbox) -> None:
 def test_expected_lineage_names_inputs_and_what_lies_outside(sandbox: Sandbox) -> None:
     found = expected_lineage(SPECS["raw_dialog"], sandbox.project, "en", {})
     assert list(found.inputs) == ["raw_corpus[en]"]
-    record = lineage.latest(sandbox.instance, "raw_dialog", "en")
+    record = lineage.latest(sandbox.instance, ArtifactKey("raw_dialog", "en"))
     assert record is not None
     assert record.lineage == found
     with pytest.raises(UserError, match="no language 'nope'"):
@@ -475,7 +476,7 @@ def test_a_leak_is_told_with_its_line_both_scenes_and_the_remedy(
     assert f"the line {line!r} is in s0 (trained on) and s1 (held out)" in said
     assert said.startswith("parallel_corpus: blocking check failed: no_leak: 2 ")
     assert "put both under one scene id, or change the text in one of them" in said
-    record = lineage.latest(sandbox.instance, "parallel_corpus", None)
+    record = lineage.latest(sandbox.instance, ArtifactKey("parallel_corpus"))
     assert record is not None
     assert line in record.why_failed
     assert said.endswith(record.why_failed)

@@ -63,7 +63,7 @@ def chat(
     with ExitStack() as stack:
         own: Hosted | None = None
         if url is None:
-            with starting(character.artifact.name) as waiting:
+            with starting(str(character.artifact.key)) as waiting:
                 running = hosted(
                     character,
                     language=code,
@@ -77,7 +77,7 @@ def chat(
         client, model, conversation.context = connect(address, given_key())
         about = {"model": model, "digest": character.artifact.digest}
         talk = _Talk(conversation, client, model, about, own)
-        click.echo(f"{character.artifact.name} {character.artifact.digest}, {code}, {name}; /help")
+        click.echo(f"{character.artifact.key} {character.artifact.digest}, {code}, {name}; /help")
         talk.show_system()
         click.echo()
         interactive = sys.stdin.isatty()

@@ -16,6 +16,7 @@ from cyrene_assets.cli.commands._common import (
     size_option,
 )
 from cyrene_assets.project.project import Project
+from cyrene_assets.store.artifact_key import ArtifactKey
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -54,7 +55,7 @@ def evaluate(checkpoint: Path, size: str, name: str | None, ignore_requirements:
         from cyrene_assets.utils.formatting import duration
 
         if not ignore_requirements:
-            preflight.check_requirements(project, [("checkpoint_report", called)])
+            preflight.check_requirements(project, [ArtifactKey("checkpoint_report", called)])
         adopt(project, instance, say_nothing=True)
         started = time.monotonic()
         with own_terminal(project) as console, StepReporter(console) as reporter:
@@ -70,7 +71,7 @@ def evaluate(checkpoint: Path, size: str, name: str | None, ignore_requirements:
                 ignore_requirements=ignore_requirements,
             )
             if any(
-                lineage.latest(instance, "eval_report", f"{language}|{size}")
+                lineage.latest(instance, ArtifactKey("eval_report", f"{language}|{size}"))
                 for language in project.corpus.languages
             ):
                 builder.build_one(
@@ -92,6 +93,8 @@ def evaluate(checkpoint: Path, size: str, name: str | None, ignore_requirements:
 def _page(project: Project, instance: "dg.DagsterInstance") -> str:
     from cyrene_assets.orchestration import lineage
 
-    record = lineage.latest(instance, "scoreboard", None)
+    record = lineage.latest(instance, ArtifactKey("scoreboard"))
     assert record is not None
-    return str(project.store.locate("scoreboard", None, record.digest).path / "scoreboard.html")
+    return str(
+        project.store.locate(ArtifactKey("scoreboard"), record.digest).path / "scoreboard.html"
+    )

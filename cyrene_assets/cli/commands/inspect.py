@@ -13,6 +13,7 @@ from cyrene_assets.cli.commands._common import adopt, definitions, json_option, 
 from cyrene_assets.config.model_roles import SPEAKING
 from cyrene_assets.config.model_sizes import model_size
 from cyrene_assets.project.project import Project
+from cyrene_assets.store.artifact_key import ArtifactKey
 from cyrene_assets.utils.errors import UserError
 
 if TYPE_CHECKING:
@@ -73,18 +74,18 @@ def _current(
     for name, keys in partitions.items():
         for key in keys:
             if partition in (None, key):
-                record = lineage.latest(instance, name, key)
+                record = lineage.latest(instance, ArtifactKey(name, key))
                 if record is not None:
                     yield record
 
 
 def _row(project: Project, record: "Record") -> dict[str, Any]:
-    artifact = project.store.locate(record.asset, record.partition, record.digest)
+    artifact = project.store.locate(record.key, record.digest)
     created = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="seconds")
     megabytes = record.metadata["megabytes"].value
     return {
-        "asset": record.asset,
-        "partition": record.partition,
+        "asset": record.key.asset,
+        "partition": record.key.partition,
         "path": str(artifact.path),
         "digest": record.digest,
         "created": created,
@@ -159,12 +160,12 @@ def answers(size: str, languages: tuple[str, ...], model: str, as_json: bool) ->
         definitions()
         from cyrene_assets.orchestration import lineage
 
-        record = lineage.latest(instance, "generations", size)
+        record = lineage.latest(instance, ArtifactKey("generations", size))
     if record is None:
         raise UserError(
             f"no generations of {size} yet: run `cyrene build --size {size} --to generations`"
         )
-    artifact = project.store.open("generations", size, record.digest)
+    artifact = project.store.open(ArtifactKey("generations", size), record.digest)
     profile = project.recipe(size).evaluation.served_profile
     rows = (
         pl.read_parquet(artifact.path / "generations.parquet")

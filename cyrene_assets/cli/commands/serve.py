@@ -128,7 +128,7 @@ def serve(
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with ExitStack() as stack:
-            with starting(character.artifact.name) as waiting:
+            with starting(str(character.artifact.key)) as waiting:
                 running = hosted(
                     character,
                     language=code,
@@ -163,7 +163,7 @@ def _described(hosted: "Hosted") -> dict[str, Any]:
 def _shown(hosted: "Hosted") -> str:
     character = hosted.character
     lines = [
-        f"{character.artifact.name} {character.artifact.digest} at {hosted.server.url}",
+        f"{character.artifact.key} {character.artifact.digest} at {hosted.server.url}",
         f"model     {character.name} ({hosted.language}), or with a language: "
         f"{', '.join(f'{character.name}:{code}' for code in character.prompts)}",
         f"sampling  {hosted.profile}, thinking off",

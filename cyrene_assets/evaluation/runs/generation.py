@@ -20,6 +20,7 @@ from cyrene_assets.evaluation.scoreboard.markdown import markdown_table
 from cyrene_assets.evaluation.scoring.language_report import Run, collect
 from cyrene_assets.project.artifact_build import ArtifactBuild
 from cyrene_assets.serving import engine_args
+from cyrene_assets.store.artifact_key import ArtifactKey
 from cyrene_assets.store.artifact_store import Artifact
 from cyrene_assets.store.outcome import BuildResult, CheckOutcome, Markdown
 from cyrene_assets.store.tables import TablesByLanguage, read_table, write_table
@@ -78,8 +79,8 @@ def _curves(build: ArtifactBuild) -> pl.DataFrame:
     inputs = build.lineage_of("merged_model").inputs
     frames = []
     for stage in STAGES:
-        digest = inputs[f"{stage}[{build.partition_key}]"]
-        artifact = build.project.store.open(stage, build.partition_key, digest)
+        key = ArtifactKey(stage, build.partition_key)
+        artifact = build.project.store.open(key, inputs[str(key)])
         chosen = artifact.manifest["measurements"]["chosen_step"]
         frames.append(
             read_losses(artifact.path / "training" / "losses.jsonl")

@@ -9,6 +9,7 @@ from cyrene_assets.evaluation.scoreboard.markdown import markdown_table, profile
 from cyrene_assets.evaluation.scoring import fidelity_scores
 from cyrene_assets.evaluation.scoring.language_report import Run, report_language
 from cyrene_assets.project.artifact_build import ArtifactBuild
+from cyrene_assets.store.artifact_key import ArtifactKey
 from cyrene_assets.store.outcome import BuildResult, Markdown
 from cyrene_assets.store.tables import write_table
 
@@ -24,7 +25,8 @@ def report(build: ArtifactBuild, language: str, size: str) -> BuildResult:
         language,
         lineage.params["served_profile"],
     )
-    served = build.project.store.locate("fp8_model", size, lineage.inputs[f"fp8_model[{size}]"])
+    fp8 = ArtifactKey("fp8_model", size)
+    served = build.project.store.locate(fp8, lineage.inputs[str(fp8)])
     measured = fidelity_scores.score_table(
         served.manifest["measurements"].get("fidelity", {}), language
     )
@@ -40,7 +42,8 @@ def report(build: ArtifactBuild, language: str, size: str) -> BuildResult:
         "profile": lineage.params["served_profile"],
         "source": ["generations", size, source.digest],
         "digests": {
-            role: lineage.inputs[f"{ASSETS[role]}[{size}]"] for role in lineage.params["models"]
+            role: lineage.inputs[str(ArtifactKey(ASSETS[role], size))]
+            for role in lineage.params["models"]
         },
     }
     write_identity(build, identity)

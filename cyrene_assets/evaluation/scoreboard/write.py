@@ -10,6 +10,7 @@ from cyrene_assets.evaluation.scoreboard import markdown as report
 from cyrene_assets.evaluation.scoreboard.board import Evaluated
 from cyrene_assets.evaluation.scoreboard.comparison import Board
 from cyrene_assets.project.artifact_build import ArtifactBuild
+from cyrene_assets.store.artifact_key import ArtifactKey
 from cyrene_assets.store.artifact_store import Artifact, CorruptArtifactError
 from cyrene_assets.store.outcome import BuildResult, Markdown, Picture
 from cyrene_assets.store.tables import write_table
@@ -56,6 +57,7 @@ def _readable(build: ArtifactBuild, reports: Iterable[Artifact]) -> Iterator[Eva
         identity = json.loads((artifact.path / IDENTITY).read_text(encoding="utf-8"))
         key = tuple(identity["source"])
         if key and key not in sources:
-            sources[key] = build.project.store.open(*key)
+            asset, partition, digest = key
+            sources[key] = build.project.store.open(ArtifactKey(asset, partition), digest)
         folder = sources[key].path if key else artifact.path
         yield Evaluated.read(artifact.path, folder, identity)
