@@ -50,7 +50,7 @@ class StageTokens:
 
 
 def forecast(
-    project: Project, steps: Sequence[Step], size: str, *, look: bool = True
+    project: Project, steps: Sequence[Step], size: str, *, read_texts: bool = True
 ) -> dict[StageName, StageTokens]:
     """Return the tokens of each stage that has any, of a plan's steps.
 
@@ -58,7 +58,8 @@ def forecast(
         project: the project.
         steps: a plan, up to date or not.
         size: the model's size.
-        look: whether to read texts. Otherwise what was packed last is scaled by the corpus's size.
+        read_texts: whether to read texts. Otherwise what was packed last is scaled by the corpus's
+            size.
     """
     by_asset: dict[str, list[Step]] = {}
     for step in steps:
@@ -72,7 +73,7 @@ def forecast(
         counted = _counted(record)
         if counted is not None and packed[0].reason is None:
             found[stage] = counted
-        elif packed and look:
+        elif packed and read_texts:
             unknown.append(stage)
         elif counted is not None and record is not None:
             found[stage] = _scaled(project, record, counted)

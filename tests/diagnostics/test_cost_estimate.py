@@ -8,7 +8,8 @@ from rich.console import Console
 from cyrene_assets.compute.hardware import Gpu, Hardware
 from cyrene_assets.config.model_sizes import model_size
 from cyrene_assets.diagnostics import cost_estimate as module
-from cyrene_assets.diagnostics.cost_estimate import Estimate, StepEstimate, estimate
+from cyrene_assets.diagnostics.cost_estimate import estimate
+from cyrene_assets.diagnostics.estimate_table import Estimate, StepEstimate
 from cyrene_assets.diagnostics.measured_rates import Basis
 from cyrene_assets.diagnostics.token_forecast import StageTokens
 from cyrene_assets.store.artifact_key import ArtifactKey
@@ -104,7 +105,7 @@ def test_the_quick_estimate_reads_no_texts(monkeypatch: pytest.MonkeyPatch, empt
         pytest.fail("a text was read")
 
     monkeypatch.setattr("cyrene_assets.corpus.sources.registry.read_listed", read)
-    found = by_step(estimate(empty.project, empty.steps("fp8_model"), "tiny", look=False))
+    found = by_step(estimate(empty.project, empty.steps("fp8_model"), "tiny", read_texts=False))
     assert found["cpt_checkpoint[tiny]"].tokens is None
     assert found["cpt_checkpoint[tiny]"].seconds is None
     assert found["parallel_corpus"].seconds is not None

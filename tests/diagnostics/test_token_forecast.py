@@ -73,13 +73,13 @@ def test_forecast_without_a_look_scales_what_was_packed_last(empty: Sandbox) -> 
     there = corpus_bytes(empty.project)
     assert there is not None
     (found,) = forecast(
-        empty.project, packed("input changed", there // 2), "tiny", look=False
+        empty.project, packed("input changed", there // 2), "tiny", read_texts=False
     ).values()
     assert found.tokens == pytest.approx(2000, abs=5)
     assert found.rows == 40
     assert found.how == "as packed last, by the size of the corpus"
     # Older records do not say of which size it was.
-    (found,) = forecast(empty.project, packed("changed", None), "tiny", look=False).values()
+    (found,) = forecast(empty.project, packed("changed", None), "tiny", read_texts=False).values()
     assert found.tokens == 1000
 
 

@@ -25,7 +25,7 @@ from cyrene_assets.utils.errors import UserError
 if TYPE_CHECKING:
     import dagster as dg
 
-    from cyrene_assets.diagnostics.cost_estimate import Estimate
+    from cyrene_assets.diagnostics.estimate_table import Estimate
     from cyrene_assets.orchestration.planner import Step
 
 _UNFOLDED = 1000

@@ -4,7 +4,7 @@ import pytest
 from helpers import Sandbox
 
 from cyrene_assets.cli.commands import build as command
-from cyrene_assets.diagnostics.cost_estimate import Estimate, StepEstimate
+from cyrene_assets.diagnostics.estimate_table import Estimate, StepEstimate
 from cyrene_assets.orchestration import builder
 from cyrene_assets.orchestration.run_events import Event
 from cyrene_assets.store.artifact_key import ArtifactKey
