@@ -39,10 +39,11 @@ def watch_corpus(
         scan = raw_files.scan_files(project)
         new = old.update(scan, time(), project.settings.rebuild.settle_seconds)
         found = _observe(project, instance, old, new)
-        unknown = code_location.other_partitions(project)
+        unknown = code_location.unloaded_partitions(project)
         if unknown and found.tracker.settled == found.tracker.seen:
-            reload = f"not loaded as it is listed: {', '.join(unknown)}; {code_location.ask()}"
-            return WatchResult(found.tracker, found.events, f"{found.message}; {reload}")
+            names, reload = ", ".join(unknown), code_location.request_reload()
+            message = f"{found.message}; not loaded as it is listed: {names}; {reload}"
+            return WatchResult(found.tracker, found.events, message)
     except CyreneError as error:
         return WatchResult(old, (), str(error))
     return found

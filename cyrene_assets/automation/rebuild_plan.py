@@ -105,7 +105,7 @@ def ever_materialized(state: ProjectState, spec: ArtifactSpec) -> list[str | Non
 
 
 def _check_languages_loaded(state: ProjectState) -> None:
-    changed = code_location.other_languages(state.project)
+    changed = code_location.unloaded_languages(state.project)
     if changed:
         raise UserError(
             f"{state.project.corpus_folder / 'corpus.yaml'} lists other languages than Dagster "

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cyrene_assets.orchestration.needs import Need
-from cyrene_assets.orchestration.requirements import look
+from cyrene_assets.orchestration.requirements import find_missing
 from cyrene_assets.project import instance_health
 from cyrene_assets.project.project import Project
 from cyrene_assets.utils.disk_errors import free_bytes
@@ -54,7 +54,7 @@ def examine(project: Project, size: str | None) -> Examination:
     needs = set(Need)
     if size is not None and _needs_no_hub(project, size):
         needs.remove(Need.BASE_MODEL)
-    found = look(project, size, needs)
+    found = find_missing(project, size, needs)
     driver = found.hardware.driver
     problems = [problem.text for problem in found.problems]
     wrong = instance_health.problem(project)

@@ -83,10 +83,10 @@ class _Adoption:
             spec = SPECS[asset]
             for partition in spec.partitions:
                 if (self._store.root / spec.key(partition).folder).is_dir():
-                    self._look_at(spec, spec.key(partition))
+                    self._adopt_key(spec, spec.key(partition))
         return Adopted(tuple(self._recorded), tuple(self._left))
 
-    def _look_at(self, spec: ArtifactSpec, key: ArtifactKey) -> None:
+    def _adopt_key(self, spec: ArtifactSpec, key: ArtifactKey) -> None:
         work = self._project.work / key.folder
         with disk_errors(work):
             work.mkdir(parents=True, exist_ok=True)

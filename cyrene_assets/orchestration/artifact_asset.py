@@ -29,7 +29,7 @@ from cyrene_assets.orchestration.artifact_spec import (
 from cyrene_assets.orchestration.needs import Need
 from cyrene_assets.orchestration.preflight import check_run_requirements
 from cyrene_assets.orchestration.project_state import ProjectState
-from cyrene_assets.orchestration.run_retention import claim
+from cyrene_assets.orchestration.run_retention import claim_run
 from cyrene_assets.orchestration.tags import REUSE_TAG
 from cyrene_assets.project.artifact_build import ArtifactBuild
 from cyrene_assets.project.project import Project
@@ -152,7 +152,7 @@ def _materialize(
     A process that waits for the lock looks for the record, and would repeat the work without it.
     """
     project = Project.load()
-    claim(context.instance, context.run)
+    claim_run(context.instance, context.run)
     reuse = context.run.tags.get(REUSE_TAG) != "false"
     check_run_requirements(project, context, reuse=reuse)
     partition = str(context.partition_key) if context.has_partition_key else None

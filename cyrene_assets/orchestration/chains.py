@@ -34,7 +34,7 @@ class Chains:
         if key not in self._complete:
             # What its own inputs lead back to is not complete.
             self._complete[key] = None
-            if self._is_whole(key):
+            if self._is_complete(key):
                 self._complete[key] = next(
                     (r for r in self._records[key] if self._has_all(r) and not r.failed), None
                 )
@@ -61,7 +61,7 @@ class Chains:
         if record is not None:
             newer = self._newer(key, record)
             return f"replaced by {newer.digest}" if newer else "nothing refers to it"
-        if not self._is_whole(key):
+        if not self._is_complete(key):
             return "its files are not what its manifest says"
         if all(r.failed for r in self._records[key]):
             return "a blocking check failed"
@@ -83,7 +83,7 @@ class Chains:
     def _has_all(self, record: StoredRecord) -> bool:
         return all(self.newest(version) is not None for version in versions_of(record.inputs))
 
-    def _is_whole(self, key: ArtifactVersion) -> bool:
+    def _is_complete(self, key: ArtifactVersion) -> bool:
         if key not in self._artifacts:
             return False
         try:

@@ -26,7 +26,7 @@ from cyrene_assets.project.project import Project
 from cyrene_assets.store.artifact_key import ArtifactKey
 from cyrene_assets.utils.errors import CyreneError, UserError
 
-_LOOKED_TAG = ".dagster/cyrene_inputs"
+_CHECKED_TAG = ".dagster/cyrene_inputs"
 
 
 def check_inputs(project: Project, context: dg.AssetExecutionContext, *, reuse: bool) -> None:
@@ -46,14 +46,14 @@ def check_inputs(project: Project, context: dg.AssetExecutionContext, *, reuse: 
         return
     # A run's tags in a step are those of its beginning.
     now = instance.get_run_by_id(run.run_id)
-    if now is not None and _LOOKED_TAG in now.tags:
+    if now is not None and _CHECKED_TAG in now.tags:
         return
     made = selected_artifacts(context)
     ahead = _Ahead(project, ProjectState(project, instance), made, reuse=reuse)
     ahead.check_common_versions()
     if run.tags.get(OUT_OF_DATE_TAG) != TAKEN:
         ahead.check_up_to_date()
-    instance.add_run_tags(run.run_id, {_LOOKED_TAG: "looked at"})
+    instance.add_run_tags(run.run_id, {_CHECKED_TAG: "looked at"})
 
 
 class _Ahead:

@@ -15,7 +15,7 @@ from cyrene_assets.orchestration.artifact_spec import SPECS, expected_lineage
 from cyrene_assets.orchestration.build_lock import build_lock
 from cyrene_assets.orchestration.chains import Chains, versions_of
 from cyrene_assets.orchestration.lineage import Record
-from cyrene_assets.orchestration.run_retention import UNFINISHED, end_orphans, forget
+from cyrene_assets.orchestration.run_retention import UNFINISHED, delete_old_runs, end_orphans
 from cyrene_assets.orchestration.tags import OWNER_TAG
 from cyrene_assets.project.home_identity import check_instance_owner
 from cyrene_assets.project.project import Project
@@ -85,7 +85,7 @@ def collect(
         found = [garbage for garbage in found if only is None or garbage.path in only]
         if not dry_run:
             _remove(project, trash, found, now=now)
-            forget(project, instance, runs)
+            delete_old_runs(project, instance, runs)
         return found
 
 
@@ -120,19 +120,11 @@ def _garbage(project: Project, instance: dg.DagsterInstance) -> tuple[list[Garba
     kept = _kept(instance, there, current, chains)
     keep = {there[key].path for key in kept}
     by_path = {artifact.path: key for key, artifact in there.items()}
-    found = [
-        Garbage(folder, size(folder), _why(folder, by_path, chains))
-        for folder in store.folders()
-        if folder not in keep
-    ]
-    found += [
-        Garbage(folder, size(folder), "half-made, and its process is gone")
-        for folder in store.left_half_made()
-    ]
-    found += [
-        Garbage(folder, size(folder), "resume state that no coming build would use")
-        for folder in _abandoned(project, current, kept)
-    ]
+    why = {f: _why(f, by_path, chains) for f in store.folders() if f not in keep}
+    why |= dict.fromkeys(store.abandoned_folders(), "half-made, and its process is gone")
+    unused = _unused_states(project, current, kept)
+    why |= dict.fromkeys(unused, "resume state that no coming build would use")
+    found = [Garbage(folder, size(folder), reason) for folder, reason in why.items()]
     return found, {recorded[key].run_id for key in kept & recorded.keys()}
 
 
@@ -217,7 +209,7 @@ def _in_the_making(instance: dg.DagsterInstance, artifact: Artifact) -> bool:
     return bool(holder) and holder != owner() and not is_dead(holder)
 
 
-def _abandoned(
+def _unused_states(
     project: Project, current: Mapping[ArtifactVersion, Record], kept: Collection[ArtifactVersion]
 ) -> list[Path]:
     """Return the folders of resume state that no coming build would resume from."""

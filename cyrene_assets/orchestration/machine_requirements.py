@@ -36,7 +36,7 @@ class Installed:
     versions: Mapping[str, str]
 
 
-def look(project: Project, findings: Findings) -> None:
+def add_missing_of_machine(project: Project, findings: Findings) -> None:
     """Add what this machine lacks for each stage, and the versions of its toolchains."""
     hardware = findings.hardware
     findings.add(hardware.fault, *_COMPUTING)

@@ -136,15 +136,12 @@ def _ancestors(asset: str) -> set[str]:
 
 def partitions(asset: str, size: str) -> Sequence[str | None]:
     """Return the partitions of ``asset`` that a build of ``size`` is about."""
-    definition = SPECS[asset].partitions_def
-    if definition is None:
-        return [None]
+    definition, keys = SPECS[asset].partitions_def, SPECS[asset].partitions
     if definition == sizes:
         return [size]
-    keys = definition.get_partition_keys()
-    return (
-        [k for k in keys if split_key(k)[1] == size] if definition == language_by_size() else keys
-    )
+    if definition == language_by_size():
+        return [key for key in keys if split_key(key or "")[1] == size]
+    return keys
 
 
 def examine(

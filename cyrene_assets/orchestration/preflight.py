@@ -16,7 +16,7 @@ from cyrene_assets.orchestration.artifact_spec import SPECS
 from cyrene_assets.orchestration.needs import Need, Problem
 from cyrene_assets.orchestration.planner import Step
 from cyrene_assets.orchestration.project_state import ProjectState
-from cyrene_assets.orchestration.requirements import look
+from cyrene_assets.orchestration.requirements import find_missing
 from cyrene_assets.orchestration.tags import IGNORED, REQUIREMENTS_TAG
 from cyrene_assets.project.project import Project
 from cyrene_assets.store.artifact_key import ArtifactKey
@@ -27,7 +27,7 @@ OVERRIDE = (
     f"`{REQUIREMENTS_TAG}: {IGNORED}`, begins nevertheless"
 )
 # Tags that begin like this are not shown next to every run in the UI.
-_LOOKED_TAG = ".dagster/cyrene_requirements"
+_CHECKED_TAG = ".dagster/cyrene_requirements"
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Unmet:
         return f"{shown}{more}: {self.text}"
 
 
-def ahead(steps: Iterable[Step]) -> list[ArtifactKey]:
+def artifacts_to_build(steps: Iterable[Step]) -> list[ArtifactKey]:
     """Return the artifacts of a plan that have to be built."""
     return [step.key for step in steps if step.reason is not None]
 
@@ -81,7 +81,7 @@ def unmet(project: Project, artifacts: Sequence[ArtifactKey]) -> list[Unmet]:
     for size in dict.fromkeys(_size(key.partition) for key, _ in concerned):
         of_size = [(key, needs) for key, needs in concerned if _size(key.partition) == size]
         needs = frozenset[Need]().union(*(needs for _, needs in of_size))
-        findings = look(project, size, needs, {key.asset for key, _ in of_size})
+        findings = find_missing(project, size, needs, {key.asset for key, _ in of_size})
         for problem in findings.of(needs):
             stages = found.setdefault(problem.text, {})
             stages |= dict.fromkeys(_concerned(problem, of_size))
@@ -117,13 +117,13 @@ def check_run_requirements(
         return
     # A run's tags in a step are those of its beginning.
     now = instance.get_run_by_id(run.run_id)
-    if now is not None and _LOOKED_TAG in now.tags:
+    if now is not None and _CHECKED_TAG in now.tags:
         return
     artifacts = selected_artifacts(context)
     if reuse:
         artifacts = _out_of_date(ProjectState(project, instance), artifacts)
     check_requirements(project, artifacts)
-    instance.add_run_tags(run.run_id, {_LOOKED_TAG: "met"})
+    instance.add_run_tags(run.run_id, {_CHECKED_TAG: "met"})
 
 
 def selected(context: dg.AssetExecutionContext) -> list[str]:

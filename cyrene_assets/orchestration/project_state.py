@@ -1,9 +1,10 @@
 """What there is at one moment: every record read once, and what runs are about to change."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 import dagster as dg
 
@@ -15,6 +16,8 @@ from cyrene_assets.orchestration.raw_file_events import Observed
 from cyrene_assets.orchestration.run_retention import UNFINISHED
 from cyrene_assets.project.project import Project
 from cyrene_assets.store.artifact_key import ArtifactKey
+
+_T = TypeVar("_T")
 
 
 def runs_at_work(instance: dg.DagsterInstance, *, queued: bool = True) -> dict[ArtifactKey, str]:
@@ -40,6 +43,7 @@ def runs_at_work(instance: dg.DagsterInstance, *, queued: bool = True) -> dict[A
 
 
 _MADE = dg.DagsterEventType.ASSET_MATERIALIZATION
+_SEEN_EVENT = dg.DagsterEventType.ASSET_OBSERVATION
 _PLANNED_AND_MADE = {dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED, _MADE}
 
 
@@ -85,21 +89,26 @@ class ProjectState:
     def record(self, key: ArtifactKey) -> Record | None:
         """Return the current artifact's record, or None."""
         if key not in self._records:
-            self._records[key] = self._read(key)
+            self._records[key] = self._latest(key, _MADE, lineages.latest, _READ)
         return self._records[key]
 
-    def _read(self, key: ArtifactKey) -> Record | None:
+    def _latest(
+        self,
+        key: ArtifactKey,
+        kind: dg.DagsterEventType,
+        read: Callable[[dg.DagsterInstance, ArtifactKey], _T | None],
+        cache: dict[tuple[Path, ArtifactKey], tuple[int, _T | None]],
+    ) -> _T | None:
+        """Return what the latest event of a kind says, read again only if there is a later one."""
         if key.partition is None:
-            return lineages.latest(self.instance, key)
-        event = self._latest_events(key.asset, _MADE).get(key.partition)
+            return read(self.instance, key)
+        event = self._latest_events(key.asset, kind).get(key.partition)
         if event is None:
             return None
         place = self.project.dagster_home, key
-        known, record = _READ.get(place, (None, None))
-        if known != event:
-            record = lineages.latest(self.instance, key)
-            _READ[place] = event, record
-        return record
+        if place not in cache or cache[place][0] != event:
+            cache[place] = event, read(self.instance, key)
+        return cache[place][1]
 
     def _latest_events(self, asset: str, kind: dg.DagsterEventType) -> Mapping[str, int]:
         """Return the number of the latest such event of each partition, in one query."""
@@ -124,28 +133,15 @@ class ProjectState:
         inputs: dict[str, str] = {}
         files: dict[str, str] = {}
         for name in outside:
-            seen = self._last_seen(ArtifactKey(name, partition))
+            key = ArtifactKey(name, partition)
+            seen = self._latest(key, _SEEN_EVENT, raw_file_events.latest, _SEEN)
             if seen is None:
                 return External({}, {}, "nobody has looked at its files yet")
             if seen.problem is not None:
                 return External({}, {}, seen.problem)
-            inputs[str(ArtifactKey(name, partition))] = seen.version
+            inputs[str(key)] = seen.version
             files |= seen.files
         return External(inputs, files)
-
-    def _last_seen(self, key: ArtifactKey) -> Observed | None:
-        if key.partition is None:
-            return raw_file_events.latest(self.instance, key)
-        observed = self._latest_events(key.asset, dg.DagsterEventType.ASSET_OBSERVATION)
-        event = observed.get(key.partition)
-        if event is None:
-            return None
-        place = self.project.dagster_home, key
-        known, seen = _SEEN.get(place, (None, None))
-        if known != event:
-            seen = raw_file_events.latest(self.instance, key)
-            _SEEN[place] = event, seen
-        return seen
 
     def changes(self, record: Record, wanted: Lineage, external: External) -> list[Change]:
         """Return why ``record`` is not of the ``wanted`` lineage, file by file where known."""

@@ -25,7 +25,7 @@ _FINISHED = [
 ]
 
 
-def claim(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
+def claim_run(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
     """Say in a run's tags that this process executes it, regardless of who launched it."""
     if run.tags.get(OWNER_TAG) != owner():
         instance.add_run_tags(run.run_id, {OWNER_TAG: owner()})
@@ -66,7 +66,7 @@ def _is_orphan(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
     return False
 
 
-def forget(project: Project, instance: dg.DagsterInstance, needed: Collection[str]) -> int:
+def delete_old_runs(project: Project, instance: dg.DagsterInstance, needed: Collection[str]) -> int:
     """Remove all that Dagster and the logs keep of old runs; return how many runs went.
 
     ``needed`` runs stay, the newest ``RECENT_RUNS``, and those with the last word on an asset's

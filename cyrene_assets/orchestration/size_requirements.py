@@ -45,7 +45,7 @@ WITH_WEIGHTS: tuple[str, ...] = ("base_model", "cpt_checkpoint", "merged_model",
 _TRAINING_ON_CPU, _SERVING_ON_CPU = 2 * GIB, 2 * GIB
 
 
-def look(
+def add_missing_of_size(
     project: Project,
     size: str,
     findings: Findings,

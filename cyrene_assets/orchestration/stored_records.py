@@ -1,7 +1,7 @@
 """The store's records and Dagster's: one made of the other, and back."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from time import time
 from typing import Any
@@ -53,24 +53,21 @@ def to_stored_record(
 
 def find(store: Store, spec: ArtifactSpec, key: ArtifactKey, wanted: str) -> Record | None:
     """Return the newest making in the store whose fingerprint is ``wanted`` and that passed."""
-    teller = RecordReader(store)
-    for record in records.of_artifact(store, key):
-        if record.fingerprint == wanted and not record.failed:
-            told = teller.record(spec, record)
-            if told is not None:
-                return told
-    return None
+    makings = (r for r in records.of_artifact(store, key) if r.fingerprint == wanted)
+    return _first_that_passed(store, spec, makings)
 
 
 def newest_that_passed(store: Store, spec: ArtifactSpec, key: ArtifactKey) -> Record | None:
     """Return the newest making in the store that is known to have passed, or None."""
-    teller = RecordReader(store)
-    for record in records.of_artifact(store, key):
-        if not record.failed:
-            told = teller.record(spec, record)
-            if told is not None:
-                return told
-    return None
+    return _first_that_passed(store, spec, records.of_artifact(store, key))
+
+
+def _first_that_passed(
+    store: Store, spec: ArtifactSpec, makings: Iterable[StoredRecord]
+) -> Record | None:
+    reader = RecordReader(store)
+    found = (reader.record(spec, making) for making in makings if not making.failed)
+    return next((record for record in found if record is not None), None)
 
 
 class RecordReader:

@@ -15,7 +15,7 @@ _ID = ".home-id"
 _CLAIM = "cyrene-home.json"
 
 
-def claim(project: Project) -> None:
+def claim_instance(project: Project) -> None:
     """Name the home in the instance's folder, where no other is named; give the home its name.
 
     An instance inside the home is the home's own, whatever its folder says.

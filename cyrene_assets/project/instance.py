@@ -83,7 +83,7 @@ def prepare(project: Project, root: Path, *, repoint: bool = True) -> None:
         config = home / "dagster.yaml"
         if not config.exists():
             write_durably(config, _DAGSTER_YAML)
-    home_identity.claim(project)
+    home_identity.claim_instance(project)
     if (root / "workspace.yaml").is_file():
         _write_dotenv(project, root / ".env", repoint=repoint)
 

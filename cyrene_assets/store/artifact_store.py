@@ -211,7 +211,7 @@ class Store:
         own = [f for f in self.root.glob("[!.]*/*/*") if f.parent.resolve().is_relative_to(root)]
         yield from (f for f in sorted(own) if f.is_dir())
 
-    def left_half_made(self) -> list[Path]:
+    def abandoned_folders(self) -> list[Path]:
         """Return the folders whose maker is gone."""
         staged = sorted((self.root / _STAGING).glob("*"))
         return [folder for folder in staged if not maker_is_alive(folder)]

@@ -22,7 +22,7 @@ from cyrene_assets.store.artifact_store import (
     Store,
     fingerprint,
 )
-from cyrene_assets.store.manifest import seal_is_whole, sealed
+from cyrene_assets.store.manifest import has_valid_seal, sealed
 from cyrene_assets.utils.files import make_folder, write_durably
 
 FOLDER = ".records"
@@ -144,7 +144,7 @@ def _read(file: Path) -> StoredRecord | None:
     """Return the record in a file, or None where it was modified or is none."""
     try:
         value = json.loads(file.read_text(encoding="utf-8"))
-        if not seal_is_whole(value):
+        if not has_valid_seal(value):
             return None
         record = msgspec.convert(value, StoredRecord)
     except (OSError, ValueError, RecursionError):

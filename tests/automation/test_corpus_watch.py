@@ -164,7 +164,7 @@ def test_languages_that_are_not_loaded_yet_ask_for_a_reload(
     assert "reload the code location" in looks.page()
     # Until it is loaded again, every look asks the UI that `cyrene ui` started.
     asked: list[str] = []
-    monkeypatch.setattr(code_location, "_ask", asked.append)
+    monkeypatch.setattr(code_location, "_reload", asked.append)
     monkeypatch.setenv("CYRENE_UI", "http://127.0.0.1:3000")
     assert looks.look()[0].endswith("fr, xq7; the code location is being reloaded")
     assert asked == ["http://127.0.0.1:3000"]

@@ -42,7 +42,7 @@ def publish(
     files: dict[str, str],
     **fields: Any,
 ) -> Artifact:
-    named = {artifact.key: artifact.digest for artifact in inputs}
+    named = {str(artifact.key): artifact.digest for artifact in inputs}
     with project.store.stage(asset) as folder:
         for name, text in files.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)

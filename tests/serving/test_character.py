@@ -20,7 +20,7 @@ NO_INSTANCE: Any = None
 def publish(
     project: Project, asset: str, partition: str | None, inputs: list[Artifact], **params: str
 ) -> Artifact:
-    named = {artifact.key: artifact.digest for artifact in inputs}
+    named = {str(artifact.key): artifact.digest for artifact in inputs}
     with project.store.stage(asset) as folder:
         (folder / "data.txt").write_text(json.dumps([asset, partition, params, named]))
         return project.store.publish(

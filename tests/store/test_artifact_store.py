@@ -322,7 +322,7 @@ def test_folders_and_what_is_left_half_made_are_all_there_is(store: Store) -> No
     with store.stage("thing") as alive:
         dead = [f for f in (store.root / ".staging").iterdir() if f != alive]
         assert len(dead) == 2
-        assert store.left_half_made() == sorted(dead)
+        assert store.abandoned_folders() == sorted(dead)
     assert list(store.folders()) == sorted([kept.path, old.path, aside])
 
 

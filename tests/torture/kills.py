@@ -198,7 +198,7 @@ def invisible_damage(sandbox: Any) -> Iterator[str]:
     store = sandbox.project.store
     seen = set()
     for artifact in store.artifacts():
-        seen.add((artifact.name, artifact.digest))
+        seen.add((str(artifact.key), artifact.digest))
         try:
             artifact.verify(contents=True)
         except CorruptArtifactError as error:

@@ -104,7 +104,7 @@ def build(
 
         adopt(project, instance, say_nothing=True)
         steps = planner.plan(project, instance, target, size)
-        ahead = preflight.ahead(steps)
+        ahead = preflight.artifacts_to_build(steps)
         estimates = cost_estimate.estimate(project, steps, size)
         if not only_plan:
             if not ignore_requirements:

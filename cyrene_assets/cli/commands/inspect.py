@@ -62,21 +62,21 @@ def _current(
 
     if asset is not None:
         planner.find_asset(asset)
-    partitions: dict[str, Sequence[str | None]] = {}
-    for name in planner.build_order():
-        definition = SPECS[name].partitions_def
-        if asset in (None, name):
-            partitions[name] = [None] if definition is None else definition.get_partition_keys()
-    if partition is not None and not any(partition in keys for keys in partitions.values()):
-        known = dict.fromkeys(str(key) for keys in partitions.values() for key in keys if key)
+    keys = [
+        ArtifactKey(name, key)
+        for name in planner.build_order()
+        if asset in (None, name)
+        for key in SPECS[name].partitions
+    ]
+    known = dict.fromkeys(key.partition for key in keys if key.partition)
+    if partition is not None and partition not in known:
         shown = f"it has {', '.join(known)}" if known else "it has none"
         raise UserError(f"{asset or 'the project'} has no partition {partition!r}: {shown}")
-    for name, keys in partitions.items():
-        for key in keys:
-            if partition in (None, key):
-                record = lineage.latest(instance, ArtifactKey(name, key))
-                if record is not None:
-                    yield record
+    for key in keys:
+        if partition in (None, key.partition):
+            record = lineage.latest(instance, key)
+            if record is not None:
+                yield record
 
 
 def _row(project: Project, record: "Record") -> dict[str, Any]:

@@ -84,7 +84,7 @@ def settings(home: Path, say: Say) -> None:
     os.environ["DAGSTER_HOME"] = str(home.parent / "elsewhere")
     Path(os.environ["DAGSTER_HOME"]).mkdir(exist_ok=True)
     project = Project(home, ProjectFile())
-    home_identity.claim(project)
+    home_identity.claim_instance(project)
     say("claimed", (home / ".home-id").read_text(encoding="utf-8"))
     for corpus in CORPORA:
         project = project.save(ProjectFile(corpus=corpus))
