@@ -73,8 +73,8 @@ def query(ui: str, graphql: str, seconds: float) -> bytes:
     )
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(request, timeout=seconds) as answer:
-        said: bytes = answer.read()
-    return said
+        content: bytes = answer.read()
+    return content
 
 
 def _reload(ui: str) -> None:

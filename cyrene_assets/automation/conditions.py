@@ -53,11 +53,11 @@ class OutOfDate(_Custom):
 
     def evaluate(self, context: Context) -> Result:
         """Compare with the rebuild plan."""
-        found = _rebuild_plan(context)
-        if found is None:
+        plan = _rebuild_plan(context)
+        if plan is None:
             return dg.AutomationResult(context, context.get_empty_subset())
         asset = context.key.to_user_string()
-        due = {p for p in found.needs(asset) if ArtifactKey(asset, p) not in found.on_its_way}
+        due = {p for p in plan.needs(asset) if ArtifactKey(asset, p) not in plan.on_its_way}
         return dg.AutomationResult(context, _subset(context, lambda key: key in due))
 
 
@@ -68,15 +68,15 @@ class NewNeed(_Custom):
 
     def evaluate(self, context: Context) -> Result:
         """Compare with the needs of the tick before, which the cursor holds."""
-        found = _rebuild_plan(context)
-        if found is None:
+        plan = _rebuild_plan(context)
+        if plan is None:
             return dg.AutomationResult(context, context.get_empty_subset(), cursor=context.cursor)
         asset = context.key.to_user_string()
         before: dict[str, str] = json.loads(context.cursor or "{}")
-        now = {partition or "_": need for partition, need in found.needs(asset).items()}
+        now = {partition or "_": need for partition, need in plan.needs(asset).items()}
         # What an artifact needs is not known while something before it is out of date: what was
         # tried last is kept, so that the same is not tried again afterwards.
-        blocked = {partition or "_" for partition in found.blocked(asset)}
+        blocked = {partition or "_" for partition in plan.blocked(asset)}
         kept = {key: need for key, need in before.items() if key in blocked}
         new = {key for key, need in now.items() if need != before.get(key)}
         return dg.AutomationResult(
@@ -95,11 +95,11 @@ class NotFailedBefore(_Custom):
         """Look at the last run of each candidate."""
         if context.candidate_subset.is_empty:
             return dg.AutomationResult(context, context.get_empty_subset())
-        found, asset = _rebuild_plan(context), context.key.to_user_string()
+        plan, asset = _rebuild_plan(context), context.key.to_user_string()
 
         def untried(partition: str | None) -> bool:
             try:
-                return found is not None and not found.attempt_failed(ArtifactKey(asset, partition))
+                return plan is not None and not plan.attempt_failed(ArtifactKey(asset, partition))
             except CyreneError:
                 return False
 

@@ -38,15 +38,15 @@ def watch_corpus(
     try:
         scan = raw_files.scan_files(project)
         new = old.update(scan, time(), project.settings.rebuild.settle_seconds)
-        found = _observe(project, instance, old, new)
+        result = _observe(project, instance, old, new)
         unknown = code_location.unloaded_partitions(project)
-        if unknown and found.tracker.settled == found.tracker.seen:
+        if unknown and result.tracker.settled == result.tracker.seen:
             names, reload = ", ".join(unknown), code_location.request_reload()
-            message = f"{found.message}; not loaded as it is listed: {names}; {reload}"
-            return WatchResult(found.tracker, found.events, message)
+            message = f"{result.message}; not loaded as it is listed: {names}; {reload}"
+            return WatchResult(result.tracker, result.events, message)
     except CyreneError as error:
         return WatchResult(old, (), str(error))
-    return found
+    return result
 
 
 def _observe(

@@ -68,16 +68,16 @@ def _step(
     tokens: dict[str, StageTokens],
 ) -> StepEstimate:
     stage = TRAININGS.get(step.key.asset, "")
-    found, of_recipe = tokens.get(stage), recipe.cpt if stage == "cpt" else recipe.sft
+    stage_tokens, of_recipe = tokens.get(stage), recipe.cpt if stage == "cpt" else recipe.sft
     steps = None
-    if found is not None:
-        sequences = found.packs if packs_on(hardware) else found.rows
+    if stage_tokens is not None:
+        sequences = stage_tokens.packs if packs_on(hardware) else stage_tokens.rows
         steps = optimizer_steps(sequences, batch_on(hardware, of_recipe.batch_size))
-    timing = times.of(step.key, found.tokens if found else None)
+    timing = times.of(step.key, stage_tokens.tokens if stage_tokens else None)
     return StepEstimate(
         step.key,
         step.reason or "",
-        found.tokens if found else None,
+        stage_tokens.tokens if stage_tokens else None,
         timing.seconds if timing else None,
         stored_bytes(model_size(size).architecture, recipe).get(step.key.asset),
         steps,
@@ -86,5 +86,5 @@ def _step(
         timing.high if timing else None,
         timing.basis if timing else None,
         timing.how if timing else None,
-        found.how if found else None,
+        stage_tokens.how if stage_tokens else None,
     )

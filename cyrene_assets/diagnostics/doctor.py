@@ -36,8 +36,8 @@ class Examination:
     def as_text(self) -> str:
         """Return the findings as lines for a person."""
         lines = [f"hardware    {self.hardware}", f"disk free   {shown_size(self.disk_free)}"]
-        for name, found in self.toolchains.items():
-            shown = ", ".join(f"{package} {version}" for package, version in found.items())
+        for name, versions in self.toolchains.items():
+            shown = ", ".join(f"{package} {version}" for package, version in versions.items())
             lines.append(f"{name:<11} {shown or 'not installed'}")
         lines += [f"{f'needs {what}':<24} {shown_size(need)}" for what, need in self.needs.items()]
         lines += [f"note: {note}" for note in self.notes]
@@ -54,16 +54,16 @@ def examine(project: Project, size: str | None) -> Examination:
     needs = set(Need)
     if size is not None and _needs_no_hub(project, size):
         needs.remove(Need.BASE_MODEL)
-    found = find_missing(project, size, needs)
-    driver = found.hardware.driver
-    problems = [problem.text for problem in found.problems]
+    findings = find_missing(project, size, needs)
+    driver = findings.hardware.driver
+    problems = [problem.text for problem in findings.problems]
     wrong = instance_health.problem(project)
     return Examination(
-        hardware=found.hardware.describe() + (f", driver {driver}" if driver else ""),
-        toolchains=found.toolchains,
+        hardware=findings.hardware.describe() + (f", driver {driver}" if driver else ""),
+        toolchains=findings.toolchains,
         disk_free=free_bytes(project.home),
-        needs=found.needed,
-        notes=found.notes,
+        needs=findings.needed,
+        notes=findings.notes,
         problems=problems if wrong is None else [wrong, *problems],
     )
 

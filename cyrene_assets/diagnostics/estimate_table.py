@@ -135,16 +135,18 @@ class Estimate:
     @property
     def notes(self) -> list[str]:
         """How tokens and times were estimated, a line for all that were in the same way."""
-        said: dict[str, list[str]] = {}
+        assets_by_note: dict[str, list[str]] = {}
         for asset, members in self._grouped().items():
             for step in members:
                 of = [f"tokens: {step.counted}"] if step.counted else []
                 of += [f"{step.basis}: {step.how}"] if step.basis else []
                 for words in of:
-                    assets = said.setdefault(words, [])
+                    assets = assets_by_note.setdefault(words, [])
                     if asset not in assets:
                         assets.append(asset)
-        return [f"{words} ({', '.join(assets)})" for words, assets in sorted(said.items())]
+        return [
+            f"{words} ({', '.join(assets)})" for words, assets in sorted(assets_by_note.items())
+        ]
 
     def summary(self) -> str:
         """Return the plan's sum in one line."""
@@ -192,8 +194,8 @@ def _range(low: float | None, high: float | None) -> str:
 
 def _basis(steps: Sequence[StepEstimate]) -> str:
     """Return what the least certain of the steps rests on."""
-    found = {step.basis for step in steps}
-    return next((basis for basis in ("guess", "scaled", "measured") if basis in found), "")
+    bases = {step.basis for step in steps}
+    return next((basis for basis in ("guess", "scaled", "measured") if basis in bases), "")
 
 
 def _shown_sum(values: Sequence[float | None], shown: Callable[[float], str]) -> str:

@@ -62,20 +62,20 @@ class Run:
         metadata: Mapping[str, dg.MetadataValue],
     ) -> Self:
         """Return the run that a record's metadata tells of."""
-        said = {
+        values = {
             name: metadata[name].value
             for name in (MACHINE, CORPUS_BYTES, TOKENS, SECONDS)
             if name in metadata
         }
-        machine = said.get(MACHINE)
+        machine = values.get(MACHINE)
         return cls(
             key,
             machine if isinstance(machine, str) else None,
             seconds,
             params,
-            _count(said.get(CORPUS_BYTES)),
-            _count(said.get(TOKENS)),
-            _positive(said.get(SECONDS)),
+            _count(values.get(CORPUS_BYTES)),
+            _count(values.get(TOKENS)),
+            _positive(values.get(SECONDS)),
         )
 
 
@@ -95,12 +95,12 @@ def of_record(record: Record) -> Run:
 
 def of_store(project: Project, key: ArtifactKey) -> list[Run]:
     """Return what the store tells of the newest runs of a step, on whatever machine."""
-    found = []
+    runs = []
     for record in records.of_artifact(project.store, key)[:_NEWEST]:
         if record.metadata is not None:
             event = dg.deserialize_value(json.dumps(record.metadata), dg.AssetMaterialization)
-            found.append(Run.of(key, record.seconds, record.params, event.metadata))
-    return found
+            runs.append(Run.of(key, record.seconds, record.params, event.metadata))
+    return runs
 
 
 @dataclass(frozen=True)

@@ -80,17 +80,17 @@ class Status:
     def commands(self) -> list[str]:
         """Return the commands that rebuild all of it now."""
         order = planner.build_order()
-        found: dict[str, None] = {}
+        commands: dict[str, None] = {}
         for size in self.sizes or (None,):
-            own = [
+            assets = [
                 k.asset
                 for k in (i.step.key for i in self.items)
                 if _size(k.partition) in (None, size)
             ]
-            if own:
-                target = max(own, key=order.index)
-                found[f"cyrene build{f' --size {size}' if size else ''} --to {target}"] = None
-        return list(found)
+            if assets:
+                target = max(assets, key=order.index)
+                commands[f"cyrene build{f' --size {size}' if size else ''} --to {target}"] = None
+        return list(commands)
 
     def table(self) -> "Table":
         """Return what is out of date as a table for a terminal, one row per asset and reason."""
@@ -130,17 +130,17 @@ def examine(state: ProjectState, now: datetime) -> Status:
     project = state.project
     try:
         corpus = project.corpus.name
-        found = plan_rebuilds(state)
+        plan = plan_rebuilds(state)
         rebuild = project.settings.rebuild
-        estimates = _estimates(state, found)
+        estimates = _estimates(state, plan)
     except CyreneError as error:
         return Status(project.settings.corpus, (), (), 0, str(error))
     items = []
-    for key, step in found.steps.items():
+    for key, step in plan.steps.items():
         if step.reason is None:
             continue
         cost = estimates[key]
-        spec, run = SPECS[key.asset], found.on_its_way.get(key)
+        spec, run = SPECS[key.asset], plan.on_its_way.get(key)
         failed = lacks = None
         if step.need and not run:
             failed = last_failed_run(state, key, step.wanted_fingerprint)
@@ -156,21 +156,21 @@ def examine(state: ProjectState, now: datetime) -> Status:
         )
     return Status(
         corpus,
-        _sizes(found),
+        _sizes(plan),
         tuple(items),
-        len(found.steps) - len(items),
+        len(plan.steps) - len(items),
         left_out=tuple(left_out(state)),
     )
 
 
 def _lacks(state: ProjectState, key: ArtifactKey) -> str | None:
     """Return what the automation waits for where this machine could not finish an artifact."""
-    found = preflight.unmet(state.project, [key])
-    return f"when this machine has what it needs: {found[0].text}" if found else None
+    unmet = preflight.unmet(state.project, [key])
+    return f"when this machine has what it needs: {unmet[0].text}" if unmet else None
 
 
-def _sizes(found: RebuildPlan) -> tuple[str, ...]:
-    sizes = {_size(key.partition) for key in found.steps}
+def _sizes(plan: RebuildPlan) -> tuple[str, ...]:
+    sizes = {_size(key.partition) for key in plan.steps}
     return tuple(size for size in SIZES if size in sizes)
 
 
@@ -181,12 +181,12 @@ def _size(partition: str | None) -> str | None:
     return size if size in SIZES else None
 
 
-def _estimates(state: ProjectState, found: RebuildPlan) -> dict[ArtifactKey, StepEstimate]:
-    steps = list(found.steps.values())
-    sizes = _sizes(found)
+def _estimates(state: ProjectState, plan: RebuildPlan) -> dict[ArtifactKey, StepEstimate]:
+    steps = list(plan.steps.values())
+    sizes = _sizes(plan)
     known: dict[ArtifactKey, StepEstimate] = {}
     for size in sizes or tuple(SIZES)[:1]:
-        own = [step for step in steps if _size(step.key.partition) in (None, size)]
-        for cost in estimate(state.project, own, size, read_texts=False).steps:
+        of_size = [step for step in steps if _size(step.key.partition) in (None, size)]
+        for cost in estimate(state.project, of_size, size, read_texts=False).steps:
             known.setdefault(cost.step, cost)
     return known

@@ -18,12 +18,12 @@ ASSET = "build_status"
 def page_metadata(project: Project, instance: dg.DagsterInstance) -> dict[str, Any]:
     """Return the page as metadata, with its numbers."""
     state = ProjectState(project, instance, observed=True)
-    found = staleness_report.examine(state, datetime.now(UTC))
+    status = staleness_report.examine(state, datetime.now(UTC))
     return {
-        "summary": found.summary(),
-        "status": dg.MetadataValue.md(found.markdown()),
-        "out of date": len(found.items),
-        "up to date": found.up_to_date,
+        "summary": status.summary(),
+        "status": dg.MetadataValue.md(status.markdown()),
+        "out of date": len(status.items),
+        "up to date": status.up_to_date,
     }
 
 

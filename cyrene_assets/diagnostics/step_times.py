@@ -151,8 +151,8 @@ def _nearest(runs: Sequence[Run], size: str) -> list[Run]:
         other = model_size(run.key.partition or "")
         return abs(math.log(other.parameters / model_size(size).parameters))
 
-    least = min(map(distance, known), default=0.0)
-    return [run for run in known if distance(run) == least]
+    smallest = min(map(distance, known), default=0.0)
+    return [run for run in known if distance(run) == smallest]
 
 
 def _scaled(runs: Sequence[Run], flops: float) -> Timing:

@@ -64,7 +64,7 @@ def forecast(
     by_asset: dict[str, list[Step]] = {}
     for step in steps:
         by_asset.setdefault(step.key.asset, []).append(step)
-    found: dict[StageName, StageTokens] = {}
+    tokens: dict[StageName, StageTokens] = {}
     unknown: list[StageName] = []
     stages: tuple[StageName, ...] = ("cpt", "sft")
     for stage in stages:
@@ -72,12 +72,12 @@ def forecast(
         record = packed[0].record if packed else None
         counted = _counted(record)
         if counted is not None and packed[0].reason is None:
-            found[stage] = counted
+            tokens[stage] = counted
         elif packed and read_texts:
             unknown.append(stage)
         elif counted is not None and record is not None:
-            found[stage] = _scaled(project, record, counted)
-    return found | (_looked(project, by_asset, size, unknown) if unknown else {})
+            tokens[stage] = _scaled(project, record, counted)
+    return tokens | (_looked(project, by_asset, size, unknown) if unknown else {})
 
 
 def count(record: Record | None, name: str) -> int | None:
@@ -113,7 +113,7 @@ def _looked(
 ) -> dict[StageName, StageTokens]:
     recipe = project.recipe(size)
     counter, rate = _counter(project, by_asset.get("base_model", []), size)
-    found: dict[StageName, StageTokens] = {}
+    tokens: dict[StageName, StageTokens] = {}
     try:
         with TemporaryDirectory() as scratch:
             made: dict[StageName, list[Texts]] = {}
@@ -122,18 +122,18 @@ def _looked(
                 if current and all(step.reason is None for step in current):
                     made[stage] = list(from_store(project, current, stage))
                     where = "documents and chats that are there"
-                    found[stage] = _sum(made[stage], _of(recipe, stage), counter, rate, where)
-            rest = [stage for stage in stages if stage not in found]
+                    tokens[stage] = _sum(made[stage], _of(recipe, stage), counter, rate, where)
+            rest = [stage for stage in stages if stage not in tokens]
             made_of_raw = rehearsed(project, Path(scratch)) if rest else {}
             for stage in rest:
                 texts = made_of_raw[stage]
                 looked = sum(one.factor == 1 for one in texts)
                 languages = "language" if len(texts) == 1 else "languages"
                 where = f"the files of {looked} of {len(texts)} {languages}"
-                found[stage] = _sum(texts, _of(recipe, stage), counter, rate, where)
+                tokens[stage] = _sum(texts, _of(recipe, stage), counter, rate, where)
     except UserError:
-        return found
-    return {stage: tokens for stage, tokens in found.items() if tokens.tokens}
+        return tokens
+    return {stage: counts for stage, counts in tokens.items() if counts.tokens}
 
 
 def _of(recipe: "object", stage: StageName) -> Stage:

@@ -52,8 +52,8 @@ def _to_train_on(table: "pl.DataFrame", stage: StageName) -> "pl.DataFrame":
     train = table.filter(pl.col("split") == "train")
     if stage == "cpt":
         return train.select("kind", "text")
-    said = train["messages"].map_elements(chat_text, return_dtype=pl.String)
-    return pl.DataFrame({"text": said}).select(pl.lit("dialog").alias("kind"), "text")
+    texts = train["messages"].map_elements(chat_text, return_dtype=pl.String)
+    return pl.DataFrame({"text": texts}).select(pl.lit("dialog").alias("kind"), "text")
 
 
 def rehearsed(project: Project, scratch: Path) -> dict[StageName, list[Texts]]:

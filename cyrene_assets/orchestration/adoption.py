@@ -103,43 +103,45 @@ class _Adoption:
 
     def _choose(self, spec: ArtifactSpec, key: ArtifactKey, latest: Record | None) -> Record | None:
         """Return what is to be current instead of ``latest``, or None."""
-        found = records.of_artifact(self._store, key)
-        there, own = False, False
+        makings = records.of_artifact(self._store, key)
+        is_stored, was_stored_here = False, False
         if latest is not None:
-            there, own = _is_there(self._store, latest), self._is_own(latest)
-        if latest is not None and there:
-            newer = self._best(spec, self._never_recorded(latest, found))
-            if newer is not None or own:
+            is_stored, was_stored_here = _is_there(self._store, latest), self._is_own(latest)
+        if latest is not None and is_stored:
+            newer = self._best(spec, self._never_recorded(latest, makings))
+            if newer is not None or was_stored_here:
                 return newer
-        wanted = self._wanted(spec, key.partition)
-        if latest is not None and there and latest.lineage.fingerprint == wanted:
+        expected = self._wanted(spec, key.partition)
+        if latest is not None and is_stored and latest.lineage.fingerprint == expected:
             return None
         # Another home's build may have come to the same content from other inputs.
-        exact = self._best(spec, [r for r in found if r.fingerprint == wanted])
-        if exact is not None or there or own:
+        exact = self._best(spec, [r for r in makings if r.fingerprint == expected])
+        if exact is not None or is_stored or was_stored_here:
             return exact
-        best = self._best(spec, found)
-        if best is None and found:
+        best = self._best(spec, makings)
+        if best is None and makings:
             self._left.append(
                 f"{key}: no artifact of it is complete and says that its "
                 "blocking checks passed: the next build makes it"
             )
         return best
 
-    def _never_recorded(self, latest: Record, found: Sequence[StoredRecord]) -> list[StoredRecord]:
+    def _never_recorded(
+        self, latest: Record, makings: Sequence[StoredRecord]
+    ) -> list[StoredRecord]:
         """Return what is newer than ``latest`` and not in Dagster's history."""
-        own = latest.digest, latest.lineage.fingerprint
-        newer = [r for r in found if r.recorded > latest.created]
-        newer = [r for r in newer if (r.digest, r.fingerprint) != own]
+        current = latest.digest, latest.lineage.fingerprint
+        newer = [r for r in makings if r.recorded > latest.created]
+        newer = [r for r in newer if (r.digest, r.fingerprint) != current]
         if not newer:
             return []
         history = lineages.history(self._instance, latest.key)
         known = {(record.digest, record.lineage.fingerprint) for record in history}
         return [r for r in newer if (r.digest, r.fingerprint) not in known]
 
-    def _best(self, spec: ArtifactSpec, found: Iterable[StoredRecord]) -> Record | None:
-        told = [self._reader.record(spec, record) for record in found]
-        good = [record for record in told if record is not None]
+    def _best(self, spec: ArtifactSpec, makings: Iterable[StoredRecord]) -> Record | None:
+        candidates = [self._reader.record(spec, record) for record in makings]
+        good = [record for record in candidates if record is not None]
         return max(good, key=lambda r: (not r.failed_checks, r.created), default=None)
 
     def _is_own(self, record: Record) -> bool:

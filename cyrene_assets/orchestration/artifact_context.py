@@ -46,16 +46,16 @@ class ArtifactContext:
 
     def input(self, asset: str, partition: str | None = None) -> Artifact:
         """Return the input called ``asset``: the only one of it, or that of ``partition``."""
-        found = [
+        matches = [
             artifact
             for key, artifact in self.inputs.items()
             if key.asset == asset and partition in (None, key.partition)
         ]
-        if len(found) != 1:
+        if len(matches) != 1:
             raise ValueError(
-                f"{self.spec.name} has {len(found)} inputs {ArtifactKey(asset, partition)}"
+                f"{self.spec.name} has {len(matches)} inputs {ArtifactKey(asset, partition)}"
             )
-        return found[0]
+        return matches[0]
 
     def inputs_of(self, asset: str) -> dict[str, Artifact]:
         """Return all inputs that are partitions of ``asset``, by their keys."""

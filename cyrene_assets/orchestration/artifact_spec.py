@@ -95,14 +95,14 @@ SPECS: dict[str, ArtifactSpec] = {}
 
 def with_ancestors(*keys: ArtifactKey) -> set[ArtifactKey]:
     """Return artifacts and all that they are made from, as the asset graph has it."""
-    found: set[ArtifactKey] = set()
+    ancestors: set[ArtifactKey] = set()
     waiting = list(keys)
     while waiting:
         key = waiting.pop()
-        if key not in found:
-            found.add(key)
+        if key not in ancestors:
+            ancestors.add(key)
             waiting += SPECS[key.asset].upstream(key.partition)
-    return found
+    return ancestors
 
 
 def expected_lineage(
@@ -129,7 +129,7 @@ def current_inputs(
     Raises:
         BuildError: an input does not exist, or failed a blocking check.
     """
-    found = {}
+    inputs = {}
     for key in spec.upstream(partition):
         record = lineages.latest(instance, key)
         if record is None:
@@ -144,7 +144,7 @@ def current_inputs(
                 f"{spec.key(partition)} needs {key}: its blocking check failed "
                 f"({record.why_failed}); fix the reported problem and rebuild it"
             )
-        found[key] = record
-    if not found and spec.allow_missing_inputs:
+        inputs[key] = record
+    if not inputs and spec.allow_missing_inputs:
         raise BuildError(f"{spec.name} needs at least one of its inputs; there is none yet")
-    return found
+    return inputs

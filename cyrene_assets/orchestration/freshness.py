@@ -144,7 +144,7 @@ class _Ahead:
         """Say what is out of date, and the first reason where it begins."""
         # What waits for something else has no lineage to be wanted yet.
         causes = [key for key, step in self._out_of_date.items() if step.wanted is not None]
-        told = dict.fromkeys((stale[0], *causes[:1]))
-        more = len({*stale, *causes}) - len(told)
-        shown = [f"{key} ({self._out_of_date[key].reason})" for key in told]
+        named = dict.fromkeys((stale[0], *causes[:1]))
+        more = len({*stale, *causes}) - len(named)
+        shown = [f"{key} ({self._out_of_date[key].reason})" for key in named]
         return ", ".join([*shown, *([f"and {more} more"] if more else [])])

@@ -77,16 +77,18 @@ def collect(
                 "cancel it in the UI"
             )
         trash = Trash(project.home, (project.store.root, project.work), datetime.now(UTC))
-        found, runs = _garbage(project, instance)
-        found += [
+        garbage_found, runs = _garbage(project, instance)
+        garbage_found += [
             Garbage(folder, size(folder), "in the trash", for_good=True)
             for folder in (trash.everything() if now else trash.old())
         ]
-        found = [garbage for garbage in found if only is None or garbage.path in only]
+        garbage_found = [
+            garbage for garbage in garbage_found if only is None or garbage.path in only
+        ]
         if not dry_run:
-            _remove(project, trash, found, now=now)
+            _remove(project, trash, garbage_found, now=now)
             delete_old_runs(project, instance, runs)
-        return found
+        return garbage_found
 
 
 def _remove(project: Project, trash: Trash, found: Collection[Garbage], *, now: bool) -> None:
@@ -108,18 +110,18 @@ def _remove(project: Project, trash: Trash, found: Collection[Garbage], *, now: 
 def _garbage(project: Project, instance: dg.DagsterInstance) -> tuple[list[Garbage], set[str]]:
     """Return what nothing needs, and the runs that made what is needed."""
     store = project.store
-    there = {ArtifactVersion(a.key, a.digest): a for a in store.artifacts()}
-    current, recorded = _records(instance, there.keys())
-    if there and not recorded:
+    stored = {ArtifactVersion(a.key, a.digest): a for a in store.artifacts()}
+    current, recorded = _records(instance, stored.keys())
+    if stored and not recorded:
         raise UserError(
-            f"{project.dagster_home}: this Dagster instance knows none of the {len(there)} "
+            f"{project.dagster_home}: this Dagster instance knows none of the {len(stored)} "
             f"artifacts in {store.root}: run `cyrene artifacts --adopt` to record them in it, or "
             "set DAGSTER_HOME to the instance that made them"
         )
     chains = Chains(store)
-    kept = _kept(instance, there, current, chains)
-    keep = {there[key].path for key in kept}
-    by_path = {artifact.path: key for key, artifact in there.items()}
+    kept = _kept(instance, stored, current, chains)
+    keep = {stored[key].path for key in kept}
+    by_path = {artifact.path: key for key, artifact in stored.items()}
     why = {f: _why(f, by_path, chains) for f in store.folders() if f not in keep}
     why |= dict.fromkeys(store.abandoned_folders(), "half-made, and its process is gone")
     unused = _unused_states(project, current, kept)
@@ -183,15 +185,15 @@ def _records(
     current, recorded = {}, {}
     for spec in SPECS.values():
         for key in map(spec.key, spec.partitions):
-            wanted = sum(version.key == key for version in there)
+            missing = sum(version.key == key for version in there)
             for newest, record in enumerate(lineages.history(instance, key)):
                 version = ArtifactVersion(key, record.digest)
                 if newest == 0:
                     current[version] = record
                 if version in there and version not in recorded:
                     recorded[version] = record
-                    wanted -= 1
-                if wanted <= 0:
+                    missing -= 1
+                if missing <= 0:
                     break
     return current, recorded
 
@@ -213,14 +215,14 @@ def _unused_states(
     project: Project, current: Mapping[ArtifactVersion, Record], kept: Collection[ArtifactVersion]
 ) -> list[Path]:
     """Return the folders of resume state that no coming build would resume from."""
-    found = []
+    unused = []
     for place in sorted(project.work.glob("*/*/")):
         key = ArtifactKey.of_folder(*place.parts[-2:])
         states = sorted(place.glob("*/"))
         if key.asset in SPECS and states:
             usable = _resumable(project, current, kept, key)
-            found += [state for state in states if state.name not in usable]
-    return found
+            unused += [state for state in states if state.name not in usable]
+    return unused
 
 
 def _resumable(
@@ -240,8 +242,10 @@ def _resumable(
         [version for version in known if version.key == upstream]
         for upstream in spec.upstream(key.partition)
     ]
-    found = set()
+    fingerprints = set()
     for inputs in islice(product(*choices), _MOST_COMBINATIONS):
         with suppress(CyreneError):
-            found.add(expected_lineage(spec, project, key.partition, dict(inputs)).fingerprint)
-    return found
+            fingerprints.add(
+                expected_lineage(spec, project, key.partition, dict(inputs)).fingerprint
+            )
+    return fingerprints

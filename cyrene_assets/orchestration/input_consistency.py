@@ -47,14 +47,14 @@ def shared_ancestors(key: ArtifactKey) -> Iterator[Shared]:
         return
     inputs = list(spec.upstream(key.partition))
     lines = {upstream: with_ancestors(upstream) for upstream in inputs}
-    found = [
+    pairs = [
         Shared(first, second, ancestor)
         for number, first in enumerate(inputs)
         for second in inputs[number + 1 :]
         for ancestor in sorted(lines[first] & lines[second], key=str)
     ]
-    yield from (shared for shared in found if shared.ancestor in (shared.first, shared.second))
-    yield from (shared for shared in found if shared.ancestor not in (shared.first, shared.second))
+    yield from (shared for shared in pairs if shared.ancestor in (shared.first, shared.second))
+    yield from (shared for shared in pairs if shared.ancestor not in (shared.first, shared.second))
 
 
 class Origins:
@@ -81,13 +81,13 @@ class Origins:
 
     def _of_making(self, inputs: Mapping[str, str]) -> Versions:
         """Return the versions of one making: those that all of its inputs may come from."""
-        found: dict[ArtifactKey, frozenset[str]] = {}
+        ancestors: dict[ArtifactKey, frozenset[str]] = {}
         for version in versions_of(inputs):
             for ancestor, versions in self.of(version).items():
-                known = found.get(ancestor, versions)
+                known = ancestors.get(ancestor, versions)
                 # Where they have none in common it was taken as it was, on purpose.
-                found[ancestor] = known & versions or known | versions
-        return found
+                ancestors[ancestor] = known & versions or known | versions
+        return ancestors
 
 
 def recorded_inputs(state: ProjectState) -> MadeFrom:
@@ -95,13 +95,13 @@ def recorded_inputs(state: ProjectState) -> MadeFrom:
 
     @cache
     def makings(key: ArtifactKey) -> dict[str, list[Mapping[str, str]]]:
-        found: dict[str, list[Mapping[str, str]]] = {}
+        by_digest: dict[str, list[Mapping[str, str]]] = {}
         for record in records.of_artifact(state.project.store, key):
-            found.setdefault(record.digest, []).append(record.inputs)
+            by_digest.setdefault(record.digest, []).append(record.inputs)
         current = state.record(key)
         if current is not None:
-            found.setdefault(current.digest, []).append(current.lineage.inputs)
-        return found
+            by_digest.setdefault(current.digest, []).append(current.lineage.inputs)
+        return by_digest
 
     def made_from(version: ArtifactVersion) -> list[Mapping[str, str]]:
         return makings(version.key).get(version.digest, [])
@@ -128,13 +128,13 @@ def find_conflicts(
     origins: Origins, key: ArtifactKey, inputs: Mapping[ArtifactKey, Record]
 ) -> list[VersionConflict]:
     """Return what does not belong together of an artifact's inputs, those that are known."""
-    found = []
+    conflicts = []
     for shared in shared_ancestors(key):
         if shared.first in inputs and shared.second in inputs:
             first, second = _versions(origins, shared, inputs)
             if first and second and not first & second:
-                found.append(VersionConflict(shared, first, second))
-    return found
+                conflicts.append(VersionConflict(shared, first, second))
+    return conflicts
 
 
 def check_common_versions(
@@ -155,18 +155,18 @@ def check_common_versions(
         UserError: two do not belong together; it names both, and the command that brings them
             together.
     """
-    found = find_conflicts(origins, key, inputs)
-    if not found:
+    conflicts = find_conflicts(origins, key, inputs)
+    if not conflicts:
         return
-    one = found[0]
-    ancestor = one.shared.ancestor
-    pairs = dict.fromkeys((apart.shared.first, apart.shared.second) for apart in found)
+    conflict = conflicts[0]
+    ancestor = conflict.shared.ancestor
+    pairs = dict.fromkeys((apart.shared.first, apart.shared.second) for apart in conflicts)
     others = "pair" if len(pairs) == 2 else "pairs"
     more = f" (and {len(pairs) - 1} more {others})" if len(pairs) > 1 else ""
     raise UserError(
         "inputs come from different versions: "
-        f"{_said(one.shared.first, inputs, ancestor, one.first)}, and "
-        f"{_said(one.shared.second, inputs, ancestor, one.second)}{more}; "
+        f"{_said(conflict.shared.first, inputs, ancestor, conflict.first)}, and "
+        f"{_said(conflict.shared.second, inputs, ancestor, conflict.second)}{more}; "
         f"`{build_command(project, key)}` brings them together"
     )
 

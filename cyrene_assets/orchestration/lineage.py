@@ -44,14 +44,14 @@ class Lineage:
 
     def changes(self, wanted: "Lineage") -> list["Change"]:
         """Return everything in which an artifact of this lineage is not one of ``wanted``."""
-        found = []
+        changes = []
         if self.code_version != wanted.code_version:
-            found.append(Change("code", "code version", self.code_version, wanted.code_version))
-        found += [
+            changes.append(Change("code", "code version", self.code_version, wanted.code_version))
+        changes += [
             Change("setting", key, old, new)
             for key, old, new in _changed_values("", dict(self.params), dict(wanted.params))
         ]
-        return found + [
+        return changes + [
             Change("input", name, self.inputs.get(name), wanted.inputs.get(name))
             for name in sorted(self.inputs.keys() | wanted.inputs.keys())
             if self.inputs.get(name) != wanted.inputs.get(name)
@@ -115,9 +115,9 @@ def file_changes(old: Mapping[str, str], new: Mapping[str, str]) -> list[Change]
 def _changed_values(prefix: str, old: Any, new: Any) -> list[tuple[str, Any, Any]]:
     if isinstance(old, dict) and isinstance(new, dict):
         return [
-            found
+            change
             for name in sorted(old.keys() | new.keys())
-            for found in _changed_values(
+            for change in _changed_values(
                 f"{prefix}.{name}" if prefix else name, old.get(name), new.get(name)
             )
         ]
@@ -175,8 +175,8 @@ def history(instance: dg.DagsterInstance, key: ArtifactKey) -> Iterator[Record]:
     """Yield the records of a key's artifacts, the newest first."""
     cursor: str | None = None
     while True:
-        found, cursor = _records(instance, key, limit=50, cursor=cursor)
-        yield from found
+        records, cursor = _records(instance, key, limit=50, cursor=cursor)
+        yield from records
         if cursor is None:
             return
 
@@ -197,9 +197,9 @@ def _records(
         limit=limit,
         cursor=cursor,
     )
-    found = [_record(key, record) for record in result.records]
+    records = [_record(key, record) for record in result.records]
     more = result.cursor if result.has_more else None
-    return [record for record in found if record is not None], more
+    return [record for record in records if record is not None], more
 
 
 def _record(key: ArtifactKey, event: dg.EventLogRecord) -> Record | None:

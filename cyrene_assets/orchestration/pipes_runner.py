@@ -90,8 +90,8 @@ class ProgramRun:
         return messages.result
 
     def _environment(self, pipes: Mapping[str, str]) -> dict[str, str]:
-        own = program_environment(self.home, self.environment, self.secrets)
-        return {**own, **pipes}
+        base = program_environment(self.home, self.environment, self.secrets)
+        return {**base, **pipes}
 
     def _explain(self, status: int, error: str | None, output: "_Output") -> str:
         engine = str(output.engine_errors)

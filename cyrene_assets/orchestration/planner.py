@@ -128,10 +128,10 @@ def _parents(asset: str) -> set[str]:
 
 
 def _ancestors(asset: str) -> set[str]:
-    found = {asset}
+    ancestors = {asset}
     for parent in _parents(asset):
-        found |= _ancestors(parent)
-    return found
+        ancestors |= _ancestors(parent)
+    return ancestors
 
 
 def partitions(asset: str, size: str) -> Sequence[str | None]:
@@ -215,15 +215,15 @@ def plan_artifact(
     external = state.external(spec, key.partition)
     if external.problem is not None:
         return Step(key, record, external.problem)
-    wanted = expected_lineage(spec, state.project, key.partition, inputs, external.inputs)
+    expected = expected_lineage(spec, state.project, key.partition, inputs, external.inputs)
     if record is None:
-        return Step(key, record, "not built yet", wanted)
-    changes = tuple(state.changes(record, wanted, external))
+        return Step(key, record, "not built yet", expected)
+    changes = tuple(state.changes(record, expected, external))
     damage = None if changes else _damage(state.project, record)
     reason = describe(changes) if changes else damage
     if not changes and record.failed_checks:
         reason = f"check failed: {record.why_failed}"
-    return Step(key, record, reason, wanted, changes, damage)
+    return Step(key, record, reason, expected, changes, damage)
 
 
 def _damage(project: Project, record: Record) -> str | None:

@@ -55,9 +55,9 @@ def check_requirements(project: Project, artifacts: Sequence[ArtifactKey]) -> No
         RequirementError: with a line for each requirement that is not met.
         UserError: project.yaml or a recipe does not fit.
     """
-    found = unmet(project, artifacts)
-    if found:
-        raise RequirementError(refusal_text(found))
+    problems = unmet(project, artifacts)
+    if problems:
+        raise RequirementError(refusal_text(problems))
 
 
 def refusal_text(found: Sequence[Unmet]) -> str:
@@ -77,15 +77,15 @@ def unmet(project: Project, artifacts: Sequence[ArtifactKey]) -> list[Unmet]:
         UserError: project.yaml or a recipe does not fit.
     """
     concerned = [(key, SPECS[key.asset].needs) for key in artifacts if SPECS[key.asset].needs]
-    found: dict[str, dict[str, None]] = {}
+    stages_by_text: dict[str, dict[str, None]] = {}
     for size in dict.fromkeys(_size(key.partition) for key, _ in concerned):
         of_size = [(key, needs) for key, needs in concerned if _size(key.partition) == size]
         needs = frozenset[Need]().union(*(needs for _, needs in of_size))
         findings = find_missing(project, size, needs, {key.asset for key, _ in of_size})
         for problem in findings.of(needs):
-            stages = found.setdefault(problem.text, {})
+            stages = stages_by_text.setdefault(problem.text, {})
             stages |= dict.fromkeys(_concerned(problem, of_size))
-    return [Unmet(tuple(stages), text) for text, stages in found.items()]
+    return [Unmet(tuple(stages), text) for text, stages in stages_by_text.items()]
 
 
 def _concerned(problem: Problem, ahead: Iterable[tuple[ArtifactKey, frozenset[Need]]]) -> list[str]:

@@ -25,7 +25,7 @@ def runs_at_work(instance: dg.DagsterInstance, *, queued: bool = True) -> dict[A
 
     With ``queued`` the runs that wait in the queue count as well.
     """
-    found: dict[ArtifactKey, str] = {}
+    runs: dict[ArtifactKey, str] = {}
     statuses = [*UNFINISHED, dg.DagsterRunStatus.QUEUED] if queued else UNFINISHED
     for run in instance.get_runs(dg.RunsFilter(statuses=statuses)):
         done = set()
@@ -36,10 +36,10 @@ def runs_at_work(instance: dg.DagsterInstance, *, queued: bool = True) -> dict[A
             key = ArtifactKey(event.asset_key.to_user_string(), event.partition)
             if event.event_type is _MADE:
                 done.add(key)
-            found[key] = run.run_id
+            runs[key] = run.run_id
         for key in done:
-            del found[key]
-    return found
+            del runs[key]
+    return runs
 
 
 _MADE = dg.DagsterEventType.ASSET_MATERIALIZATION
@@ -145,15 +145,15 @@ class ProjectState:
 
     def changes(self, record: Record, wanted: Lineage, external: External) -> list[Change]:
         """Return why ``record`` is not of the ``wanted`` lineage, file by file where known."""
-        found = []
+        changes = []
         for change in record.lineage.changes(wanted):
             files = (
                 file_changes(record.sources, external.files)
                 if change.kind == "input" and change.name in external.inputs
                 else []
             )
-            found += files if record.sources and external.files and files else [change]
-        return found
+            changes += files if record.sources and external.files and files else [change]
+        return changes
 
 
 def _names(spec: ArtifactSpec) -> list[str]:

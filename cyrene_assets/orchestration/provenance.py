@@ -54,10 +54,10 @@ def _version(asset: str, keys: Sequence[str | None], record: Record) -> str:
 
 def _last_events(instance: dg.DagsterInstance, assets: Sequence[str]) -> dict[str, str]:
     """Return the number of the last event of each asset that has one."""
-    found = {}
+    pointers = {}
     for record in instance.get_asset_records([dg.AssetKey(asset) for asset in assets]):
         entry = record.asset_entry
         event = entry.last_materialization_record or entry.last_observation_record
         if event is not None:
-            found[entry.asset_key.to_user_string()] = str(event.storage_id)
-    return found
+            pointers[entry.asset_key.to_user_string()] = str(event.storage_id)
+    return pointers

@@ -53,14 +53,14 @@ def latest(instance: dg.DagsterInstance, key: ArtifactKey) -> Observed | None:
 def observation(key: ArtifactKey, raw: RawFiles, before: Observed | None) -> dg.AssetObservation:
     """Return what to tell Dagster of raw files; ``before`` is what it was told last."""
     changed = file_changes(before.files, raw.files) if before is not None and before.files else []
-    said = raw.problem or (describe(changed) if changed else counted(len(raw.files), "file"))
+    summary = raw.problem or (describe(changed) if changed else counted(len(raw.files), "file"))
     return dg.AssetObservation(
         dg.AssetKey(key.asset),
         partition=key.partition,
-        description=said,
+        description=summary,
         tags={_VERSION_TAG: raw.version},
         metadata={
-            "what changed": said,
+            "what changed": summary,
             _FILES: dg.MetadataValue.json(dict(raw.files)),
             **({} if raw.problem is None else {_PROBLEM: raw.problem}),
         },

@@ -98,19 +98,19 @@ def _folders(project: Project) -> set[Path]:
     root = project.corpus_folder
     if not root.is_dir():
         raise UserError(f"{root}: no such corpus folder")
-    found = {root}
+    folders = {root}
     try:
         corpus = project.corpus
         source = adapter(corpus.source.adapter)
     except UserError:
         # A corpus.yaml that is being written; what it says of the folders is not known yet.
-        return found | {folder for folder in root.iterdir() if folder.is_dir()}
+        return folders | {folder for folder in root.iterdir() if folder.is_dir()}
     for language in corpus.languages:
         try:
-            found |= {file.parent for file in source.files(root, corpus, language)}
+            folders |= {file.parent for file in source.files(root, corpus, language)}
         except UserError:
-            found |= {folder for folder in root.iterdir() if folder.is_dir()}
-    return found
+            folders |= {folder for folder in root.iterdir() if folder.is_dir()}
+    return folders
 
 
 def _entries(folder: Path) -> Iterator[tuple[str, os.stat_result]]:

@@ -92,11 +92,11 @@ class EventTail:
             self._started[step] = timestamp
             self._report(Event("start", name))
         elif kind is dg.DagsterEventType.ASSET_OBSERVATION:
-            said = event.asset_observation_data.asset_observation
-            told: Literal["warning", "progress"] = (
-                "warning" if WARNING in said.metadata else "progress"
+            observation = event.asset_observation_data.asset_observation
+            kind_of_report: Literal["warning", "progress"] = (
+                "warning" if WARNING in observation.metadata else "progress"
             )
-            self._report(Event(told, name, said.description or "", seconds))
+            self._report(Event(kind_of_report, name, observation.description or "", seconds))
         elif kind is dg.DagsterEventType.ASSET_MATERIALIZATION:
             materialization = event.step_materialization_data.materialization
             if (materialization.tags or {}).get(REUSED_TAG):
@@ -120,11 +120,11 @@ class EventTail:
 def _error(event: dg.DagsterEvent, name: str) -> CyreneError:
     """Return the error that the step raised, as it was worded; a crash keeps its last line."""
     failure = event.step_failure_data
-    said = failure.user_failure_data
-    if said is not None and said.description is not None:
-        status = said.metadata.get("exit_status")
+    described = failure.user_failure_data
+    if described is not None and described.description is not None:
+        status = described.metadata.get("exit_status")
         kind = UserError if status is not None and status.value == 2 else BuildError
-        return kind(f"{name}: {said.description}")
+        return kind(f"{name}: {described.description}")
     cause = failure.error
     while cause is not None and cause.cause is not None:
         cause = cause.cause

@@ -48,8 +48,8 @@ def end_orphans(instance: dg.DagsterInstance) -> int:
         holders |= {slot.run_id for slot in info.claimed_slots}
         holders |= {step.run_id for step in info.pending_steps}
     for run_id in holders:
-        found = instance.get_run_by_id(run_id)
-        if found is None or found.is_finished:
+        holder = instance.get_run_by_id(run_id)
+        if holder is None or holder.is_finished:
             events.free_concurrency_slots_for_run(run_id)
     return orphans
 
@@ -60,9 +60,9 @@ def _is_orphan(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
     # Nothing has claimed it yet; Dagster's own worker says its number when it starts.
     for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ENGINE_EVENT):
         event = entry.dagster_event
-        said = event.engine_event_data.metadata.get("pid") if event is not None else None
-        if said is not None:
-            return not exists(int(str(said.value)))
+        pid = event.engine_event_data.metadata.get("pid") if event is not None else None
+        if pid is not None:
+            return not exists(int(str(pid.value)))
     return False
 
 

@@ -200,9 +200,9 @@ def _served_fits(
         model = ServedModel.of({"text_config": architecture.text_config}, weights)
     findings.needed["GPU memory to serve"] = least(model)
     if hardware.gpus:
-        wanted = recipe.evaluation.context_length
+        context_length = recipe.evaluation.context_length
         try:
-            summed = fit_card(hardware.gpus[0], model, wanted).describe()
+            summed = fit_card(hardware.gpus[0], model, context_length).describe()
             findings.notes.append(f"serving {size} takes {summed}")
         except UserError as error:
             findings.add(str(error), Need.SERVING)
@@ -224,10 +224,11 @@ def _served_on_cpu(size: str, recipe: Recipe, hardware: Hardware, findings: Find
 
 
 def _main_memory(what: str, size: str, needed: int, need: Need, findings: Findings) -> None:
-    found = memory_bytes()
-    if found is not None and found < needed:
+    available = memory_bytes()
+    if available is not None and available < needed:
         findings.add(
             f"{what} {size} on the CPU needs about {needed / GIB:.1f} GiB of memory and there are "
-            f"{found / GIB:.1f}, swap included: add memory or swap, or raise the container's limit",
+            f"{available / GIB:.1f}, swap included: add memory or swap, or raise the container's "
+            "limit",
             need,
         )

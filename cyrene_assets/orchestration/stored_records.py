@@ -66,8 +66,8 @@ def _first_that_passed(
     store: Store, spec: ArtifactSpec, makings: Iterable[StoredRecord]
 ) -> Record | None:
     reader = RecordReader(store)
-    found = (reader.record(spec, making) for making in makings if not making.failed)
-    return next((record for record in found if record is not None), None)
+    passed = (reader.record(spec, making) for making in makings if not making.failed)
+    return next((record for record in passed if record is not None), None)
 
 
 class RecordReader:
@@ -97,7 +97,7 @@ class RecordReader:
             return None
         lineage = Lineage(stored.code_version, stored.params, stored.inputs)
         size = sum(file["bytes"] for file in artifact.manifest["files"].values())
-        told: dict[str, Any] = {
+        metadata: dict[str, Any] = {
             "summary": "recorded again from its manifest",
             "digest": stored.digest,
             "megabytes": round(size / 1e6, 3),
@@ -105,9 +105,9 @@ class RecordReader:
         }
         if stored.metadata is not None:
             event = dg.deserialize_value(json.dumps(stored.metadata), dg.AssetMaterialization)
-            told = dict(event.metadata)
-        told["path"] = dg.MetadataValue.path(str(artifact.path))
-        told[lineages.METADATA_KEY] = dg.MetadataValue.json(
+            metadata = dict(event.metadata)
+        metadata["path"] = dg.MetadataValue.path(str(artifact.path))
+        metadata[lineages.METADATA_KEY] = dg.MetadataValue.json(
             {
                 **lineage.as_dict(),
                 "digest": stored.digest,
@@ -125,7 +125,7 @@ class RecordReader:
             created=stored.recorded,
             seconds=stored.seconds,
             checks=tuple(checks),
-            metadata=dg.AssetMaterialization(stored.asset, metadata=told).metadata,
+            metadata=dg.AssetMaterialization(stored.asset, metadata=metadata).metadata,
             sources=stored.sources,
         )
 

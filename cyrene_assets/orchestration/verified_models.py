@@ -75,18 +75,18 @@ def _newest_that_passed(
     was lost has the newest version alone.
     """
     for record in lineage.history(instance, failed.key):
-        there = store.locate(record.key, record.digest).path.is_dir()
-        if there and not record.failed_checks:
+        is_stored = store.locate(record.key, record.digest).path.is_dir()
+        if is_stored and not record.failed_checks:
             return record
     return newest_that_passed(store, SPECS[failed.key.asset], failed.key)
 
 
 def _named(store: Store, asset: str, size: str, digest: str, contents: bool) -> Artifact:
-    there = [a for a in store.artifacts(asset) if a.key.partition == size]
-    found = [a for a in there if a.digest.startswith(digest)]
-    if len(found) != 1:
+    of_size = [a for a in store.artifacts(asset) if a.key.partition == size]
+    matches = [a for a in of_size if a.digest.startswith(digest)]
+    if len(matches) != 1:
         raise UserError(
-            f"{len(found) or 'no'} artifacts of {asset}[{size}] have a digest that begins with "
-            f"{digest!r}: there are {', '.join(a.digest for a in there) or 'none'}"
+            f"{len(matches) or 'no'} artifacts of {asset}[{size}] have a digest that begins with "
+            f"{digest!r}: there are {', '.join(a.digest for a in of_size) or 'none'}"
         )
-    return store.open(ArtifactKey(asset, size), found[0].digest, contents=contents)
+    return store.open(ArtifactKey(asset, size), matches[0].digest, contents=contents)

@@ -63,8 +63,8 @@ class Project:
             _check_encodable(str(folder))
         file = home / _FILE
         with disk_errors(home):
-            there = file.exists()
-        return cls(home, parse_model(ProjectFile, file) if there else ProjectFile())
+            exists = file.exists()
+        return cls(home, parse_model(ProjectFile, file) if exists else ProjectFile())
 
     def save(self, settings: ProjectFile) -> "Project":
         """Write ``project.yaml`` and return the project with these settings."""
@@ -176,9 +176,9 @@ class Project:
         folder = Path(corpus).expanduser()
         name = str(folder.absolute()) if (folder / "corpus.yaml").is_file() else corpus
         settings = self.settings.model_copy(update={"corpus": name})
-        found = Project(self.home, settings).corpus_folder
-        if not (found / "corpus.yaml").is_file():
-            looked = dict.fromkeys(str(path) for path in (folder.absolute(), found))
+        corpus_folder = Project(self.home, settings).corpus_folder
+        if not (corpus_folder / "corpus.yaml").is_file():
+            looked = dict.fromkeys(str(path) for path in (folder.absolute(), corpus_folder))
             raise UserError(
                 f"no corpus {corpus!r}: no corpus.yaml in {' or in '.join(looked)}; "
                 "give the folder that holds it"

@@ -28,10 +28,10 @@ class ArtifactKey:
         Raises:
             ValueError: it is no key, as the name of a file outside the store.
         """
-        found = _TEXT.fullmatch(text)
-        if found is None:
+        match = _TEXT.fullmatch(text)
+        if match is None:
             raise ValueError(f"{text!r} is not the key of an artifact: write asset[partition]")
-        return cls(found[1], found[2])
+        return cls(match[1], match[2])
 
     @property
     def folder(self) -> PurePosixPath:
@@ -53,10 +53,10 @@ class ArtifactVersion(NamedTuple):
 
 def artifact_inputs(inputs: Mapping[str, str]) -> list[ArtifactVersion]:
     """Return those of a lineage's inputs that are artifacts; the others lie outside the store."""
-    found = []
+    versions = []
     for name, digest in inputs.items():
         try:
-            found.append(ArtifactVersion(ArtifactKey.parse(name), digest))
+            versions.append(ArtifactVersion(ArtifactKey.parse(name), digest))
         except ValueError:
             continue
-    return found
+    return versions

@@ -208,8 +208,10 @@ class Store:
     def folders(self) -> Iterator[Path]:
         """Yield every folder in the place of an artifact, complete or not, by path."""
         root = self.root.resolve()
-        own = [f for f in self.root.glob("[!.]*/*/*") if f.parent.resolve().is_relative_to(root)]
-        yield from (f for f in sorted(own) if f.is_dir())
+        folders = [
+            f for f in self.root.glob("[!.]*/*/*") if f.parent.resolve().is_relative_to(root)
+        ]
+        yield from (f for f in sorted(folders) if f.is_dir())
 
     def abandoned_folders(self) -> list[Path]:
         """Return the folders whose maker is gone."""

@@ -88,17 +88,17 @@ def of_artifact(store: Store, key: ArtifactKey) -> list[StoredRecord]:
 
     One that cannot be believed counts as none.
     """
-    found = {}
+    making_by_version = {}
     for file in (store.root / FOLDER / key.folder).glob("*.json"):
         record = _read(file)
         if record is not None and store.locate(key, record.digest).path.is_dir():
-            found[record.digest, record.fingerprint] = record
+            making_by_version[record.digest, record.fingerprint] = record
     for artifact in store.artifacts(key.asset):
         if artifact.key == key:
             record = _of_manifest(artifact)
             if record is not None:
-                found.setdefault((record.digest, record.fingerprint), record)
-    return sorted(found.values(), key=lambda record: record.recorded, reverse=True)
+                making_by_version.setdefault((record.digest, record.fingerprint), record)
+    return sorted(making_by_version.values(), key=lambda record: record.recorded, reverse=True)
 
 
 def everything(store: Store) -> list[StoredRecord]:
@@ -113,21 +113,21 @@ def unneeded(store: Store) -> list[Path]:
     Their artifact is gone, or it was made again since and an artifact that it was made from then is
     gone; what was made from files elsewhere alone stays.
     """
-    there = {(artifact.key, artifact.digest) for artifact in store.artifacts()}
-    assets = {key.asset for key, _ in there}
-    found: list[Path] = []
+    stored = {(artifact.key, artifact.digest) for artifact in store.artifacts()}
+    assets = {key.asset for key, _ in stored}
+    unneeded_files: list[Path] = []
     newest: dict[tuple[ArtifactKey, str], StoredRecord] = {}
     for record in everything(store):
         newest.setdefault((record.key, record.digest), record)
     for file in sorted((store.root / FOLDER).glob("*/*/*")):
         read = _read(file)
-        if read is None or (read.key, read.digest) not in there:
-            found.append(file)
+        if read is None or (read.key, read.digest) not in stored:
+            unneeded_files.append(file)
         elif read.fingerprint != newest[read.key, read.digest].fingerprint:
             inputs = [item for item in artifact_inputs(read.inputs) if item[0].asset in assets]
-            if not there.issuperset(inputs):
-                found.append(file)
-    return found
+            if not stored.issuperset(inputs):
+                unneeded_files.append(file)
+    return unneeded_files
 
 
 def _file(store: Store, record: StoredRecord) -> Path:
