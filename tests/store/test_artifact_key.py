@@ -9,7 +9,7 @@ from cyrene_assets.store.artifact_key import ArtifactKey, ArtifactVersion, artif
 KEYS = st.builds(
     ArtifactKey,
     st.from_regex(r"[a-z][a-z0-9_]*", fullmatch=True),
-    st.none() | st.from_regex(r"[A-Za-z0-9._|-]+", fullmatch=True),
+    st.none() | st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._|-]*", fullmatch=True),
 )
 
 
