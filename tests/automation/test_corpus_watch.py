@@ -10,7 +10,7 @@ import pytest
 from helpers import Sandbox
 from ticks import Ticks
 
-from cyrene_assets.automation import code_location
+from cyrene_assets.automation import code_location, corpus_watch
 from cyrene_assets.defs import automation
 from cyrene_assets.orchestration import raw_file_events
 from cyrene_assets.project.settings import CheckpointSource
@@ -29,7 +29,7 @@ class Looks:
     def look(self, seconds: float = 10) -> tuple[str, list[Any]]:
         """Look once more, some seconds later; return the tick's words and the events."""
         self.now += seconds
-        self.patch.setattr(automation, "time", lambda: self.now)
+        self.patch.setattr(corpus_watch, "time", lambda: self.now)
         context = dg.build_sensor_context(self.sandbox.instance, cursor=self.cursor)
         result = automation.corpus_watch(context)
         assert isinstance(result, dg.SensorResult)
