@@ -18,6 +18,7 @@ from typing import Any
 
 from benchmarks._machine import CYRENE, cyrene, environment, machine
 from benchmarks._sized import write_corpus
+from cyrene_assets.store.artifact_key import ArtifactKey
 
 TARGET = "lora_adapter"
 
@@ -28,7 +29,7 @@ def planned(home: Path, corpus: Path, target: str) -> dict[str, dict[str, Any]]:
     plan = json.loads(cyrene(home, "build", "--plan", "--json", "--to", target)[0])
     steps: dict[str, dict[str, Any]] = {}
     for step in plan["steps"]:
-        known = steps.setdefault(step["step"].partition("[")[0], {**step, "seconds": 0.0})
+        known = steps.setdefault(ArtifactKey.parse(step["step"]).asset, {**step, "seconds": 0.0})
         known["seconds"] += step["seconds"] or 0.0
     return steps
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from cyrene_assets.project.instance import refuse_other_home
+from cyrene_assets.project.instance import check_home_matches_shell
 
 
 @dg.definitions
@@ -14,5 +14,5 @@ def defs() -> dg.Definitions:
     Raises:
         UserError: ``.env`` and the shell name different projects.
     """
-    refuse_other_home()
+    check_home_matches_shell()
     return dg.load_from_defs_folder(path_within_project=Path(__file__).parent)

@@ -18,7 +18,7 @@ from cyrene_assets.orchestration.artifact_spec import SPECS
 from cyrene_assets.orchestration.planner import Step
 from cyrene_assets.orchestration.run_events import Event
 from cyrene_assets.project.project import Project
-from cyrene_assets.store.artifact_store import label
+from cyrene_assets.store.artifact_key import ArtifactKey
 
 ROOT = Path(__file__).parent.parent
 CYRENE = Path(sys.executable).with_name("cyrene")
@@ -69,7 +69,7 @@ class Sandbox:
     def plan(self, target: str, size: str = "tiny") -> dict[str, str | None]:
         """Return why each artifact has to be built, by name."""
         steps = planner.plan(self.project, self.instance, target, size)
-        return {step.name: step.reason for step in steps}
+        return {str(step.key): step.reason for step in steps}
 
     def steps(self, target: str, size: str = "tiny") -> list[Step]:
         """Return the plan itself."""
@@ -101,27 +101,24 @@ class Sandbox:
     def digests(self) -> dict[str, str]:
         """Return the current digest of every artifact, by name."""
         found = {}
-        for name, spec in SPECS.items():
-            definition = spec.partitions_def
-            keys = [None] if definition is None else definition.get_partition_keys()
-            for key in keys:
-                record = lineage.latest(self.instance, name, key)
+        for spec in SPECS.values():
+            for key in map(spec.key, spec.partitions):
+                record = lineage.latest(self.instance, key)
                 if record is not None:
-                    found[label(name, key)] = record.digest
+                    found[str(key)] = record.digest
         return found
 
     def record(self, name: str) -> lineage.Record:
         """Return the record of a current artifact, by its name."""
-        asset, _, key = name.removesuffix("]").partition("[")
-        record = lineage.latest(self.instance, asset, key or None)
+        record = lineage.latest(self.instance, ArtifactKey.parse(name))
         assert record is not None
         return record
 
     def artifact(self, asset: str, partition: str | None) -> Path:
         """Return the folder of a current artifact."""
-        record = lineage.latest(self.instance, asset, partition)
+        record = lineage.latest(self.instance, ArtifactKey(asset, partition))
         assert record is not None
-        return self.project.store.locate(asset, partition, record.digest).path
+        return self.project.store.locate(ArtifactKey(asset, partition), record.digest).path
 
     def edit(self, file: str, change: Callable[[str], str]) -> None:
         """Rewrite a file of the corpus."""

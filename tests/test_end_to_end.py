@@ -14,6 +14,7 @@ import polars as pl
 import pytest
 from built import CYRENE, Built
 
+from cyrene_assets.store.artifact_key import ArtifactKey
 from cyrene_assets.store.artifact_store import CorruptArtifactError, Store
 
 pytestmark = pytest.mark.slow
@@ -184,7 +185,9 @@ def test_the_literal_command_reaches_the_same_instance(
 def test_damage_is_found_in_every_file_of_every_artifact(built: Built, damage: str) -> None:
     rows = json.loads(built.cyrene("artifacts", "--json"))
     store = Store(built.home / "store")
-    for artifact in (store.locate(r["asset"], r["partition"], r["digest"]) for r in rows):
+    for artifact in (
+        store.locate(ArtifactKey(r["asset"], r["partition"]), r["digest"]) for r in rows
+    ):
         for path in sorted(path for path in artifact.path.rglob("*") if path.is_file()):
             content = path.read_bytes()
             middle = len(content) // 2
@@ -196,8 +199,8 @@ def test_damage_is_found_in_every_file_of_every_artifact(built: Built, damage: s
                 flipped = bytes([content[middle] ^ 4]) if content else b"x"
                 path.write_bytes(content[:middle] + flipped + content[middle + 1 :])
             with pytest.raises(CorruptArtifactError) as caught:
-                store.open(artifact.asset, artifact.partition, artifact.digest)
-            assert str(caught.value).startswith(f"{artifact.name} {artifact.digest} is corrupt: ")
+                store.open(artifact.key, artifact.digest)
+            assert str(caught.value).startswith(f"{artifact.key} {artifact.digest} is corrupt: ")
             assert path.name in str(caught.value)
             path.write_bytes(content)
     assert len({row["asset"] for row in rows}) >= 14

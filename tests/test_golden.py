@@ -29,10 +29,11 @@ from cyrene_assets.evaluation.metrics.cloze import select_pairs
 from cyrene_assets.evaluation.scoreboard.results import EvaluationResult
 from cyrene_assets.evaluation.scoreboard.table import scoreboard_table
 from cyrene_assets.evaluation.scoring.language_report import report_language
-from cyrene_assets.orchestration.artifact_context import Build
+from cyrene_assets.orchestration.artifact_context import ArtifactContext
 from cyrene_assets.orchestration.artifact_spec import SPECS
 from cyrene_assets.project.project import SAMPLE_CORPUS
 from cyrene_assets.quantization.calibration import calibration_chats
+from cyrene_assets.store.artifact_key import ArtifactKey
 from cyrene_assets.store.artifact_store import fingerprint
 from cyrene_assets.utils.errors import BuildError
 from cyrene_assets.workers.train import tiny_model
@@ -124,7 +125,9 @@ def _given(sandbox: Sandbox, asset: str, last: str) -> dict[str, str]:
     """Run an asset up to its ``last`` program; return digests of what that is given."""
     found: dict[str, str] = {}
 
-    def run_program(_: Build, program: str, extras: Mapping[str, Any], **__: Any) -> dict[str, Any]:
+    def run_program(
+        _: ArtifactContext, program: str, extras: Mapping[str, Any], **__: Any
+    ) -> dict[str, Any]:
         for name, value in extras.items():
             if isinstance(value, str) and value.endswith(".jsonl"):
                 found[f"{asset}[tiny]/{name}"] = _sha256(Path(value).read_bytes())
@@ -135,7 +138,7 @@ def _given(sandbox: Sandbox, asset: str, last: str) -> dict[str, str]:
         return {"bytes_before": 0}
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Build, "run_program", run_program)
+        patch.setattr(ArtifactContext, "run_program", run_program)
         assert "far enough" in sandbox.failure([asset], "tiny")
     return found
 
@@ -184,13 +187,13 @@ def test_results_when_changed_have_a_bumped_code_version(
 
 def _code_version(name: str) -> str:
     code_location()
-    return str(SPECS[name.partition("[")[0].partition("/")[0]].code_version)
+    return str(SPECS[ArtifactKey.parse(name.partition("/")[0]).asset].code_version)
 
 
 def test_every_asset_is_compared_or_says_why_its_bytes_are_not() -> None:
     parts = json.loads(GOLDEN.read_text(encoding="utf-8"))
     compared = {
-        name.partition("[")[0] for part in parts.values() for name in part if "/" not in name
+        ArtifactKey.parse(name).asset for part in parts.values() for name in part if "/" not in name
     }
     assert set(parts) == {make.__name__.strip("_") for make in MAKE}
     assert not compared & set(ELSEWHERE)

@@ -12,9 +12,9 @@ from helpers import Sandbox
 from cyrene_assets.orchestration import lineage, planner, raw_file_events
 from cyrene_assets.orchestration.artifact_spec import SPECS
 from cyrene_assets.orchestration.planner import Step
-from cyrene_assets.orchestration.project_state import Situation
+from cyrene_assets.orchestration.project_state import ProjectState
 from cyrene_assets.orchestration.raw_files import raw_files_of
-from cyrene_assets.store.artifact_store import label
+from cyrene_assets.store.artifact_key import ArtifactKey
 
 NOON = datetime(2030, 3, 10, 12, 0, tzinfo=UTC)
 MIDNIGHT = NOON + timedelta(hours=12)
@@ -47,7 +47,7 @@ class Ticks:
         )
         self.cursor = result.cursor
         requested = [
-            label(asset, partition)
+            str(ArtifactKey(asset, partition))
             for asset in planner.build_order()
             for partition in sorted(
                 result.get_requested_partitions(dg.AssetKey(asset)), key=lambda key: key or ""
@@ -69,17 +69,17 @@ class Ticks:
         """Tell Dagster of the raw files as they are, as the sensor does."""
         for language in self.sandbox.project.corpus.languages:
             raw = raw_files_of(self.sandbox.project, language)
-            before = raw_file_events.latest(self.sandbox.instance, "raw_corpus", language)
+            key = ArtifactKey("raw_corpus", language)
+            before = raw_file_events.latest(self.sandbox.instance, key)
             if before is None or before.version != raw.version:
                 self.sandbox.instance.report_runless_asset_event(
-                    raw_file_events.observation("raw_corpus", language, raw, before)
+                    raw_file_events.observation(key, raw, before)
                 )
 
     def step(self, name: str) -> Step:
         """Return what the planner says of an artifact, its inputs being what they are."""
-        asset, _, rest = name.partition("[")
-        situation = Situation(self.sandbox.project, self.sandbox.instance, observed=True)
-        return planner.look_at(situation, SPECS[asset], rest.removesuffix("]") or None, {})
+        state = ProjectState(self.sandbox.project, self.sandbox.instance, observed=True)
+        return planner.plan_artifact(state, ArtifactKey.parse(name), {})
 
     def made(
         self,
@@ -93,7 +93,7 @@ class Ticks:
         """Publish an artifact and report it: of the lineage that is wanted now, or was before."""
         project, instance = self.sandbox.project, self.sandbox.instance
         step = begun_as or self.step(name)
-        asset, partition = step.asset, step.partition
+        asset, partition = step.key.asset, step.key.partition
         assert step.wanted is not None, step
         blocking = [check.name for check in SPECS[asset].checks if check.blocking]
         checks = [
@@ -109,7 +109,7 @@ class Ticks:
             text = step.wanted.fingerprint if content is None else content
             for file, data in (files or {"data.txt": text.encode()}).items():
                 (folder / file).write_bytes(data)
-            artifact = project.store.publish(folder, asset, partition, {})
+            artifact = project.store.publish(folder, step.key, {})
         recorded = {
             **step.wanted.as_dict(),
             "digest": artifact.digest,
@@ -187,5 +187,5 @@ class Ticks:
         self.observe()
         for asset in CHAIN:
             for partition in planner.partitions(asset, size):
-                self.made(label(asset, partition))
+                self.made(str(ArtifactKey(asset, partition)))
         assert self.tick() == []

@@ -19,7 +19,7 @@ mutation {
 _SECONDS = 180.0
 
 
-def other_languages(project: Project) -> list[str]:
+def unloaded_languages(project: Project) -> list[str]:
     """Return the languages that corpus.yaml lists and this process has not loaded, and vice versa.
 
     Raises:
@@ -30,13 +30,13 @@ def other_languages(project: Project) -> list[str]:
     return sorted(set(languages().get_partition_keys()) ^ set(project.corpus.languages))
 
 
-def other_partitions(project: Project) -> list[str]:
-    """Return ``other_languages``, and the checkpoints of which the same is true."""
+def unloaded_partitions(project: Project) -> list[str]:
+    """Return ``unloaded_languages``, and the checkpoints of which the same is true."""
     from cyrene_assets.project.partitions import checkpoints
 
     listed = set(project.settings.checkpoints)
     return [
-        *other_languages(project),
+        *unloaded_languages(project),
         *sorted(set(checkpoints().get_partition_keys()) ^ listed),
     ]
 
@@ -48,7 +48,7 @@ def address(host: str, port: int) -> str:
     return f"http://[{reached}]:{port}" if ":" in reached else f"http://{reached}:{port}"
 
 
-def ask() -> str:
+def request_reload() -> str:
     """Have the UI reload the code location, if `cyrene ui` started it; return what to say.
 
     Nobody waits for the answer: the caller is in the process that is about to be replaced.
@@ -56,7 +56,7 @@ def ask() -> str:
     ui = os.environ.get(UI_VARIABLE)
     if not ui:
         return REMEDY
-    threading.Thread(target=_ask, args=(ui,), name="reload", daemon=True).start()
+    threading.Thread(target=_reload, args=(ui,), name="reload", daemon=True).start()
     return "the code location is being reloaded"
 
 
@@ -73,11 +73,11 @@ def query(ui: str, graphql: str, seconds: float) -> bytes:
     )
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(request, timeout=seconds) as answer:
-        said: bytes = answer.read()
-    return said
+        content: bytes = answer.read()
+    return content
 
 
-def _ask(ui: str) -> None:
+def _reload(ui: str) -> None:
     try:
         query(ui, _RELOAD, _SECONDS)
     except OSError as error:

@@ -15,10 +15,11 @@ import dagster as dg
 
 from cyrene_assets.config.rebuild_policy import RebuildTier
 from cyrene_assets.project.project import Project
+from cyrene_assets.store.artifact_key import ArtifactKey
 from cyrene_assets.utils.errors import CyreneError
 
 if TYPE_CHECKING:
-    from cyrene_assets.automation.rebuild_plan import Outlook
+    from cyrene_assets.automation.rebuild_plan import RebuildPlan
 
 Condition = dg.AutomationCondition[dg.AssetKey]
 Context = dg.AutomationContext[dg.AssetKey]
@@ -51,12 +52,12 @@ class OutOfDate(_Custom):
     words = "out of date, and everything before it up to date"
 
     def evaluate(self, context: Context) -> Result:
-        """Ask the planner."""
-        found = _outlook(context)
-        if found is None:
+        """Compare with the rebuild plan."""
+        plan = _rebuild_plan(context)
+        if plan is None:
             return dg.AutomationResult(context, context.get_empty_subset())
         asset = context.key.to_user_string()
-        due = {p for p in found.needs(asset) if (asset, p) not in found.on_its_way}
+        due = {p for p in plan.needs(asset) if ArtifactKey(asset, p) not in plan.on_its_way}
         return dg.AutomationResult(context, _subset(context, lambda key: key in due))
 
 
@@ -67,15 +68,15 @@ class NewNeed(_Custom):
 
     def evaluate(self, context: Context) -> Result:
         """Compare with the needs of the tick before, which the cursor holds."""
-        found = _outlook(context)
-        if found is None:
+        plan = _rebuild_plan(context)
+        if plan is None:
             return dg.AutomationResult(context, context.get_empty_subset(), cursor=context.cursor)
         asset = context.key.to_user_string()
         before: dict[str, str] = json.loads(context.cursor or "{}")
-        now = {partition or "_": need for partition, need in found.needs(asset).items()}
+        now = {partition or "_": need for partition, need in plan.needs(asset).items()}
         # What an artifact needs is not known while something before it is out of date: what was
         # tried last is kept, so that the same is not tried again afterwards.
-        blocked = {partition or "_" for partition in found.blocked(asset)}
+        blocked = {partition or "_" for partition in plan.blocked(asset)}
         kept = {key: need for key, need in before.items() if key in blocked}
         new = {key for key, need in now.items() if need != before.get(key)}
         return dg.AutomationResult(
@@ -85,7 +86,7 @@ class NewNeed(_Custom):
         )
 
 
-class NotInVain(_Custom):
+class NotFailedBefore(_Custom):
     """True unless the last run that tried the same failed, or was cancelled by anyone."""
 
     words = "the last run that tried the same neither failed nor was cancelled"
@@ -94,11 +95,11 @@ class NotInVain(_Custom):
         """Look at the last run of each candidate."""
         if context.candidate_subset.is_empty:
             return dg.AutomationResult(context, context.get_empty_subset())
-        found, asset = _outlook(context), context.key.to_user_string()
+        plan, asset = _rebuild_plan(context), context.key.to_user_string()
 
         def untried(partition: str | None) -> bool:
             try:
-                return found is not None and not found.failed_before(asset, partition)
+                return plan is not None and not plan.attempt_failed(ArtifactKey(asset, partition))
             except CyreneError:
                 return False
 
@@ -114,12 +115,12 @@ class Quiet(_Custom):
         """Look at the files' times and at the build's lock."""
         if context.candidate_subset.is_empty:
             return dg.AutomationResult(context, context.get_empty_subset())
-        from cyrene_assets.orchestration.build_lock import build_at_work
-        from cyrene_assets.orchestration.raw_files import is_silent
+        from cyrene_assets.orchestration.build_lock import is_build_running
+        from cyrene_assets.orchestration.raw_files import is_settled
 
         try:
             project = Project.load()
-            quiet = not build_at_work(project) and is_silent(
+            quiet = not is_build_running(project) and is_settled(
                 project, context.evaluation_time.timestamp()
             )
         except CyreneError:
@@ -163,7 +164,7 @@ class Able(_Custom):
 
         def able(partition: str | None) -> bool:
             try:
-                return not preflight.unmet(Project.load(), [(asset, partition)])
+                return not preflight.unmet(Project.load(), [ArtifactKey(asset, partition)])
             except CyreneError:
                 return False
 
@@ -182,7 +183,7 @@ class GpuTurn(_Custom):
         """Give the turn to the first that asks: conditions are evaluated in the assets' order."""
         view, candidates = context.asset_graph_view, context.candidate_subset
         nothing = dg.AutomationResult(context, context.get_empty_subset())
-        if candidates.is_empty or view in _TURNS or _gpu_is_taken(_outlook(context)):
+        if candidates.is_empty or view in _TURNS or _gpu_is_taken(_rebuild_plan(context)):
             return nothing
         due = {key.partition_key for key in candidates.expensively_compute_asset_partitions()}
         definition = context.partitions_def
@@ -191,10 +192,12 @@ class GpuTurn(_Custom):
         return dg.AutomationResult(context, _subset(context, lambda key: key == turn))
 
 
-def _gpu_is_taken(found: "Outlook | None") -> bool:
+def _gpu_is_taken(found: "RebuildPlan | None") -> bool:
     from cyrene_assets.orchestration.artifact_spec import SPECS
 
-    return found is None or any(asset in SPECS and SPECS[asset].gpu for asset, _ in found.at_work)
+    return found is None or any(
+        key.asset in SPECS and SPECS[key.asset].gpu for key in found.at_work
+    )
 
 
 def _subset(context: Context, holds: Callable[[str | None], bool]) -> Any:
@@ -208,24 +211,24 @@ def _subset(context: Context, holds: Callable[[str | None], bool]) -> Any:
 
 # Who has the turn at the GPU in a tick.
 _TURNS: "WeakKeyDictionary[Any, str | None]" = WeakKeyDictionary()
-# All conditions of one tick ask about the same moment.
-_OUTLOOKS: "WeakKeyDictionary[Any, Outlook | None]" = WeakKeyDictionary()
+# All conditions of one tick are about the same moment.
+_REBUILD_PLANS: "WeakKeyDictionary[Any, RebuildPlan | None]" = WeakKeyDictionary()
 
 
-def _outlook(context: Context) -> "Outlook | None":
-    """Return the tick's outlook; None where nothing can be told.
+def _rebuild_plan(context: Context) -> "RebuildPlan | None":
+    """Return the tick's plan; None where nothing can be told.
 
     That is so while a project.yaml, corpus.yaml or recipe does not fit. The sensor that watches the
     corpus says what is wrong.
     """
-    from cyrene_assets.automation.rebuild_plan import outlook
-    from cyrene_assets.orchestration.project_state import Situation
+    from cyrene_assets.automation.rebuild_plan import plan_rebuilds
+    from cyrene_assets.orchestration.project_state import ProjectState
 
     view = context.asset_graph_view
-    if view not in _OUTLOOKS:
+    if view not in _REBUILD_PLANS:
         try:
-            situation = Situation(Project.load(), view.instance, observed=True)
-            _OUTLOOKS[view] = outlook(situation)
+            state = ProjectState(Project.load(), view.instance, observed=True)
+            _REBUILD_PLANS[view] = plan_rebuilds(state)
         except CyreneError:
-            _OUTLOOKS[view] = None
-    return _OUTLOOKS[view]
+            _REBUILD_PLANS[view] = None
+    return _REBUILD_PLANS[view]

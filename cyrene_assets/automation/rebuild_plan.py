@@ -10,92 +10,92 @@ from dataclasses import dataclass
 from cyrene_assets.automation import code_location
 from cyrene_assets.orchestration import planner
 from cyrene_assets.orchestration.artifact_spec import SPECS, ArtifactSpec
-from cyrene_assets.orchestration.failed_attempts import failed_before
+from cyrene_assets.orchestration.failed_attempts import last_failed_run
 from cyrene_assets.orchestration.planner import Step
-from cyrene_assets.orchestration.project_state import Key, Situation
+from cyrene_assets.orchestration.project_state import ProjectState
 from cyrene_assets.project.partitions import language_by_size, languages, split_key
+from cyrene_assets.store.artifact_key import ArtifactKey
 from cyrene_assets.utils.errors import UserError
 
 
 @dataclass(frozen=True)
-class Outlook:
+class RebuildPlan:
     """Every artifact of the project that somebody has built, and what runs are about to change.
 
     ``at_work`` maps an artifact to the run that is about to make it, ``on_its_way`` to one that is
     about to make it or something before it.
     """
 
-    situation: Situation
-    steps: Mapping[Key, Step]
-    at_work: Mapping[Key, str]
-    on_its_way: Mapping[Key, str]
+    state: ProjectState
+    steps: Mapping[ArtifactKey, Step]
+    at_work: Mapping[ArtifactKey, str]
+    on_its_way: Mapping[ArtifactKey, str]
 
     def needs(self, asset: str) -> dict[str | None, str]:
         """Return what a build would fix, by partition: see ``Step.need``."""
         return {
-            partition: step.need
-            for (name, partition), step in self.steps.items()
-            if name == asset and step.need is not None
+            key.partition: step.need
+            for key, step in self.steps.items()
+            if key.asset == asset and step.need is not None
         }
 
-    def failed_before(self, asset: str, partition: str | None) -> bool:
+    def attempt_failed(self, key: ArtifactKey) -> bool:
         """Return whether the last run that tried the same as a build would do did not succeed."""
-        step = self.steps.get((asset, partition))
+        step = self.steps.get(key)
         if step is None:
             return False
-        spec, wanted = SPECS[asset], step.wanted_fingerprint
-        return failed_before(self.situation, spec, partition, wanted) is not None
+        return last_failed_run(self.state, key, step.wanted_fingerprint) is not None
 
     def blocked(self, asset: str) -> set[str | None]:
         """Return the partitions of which nothing is known, for an input is out of date itself."""
         return {
-            partition
-            for (name, partition), step in self.steps.items()
-            if name == asset and step.reason is not None and step.wanted is None
+            key.partition
+            for key, step in self.steps.items()
+            if key.asset == asset and step.reason is not None and step.wanted is None
         }
 
 
-def outlook(situation: Situation) -> Outlook:
+def plan_rebuilds(state: ProjectState) -> RebuildPlan:
     """Examine the complete project, each artifact after those that it is made from.
 
     Raises:
         UserError: project.yaml, corpus.yaml or a recipe does not fit, or lists other languages than
             this process has loaded.
     """
-    _refuse_other_languages(situation)
-    steps: dict[Key, Step] = {}
-    pending: dict[Key, str] = {}
-    on_its_way: dict[Key, str] = {}
+    _check_languages_loaded(state)
+    steps: dict[ArtifactKey, Step] = {}
+    pending: dict[ArtifactKey, str] = {}
+    on_its_way: dict[ArtifactKey, str] = {}
     for asset in planner.build_order():
         spec = SPECS[asset]
-        for partition in begun(situation, spec):
-            key = asset, partition
+        for partition in ever_materialized(state, spec):
+            key = ArtifactKey(asset, partition)
             upstream = list(spec.upstream(partition))
-            runs = [situation.at_work.get(key), *(on_its_way.get(parent) for parent in upstream)]
+            runs = [state.at_work.get(key), *(on_its_way.get(parent) for parent in upstream)]
             run = next((run for run in runs if run is not None), None)
             if run is not None:
                 on_its_way[key] = run
-            step = planner.look_at(situation, spec, partition, pending)
+            step = planner.plan_artifact(state, key, pending)
             if spec.allow_missing_inputs and step.wanted is None:
                 # It waits for what can be built now, and for nothing that waits itself: of a size
                 # that is rebuilt by hand alone it would wait for ever.
                 ready = {k: reason for k, reason in pending.items() if steps[k].need is not None}
-                now = planner.look_at(situation, spec, partition, ready)
+                now = planner.plan_artifact(state, key, ready)
                 step = step if now.need is None else now
             steps[key] = step
             if step.reason is not None:
                 pending[key] = step.reason
-    return Outlook(situation, steps, situation.at_work, on_its_way)
+    return RebuildPlan(state, steps, state.at_work, on_its_way)
 
 
-def begun(situation: Situation, spec: ArtifactSpec) -> list[str | None]:
+def ever_materialized(state: ProjectState, spec: ArtifactSpec) -> list[str | None]:
     """Return the partitions of an asset that somebody has built, and those that belong to them.
 
     All languages belong together, and so do all languages of a size.
     """
     definition = spec.partitions_def
-    keys: list[str | None] = [None] if definition is None else [*definition.get_partition_keys()]
-    built = [key for key in keys if situation.record(spec.name, key) is not None]
+    keys = list(spec.partitions)
+    built = [key for key in keys if state.record(spec.key(key)) is not None]
     if definition == languages():
         return keys if built else []
     if definition == language_by_size():
@@ -104,10 +104,10 @@ def begun(situation: Situation, spec: ArtifactSpec) -> list[str | None]:
     return built
 
 
-def _refuse_other_languages(situation: Situation) -> None:
-    changed = code_location.other_languages(situation.project)
+def _check_languages_loaded(state: ProjectState) -> None:
+    changed = code_location.unloaded_languages(state.project)
     if changed:
         raise UserError(
-            f"{situation.project.corpus_folder / 'corpus.yaml'} lists other languages than Dagster "
+            f"{state.project.corpus_folder / 'corpus.yaml'} lists other languages than Dagster "
             f"has loaded ({', '.join(changed)}): {code_location.REMEDY}"
         )

@@ -7,7 +7,7 @@ from cyrene_assets.automation.conditions import (
     Allowed,
     GpuTurn,
     NewNeed,
-    NotInVain,
+    NotFailedBefore,
     OutOfDate,
     Quiet,
 )
@@ -26,7 +26,7 @@ _RENEWED = (
         )
     ).with_label("a blocking check before it failed")
     & Quiet()
-    & NotInVain()
+    & NotFailedBefore()
 )
 
 # Seconds to minutes of processor time and no GPU: corpus assets and training sets. A base model,

@@ -9,7 +9,7 @@ from cyrene_assets.config.model_sizes import ModelSize
 from cyrene_assets.project.artifact_build import ArtifactBuild
 from cyrene_assets.project.project import SAMPLE_CORPUS, Project
 from cyrene_assets.store.artifact_store import fingerprint
-from cyrene_assets.store.outcome import Markdown, Outcome
+from cyrene_assets.store.outcome import BuildResult, Markdown
 from cyrene_assets.training import swift_args
 from cyrene_assets.utils.errors import UserError
 
@@ -69,7 +69,7 @@ def _sampled(path: Path) -> list[Any]:
     return [size, hashlib.sha256(head).hexdigest(), hashlib.sha256(tail).hexdigest()]
 
 
-def build_base_model(build: ArtifactBuild) -> Outcome:
+def build_base_model(build: ArtifactBuild) -> BuildResult:
     """Fetch, copy or make a size's base model in ``build.out``, verified and tried.
 
     Raises:
@@ -113,7 +113,7 @@ def build_base_model(build: ArtifactBuild) -> Outcome:
         build.project.save(settings.model_copy(update={"pins": pins}))
     repairs = result["repairs"]
     repaired = f", repaired: {', '.join(r['becomes'] for r in repairs)}" if repairs else ""
-    return Outcome(
+    return BuildResult(
         f"{result['parameters']:,} parameters, verified{repaired}",
         metadata={
             "parameters": result["parameters"],

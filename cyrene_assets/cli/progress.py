@@ -1,7 +1,6 @@
 """What a person sees in the terminal: one line a step, tables, and errors in one message."""
 
 import time
-from types import TracebackType
 from typing import Self
 
 from rich.console import Console
@@ -20,7 +19,20 @@ _MARKS = {
 _QUIET_SECONDS = 15.0
 
 
-class StepReporter:
+class LiveDisplay:
+    """A line of the terminal that changes for as long as the ``with`` statement lasts."""
+
+    _live: Progress
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+
+
+class StepReporter(LiveDisplay):
     """Prints a line for each step that ends; a terminal also shows the one at work, live."""
 
     def __init__(self, console: Console) -> None:
@@ -36,18 +48,6 @@ class StepReporter:
         self._task = self._live.add_task("planning", total=None)
         self._last_detail: dict[str, str] = {}
         self._last_line = time.monotonic()
-
-    def __enter__(self) -> Self:
-        self._live.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._live.stop()
 
     def report(self, event: Event) -> None:
         """Show one event."""

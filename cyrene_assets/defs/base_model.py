@@ -6,11 +6,11 @@ from cyrene_assets.automation.rebuild_rules import AT_ONCE
 from cyrene_assets.compute.toolchains import TRAIN
 from cyrene_assets.config.model_sizes import model_size
 from cyrene_assets.orchestration.artifact_asset import artifact_asset
-from cyrene_assets.orchestration.artifact_context import Build
 from cyrene_assets.orchestration.needs import Need
+from cyrene_assets.project.artifact_build import ArtifactBuild
 from cyrene_assets.project.partitions import sizes
 from cyrene_assets.project.project import Project
-from cyrene_assets.store.outcome import Outcome
+from cyrene_assets.store.outcome import BuildResult
 
 GROUP = "training"
 
@@ -31,7 +31,7 @@ def _params(project: Project, key: str | None) -> dict[str, Any]:
     toolchain=TRAIN,
     needs=(Need.BASE_MODEL, Need.WEIGHTS),
 )
-def base_model(build: Build) -> Outcome:
+def base_model(build: ArtifactBuild) -> BuildResult:
     """A local, verified snapshot of the base checkpoint and tokenizer.
 
     From a repository of Hugging Face or ModelScope at one commit (recorded at the first fetch, then

@@ -10,12 +10,12 @@ from cyrene_assets.config.model_sizes import model_size
 from cyrene_assets.defs._evaluation import CORPUS_DEPS, GROUP, evaluation_params
 from cyrene_assets.evaluation.checks import PROMPTS_CHECK
 from cyrene_assets.orchestration.artifact_asset import artifact_asset
-from cyrene_assets.orchestration.artifact_context import Build
 from cyrene_assets.orchestration.needs import Need
+from cyrene_assets.project.artifact_build import ArtifactBuild
 from cyrene_assets.project.partitions import checkpoints
 from cyrene_assets.project.project import Project
 from cyrene_assets.project.settings import CheckpointSource
-from cyrene_assets.store.outcome import Outcome
+from cyrene_assets.store.outcome import BuildResult
 from cyrene_assets.utils.errors import UserError
 
 
@@ -57,7 +57,7 @@ def _folder(project: Project, name: str | None) -> dict[str, str]:
     toolchain=SERVE,
     needs=(Need.SERVING,),
 )
-def checkpoint_report(build: Build) -> Outcome:
+def checkpoint_report(build: ArtifactBuild) -> BuildResult:
     """Scores of a model from any folder, prompted and measured like the models of the assets.
 
     Its replies, `scores.parquet` and `examples.parquet` of all languages: another column of the
@@ -65,4 +65,4 @@ def checkpoint_report(build: Build) -> Outcome:
     """
     from cyrene_assets.evaluation.runs.external_report import external_report
 
-    return external_report(build, _source(build.project, build.key))
+    return external_report(build, _source(build.project, build.partition_key))

@@ -6,10 +6,11 @@ import dagster as dg
 
 from cyrene_assets.automation.rebuild_rules import AT_ONCE
 from cyrene_assets.orchestration.artifact_asset import artifact_asset
-from cyrene_assets.orchestration.artifact_context import Build
+from cyrene_assets.project.artifact_build import ArtifactBuild
 from cyrene_assets.project.partitions import languages
 from cyrene_assets.project.project import Project
-from cyrene_assets.store.outcome import Check, Outcome
+from cyrene_assets.store.artifact_key import ArtifactKey
+from cyrene_assets.store.outcome import BuildResult, Check
 from cyrene_assets.store.tables import read_table, write_table
 
 GROUP = "corpus"
@@ -40,7 +41,7 @@ def raw_corpus(context: dg.AssetExecutionContext) -> dg.DataVersionsByPartition:
 def _raw_inputs(project: Project, language: str | None) -> dict[str, Any]:
     from cyrene_assets.corpus.sources.registry import digest_of
 
-    return {f"raw_corpus[{language}]": digest_of(_raw_files(project, language))}
+    return {str(ArtifactKey("raw_corpus", language)): digest_of(_raw_files(project, language))}
 
 
 @artifact_asset(
@@ -54,7 +55,7 @@ def _raw_inputs(project: Project, language: str | None) -> dict[str, Any]:
     external_inputs=_raw_inputs,
     external_files=_raw_files,
 )
-def raw_dialog(build: Build) -> Outcome:
+def raw_dialog(build: ArtifactBuild) -> BuildResult:
     """Every line and document of one language in one canonical table, speaker and scene attached.
 
     `raw_dialog.parquet` has a row per dialog line and per document, in the order of the files, with
@@ -63,7 +64,9 @@ def raw_dialog(build: Build) -> Outcome:
     from cyrene_assets.corpus.lint.corpus_outcomes import raw_dialog_outcome
     from cyrene_assets.corpus.sources.registry import read_listed
 
-    rows, left_out = read_listed(build.project.corpus_folder, build.project.corpus, build.key)
+    rows, left_out = read_listed(
+        build.project.corpus_folder, build.project.corpus, build.partition_key
+    )
     shown = write_table(rows, build.out, "raw_dialog.parquet")
     return raw_dialog_outcome(rows, left_out, shown)
 
@@ -105,7 +108,7 @@ def raw_dialog(build: Build) -> Outcome:
         Check("duplicates", "In no language do over 5% repeat an earlier scene or document."),
     ],
 )
-def parallel_corpus(build: Build) -> Outcome:
+def parallel_corpus(build: ArtifactBuild) -> BuildResult:
     """All languages aligned unit by unit: cleaned text, split and quality flags.
 
     `units/<language>.parquet` holds every row, `coverage.parquet` the units that some language

@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 from cyrene_assets.automation.rebuild_rules import AT_ONCE
 from cyrene_assets.orchestration.artifact_asset import artifact_asset
-from cyrene_assets.orchestration.artifact_context import Build
+from cyrene_assets.project.artifact_build import ArtifactBuild
 from cyrene_assets.project.partitions import languages
-from cyrene_assets.store.outcome import Check, Outcome
+from cyrene_assets.store.outcome import BuildResult, Check
 
 if TYPE_CHECKING:
     import polars as pl
@@ -19,11 +19,11 @@ NO_CONTROL_TOKENS = Check(
 )
 
 
-def _units_of(build: Build) -> "pl.DataFrame":
+def _units_of(build: ArtifactBuild) -> "pl.DataFrame":
     from cyrene_assets.corpus.preparation.parallel_corpus import read_units
     from cyrene_assets.corpus.rendering.line_selection import COLUMNS
 
-    return read_units(build.input("parallel_corpus").path, build.key, COLUMNS)
+    return read_units(build.input("parallel_corpus").path, build.partition_key, COLUMNS)
 
 
 @artifact_asset(
@@ -39,7 +39,7 @@ def _units_of(build: Build) -> "pl.DataFrame":
         NO_CONTROL_TOKENS,
     ],
 )
-def cpt_documents(build: Build) -> Outcome:
+def cpt_documents(build: ArtifactBuild) -> BuildResult:
     """Continual-pretraining documents of one language, rendered and cleaned.
 
     `train.jsonl` and `validation.jsonl` are in ms-swift's standard format, `documents.parquet` is
@@ -47,7 +47,7 @@ def cpt_documents(build: Build) -> Outcome:
     """
     from cyrene_assets.corpus.lint.training_texts import write_documents
 
-    return write_documents(_units_of(build), build.project.corpus, build.key, build.out)
+    return write_documents(_units_of(build), build.project.corpus, build.partition_key, build.out)
 
 
 @artifact_asset(
@@ -63,7 +63,7 @@ def cpt_documents(build: Build) -> Outcome:
         NO_CONTROL_TOKENS,
     ],
 )
-def sft_chat(build: Build) -> Outcome:
+def sft_chat(build: ArtifactBuild) -> BuildResult:
     """Chat conversations with the character in one language.
 
     `train.jsonl` and `validation.jsonl` are in ms-swift's standard format (system, user,
@@ -72,4 +72,4 @@ def sft_chat(build: Build) -> Outcome:
     """
     from cyrene_assets.corpus.lint.training_texts import write_chats
 
-    return write_chats(_units_of(build), build.project.corpus, build.key, build.out)
+    return write_chats(_units_of(build), build.project.corpus, build.partition_key, build.out)

@@ -11,13 +11,13 @@ from cyrene_assets.config.model_sizes import model_size
 from cyrene_assets.defs._evaluation import CORPUS_DEPS, GROUP, evaluation_params
 from cyrene_assets.evaluation.checks import ANSWERS_CHECK, PROMPTS_CHECK
 from cyrene_assets.orchestration.artifact_asset import artifact_asset
-from cyrene_assets.orchestration.artifact_context import Build
 from cyrene_assets.orchestration.artifact_spec import SPECS
 from cyrene_assets.orchestration.needs import Need
+from cyrene_assets.project.artifact_build import ArtifactBuild
 from cyrene_assets.project.partitions import language_by_size, sizes, split_key
 from cyrene_assets.project.project import Project
 from cyrene_assets.store.artifact_store import Artifact, CorruptArtifactError
-from cyrene_assets.store.outcome import Outcome
+from cyrene_assets.store.outcome import BuildResult
 
 _SIZE_OF_PAIR = dg.MultiToSingleDimensionPartitionMapping(partition_dimension_name="size")
 
@@ -38,7 +38,7 @@ _SIZE_OF_PAIR = dg.MultiToSingleDimensionPartitionMapping(partition_dimension_na
     toolchain=SERVE,
     needs=(Need.SERVING,),
 )
-def generations(build: Build) -> Outcome:
+def generations(build: ArtifactBuild) -> BuildResult:
     """Replies of the served models to held-out prompts, all languages and sampling profiles (vLLM).
 
     `generations.parquet` has an answer of each model to each prompt, profile and seed, with the
@@ -65,7 +65,7 @@ def generations(build: Build) -> Outcome:
         **project.corpus.scoring_params(),
     },
 )
-def eval_report(build: Build) -> Outcome:
+def eval_report(build: ArtifactBuild) -> BuildResult:
     """Scores of one size's models in one language, with the base model's and the real lines'.
 
     A row per model, sampling profile and score in `scores.parquet`, with its interval over scenes,
@@ -76,17 +76,17 @@ def eval_report(build: Build) -> Outcome:
     """
     from cyrene_assets.evaluation.runs.report import report
 
-    return report(build, *split_key(build.key))
+    return report(build, *split_key(build.partition_key))
 
 
 def _evaluated(project: Project, _partition: str | None) -> dict[str, Any]:
-    return {f"{a.asset}[{a.partition}]/{a.digest}": a.digest for a in _reports(project)}
+    return {f"{a.key}/{a.digest}": a.digest for a in _reports(project)}
 
 
 def _reports(project: Project) -> list[Artifact]:
     """Return what was evaluated, in the form that the code writes now."""
     found = [a for asset in EVALUATED for a in project.store.artifacts(asset)]
-    return [a for a in found if _version(a) == SPECS[a.asset].code_version]
+    return [a for a in found if _version(a) == SPECS[a.key.asset].code_version]
 
 
 def _version(artifact: Artifact) -> str | None:
@@ -106,7 +106,7 @@ def _version(artifact: Artifact) -> str | None:
     external_inputs=_evaluated,
     allow_missing_inputs=True,
 )
-def scoreboard(build: Build) -> Outcome:
+def scoreboard(build: ArtifactBuild) -> BuildResult:
     """All evaluated models compared: every corpus, size, recipe, digest and checkpoint.
 
     `scoreboard.html` is one page that loads nothing from elsewhere; `scoreboard.parquet` the same

@@ -8,9 +8,9 @@ from cyrene_assets.automation.rebuild_rules import AT_ONCE
 from cyrene_assets.config.model_sizes import model_size
 from cyrene_assets.config.training_stage import Stage
 from cyrene_assets.orchestration.artifact_asset import artifact_asset
-from cyrene_assets.orchestration.artifact_context import Build
+from cyrene_assets.project.artifact_build import ArtifactBuild
 from cyrene_assets.project.partitions import sizes
-from cyrene_assets.store.outcome import Check, Outcome
+from cyrene_assets.store.outcome import BuildResult, Check
 from cyrene_assets.store.tables import TablesByLanguage, read_table
 
 if TYPE_CHECKING:
@@ -29,11 +29,11 @@ _CHECKS = (
 
 
 def _packed(
-    build: Build,
+    build: ArtifactBuild,
     name: Literal["cpt", "sft"],
     frames: TablesByLanguage,
     texts: TablesByLanguage,
-) -> Outcome:
+) -> BuildResult:
     from cyrene_assets.corpus.lint.packed_sets import write_packed
     from cyrene_assets.corpus.preparation.parallel_corpus import SHARED_LINES
 
@@ -68,7 +68,7 @@ def _packing_params(stage: Stage) -> dict[str, Any]:
     params=lambda project, key: _packing_params(project.recipe(model_size(key)).cpt),
     checks=_CHECKS,
 )
-def packed_cpt(build: Build) -> Outcome:
+def packed_cpt(build: ArtifactBuild) -> BuildResult:
     """The CPT training and validation sets, measured with this size's tokenizer and packed.
 
     `train.jsonl` is the complete training sequence in reading order, every pass of the recipe
@@ -94,7 +94,7 @@ def packed_cpt(build: Build) -> Outcome:
     params=lambda project, key: _packing_params(project.recipe(model_size(key)).sft),
     checks=_CHECKS,
 )
-def packed_sft(build: Build) -> Outcome:
+def packed_sft(build: ArtifactBuild) -> BuildResult:
     """The SFT training and validation sets, measured with this size's tokenizer and packed.
 
     As `packed_cpt`, of the chats. A conversation longer than the sequence length is cut into

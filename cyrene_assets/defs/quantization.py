@@ -8,12 +8,12 @@ from cyrene_assets.automation.rebuild_rules import QUANTIZATION
 from cyrene_assets.compute.toolchains import SERVE, TRAIN
 from cyrene_assets.config.model_sizes import model_size
 from cyrene_assets.orchestration.artifact_asset import artifact_asset
-from cyrene_assets.orchestration.artifact_context import Build
 from cyrene_assets.orchestration.needs import Need
+from cyrene_assets.project.artifact_build import ArtifactBuild
 from cyrene_assets.project.partitions import sizes
 from cyrene_assets.project.project import Project
 from cyrene_assets.quantization import checks
-from cyrene_assets.store.outcome import Outcome
+from cyrene_assets.store.outcome import BuildResult
 
 _ALL_LANGUAGES = dg.AllPartitionMapping()
 
@@ -37,10 +37,10 @@ def _params(project: Project, key: str | None) -> dict[str, Any]:
     checks=checks.CHECKS,
     pool="gpu",
     toolchain=TRAIN,
-    checked_with=SERVE,
+    verify_toolchain=SERVE,
     needs=(Need.SERVING, Need.WEIGHTS),
 )
-def fp8_model(build: Build) -> Outcome:
+def fp8_model(build: ArtifactBuild) -> BuildResult:
     """The model as it is served: FP8_BLOCK, or what the recipe names (llm-compressor).
 
     Linear layers in 8-bit blocks of 128 x 128 (FP8_BLOCK), or in 4-bit groups of 128 calibrated on

@@ -6,10 +6,10 @@ from cyrene_assets.automation.rebuild_rules import TRAINING
 from cyrene_assets.compute.toolchains import TRAIN
 from cyrene_assets.config.model_sizes import model_size
 from cyrene_assets.orchestration.artifact_asset import artifact_asset
-from cyrene_assets.orchestration.artifact_context import Build
 from cyrene_assets.orchestration.needs import Need
+from cyrene_assets.project.artifact_build import ArtifactBuild
 from cyrene_assets.project.partitions import sizes
-from cyrene_assets.store.outcome import Outcome
+from cyrene_assets.store.outcome import BuildResult
 from cyrene_assets.training import checks
 
 GROUP = "training"
@@ -33,7 +33,7 @@ GROUP = "training"
     toolchain=TRAIN,
     needs=(Need.TRAINING, Need.WEIGHTS),
 )
-def cpt_checkpoint(build: Build) -> Outcome:
+def cpt_checkpoint(build: ArtifactBuild) -> BuildResult:
     """The continually pretrained model: `swift pt` over the packed CPT set.
 
     A complete checkpoint in the base's layout and dtypes, with the losses of its training and
@@ -65,7 +65,7 @@ def cpt_checkpoint(build: Build) -> Outcome:
     toolchain=TRAIN,
     needs=(Need.TRAINING,),
 )
-def lora_adapter(build: Build) -> Outcome:
+def lora_adapter(build: ArtifactBuild) -> BuildResult:
     """The SFT LoRA adapter: `swift sft` over the packed chats, on top of the CPT checkpoint."""
     from cyrene_assets.training.run import train
 
@@ -87,7 +87,7 @@ def lora_adapter(build: Build) -> Outcome:
     toolchain=TRAIN,
     needs=(Need.WEIGHTS,),
 )
-def merged_model(build: Build) -> Outcome:
+def merged_model(build: ArtifactBuild) -> BuildResult:
     """CPT checkpoint and adapter in one (`swift export`), every tensor in the base's dtype.
 
     Tensors that training leaves out (`mtp.*`) and the files next to the weights are the base's, but

@@ -8,7 +8,7 @@ from typing import Any
 
 from cyrene_assets.config.model_sizes import ModelSize
 from cyrene_assets.orchestration.needs import Need
-from cyrene_assets.orchestration.requirements import look
+from cyrene_assets.orchestration.requirements import find_missing
 from cyrene_assets.project import instance_health
 from cyrene_assets.project.project import Project
 from cyrene_assets.utils.disk_errors import free_bytes
@@ -37,8 +37,8 @@ class Examination:
     def as_text(self) -> str:
         """Return the findings as lines for a person."""
         lines = [f"hardware    {self.hardware}", f"disk free   {shown_size(self.disk_free)}"]
-        for name, found in self.toolchains.items():
-            shown = ", ".join(f"{package} {version}" for package, version in found.items())
+        for name, versions in self.toolchains.items():
+            shown = ", ".join(f"{package} {version}" for package, version in versions.items())
             lines.append(f"{name:<11} {shown or 'not installed'}")
         lines += [f"{f'needs {what}':<24} {shown_size(need)}" for what, need in self.needs.items()]
         lines += [f"note: {note}" for note in self.notes]
@@ -55,16 +55,16 @@ def examine(project: Project, size: ModelSize | None) -> Examination:
     needs = set(Need)
     if size is not None and _needs_no_hub(project, size):
         needs.remove(Need.BASE_MODEL)
-    found = look(project, size, needs)
-    driver = found.hardware.driver
-    problems = [problem.text for problem in found.problems]
+    findings = find_missing(project, size, needs)
+    driver = findings.hardware.driver
+    problems = [problem.text for problem in findings.problems]
     wrong = instance_health.problem(project)
     return Examination(
-        hardware=found.hardware.describe() + (f", driver {driver}" if driver else ""),
-        toolchains=found.toolchains,
+        hardware=findings.hardware.describe() + (f", driver {driver}" if driver else ""),
+        toolchains=findings.toolchains,
         disk_free=free_bytes(project.home),
-        needs=found.needed,
-        notes=found.notes,
+        needs=findings.needed,
+        notes=findings.notes,
         problems=problems if wrong is None else [wrong, *problems],
     )
 
@@ -75,6 +75,6 @@ def _needs_no_hub(project: Project, size: ModelSize) -> bool:
     A local folder is looked at in any case: what is in the store may be of another one.
     """
     made = any(
-        artifact.partition == size.name for artifact in project.store.artifacts("base_model")
+        artifact.key.partition == size.name for artifact in project.store.artifacts("base_model")
     )
     return made and project.base_model(size).path is None

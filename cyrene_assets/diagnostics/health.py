@@ -93,14 +93,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="health", description="Check a service on loopback.")
     parser.add_argument("service", choices=_CHECKS)
     parser.add_argument("--port", type=int, required=True)
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     try:
-        problem = _CHECKS[given.service](given.port)
+        problem = _CHECKS[options.service](options.port)
     except (OSError, ValueError) as error:
         problem = str(error)
     if problem is None:
         return 0
-    print(f"{given.service} on port {given.port}: {problem}")
+    print(f"{options.service} on port {options.port}: {problem}")
     return 1
 
 

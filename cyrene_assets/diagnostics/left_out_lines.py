@@ -3,15 +3,16 @@
 from collections.abc import Iterator
 
 from cyrene_assets.config.model_sizes import SIZES
-from cyrene_assets.orchestration.project_state import Situation
+from cyrene_assets.orchestration.project_state import ProjectState
+from cyrene_assets.store.artifact_key import ArtifactKey
 from cyrene_assets.utils.counting import counted
 
 
-def left_out(situation: Situation) -> Iterator[str]:
+def left_out(state: ProjectState) -> Iterator[str]:
     """Yield which share of the character's lines is in no chat, or in no training set."""
     totals = [0, 0]
-    for language in situation.project.corpus.languages:
-        found = _numbers(situation, "sft_chat", language, "character_lines", "lines_in_chats")
+    for language in state.project.corpus.languages:
+        found = _numbers(state, "sft_chat", language, "character_lines", "lines_in_chats")
         totals = [total + number for total, number in zip(totals, found, strict=True)]
     lines, in_chats = totals
     if lines > in_chats:
@@ -21,7 +22,7 @@ def left_out(situation: Situation) -> Iterator[str]:
             "the pages of sft_chat say why"
         )
     for size in SIZES:
-        found = _numbers(situation, "packed_sft", size, "character_lines", "lines_left_out")
+        found = _numbers(state, "packed_sft", size, "character_lines", "lines_left_out")
         if found[1]:
             yield (
                 f"{found[1]:,} of {counted(found[0], 'line')} in chats "
@@ -30,9 +31,9 @@ def left_out(situation: Situation) -> Iterator[str]:
             )
 
 
-def _numbers(situation: Situation, asset: str, partition: str, *names: str) -> list[int]:
+def _numbers(state: ProjectState, asset: str, partition: str, *names: str) -> list[int]:
     """Return numbers from the metadata of the current artifact, 0 where there is none."""
-    record = situation.record(asset, partition)
+    record = state.record(ArtifactKey(asset, partition))
     values = [
         record.metadata[name].value if record and name in record.metadata else 0 for name in names
     ]

@@ -18,6 +18,7 @@ from cyrene_assets.orchestration.lineage import Record
 from cyrene_assets.orchestration.run_conditions import CORPUS_BYTES, MACHINE
 from cyrene_assets.project.project import Project
 from cyrene_assets.store import records
+from cyrene_assets.store.artifact_key import ArtifactKey
 from cyrene_assets.training.run_metadata import SECONDS, TOKENS
 
 # Of an artifact's records, so many of the newest count.
@@ -44,8 +45,7 @@ class Run:
     has ``tokens``, and ``growing``: those of its ``seconds`` in which it trained and validated.
     """
 
-    asset: str
-    partition: str | None
+    key: ArtifactKey
     machine: str | None
     seconds: float
     params: Mapping[str, Any]
@@ -56,28 +56,26 @@ class Run:
     @classmethod
     def of(
         cls,
-        asset: str,
-        partition: str | None,
+        key: ArtifactKey,
         seconds: float,
         params: Mapping[str, Any],
         metadata: Mapping[str, dg.MetadataValue],
     ) -> Self:
         """Return the run that a record's metadata tells of."""
-        said = {
+        values = {
             name: metadata[name].value
             for name in (MACHINE, CORPUS_BYTES, TOKENS, SECONDS)
             if name in metadata
         }
-        machine = said.get(MACHINE)
+        machine = values.get(MACHINE)
         return cls(
-            asset,
-            partition,
+            key,
             machine if isinstance(machine, str) else None,
             seconds,
             params,
-            _count(said.get(CORPUS_BYTES)),
-            _count(said.get(TOKENS)),
-            _positive(said.get(SECONDS)),
+            _count(values.get(CORPUS_BYTES)),
+            _count(values.get(TOKENS)),
+            _positive(values.get(SECONDS)),
         )
 
 
@@ -92,17 +90,17 @@ def _count(value: object) -> int | None:
 def of_record(record: Record) -> Run:
     """Return the run that a current artifact's record tells of."""
     of = record.lineage.params
-    return Run.of(record.asset, record.partition, record.seconds, of, record.metadata)
+    return Run.of(record.key, record.seconds, of, record.metadata)
 
 
-def of_store(project: Project, asset: str, partition: str | None) -> list[Run]:
+def of_store(project: Project, key: ArtifactKey) -> list[Run]:
     """Return what the store tells of the newest runs of a step, on whatever machine."""
-    found = []
-    for record in records.of_partition(project.store, asset, partition)[:_NEWEST]:
+    runs = []
+    for record in records.of_artifact(project.store, key)[:_NEWEST]:
         if record.metadata is not None:
             event = dg.deserialize_value(json.dumps(record.metadata), dg.AssetMaterialization)
-            found.append(Run.of(asset, partition, record.seconds, record.params, event.metadata))
-    return found
+            runs.append(Run.of(key, record.seconds, record.params, event.metadata))
+    return runs
 
 
 @dataclass(frozen=True)

@@ -1,68 +1,28 @@
 """``cyrene status`` and the asset ``build_status``: what is out of date, why, and what it costs."""
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from cyrene_assets.automation.rebuild_plan import Outlook, outlook
+from cyrene_assets.automation.rebuild_plan import RebuildPlan, plan_rebuilds
 from cyrene_assets.config.model_sizes import SIZES
-from cyrene_assets.diagnostics.cost_estimate import StepEstimate, estimate
+from cyrene_assets.diagnostics.cost_estimate import estimate
+from cyrene_assets.diagnostics.estimate_table import StepEstimate, sum_known
 from cyrene_assets.diagnostics.left_out_lines import left_out
+from cyrene_assets.diagnostics.staleness_rows import Item, Row, time_of
 from cyrene_assets.orchestration import planner, preflight
 from cyrene_assets.orchestration.artifact_spec import SPECS
-from cyrene_assets.orchestration.failed_attempts import failed_before
-from cyrene_assets.orchestration.planner import Step
-from cyrene_assets.orchestration.project_state import Key, Situation
+from cyrene_assets.orchestration.failed_attempts import last_failed_run
+from cyrene_assets.orchestration.project_state import ProjectState
 from cyrene_assets.project.partitions import split_key
+from cyrene_assets.store.artifact_key import ArtifactKey
 from cyrene_assets.utils.counting import counted
 from cyrene_assets.utils.errors import CyreneError
-from cyrene_assets.utils.formatting import format_duration
 from cyrene_assets.utils.formatting import format_size as shown_size
 from cyrene_assets.utils.formatting import table as make_table
 
 if TYPE_CHECKING:
     from rich.table import Table
-
-_DIGEST_LENGTH = 8
-_SHOWN_CHANGES = 3
-
-
-@dataclass(frozen=True)
-class Item:
-    """One artifact that is out of date.
-
-    ``rebuilt`` says when that happens by itself, ``run`` is the run that is about to make it or
-    something before it. ``seconds`` and ``bytes`` are None where nothing is known.
-    """
-
-    step: Step
-    rebuilt: str
-    run: str | None
-    seconds: float | None
-    bytes: int | None
-
-    @property
-    def why(self) -> str:
-        """The reason, and whether a run is about to fix it."""
-        return f"{self.step.reason}{' (a run is at work)' if self.run else ''}"
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the item as a JSON value."""
-        return {
-            "artifact": self.step.name,
-            "asset": self.step.asset,
-            "partition": self.step.partition,
-            "reason": self.step.reason,
-            "changes": [
-                {"kind": c.kind, "name": c.name, "from": c.old, "to": c.new}
-                for c in self.step.changes
-            ],
-            "rebuilt": self.rebuilt,
-            "run": self.run,
-            "seconds": self.seconds,
-            "bytes": self.bytes,
-        }
 
 
 @dataclass(frozen=True)
@@ -88,9 +48,9 @@ class Status:
             "up_to_date": self.up_to_date,
             "left_out": list(self.left_out),
             "out_of_date": [item.as_dict() for item in self.items],
-            "seconds": _sum(item.seconds for item in self.items),
+            "seconds": sum_known(item.seconds for item in self.items),
             "steps_of_unknown_time": sum(item.seconds is None for item in self.items),
-            "bytes": _sum(item.bytes for item in self.items) or 0,
+            "bytes": sum_known(item.bytes for item in self.items) or 0,
         }
 
     def summary(self) -> str:
@@ -112,21 +72,25 @@ class Status:
         by_time: dict[str, list[Item]] = {}
         for item in self.items:
             by_time.setdefault(item.rebuilt, []).append(item)
-        parts = [f"{_time(items)} {rebuilt}" for rebuilt, items in by_time.items()]
-        disk = _sum(item.bytes for item in self.items) or 0
+        parts = [f"{time_of(items)} {rebuilt}" for rebuilt, items in by_time.items()]
+        disk = sum_known(item.bytes for item in self.items) or 0
         split = f" ({'; '.join(parts)})" if len(parts) > 1 else f", {next(iter(by_time), '')}"
-        return f"a rebuild takes about {_time(self.items)}{split}, and {shown_size(disk)} of disk"
+        return f"a rebuild takes about {time_of(self.items)}{split}, and {shown_size(disk)} of disk"
 
     def commands(self) -> list[str]:
         """Return the commands that rebuild all of it now."""
         order = planner.build_order()
-        found: dict[str, None] = {}
+        commands: dict[str, None] = {}
         for size in self.sizes or (None,):
-            own = [i.step.asset for i in self.items if _size(i.step.partition) in (None, size)]
-            if own:
-                target = max(own, key=order.index)
-                found[f"cyrene build{f' --size {size}' if size else ''} --to {target}"] = None
-        return list(found)
+            assets = [
+                k.asset
+                for k in (i.step.key for i in self.items)
+                if _size(k.partition) in (None, size)
+            ]
+            if assets:
+                target = max(assets, key=order.index)
+                commands[f"cyrene build{f' --size {size}' if size else ''} --to {target}"] = None
+        return list(commands)
 
     def table(self) -> "Table":
         """Return what is out of date as a table for a terminal, one row per asset and reason."""
@@ -152,70 +116,35 @@ class Status:
         lines += [f"\n{escape_markdown(line)}" for line in self.left_out]
         return "\n".join(lines)
 
-    def rows(self) -> list["Row"]:
+    def rows(self) -> list[Row]:
         """Return the items, those of one asset that share a reason taken together."""
         grouped: dict[tuple[str, str, str], list[Item]] = {}
         for item in self.items:
-            same = item.step.asset, item.why, item.rebuilt
+            same = item.step.key.asset, item.why, item.rebuilt
             grouped.setdefault(same, []).append(item)
         return [Row(items) for items in grouped.values()]
 
 
-@dataclass(frozen=True)
-class Row:
-    """Items of one asset that are out of date for one reason."""
-
-    items: Sequence[Item]
-
-    @property
-    def name(self) -> str:
-        """The artifact, or the asset and how many partitions of it."""
-        first = self.items[0].step
-        return first.name if len(self.items) == 1 else f"{first.asset} x {len(self.items)}"
-
-    @property
-    def why(self) -> str:
-        """The reason."""
-        return self.items[0].why
-
-    @property
-    def rebuilt(self) -> str:
-        """When it is rebuilt by itself."""
-        return self.items[0].rebuilt
-
-    @property
-    def change(self) -> str:
-        """The values or digests then and now, of the first changes."""
-        changes = self.items[0].step.changes
-        shown = [f"{_short(c.old)} -> {_short(c.new)}" for c in changes[:_SHOWN_CHANGES]]
-        return ", ".join(shown) + (" ..." if len(changes) > _SHOWN_CHANGES else "")
-
-    @property
-    def time(self) -> str:
-        """About how long it takes."""
-        return _time(self.items)
-
-
-def examine(situation: Situation, now: datetime) -> Status:
+def examine(state: ProjectState, now: datetime) -> Status:
     """Return what of a project is out of date at ``now``, a time with a time zone."""
-    project = situation.project
+    project = state.project
     try:
         corpus = project.corpus.name
-        found = outlook(situation)
+        plan = plan_rebuilds(state)
         rebuild = project.settings.rebuild
-        estimates = _estimates(situation, found)
+        estimates = _estimates(state, plan)
     except CyreneError as error:
         return Status(project.settings.corpus, (), (), 0, str(error))
     items = []
-    for key, step in found.steps.items():
+    for key, step in plan.steps.items():
         if step.reason is None:
             continue
-        cost = estimates[step.name]
-        spec, run = SPECS[step.asset], found.on_its_way.get(key)
+        cost = estimates[key]
+        spec, run = SPECS[key.asset], plan.on_its_way.get(key)
         failed = lacks = None
         if step.need and not run:
-            failed = failed_before(situation, spec, step.partition, step.wanted_fingerprint)
-            lacks = _lacks(situation, key)
+            failed = last_failed_run(state, key, step.wanted_fingerprint)
+            lacks = _lacks(state, key)
         items.append(
             Item(
                 step,
@@ -227,21 +156,21 @@ def examine(situation: Situation, now: datetime) -> Status:
         )
     return Status(
         corpus,
-        _sizes(found),
+        _sizes(plan),
         tuple(items),
-        len(found.steps) - len(items),
-        left_out=tuple(left_out(situation)),
+        len(plan.steps) - len(items),
+        left_out=tuple(left_out(state)),
     )
 
 
-def _lacks(situation: Situation, key: Key) -> str | None:
+def _lacks(state: ProjectState, key: ArtifactKey) -> str | None:
     """Return what the automation waits for where this machine could not finish an artifact."""
-    found = preflight.unmet(situation.project, [key])
-    return f"when this machine has what it needs: {found[0].text}" if found else None
+    unmet = preflight.unmet(state.project, [key])
+    return f"when this machine has what it needs: {unmet[0].text}" if unmet else None
 
 
-def _sizes(found: Outlook) -> tuple[str, ...]:
-    sizes = {_size(partition) for _, partition in found.steps}
+def _sizes(plan: RebuildPlan) -> tuple[str, ...]:
+    sizes = {_size(key.partition) for key in plan.steps}
     return tuple(size for size in SIZES if size in sizes)
 
 
@@ -252,30 +181,12 @@ def _size(partition: str | None) -> str | None:
     return size if size in SIZES else None
 
 
-def _estimates(situation: Situation, found: Outlook) -> dict[str, StepEstimate]:
-    steps = list(found.steps.values())
-    sizes = _sizes(found)
-    known: dict[str, StepEstimate] = {}
+def _estimates(state: ProjectState, plan: RebuildPlan) -> dict[ArtifactKey, StepEstimate]:
+    steps = list(plan.steps.values())
+    sizes = _sizes(plan)
+    known: dict[ArtifactKey, StepEstimate] = {}
     for size in sizes or tuple(SIZES)[:1]:
-        own = [step for step in steps if _size(step.partition) in (None, size)]
-        for cost in estimate(situation.project, own, SIZES[size], look=False).steps:
+        of_size = [step for step in steps if _size(step.key.partition) in (None, size)]
+        for cost in estimate(state.project, of_size, SIZES[size], read_texts=False).steps:
             known.setdefault(cost.step, cost)
     return known
-
-
-def _sum(values: "Iterable[float | None]") -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) if known else None
-
-
-def _time(items: Sequence[Item]) -> str:
-    seconds = _sum(item.seconds for item in items)
-    unknown = sum(item.seconds is None for item in items)
-    if seconds is None:
-        return "unknown time"
-    return format_duration(seconds) + (f" and {unknown} of unknown time" if unknown else "")
-
-
-def _short(value: Any) -> str:
-    text = "nothing" if value is None else str(value)
-    return text if len(text) <= 2 * _DIGEST_LENGTH else f"{text[:_DIGEST_LENGTH]}..."

@@ -24,6 +24,7 @@ from cyrene_assets.diagnostics.measured_rates import (
     training_time,
     within,
 )
+from cyrene_assets.store.artifact_key import ArtifactKey
 from cyrene_assets.training.batch_plan import num_gpus
 
 TRAININGS = {"cpt_checkpoint": "cpt", "lora_adapter": "sft"}
@@ -54,7 +55,7 @@ _STEADY_TINY = {"base_model": 10.0, "merged_model": 20.0, "fp8_model": 20.0, "ge
 # By how much each kind of estimate may be off.
 _SCALED, _KNOWN_GPU = 2.5, 1.5
 
-RunsOf = Callable[[str, str | None], Sequence[Run]]
+RunsOf = Callable[[ArtifactKey], Sequence[Run]]
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class StepTimes:
     """Estimates for a size on this machine.
 
     ``corpus`` are the bytes of the corpus's raw files, ``languages`` how many languages share them;
-    ``runs`` gives the earlier runs of an asset's partition, wherever they were.
+    ``runs`` gives the earlier runs of an artifact, wherever they were.
     """
 
     size: ModelSize
@@ -72,8 +73,9 @@ class StepTimes:
     languages: int
     runs: RunsOf
 
-    def of(self, asset: str, partition: str | None, tokens: int | None) -> Timing | None:
+    def of(self, key: ArtifactKey, tokens: int | None) -> Timing | None:
         """Return how long a step will take; None where nothing is known of it."""
+        asset = key.asset
         if asset in TRAININGS and tokens is not None:
             return self._training(asset, tokens)
         start, per_mb = _GROWING.get(asset, (0.0, 0.0))
@@ -81,10 +83,10 @@ class StepTimes:
         # A language's own steps read the language's share.
         share = 1 if asset.startswith(("packed", "parallel")) else max(self.languages, 1)
         growth = per_mb / 1e6 / share
-        measured = step_time(self._here(asset, partition), corpus, start, growth)
+        measured = step_time(self._here(key), corpus, start, growth)
         if measured is not None:
             return measured
-        unnamed = [run for run in self.runs(asset, partition) if run.machine is None]
+        unnamed = [run for run in self.runs(key) if run.machine is None]
         if unnamed:
             how = "an earlier run, on a machine that its record does not name"
             return within(median(run.seconds for run in unnamed), GUESS, "guess", how)
@@ -95,23 +97,28 @@ class StepTimes:
         steady = _STEADY | (_STEADY_TINY if self.size.is_embedded else {})
         return within(steady[asset], GUESS, "guess", how) if asset in steady else None
 
-    def _here(self, asset: str, partition: str | None) -> list[Run]:
+    def _here(self, key: ArtifactKey) -> list[Run]:
         here = machine_name(self.hardware)
-        return [run for run in self.runs(asset, partition) if run.machine == here]
+        return [run for run in self.runs(key) if run.machine == here]
 
     def _training(self, asset: str, tokens: int) -> Timing | None:
         stage: Stage = getattr(self.recipe, TRAININGS[asset])
-        runs = self._here(asset, self.size.name)
+        runs = self._here(ArtifactKey(asset, self.size.name))
         wanted = stage.model_dump(mode="json")
         measured = training_time([run for run in runs if _alike(run.params, wanted)], tokens)
         if measured is not None:
             return measured
         flops = _flops(self.size, stage.tuner) * tokens
-        others = [run for name in TRAININGS for size in SIZES for run in self._here(name, size)]
+        others = [
+            run
+            for name in TRAININGS
+            for size in SIZES
+            for run in self._here(ArtifactKey(name, size))
+        ]
         gpu = next((name for name in MEASURED_TRAINING_FLOPS if self._has(name)), None)
         # The embedded model keeps no GPU busy: its rate says nothing of a large model's.
         nearest = _nearest(others, self.size)
-        if nearest and (gpu is None or nearest[0].partition != "tiny" or self.size.is_embedded):
+        if nearest and (gpu is None or nearest[0].key.partition != "tiny" or self.size.is_embedded):
             return _scaled(nearest, flops)
         if gpu is not None:
             rate = MEASURED_TRAINING_FLOPS[gpu]
@@ -139,21 +146,21 @@ def _flops(size: ModelSize, tuner: str) -> float:
 
 def _nearest(runs: Sequence[Run], size: ModelSize) -> list[Run]:
     """Return the runs that say how long they trained, of the size nearest to this one."""
-    known = [run for run in runs if run.tokens and run.growing and run.partition in SIZES]
+    known = [run for run in runs if run.tokens and run.growing and run.key.partition in SIZES]
 
     def distance(run: Run) -> float:
-        other = SIZES[run.partition or ""]
+        other = SIZES[run.key.partition or ""]
         return abs(math.log(other.parameters / size.parameters))
 
-    least = min(map(distance, known), default=0.0)
-    return [run for run in known if distance(run) == least]
+    smallest = min(map(distance, known), default=0.0)
+    return [run for run in known if distance(run) == smallest]
 
 
 def _scaled(runs: Sequence[Run], flops: float) -> Timing:
     """Return the time of so many FLOPs at the rate of other trainings on this machine."""
     known = [
         (
-            _flops(SIZES[run.partition or ""], run.params.get("tuner", "full")) * run.tokens,
+            _flops(SIZES[run.key.partition or ""], run.params.get("tuner", "full")) * run.tokens,
             run.growing,
         )
         for run in runs
@@ -161,6 +168,6 @@ def _scaled(runs: Sequence[Run], flops: float) -> Timing:
     ]
     rate = sum(of for of, _ in known) / sum(seconds for _, seconds in known)
     start = min(max(run.seconds - (run.growing or 0), 0.0) for run in runs)
-    of = " and ".join(sorted({f"{run.asset}[{run.partition}]" for run in runs}))
+    of = " and ".join(sorted({str(run.key) for run in runs}))
     how = f"FLOPs at {rate / 1e9:,.0f} GFLOP/s, the rate of {of} here"
     return within(start + flops / rate, _SCALED, "scaled", how)

@@ -51,7 +51,7 @@ class StageTokens:
 
 
 def forecast(
-    project: Project, steps: Sequence[Step], size: ModelSize, *, look: bool = True
+    project: Project, steps: Sequence[Step], size: ModelSize, *, read_texts: bool = True
 ) -> dict[StageName, StageTokens]:
     """Return the tokens of each stage that has any, of a plan's steps.
 
@@ -59,12 +59,13 @@ def forecast(
         project: the project.
         steps: a plan, up to date or not.
         size: the model's size.
-        look: whether to read texts. Otherwise what was packed last is scaled by the corpus's size.
+        read_texts: whether to read texts. Otherwise what was packed last is scaled by the corpus's
+            size.
     """
     by_asset: dict[str, list[Step]] = {}
     for step in steps:
-        by_asset.setdefault(step.asset, []).append(step)
-    found: dict[StageName, StageTokens] = {}
+        by_asset.setdefault(step.key.asset, []).append(step)
+    tokens: dict[StageName, StageTokens] = {}
     unknown: list[StageName] = []
     stages: tuple[StageName, ...] = ("cpt", "sft")
     for stage in stages:
@@ -72,12 +73,12 @@ def forecast(
         record = packed[0].record if packed else None
         counted = _counted(record)
         if counted is not None and packed[0].reason is None:
-            found[stage] = counted
-        elif packed and look:
+            tokens[stage] = counted
+        elif packed and read_texts:
             unknown.append(stage)
         elif counted is not None and record is not None:
-            found[stage] = _scaled(project, record, counted)
-    return found | (_looked(project, by_asset, size, unknown) if unknown else {})
+            tokens[stage] = _scaled(project, record, counted)
+    return tokens | (_looked(project, by_asset, size, unknown) if unknown else {})
 
 
 def count(record: Record | None, name: str) -> int | None:
@@ -116,7 +117,7 @@ def _looked(
 ) -> dict[StageName, StageTokens]:
     recipe = project.recipe(size)
     counter, rate = _counter(project, by_asset.get("base_model", []), size)
-    found: dict[StageName, StageTokens] = {}
+    tokens: dict[StageName, StageTokens] = {}
     try:
         with TemporaryDirectory() as scratch:
             made: dict[StageName, list[Texts]] = {}
@@ -125,18 +126,18 @@ def _looked(
                 if current and all(step.reason is None for step in current):
                     made[stage] = list(from_store(project, current, stage))
                     where = "documents and chats that are there"
-                    found[stage] = _sum(made[stage], _of(recipe, stage), counter, rate, where)
-            rest = [stage for stage in stages if stage not in found]
+                    tokens[stage] = _sum(made[stage], _of(recipe, stage), counter, rate, where)
+            rest = [stage for stage in stages if stage not in tokens]
             made_of_raw = rehearsed(project, Path(scratch)) if rest else {}
             for stage in rest:
                 texts = made_of_raw[stage]
                 looked = sum(one.factor == 1 for one in texts)
                 languages = "language" if len(texts) == 1 else "languages"
                 where = f"the files of {looked} of {len(texts)} {languages}"
-                found[stage] = _sum(texts, _of(recipe, stage), counter, rate, where)
+                tokens[stage] = _sum(texts, _of(recipe, stage), counter, rate, where)
     except UserError:
-        return found
-    return {stage: tokens for stage, tokens in found.items() if tokens.tokens}
+        return tokens
+    return {stage: counts for stage, counts in tokens.items() if counts.tokens}
 
 
 def _of(recipe: "object", stage: StageName) -> Stage:
@@ -155,7 +156,7 @@ def _counter(
     record = base[0].record if base and base[0].reason is None else None
     if record is None:
         return None, rate
-    folder = project.store.locate(record.asset, record.partition, record.digest).path
+    folder = project.store.locate(record.key, record.digest).path
     return TokenCounter(folder / "tokenizer.json"), rate
 
 

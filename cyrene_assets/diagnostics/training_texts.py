@@ -39,9 +39,9 @@ def from_store(project: Project, steps: Sequence[Step], stage: StageName) -> Ite
     for step in steps:
         record = step.record
         assert record is not None
-        folder = project.store.locate(record.asset, record.partition, record.digest).path
+        folder = project.store.locate(record.key, record.digest).path
         table = pl.read_parquet(folder / TABLES[stage][1])
-        yield Texts(step.partition or "", _to_train_on(table, stage))
+        yield Texts(step.key.partition or "", _to_train_on(table, stage))
 
 
 def _to_train_on(table: "pl.DataFrame", stage: StageName) -> "pl.DataFrame":
@@ -52,8 +52,8 @@ def _to_train_on(table: "pl.DataFrame", stage: StageName) -> "pl.DataFrame":
     train = table.filter(pl.col("split") == "train")
     if stage == "cpt":
         return train.select("kind", "text")
-    said = train["messages"].map_elements(chat_text, return_dtype=pl.String)
-    return pl.DataFrame({"text": said}).select(pl.lit("dialog").alias("kind"), "text")
+    texts = train["messages"].map_elements(chat_text, return_dtype=pl.String)
+    return pl.DataFrame({"text": texts}).select(pl.lit("dialog").alias("kind"), "text")
 
 
 def rehearsed(project: Project, scratch: Path) -> dict[StageName, list[Texts]]:

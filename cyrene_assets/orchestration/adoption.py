@@ -16,15 +16,16 @@ from filelock import FileLock, Timeout
 from cyrene_assets.orchestration import lineage as lineages
 from cyrene_assets.orchestration import planner
 from cyrene_assets.orchestration.artifact_spec import SPECS, ArtifactSpec, expected_lineage
+from cyrene_assets.orchestration.dagster_tables import delete_reported_check
 from cyrene_assets.orchestration.lineage import Record
-from cyrene_assets.orchestration.project_state import Key, Situation
+from cyrene_assets.orchestration.project_state import ProjectState
 from cyrene_assets.orchestration.provenance import provenance_tags
-from cyrene_assets.orchestration.run_retention import forget_reported_check
-from cyrene_assets.orchestration.told_records import Teller, stored
+from cyrene_assets.orchestration.stored_records import RecordReader, to_stored_record
 from cyrene_assets.project.project import Project
 from cyrene_assets.store import records
-from cyrene_assets.store.artifact_store import Store, label
-from cyrene_assets.store.gc_lock import in_use
+from cyrene_assets.store.artifact_key import ArtifactKey
+from cyrene_assets.store.artifact_store import Store
+from cyrene_assets.store.gc_lock import shared_lock
 from cyrene_assets.store.records import StoredRecord
 from cyrene_assets.utils.disk_errors import disk_errors
 from cyrene_assets.utils.errors import CyreneError
@@ -42,8 +43,8 @@ def adopt_inputs(
     project: Project, instance: dg.DagsterInstance, spec: ArtifactSpec, partition: str | None
 ) -> None:
     """Adopt what the store has, if the database knows no good input of what is about to be made."""
-    for asset, key in spec.upstream(partition):
-        record = lineages.latest(instance, asset, key)
+    for key in spec.upstream(partition):
+        record = lineages.latest(instance, key)
         if record is None or not _is_there(project.store, record):
             adopt(project, instance)
             return
@@ -62,7 +63,7 @@ def adopt(project: Project, instance: dg.DagsterInstance) -> Adopted:
     with disk_errors(project.work):
         project.work.mkdir(parents=True, exist_ok=True)
         lock = FileLock(project.work / "adopt.lock")
-    with in_use(project.store.root), lock:
+    with shared_lock(project.store.root), lock:
         return _Adoption(project, instance).run()
 
 
@@ -71,77 +72,76 @@ class _Adoption:
         self._project = project
         self._instance = instance
         self._store = project.store
-        self._situation = Situation(project, instance)
-        self._teller = Teller(project.store)
-        self._current: dict[Key, Record | None] = {}
+        self._state = ProjectState(project, instance)
+        self._reader = RecordReader(project.store)
+        self._current: dict[ArtifactKey, Record | None] = {}
         self._recorded: list[Record] = []
         self._left: list[str] = []
 
     def run(self) -> Adopted:
         for asset in planner.build_order():
             spec = SPECS[asset]
-            keys = spec.partitions_def.get_partition_keys() if spec.partitions_def else [None]
-            for partition in keys:
-                if (self._store.root / asset / (partition or "_")).is_dir():
-                    self._look_at(spec, partition)
+            for partition in spec.partitions:
+                if (self._store.root / spec.key(partition).folder).is_dir():
+                    self._adopt_key(spec, spec.key(partition))
         return Adopted(tuple(self._recorded), tuple(self._left))
 
-    def _look_at(self, spec: ArtifactSpec, partition: str | None) -> None:
-        work = self._project.work / spec.name / (partition or "_")
+    def _adopt_key(self, spec: ArtifactSpec, key: ArtifactKey) -> None:
+        work = self._project.work / key.folder
         with disk_errors(work):
             work.mkdir(parents=True, exist_ok=True)
         # The process that makes it records it.
         with suppress(Timeout), FileLock(work / "lock", timeout=0):
-            latest = self._situation.record(spec.name, partition)
-            chosen = self._choose(spec, partition, latest)
+            latest = self._state.record(key)
+            chosen = self._choose(spec, key, latest)
             if chosen is not None:
-                self._record(spec, partition, chosen)
+                self._record(spec, key.partition, chosen)
                 self._recorded.append(chosen)
             elif latest is not None and _is_there(self._store, latest):
                 self._write_down(latest)
-            self._current[spec.name, partition] = chosen or latest
+            self._current[key] = chosen or latest
 
-    def _choose(
-        self, spec: ArtifactSpec, partition: str | None, latest: Record | None
-    ) -> Record | None:
+    def _choose(self, spec: ArtifactSpec, key: ArtifactKey, latest: Record | None) -> Record | None:
         """Return what is to be current instead of ``latest``, or None."""
-        found = records.of_partition(self._store, spec.name, partition)
-        there, own = False, False
+        makings = records.of_artifact(self._store, key)
+        is_stored, was_stored_here = False, False
         if latest is not None:
-            there, own = _is_there(self._store, latest), self._is_own(latest)
-        if latest is not None and there:
-            newer = self._best(spec, self._never_recorded(latest, found))
-            if newer is not None or own:
+            is_stored, was_stored_here = _is_there(self._store, latest), self._is_own(latest)
+        if latest is not None and is_stored:
+            newer = self._best(spec, self._never_recorded(latest, makings))
+            if newer is not None or was_stored_here:
                 return newer
-        wanted = self._wanted(spec, partition)
-        if latest is not None and there and latest.lineage.fingerprint == wanted:
+        expected = self._wanted(spec, key.partition)
+        if latest is not None and is_stored and latest.lineage.fingerprint == expected:
             return None
         # Another home's build may have come to the same content from other inputs.
-        exact = self._best(spec, [r for r in found if r.fingerprint == wanted])
-        if exact is not None or there or own:
+        exact = self._best(spec, [r for r in makings if r.fingerprint == expected])
+        if exact is not None or is_stored or was_stored_here:
             return exact
-        best = self._best(spec, found)
-        if best is None and found:
+        best = self._best(spec, makings)
+        if best is None and makings:
             self._left.append(
-                f"{label(spec.name, partition)}: no artifact of it is complete and says that its "
+                f"{key}: no artifact of it is complete and says that its "
                 "blocking checks passed: the next build makes it"
             )
         return best
 
-    def _never_recorded(self, latest: Record, found: Sequence[StoredRecord]) -> list[StoredRecord]:
+    def _never_recorded(
+        self, latest: Record, makings: Sequence[StoredRecord]
+    ) -> list[StoredRecord]:
         """Return what is newer than ``latest`` and not in Dagster's history."""
-        own = latest.digest, latest.lineage.fingerprint
-        newer = [r for r in found if r.recorded > latest.created]
-        newer = [r for r in newer if (r.digest, r.fingerprint) != own]
+        current = latest.digest, latest.lineage.fingerprint
+        newer = [r for r in makings if r.recorded > latest.created]
+        newer = [r for r in newer if (r.digest, r.fingerprint) != current]
         if not newer:
             return []
-        history = lineages.history(self._instance, latest.asset, latest.partition)
+        history = lineages.history(self._instance, latest.key)
         known = {(record.digest, record.lineage.fingerprint) for record in history}
         return [r for r in newer if (r.digest, r.fingerprint) not in known]
 
-    def _best(self, spec: ArtifactSpec, found: Iterable[StoredRecord]) -> Record | None:
-        told = [self._teller.record(spec, record) for record in found]
-        good = [record for record in told if record is not None]
+    def _best(self, spec: ArtifactSpec, makings: Iterable[StoredRecord]) -> Record | None:
+        candidates = [self._reader.record(spec, record) for record in makings]
+        good = [record for record in candidates if record is not None]
         return max(good, key=lambda r: (not r.failed_checks, r.created), default=None)
 
     def _is_own(self, record: Record) -> bool:
@@ -170,7 +170,7 @@ class _Adoption:
         """
         severity = {True: dg.AssetCheckSeverity.ERROR, False: dg.AssetCheckSeverity.WARN}
         for check in record.checks:
-            forget_reported_check(self._instance, spec.name, check["name"], partition)
+            delete_reported_check(self._instance, spec.name, check["name"], partition)
             self._instance.report_runless_asset_event(
                 dg.AssetCheckEvaluation(
                     dg.AssetKey(spec.name),
@@ -194,11 +194,9 @@ class _Adoption:
     def _write_down(self, record: Record) -> None:
         """Give the store a record of what only Dagster knows, as older versions left it."""
         lineage = record.lineage.fingerprint
-        if not records.is_written(
-            self._store, record.asset, record.partition, record.digest, lineage
-        ):
-            artifact = self._store.locate(record.asset, record.partition, record.digest)
-            entry = stored(
+        if not records.is_written(self._store, record.key, record.digest, lineage):
+            artifact = self._store.locate(record.key, record.digest)
+            entry = to_stored_record(
                 artifact,
                 record.lineage,
                 record.metadata,
@@ -212,4 +210,4 @@ class _Adoption:
 
 
 def _is_there(store: Store, record: Record) -> bool:
-    return store.locate(record.asset, record.partition, record.digest).path.is_dir()
+    return store.locate(record.key, record.digest).path.is_dir()

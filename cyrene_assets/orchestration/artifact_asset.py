@@ -1,12 +1,12 @@
 """``@artifact_asset``: a Dagster asset whose materialization is a published artifact.
 
-The decorated function gets a :class:`Build`, writes its files into ``build.out`` and returns an
-:class:`Outcome`. Everything that all artifacts share happens here: a run whose stages need what
-this machine lacks is refused at its first step (unless tagged ``cyrene/requirements: ignore``), so
-is one of inputs that are out of date (unless tagged ``cyrene/out-of-date: take``) or that come from
-different versions of what they share; inputs are found and verified, one writer at a time, equal
-work is reused unless the run is tagged ``cyrene/reuse: false``, the folder is published atomically,
-and Dagster is told the digest and the lineage.
+The decorated function gets an :class:`ArtifactBuild`, writes its files into ``build.out`` and
+returns a :class:`BuildResult`. Everything that all artifacts share happens here: a run whose stages
+need what this machine lacks is refused at its first step (unless tagged ``cyrene/requirements:
+ignore``), so is one of inputs that are out of date (unless tagged ``cyrene/out-of-date: take``) or
+that come from different versions of what they share; inputs are found and verified, one run makes
+an artifact at a time, equal work is reused unless the run is tagged ``cyrene/reuse: false``, the
+folder is published atomically, and Dagster is told the digest and the lineage.
 """
 
 import inspect
@@ -16,8 +16,7 @@ from typing import Any, cast
 import dagster as dg
 
 from cyrene_assets.compute.toolchains import Toolchain
-from cyrene_assets.orchestration import adoption, freshness, together
-from cyrene_assets.orchestration.artifact_context import Build
+from cyrene_assets.orchestration import adoption, freshness, input_consistency
 from cyrene_assets.orchestration.artifact_making import make, reuse_earlier
 from cyrene_assets.orchestration.artifact_spec import (
     SPECS,
@@ -28,15 +27,15 @@ from cyrene_assets.orchestration.artifact_spec import (
     expected_lineage,
 )
 from cyrene_assets.orchestration.needs import Need
-from cyrene_assets.orchestration.preflight import refuse_run
-from cyrene_assets.orchestration.project_state import Situation
-from cyrene_assets.orchestration.run_retention import claim
+from cyrene_assets.orchestration.preflight import check_run_requirements
+from cyrene_assets.orchestration.project_state import ProjectState
+from cyrene_assets.orchestration.run_retention import claim_run
 from cyrene_assets.orchestration.tags import REUSE_TAG
+from cyrene_assets.project.artifact_build import ArtifactBuild
 from cyrene_assets.project.project import Project
-from cyrene_assets.store.artifact_store import label
-from cyrene_assets.store.gc_lock import in_use
-from cyrene_assets.store.outcome import Check, Outcome
-from cyrene_assets.store.write_lock import one_writer
+from cyrene_assets.store.gc_lock import shared_lock
+from cyrene_assets.store.outcome import BuildResult, Check
+from cyrene_assets.store.write_lock import artifact_lock
 from cyrene_assets.utils.errors import (
     CheckFailedError,
     CyreneError,
@@ -67,22 +66,22 @@ def artifact_asset(
     checks: Sequence[Check] = (),
     pool: str | None = None,
     toolchain: Toolchain | None = None,
-    checked_with: Toolchain | None = None,
+    verify_toolchain: Toolchain | None = None,
     needs: Sequence[Need] = (),
-) -> Callable[[Callable[[Build], Outcome]], dg.AssetsDefinition]:
+) -> Callable[[Callable[[ArtifactBuild], BuildResult]], dg.AssetsDefinition]:
     """Make an asset of a function that fills ``build.out``; its docstring is the description.
 
     ``rebuild`` says what a rebuild without a person waits for. ``params`` returns the settings that
     the asset reads, ``external_inputs`` the digests of what it reads from outside the store,
     ``external_files`` the SHA-256 of the files in these by name.
-    ``checked_with`` is the toolchain of a program that looks at what the first one's made.
+    ``verify_toolchain`` is the toolchain of a program that looks at what the first one's made.
     ``needs`` is what it needs of the machine besides: looked at before a run's first step. With
     ``allow_missing_inputs`` the asset takes every upstream artifact there is, instead of insisting
     on each partition.
     """
     asset_deps = tuple(dg.AssetDep(d) if isinstance(d, str) else d for d in deps)
 
-    def decorate(function: Callable[[Build], Outcome]) -> dg.AssetsDefinition:
+    def decorate(function: Callable[[ArtifactBuild], BuildResult]) -> dg.AssetsDefinition:
         name = function.__name__
         spec = ArtifactSpec(
             name=name,
@@ -97,7 +96,7 @@ def artifact_asset(
             allow_missing_inputs=allow_missing_inputs,
             checks=tuple(checks),
             toolchain=toolchain,
-            checked_with=checked_with,
+            verify_toolchain=verify_toolchain,
             declared_needs=tuple(needs),
         )
         SPECS[name] = spec
@@ -144,43 +143,45 @@ def artifact_asset(
 
 
 def _materialize(
-    spec: ArtifactSpec, function: Callable[[Build], Outcome], context: dg.AssetExecutionContext
+    spec: ArtifactSpec,
+    function: Callable[[ArtifactBuild], BuildResult],
+    context: dg.AssetExecutionContext,
 ) -> Iterator[dg.MaterializeResult[Any]]:
     """Yield the artifact's result, and keep its lock until Dagster has recorded that.
 
     A process that waits for the lock looks for the record, and would repeat the work without it.
     """
     project = Project.load()
-    claim(context.instance, context.run)
+    claim_run(context.instance, context.run)
     reuse = context.run.tags.get(REUSE_TAG) != "false"
-    refuse_run(project, context, reuse=reuse)
+    check_run_requirements(project, context, reuse=reuse)
     partition = str(context.partition_key) if context.has_partition_key else None
-    name = label(spec.name, partition)
+    key = spec.key(partition)
     adoption.adopt_inputs(project, context.instance, spec, partition)
-    freshness.refuse_run(project, context, reuse=reuse)
-    work = project.work / spec.name / (partition or "_")
+    freshness.check_inputs(project, context, reuse=reuse)
+    work = project.work / key.folder
     with (
-        in_use(project.store.root),
-        one_writer(work, name, context.run.run_id, context.log.warning),
+        shared_lock(project.store.root),
+        artifact_lock(work, str(key), context.run.run_id, context.log.warning),
     ):
         records = current_inputs(spec, context.instance, partition)
-        origins = together.Origins(together.recorded(Situation(project, context.instance)))
-        together.refuse_apart(project, origins, spec, partition, records)
-        digests = {key: record.digest for key, record in records.items()}
+        origins = input_consistency.Origins(
+            input_consistency.recorded_inputs(ProjectState(project, context.instance))
+        )
+        input_consistency.check_common_versions(project, origins, key, records)
+        digests = {upstream: record.digest for upstream, record in records.items()}
         # Looked at first: what changes after this is not what the lineage says.
         sources = spec.external_files(project, partition)
         lineage = expected_lineage(spec, project, partition, digests)
         reused = None
         if reuse:
-            reused = reuse_earlier(spec, project, context, partition, lineage)
-        result = reused or make(
-            spec, function, project, context, partition, lineage, records, sources
-        )
+            reused = reuse_earlier(spec, project, context, key, lineage)
+        result = reused or make(spec, function, project, context, key, lineage, records, sources)
         yield result
-    _refuse_failed(result)
+    _raise_failed_checks(result)
 
 
-def _refuse_failed(result: dg.MaterializeResult[Any]) -> None:
+def _raise_failed_checks(result: dg.MaterializeResult[Any]) -> None:
     """End the step in the words of its blocking checks; Dagster's own error only names them.
 
     Raises:

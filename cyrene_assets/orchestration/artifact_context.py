@@ -14,20 +14,21 @@ from cyrene_assets.orchestration.lineage import Lineage, Record
 from cyrene_assets.orchestration.pipes_runner import ProgramRun
 from cyrene_assets.orchestration.tags import WARNING
 from cyrene_assets.project.project import Project
-from cyrene_assets.store.artifact_store import Artifact, label
+from cyrene_assets.store.artifact_key import ArtifactKey
+from cyrene_assets.store.artifact_store import Artifact
 
 
 @dataclass
-class Build:
+class ArtifactContext:
     """One artifact in the making."""
 
     context: dg.AssetExecutionContext
     project: Project
     spec: ArtifactSpec
-    partition: str | None
+    key: ArtifactKey
     params: Mapping[str, Any]
-    inputs: Mapping[tuple[str, str | None], Artifact]
-    records: Mapping[tuple[str, str | None], Record]
+    inputs: Mapping[ArtifactKey, Artifact]
+    records: Mapping[ArtifactKey, Record]
     out: Path
     work: Path
     log_file: Path
@@ -35,39 +36,40 @@ class Build:
     @property
     def name(self) -> str:
         """The asset with its partition."""
-        return label(self.spec.name, self.partition)
+        return str(self.key)
 
     @property
-    def key(self) -> str:
+    def partition_key(self) -> str:
         """The partition key of a partitioned asset."""
-        if self.partition is None:
-            raise ValueError(f"{self.spec.name} has no partitions")
-        return self.partition
+        if self.key.partition is None:
+            raise ValueError(f"{self.key} has no partitions")
+        return self.key.partition
 
     @property
     def size(self) -> ModelSize:
         """The size that the partition key of an asset by size names."""
-        return model_size(self.key)
+        return model_size(self.partition_key)
 
     def input(self, asset: str, partition: str | None = None) -> Artifact:
         """Return the input called ``asset``: the only one of it, or that of ``partition``."""
-        found = [
+        matches = [
             artifact
-            for (name, key), artifact in self.inputs.items()
-            if name == asset and (partition is None or key == partition)
+            for key, artifact in self.inputs.items()
+            if key.asset == asset and partition in (None, key.partition)
         ]
-        if len(found) != 1:
-            raise ValueError(f"{self.spec.name} has {len(found)} inputs {label(asset, partition)}")
-        return found[0]
+        if len(matches) != 1:
+            raise ValueError(
+                f"{self.spec.name} has {len(matches)} inputs {ArtifactKey(asset, partition)}"
+            )
+        return matches[0]
 
     def inputs_of(self, asset: str) -> dict[str, Artifact]:
         """Return all inputs that are partitions of ``asset``, by their keys."""
-        return {key or "_": a for (name, key), a in self.inputs.items() if name == asset}
+        return {k.partition or "_": a for k, a in self.inputs.items() if k.asset == asset}
 
     def lineage_of(self, asset: str) -> Lineage:
         """Return what the only input called ``asset`` was made from, as Dagster recorded it."""
-        artifact = self.input(asset)
-        return self.records[artifact.asset, artifact.partition].lineage
+        return self.records[self.input(asset).key].lineage
 
     def log(self, message: str) -> None:
         """Say something in the run's log."""
@@ -84,7 +86,7 @@ class Build:
             dg.AssetObservation(
                 self.context.asset_key,
                 description=message,
-                partition=self.partition,
+                partition=self.key.partition,
                 metadata={WARNING: message},
             )
         )

@@ -9,8 +9,8 @@ import dagster as dg
 
 from cyrene_assets.compute.toolchains import Toolchain, versions
 from cyrene_assets.orchestration import lineage as lineages
-from cyrene_assets.orchestration import told_records
-from cyrene_assets.orchestration.artifact_context import Build
+from cyrene_assets.orchestration import stored_records
+from cyrene_assets.orchestration.artifact_context import ArtifactContext
 from cyrene_assets.orchestration.artifact_spec import (
     ArtifactSpec,
 )
@@ -19,10 +19,12 @@ from cyrene_assets.orchestration.lineage import Lineage, Record
 from cyrene_assets.orchestration.run_conditions import conditions_of
 from cyrene_assets.orchestration.tags import REUSED_TAG
 from cyrene_assets.orchestration.ui_metadata import ui_metadata
+from cyrene_assets.project.artifact_build import ArtifactBuild
 from cyrene_assets.project.project import Project
 from cyrene_assets.store import records as store_records
-from cyrene_assets.store.artifact_store import LOG, Artifact, CorruptArtifactError, label
-from cyrene_assets.store.outcome import Outcome
+from cyrene_assets.store.artifact_key import ArtifactKey
+from cyrene_assets.store.artifact_store import LOG, Artifact, CorruptArtifactError
+from cyrene_assets.store.outcome import BuildResult
 from cyrene_assets.utils.disk_errors import disk_errors
 from cyrene_assets.utils.errors import (
     BuildError,
@@ -33,30 +35,30 @@ from cyrene_assets.utils.text_safety import escape_control_chars
 
 def make(
     spec: ArtifactSpec,
-    function: Callable[[Build], Outcome],
+    function: Callable[[ArtifactBuild], BuildResult],
     project: Project,
     context: dg.AssetExecutionContext,
-    partition: str | None,
+    key: ArtifactKey,
     lineage: Lineage,
-    records: Mapping[tuple[str, str | None], Record],
+    records: Mapping[ArtifactKey, Record],
     sources: Mapping[str, str],
 ) -> dg.MaterializeResult[Any]:
     """Make an artifact, publish it, and return its result; the store's own record is written."""
-    inputs = {key: _open(project, record) for key, record in records.items()}
+    inputs = {upstream: _open(project, record) for upstream, record in records.items()}
     attempted(context.instance, context.run.run_id, spec.name, lineage.fingerprint)
     started = time.monotonic()
-    log = project.logs / spec.name / (partition or "_") / f"{context.run.run_id}.log"
-    state = project.work / spec.name / (partition or "_") / lineage.fingerprint
+    log = project.logs / key.folder / f"{context.run.run_id}.log"
+    state = project.work / key.folder / lineage.fingerprint
     with project.store.stage(spec.name) as out, disk_errors(project.home):
         if spec.toolchain is None:
             state.mkdir(parents=True, exist_ok=True)
         else:  # what its program resumes from lies there
             make_folder(state, project.home)
-        build = Build(
+        build = ArtifactContext(
             context=context,
             project=project,
             spec=spec,
-            partition=partition,
+            key=key,
             params=lineage.params,
             inputs=inputs,
             records=records,
@@ -66,22 +68,21 @@ def make(
         )
         outcome = function(build)
         checks = _checked(spec, outcome)
-        if spec.external_files(project, partition) != sources:
+        if spec.external_files(project, key.partition) != sources:
             raise BuildError(
-                f"the files of {label(spec.name, partition)} changed while they were read: run it "
+                f"the files of {key} changed while they were read: run it "
                 "again when nothing writes them any more"
             )
         if log.is_file():
             shutil.copyfile(log, out / LOG)
         artifact = project.store.publish(
             out,
-            spec.name,
-            partition,
+            key,
             {
                 **lineage.as_dict(),
                 "fingerprint": lineage.fingerprint,
                 "toolchain": _toolchain_versions(spec.toolchain, project),
-                "checked_with": _toolchain_versions(spec.checked_with, project),
+                "checked_with": _toolchain_versions(spec.verify_toolchain, project),
                 "measurements": dict(outcome.measurements),
                 "checks": checks,
                 "run_id": context.run.run_id,
@@ -92,7 +93,7 @@ def make(
     # The store's own record first: what Dagster knows, the store knows whatever becomes of Dagster.
     store_records.write(
         project.store,
-        told_records.stored(
+        stored_records.to_stored_record(
             artifact, lineage, result.metadata or {}, checks, sources, context.run.run_id, seconds
         ),
     )
@@ -100,7 +101,7 @@ def make(
     return result
 
 
-def _checked(spec: ArtifactSpec, outcome: Outcome) -> list[dict[str, Any]]:
+def _checked(spec: ArtifactSpec, outcome: BuildResult) -> list[dict[str, Any]]:
     """Return what the asset's checks found, as a JSON value."""
     blocking = {check.name for check in spec.checks if check.blocking}
     return [
@@ -118,7 +119,7 @@ def _result(
     artifact: Artifact,
     lineage: Lineage,
     sources: Mapping[str, str],
-    outcome: Outcome,
+    outcome: BuildResult,
     checks: Sequence[Mapping[str, Any]],
     seconds: float,
     measured_in: Mapping[str, Any],
@@ -170,13 +171,13 @@ def reuse_earlier(
     spec: ArtifactSpec,
     project: Project,
     context: dg.AssetExecutionContext,
-    partition: str | None,
+    key: ArtifactKey,
     lineage: Lineage,
 ) -> dg.MaterializeResult[Any] | None:
     """Return the result of an earlier build of the same lineage, if its artifact is still good."""
-    record = lineages.find(context.instance, spec.name, partition, lineage.fingerprint)
+    record = lineages.find(context.instance, key, lineage.fingerprint)
     if record is None:
-        record = told_records.find(project.store, spec, partition, lineage.fingerprint)
+        record = stored_records.find(project.store, spec, key, lineage.fingerprint)
     if record is None:
         return None
     try:
@@ -184,10 +185,10 @@ def reuse_earlier(
     except CorruptArtifactError as error:
         context.log.warning(str(error))
         return None
-    context.log.info(f"{artifact.name} {artifact.digest} is what this would make: reused")
+    context.log.info(f"{key} {artifact.digest} is what this would make: reused")
     store_records.write(
         project.store,
-        told_records.stored(
+        stored_records.to_stored_record(
             artifact,
             lineage,
             record.metadata,
@@ -208,9 +209,9 @@ def reuse_earlier(
 def _open(project: Project, record: Record) -> Artifact:
     """Open and verify an artifact; a corrupt one is set aside so that the next build remakes it."""
     try:
-        return project.store.open(record.asset, record.partition, record.digest)
+        return project.store.open(record.key, record.digest)
     except CorruptArtifactError:
-        artifact = project.store.locate(record.asset, record.partition, record.digest)
+        artifact = project.store.locate(record.key, record.digest)
         if artifact.path.exists():
             project.store.set_aside(artifact)
         raise

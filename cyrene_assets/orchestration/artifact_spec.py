@@ -12,7 +12,7 @@ from cyrene_assets.orchestration import lineage as lineages
 from cyrene_assets.orchestration.lineage import Lineage, Record
 from cyrene_assets.orchestration.needs import INSTALLED, Need
 from cyrene_assets.project.project import Project
-from cyrene_assets.store.artifact_store import label
+from cyrene_assets.store.artifact_key import ArtifactKey
 from cyrene_assets.store.outcome import Check
 from cyrene_assets.utils.errors import BuildError
 
@@ -43,23 +43,32 @@ class ArtifactSpec:
     allow_missing_inputs: bool
     checks: tuple[Check, ...]
     toolchain: Toolchain | None
-    checked_with: Toolchain | None
+    verify_toolchain: Toolchain | None
     declared_needs: tuple[Need, ...] = ()
 
     @property
     def needs(self) -> frozenset[Need]:
         """What the asset needs of the machine: what it declares, and its toolchains."""
-        programs = {None if t is None else t.name for t in (self.toolchain, self.checked_with)}
+        programs = {None if t is None else t.name for t in (self.toolchain, self.verify_toolchain)}
         installed = {need for name, need in INSTALLED.items() if name in programs}
         return frozenset({*self.declared_needs, *installed})
 
-    def upstream(self, partition: str | None) -> Iterator[tuple[str, str | None]]:
-        """Yield the artifacts that ``partition`` is made from, as (asset, partition)."""
+    def key(self, partition: str | None) -> ArtifactKey:
+        """Return the key of one of the asset's artifacts."""
+        return ArtifactKey(self.name, partition)
+
+    @property
+    def partitions(self) -> Sequence[str | None]:
+        """The asset's partitions; ``[None]`` where it has none."""
+        return [None] if self.partitions_def is None else self.partitions_def.get_partition_keys()
+
+    def upstream(self, partition: str | None) -> Iterator[ArtifactKey]:
+        """Yield the artifacts that ``partition`` is made from."""
         for dep in self.deps:
             name = dep.asset_key.to_user_string()
             if name in SPECS:
                 for upstream_partition in self._mapped(dep, SPECS[name], partition):
-                    yield name, upstream_partition
+                    yield ArtifactKey(name, upstream_partition)
 
     def _mapped(
         self, dep: dg.AssetDep, upstream: "ArtifactSpec", partition: str | None
@@ -84,58 +93,58 @@ class ArtifactSpec:
 SPECS: dict[str, ArtifactSpec] = {}
 
 
-def with_ancestors(*keys: tuple[str, str | None]) -> set[tuple[str, str | None]]:
+def with_ancestors(*keys: ArtifactKey) -> set[ArtifactKey]:
     """Return artifacts and all that they are made from, as the asset graph has it."""
-    found: set[tuple[str, str | None]] = set()
+    ancestors: set[ArtifactKey] = set()
     waiting = list(keys)
     while waiting:
         key = waiting.pop()
-        if key not in found:
-            found.add(key)
-            waiting += SPECS[key[0]].upstream(key[1])
-    return found
+        if key not in ancestors:
+            ancestors.add(key)
+            waiting += SPECS[key.asset].upstream(key.partition)
+    return ancestors
 
 
 def expected_lineage(
     spec: ArtifactSpec,
     project: Project,
     partition: str | None,
-    inputs: Mapping[tuple[str, str | None], str],
+    inputs: Mapping[ArtifactKey, str],
     external: Mapping[str, str] | None = None,
 ) -> Lineage:
     """Return the lineage that an up-to-date artifact has, given its inputs' digests.
 
     ``external`` is what it reads from outside the store; looked up where left out.
     """
-    named = {label(asset, key): digest for (asset, key), digest in inputs.items()}
+    named = {str(key): digest for key, digest in inputs.items()}
     named.update(spec.external_inputs(project, partition) if external is None else external)
     return Lineage(spec.code_version, spec.params(project, partition), named)
 
 
 def current_inputs(
     spec: ArtifactSpec, instance: dg.DagsterInstance, partition: str | None
-) -> dict[tuple[str, str | None], Record]:
+) -> dict[ArtifactKey, Record]:
     """Return the current record of every input.
 
     Raises:
         BuildError: an input does not exist, or failed a blocking check.
     """
-    found = {}
-    for asset, key in spec.upstream(partition):
-        record = lineages.latest(instance, asset, key)
+    inputs = {}
+    for key in spec.upstream(partition):
+        record = lineages.latest(instance, key)
         if record is None:
             if spec.allow_missing_inputs:
                 continue
             raise BuildError(
-                f"{label(spec.name, partition)} needs {label(asset, key)}, which has not been "
+                f"{spec.key(partition)} needs {key}, which has not been "
                 "materialized yet: materialize it first, or run `cyrene build`, in order"
             )
         if record.failed_checks:
             raise BuildError(
-                f"{label(spec.name, partition)} needs {record.name}: its blocking check failed "
+                f"{spec.key(partition)} needs {key}: its blocking check failed "
                 f"({record.why_failed}); fix the reported problem and rebuild it"
             )
-        found[asset, key] = record
-    if not found and spec.allow_missing_inputs:
+        inputs[key] = record
+    if not inputs and spec.allow_missing_inputs:
         raise BuildError(f"{spec.name} needs at least one of its inputs; there is none yet")
-    return found
+    return inputs

@@ -11,7 +11,7 @@ from cyrene_assets.utils.errors import BuildError
 
 
 @contextmanager
-def one_build(project: Project) -> Iterator[None]:
+def build_lock(project: Project) -> Iterator[None]:
     """Hold the project's build lock.
 
     Raises:
@@ -32,8 +32,8 @@ def one_build(project: Project) -> Iterator[None]:
         yield
 
 
-def build_at_work(project: Project) -> bool:
-    """Return whether another process is in ``one_build``."""
+def is_build_running(project: Project) -> bool:
+    """Return whether another process is in ``build_lock``."""
     if not (project.work / "build.lock").exists():
         return False
     with disk_errors(project.work):

@@ -7,7 +7,7 @@ from time import sleep, time
 import dagster as dg
 
 from cyrene_assets.orchestration import planner, raw_file_events
-from cyrene_assets.orchestration.build_lock import one_build
+from cyrene_assets.orchestration.build_lock import build_lock
 from cyrene_assets.orchestration.planner import Launch, Step
 from cyrene_assets.orchestration.project_state import runs_at_work
 from cyrene_assets.orchestration.raw_files import RawFiles
@@ -15,7 +15,7 @@ from cyrene_assets.orchestration.run_events import INTERRUPTED, Event, EventTail
 from cyrene_assets.orchestration.run_retention import end_orphans
 from cyrene_assets.orchestration.tags import IGNORED, OWNER_TAG, PLANNED_TAG, REQUIREMENTS_TAG
 from cyrene_assets.project.project import Project
-from cyrene_assets.store.artifact_store import label
+from cyrene_assets.store.artifact_key import ArtifactKey
 from cyrene_assets.utils.errors import BuildError
 from cyrene_assets.utils.process_identity import owner
 
@@ -46,7 +46,7 @@ def build(
         UserError, BuildError: a step failed; the message is the step's own.
     """
     ran = 0
-    with one_build(project):
+    with build_lock(project):
         end_orphans(instance)
         for group in planner.stages(target):
             steps = planner.examine(project, instance, group, size)
@@ -71,16 +71,16 @@ def _observe(project: Project, instance: dg.DagsterInstance, steps: Sequence[Ste
     It is recorded before the run, so that the materialization names it as its input's version.
     """
     for step in steps:
-        spec = planner.find_asset(step.asset)
-        read = spec.external_inputs(project, step.partition) if step.reason is not None else {}
+        spec = planner.find_asset(step.key.asset)
+        read = spec.external_inputs(project, step.key.partition) if step.reason is not None else {}
         for dep in spec.deps:
-            name = dep.asset_key.to_user_string()
-            if label(name, step.partition) in read:
-                raw = RawFiles(spec.external_files(project, step.partition))
-                before = raw_file_events.latest(instance, name, step.partition)
+            key = ArtifactKey(dep.asset_key.to_user_string(), step.key.partition)
+            if str(key) in read:
+                raw = RawFiles(spec.external_files(project, step.key.partition))
+                before = raw_file_events.latest(instance, key)
                 if before is None or before.version != raw.version:
                     instance.report_runless_asset_event(
-                        raw_file_events.observation(name, step.partition, raw, before)
+                        raw_file_events.observation(key, raw, before)
                     )
 
 
@@ -101,11 +101,11 @@ def wait_for_others(instance: dg.DagsterInstance, steps: Sequence[Step], report:
 
 
 def _others(instance: dg.DagsterInstance, steps: Sequence[Step]) -> dict[str, str]:
-    out_of_date = {(s.asset, s.partition): s.name for s in steps if s.reason is not None}
+    out_of_date = {step.key for step in steps if step.reason is not None}
     at_work = (
         runs_at_work(instance, queued=daemon_is_alive(instance, _QUEUE)) if out_of_date else {}
     )
-    return {out_of_date[key]: run for key, run in at_work.items() if key in out_of_date}
+    return {str(key): run for key, run in at_work.items() if key in out_of_date}
 
 
 def daemon_is_alive(instance: dg.DagsterInstance, name: str) -> bool:
@@ -134,7 +134,7 @@ def build_one(
     Raises:
         UserError, BuildError: the step failed; the message is the step's own.
     """
-    with one_build(project):
+    with build_lock(project):
         end_orphans(instance)
         _run(
             definitions,

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import dagster as dg
 
-from cyrene_assets.orchestration.artifact_spec import ArtifactSpec
-from cyrene_assets.orchestration.project_state import Situation
-from cyrene_assets.orchestration.raw_files import look
+from cyrene_assets.orchestration.artifact_spec import SPECS
+from cyrene_assets.orchestration.project_state import ProjectState
+from cyrene_assets.orchestration.raw_files import scan_files
 from cyrene_assets.orchestration.tags import BY_ITSELF_TAG
 from cyrene_assets.project.project import Project
+from cyrene_assets.store.artifact_key import ArtifactKey
 
 # Tags that begin like this are not shown next to every run in the UI.
 _ATTEMPTED = ".dagster/cyrene_attempted/"
@@ -23,17 +24,14 @@ def attempted(instance: dg.DagsterInstance, run_id: str, asset: str, wanted: str
     instance.add_run_tags(run_id, {f"{_ATTEMPTED}{asset}": wanted})
 
 
-def failed_before(
-    situation: Situation, spec: ArtifactSpec, partition: str | None, wanted: str | None
-) -> str | None:
+def last_failed_run(state: ProjectState, key: ArtifactKey, wanted: str | None) -> str | None:
     """Return what became of the last run that tried to make an artifact, if it did not succeed.
 
     Regardless of who started the run: what a person cancelled is not restarted behind their back.
 
     Args:
-        situation: of the project.
-        spec: of the artifact.
-        partition: of it.
+        state: of the project.
+        key: of the artifact.
         wanted: the fingerprint of the lineage that it should have now, where that is known.
 
     Returns:
@@ -43,25 +41,25 @@ def failed_before(
     Raises:
         UserError: the corpus folder is not there.
     """
-    instance = situation.instance
+    instance = state.instance
     planned = instance.event_log_storage.get_latest_planned_materialization_info(
-        dg.AssetKey(spec.name), partition
+        dg.AssetKey(key.asset), key.partition
     )
     record = None if planned is None else instance.get_run_record_by_id(planned.run_id)
     if record is None or record.dagster_run.status not in _UNSUCCESSFUL:
         return None
     run, created = record.dagster_run, record.create_timestamp.timestamp()
     cancelled = run.status is dg.DagsterRunStatus.CANCELED
-    attempt = run.tags.get(f"{_ATTEMPTED}{spec.name}")
+    attempt = run.tags.get(f"{_ATTEMPTED}{key.asset}")
     if attempt is not None:
         same = attempt == wanted
     elif cancelled or run.tags.get(BY_ITSELF_TAG) == "true":
-        same = created >= _changed(situation, spec, partition)
+        same = created >= _changed(state, key)
     else:
         # It was refused before it came to the artifact; what was tried before it counts.
         same = False
         if wanted is not None:
-            tried = dg.RunsFilter(tags={f"{_ATTEMPTED}{spec.name}": wanted})
+            tried = dg.RunsFilter(tags={f"{_ATTEMPTED}{key.asset}": wanted})
             for run in instance.get_runs(tried, limit=1):
                 same = run.status in _UNSUCCESSFUL
     if not same:
@@ -72,12 +70,12 @@ def failed_before(
     )
 
 
-def _changed(situation: Situation, spec: ArtifactSpec, partition: str | None) -> float:
+def _changed(state: ProjectState, key: ArtifactKey) -> float:
     """Return when something that an artifact is made from changed last, in Unix seconds."""
-    records = [situation.record(*key) for key in spec.upstream(partition)]
+    records = [state.record(up) for up in SPECS[key.asset].upstream(key.partition)]
     return max(
-        look(situation.project).changed,
-        _settings_changed(situation.project),
+        scan_files(state.project).changed,
+        _settings_changed(state.project),
         *(record.created for record in records if record is not None),
     )
 

@@ -12,20 +12,24 @@ import dagster as dg
 
 from cyrene_assets.orchestration import planner
 from cyrene_assets.orchestration.artifact_spec import SPECS, with_ancestors
+from cyrene_assets.orchestration.input_consistency import (
+    Origins,
+    check_common_versions,
+    recorded_inputs,
+)
 from cyrene_assets.orchestration.planner import Step
-from cyrene_assets.orchestration.preflight import selected
-from cyrene_assets.orchestration.project_state import Key, Situation
+from cyrene_assets.orchestration.preflight import selected_artifacts
+from cyrene_assets.orchestration.project_state import ProjectState
 from cyrene_assets.orchestration.remedies import build_command
 from cyrene_assets.orchestration.tags import BY_ITSELF_TAG, OUT_OF_DATE_TAG, PLANNED_TAG, TAKEN
-from cyrene_assets.orchestration.together import Origins, recorded, refuse_apart
 from cyrene_assets.project.project import Project
-from cyrene_assets.store.artifact_store import label
+from cyrene_assets.store.artifact_key import ArtifactKey
 from cyrene_assets.utils.errors import CyreneError, UserError
 
-_LOOKED_TAG = ".dagster/cyrene_inputs"
+_CHECKED_TAG = ".dagster/cyrene_inputs"
 
 
-def refuse_run(project: Project, context: dg.AssetExecutionContext, *, reuse: bool) -> None:
+def check_inputs(project: Project, context: dg.AssetExecutionContext, *, reuse: bool) -> None:
     """Refuse a run at its first step, where what it would use should be made again first.
 
     Args:
@@ -42,72 +46,73 @@ def refuse_run(project: Project, context: dg.AssetExecutionContext, *, reuse: bo
         return
     # A run's tags in a step are those of its beginning.
     now = instance.get_run_by_id(run.run_id)
-    if now is not None and _LOOKED_TAG in now.tags:
+    if now is not None and _CHECKED_TAG in now.tags:
         return
-    partition = str(context.partition_key) if context.has_partition_key else None
-    names = selected(context)
-    made = [(name, partition if SPECS[name].partitions_def else None) for name in names]
-    ahead = _Ahead(project, Situation(project, instance), made, reuse=reuse)
-    ahead.refuse_apart()
+    made = selected_artifacts(context)
+    ahead = _Ahead(project, ProjectState(project, instance), made, reuse=reuse)
+    ahead.check_common_versions()
     if run.tags.get(OUT_OF_DATE_TAG) != TAKEN:
-        ahead.refuse_out_of_date()
-    instance.add_run_tags(run.run_id, {_LOOKED_TAG: "looked at"})
+        ahead.check_up_to_date()
+    instance.add_run_tags(run.run_id, {_CHECKED_TAG: "looked at"})
 
 
 class _Ahead:
     """What a run would make, and the state of all that it would be made from."""
 
     def __init__(
-        self, project: Project, situation: Situation, made: Iterable[Key], *, reuse: bool
+        self, project: Project, state: ProjectState, made: Iterable[ArtifactKey], *, reuse: bool
     ) -> None:
         self._project = project
-        self._situation = situation
+        self._state = state
         self._run = list(made)
         self._reuse = reuse
 
-    def refuse_apart(self) -> None:
+    def check_common_versions(self) -> None:
         """Refuse inputs from outside of the run that do not belong together."""
-        origins = Origins(recorded(self._situation))
-        for asset, partition in self._run:
+        origins = Origins(recorded_inputs(self._state))
+        for key in self._run:
             outside = {
-                key: record
-                for key in SPECS[asset].upstream(partition)
-                if key not in self._run and (record := self._situation.record(*key)) is not None
+                upstream: record
+                for upstream in SPECS[key.asset].upstream(key.partition)
+                if upstream not in self._run
+                and (record := self._state.record(upstream)) is not None
             }
-            refuse_apart(self._project, origins, SPECS[asset], partition, outside)
+            check_common_versions(self._project, origins, key, outside)
 
-    def refuse_out_of_date(self) -> None:
+    def check_up_to_date(self) -> None:
         """Refuse inputs from outside of the run that should be made again first."""
-        for asset, partition in self._run:
-            spec = SPECS[asset]
-            if spec.allow_missing_inputs or self._is_reused((asset, partition)):
+        for key in self._run:
+            spec = SPECS[key.asset]
+            if spec.allow_missing_inputs or self._is_reused(key):
                 continue
             stale = [
-                key
-                for key in spec.upstream(partition)
+                upstream
+                for upstream in spec.upstream(key.partition)
                 # What is not there, or failed a check, is refused for that.
-                if key in self._out_of_date and (record := self._situation.record(*key)) is not None
+                if upstream in self._out_of_date
+                and (record := self._state.record(upstream)) is not None
                 if not record.failed_checks
             ]
             if stale:
                 raise UserError(
-                    f"{label(asset, partition)} was not started: its inputs are out of date: "
-                    f"{self._why(stale)}. `{build_command(self._project, spec, partition)}` "
+                    f"{key} was not started: its inputs are out of date: "
+                    f"{self._why(stale)}. `{build_command(self._project, key)}` "
                     f"rebuilds them all; the run tag `{OUT_OF_DATE_TAG}: {TAKEN}` takes them as "
                     "they are"
                 )
 
     @cached_property
-    def _steps(self) -> dict[Key, Step]:
+    def _steps(self) -> dict[ArtifactKey, Step]:
         """The state of the run's artifacts and of all before them, each after its inputs."""
-        steps: dict[Key, Step] = {}
-        pending: dict[Key, str] = {}
+        steps: dict[ArtifactKey, Step] = {}
+        pending: dict[ArtifactKey, str] = {}
         order = planner.build_order()
         for key in sorted(
-            with_ancestors(*self._run), key=lambda key: (order.index(key[0]), key[1] or "")
+            with_ancestors(*self._run),
+            key=lambda key: (order.index(key.asset), key.partition or ""),
         ):
             try:
-                step = planner.look_at(self._situation, SPECS[key[0]], key[1], pending)
+                step = planner.plan_artifact(self._state, key, pending)
             except CyreneError:
                 # A corpus or a folder that is not here, as in a store that was copied: whether
                 # something is out of date cannot be told, and nobody is kept from using it.
@@ -118,7 +123,7 @@ class _Ahead:
         return steps
 
     @cached_property
-    def _out_of_date(self) -> dict[Key, Step]:
+    def _out_of_date(self) -> dict[ArtifactKey, Step]:
         """What is out of date, is there, and is not made in the run."""
         return {
             key: step
@@ -126,22 +131,20 @@ class _Ahead:
             if step.reason is not None and key not in self._run
         }
 
-    def _is_reused(self, key: Key) -> bool:
+    def _is_reused(self, key: ArtifactKey) -> bool:
         """Return whether an artifact is there already, made from its inputs as they are."""
-        asset, partition = key
-        spec = SPECS[asset]
         begun = {k: "in the run" for k in self._run if (s := self._steps.get(k)) and s.reason}
         try:
-            step = planner.look_at(self._situation, spec, partition, begun)
+            step = planner.plan_artifact(self._state, key, begun)
         except CyreneError:
             return False
         return self._reuse and step.reason is None
 
-    def _why(self, stale: Sequence[Key]) -> str:
+    def _why(self, stale: Sequence[ArtifactKey]) -> str:
         """Say what is out of date, and the first reason where it begins."""
         # What waits for something else has no lineage to be wanted yet.
         causes = [key for key, step in self._out_of_date.items() if step.wanted is not None]
-        told = dict.fromkeys((stale[0], *causes[:1]))
-        more = len({*stale, *causes}) - len(told)
-        shown = [f"{label(*key)} ({self._out_of_date[key].reason})" for key in told]
+        named = dict.fromkeys((stale[0], *causes[:1]))
+        more = len({*stale, *causes}) - len(named)
+        shown = [f"{key} ({self._out_of_date[key].reason})" for key in named]
         return ", ".join([*shown, *([f"and {more} more"] if more else [])])

@@ -12,16 +12,17 @@ import dagster as dg
 from cyrene_assets.config.model_roles import EVALUATED
 from cyrene_assets.orchestration import lineage as lineages
 from cyrene_assets.orchestration.artifact_spec import SPECS, expected_lineage
-from cyrene_assets.orchestration.build_lock import one_build
-from cyrene_assets.orchestration.chains import Chains, Key, artifact_inputs
+from cyrene_assets.orchestration.build_lock import build_lock
+from cyrene_assets.orchestration.chains import Chains, versions_of
 from cyrene_assets.orchestration.lineage import Record
-from cyrene_assets.orchestration.run_retention import UNFINISHED, end_orphans, forget
+from cyrene_assets.orchestration.run_retention import UNFINISHED, delete_old_runs, end_orphans
 from cyrene_assets.orchestration.tags import OWNER_TAG
-from cyrene_assets.project.home_identity import refuse_foreign_instance
+from cyrene_assets.project.home_identity import check_instance_owner
 from cyrene_assets.project.project import Project
 from cyrene_assets.store import records
-from cyrene_assets.store.artifact_store import Artifact, CorruptArtifactError, label
-from cyrene_assets.store.gc_lock import alone
+from cyrene_assets.store.artifact_key import ArtifactKey, ArtifactVersion
+from cyrene_assets.store.artifact_store import Artifact, CorruptArtifactError
+from cyrene_assets.store.gc_lock import exclusive_lock
 from cyrene_assets.store.trash import Trash, size
 from cyrene_assets.utils.disk_errors import disk_errors
 from cyrene_assets.utils.errors import BuildError, CyreneError, UserError
@@ -67,8 +68,8 @@ def collect(
     """
     if not SPECS:
         raise RuntimeError("no asset is defined: load the code location first")
-    refuse_foreign_instance(project)
-    with one_build(project), alone(project.store.root), disk_errors(project.home):
+    check_instance_owner(project)
+    with build_lock(project), exclusive_lock(project.store.root), disk_errors(project.home):
         end_orphans(instance)
         for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED), limit=1):
             raise BuildError(
@@ -76,16 +77,18 @@ def collect(
                 "cancel it in the UI"
             )
         trash = Trash(project.home, (project.store.root, project.work), datetime.now(UTC))
-        found, runs = _garbage(project, instance)
-        found += [
+        garbage_found, runs = _garbage(project, instance)
+        garbage_found += [
             Garbage(folder, size(folder), "in the trash", for_good=True)
             for folder in (trash.everything() if now else trash.old())
         ]
-        found = [garbage for garbage in found if only is None or garbage.path in only]
+        garbage_found = [
+            garbage for garbage in garbage_found if only is None or garbage.path in only
+        ]
         if not dry_run:
-            _remove(project, trash, found, now=now)
-            forget(project, instance, runs)
-        return found
+            _remove(project, trash, garbage_found, now=now)
+            delete_old_runs(project, instance, runs)
+        return garbage_found
 
 
 def _remove(project: Project, trash: Trash, found: Collection[Garbage], *, now: bool) -> None:
@@ -107,35 +110,27 @@ def _remove(project: Project, trash: Trash, found: Collection[Garbage], *, now: 
 def _garbage(project: Project, instance: dg.DagsterInstance) -> tuple[list[Garbage], set[str]]:
     """Return what nothing needs, and the runs that made what is needed."""
     store = project.store
-    there = {(a.name, a.digest): a for a in store.artifacts()}
-    current, recorded = _records(instance, there.keys())
-    if there and not recorded:
+    stored = {ArtifactVersion(a.key, a.digest): a for a in store.artifacts()}
+    current, recorded = _records(instance, stored.keys())
+    if stored and not recorded:
         raise UserError(
-            f"{project.dagster_home}: this Dagster instance knows none of the {len(there)} "
+            f"{project.dagster_home}: this Dagster instance knows none of the {len(stored)} "
             f"artifacts in {store.root}: run `cyrene artifacts --adopt` to record them in it, or "
             "set DAGSTER_HOME to the instance that made them"
         )
     chains = Chains(store)
-    kept = _kept(instance, there, current, chains)
-    keep = {there[key].path for key in kept}
-    by_path = {artifact.path: key for key, artifact in there.items()}
-    found = [
-        Garbage(folder, size(folder), _why(folder, by_path, chains))
-        for folder in store.folders()
-        if folder not in keep
-    ]
-    found += [
-        Garbage(folder, size(folder), "half-made, and its process is gone")
-        for folder in store.left_half_made()
-    ]
-    found += [
-        Garbage(folder, size(folder), "resume state that no coming build would use")
-        for folder in _abandoned(project, current, kept)
-    ]
+    kept = _kept(instance, stored, current, chains)
+    keep = {stored[key].path for key in kept}
+    by_path = {artifact.path: key for key, artifact in stored.items()}
+    why = {f: _why(f, by_path, chains) for f in store.folders() if f not in keep}
+    why |= dict.fromkeys(store.abandoned_folders(), "half-made, and its process is gone")
+    unused = _unused_states(project, current, kept)
+    why |= dict.fromkeys(unused, "resume state that no coming build would use")
+    found = [Garbage(folder, size(folder), reason) for folder, reason in why.items()]
     return found, {recorded[key].run_id for key in kept & recorded.keys()}
 
 
-def _why(folder: Path, by_path: Mapping[Path, Key], chains: Chains) -> str:
+def _why(folder: Path, by_path: Mapping[Path, ArtifactVersion], chains: Chains) -> str:
     if folder in by_path:
         return chains.why_not(by_path[folder])
     if ".corrupt-" in folder.name[DIGEST_LENGTH:]:
@@ -145,14 +140,14 @@ def _why(folder: Path, by_path: Mapping[Path, Key], chains: Chains) -> str:
 
 def _kept(
     instance: dg.DagsterInstance,
-    there: Mapping[Key, Artifact],
-    current: Mapping[Key, Record],
+    there: Mapping[ArtifactVersion, Artifact],
+    current: Mapping[ArtifactVersion, Record],
     chains: Chains,
-) -> set[Key]:
+) -> set[ArtifactVersion]:
     waiting = [*current, *chains.kept]
-    waiting += [key for key, artifact in there.items() if artifact.asset in EVALUATED]
+    waiting += [key for key, artifact in there.items() if artifact.key.asset in EVALUATED]
     waiting += [key for key, artifact in there.items() if _in_the_making(instance, artifact)]
-    kept: set[Key] = set()
+    kept: set[ArtifactVersion] = set()
     while waiting:
         key = waiting.pop()
         if key in there and key not in kept:
@@ -162,8 +157,11 @@ def _kept(
 
 
 def _inputs(
-    key: Key, artifact: Artifact, current: Mapping[Key, Record], chains: Chains
-) -> Iterator[Key]:
+    key: ArtifactVersion,
+    artifact: Artifact,
+    current: Mapping[ArtifactVersion, Record],
+    chains: Chains,
+) -> Iterator[ArtifactVersion]:
     """Yield what an artifact was made from.
 
     What is current was last made from what its record says, and what ends a chain of the store's
@@ -172,31 +170,30 @@ def _inputs(
     """
     made = chains.newest(key)
     if key in current:
-        yield from artifact_inputs(current[key].lineage.inputs)
+        yield from versions_of(current[key].lineage.inputs)
     if made is not None:
-        yield from artifact_inputs(made.inputs)
+        yield from versions_of(made.inputs)
     elif key not in current:
         inputs: Mapping[str, str] = artifact.manifest.get("inputs", {})
-        yield from artifact_inputs(inputs)
+        yield from versions_of(inputs)
 
 
 def _records(
-    instance: dg.DagsterInstance, there: Collection[Key]
-) -> tuple[dict[Key, Record], dict[Key, Record]]:
+    instance: dg.DagsterInstance, there: Collection[ArtifactVersion]
+) -> tuple[dict[ArtifactVersion, Record], dict[ArtifactVersion, Record]]:
     """Return the record of what is current, and the newest one of every artifact there is."""
     current, recorded = {}, {}
     for spec in SPECS.values():
-        keys = spec.partitions_def.get_partition_keys() if spec.partitions_def else [None]
-        for partition in keys:
-            wanted = sum(name == label(spec.name, partition) for name, _ in there)
-            for newest, record in enumerate(lineages.history(instance, spec.name, partition)):
-                key = record.name, record.digest
+        for key in map(spec.key, spec.partitions):
+            missing = sum(version.key == key for version in there)
+            for newest, record in enumerate(lineages.history(instance, key)):
+                version = ArtifactVersion(key, record.digest)
                 if newest == 0:
-                    current[key] = record
-                if key in there and key not in recorded:
-                    recorded[key] = record
-                    wanted -= 1
-                if wanted <= 0:
+                    current[version] = record
+                if version in there and version not in recorded:
+                    recorded[version] = record
+                    missing -= 1
+                if missing <= 0:
                     break
     return current, recorded
 
@@ -214,40 +211,41 @@ def _in_the_making(instance: dg.DagsterInstance, artifact: Artifact) -> bool:
     return bool(holder) and holder != owner() and not is_dead(holder)
 
 
-def _abandoned(
-    project: Project, current: Mapping[Key, Record], kept: Collection[Key]
+def _unused_states(
+    project: Project, current: Mapping[ArtifactVersion, Record], kept: Collection[ArtifactVersion]
 ) -> list[Path]:
     """Return the folders of resume state that no coming build would resume from."""
-    found = []
+    unused = []
     for place in sorted(project.work.glob("*/*/")):
-        asset, partition = place.parts[-2:]
+        key = ArtifactKey.of_folder(*place.parts[-2:])
         states = sorted(place.glob("*/"))
-        if asset in SPECS and states:
-            usable = _resumable(project, current, kept, asset, partition)
-            found += [state for state in states if state.name not in usable]
-    return found
+        if key.asset in SPECS and states:
+            usable = _resumable(project, current, kept, key)
+            unused += [state for state in states if state.name not in usable]
+    return unused
 
 
 def _resumable(
     project: Project,
-    current: Mapping[Key, Record],
-    kept: Collection[Key],
-    asset: str,
-    partition: str,
+    current: Mapping[ArtifactVersion, Record],
+    kept: Collection[ArtifactVersion],
+    key: ArtifactKey,
 ) -> set[str]:
     """Return the fingerprints that an artifact made from what is kept may have.
 
     Not from what the database names as current alone: a run that was deleted, or a wiped asset,
     must not cost the days of a training.
     """
-    spec, key = SPECS[asset], None if partition == "_" else partition
+    spec = SPECS[key.asset]
     known = {*kept, *current}
     choices = [
-        [(upstream, digest) for name, digest in known if name == label(*upstream)]
-        for upstream in spec.upstream(key)
+        [version for version in known if version.key == upstream]
+        for upstream in spec.upstream(key.partition)
     ]
-    found = set()
+    fingerprints = set()
     for inputs in islice(product(*choices), _MOST_COMBINATIONS):
         with suppress(CyreneError):
-            found.add(expected_lineage(spec, project, key, dict(inputs)).fingerprint)
-    return found
+            fingerprints.add(
+                expected_lineage(spec, project, key.partition, dict(inputs)).fingerprint
+            )
+    return fingerprints

@@ -11,7 +11,8 @@ from typing import Any, Literal
 
 import dagster as dg
 
-from cyrene_assets.store.artifact_store import fingerprint, label
+from cyrene_assets.store.artifact_key import ArtifactKey
+from cyrene_assets.store.artifact_store import fingerprint
 
 METADATA_KEY = "lineage"
 
@@ -43,14 +44,14 @@ class Lineage:
 
     def changes(self, wanted: "Lineage") -> list["Change"]:
         """Return everything in which an artifact of this lineage is not one of ``wanted``."""
-        found = []
+        changes = []
         if self.code_version != wanted.code_version:
-            found.append(Change("code", "code version", self.code_version, wanted.code_version))
-        found += [
+            changes.append(Change("code", "code version", self.code_version, wanted.code_version))
+        changes += [
             Change("setting", key, old, new)
             for key, old, new in _changed_values("", dict(self.params), dict(wanted.params))
         ]
-        return found + [
+        return changes + [
             Change("input", name, self.inputs.get(name), wanted.inputs.get(name))
             for name in sorted(self.inputs.keys() | wanted.inputs.keys())
             if self.inputs.get(name) != wanted.inputs.get(name)
@@ -114,9 +115,9 @@ def file_changes(old: Mapping[str, str], new: Mapping[str, str]) -> list[Change]
 def _changed_values(prefix: str, old: Any, new: Any) -> list[tuple[str, Any, Any]]:
     if isinstance(old, dict) and isinstance(new, dict):
         return [
-            found
+            change
             for name in sorted(old.keys() | new.keys())
-            for found in _changed_values(
+            for change in _changed_values(
                 f"{prefix}.{name}" if prefix else name, old.get(name), new.get(name)
             )
         ]
@@ -131,8 +132,7 @@ class Record:
     ``sources`` the SHA-256 of the files from outside the store that it was made from, by name.
     """
 
-    asset: str
-    partition: str | None
+    key: ArtifactKey
     digest: str
     lineage: Lineage
     run_id: str
@@ -156,42 +156,34 @@ class Record:
             if check["name"] in self.failed_checks
         )
 
-    @property
-    def name(self) -> str:
-        """``asset[partition]``."""
-        return label(self.asset, self.partition)
 
-
-def latest(instance: dg.DagsterInstance, asset: str, partition: str | None) -> Record | None:
+def latest(instance: dg.DagsterInstance, key: ArtifactKey) -> Record | None:
     """Return the current artifact's record: the latest materialization's, or None."""
-    records, _ = _records(instance, asset, partition, limit=1)
+    records, _ = _records(instance, key, limit=1)
     return records[0] if records else None
 
 
-def find(
-    instance: dg.DagsterInstance, asset: str, partition: str | None, wanted: str
-) -> Record | None:
+def find(instance: dg.DagsterInstance, key: ArtifactKey, wanted: str) -> Record | None:
     """Return the newest record whose fingerprint is ``wanted`` and whose checks passed, or None."""
-    for record in history(instance, asset, partition):
+    for record in history(instance, key):
         if record.lineage.fingerprint == wanted and not record.failed_checks:
             return record
     return None
 
 
-def history(instance: dg.DagsterInstance, asset: str, partition: str | None) -> Iterator[Record]:
-    """Yield the records of a partition's artifacts, the newest first."""
+def history(instance: dg.DagsterInstance, key: ArtifactKey) -> Iterator[Record]:
+    """Yield the records of a key's artifacts, the newest first."""
     cursor: str | None = None
     while True:
-        found, cursor = _records(instance, asset, partition, limit=50, cursor=cursor)
-        yield from found
+        records, cursor = _records(instance, key, limit=50, cursor=cursor)
+        yield from records
         if cursor is None:
             return
 
 
 def _records(
     instance: dg.DagsterInstance,
-    asset: str,
-    partition: str | None,
+    key: ArtifactKey,
     *,
     limit: int,
     cursor: str | None = None,
@@ -199,18 +191,18 @@ def _records(
     """Return records, the newest first, and where to continue; null at the end."""
     result = instance.fetch_materializations(
         dg.AssetRecordsFilter(
-            asset_key=dg.AssetKey(asset),
-            asset_partitions=None if partition is None else [partition],
+            asset_key=dg.AssetKey(key.asset),
+            asset_partitions=None if key.partition is None else [key.partition],
         ),
         limit=limit,
         cursor=cursor,
     )
-    found = [_record(asset, partition, record) for record in result.records]
+    records = [_record(key, record) for record in result.records]
     more = result.cursor if result.has_more else None
-    return [record for record in found if record is not None], more
+    return [record for record in records if record is not None], more
 
 
-def _record(asset: str, partition: str | None, event: dg.EventLogRecord) -> Record | None:
+def _record(key: ArtifactKey, event: dg.EventLogRecord) -> Record | None:
     materialization = event.asset_materialization
     # A materialization that someone reported by hand has no lineage: it names no artifact.
     if materialization is None or METADATA_KEY not in materialization.metadata:
@@ -219,8 +211,7 @@ def _record(asset: str, partition: str | None, event: dg.EventLogRecord) -> Reco
     # What was recorded again from the store says when and by which run it was made.
     made = data.get("made", {"run_id": event.run_id, "created": event.timestamp})
     return Record(
-        asset=asset,
-        partition=partition,
+        key=key,
         digest=data["digest"],
         lineage=Lineage(data["code_version"], data["params"], data["inputs"]),
         run_id=made["run_id"],

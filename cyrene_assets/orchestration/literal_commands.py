@@ -63,16 +63,16 @@ def project_root(folder: Path) -> Path | None:
 
 
 def _absolute(arguments: Sequence[str], folder: Path) -> list[str]:
-    found: list[str] = []
+    absolute: list[str] = []
     for argument in arguments:
         name, is_joined, value = argument.partition("=")
-        if found and found[-1] in _PATHS:
-            found.append(str(folder / argument))
+        if absolute and absolute[-1] in _PATHS:
+            absolute.append(str(folder / argument))
         elif is_joined and name in _PATHS:
-            found.append(f"{name}={folder / value}")
+            absolute.append(f"{name}={folder / value}")
         else:
-            found.append(argument)
-    return found
+            absolute.append(argument)
+    return absolute
 
 
 def install(folder: Path) -> None:

@@ -36,19 +36,19 @@ class Installed:
     versions: Mapping[str, str]
 
 
-def look(project: Project, findings: Findings) -> None:
+def add_missing_of_machine(project: Project, findings: Findings) -> None:
     """Add what this machine lacks for each stage, and the versions of its toolchains."""
     hardware = findings.hardware
     findings.add(hardware.fault, *_COMPUTING)
-    found = _toolchains(project, findings)
-    findings.toolchains = {name: dict(installed.versions) for name, installed in found.items()}
-    train, serve = found[TRAIN.name], found[SERVE.name]
-    for installed in found.values():
+    toolchains = _toolchains(project, findings)
+    findings.toolchains = {name: dict(installed.versions) for name, installed in toolchains.items()}
+    train, serve = toolchains[TRAIN.name], toolchains[SERVE.name]
+    for installed in toolchains.values():
         if installed.python is not None and hardware.gpus:
             needed = cuda_release(installed.python)
             findings.add(driver_problem(hardware, needed), _RUNS[installed.name])
     if hardware.gpus:
-        _compiler(found, findings)
+        _compiler(toolchains, findings)
     if train.versions:
         attention = project.settings.attention
         for problem in kernel_requirements.problems(train.versions, hardware, attention):
@@ -59,33 +59,33 @@ def look(project: Project, findings: Findings) -> None:
 
 
 def _toolchains(project: Project, findings: Findings) -> dict[str, Installed]:
-    found = {}
+    toolchains = {}
     unsupported = platform_problem()
     missing = [t for t in TOOLCHAINS.values() if t.find(project.home) is None]
     if missing:
         findings.add(unsupported, *(INSTALLED[toolchain.name] for toolchain in missing))
     for toolchain in TOOLCHAINS.values():
-        need, there, python = INSTALLED[toolchain.name], {}, None
+        need, packages, python = INSTALLED[toolchain.name], {}, None
         again = f"run `cyrene toolchain install {toolchain.name}` to make it again"
         try:
             python = toolchain.python(project.home)
-            there = versions(python, toolchain.packages)
+            packages = versions(python, toolchain.packages)
         except UserError as error:
             findings.add(None if unsupported else str(error), need)
         except CyreneError as error:
             python = None
             findings.add(f"{error}: {again}", need)
-        lacks = [name for name in _ESSENTIAL.get(toolchain.name, ()) if name not in there]
-        if toolchain.name == SERVE.name and not {_VLLM, _VLLM_ON_CPUS} & there.keys():
+        lacks = [name for name in _ESSENTIAL.get(toolchain.name, ()) if name not in packages]
+        if toolchain.name == SERVE.name and not {_VLLM, _VLLM_ON_CPUS} & packages.keys():
             lacks = [_VLLM]
-        if there and lacks:
+        if packages and lacks:
             findings.add(
                 f"the {toolchain.name} toolchain ({python}) has no {', '.join(lacks)}: {again}, or "
                 f"set {toolchain.variable} to the Python of an environment that has it",
                 need,
             )
-        found[toolchain.name] = Installed(toolchain.name, python, there)
-    return found
+        toolchains[toolchain.name] = Installed(toolchain.name, python, packages)
+    return toolchains
 
 
 def _compiler(found: Mapping[str, Installed], findings: Findings) -> None:

@@ -20,6 +20,7 @@ import dagster as dg
 
 from cyrene_assets.compute.program_environment import program_environment
 from cyrene_assets.compute.toolchains import WORKERS, Toolchain
+from cyrene_assets.serving.engine_errors import EngineErrors
 from cyrene_assets.utils.errors import BuildError, UserError
 from cyrene_assets.utils.process_groups import end_group
 
@@ -60,7 +61,7 @@ class ProgramRun:
             message_reader=dg.PipesTempFileMessageReader(),
             extras=dict(self.extras),
         ) as session:
-            tail: deque[str] = deque(maxlen=_TAIL_LINES)
+            output = _Output()
             messages = _Messages(self.context, session)
             with self.log.open("ab") as log:
                 process = subprocess.Popen(
@@ -71,7 +72,7 @@ class ProgramRun:
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
                 )
-                copier = threading.Thread(target=_copy, args=(process.stdout, log, tail))
+                copier = threading.Thread(target=_copy, args=(process.stdout, log, output))
                 # An interruption may come while the thread starts.
                 try:
                     copier.start()
@@ -85,27 +86,41 @@ class ProgramRun:
         messages.forward()
         if process.returncode != 0 or messages.result is None:
             kind = UserError if messages.exit_status == UserError.exit_status else BuildError
-            raise kind(self._explain(process.returncode, messages.error, tail))
+            raise kind(self._explain(process.returncode, messages.error, output))
         return messages.result
 
     def _environment(self, pipes: Mapping[str, str]) -> dict[str, str]:
-        own = program_environment(self.home, self.environment, self.secrets)
-        return {**own, **pipes}
+        base = program_environment(self.home, self.environment, self.secrets)
+        return {**base, **pipes}
 
-    def _explain(self, status: int, error: str | None, tail: Sequence[str]) -> str:
+    def _explain(self, status: int, error: str | None, output: "_Output") -> str:
+        engine = str(output.engine_errors)
+        cause = f"\n  {engine}" if engine else ""
         if error is not None:
-            return f"{self.program}: {error}\n  log: {self.log}"
+            return f"{self.program}: {error}{cause}\n  log: {self.log}"
         end = f"was killed by {signal.Signals(-status).name}" if status < 0 else "failed"
         if status == -signal.SIGKILL:
             end += " (the system kills what takes more memory than there is)"
         if status == 0:
             end = "ended without a result"
-        lines = "".join(f"\n  | {line}" for line in tail)
-        if any("No space left on device" in line for line in tail):
+        lines = "".join(f"\n  | {line}" for line in output.tail)
+        if any("No space left on device" in line for line in output.tail):
             end += (
                 " because the disk is full (make room: `cyrene gc --now`, or another CYRENE_HOME)"
             )
-        return f"{self.program} {end}; its last lines:{lines}\n  log: {self.log}"
+        return f"{self.program} {end}; its last lines:{lines}{cause}\n  log: {self.log}"
+
+
+class _Output:
+    """What is kept of a program's output besides its log."""
+
+    def __init__(self) -> None:
+        self.tail: deque[str] = deque(maxlen=_TAIL_LINES)
+        self.engine_errors = EngineErrors()
+
+    def read(self, line: str) -> None:
+        self.tail.append(line[:400])
+        self.engine_errors.read(line)
 
 
 class _Messages:
@@ -153,7 +168,7 @@ class _Messages:
         )
 
 
-def _copy(stream: IO[bytes], log: IO[bytes], tail: deque[str]) -> None:
+def _copy(stream: IO[bytes], log: IO[bytes], output: _Output) -> None:
     """Copy a program's output, line by line, to its log and to the run's compute log."""
     for line in stream:
         # The pipe is emptied whatever becomes of the log's disk and of the terminal: a program
@@ -167,6 +182,6 @@ def _copy(stream: IO[bytes], log: IO[bytes], tail: deque[str]) -> None:
         # A progress bar redraws its line with carriage returns; its last state is what counts.
         last = text.rstrip().rpartition("\r")[2].strip()
         if last:
-            tail.append(last[:400])
+            output.read(last)
     with suppress(OSError):
         sys.stdout.flush()

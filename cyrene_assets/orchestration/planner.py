@@ -11,7 +11,7 @@ import dagster as dg
 
 from cyrene_assets.orchestration.artifact_spec import SPECS, ArtifactSpec, expected_lineage
 from cyrene_assets.orchestration.lineage import Change, Lineage, Record, describe
-from cyrene_assets.orchestration.project_state import Key, Situation
+from cyrene_assets.orchestration.project_state import ProjectState
 from cyrene_assets.project.partitions import (
     checkpoints,
     language_by_size,
@@ -20,7 +20,8 @@ from cyrene_assets.project.partitions import (
     split_key,
 )
 from cyrene_assets.project.project import Project
-from cyrene_assets.store.artifact_store import CorruptArtifactError, label
+from cyrene_assets.store.artifact_key import ArtifactKey
+from cyrene_assets.store.artifact_store import CorruptArtifactError
 from cyrene_assets.utils.errors import UserError
 
 
@@ -32,18 +33,12 @@ class Step:
     ``changes`` says in full what differs, ``damage`` what is wrong with the artifact's files.
     """
 
-    asset: str
-    partition: str | None
+    key: ArtifactKey
     record: Record | None
     reason: str | None
     wanted: Lineage | None = None
     changes: tuple[Change, ...] = ()
     damage: str | None = None
-
-    @property
-    def name(self) -> str:
-        """``asset[partition]``."""
-        return label(self.asset, self.partition)
 
     @property
     def wanted_fingerprint(self) -> str | None:
@@ -133,23 +128,20 @@ def _parents(asset: str) -> set[str]:
 
 
 def _ancestors(asset: str) -> set[str]:
-    found = {asset}
+    ancestors = {asset}
     for parent in _parents(asset):
-        found |= _ancestors(parent)
-    return found
+        ancestors |= _ancestors(parent)
+    return ancestors
 
 
 def partitions(asset: str, size: str) -> Sequence[str | None]:
     """Return the partitions of ``asset`` that a build of ``size`` is about."""
-    definition = SPECS[asset].partitions_def
-    if definition is None:
-        return [None]
+    definition, keys = SPECS[asset].partitions_def, SPECS[asset].partitions
     if definition == sizes:
         return [size]
-    keys = definition.get_partition_keys()
-    return (
-        [k for k in keys if split_key(k)[1] == size] if definition == language_by_size() else keys
-    )
+    if definition == language_by_size():
+        return [key for key in keys if split_key(key or "")[1] == size]
+    return keys
 
 
 def examine(
@@ -157,26 +149,26 @@ def examine(
     instance: dg.DagsterInstance,
     group: Sequence[str],
     size: str,
-    pending: Mapping[Key, str] | None = None,
+    pending: Mapping[ArtifactKey, str] | None = None,
 ) -> list[Step]:
     """Compare what there is of a group of assets with what should be.
 
     ``pending`` names artifacts that will be built before (with the reason); whatever depends on
     one counts as out of date, for its inputs are not known yet.
     """
-    return _examine_group(Situation(project, instance), group, size, dict(pending or {}))
+    return _examine_group(ProjectState(project, instance), group, size, dict(pending or {}))
 
 
 def _examine_group(
-    situation: Situation, group: Sequence[str], size: str, pending: dict[Key, str]
+    state: ProjectState, group: Sequence[str], size: str, pending: dict[ArtifactKey, str]
 ) -> list[Step]:
     steps = []
     for asset in group:
         for partition in partitions(asset, size):
-            step = look_at(situation, SPECS[asset], partition, pending)
+            step = plan_artifact(state, ArtifactKey(asset, partition), pending)
             steps.append(step)
             if step.reason is not None:
-                pending[asset, partition] = step.reason
+                pending[step.key] = step.reason
     return steps
 
 
@@ -185,12 +177,12 @@ def plan(
     instance: dg.DagsterInstance,
     target: str,
     size: str,
-    situation: Situation | None = None,
+    state: ProjectState | None = None,
 ) -> list[Step]:
     """Return every step of a build of ``target``, in order, up to date or not."""
-    now = situation or Situation(project, instance)
+    now = state or ProjectState(project, instance)
     steps: list[Step] = []
-    pending: dict[Key, str] = {}
+    pending: dict[ArtifactKey, str] = {}
     for group in stages(target):
         steps += _examine_group(now, group, size, pending)
     return steps
@@ -201,45 +193,43 @@ def launches(steps: Sequence[Step]) -> list[Launch]:
     grouped: dict[str | None, list[str]] = {}
     for step in steps:
         if step.reason is not None:
-            grouped.setdefault(step.partition, []).append(step.asset)
+            grouped.setdefault(step.key.partition, []).append(step.key.asset)
     return [Launch(partition, tuple(assets)) for partition, assets in grouped.items()]
 
 
-def look_at(
-    situation: Situation, spec: ArtifactSpec, partition: str | None, pending: Mapping[Key, str]
+def plan_artifact(
+    state: ProjectState, key: ArtifactKey, pending: Mapping[ArtifactKey, str]
 ) -> Step:
     """Compare what there is of one artifact with what should be; ``pending`` as in ``examine``."""
-    record = situation.record(spec.name, partition)
+    spec, record = SPECS[key.asset], state.record(key)
     inputs = {}
     waits = None
-    for key in spec.upstream(partition):
-        upstream = situation.record(*key)
-        if key in pending:
-            waits = waits or f"after {label(*key)}"
-        elif upstream is not None:
-            inputs[key] = upstream.digest
-        elif not spec.allow_missing_inputs:
-            waits = waits or f"after {label(*key)}"
+    for upstream_key in spec.upstream(key.partition):
+        upstream = state.record(upstream_key)
+        if upstream is not None and upstream_key not in pending:
+            inputs[upstream_key] = upstream.digest
+        elif upstream_key in pending or not spec.allow_missing_inputs:
+            waits = waits or f"after {upstream_key}"
     if waits is not None:
-        return Step(spec.name, partition, record, waits if record else "not built yet")
-    external = situation.external(spec, partition)
+        return Step(key, record, waits if record else "not built yet")
+    external = state.external(spec, key.partition)
     if external.problem is not None:
-        return Step(spec.name, partition, record, external.problem)
-    wanted = expected_lineage(spec, situation.project, partition, inputs, external.inputs)
+        return Step(key, record, external.problem)
+    expected = expected_lineage(spec, state.project, key.partition, inputs, external.inputs)
     if record is None:
-        return Step(spec.name, partition, record, "not built yet", wanted)
-    changes = tuple(situation.changes(record, wanted, external))
-    damage = None if changes else _damage(situation.project, record)
+        return Step(key, record, "not built yet", expected)
+    changes = tuple(state.changes(record, expected, external))
+    damage = None if changes else _damage(state.project, record)
     reason = describe(changes) if changes else damage
     if not changes and record.failed_checks:
         reason = f"check failed: {record.why_failed}"
-    return Step(spec.name, partition, record, reason, wanted, changes, damage)
+    return Step(key, record, reason, expected, changes, damage)
 
 
 def _damage(project: Project, record: Record) -> str | None:
     """Look for missing and truncated files; contents are verified when they are used."""
     try:
-        project.store.open(record.asset, record.partition, record.digest, contents=False)
+        project.store.open(record.key, record.digest, contents=False)
     except CorruptArtifactError as error:
         return str(error)
     return None

@@ -15,11 +15,11 @@ from cyrene_assets.orchestration import planner
 from cyrene_assets.orchestration.artifact_spec import SPECS
 from cyrene_assets.orchestration.needs import Need, Problem
 from cyrene_assets.orchestration.planner import Step
-from cyrene_assets.orchestration.project_state import Key, Situation
-from cyrene_assets.orchestration.requirements import look
+from cyrene_assets.orchestration.project_state import ProjectState
+from cyrene_assets.orchestration.requirements import find_missing
 from cyrene_assets.orchestration.tags import IGNORED, REQUIREMENTS_TAG
 from cyrene_assets.project.project import Project
-from cyrene_assets.store.artifact_store import label
+from cyrene_assets.store.artifact_key import ArtifactKey
 from cyrene_assets.utils.errors import RequirementError
 
 OVERRIDE = (
@@ -27,7 +27,7 @@ OVERRIDE = (
     f"`{REQUIREMENTS_TAG}: {IGNORED}`, begins nevertheless"
 )
 # Tags that begin like this are not shown next to every run in the UI.
-_LOOKED_TAG = ".dagster/cyrene_requirements"
+_CHECKED_TAG = ".dagster/cyrene_requirements"
 
 
 @dataclass(frozen=True)
@@ -43,24 +43,24 @@ class Unmet:
         return f"{shown}{more}: {self.text}"
 
 
-def ahead(steps: Iterable[Step]) -> list[Key]:
+def artifacts_to_build(steps: Iterable[Step]) -> list[ArtifactKey]:
     """Return the artifacts of a plan that have to be built."""
-    return [(step.asset, step.partition) for step in steps if step.reason is not None]
+    return [step.key for step in steps if step.reason is not None]
 
 
-def refuse(project: Project, artifacts: Sequence[Key]) -> None:
+def check_requirements(project: Project, artifacts: Sequence[ArtifactKey]) -> None:
     """Refuse to begin artifacts that this machine cannot finish.
 
     Raises:
         RequirementError: with a line for each requirement that is not met.
         UserError: project.yaml or a recipe does not fit.
     """
-    found = unmet(project, artifacts)
-    if found:
-        raise RequirementError(refusal(found))
+    problems = unmet(project, artifacts)
+    if problems:
+        raise RequirementError(refusal_text(problems))
 
 
-def refusal(found: Sequence[Unmet]) -> str:
+def refusal_text(found: Sequence[Unmet]) -> str:
     """Return the message of a refusal: its stages, what they lack, the remedies, the override."""
     if len(found) == 1:
         return f"nothing was begun: {found[0]} ({OVERRIDE})"
@@ -70,26 +70,26 @@ def refusal(found: Sequence[Unmet]) -> str:
     )
 
 
-def unmet(project: Project, artifacts: Sequence[Key]) -> list[Unmet]:
-    """Return what is needed to make artifacts, as (asset, partition), and this machine lacks.
+def unmet(project: Project, artifacts: Sequence[ArtifactKey]) -> list[Unmet]:
+    """Return what is needed to make artifacts and this machine lacks.
 
     Raises:
         UserError: project.yaml or a recipe does not fit.
     """
-    concerned = [(key, SPECS[key[0]].needs) for key in artifacts if SPECS[key[0]].needs]
-    found: dict[str, dict[str, None]] = {}
-    for size in dict.fromkeys(_size(partition) for (_, partition), _ in concerned):
-        of_size = [(key, needs) for key, needs in concerned if _size(key[1]) == size]
+    concerned = [(key, SPECS[key.asset].needs) for key in artifacts if SPECS[key.asset].needs]
+    stages_by_text: dict[str, dict[str, None]] = {}
+    for size in dict.fromkeys(_size(key.partition) for key, _ in concerned):
+        of_size = [(key, needs) for key, needs in concerned if _size(key.partition) == size]
         needs = frozenset[Need]().union(*(needs for _, needs in of_size))
-        findings = look(project, size, needs, {asset for (asset, _), _ in of_size})
+        findings = find_missing(project, size, needs, {key.asset for key, _ in of_size})
         for problem in findings.of(needs):
-            stages = found.setdefault(problem.text, {})
+            stages = stages_by_text.setdefault(problem.text, {})
             stages |= dict.fromkeys(_concerned(problem, of_size))
-    return [Unmet(tuple(stages), text) for text, stages in found.items()]
+    return [Unmet(tuple(stages), text) for text, stages in stages_by_text.items()]
 
 
-def _concerned(problem: Problem, ahead: Iterable[tuple[Key, frozenset[Need]]]) -> list[str]:
-    return [label(*key) for key, needs in ahead if not problem.needs.isdisjoint(needs)]
+def _concerned(problem: Problem, ahead: Iterable[tuple[ArtifactKey, frozenset[Need]]]) -> list[str]:
+    return [str(key) for key, needs in ahead if not problem.needs.isdisjoint(needs)]
 
 
 def _size(partition: str | None) -> ModelSize | None:
@@ -97,7 +97,9 @@ def _size(partition: str | None) -> ModelSize | None:
     return SIZES.get(partition or "")
 
 
-def refuse_run(project: Project, context: dg.AssetExecutionContext, *, reuse: bool) -> None:
+def check_run_requirements(
+    project: Project, context: dg.AssetExecutionContext, *, reuse: bool
+) -> None:
     """Refuse a run at its first step, where this machine lacks what its stages need.
 
     Args:
@@ -115,14 +117,13 @@ def refuse_run(project: Project, context: dg.AssetExecutionContext, *, reuse: bo
         return
     # A run's tags in a step are those of its beginning.
     now = instance.get_run_by_id(run.run_id)
-    if now is not None and _LOOKED_TAG in now.tags:
+    if now is not None and _CHECKED_TAG in now.tags:
         return
-    partition = str(context.partition_key) if context.has_partition_key else None
-    artifacts = [(name, partition if SPECS[name].partitions_def else None) for name in names]
+    artifacts = selected_artifacts(context)
     if reuse:
-        artifacts = _out_of_date(Situation(project, instance), artifacts)
-    refuse(project, artifacts)
-    instance.add_run_tags(run.run_id, {_LOOKED_TAG: "met"})
+        artifacts = _out_of_date(ProjectState(project, instance), artifacts)
+    check_requirements(project, artifacts)
+    instance.add_run_tags(run.run_id, {_CHECKED_TAG: "met"})
 
 
 def selected(context: dg.AssetExecutionContext) -> list[str]:
@@ -135,10 +136,19 @@ def selected(context: dg.AssetExecutionContext) -> list[str]:
     ]
 
 
-def _out_of_date(situation: Situation, artifacts: Iterable[Key]) -> list[Key]:
-    pending: dict[Key, str] = {}
-    for asset, partition in artifacts:
-        step = planner.look_at(situation, SPECS[asset], partition, pending)
+def selected_artifacts(context: dg.AssetExecutionContext) -> list[ArtifactKey]:
+    """Return the artifacts that a run makes, in build order."""
+    partition = str(context.partition_key) if context.has_partition_key else None
+    return [
+        ArtifactKey(name, partition if SPECS[name].partitions_def else None)
+        for name in selected(context)
+    ]
+
+
+def _out_of_date(state: ProjectState, artifacts: Iterable[ArtifactKey]) -> list[ArtifactKey]:
+    pending: dict[ArtifactKey, str] = {}
+    for key in artifacts:
+        step = planner.plan_artifact(state, key, pending)
         if step.reason is not None:
-            pending[asset, partition] = step.reason
+            pending[key] = step.reason
     return list(pending)

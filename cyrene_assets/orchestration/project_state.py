@@ -1,9 +1,10 @@
 """What there is at one moment: every record read once, and what runs are about to change."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 import dagster as dg
 
@@ -14,17 +15,17 @@ from cyrene_assets.orchestration.lineage import Change, Lineage, Record, file_ch
 from cyrene_assets.orchestration.raw_file_events import Observed
 from cyrene_assets.orchestration.run_retention import UNFINISHED
 from cyrene_assets.project.project import Project
-from cyrene_assets.store.artifact_store import label
+from cyrene_assets.store.artifact_key import ArtifactKey
 
-Key = tuple[str, str | None]
+_T = TypeVar("_T")
 
 
-def runs_at_work(instance: dg.DagsterInstance, *, queued: bool = True) -> dict[Key, str]:
+def runs_at_work(instance: dg.DagsterInstance, *, queued: bool = True) -> dict[ArtifactKey, str]:
     """Return the run that is about to make each artifact, for those that an unfinished one is.
 
     With ``queued`` the runs that wait in the queue count as well.
     """
-    found: dict[Key, str] = {}
+    runs: dict[ArtifactKey, str] = {}
     statuses = [*UNFINISHED, dg.DagsterRunStatus.QUEUED] if queued else UNFINISHED
     for run in instance.get_runs(dg.RunsFilter(statuses=statuses)):
         done = set()
@@ -32,23 +33,24 @@ def runs_at_work(instance: dg.DagsterInstance, *, queued: bool = True) -> dict[K
             event = entry.dagster_event
             if event is None or event.asset_key is None:
                 continue
-            key = (event.asset_key.to_user_string(), event.partition)
+            key = ArtifactKey(event.asset_key.to_user_string(), event.partition)
             if event.event_type is _MADE:
                 done.add(key)
-            found[key] = run.run_id
+            runs[key] = run.run_id
         for key in done:
-            del found[key]
-    return found
+            del runs[key]
+    return runs
 
 
 _MADE = dg.DagsterEventType.ASSET_MATERIALIZATION
+_SEEN_EVENT = dg.DagsterEventType.ASSET_OBSERVATION
 _PLANNED_AND_MADE = {dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED, _MADE}
 
 
 # What was read last of each artifact of each instance, by the number of its event: the daemon asks
 # every few seconds, and hardly anything is new.
-_READ: dict[tuple[Path, str, str], tuple[int, Record | None]] = {}
-_SEEN: dict[tuple[Path, str, str], tuple[int, Observed | None]] = {}
+_READ: dict[tuple[Path, ArtifactKey], tuple[int, Record | None]] = {}
+_SEEN: dict[tuple[Path, ArtifactKey], tuple[int, Observed | None]] = {}
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class External:
     problem: str | None = None
 
 
-class Situation:
+class ProjectState:
     """A project's artifacts as they are now.
 
     With ``observed`` the raw files are what Dagster was last told of them, which costs no reading
@@ -76,33 +78,37 @@ class Situation:
         self.project = project
         self.instance = instance
         self._observed = observed
-        self._records: dict[Key, Record | None] = {}
+        self._records: dict[ArtifactKey, Record | None] = {}
         self._events: dict[tuple[str, dg.DagsterEventType], Mapping[str, int]] = {}
 
     @cached_property
-    def at_work(self) -> Mapping[Key, str]:
+    def at_work(self) -> Mapping[ArtifactKey, str]:
         """The run that is about to make each artifact, for those that an unfinished one is."""
         return runs_at_work(self.instance)
 
-    def record(self, asset: str, partition: str | None) -> Record | None:
+    def record(self, key: ArtifactKey) -> Record | None:
         """Return the current artifact's record, or None."""
-        key = asset, partition
         if key not in self._records:
-            self._records[key] = self._read(asset, partition)
+            self._records[key] = self._latest(key, _MADE, lineages.latest, _READ)
         return self._records[key]
 
-    def _read(self, asset: str, partition: str | None) -> Record | None:
-        if partition is None:
-            return lineages.latest(self.instance, asset, None)
-        event = self._latest_events(asset, _MADE).get(partition)
+    def _latest(
+        self,
+        key: ArtifactKey,
+        kind: dg.DagsterEventType,
+        read: Callable[[dg.DagsterInstance, ArtifactKey], _T | None],
+        cache: dict[tuple[Path, ArtifactKey], tuple[int, _T | None]],
+    ) -> _T | None:
+        """Return what the latest event of a kind says, read again only if there is a later one."""
+        if key.partition is None:
+            return read(self.instance, key)
+        event = self._latest_events(key.asset, kind).get(key.partition)
         if event is None:
             return None
-        key = self.project.dagster_home, asset, partition
-        known, record = _READ.get(key, (None, None))
-        if known != event:
-            record = lineages.latest(self.instance, asset, partition)
-            _READ[key] = event, record
-        return record
+        place = self.project.dagster_home, key
+        if place not in cache or cache[place][0] != event:
+            cache[place] = event, read(self.instance, key)
+        return cache[place][1]
 
     def _latest_events(self, asset: str, kind: dg.DagsterEventType) -> Mapping[str, int]:
         """Return the number of the latest such event of each partition, in one query."""
@@ -127,39 +133,27 @@ class Situation:
         inputs: dict[str, str] = {}
         files: dict[str, str] = {}
         for name in outside:
-            seen = self._last_seen(name, partition)
+            key = ArtifactKey(name, partition)
+            seen = self._latest(key, _SEEN_EVENT, raw_file_events.latest, _SEEN)
             if seen is None:
                 return External({}, {}, "nobody has looked at its files yet")
             if seen.problem is not None:
                 return External({}, {}, seen.problem)
-            inputs[label(name, partition)] = seen.version
+            inputs[str(key)] = seen.version
             files |= seen.files
         return External(inputs, files)
 
-    def _last_seen(self, asset: str, partition: str | None) -> Observed | None:
-        if partition is None:
-            return raw_file_events.latest(self.instance, asset, None)
-        event = self._latest_events(asset, dg.DagsterEventType.ASSET_OBSERVATION).get(partition)
-        if event is None:
-            return None
-        key = self.project.dagster_home, asset, partition
-        known, seen = _SEEN.get(key, (None, None))
-        if known != event:
-            seen = raw_file_events.latest(self.instance, asset, partition)
-            _SEEN[key] = event, seen
-        return seen
-
     def changes(self, record: Record, wanted: Lineage, external: External) -> list[Change]:
         """Return why ``record`` is not of the ``wanted`` lineage, file by file where known."""
-        found = []
+        changes = []
         for change in record.lineage.changes(wanted):
             files = (
                 file_changes(record.sources, external.files)
                 if change.kind == "input" and change.name in external.inputs
                 else []
             )
-            found += files if record.sources and external.files and files else [change]
-        return found
+            changes += files if record.sources and external.files and files else [change]
+        return changes
 
 
 def _names(spec: ArtifactSpec) -> list[str]:

@@ -11,7 +11,7 @@ import dagster as dg
 
 from cyrene_assets.orchestration.artifact_spec import SPECS, ArtifactSpec
 from cyrene_assets.orchestration.lineage import Record
-from cyrene_assets.store.artifact_store import label
+from cyrene_assets.store.artifact_key import ArtifactKey
 
 DATA_VERSION = "dagster/data_version"
 # From so many partitions on Dagster itself names the version of the last one alone.
@@ -23,8 +23,8 @@ def provenance_tags(
 ) -> dict[str, str]:
     """Return the tags of a materialization of ``record``, as a step of a run would set them."""
     parents: dict[str, list[str | None]] = {dep.asset_key.to_user_string(): [] for dep in spec.deps}
-    for asset, key in spec.upstream(partition):
-        parents[asset].append(key)
+    for upstream in spec.upstream(partition):
+        parents[upstream.asset].append(upstream.partition)
     tags = {
         "dagster/code_version": record.lineage.code_version,
         DATA_VERSION: record.digest,
@@ -45,19 +45,19 @@ def provenance_tags(
 def _version(asset: str, keys: Sequence[str | None], record: Record) -> str:
     """Return an input's version: a digest, or the SHA-256 over those of its partitions in order."""
     if asset in SPECS and SPECS[asset].partitions_def is None:
-        return record.lineage.inputs.get(label(asset, None), "INITIAL")
+        return record.lineage.inputs.get(asset, "INITIAL")
     inputs = record.lineage.inputs
     # Of raw files that are only observed Dagster counts no partition.
-    digests = [inputs.get(label(asset, key), "") for key in sorted(keys, key=str)]
+    digests = [inputs.get(str(ArtifactKey(asset, key)), "") for key in sorted(keys, key=str)]
     return sha256("".join(digests).encode()).hexdigest()
 
 
 def _last_events(instance: dg.DagsterInstance, assets: Sequence[str]) -> dict[str, str]:
     """Return the number of the last event of each asset that has one."""
-    found = {}
+    pointers = {}
     for record in instance.get_asset_records([dg.AssetKey(asset) for asset in assets]):
         entry = record.asset_entry
         event = entry.last_materialization_record or entry.last_observation_record
         if event is not None:
-            found[entry.asset_key.to_user_string()] = str(event.storage_id)
-    return found
+            pointers[entry.asset_key.to_user_string()] = str(event.storage_id)
+    return pointers

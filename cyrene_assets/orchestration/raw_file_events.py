@@ -8,6 +8,7 @@ import dagster as dg
 
 from cyrene_assets.orchestration.lineage import describe, file_changes
 from cyrene_assets.orchestration.raw_files import RawFiles
+from cyrene_assets.store.artifact_key import ArtifactKey
 from cyrene_assets.utils.counting import counted
 
 _VERSION_TAG = "dagster/data_version"
@@ -27,12 +28,12 @@ class Observed:
     problem: str | None = None
 
 
-def latest(instance: dg.DagsterInstance, asset: str, partition: str | None) -> Observed | None:
-    """Return what was last observed of a partition, or None."""
+def latest(instance: dg.DagsterInstance, key: ArtifactKey) -> Observed | None:
+    """Return what was last observed of an asset's partition, or None."""
     records = instance.fetch_observations(
         dg.AssetRecordsFilter(
-            asset_key=dg.AssetKey(asset),
-            asset_partitions=None if partition is None else [partition],
+            asset_key=dg.AssetKey(key.asset),
+            asset_partitions=None if key.partition is None else [key.partition],
         ),
         limit=1,
     ).records
@@ -49,19 +50,17 @@ def latest(instance: dg.DagsterInstance, asset: str, partition: str | None) -> O
     return None
 
 
-def observation(
-    asset: str, partition: str | None, raw: RawFiles, before: Observed | None
-) -> dg.AssetObservation:
+def observation(key: ArtifactKey, raw: RawFiles, before: Observed | None) -> dg.AssetObservation:
     """Return what to tell Dagster of raw files; ``before`` is what it was told last."""
     changed = file_changes(before.files, raw.files) if before is not None and before.files else []
-    said = raw.problem or (describe(changed) if changed else counted(len(raw.files), "file"))
+    summary = raw.problem or (describe(changed) if changed else counted(len(raw.files), "file"))
     return dg.AssetObservation(
-        dg.AssetKey(asset),
-        partition=partition,
-        description=said,
+        dg.AssetKey(key.asset),
+        partition=key.partition,
+        description=summary,
         tags={_VERSION_TAG: raw.version},
         metadata={
-            "what changed": said,
+            "what changed": summary,
             _FILES: dg.MetadataValue.json(dict(raw.files)),
             **({} if raw.problem is None else {_PROBLEM: raw.problem}),
         },

@@ -1,7 +1,7 @@
 """Seeing that raw files change, and waiting until nothing writes them any more.
 
-A look takes names, sizes and times alone. What they tell apart is compared by content afterwards:
-a file that was saved again without a change is no change.
+A scan reads names, sizes and times only. Files that differ in these are compared by content
+afterwards: a file that was saved again without a change is no change.
 """
 
 import os
@@ -16,8 +16,8 @@ from cyrene_assets.utils.files import short_digest
 
 
 @dataclass(frozen=True)
-class Look:
-    """What the raw files and the folders that hold them look like.
+class FileScan:
+    """Names, sizes and times of the raw files and of the folders that hold them.
 
     ``fingerprint`` changes with every write to them; ``changed`` is when the last one was (Unix
     seconds, by the file system's clock).
@@ -28,28 +28,28 @@ class Look:
 
 
 @dataclass(frozen=True)
-class Watch:
-    """What earlier looks found: ``seen`` since when, and what was ``settled`` last."""
+class SettleTracker:
+    """What earlier scans found: the fingerprint ``seen`` since when, the one ``settled`` last."""
 
     seen: str = ""
     since: float = 0.0
     settled: str = ""
 
-    def next(self, look: Look, now: float, settle_seconds: float) -> "Watch":
-        """Return the watch after another look at ``now`` (Unix seconds).
+    def update(self, scan: FileScan, now: float, settle_seconds: float) -> "SettleTracker":
+        """Return the tracker after another scan at ``now`` (Unix seconds).
 
-        A look settles when the one before it found the same and nothing has been written for
+        Files are settled when the scan before found the same and nothing has been written for
         ``settle_seconds``.
         """
-        if look.fingerprint != self.seen:
-            return Watch(look.fingerprint, min(now, look.changed), self.settled)
+        if scan.fingerprint != self.seen:
+            return SettleTracker(scan.fingerprint, min(now, scan.changed), self.settled)
         since = min(now, self.since)
         if now - since < settle_seconds:
-            return Watch(self.seen, since, self.settled)
-        return Watch(self.seen, since, self.seen)
+            return SettleTracker(self.seen, since, self.settled)
+        return SettleTracker(self.seen, since, self.seen)
 
     def as_dict(self) -> dict[str, str | float]:
-        """Return the watch as a JSON value."""
+        """Return the tracker as a JSON value."""
         return asdict(self)
 
 
@@ -68,8 +68,8 @@ class RawFiles:
         return f"unreadable-{short_digest(self.problem)}"
 
 
-def look(project: Project) -> Look:
-    """Look at the corpus folder, the folders of its raw files, and everything in these.
+def scan_files(project: Project) -> FileScan:
+    """Scan the corpus folder, the folders of its raw files, and everything in these.
 
     Raises:
         UserError: the corpus folder is not there.
@@ -81,16 +81,16 @@ def look(project: Project) -> Look:
             changed = max(changed, status.st_mtime, status.st_ctime)
             times = (status.st_mtime_ns, status.st_ctime_ns)
             lines.append(f"{path}\0{status.st_size}\0{times}\0{status.st_ino}")
-    return Look(short_digest("\n".join(sorted(lines))), changed)
+    return FileScan(short_digest("\n".join(sorted(lines))), changed)
 
 
-def is_silent(project: Project, now: float) -> bool:
+def is_settled(project: Project, now: float) -> bool:
     """Return whether nothing has been written to the raw files for the project's settling time.
 
     Raises:
         UserError: the corpus folder is not there.
     """
-    return now - look(project).changed >= project.settings.rebuild.settle_seconds
+    return now - scan_files(project).changed >= project.settings.rebuild.settle_seconds
 
 
 def _folders(project: Project) -> set[Path]:
@@ -98,19 +98,19 @@ def _folders(project: Project) -> set[Path]:
     root = project.corpus_folder
     if not root.is_dir():
         raise UserError(f"{root}: no such corpus folder")
-    found = {root}
+    folders = {root}
     try:
         corpus = project.corpus
         source = adapter(corpus.source.adapter)
     except UserError:
         # A corpus.yaml that is being written; what it says of the folders is not known yet.
-        return found | {folder for folder in root.iterdir() if folder.is_dir()}
+        return folders | {folder for folder in root.iterdir() if folder.is_dir()}
     for language in corpus.languages:
         try:
-            found |= {file.parent for file in source.files(root, corpus, language)}
+            folders |= {file.parent for file in source.files(root, corpus, language)}
         except UserError:
-            found |= {folder for folder in root.iterdir() if folder.is_dir()}
-    return found
+            folders |= {folder for folder in root.iterdir() if folder.is_dir()}
+    return folders
 
 
 def _entries(folder: Path) -> Iterator[tuple[str, os.stat_result]]:

@@ -3,13 +3,15 @@
 import shlex
 
 from cyrene_assets.config.model_sizes import DEFAULT_TARGET
-from cyrene_assets.orchestration.artifact_spec import ArtifactSpec
+from cyrene_assets.orchestration.artifact_spec import SPECS
 from cyrene_assets.project.partitions import checkpoints, language_by_size, sizes, split_key
 from cyrene_assets.project.project import Project
+from cyrene_assets.store.artifact_key import ArtifactKey
 
 
-def build_command(project: Project, spec: ArtifactSpec, partition: str | None) -> str:
+def build_command(project: Project, key: ArtifactKey) -> str:
     """Return the command that makes an artifact, with all that is out of date before it."""
+    spec, partition = SPECS[key.asset], key.partition
     if spec.partitions_def == checkpoints():
         source = project.settings.checkpoints[partition or ""]
         words = ["cyrene", "evaluate", source.path, "--size", source.size, "--name", f"{partition}"]

@@ -12,7 +12,7 @@ from cyrene_assets.orchestration.needs import Findings, Need
 from cyrene_assets.project.project import Project
 
 
-def look(
+def find_missing(
     project: Project,
     size: ModelSize | None,
     needs: Collection[Need] = tuple(Need),
@@ -30,7 +30,7 @@ def look(
         UserError: a recipe that does not fit.
     """
     findings = Findings(Hardware.detect())
-    machine_requirements.look(project, findings)
+    machine_requirements.add_missing_of_machine(project, findings)
     if size is not None:
-        size_requirements.look(project, size, findings, needs=needs, stages=stages)
+        size_requirements.add_missing_of_size(project, size, findings, needs=needs, stages=stages)
     return findings

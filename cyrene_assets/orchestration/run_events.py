@@ -14,7 +14,7 @@ import dagster as dg
 from sqlalchemy.exc import OperationalError
 
 from cyrene_assets.orchestration.tags import REUSED_TAG, WARNING
-from cyrene_assets.store.artifact_store import label
+from cyrene_assets.store.artifact_key import ArtifactKey
 from cyrene_assets.utils.errors import BuildError, CyreneError, UserError
 
 INTERRUPTED = "interrupted; the next `cyrene build` resumes here"
@@ -85,18 +85,18 @@ class EventTail:
                 self._handle(event, event.step_key, record.timestamp)
 
     def _handle(self, event: dg.DagsterEvent, step: str, timestamp: float) -> None:
-        name = label(step, self._partition)
+        name = str(ArtifactKey(step, self._partition))
         seconds = timestamp - self._started.get(step, timestamp)
         kind = event.event_type
         if kind is dg.DagsterEventType.STEP_START:
             self._started[step] = timestamp
             self._report(Event("start", name))
         elif kind is dg.DagsterEventType.ASSET_OBSERVATION:
-            said = event.asset_observation_data.asset_observation
-            told: Literal["warning", "progress"] = (
-                "warning" if WARNING in said.metadata else "progress"
+            observation = event.asset_observation_data.asset_observation
+            kind_of_report: Literal["warning", "progress"] = (
+                "warning" if WARNING in observation.metadata else "progress"
             )
-            self._report(Event(told, name, said.description or "", seconds))
+            self._report(Event(kind_of_report, name, observation.description or "", seconds))
         elif kind is dg.DagsterEventType.ASSET_MATERIALIZATION:
             materialization = event.step_materialization_data.materialization
             if (materialization.tags or {}).get(REUSED_TAG):
@@ -120,11 +120,11 @@ class EventTail:
 def _error(event: dg.DagsterEvent, name: str) -> CyreneError:
     """Return the error that the step raised, as it was worded; a crash keeps its last line."""
     failure = event.step_failure_data
-    said = failure.user_failure_data
-    if said is not None and said.description is not None:
-        status = said.metadata.get("exit_status")
+    described = failure.user_failure_data
+    if described is not None and described.description is not None:
+        status = described.metadata.get("exit_status")
         kind = UserError if status is not None and status.value == 2 else BuildError
-        return kind(f"{name}: {said.description}")
+        return kind(f"{name}: {described.description}")
     cause = failure.error
     while cause is not None and cause.cause is not None:
         cause = cause.cause

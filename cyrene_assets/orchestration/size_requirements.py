@@ -46,7 +46,7 @@ WITH_WEIGHTS: tuple[str, ...] = ("base_model", "cpt_checkpoint", "merged_model",
 _TRAINING_ON_CPU, _SERVING_ON_CPU = 2 * GIB, 2 * GIB
 
 
-def look(
+def add_missing_of_size(
     project: Project,
     size: ModelSize,
     findings: Findings,
@@ -181,7 +181,7 @@ def _served_fits(
     built = [
         artifact
         for artifact in project.store.artifacts("fp8_model")
-        if artifact.partition == size.name and artifact.manifest["params"] == form
+        if artifact.key.partition == size.name and artifact.manifest["params"] == form
     ]
     model: ServingFootprint
     if built:
@@ -201,9 +201,9 @@ def _served_fits(
         model = ServingFootprint.of({"text_config": architecture.text_config}, weights)
     findings.needed["GPU memory to serve"] = min_memory(model)
     if hardware.gpus:
-        wanted = recipe.evaluation.context_length
+        context_length = recipe.evaluation.context_length
         try:
-            summed = plan_gpu(hardware.gpus[0], model, wanted).describe()
+            summed = plan_gpu(hardware.gpus[0], model, context_length).describe()
             findings.notes.append(f"serving {size} takes {summed}")
         except UserError as error:
             findings.add(str(error), Need.SERVING)
@@ -225,10 +225,11 @@ def _served_on_cpu(size: ModelSize, recipe: Recipe, hardware: Hardware, findings
 
 
 def _main_memory(what: str, size: ModelSize, needed: int, need: Need, findings: Findings) -> None:
-    found = memory_bytes()
-    if found is not None and found < needed:
+    available = memory_bytes()
+    if available is not None and available < needed:
         findings.add(
             f"{what} {size} on the CPU needs about {needed / GIB:.1f} GiB of memory and there are "
-            f"{found / GIB:.1f}, swap included: add memory or swap, or raise the container's limit",
+            f"{available / GIB:.1f}, swap included: add memory or swap, or raise the container's "
+            "limit",
             need,
         )

@@ -7,9 +7,10 @@ from cyrene_assets.config.model_sizes import ModelSize
 from cyrene_assets.orchestration import adoption, lineage
 from cyrene_assets.orchestration.artifact_spec import SPECS
 from cyrene_assets.orchestration.lineage import Record
-from cyrene_assets.orchestration.told_records import newest_that_passed
+from cyrene_assets.orchestration.stored_records import newest_that_passed
 from cyrene_assets.project.project import Project
 from cyrene_assets.serving.character import ServedArtifact
+from cyrene_assets.store.artifact_key import ArtifactKey
 from cyrene_assets.store.artifact_store import Artifact, Store
 from cyrene_assets.utils.errors import BuildError, UserError
 
@@ -40,11 +41,11 @@ def find_character(
         return ServedArtifact(
             project, size, _named(project.store, asset, size.name, digest, contents)
         )
-    record = lineage.latest(instance, asset, size.name)
+    record = lineage.latest(instance, ArtifactKey(asset, size.name))
     if record is None:
         # A store that came from elsewhere, or whose database is lost, has it nevertheless.
         adoption.adopt(project, instance)
-        record = lineage.latest(instance, asset, size.name)
+        record = lineage.latest(instance, ArtifactKey(asset, size.name))
     if record is None:
         raise UserError(
             f"there is no {asset}[{size}] yet: run `cyrene build --size {size} --to {asset}`"
@@ -53,16 +54,16 @@ def find_character(
         good = _newest_that_passed(project.store, instance, record)
         if good is None:
             raise BuildError(
-                f"{record.name} {record.digest} failed its check {record.why_failed}; build it "
+                f"{record.key} {record.digest} failed its check {record.why_failed}; build it "
                 "again after that: there is no earlier one that passed"
             )
         passed_over = (
-            f"{record.name} {record.digest} failed its check {record.why_failed}: taking "
+            f"{record.key} {record.digest} failed its check {record.why_failed}: taking "
             f"{good.digest}, the newest that passed"
         )
-        artifact = project.store.open(asset, size.name, good.digest, contents=contents)
+        artifact = project.store.open(ArtifactKey(asset, size.name), good.digest, contents=contents)
         return ServedArtifact(project, size, artifact, passed_over)
-    artifact = project.store.open(asset, size.name, record.digest, contents=contents)
+    artifact = project.store.open(ArtifactKey(asset, size.name), record.digest, contents=contents)
     return ServedArtifact(project, size, artifact)
 
 
@@ -74,19 +75,19 @@ def _newest_that_passed(
     Dagster's history is looked through first, then what the store itself tells: a database that
     was lost has the newest version alone.
     """
-    for record in lineage.history(instance, failed.asset, failed.partition):
-        there = store.locate(record.asset, record.partition, record.digest).path.is_dir()
-        if there and not record.failed_checks:
+    for record in lineage.history(instance, failed.key):
+        is_stored = store.locate(record.key, record.digest).path.is_dir()
+        if is_stored and not record.failed_checks:
             return record
-    return newest_that_passed(store, SPECS[failed.asset], failed.partition)
+    return newest_that_passed(store, SPECS[failed.key.asset], failed.key)
 
 
 def _named(store: Store, asset: str, size: str, digest: str, contents: bool) -> Artifact:
-    there = [a for a in store.artifacts(asset) if a.partition == size]
-    found = [a for a in there if a.digest.startswith(digest)]
-    if len(found) != 1:
+    of_size = [a for a in store.artifacts(asset) if a.key.partition == size]
+    matches = [a for a in of_size if a.digest.startswith(digest)]
+    if len(matches) != 1:
         raise UserError(
-            f"{len(found) or 'no'} artifacts of {asset}[{size}] have a digest that begins with "
-            f"{digest!r}: there are {', '.join(a.digest for a in there) or 'none'}"
+            f"{len(matches) or 'no'} artifacts of {asset}[{size}] have a digest that begins with "
+            f"{digest!r}: there are {', '.join(a.digest for a in of_size) or 'none'}"
         )
-    return store.open(asset, size, found[0].digest, contents=contents)
+    return store.open(ArtifactKey(asset, size), matches[0].digest, contents=contents)

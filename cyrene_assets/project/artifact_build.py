@@ -32,7 +32,7 @@ class ArtifactBuild(Protocol):
     work: Path
 
     @property
-    def key(self) -> str:
+    def partition_key(self) -> str:
         """The partition key of a partitioned asset."""
         ...
 

@@ -15,12 +15,12 @@ _ID = ".home-id"
 _CLAIM = "cyrene-home.json"
 
 
-def claim(project: Project) -> None:
+def claim_instance(project: Project) -> None:
     """Name the home in the instance's folder, where no other is named; give the home its name.
 
     An instance inside the home is the home's own, whatever its folder says.
     """
-    own = _is_own(project)
+    is_own = _is_own(project)
     with disk_errors(project.work):
         project.work.mkdir(parents=True, exist_ok=True)
         with FileLock(project.work / "instance.lock"):
@@ -28,12 +28,12 @@ def claim(project: Project) -> None:
             if not file.is_file():
                 write_durably(file, f"{uuid.uuid4()}\n")
             claimed = _claim(project)
-            if claimed is None or (own and claimed["id"] != _id(project)):
-                said = {"id": _id(project), "home": str(project.home)}
-                write_durably(project.dagster_home / _CLAIM, json.dumps(said, indent=2) + "\n")
+            if claimed is None or (is_own and claimed["id"] != _id(project)):
+                claim = {"id": _id(project), "home": str(project.home)}
+                write_durably(project.dagster_home / _CLAIM, json.dumps(claim, indent=2) + "\n")
 
 
-def refuse_foreign_instance(project: Project) -> None:
+def check_instance_owner(project: Project) -> None:
     """Refuse to remove anything on the word of another home's instance.
 
     Raises:
@@ -64,7 +64,7 @@ def _id(project: Project) -> str:
 def _claim(project: Project) -> dict[str, Any] | None:
     """Return what is claimed; a file that cannot be read claims nothing."""
     try:
-        said = json.loads((project.dagster_home / _CLAIM).read_text(encoding="utf-8"))
+        claim = json.loads((project.dagster_home / _CLAIM).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return said if isinstance(said, dict) and {"id", "home"} <= said.keys() else None
+    return claim if isinstance(claim, dict) and {"id", "home"} <= claim.keys() else None

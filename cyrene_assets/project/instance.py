@@ -83,7 +83,7 @@ def prepare(project: Project, root: Path, *, repoint: bool = True) -> None:
         config = home / "dagster.yaml"
         if not config.exists():
             write_durably(config, _DAGSTER_YAML)
-    home_identity.claim(project)
+    home_identity.claim_instance(project)
     if (root / "workspace.yaml").is_file():
         _write_dotenv(project, root / ".env", repoint=repoint)
 
@@ -119,7 +119,7 @@ def _quoted(value: str) -> str:
     return f'"{value}"'
 
 
-def refuse_other_home() -> None:
+def check_home_matches_shell() -> None:
     """Refuse to load for another home than the one the shell names.
 
     Dagster's commands let ``.env`` override the shell's own variables. Where the system tells what

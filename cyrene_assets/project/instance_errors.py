@@ -43,10 +43,10 @@ def instance_errors(project: Project) -> Iterator[None]:
     except dg.DagsterInvalidConfigError as error:
         raise _of_settings(project, error) from error
     except CheckError as error:
-        found = _UNLOADABLE.search(str(error))
-        if found is None:
+        match = _UNLOADABLE.search(str(error))
+        if match is None:
             raise
-        raise _of_package(project, found[1] or found[2]) from error
+        raise _of_package(project, match[1] or match[2]) from error
     except ArgumentError as error:
         raise InstanceError(
             f"{config_file(project)}: the database's address cannot be read ({_line(str(error))}): "
@@ -111,20 +111,20 @@ def _of_server(project: Project, said: str) -> InstanceError:
 
 
 def _of_database(project: Project, error: DBAPIError) -> Exception:
-    said, home = str(error.orig), project.dagster_home
+    message, home = str(error.orig), project.dagster_home
     if not isinstance(error.orig, sqlite3.Error):
-        return _of_server(project, said) if _POSTGRES.search(said) else error
+        return _of_server(project, message) if _POSTGRES.search(message) else error
     for file in damaged(home):
-        return of_file(project, file, _line(said))
+        return of_file(project, file, _line(message))
     if not isinstance(error, OperationalError):
         return error
-    if "readonly" in said:
+    if "readonly" in message:
         return UserError(
-            f"{home}: Dagster's database cannot be written to ({said}): make the folder "
+            f"{home}: Dagster's database cannot be written to ({message}): make the folder "
             "writable, or set CYRENE_HOME to one that is"
         )
     return BuildError(
-        f"{home}: Dagster's database failed ({said}; {free_bytes(home) / 1e9:.1f} GB free): "
+        f"{home}: Dagster's database failed ({message}; {free_bytes(home) / 1e9:.1f} GB free): "
         "make room (`cyrene gc --now` removes what nothing refers to) or set CYRENE_HOME to "
         "another disk, and run the same command again"
     )

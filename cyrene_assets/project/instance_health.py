@@ -6,7 +6,7 @@ from cyrene_assets.project.project import Project
 from cyrene_assets.utils.errors import BuildError, UserError
 
 
-def refuse_broken(project: Project) -> None:
+def check_instance(project: Project) -> None:
     """Open the project's instance and read of each of its databases.
 
     Raises:
@@ -27,7 +27,7 @@ def problem(project: Project) -> str | None:
     """
     if config_file(project).is_file():
         try:
-            refuse_broken(project)
+            check_instance(project)
         except (UserError, BuildError) as error:
             return str(error)
     return None

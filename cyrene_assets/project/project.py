@@ -60,11 +60,11 @@ class Project:
         # A home that is reached by a link is the home that the link leads to.
         home = Path(os.environ.get("CYRENE_HOME") or ".cyrene").expanduser().resolve()
         for folder in (home, os.environ.get("DAGSTER_HOME", "")):
-            _refuse_unwritable(str(folder))
+            _check_encodable(str(folder))
         file = home / _FILE
         with disk_errors(home):
-            there = file.exists()
-        return cls(home, parse_model(ProjectFile, file) if there else ProjectFile())
+            exists = file.exists()
+        return cls(home, parse_model(ProjectFile, file) if exists else ProjectFile())
 
     def save(self, settings: ProjectFile) -> "Project":
         """Write ``project.yaml`` and return the project with these settings."""
@@ -176,9 +176,9 @@ class Project:
         folder = Path(corpus).expanduser()
         name = str(folder.absolute()) if (folder / "corpus.yaml").is_file() else corpus
         settings = self.settings.model_copy(update={"corpus": name})
-        found = Project(self.home, settings).corpus_folder
-        if not (found / "corpus.yaml").is_file():
-            looked = dict.fromkeys(str(path) for path in (folder.absolute(), found))
+        corpus_folder = Project(self.home, settings).corpus_folder
+        if not (corpus_folder / "corpus.yaml").is_file():
+            looked = dict.fromkeys(str(path) for path in (folder.absolute(), corpus_folder))
             raise UserError(
                 f"no corpus {corpus!r}: no corpus.yaml in {' or in '.join(looked)}; "
                 "give the folder that holds it"
@@ -215,7 +215,7 @@ class Project:
         return self.settings.model_copy(update={"recipes": recipes})
 
 
-def _refuse_unwritable(folder: str) -> None:
+def _check_encodable(folder: str) -> None:
     """Refuse a folder whose name would be written in another encoding than the one it has.
 
     Raises:

@@ -11,7 +11,7 @@ from cyrene_assets.config.recipe import Sampling
 from cyrene_assets.publishing.model_card import PLOTS, STAGES, ancestors, card_values, render_card
 from cyrene_assets.serving.character import ServedArtifact
 from cyrene_assets.serving.chat_template import character_template, own_template, write_template
-from cyrene_assets.store.artifact_store import label
+from cyrene_assets.store.artifact_key import ArtifactKey
 from cyrene_assets.utils.disk_errors import disk_errors
 from cyrene_assets.utils.errors import UserError
 
@@ -95,7 +95,7 @@ def _draw(character: ServedArtifact, folder: Path) -> None:
     folder.mkdir()
     made_from = ancestors(character)
     for asset, (_, title) in STAGES.items():
-        trained = made_from.get(label(asset, character.size.name))
+        trained = made_from.get(ArtifactKey(asset, character.size.name))
         if trained is not None:
             log = trained.path / "training" / "losses.jsonl"
             drawn = loss_curve_png(read_losses(log), title, languages=read_language_losses(log))

@@ -8,7 +8,8 @@ from typing import Any
 from cyrene_assets.corpus.config import Corpus
 from cyrene_assets.corpus.languages import traits
 from cyrene_assets.serving.character import ServedArtifact, ancestry
-from cyrene_assets.store.artifact_store import Artifact, label
+from cyrene_assets.store.artifact_key import ArtifactKey
+from cyrene_assets.store.artifact_store import Artifact
 
 PLOTS = "plots"
 STAGES = {
@@ -18,14 +19,14 @@ STAGES = {
 _TEMPLATE = Path(__file__).with_name("model_card.md.j2")
 
 
-def ancestors(character: ServedArtifact) -> dict[str, Artifact]:
-    """Return the existing artifacts that a model was made from, by ``asset[partition]``."""
+def ancestors(character: ServedArtifact) -> dict[ArtifactKey, Artifact]:
+    """Return the existing artifacts that a model was made from."""
     store = character.project.store
-    artifacts: dict[str, Artifact] = {}
-    for asset, partition, digest in ancestry(store, character.artifact):
-        artifact = store.locate(asset, partition, digest)
+    artifacts: dict[ArtifactKey, Artifact] = {}
+    for key, digest in ancestry(store, character.artifact):
+        artifact = store.locate(key, digest)
         if artifact.path.is_dir():
-            artifacts.setdefault(label(asset, partition), artifact)
+            artifacts.setdefault(key, artifact)
     return artifacts
 
 
@@ -48,7 +49,7 @@ def card_values(
     project, artifact, size = character.project, character.artifact, character.size.name
     made_from = ancestors(character)
     measured = artifact.manifest.get("measurements", {})
-    base = made_from.get(label("base_model", size), artifact)
+    base = made_from.get(ArtifactKey("base_model", size), artifact)
     chosen, sampling = character.profile(profile)
     corpus = project.corpus
     source = base.manifest["params"]
@@ -83,7 +84,9 @@ def card_values(
             "rows": [_counted(code, made_from) for code in character.prompts],
         },
         "stages": [
-            _stage(asset, size, made_from) for asset in STAGES if label(asset, size) in made_from
+            _stage(asset, size, made_from)
+            for asset in STAGES
+            if ArtifactKey(asset, size) in made_from
         ],
         "settings": json.dumps(_settings(made_from, artifact), indent=2, ensure_ascii=False),
         "fidelity": markdown_table(fidelity.table(means)) if means else None,
@@ -91,8 +94,8 @@ def card_values(
         "scores": scores,
         "digest": artifact.digest,
         "lineage": [
-            (artifact.name, artifact.digest),
-            *((label(a, p), d) for a, p, d in ancestry(project.store, artifact)),
+            (str(artifact.key), artifact.digest),
+            *((str(key), digest) for key, digest in ancestry(project.store, artifact)),
         ],
         "tools": _tools([artifact, *made_from.values()]),
     }
@@ -113,24 +116,24 @@ def render_card(values: Mapping[str, Any]) -> str:
     return environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(values)
 
 
-def _counted(language: str, made_from: Mapping[str, Artifact]) -> dict[str, Any]:
+def _counted(language: str, made_from: Mapping[ArtifactKey, Artifact]) -> dict[str, Any]:
     """Return the amount of training data in one language."""
     import polars as pl
 
     counts = {"documents": 0, "characters": 0, "chats": 0}
-    documents = made_from.get(label("cpt_documents", language))
+    documents = made_from.get(ArtifactKey("cpt_documents", language))
     if documents is not None:
         table = pl.scan_parquet(documents.path / "documents.parquet")
         kept = table.filter(pl.col("split") == "train").select(pl.len(), pl.col("characters").sum())
         counts["documents"], counts["characters"] = kept.collect().row(0)
-    chats = made_from.get(label("sft_chat", language))
+    chats = made_from.get(ArtifactKey("sft_chat", language))
     if chats is not None:
         rows = pl.scan_parquet(chats.path / "chats.parquet").filter(pl.col("split") == "train")
         counts["chats"] = rows.select(pl.len()).collect().item()
     return {"language": language, **counts}
 
 
-def _recipe(character: ServedArtifact, made_from: Mapping[str, Artifact]) -> dict[str, str]:
+def _recipe(character: ServedArtifact, made_from: Mapping[ArtifactKey, Artifact]) -> dict[str, str]:
     """Return the project's recipe if the manifests show that the model was made with it."""
     recipe, size = character.recipe, character.size.name
     sections = {
@@ -138,21 +141,21 @@ def _recipe(character: ServedArtifact, made_from: Mapping[str, Artifact]) -> dic
         "lora_adapter": recipe.sft,
         "fp8_model": recipe.quantization,
     }
-    made = {**made_from, character.artifact.name: character.artifact}
+    made = {**made_from, character.artifact.key: character.artifact}
     same = all(
-        made[label(asset, size)].manifest["params"] == section.model_dump(mode="json")
+        made[ArtifactKey(asset, size)].manifest["params"] == section.model_dump(mode="json")
         for asset, section in sections.items()
-        if label(asset, size) in made
+        if ArtifactKey(asset, size) in made
     )
     if same:
         return {"name": recipe.name, "description": recipe.description}
     return {"name": "another than the project's now", "description": "its settings are below"}
 
 
-def _stage(asset: str, size: str, made_from: Mapping[str, Artifact]) -> dict[str, Any]:
+def _stage(asset: str, size: str, made_from: Mapping[ArtifactKey, Artifact]) -> dict[str, Any]:
     packed, title = STAGES[asset]
-    measured = made_from[label(asset, size)].manifest["measurements"]
-    data = made_from.get(label(packed, size))
+    measured = made_from[ArtifactKey(asset, size)].manifest["measurements"]
+    data = made_from.get(ArtifactKey(packed, size))
     first, last = measured.get("first_eval_loss"), measured.get("last_eval_loss")
     known = first is not None and last is not None
     return {
@@ -165,12 +168,13 @@ def _stage(asset: str, size: str, made_from: Mapping[str, Artifact]) -> dict[str
     }
 
 
-def _settings(made_from: Mapping[str, Artifact], artifact: Artifact) -> dict[str, Any]:
+def _settings(made_from: Mapping[ArtifactKey, Artifact], artifact: Artifact) -> dict[str, Any]:
     """Return the settings of each step of a size, from the manifests."""
-    steps = {name: a for name, a in made_from.items() if a.partition == artifact.partition}
+    size = artifact.key.partition
+    steps = {key: made for key, made in made_from.items() if key.partition == size}
     return {
-        name: step.manifest["params"]
-        for name, step in {**steps, artifact.name: artifact}.items()
+        str(key): step.manifest["params"]
+        for key, step in {**steps, artifact.key: artifact}.items()
         if step.manifest["params"]
     }
 

@@ -14,12 +14,12 @@ from cyrene_assets.evaluation.scoreboard.markdown import markdown_table
 from cyrene_assets.project.artifact_build import ArtifactBuild
 from cyrene_assets.quantization import calibration, checks
 from cyrene_assets.serving import engine_args
-from cyrene_assets.store.outcome import Markdown, Outcome
+from cyrene_assets.store.outcome import BuildResult, Markdown
 from cyrene_assets.store.tables import TablesByLanguage
 from cyrene_assets.training import swift_args
 
 
-def quantize(build: ArtifactBuild) -> Outcome:
+def quantize(build: ArtifactBuild) -> BuildResult:
     """Quantize the merged model into ``build.out``, and check what came of it.
 
     Raises:
@@ -51,7 +51,7 @@ def quantize(build: ArtifactBuild) -> Outcome:
         result["bytes_after"],
     )
     kept = f", greedy agreement {overall['greedy_agreement']:.1%}" if overall else ""
-    return Outcome(
+    return BuildResult(
         f"{modules} modules quantized, {before / 1e6:.1f} MB to {after / 1e6:.1f} MB{kept}",
         metadata={
             "scheme": settings.scheme,

@@ -4,21 +4,21 @@ A model carries its history in the manifests of what it was made from: the syste
 it was trained with, whatever ``corpus.yaml`` says by now.
 """
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from cyrene_assets.config.model_sizes import ModelSize
 from cyrene_assets.config.quantization_schemes import dequantized_factor, scheme_of
 from cyrene_assets.config.recipe import Recipe, Sampling
 from cyrene_assets.project.project import Project
 from cyrene_assets.serving.gpu_budget import ServingFootprint
+from cyrene_assets.store.artifact_key import ArtifactVersion, artifact_inputs
 from cyrene_assets.store.artifact_store import Artifact, Store
 from cyrene_assets.utils.errors import UserError
 
-_LABEL = re.compile(r"(\w+)(?:\[(.*)\])?")
+# What the language model alone leaves on the disk.
+_NOT_SERVED = ("model.visual.", "visual.", "mtp.")
 
 
 @dataclass(frozen=True)
@@ -52,11 +52,15 @@ class ServedArtifact:
         """
         now = {code: entry.system_prompt for code, entry in self.project.corpus.languages.items()}
         trained = {
-            partition: _manifest(self.project.store, asset, partition, digest)
-            for asset, partition, digest in ancestry(self.project.store, self.artifact)
-            if asset == "sft_chat" and partition is not None
+            key.partition: self.project.store.locate(key, digest)
+            for key, digest in ancestry(self.project.store, self.artifact)
+            if key.asset == "sft_chat" and key.partition is not None
         }
-        then = {code: m["params"]["system_prompt"] for code, m in trained.items() if m is not None}
+        then = {
+            code: chats.manifest["params"]["system_prompt"]
+            for code, chats in trained.items()
+            if chats.path.is_dir()
+        }
         languages = trained or now
         return {code: then.get(code) or now[code] for code in languages if code in then | now}
 
@@ -121,25 +125,19 @@ class ServedArtifact:
         return ServingFootprint.of(read_json(self.artifact.path / "config.json"), weights)
 
 
-def ancestry(store: Store, artifact: Artifact) -> Iterator[tuple[str, str | None, str]]:
-    """Yield (asset, partition, digest) of everything an artifact was made from, nearest first.
+def ancestry(store: Store, artifact: Artifact) -> Iterator[ArtifactVersion]:
+    """Yield everything an artifact was made from, nearest first.
 
     What is no longer in the store is named, and not looked beyond.
     """
-    waiting = list(artifact.manifest["inputs"].items())
+    waiting = artifact_inputs(artifact.manifest["inputs"])
     seen = set()
     while waiting:
-        name, digest = waiting.pop(0)
-        match = _LABEL.fullmatch(name)
-        if match is None or (name, digest) in seen:
+        version = waiting.pop(0)
+        if version in seen:
             continue
-        seen.add((name, digest))
-        yield match[1], match[2], digest
-        manifest = _manifest(store, match[1], match[2], digest)
-        waiting += manifest["inputs"].items() if manifest else ()
-
-
-def _manifest(store: Store, asset: str, partition: str | None, digest: str) -> Any:
-    """Return the manifest of an artifact, or None where it is gone."""
-    found = store.locate(asset, partition, digest)
-    return found.manifest if found.path.is_dir() else None
+        seen.add(version)
+        yield version
+        found = store.locate(*version)
+        if found.path.is_dir():
+            waiting += artifact_inputs(found.manifest["inputs"])

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from cyrene_assets.store import manifest as manifests
+from cyrene_assets.store.artifact_key import ArtifactKey
 from cyrene_assets.store.manifest import MANIFEST, ManifestError
 from cyrene_assets.utils.disk_errors import disk_errors
 from cyrene_assets.utils.errors import BuildError, UserError
@@ -52,15 +53,9 @@ def fingerprint(value: Any) -> str:
 class Artifact:
     """A published artifact: where it lies, and what its manifest says."""
 
-    asset: str
-    partition: str | None
+    key: ArtifactKey
     digest: str
     path: Path
-
-    @property
-    def name(self) -> str:
-        """The asset with its partition, as people write it: ``cpt_checkpoint[4B]``."""
-        return label(self.asset, self.partition)
 
     @cached_property
     def manifest(self) -> dict[str, Any]:
@@ -74,14 +69,14 @@ class Artifact:
             manifest = manifests.read(self.path)
         except ManifestError as error:
             raise self.corrupt(f"{path} {error}") from error
-        if (manifest["asset"], manifest["partition"]) != (self.asset, self.partition):
+        if ArtifactKey(manifest["asset"], manifest["partition"]) != self.key:
             raise self.corrupt(f"{path} belongs to another artifact")
         return manifest
 
     def corrupt(self, problem: str) -> CorruptArtifactError:
         """Return the error that names this artifact, its problem and the remedy."""
         return CorruptArtifactError(
-            f"{self.name} {self.digest} is corrupt: {problem}; "
+            f"{self.key} {self.digest} is corrupt: {problem}; "
             "run `cyrene build` again: it sets the folder aside and rebuilds it"
         )
 
@@ -121,22 +116,20 @@ class Store:
     def __init__(self, root: Path) -> None:
         self.root = root
 
-    def locate(self, asset: str, partition: str | None, digest: str) -> Artifact:
+    def locate(self, key: ArtifactKey, digest: str) -> Artifact:
         """Return the artifact with this digest, whether it is there or not."""
-        for part in (asset, partition or "_", digest):
+        for part in (key.asset, key.partition or "_", digest):
             if not _NAME.fullmatch(part):
                 raise UserError(f"{part!r} cannot be part of an artifact's path")
-        return Artifact(asset, partition, digest, self.root / asset / (partition or "_") / digest)
+        return Artifact(key, digest, self.root / key.folder / digest)
 
-    def open(
-        self, asset: str, partition: str | None, digest: str, *, contents: bool = True
-    ) -> Artifact:
+    def open(self, key: ArtifactKey, digest: str, *, contents: bool = True) -> Artifact:
         """Return a verified artifact; ``contents`` false checks names and sizes alone.
 
         Raises:
             CorruptArtifactError: it is gone, or its files are not what its manifest says.
         """
-        artifact = self.locate(asset, partition, digest)
+        artifact = self.locate(key, digest)
         if not artifact.path.is_dir():
             raise artifact.corrupt(f"{artifact.path} is gone")
         artifact.verify(contents=contents)
@@ -154,9 +147,7 @@ class Store:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def publish(
-        self, staged: Path, asset: str, partition: str | None, fields: Mapping[str, Any]
-    ) -> Artifact:
+    def publish(self, staged: Path, key: ArtifactKey, fields: Mapping[str, Any]) -> Artifact:
         """Give a staged folder its digest, its manifest and its place, in one rename.
 
         Equal content reuses the folder that is there; one that is corrupt is renamed aside first.
@@ -170,8 +161,8 @@ class Store:
         }
         files = {name: file for name, file in described.items() if name not in _NOT_DATA}
         if not files:
-            raise BuildError(f"{label(asset, partition)} wrote no files: nothing to publish")
-        artifact = self.locate(asset, partition, _digest(files))
+            raise BuildError(f"{key} wrote no files: nothing to publish")
+        artifact = self.locate(key, _digest(files))
         with disk_errors(self.root):
             if artifact.path.exists():
                 try:
@@ -183,8 +174,8 @@ class Store:
                     sync_path(artifact.path.parent, self.root.parent)
                     return artifact
             manifest = {
-                "asset": asset,
-                "partition": partition,
+                "asset": key.asset,
+                "partition": key.partition,
                 "digest": artifact.digest,
                 **fields,
                 "files": files,
@@ -196,7 +187,7 @@ class Store:
             make_folder(artifact.path.parent, self.root.parent)
             staged.rename(artifact.path)
             sync_folder(artifact.path.parent)
-        return self.locate(asset, partition, artifact.digest)
+        return self.locate(key, artifact.digest)
 
     def set_aside(self, artifact: Artifact) -> Path:
         """Rename a corrupt artifact's folder so that it can be looked at and rebuilt."""
@@ -211,29 +202,21 @@ class Store:
         for manifest in sorted(self.root.glob(f"{asset or '[!.]*'}/*/*/{MANIFEST}")):
             folder = manifest.parent
             if len(folder.name) == DIGEST_LENGTH:
-                partition = folder.parent.name
-                yield Artifact(
-                    folder.parent.parent.name,
-                    None if partition == "_" else partition,
-                    folder.name,
-                    folder,
-                )
+                key = ArtifactKey.of_folder(folder.parent.parent.name, folder.parent.name)
+                yield Artifact(key, folder.name, folder)
 
     def folders(self) -> Iterator[Path]:
         """Yield every folder in the place of an artifact, complete or not, by path."""
         root = self.root.resolve()
-        own = [f for f in self.root.glob("[!.]*/*/*") if f.parent.resolve().is_relative_to(root)]
-        yield from (f for f in sorted(own) if f.is_dir())
+        folders = [
+            f for f in self.root.glob("[!.]*/*/*") if f.parent.resolve().is_relative_to(root)
+        ]
+        yield from (f for f in sorted(folders) if f.is_dir())
 
-    def left_half_made(self) -> list[Path]:
+    def abandoned_folders(self) -> list[Path]:
         """Return the folders whose maker is gone."""
         staged = sorted((self.root / _STAGING).glob("*"))
         return [folder for folder in staged if not maker_is_alive(folder)]
-
-
-def label(asset: str, partition: str | None) -> str:
-    """Return ``asset[partition]``, or the asset alone where it has no partitions."""
-    return asset if partition is None else f"{asset}[{partition}]"
 
 
 def _plain_files(folder: Path) -> Iterator[tuple[str, Path]]:

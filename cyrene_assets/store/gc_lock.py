@@ -1,7 +1,10 @@
-"""Who uses the store: any number of runs at once, or one process that removes things, alone.
+"""The store's reader/writer lock: any number of runs share it, garbage collection excludes them.
 
-The lock is the system's own (flock, or LockFileEx on Windows), so that it ends with its process,
-however that ends.
+The lock is the system's own (flock, or LockFileEx on Windows, through portalocker), so that it ends
+with its process, however that ends. filelock 4.2 has a ``ReadWriteLock`` too, which survives
+``kill -9`` as well (20 of 20 tries), but is a SQLite database: 1.2 ms a lock instead of 0.03, a
+process that is forked while it is held cannot use the store ("was active across fork()"), and runs
+of a version with this lock and one with that would not see each other.
 """
 
 import os
@@ -19,16 +22,16 @@ _FILE = ".lock"
 
 
 @contextmanager
-def in_use(root: Path) -> Iterator[None]:
-    """Use the store: nothing is removed from it meanwhile; waits for a removal to end."""
+def shared_lock(root: Path) -> Iterator[None]:
+    """Share the store: nothing is removed from it meanwhile; waits for a removal to end."""
     with _opened(root) as lock:
         portalocker.lock(lock, LockFlags.SHARED)
         yield
 
 
 @contextmanager
-def alone(root: Path) -> Iterator[None]:
-    """Have the store to oneself.
+def exclusive_lock(root: Path) -> Iterator[None]:
+    """Exclude everybody else from the store.
 
     Raises:
         BuildError: a run uses it.

@@ -51,7 +51,7 @@ def read(folder: Path) -> dict[str, Any]:
         raise ManifestError(f"is not a manifest ({error})") from error
     except (OSError, ValueError, RecursionError) as error:
         raise ManifestError(f"cannot be read ({error})") from error
-    if not seal_is_whole(manifest):
+    if not has_valid_seal(manifest):
         raise ManifestError("checksum mismatch: the manifest was modified after it was written")
     return dict(manifest)
 
@@ -61,7 +61,7 @@ def sealed(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {**fields, _SEAL: _seal(fields)}
 
 
-def seal_is_whole(fields: Any) -> bool:
+def has_valid_seal(fields: Any) -> bool:
     """Return whether a JSON value is what ``sealed`` returned."""
     return isinstance(fields, dict) and fields.get(_SEAL) == _seal(fields)
 

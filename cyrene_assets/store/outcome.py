@@ -46,7 +46,7 @@ class CheckOutcome:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class BuildResult:
     """What a build says of its artifact.
 
     ``summary`` is one line for people, ``metadata`` is for the UI (numbers, texts, `Markdown`,

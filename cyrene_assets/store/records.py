@@ -15,14 +15,14 @@ from typing import Any
 
 import msgspec
 
+from cyrene_assets.store.artifact_key import ArtifactKey, artifact_inputs
 from cyrene_assets.store.artifact_store import (
     Artifact,
     CorruptArtifactError,
     Store,
     fingerprint,
-    label,
 )
-from cyrene_assets.store.manifest import seal_is_whole, sealed
+from cyrene_assets.store.manifest import has_valid_seal, sealed
 from cyrene_assets.utils.files import make_folder, write_durably
 
 FOLDER = ".records"
@@ -50,9 +50,9 @@ class StoredRecord(msgspec.Struct, frozen=True, kw_only=True):
     metadata: dict[str, Any] | None = None
 
     @property
-    def name(self) -> str:
-        """``asset[partition]``."""
-        return label(self.asset, self.partition)
+    def key(self) -> ArtifactKey:
+        """Which artifact it is a making of."""
+        return ArtifactKey(self.asset, self.partition)
 
     @property
     def fingerprint(self) -> str:
@@ -78,37 +78,33 @@ def write(store: Store, record: StoredRecord) -> None:
     write_durably(file, text + "\n")
 
 
-def is_written(store: Store, asset: str, partition: str | None, digest: str, lineage: str) -> bool:
+def is_written(store: Store, key: ArtifactKey, digest: str, lineage: str) -> bool:
     """Return whether there is a record of this digest and lineage (a fingerprint)."""
-    return _path(store, asset, partition, digest, lineage).is_file()
+    return _path(store, key, digest, lineage).is_file()
 
 
-def of_partition(store: Store, asset: str, partition: str | None) -> list[StoredRecord]:
-    """Return every record of an asset's partition whose artifact is there, the newest first.
+def of_artifact(store: Store, key: ArtifactKey) -> list[StoredRecord]:
+    """Return every record of a key whose artifact is there, the newest first.
 
     One that cannot be believed counts as none.
     """
-    found = {}
-    for file in (store.root / FOLDER / asset / (partition or "_")).glob("*.json"):
+    making_by_version = {}
+    for file in (store.root / FOLDER / key.folder).glob("*.json"):
         record = _read(file)
-        if record is not None and store.locate(asset, partition, record.digest).path.is_dir():
-            found[record.digest, record.fingerprint] = record
-    for artifact in store.artifacts(asset):
-        if artifact.partition == partition:
+        if record is not None and store.locate(key, record.digest).path.is_dir():
+            making_by_version[record.digest, record.fingerprint] = record
+    for artifact in store.artifacts(key.asset):
+        if artifact.key == key:
             record = _of_manifest(artifact)
             if record is not None:
-                found.setdefault((record.digest, record.fingerprint), record)
-    return sorted(found.values(), key=lambda record: record.recorded, reverse=True)
+                making_by_version.setdefault((record.digest, record.fingerprint), record)
+    return sorted(making_by_version.values(), key=lambda record: record.recorded, reverse=True)
 
 
 def everything(store: Store) -> list[StoredRecord]:
     """Return every record whose artifact is there."""
-    places = {(artifact.asset, artifact.partition) for artifact in store.artifacts()}
-    return [
-        record
-        for asset, partition in sorted(places, key=lambda place: (place[0], place[1] or ""))
-        for record in of_partition(store, asset, partition)
-    ]
+    keys = {artifact.key for artifact in store.artifacts()}
+    return [record for key in sorted(keys, key=str) for record in of_artifact(store, key)]
 
 
 def unneeded(store: Store) -> list[Path]:
@@ -117,29 +113,29 @@ def unneeded(store: Store) -> list[Path]:
     Their artifact is gone, or it was made again since and an artifact that it was made from then is
     gone; what was made from files elsewhere alone stays.
     """
-    there = {(artifact.name, artifact.digest) for artifact in store.artifacts()}
-    assets = {name.partition("[")[0] for name, _ in there}
-    found: list[Path] = []
-    newest: dict[tuple[str, str], StoredRecord] = {}
+    stored = {(artifact.key, artifact.digest) for artifact in store.artifacts()}
+    assets = {key.asset for key, _ in stored}
+    unneeded_files: list[Path] = []
+    newest: dict[tuple[ArtifactKey, str], StoredRecord] = {}
     for record in everything(store):
-        newest.setdefault((record.name, record.digest), record)
+        newest.setdefault((record.key, record.digest), record)
     for file in sorted((store.root / FOLDER).glob("*/*/*")):
         read = _read(file)
-        if read is None or (read.name, read.digest) not in there:
-            found.append(file)
-        elif read.fingerprint != newest[read.name, read.digest].fingerprint:
-            inputs = [(n, d) for n, d in read.inputs.items() if n.partition("[")[0] in assets]
-            if not there.issuperset(inputs):
-                found.append(file)
-    return found
+        if read is None or (read.key, read.digest) not in stored:
+            unneeded_files.append(file)
+        elif read.fingerprint != newest[read.key, read.digest].fingerprint:
+            inputs = [item for item in artifact_inputs(read.inputs) if item[0].asset in assets]
+            if not stored.issuperset(inputs):
+                unneeded_files.append(file)
+    return unneeded_files
 
 
 def _file(store: Store, record: StoredRecord) -> Path:
-    return _path(store, record.asset, record.partition, record.digest, record.fingerprint)
+    return _path(store, record.key, record.digest, record.fingerprint)
 
 
-def _path(store: Store, asset: str, partition: str | None, digest: str, lineage: str) -> Path:
-    artifact = store.locate(asset, partition, digest)
+def _path(store: Store, key: ArtifactKey, digest: str, lineage: str) -> Path:
+    artifact = store.locate(key, digest)
     folder = store.root / FOLDER / artifact.path.parent.relative_to(store.root)
     return folder / f"{digest}.{lineage}.json"
 
@@ -148,14 +144,12 @@ def _read(file: Path) -> StoredRecord | None:
     """Return the record in a file, or None where it was modified or is none."""
     try:
         value = json.loads(file.read_text(encoding="utf-8"))
-        if not seal_is_whole(value):
+        if not has_valid_seal(value):
             return None
         record = msgspec.convert(value, StoredRecord)
     except (OSError, ValueError, RecursionError):
         return None
-    place = file.parent
-    named = place.parent.name, None if place.name == "_" else place.name
-    if named != (record.asset, record.partition):
+    if ArtifactKey.of_folder(file.parent.parent.name, file.parent.name) != record.key:
         return None
     return record if file.name == f"{record.digest}.{record.fingerprint}.json" else None
 
@@ -166,8 +160,8 @@ def _of_manifest(artifact: Artifact) -> StoredRecord | None:
         manifest: Mapping[str, Any] = artifact.manifest
         return msgspec.convert(
             {
-                "asset": artifact.asset,
-                "partition": artifact.partition,
+                "asset": artifact.key.asset,
+                "partition": artifact.key.partition,
                 "digest": artifact.digest,
                 "code_version": manifest["code_version"],
                 "params": manifest["params"],

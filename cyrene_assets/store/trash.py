@@ -69,8 +69,8 @@ class Trash:
 
     def everything(self) -> list[Path]:
         """Return every folder of trash, the oldest first."""
-        found = [f for place in self.places for f in place.glob("*") if f.is_dir()]
-        return sorted(found, key=lambda folder: folder.name)
+        folders = [f for place in self.places for f in place.glob("*") if f.is_dir()]
+        return sorted(folders, key=lambda folder: folder.name)
 
     @staticmethod
     def empty(folder: Path) -> None:

@@ -12,7 +12,9 @@ _POLL_SECONDS = 0.2
 
 
 @contextmanager
-def one_writer(work: Path, name: str, run_id: str, say: Callable[[str], object]) -> Iterator[None]:
+def artifact_lock(
+    work: Path, name: str, run_id: str, say: Callable[[str], object]
+) -> Iterator[None]:
     """Hold the artifact's lock; a lock ends with its process, however that ends.
 
     While another run holds it, say which, and wait: the automation and a `cyrene build` that start

@@ -10,7 +10,7 @@ from cyrene_assets.config.training_stage import Stage
 from cyrene_assets.evaluation.metrics import training_losses
 from cyrene_assets.evaluation.scoreboard.loss_curve import loss_curve_png
 from cyrene_assets.project.artifact_build import ArtifactBuild
-from cyrene_assets.store.outcome import CheckOutcome, Outcome, Picture
+from cyrene_assets.store.outcome import BuildResult, CheckOutcome, Picture
 from cyrene_assets.store.tables import read_table
 from cyrene_assets.training import checks, swift_args
 from cyrene_assets.training.batch_plan import describe_devices, plan_batch, uses_packing
@@ -26,7 +26,7 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 4)
 
 
-def train(build: ArtifactBuild, kind: Kind, min_loss_drop: float) -> Outcome:
+def train(build: ArtifactBuild, kind: Kind, min_loss_drop: float) -> BuildResult:
     """Train over a packed set; what was learned is in ``build.out`` then.
 
     Args:
@@ -116,7 +116,7 @@ def _outcome(
     hardware: Hardware,
     devices: str,
     min_loss_drop: float,
-) -> Outcome:
+) -> BuildResult:
     """Return what is said of a training that has ended."""
     log = build.out / "training" / "losses.jsonl"
     curve, chosen = training_losses.read_losses(log), result["chosen_step"]
@@ -132,7 +132,7 @@ def _outcome(
         passes=schedule.pass_ends,
         languages=training_losses.read_language_losses(log),
     )
-    return Outcome(
+    return BuildResult(
         f"{result['steps']} steps, validation loss {first} to {last}, "
         f"gap {checks.shown(summary.gap)}",
         metadata={
@@ -162,7 +162,7 @@ def _outcome(
     )
 
 
-def merge(build: ArtifactBuild) -> Outcome:
+def merge(build: ArtifactBuild) -> BuildResult:
     """Merge an adapter into the checkpoint that it was trained on, in ``build.out``."""
     command = swift_args.merge_command(
         Hardware.detect(),
@@ -179,7 +179,7 @@ def merge(build: ArtifactBuild) -> Outcome:
         },
         environment=swift_args.OFFLINE_ENV,
     )
-    return Outcome(
+    return BuildResult(
         f"{result['tensors']} tensors, as the base has them",
         metadata={"tensors": result["tensors"], "from the base": ", ".join(result["from_base"])},
         checks=[*checks.tensor_outcomes(result), checks.stop_outcome(result)],

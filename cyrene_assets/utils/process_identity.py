@@ -2,6 +2,11 @@
 
 A process number alone is given to another process sooner or later, at the latest after the machine
 was restarted: what a dead process left behind would count as another's work.
+
+psutil tells a process by its start on the wall clock (``create_time``, from ``btime`` of
+/proc/stat): with the clock set back by an hour it differed by 3600 s, and a process at work would
+count as dead. Its start since boot is private to it (7.2). Only Windows, whose signals cannot tell
+whether a process exists, needs it.
 """
 
 import os

@@ -27,13 +27,13 @@ def test_the_ui_is_asked_to_reload_the_code_location() -> None:
 
     with HTTPServer(("127.0.0.1", 0), Ui) as server:
         threading.Thread(target=server.handle_request, daemon=True).start()
-        code_location._ask(f"http://127.0.0.1:{server.server_port}")
+        code_location._reload(f"http://127.0.0.1:{server.server_port}")
     ((path, query),) = asked
     assert path == "/graphql"
     assert 'reloadRepositoryLocation(repositoryLocationName: "cyrene_assets")' in query
 
 
 def test_a_ui_that_is_gone_is_said(caplog: pytest.LogCaptureFixture) -> None:
-    code_location._ask("http://127.0.0.1:9")
+    code_location._reload("http://127.0.0.1:9")
     assert "did not reload" in caplog.text
     assert code_location.REMEDY in caplog.text

@@ -18,8 +18,9 @@ from cyrene_assets.orchestration import build_lock, preflight
 from cyrene_assets.orchestration.artifact_spec import SPECS
 from cyrene_assets.orchestration.failed_attempts import attempted
 from cyrene_assets.orchestration.preflight import Unmet
-from cyrene_assets.orchestration.project_state import Key, Situation
+from cyrene_assets.orchestration.project_state import ProjectState
 from cyrene_assets.project.project import Project
+from cyrene_assets.store.artifact_key import ArtifactKey
 
 pytestmark = pytest.mark.usefixtures("able")
 # Before any test fakes it.
@@ -208,8 +209,8 @@ def test_a_persons_training_that_was_cancelled_waits_for_a_change_and_status_nam
         attempted(instance, run.run_id, "cpt_checkpoint", str(wanted))
     instance.report_run_canceled(run)
     assert [ticks.tick(), ticks.tick(MIDNIGHT)] == [[], []]
-    situation = Situation(ticks.sandbox.project, instance, observed=True)
-    (item,) = [i for i in examine(situation, MIDNIGHT).items if i.step.asset == "cpt_checkpoint"]
+    state = ProjectState(ticks.sandbox.project, instance, observed=True)
+    (item,) = [i for i in examine(state, MIDNIGHT).items if i.step.key.asset == "cpt_checkpoint"]
     said = (
         f"retry pending: run {run.run_id[:8]} was cancelled; retried when an input changes, "
         "or run `cyrene build`"
@@ -232,8 +233,8 @@ def test_a_cancelled_training_is_remembered_when_a_later_run_was_refused_before_
     instance.report_run_canceled(run)
     ticks.ended(ticks.started(["cpt_checkpoint"], "tiny"), failed=True)
     assert [ticks.tick(), ticks.tick(MIDNIGHT)] == [[], []]
-    situation = Situation(ticks.sandbox.project, instance, observed=True)
-    (item,) = [i for i in examine(situation, MIDNIGHT).items if i.step.asset == "cpt_checkpoint"]
+    state = ProjectState(ticks.sandbox.project, instance, observed=True)
+    (item,) = [i for i in examine(state, MIDNIGHT).items if i.step.key.asset == "cpt_checkpoint"]
     assert item.rebuilt.startswith(f"retry pending: run {run.run_id[:8]} was cancelled; ")
 
 
@@ -317,7 +318,7 @@ def test_nothing_starts_while_a_run_before_it_is_on_its_way(ticks: Ticks) -> Non
 
 def test_nothing_starts_while_a_build_is_at_work(ticks: Ticks) -> None:
     change(ticks, "en")
-    with build_lock.one_build(ticks.sandbox.project):
+    with build_lock.build_lock(ticks.sandbox.project):
         assert ticks.tick() == []
     assert ticks.tick() == ["raw_dialog[en]"]
 
@@ -394,8 +395,8 @@ def test_ticks_on_a_machine_that_lacks_something_begin_nothing_until_it_is_there
 ) -> None:
     lacking = {"cpt_checkpoint"}
 
-    def unmet(_project: Project, artifacts: list[Key]) -> list[Unmet]:
-        return [Unmet((asset,), "no GPU") for asset, _ in artifacts if asset in lacking]
+    def unmet(_project: Project, artifacts: list[ArtifactKey]) -> list[Unmet]:
+        return [Unmet((key.asset,), "no GPU") for key in artifacts if key.asset in lacking]
 
     monkeypatch.setattr(preflight, "unmet", unmet)
     change(ticks, "en")

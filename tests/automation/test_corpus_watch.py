@@ -10,10 +10,11 @@ import pytest
 from helpers import Sandbox
 from ticks import Ticks
 
-from cyrene_assets.automation import code_location
+from cyrene_assets.automation import code_location, corpus_watch
 from cyrene_assets.defs import automation
 from cyrene_assets.orchestration import raw_file_events
 from cyrene_assets.project.settings import CheckpointSource
+from cyrene_assets.store.artifact_key import ArtifactKey
 
 
 @dataclass
@@ -28,7 +29,7 @@ class Looks:
     def look(self, seconds: float = 10) -> tuple[str, list[Any]]:
         """Look once more, some seconds later; return the tick's words and the events."""
         self.now += seconds
-        self.patch.setattr(automation, "time", lambda: self.now)
+        self.patch.setattr(corpus_watch, "time", lambda: self.now)
         context = dg.build_sensor_context(self.sandbox.instance, cursor=self.cursor)
         result = automation.corpus_watch(context)
         assert isinstance(result, dg.SensorResult)
@@ -70,7 +71,7 @@ def test_a_change_is_observed_by_language_and_named_by_file(looks: Looks) -> Non
     assert [(event.asset_key.to_user_string(), event.partition) for event in events] == [
         ("raw_corpus", "en")
     ]
-    seen = raw_file_events.latest(looks.sandbox.instance, "raw_corpus", "en")
+    seen = raw_file_events.latest(looks.sandbox.instance, ArtifactKey("raw_corpus", "en"))
     assert seen is not None
     assert seen.version == events[0].tags["dagster/data_version"]
     assert sorted(seen.files) == ["dialog/en.jsonl", "documents/en.jsonl"]
@@ -163,7 +164,7 @@ def test_languages_that_are_not_loaded_yet_ask_for_a_reload(
     assert "reload the code location" in looks.page()
     # Until it is loaded again, every look asks the UI that `cyrene ui` started.
     asked: list[str] = []
-    monkeypatch.setattr(code_location, "_ask", asked.append)
+    monkeypatch.setattr(code_location, "_reload", asked.append)
     monkeypatch.setenv("CYRENE_UI", "http://127.0.0.1:3000")
     assert looks.look()[0].endswith("fr, xq7; the code location is being reloaded")
     assert asked == ["http://127.0.0.1:3000"]

@@ -17,9 +17,9 @@ def test_roles_name_assets_that_there_are_in_the_order_of_their_making() -> None
     defs()
     order = list(SPECS)
     assert set(ASSETS.values()) | set(EVALUATED) <= set(order)
-    inputs = {key for asset in EVALUATED[:1] for key, _ in SPECS[asset].upstream("en|tiny")}
+    inputs = {key.asset for asset in EVALUATED[:1] for key in SPECS[asset].upstream("en|tiny")}
     assert "generations" in inputs
-    assert {asset for asset, _ in SPECS["generations"].upstream("tiny")} >= set(ASSETS.values())
+    assert {key.asset for key in SPECS["generations"].upstream("tiny")} >= set(ASSETS.values())
     assert set(SPEAKING) < set(NAMES)
 
 

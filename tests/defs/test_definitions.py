@@ -17,6 +17,7 @@ from helpers import ROOT, code_location
 
 from cyrene_assets.orchestration.artifact_spec import SPECS
 from cyrene_assets.project.partitions import language_by_size, languages, sizes, split_key
+from cyrene_assets.store.artifact_key import ArtifactKey
 
 SNAPSHOT = Path(__file__).parents[1] / "snapshots" / "graph.json"
 PARTITIONINGS = {languages(): "language", sizes: "size", language_by_size(): "language x size"}
@@ -120,7 +121,7 @@ def test_the_planner_agrees_with_dagsters_own_graph() -> None:
         for partition in [None] if definition is None else definition.get_partition_keys():
             result = asset_graph.get_parents_partitions(dg.AssetKey(name), partition)
             parents = {
-                (parent.asset_key.to_user_string(), parent.partition_key)
+                ArtifactKey(parent.asset_key.to_user_string(), parent.partition_key)
                 for parent in result.parent_partitions
                 if parent.asset_key.to_user_string() in SPECS
             }

@@ -8,9 +8,11 @@ from rich.console import Console
 from cyrene_assets.compute.hardware import Gpu, Hardware
 from cyrene_assets.config.model_sizes import SIZES, model_size
 from cyrene_assets.diagnostics import cost_estimate as module
-from cyrene_assets.diagnostics.cost_estimate import Estimate, StepEstimate, estimate
+from cyrene_assets.diagnostics.cost_estimate import estimate
+from cyrene_assets.diagnostics.estimate_table import Estimate, StepEstimate
 from cyrene_assets.diagnostics.measured_rates import Basis
 from cyrene_assets.diagnostics.token_forecast import StageTokens
+from cyrene_assets.store.artifact_key import ArtifactKey
 
 
 @pytest.fixture(autouse=True)
@@ -19,7 +21,7 @@ def _without_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def by_step(found: Estimate) -> dict[str, StepEstimate]:
-    return {step.step: step for step in found.steps}
+    return {str(step.step): step for step in found.steps}
 
 
 def test_only_what_waits_costs_anything(sandbox: Sandbox) -> None:
@@ -38,7 +40,7 @@ def test_an_earlier_run_here_is_the_estimate(sandbox: Sandbox) -> None:
     (step,) = estimate(sandbox.project, steps, SIZES["tiny"]).steps
     record = steps[-1].record
     assert record is not None
-    assert (step.step, step.reason) == ("sft_chat[xq7]", "changed: system_prompt")
+    assert (str(step.step), step.reason) == ("sft_chat[xq7]", "changed: system_prompt")
     # The corpus is a few bytes shorter; a record has tenths of a second.
     assert step.seconds == pytest.approx(record.seconds, rel=0.1, abs=0.05)
     assert (step.basis, step.how) == ("measured", "1 run of it here")
@@ -105,15 +107,21 @@ def test_the_quick_estimate_reads_no_texts(monkeypatch: pytest.MonkeyPatch, empt
         pytest.fail("a text was read")
 
     monkeypatch.setattr("cyrene_assets.corpus.sources.registry.read_listed", read)
-    found = by_step(estimate(empty.project, empty.steps("fp8_model"), SIZES["tiny"], look=False))
+    found = by_step(
+        estimate(empty.project, empty.steps("fp8_model"), SIZES["tiny"], read_texts=False)
+    )
     assert found["cpt_checkpoint[tiny]"].tokens is None
     assert found["cpt_checkpoint[tiny]"].seconds is None
     assert found["parallel_corpus"].seconds is not None
 
 
 def test_a_plan_names_the_optimizer_steps_and_warns_of_few() -> None:
-    few = StepEstimate("lora_adapter[4B]", "not built yet", 1_000, None, None, 1, "only 1 step")
-    many = StepEstimate("cpt_checkpoint[4B]", "not built yet", 2_000, None, None, 456)
+    few = StepEstimate(
+        ArtifactKey("lora_adapter", "4B"), "not built yet", 1_000, None, None, 1, "only 1 step"
+    )
+    many = StepEstimate(
+        ArtifactKey("cpt_checkpoint", "4B"), "not built yet", 2_000, None, None, 456
+    )
     found = Estimate((many, few), up_to_date=0, free_bytes=10**12)
     assert [row[4:] for row in shown(found)[1:]] == [["2,000", "456"], ["1,000", "1"]]
     assert found.warnings == ["lora_adapter[4B]: only 1 step"]
@@ -128,7 +136,7 @@ def shown(found: Estimate) -> list[list[str]]:
 
 def timed(name: str, seconds: float, factor: float, basis: Basis, how: str) -> StepEstimate:
     return StepEstimate(
-        *(name, "not built yet", None, seconds, None),
+        *(ArtifactKey.parse(name), "not built yet", None, seconds, None),
         low=seconds / factor,
         high=seconds * factor,
         basis=basis,
@@ -142,7 +150,13 @@ def test_partitions_share_a_row_and_the_unknown_is_said() -> None:
             timed("raw_dialog[en]", 0.5, 2, "guess", "two CPU cores elsewhere"),
             timed("raw_dialog[xq7]", 0.7, 2, "measured", "1 run of it here"),
             StepEstimate(
-                *("cpt_checkpoint[4B]", "not built yet", 1_234_567, None, 8_400_000_000),
+                *(
+                    ArtifactKey("cpt_checkpoint", "4B"),
+                    "not built yet",
+                    1_234_567,
+                    None,
+                    8_400_000_000,
+                ),
                 counted="counted in a sample",
             ),
         ),
@@ -187,7 +201,10 @@ def test_a_sum_that_is_mostly_guessed_is_called_a_guess() -> None:
         ([timed("cpt_checkpoint[tiny]", 500.0, 1.1, "measured", "")], False),
         # What may take longer counts.
         ([timed("cpt_checkpoint[tiny]", 500.0, 3, "guess", "")], True),
-        ([StepEstimate("cpt_checkpoint[4B]", "not built yet", None, None, None)], True),
+        (
+            [StepEstimate(ArtifactKey("cpt_checkpoint", "4B"), "not built yet", None, None, None)],
+            True,
+        ),
     ],
 )
 def test_a_build_is_long_when_it_may_take_over_ten_minutes(

@@ -14,6 +14,7 @@ from cyrene_assets.config.model_sizes import SIZES
 from cyrene_assets.diagnostics import doctor
 from cyrene_assets.orchestration import machine_requirements, size_requirements
 from cyrene_assets.project.project import PROJECT_ROOT, Project
+from cyrene_assets.store.artifact_key import ArtifactKey
 
 H200 = Gpu("NVIDIA H200", 140 * GIB, (9, 0), "GPU-1")
 LITTLE = Gpu("NVIDIA RTX", 8 * GIB, (8, 6))
@@ -226,7 +227,9 @@ def test_a_model_that_is_cut_short_is_a_line_with_its_remedy(project: Project) -
     form = project.recipe(SIZES["4B"]).quantization.model_dump(mode="json")
     with project.store.stage("fp8_model") as folder:
         (folder / "model.safetensors").write_bytes(b"short")
-        project.store.publish(folder, "fp8_model", "4B", {"inputs": {}, "params": form})
+        project.store.publish(
+            folder, ArtifactKey("fp8_model", "4B"), {"inputs": {}, "params": form}
+        )
     (problem,) = [p for p in doctor.examine(project, SIZES["4B"]).problems if "safetensors" in p]
     assert "not a safetensors file, or cut short" in problem
     assert "run `cyrene build --size 4B --to fp8_model`" in problem
@@ -238,7 +241,7 @@ def test_a_base_folder_is_looked_at_although_the_store_has_a_base_of_before(
     monkeypatch.setattr(size_requirements, "source_problem", source_problem)
     with project.store.stage("base_model") as folder:
         (folder / "config.json").write_text("{}")
-        project.store.publish(folder, "base_model", "tiny", {"inputs": {}})
+        project.store.publish(folder, ArtifactKey("base_model", "tiny"), {"inputs": {}})
     assert doctor.examine(project, SIZES["tiny"]).problems == []
     pickled = tmp_path / "mine" / "training_args.bin"
     pickled.parent.mkdir()

@@ -6,11 +6,14 @@ from hypothesis import strategies as st
 
 from cyrene_assets.diagnostics.measured_rates import Run, of_store, step_time, training_time
 from cyrene_assets.orchestration.run_conditions import CORPUS_BYTES, MACHINE, conditions_of
+from cyrene_assets.store.artifact_key import ArtifactKey
 from cyrene_assets.training.run_metadata import SECONDS, TOKENS
 
 
 def trained(tokens: int, seconds: float, start: float = 10.0) -> Run:
-    return Run("cpt_checkpoint", "tiny", "here", seconds + start, {}, None, tokens, seconds)
+    return Run(
+        ArtifactKey("cpt_checkpoint", "tiny"), "here", seconds + start, {}, None, tokens, seconds
+    )
 
 
 def test_training_time_of_one_run_keeps_its_start_and_its_rate() -> None:
@@ -32,7 +35,7 @@ def test_training_time_of_several_runs_weighs_them_by_their_tokens() -> None:
 
 def test_training_time_without_a_run_that_tells_its_tokens_is_unknown() -> None:
     assert training_time([], 1000) is None
-    untold = Run("cpt_checkpoint", "tiny", "here", 60.0, {})
+    untold = Run(ArtifactKey("cpt_checkpoint", "tiny"), "here", 60.0, {})
     assert training_time([untold], 1000) is None
 
 
@@ -67,7 +70,7 @@ def test_training_time_after_exact_runs_is_exact(
 
 
 def test_step_time_grows_with_the_corpus_but_for_its_start() -> None:
-    run = Run("raw_dialog", "en", "here", 1.1, {}, corpus=1_000_000)
+    run = Run(ArtifactKey("raw_dialog", "en"), "here", 1.1, {}, corpus=1_000_000)
     found = step_time([run], 10_000_000, 0.1)
     assert found is not None
     assert found.seconds == pytest.approx(10.1)
@@ -79,13 +82,13 @@ def test_step_time_grows_with_the_corpus_but_for_its_start() -> None:
 
 
 def test_step_time_of_a_corpus_of_a_few_lines_is_no_rate() -> None:
-    runs = [Run("raw_dialog", "en", "here", 0.7, {}, corpus=400) for _ in range(3)]
+    runs = [Run(ArtifactKey("raw_dialog", "en"), "here", 0.7, {}, corpus=400) for _ in range(3)]
     found = step_time(runs, 20_000_000, 0.1, 0.15e-6)
     assert found is not None
     assert found.basis == "guess"
     assert found.seconds == pytest.approx(3.7, abs=0.01)
     # One that was long enough to show how the step grows is a rate.
-    runs += [Run("raw_dialog", "en", "here", 1.1, {}, corpus=2_000_000)]
+    runs += [Run(ArtifactKey("raw_dialog", "en"), "here", 1.1, {}, corpus=2_000_000)]
     measured = step_time(runs, 21_000_000, 0.1, 0.15e-6)
     assert measured is not None
     assert measured.basis == "measured"
@@ -94,8 +97,8 @@ def test_step_time_of_a_corpus_of_a_few_lines_is_no_rate() -> None:
 
 def test_step_time_follows_the_run_of_the_nearest_size() -> None:
     runs = [
-        Run("packed_cpt", "tiny", "here", 1.0, {}, corpus=100_000),
-        Run("packed_cpt", "tiny", "here", 20.0, {}, corpus=10_000_000),
+        Run(ArtifactKey("packed_cpt", "tiny"), "here", 1.0, {}, corpus=100_000),
+        Run(ArtifactKey("packed_cpt", "tiny"), "here", 20.0, {}, corpus=10_000_000),
     ]
     found = step_time(runs, 20_000_000, 0.5)
     assert found is not None
@@ -106,7 +109,7 @@ def test_of_store_tells_what_a_build_was_measured_in(sandbox: Sandbox) -> None:
     conditions = conditions_of(sandbox.project)
     sizes = [file.stat().st_size for file in sandbox.corpus.glob("d*/*.jsonl")]
     assert conditions[CORPUS_BYTES] == sum(sizes)
-    (run,) = of_store(sandbox.project, "raw_dialog", "en")
+    (run,) = of_store(sandbox.project, ArtifactKey("raw_dialog", "en"))
     assert (run.machine, run.corpus) == (conditions[MACHINE], conditions[CORPUS_BYTES])
     assert run.seconds > 0
     assert run.tokens is None
@@ -118,5 +121,5 @@ def test_run_of_older_metadata_names_no_machine() -> None:
         SECONDS: dg.MetadataValue.float(0.0),
         "digest": dg.MetadataValue.text("d"),
     }
-    run = Run.of("cpt_checkpoint", "tiny", 60.0, {}, metadata)
+    run = Run.of(ArtifactKey("cpt_checkpoint", "tiny"), 60.0, {}, metadata)
     assert (run.machine, run.tokens, run.growing, run.seconds) == (None, None, None, 60.0)

@@ -9,7 +9,7 @@ from ticks import NIGHT, Ticks
 from cyrene_assets.diagnostics import staleness_report
 from cyrene_assets.diagnostics.staleness_report import Status
 from cyrene_assets.orchestration import preflight
-from cyrene_assets.orchestration.project_state import Situation
+from cyrene_assets.orchestration.project_state import ProjectState
 
 pytestmark = pytest.mark.usefixtures("able")
 # Before any test fakes it.
@@ -28,11 +28,13 @@ def ticks(sandbox: Sandbox) -> Ticks:
 
 
 def examine(ticks: Ticks) -> Status:
-    return staleness_report.examine(Situation(ticks.sandbox.project, ticks.sandbox.instance), NOON)
+    return staleness_report.examine(
+        ProjectState(ticks.sandbox.project, ticks.sandbox.instance), NOON
+    )
 
 
 def test_nothing_built(empty: Sandbox) -> None:
-    found = staleness_report.examine(Situation(empty.project, empty.instance), NOON)
+    found = staleness_report.examine(ProjectState(empty.project, empty.instance), NOON)
     assert (found.summary(), found.items, found.sizes) == ("nothing is built yet", (), ())
     assert found.commands() == []
 
@@ -142,10 +144,10 @@ def test_examine_on_a_machine_that_lacks_something_says_what_the_automation_wait
 ) -> None:
     """Real: the tests' home has no toolchain."""
     ticks.made("packed_cpt[tiny]", "other")
-    (item,) = [item for item in examine(ticks).items if item.step.asset == "cpt_checkpoint"]
+    (item,) = [item for item in examine(ticks).items if item.step.key.asset == "cpt_checkpoint"]
     assert item.rebuilt.startswith("at night")
     monkeypatch.setattr(preflight, "unmet", LOOK)
-    (item,) = [item for item in examine(ticks).items if item.step.asset == "cpt_checkpoint"]
+    (item,) = [item for item in examine(ticks).items if item.step.key.asset == "cpt_checkpoint"]
     assert item.rebuilt.startswith("when this machine has what it needs: the 'train' toolchain is")
 
 

@@ -10,6 +10,7 @@ from cyrene_assets.diagnostics.token_forecast import StageTokens, forecast
 from cyrene_assets.orchestration.lineage import Lineage, Record
 from cyrene_assets.orchestration.planner import Step
 from cyrene_assets.orchestration.run_conditions import CORPUS_BYTES, corpus_bytes
+from cyrene_assets.store.artifact_key import ArtifactKey
 
 
 def looked_at(sandbox: Sandbox) -> dict[str, StageTokens]:
@@ -59,8 +60,9 @@ def packed(reason: str | None, corpus: int | None) -> list[Step]:
     numbers = {"tokens": 1000, "rows": 20, "packs": 10, CORPUS_BYTES: corpus}
     metadata = {n: dg.MetadataValue.int(value) for n, value in numbers.items() if value}
     lineage = Lineage("1", {}, {})
-    record = Record("packed_cpt", "tiny", "d", lineage, "r", 0.0, 1.0, (), metadata, {})
-    return [Step("packed_cpt", "tiny", record, reason)]
+    key = ArtifactKey("packed_cpt", "tiny")
+    record = Record(key, "d", lineage, "r", 0.0, 1.0, (), metadata, {})
+    return [Step(key, record, reason)]
 
 
 def test_forecast_of_what_is_packed_is_what_was_counted(empty: Sandbox) -> None:
@@ -72,13 +74,15 @@ def test_forecast_without_a_look_scales_what_was_packed_last(empty: Sandbox) -> 
     there = corpus_bytes(empty.project)
     assert there is not None
     (found,) = forecast(
-        empty.project, packed("input changed", there // 2), SIZES["tiny"], look=False
+        empty.project, packed("input changed", there // 2), SIZES["tiny"], read_texts=False
     ).values()
     assert found.tokens == pytest.approx(2000, abs=5)
     assert found.rows == 40
     assert found.how == "as packed last, by the size of the corpus"
     # Older records do not say of which size it was.
-    (found,) = forecast(empty.project, packed("changed", None), SIZES["tiny"], look=False).values()
+    (found,) = forecast(
+        empty.project, packed("changed", None), SIZES["tiny"], read_texts=False
+    ).values()
     assert found.tokens == 1000
 
 

@@ -17,6 +17,7 @@ from cyrene_assets.config.model_sizes import SIZES, model_size
 from cyrene_assets.config.recipe import load_recipe
 from cyrene_assets.corpus.importers.registry import formats
 from cyrene_assets.diagnostics.step_times import StepTimes
+from cyrene_assets.store.artifact_key import ArtifactKey
 from cyrene_assets.training.memory_model import (
     fits_in_free_memory,
     fits_in_memory,
@@ -102,9 +103,9 @@ def test_hours_of_the_readme_are_the_plans_for_an_h200(row: list[str]) -> None:
     size = row[0].strip("`")
     hardware = Hardware(gpus=(Gpu("NVIDIA H200", 141 * GIB, (9, 0)),))
     recipe = load_recipe(model_size(size).recipe)
-    times = StepTimes(SIZES[size], recipe, hardware, None, 13, lambda _asset, _partition: [])
-    cpt = times.of("cpt_checkpoint", size, CPT_TOKENS)
-    sft = times.of("lora_adapter", size, SFT_TOKENS)
+    times = StepTimes(SIZES[size], recipe, hardware, None, 13, lambda _key: [])
+    cpt = times.of(ArtifactKey("cpt_checkpoint", size), CPT_TOKENS)
+    sft = times.of(ArtifactKey("lora_adapter", size), SFT_TOKENS)
     assert cpt is not None
     assert sft is not None
     assert row[-1] == f"{(cpt.seconds + sft.seconds) / 3600:.1f}"

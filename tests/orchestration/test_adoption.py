@@ -25,6 +25,7 @@ from cyrene_assets.orchestration.tags import OWNER_TAG
 from cyrene_assets.project.instance import open_instance, prepare
 from cyrene_assets.project.project import Project
 from cyrene_assets.store import records as store_records
+from cyrene_assets.store.artifact_key import ArtifactKey
 from cyrene_assets.utils.errors import CyreneError, UserError
 from cyrene_assets.utils.process_identity import mark
 
@@ -43,7 +44,7 @@ def _forget_what_was_read() -> Iterator[None]:
 def listing(sandbox: Sandbox) -> list[tuple[str, str, str]]:
     """Return the name, digest and run of every current artifact, as `cyrene artifacts` has them."""
     records = [sandbox.record(name) for name in sandbox.digests()]
-    return sorted((r.name, r.digest, r.run_id) for r in records)
+    return sorted((str(r.key), r.digest, r.run_id) for r in records)
 
 
 def times(sandbox: Sandbox) -> list[float]:
@@ -193,9 +194,10 @@ def test_adopt_a_copied_store_works_in_another_home(
 
 
 def event(sandbox: Sandbox, name: str) -> dg.AssetMaterialization:
-    asset, _, key = name.removesuffix("]").partition("[")
+    key = ArtifactKey.parse(name)
+    partitions = None if key.partition is None else [key.partition]
     (found,) = sandbox.instance.fetch_materializations(
-        dg.AssetRecordsFilter(dg.AssetKey(asset), asset_partitions=[key] if key else None), limit=1
+        dg.AssetRecordsFilter(dg.AssetKey(key.asset), asset_partitions=partitions), limit=1
     ).records
     assert found.asset_materialization is not None
     return found.asset_materialization
@@ -247,8 +249,8 @@ def test_adopt_an_older_store_believes_what_its_manifests_prove(
         unproven = {
             name
             for name in before
-            if name.partition("[")[0] in TARGETS
-            and any(c.blocking for c in SPECS[name.partition("[")[0]].checks)
+            if (asset := ArtifactKey.parse(name).asset) in TARGETS
+            and any(c.blocking for c in SPECS[asset].checks)
         }
         assert after.digests() == {n: d for n, d in before.items() if n not in unproven}
         assert {line.partition(":")[0] for line in done.left} == unproven
@@ -258,7 +260,7 @@ def test_adopt_an_older_store_believes_what_its_manifests_prove(
 def test_adopt_an_older_store_that_is_known_writes_its_records_down(sandbox: Sandbox) -> None:
     forget_records(sandbox)
     assert adopt(sandbox.project, sandbox.instance).recorded == ()
-    written = {(r.name, r.digest): r for r in store_records.everything(sandbox.project.store)}
+    written = {(str(r.key), r.digest): r for r in store_records.everything(sandbox.project.store)}
     for name, digest in sandbox.digests().items():
         assert list(map(dict, sandbox.record(name).checks)) == written[name, digest].checks
 
@@ -269,13 +271,13 @@ def test_adopt_a_damaged_record_or_artifact_is_not_believed(
     digest = sandbox.digests()["raw_dialog[en]"]
     for file in (sandbox.project.store.root / store_records.FOLDER).glob("raw_dialog/en/*"):
         file.write_text(file.read_text().replace('"passed"', '"passed_"').replace("en", "EN"))
-    (found,) = store_records.of_partition(sandbox.project.store, "raw_dialog", "en")
+    (found,) = store_records.of_artifact(sandbox.project.store, ArtifactKey("raw_dialog", "en"))
     assert found.metadata is None  # the manifest's word
     data = sandbox.artifact("raw_dialog", "en") / "raw_dialog.parquet"
     data.write_bytes(data.read_bytes()[:-1])
     with removed(sandbox, monkeypatch) as after:
         done = adopt(after.project, after.instance)
-        assert "raw_dialog[en]" not in {r.name for r in done.recorded}
+        assert "raw_dialog[en]" not in {str(r.key) for r in done.recorded}
         assert digest not in {r.digest for r in done.recorded}
 
 
@@ -360,7 +362,7 @@ def test_gc_killed_at_any_move_loses_nothing_that_is_kept(sandbox: Sandbox) -> N
     for target in TARGETS:
         sandbox.build(target)
     kept = set(sandbox.digests().items())
-    everything = {(a.name, a.digest) for a in store.artifacts()}
+    everything = {(str(a.key), a.digest) for a in store.artifacts()}
     assert everything - kept
     # This process made them and lives: gc in another would wait for it to record them.
     ended = subprocess.Popen(["sleep", "60"])
@@ -371,7 +373,7 @@ def test_gc_killed_at_any_move_loses_nothing_that_is_kept(sandbox: Sandbox) -> N
         sandbox.instance.add_run_tags(run.run_id, {OWNER_TAG: tag})
     for at, moment in ((1, "before"), (1, "after"), (2, "after")):
         assert killed("gc", at, moment) == -signal.SIGKILL
-        left = {(a.name, a.digest) for a in store.artifacts()}
+        left = {(str(a.key), a.digest) for a in store.artifacts()}
         assert kept <= left
         trash = sandbox.home / "trash"
         moved = {
@@ -379,9 +381,9 @@ def test_gc_killed_at_any_move_loses_nothing_that_is_kept(sandbox: Sandbox) -> N
             for m in trash.glob("*/store/*/*/*/manifest.json")
         }
         # Complete in one place or the other.
-        assert {(n.partition("[")[0], d) for n, d in everything - left} == moved
+        assert {(ArtifactKey.parse(n).asset, d) for n, d in everything - left} == moved
     collect(sandbox.project, sandbox.instance, dry_run=False)
-    assert {(a.name, a.digest) for a in store.artifacts()} == kept
+    assert {(str(a.key), a.digest) for a in store.artifacts()} == kept
     assert outdated(sandbox) == []
     for artifact in store.artifacts():
         artifact.verify(contents=True)
@@ -402,7 +404,7 @@ def test_gc_keeps_the_newest_chain_where_the_database_names_an_older_one(
         sandbox.instance.delete_run(run)
     assert sandbox.digests() != new
     collect(sandbox.project, sandbox.instance, dry_run=False)
-    left = {(a.name, a.digest) for a in store.artifacts()}
+    left = {(str(a.key), a.digest) for a in store.artifacts()}
     assert set(new.items()) <= left
     adopt(sandbox.project, sandbox.instance)
     assert sandbox.digests() == new

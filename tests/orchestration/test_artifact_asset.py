@@ -18,12 +18,14 @@ from cyrene_assets.corpus.preparation.split import Scenes
 from cyrene_assets.corpus.sources import registry
 from cyrene_assets.orchestration import lineage
 from cyrene_assets.orchestration.artifact_asset import artifact_asset
-from cyrene_assets.orchestration.artifact_context import Build
+from cyrene_assets.orchestration.artifact_context import ArtifactContext
 from cyrene_assets.orchestration.artifact_spec import SPECS, expected_lineage
+from cyrene_assets.project.artifact_build import ArtifactBuild
 from cyrene_assets.project.partitions import languages
+from cyrene_assets.store.artifact_key import ArtifactKey
 from cyrene_assets.store.artifact_store import LOG
 from cyrene_assets.store.manifest import MANIFEST
-from cyrene_assets.store.outcome import Check, CheckOutcome, Outcome
+from cyrene_assets.store.outcome import BuildResult, Check, CheckOutcome
 from cyrene_assets.utils.errors import BuildError, UserError
 
 CORPUS_ASSETS = {
@@ -186,10 +188,10 @@ def test_going_back_reuses_what_was_there(sandbox: Sandbox) -> None:
 
 
 def test_a_run_of_the_ui_makes_what_it_is_asked_for(sandbox: Sandbox) -> None:
-    before = lineage.latest(sandbox.instance, "sft_chat", "en")
+    before = lineage.latest(sandbox.instance, ArtifactKey("sft_chat", "en"))
     result = sandbox.run(["sft_chat"], "en")
     assert result.success
-    after = lineage.latest(sandbox.instance, "sft_chat", "en")
+    after = lineage.latest(sandbox.instance, ArtifactKey("sft_chat", "en"))
     assert before is not None
     assert after is not None
     assert after.run_id == result.run_id != before.run_id
@@ -350,15 +352,16 @@ def _is_held(lock: Path) -> bool:
 def toy(
     name: str, *, fails: bool = False, deps: tuple[str, ...] = (), say: str = "x"
 ) -> dg.AssetsDefinition:
-    def function(build: Build) -> Outcome:
+    def function(build: ArtifactBuild) -> BuildResult:
         """A toy."""
         (build.out / "said.txt").write_text(say)
+        assert isinstance(build, ArtifactContext)
         build.log_file.parent.mkdir(parents=True, exist_ok=True)
         build.log_file.write_text("what the program said\n")
         (build.work / "resume").touch()
         if fails:
             raise BuildError("it went wrong")
-        return Outcome(
+        return BuildResult(
             "one toy",
             measurements={"tokens": 3},
             checks=[CheckOutcome("good", True, "fine", {"n": 1})],
@@ -382,7 +385,7 @@ def test_log_and_measurements_go_with_the_artifact(empty: Sandbox) -> None:
     assert result.success
     folder = empty.artifact("toy", None)
     assert (folder / LOG).read_text() == "what the program said\n"
-    manifest = empty.project.store.open("toy", None, folder.name).manifest
+    manifest = empty.project.store.open(ArtifactKey("toy"), folder.name).manifest
     assert list(manifest["files"]) == ["said.txt"]
     assert manifest["measurements"] == {"tokens": 3}
     assert manifest["params"] == {"say": "x"}
@@ -407,7 +410,7 @@ def test_a_failure_keeps_its_state_and_its_log_and_no_artifact(empty: Sandbox) -
 
 @pytest.mark.usefixtures("specs")
 def test_what_a_build_offers_to_its_function(sandbox: Sandbox) -> None:
-    seen: list[Build] = []
+    seen: list[ArtifactBuild] = []
 
     @artifact_asset(
         rebuild=AT_ONCE,
@@ -417,7 +420,7 @@ def test_what_a_build_offers_to_its_function(sandbox: Sandbox) -> None:
         params=lambda _project, _partition: {},
         deps=["cpt_documents", "parallel_corpus"],
     )
-    def reader(build: Build) -> Outcome:
+    def reader(build: ArtifactBuild) -> BuildResult:
         """A reader."""
         seen.append(build)
         (build.out / "x").touch()
@@ -426,10 +429,10 @@ def test_what_a_build_offers_to_its_function(sandbox: Sandbox) -> None:
         with pytest.raises(ValueError, match="reader has 0 inputs sft_chat"):
             build.input("sft_chat")
         with pytest.raises(ValueError, match="no partitions"):
-            _ = build.key
+            _ = build.partition_key
         with pytest.raises(ValueError, match="names no toolchain"):
             build.run_program("x", {}, environment={})
-        return Outcome("read")
+        return BuildResult("read")
 
     sources = [
         dg.AssetSpec("cpt_documents", partitions_def=languages()),
@@ -438,7 +441,7 @@ def test_what_a_build_offers_to_its_function(sandbox: Sandbox) -> None:
     assert dg.materialize([reader, *sources], instance=sandbox.instance, selection="reader").success
     (build,) = seen
     assert list(build.inputs_of("cpt_documents")) == list(LANGUAGES)
-    assert build.input("cpt_documents", "xq7").partition == "xq7"
+    assert build.input("cpt_documents", "xq7").key.partition == "xq7"
     assert build.lineage_of("parallel_corpus").inputs.keys() == {
         f"raw_dialog[{key}]" for key in LANGUAGES
     }
@@ -448,7 +451,7 @@ def test_what_a_build_offers_to_its_function(sandbox: Sandbox) -> None:
 def test_expected_lineage_names_inputs_and_what_lies_outside(sandbox: Sandbox) -> None:
     found = expected_lineage(SPECS["raw_dialog"], sandbox.project, "en", {})
     assert list(found.inputs) == ["raw_corpus[en]"]
-    record = lineage.latest(sandbox.instance, "raw_dialog", "en")
+    record = lineage.latest(sandbox.instance, ArtifactKey("raw_dialog", "en"))
     assert record is not None
     assert record.lineage == found
     with pytest.raises(UserError, match="no language 'nope'"):
@@ -473,7 +476,7 @@ def test_a_leak_is_told_with_its_line_both_scenes_and_the_remedy(
     assert f"the line {line!r} is in s0 (trained on) and s1 (held out)" in said
     assert said.startswith("parallel_corpus: blocking check failed: no_leak: 2 ")
     assert "put both under one scene id, or change the text in one of them" in said
-    record = lineage.latest(sandbox.instance, "parallel_corpus", None)
+    record = lineage.latest(sandbox.instance, ArtifactKey("parallel_corpus"))
     assert record is not None
     assert line in record.why_failed
     assert said.endswith(record.why_failed)

@@ -8,8 +8,8 @@ from helpers import Sandbox
 from ticks import Ticks
 
 from cyrene_assets.orchestration import build_lock, builder
-from cyrene_assets.orchestration.project_state import Key
 from cyrene_assets.orchestration.tags import OWNER_TAG
+from cyrene_assets.store.artifact_key import ArtifactKey
 from cyrene_assets.utils.errors import BuildError, UserError
 from cyrene_assets.utils.process_identity import owner
 
@@ -77,7 +77,7 @@ def test_one_build_at_a_time(sandbox: Sandbox) -> None:
 def test_a_build_that_failed_lets_go_of_the_lock(sandbox: Sandbox) -> None:
     error = None
     try:
-        with build_lock.one_build(sandbox.project):
+        with build_lock.build_lock(sandbox.project):
             raise ValueError("kept, and with it every frame that it passed")
     except ValueError as caught:
         error = caught
@@ -140,8 +140,8 @@ def test_a_run_in_a_queue_that_nobody_serves_is_not_waited_for(
     sandbox.edit("corpus.yaml", lambda text: text.replace("Ad'a nu ta.", "Ad'a nu."))
     assert not builder.daemon_is_alive(sandbox.instance, "QUEUED_RUN_COORDINATOR")
 
-    def at_work(_instance: dg.DagsterInstance, *, queued: bool) -> dict[Key, str]:
-        return {("sft_chat", "xq7"): "a run in the queue"} if queued else {}
+    def at_work(_instance: dg.DagsterInstance, *, queued: bool) -> dict[ArtifactKey, str]:
+        return {ArtifactKey("sft_chat", "xq7"): "a run in the queue"} if queued else {}
 
     monkeypatch.setattr(builder, "runs_at_work", at_work)
     assert sandbox.build("sft_chat")[0] == ["sft_chat[xq7]"]
@@ -149,7 +149,7 @@ def test_a_run_in_a_queue_that_nobody_serves_is_not_waited_for(
 
 def test_whether_a_build_is_at_work(sandbox: Sandbox) -> None:
     project = sandbox.project
-    assert not build_lock.build_at_work(project)
-    with build_lock.one_build(project):
-        assert build_lock.build_at_work(project)
-    assert not build_lock.build_at_work(project)
+    assert not build_lock.is_build_running(project)
+    with build_lock.build_lock(project):
+        assert build_lock.is_build_running(project)
+    assert not build_lock.is_build_running(project)

@@ -15,7 +15,7 @@ from cyrene_assets.orchestration import garbage_collector, planner
 from cyrene_assets.orchestration.adoption import adopt
 from cyrene_assets.orchestration.artifact_spec import SPECS, current_inputs
 from cyrene_assets.orchestration.verified_models import find_character
-from cyrene_assets.store.artifact_store import label
+from cyrene_assets.store.artifact_key import ArtifactKey
 from cyrene_assets.utils.errors import BuildError
 
 pytestmark = pytest.mark.usefixtures("able")
@@ -29,7 +29,7 @@ def ticks(sandbox: Sandbox) -> Ticks:
     ticks.observe()
     for asset in CHAIN[: CHAIN.index("generations")]:
         for partition in planner.partitions(asset, "tiny"):
-            ticks.made(label(asset, partition))
+            ticks.made(str(ArtifactKey(asset, partition)))
     adopt(sandbox.project, sandbox.instance)
     return ticks
 
@@ -99,7 +99,7 @@ def test_without_dagsters_history_the_store_tells_which_passed(ticks: Ticks, goo
 
 def test_a_model_that_passed_and_is_gone_is_not_taken(ticks: Ticks, good: str) -> None:
     sandbox = ticks.sandbox
-    shutil.rmtree(sandbox.project.store.locate("fp8_model", "tiny", good).path)
+    shutil.rmtree(sandbox.project.store.locate(ArtifactKey("fp8_model", "tiny"), good).path)
     with pytest.raises(BuildError, match=r"failed its check loads_and_answers.*no earlier one"):
         find_character(sandbox.project, sandbox.instance, SIZES["tiny"])
 

@@ -7,7 +7,7 @@ from ticks import CHAIN, Ticks
 
 from cyrene_assets.orchestration import planner
 from cyrene_assets.orchestration.tags import OUT_OF_DATE_TAG, TAKEN
-from cyrene_assets.store.artifact_store import label
+from cyrene_assets.store.artifact_key import ArtifactKey
 
 pytestmark = pytest.mark.usefixtures("able")
 AS_IT_IS = {OUT_OF_DATE_TAG: TAKEN}
@@ -23,7 +23,7 @@ def ticks(sandbox: Sandbox) -> Ticks:
     # The corpus assets are there and real.
     for asset in CHAIN[CHAIN.index("base_model") :]:
         for partition in planner.partitions(asset, "tiny"):
-            ticks.made(label(asset, partition))
+            ticks.made(str(ArtifactKey(asset, partition)))
     return ticks
 
 

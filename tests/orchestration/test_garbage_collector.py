@@ -12,13 +12,14 @@ from helpers import CYRENE, Sandbox, linked_root
 from cyrene_assets.orchestration import lineage
 from cyrene_assets.orchestration.garbage_collector import collect
 from cyrene_assets.orchestration.tags import OWNER_TAG
-from cyrene_assets.store.gc_lock import alone, in_use
+from cyrene_assets.store.artifact_key import ArtifactKey
+from cyrene_assets.store.gc_lock import exclusive_lock, shared_lock
 from cyrene_assets.utils.errors import BuildError
 from cyrene_assets.utils.process_identity import mark
 
 
 def paths(sandbox: Sandbox) -> set[str]:
-    return {f"{a.name}/{a.digest}" for a in sandbox.project.store.artifacts() if a.path.is_dir()}
+    return {f"{a.key}/{a.digest}" for a in sandbox.project.store.artifacts() if a.path.is_dir()}
 
 
 def test_what_is_current_is_kept(sandbox: Sandbox) -> None:
@@ -62,7 +63,7 @@ def test_what_was_evaluated_is_kept_with_all_that_it_was_made_from(sandbox: Sand
     def publish(asset: str, partition: str, content: str, inputs: dict[str, str]) -> str:
         with store.stage(asset) as out:
             (out / "x").write_text(content)
-            return store.publish(out, asset, partition, {"inputs": inputs}).digest
+            return store.publish(out, ArtifactKey(asset, partition), {"inputs": inputs}).digest
 
     before = paths(sandbox)
     model = publish("fp8_model", "tiny", "old model", {})
@@ -87,7 +88,7 @@ def test_what_a_living_process_published_and_has_to_record_yet_is_kept(sandbox: 
     run = sandbox.instance.create_run_for_job(job, tags=tags, status=dg.DagsterRunStatus.CANCELED)
     with store.stage("sft_chat") as out:
         (out / "x").write_text("published, not recorded")
-        made = store.publish(out, "sft_chat", "en", {"run_id": run.run_id})
+        made = store.publish(out, ArtifactKey("sft_chat", "en"), {"run_id": run.run_id})
     assert collect(sandbox.project, sandbox.instance, dry_run=False) == []
     process.communicate()
     gone = collect(sandbox.project, sandbox.instance, dry_run=False)
@@ -104,7 +105,7 @@ def publish_chain(sandbox: Sandbox, rate: float, text: str, recorded: float) -> 
         with store.stage(asset) as out:
             (out / "x").write_text(f"{asset} {text}")
             fields = {"code_version": "1", "params": params, "inputs": dict(made), "run_id": ""}
-            digest = store.publish(out, asset, "tiny", fields).digest
+            digest = store.publish(out, ArtifactKey(asset, "tiny"), fields).digest
         record = records.StoredRecord(
             asset=asset, partition="tiny", digest=digest, code_version="1", params=params,
             inputs=dict(made), seconds=1.0, checks=[], sources={}, run_id="", recorded=recorded,
@@ -126,7 +127,7 @@ def test_gc_keeps_the_newest_chain_of_every_recipe_that_no_database_names(
     new = publish_chain(sandbox, 2e-5, "second recipe again", 300.0)
     torn = publish_chain(sandbox, 2e-5, "second recipe, incomplete", 400.0)
     store = sandbox.project.store
-    (store.locate("cpt_checkpoint", "tiny", torn[0]).path / "x").unlink()
+    (store.locate(ArtifactKey("cpt_checkpoint", "tiny"), torn[0]).path / "x").unlink()
     gone = collect(sandbox.project, sandbox.instance, dry_run=False)
     kept = {f"cpt_checkpoint[tiny]/{chain[0]}" for chain in (first, new)}
     kept |= {f"merged_model[tiny]/{chain[1]}" for chain in (first, new)}
@@ -147,8 +148,8 @@ def test_gc_after_a_deleted_run_keeps_the_state_that_a_training_would_resume_fro
     sandbox: Sandbox,
 ) -> None:
     """The database knows the inputs no more; the store has them, and the next build takes them."""
-    made = lineage.latest(sandbox.instance, "sft_chat", "en")
-    table = lineage.latest(sandbox.instance, "parallel_corpus", None)
+    made = lineage.latest(sandbox.instance, ArtifactKey("sft_chat", "en"))
+    table = lineage.latest(sandbox.instance, ArtifactKey("parallel_corpus"))
     assert made is not None
     assert table is not None
     place = sandbox.project.work / "sft_chat" / "en"
@@ -157,7 +158,7 @@ def test_gc_after_a_deleted_run_keeps_the_state_that_a_training_would_resume_fro
         state.mkdir(parents=True)
         (state / "half-trained").write_text("days of work")
     sandbox.instance.delete_run(table.run_id)
-    assert lineage.latest(sandbox.instance, "parallel_corpus", None) is None
+    assert lineage.latest(sandbox.instance, ArtifactKey("parallel_corpus")) is None
     gone = collect(sandbox.project, sandbox.instance, dry_run=False)
     assert [garbage.path for garbage in gone] == [abandoned]
     assert (resumed / "half-trained").is_file()
@@ -249,7 +250,7 @@ def test_an_old_scoreboard_goes(sandbox: Sandbox) -> None:
     store = sandbox.project.store
     with store.stage("scoreboard") as out:
         (out / "x").write_text("a page that nobody asked for again")
-        made = store.publish(out, "scoreboard", None, {})
+        made = store.publish(out, ArtifactKey("scoreboard"), {})
     assert [g.path for g in collect(sandbox.project, sandbox.instance, dry_run=False)] == [
         made.path
     ]
@@ -274,7 +275,7 @@ def test_an_unreadable_manifest_does_not_take_what_others_need(sandbox: Sandbox)
     store = sandbox.project.store
     with store.stage("eval_report") as out:
         (out / "x").write_text("scores")
-        report = store.publish(out, "eval_report", "en|tiny", {"inputs": {}})
+        report = store.publish(out, ArtifactKey("eval_report", "en|tiny"), {"inputs": {}})
     (report.path / "manifest.json").write_text("{")
     with pytest.raises(BuildError, match=r"eval_report\[en\|tiny\] .* is corrupt"):
         collect(sandbox.project, sandbox.instance, dry_run=False)
@@ -283,7 +284,11 @@ def test_an_unreadable_manifest_does_not_take_what_others_need(sandbox: Sandbox)
 def test_not_while_any_run_makes_something(sandbox: Sandbox) -> None:
     """A literal run holds no build lock."""
     root = sandbox.project.store.root
-    with in_use(root), in_use(root), pytest.raises(BuildError, match="a run is active in"):
+    with (
+        shared_lock(root),
+        shared_lock(root),
+        pytest.raises(BuildError, match="a run is active in"),
+    ):
         collect(sandbox.project, sandbox.instance, dry_run=False)
     assert collect(sandbox.project, sandbox.instance, dry_run=False) == []
 
@@ -291,7 +296,7 @@ def test_not_while_any_run_makes_something(sandbox: Sandbox) -> None:
 def test_a_run_waits_for_garbage_to_be_gone(sandbox: Sandbox) -> None:
     """Else it might find the content that it makes in the store, and then it is removed."""
     before = sandbox.digests()
-    removing = alone(sandbox.project.store.root)
+    removing = exclusive_lock(sandbox.project.store.root)
     removing.__enter__()
     gone = threading.Event()
 

@@ -4,6 +4,7 @@ from helpers import Sandbox
 
 from cyrene_assets.orchestration import lineage
 from cyrene_assets.orchestration.lineage import Lineage, Record
+from cyrene_assets.store.artifact_key import ArtifactKey
 
 OLD = Lineage("1", {"seed": 42, "passes": {"en": 4, "de": 3}}, {"a[en]": "aaaa", "b": "bbbb"})
 
@@ -54,17 +55,17 @@ def report(
 
 def test_the_latest_materialization_is_the_current_one(empty: Sandbox) -> None:
     instance = empty.instance
-    assert lineage.latest(instance, "thing", "en") is None
+    assert lineage.latest(instance, ArtifactKey("thing", "en")) is None
     new = Lineage("2", OLD.params, OLD.inputs)
     report(instance, "digest1", OLD)
     report(instance, "digest2", new)
-    record = lineage.latest(instance, "thing", "en")
+    record = lineage.latest(instance, ArtifactKey("thing", "en"))
     assert record is not None
-    assert (record.name, record.digest, record.seconds) == ("thing[en]", "digest2", 1.5)
+    assert (str(record.key), record.digest, record.seconds) == ("thing[en]", "digest2", 1.5)
     assert record.lineage == new
     assert record.failed_checks == ()
-    assert lineage.latest(instance, "thing", "de") is None
-    assert lineage.latest(instance, "other", None) is None
+    assert lineage.latest(instance, ArtifactKey("thing", "de")) is None
+    assert lineage.latest(instance, ArtifactKey("other")) is None
 
 
 def test_an_older_record_is_found_by_its_fingerprint(empty: Sandbox) -> None:
@@ -75,12 +76,12 @@ def test_an_older_record_is_found_by_its_fingerprint(empty: Sandbox) -> None:
     report(instance, "digest3", OLD, passed=False)
 
     def found(wanted: Lineage) -> Record | None:
-        return lineage.find(instance, "thing", "en", wanted.fingerprint)
+        return lineage.find(instance, ArtifactKey("thing", "en"), wanted.fingerprint)
 
     older = found(OLD)
     assert older is not None
     assert older.digest == "digest1"
-    latest = lineage.latest(instance, "thing", "en")
+    latest = lineage.latest(instance, ArtifactKey("thing", "en"))
     assert latest is not None
     assert (latest.digest, latest.failed_checks) == ("digest3", ("good",))
     assert found(Lineage("3", {}, {})) is None
@@ -88,12 +89,12 @@ def test_an_older_record_is_found_by_its_fingerprint(empty: Sandbox) -> None:
 
 def test_a_materialization_reported_by_hand_names_no_artifact(empty: Sandbox) -> None:
     empty.instance.report_runless_asset_event(dg.AssetMaterialization("thing", partition="en"))
-    assert lineage.latest(empty.instance, "thing", "en") is None
+    assert lineage.latest(empty.instance, ArtifactKey("thing", "en")) is None
 
 
 def test_reads_what_a_real_build_recorded(sandbox: Sandbox) -> None:
-    record = lineage.latest(sandbox.instance, "cpt_documents", "en")
-    units = lineage.latest(sandbox.instance, "parallel_corpus", None)
+    record = lineage.latest(sandbox.instance, ArtifactKey("cpt_documents", "en"))
+    units = lineage.latest(sandbox.instance, ArtifactKey("parallel_corpus"))
     assert record is not None
     assert units is not None
     assert record.lineage.inputs == {"parallel_corpus": units.digest}
@@ -102,6 +103,8 @@ def test_reads_what_a_real_build_recorded(sandbox: Sandbox) -> None:
         "has_training_documents",
         "no_control_tokens",
     ]
-    manifest = sandbox.project.store.open("cpt_documents", "en", record.digest).manifest
+    manifest = sandbox.project.store.open(
+        ArtifactKey("cpt_documents", "en"), record.digest
+    ).manifest
     assert manifest["fingerprint"] == record.lineage.fingerprint
     assert manifest["run_id"] == record.run_id

@@ -188,6 +188,38 @@ def test_a_crash_names_its_last_lines_and_keeps_its_log(program: Runner) -> None
     assert "Traceback (most recent call last)" in log
 
 
+_ENGINE = """
+    prefix = "(EngineCore pid=812) ERROR 11-22 12:51:43 [core.py:1510] "
+    error = ("EngineCore failed to start.", "Traceback (most recent call last):", "ValueError: "
+             "Free memory on device cuda:0 (11.5/139.8 GiB) on startup is less than desired GPU "
+             "memory utilization (0.9, 125.8 GiB).")
+    # As vLLM's formatter does it: a carriage return before each further line.
+    print("\\r\\n".join(prefix + line for line in error), file=sys.stderr)
+    print("x\\n" * 50)
+"""
+
+
+@pytest.mark.parametrize(
+    ("ending", "begin"),
+    [
+        ("raise BuildError('vLLM failed on m (RuntimeError: Engine core init)')", "toy: vLLM fail"),
+        ("raise RuntimeError('Engine core initialization failed.')", "toy failed; its last lines"),
+    ],
+)
+def test_run_of_a_failed_engine_names_the_engines_own_error_and_a_remedy(
+    program: Runner, ending: str, begin: str
+) -> None:
+    program(f"{_ENGINE}    {ending}")
+    message = str(program.error)
+    assert message.startswith(begin)
+    *_, engine, log = message.splitlines()
+    assert engine.startswith(
+        "  vLLM's engine: ValueError: Free memory on device cuda:0 (11.5/139.8"
+    )
+    assert "(0.9, 125.8 GiB); not enough GPU memory: end the other programs on the GPU" in engine
+    assert log == f"  log: {program.log}"
+
+
 def test_a_killed_program_says_by_what(program: Runner) -> None:
     program("    os.kill(os.getpid(), signal.SIGKILL)")
     assert "toy was killed by SIGKILL (the system kills what takes more memory" in str(

@@ -6,6 +6,7 @@ from mini_corpus import LANGUAGES
 from cyrene_assets.orchestration import planner
 from cyrene_assets.orchestration.artifact_spec import SPECS
 from cyrene_assets.orchestration.planner import Launch, Step
+from cyrene_assets.store.artifact_key import ArtifactKey
 from cyrene_assets.utils.errors import UserError
 
 
@@ -62,7 +63,7 @@ def test_a_build_of_a_size_is_about_its_partitions() -> None:
 
 def test_steps_of_a_partition_are_launched_together() -> None:
     def step(asset: str, partition: str | None, reason: str | None) -> Step:
-        return Step(asset, partition, None, reason)
+        return Step(ArtifactKey(asset, partition), None, reason)
 
     assert planner.launches(
         [

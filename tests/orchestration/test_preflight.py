@@ -19,14 +19,14 @@ from cyrene_assets.config.model_sizes import SIZES
 from cyrene_assets.diagnostics import doctor
 from cyrene_assets.orchestration import machine_requirements, preflight, size_requirements
 from cyrene_assets.orchestration.artifact_asset import artifact_asset
-from cyrene_assets.orchestration.artifact_context import Build
 from cyrene_assets.orchestration.artifact_spec import SPECS
 from cyrene_assets.orchestration.needs import Need
 from cyrene_assets.orchestration.preflight import unmet
-from cyrene_assets.orchestration.project_state import Key
 from cyrene_assets.orchestration.tags import IGNORED, REQUIREMENTS_TAG
+from cyrene_assets.project.artifact_build import ArtifactBuild
 from cyrene_assets.project.project import PROJECT_ROOT, Project
-from cyrene_assets.store.outcome import Outcome
+from cyrene_assets.store.artifact_key import ArtifactKey
+from cyrene_assets.store.outcome import BuildResult
 from cyrene_assets.utils.errors import RequirementError
 
 H100 = Gpu("NVIDIA H100 80GB HBM3", 81559 << 20, (9, 0), "GPU-1")
@@ -42,8 +42,8 @@ def _definitions() -> None:
     code_location()
 
 
-def artifacts(size: str) -> list[Key]:
-    return [(asset, size) for asset in MODEL]
+def artifacts(size: str) -> list[ArtifactKey]:
+    return [ArtifactKey(asset, size) for asset in MODEL]
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_needs_of_every_asset_follow_from_what_it_runs() -> None:
     }
     for name, spec in SPECS.items():
         assert spec.needs == expected.get(name, set()), name
-        programs = {spec.toolchain, spec.checked_with} - {None}
+        programs = {spec.toolchain, spec.verify_toolchain} - {None}
         assert (TRAIN in programs) == (Need.TRAIN_TOOLCHAIN in spec.needs), name
         assert (SERVE in programs) == (Need.SERVING in spec.needs), name
         # A test that takes the GPU says for what.
@@ -84,7 +84,7 @@ def test_unmet_on_a_machine_that_has_everything_is_nothing(
     project: Project, monkeypatch: Patch
 ) -> None:
     assert unmet(project, artifacts("tiny")) == []
-    assert unmet(project, [("raw_dialog", "en"), ("parallel_corpus", None)]) == []
+    assert unmet(project, [ArtifactKey("raw_dialog", "en"), ArtifactKey("parallel_corpus")]) == []
 
 
 @pytest.mark.slow
@@ -228,13 +228,13 @@ def test_a_fault_is_said_alike_by_doctor_and_build_with_its_stages(
     assert all("\n" not in problem.text for problem in found)
     assert [p.text for p in found] == doctor.examine(Project.load(), SIZES[size]).problems
     with pytest.raises(RequirementError) as refused:
-        preflight.refuse(Project.load(), artifacts(size))
+        preflight.check_requirements(Project.load(), artifacts(size))
     assert refused.value.exit_status == 1
     for problem in told:
         assert str(problem) in str(refused.value)
     assert "--ignore-requirements" in str(refused.value)
     # What comes before those stages may be built.
-    others = [key for key in artifacts(size) if f"{key[0]}[{size}]" not in told[0].stages]
+    others = [key for key in artifacts(size) if str(key) not in told[0].stages]
     assert not any(words in problem.text for problem in unmet(Project.load(), others))
 
 
@@ -242,13 +242,16 @@ def test_an_exact_fault_is_of_no_concern_to_stages_without_the_need(
     project: Project, monkeypatch: Patch
 ) -> None:
     no_serve(monkeypatch, project)
-    assert unmet(project, [("cpt_checkpoint", "tiny"), ("merged_model", "tiny")]) == []
+    assert (
+        unmet(project, [ArtifactKey(asset, "tiny") for asset in ("cpt_checkpoint", "merged_model")])
+        == []
+    )
 
 
 def test_what_an_interrupted_training_left_counts_as_room(
     project: Project, monkeypatch: Patch
 ) -> None:
-    ahead: list[Key] = [("cpt_checkpoint", "tiny")]
+    ahead = [ArtifactKey("cpt_checkpoint", "tiny")]
     monkeypatch.setattr(size_requirements, "free_bytes", lambda _: 1_000_000)
     assert [problem.stages for problem in unmet(project, ahead)] == [("cpt_checkpoint[tiny]",)]
     state = project.work / "cpt_checkpoint" / "tiny" / "abc"
@@ -336,11 +339,11 @@ def test_a_run_looks_once_and_refuses_before_its_first_step(
         params=lambda *_: {},
         needs=[Need.WEIGHTS],
     )
-    def needy_first(build: Build) -> Outcome:
+    def needy_first(build: ArtifactBuild) -> BuildResult:
         """First."""
         made.append("first")
         (build.out / "x").write_text("x")
-        return Outcome("made")
+        return BuildResult("made")
 
     @artifact_asset(
         rebuild=AT_ONCE,
@@ -351,17 +354,17 @@ def test_a_run_looks_once_and_refuses_before_its_first_step(
         deps=["needy_first"],
         needs=[Need.SERVING],
     )
-    def needy_second(build: Build) -> Outcome:
+    def needy_second(build: ArtifactBuild) -> BuildResult:
         """Second."""
         made.append("second")
         (build.out / "y").write_text("y")
-        return Outcome("made")
+        return BuildResult("made")
 
     lacking = [preflight.Unmet(("needy_second",), "there is no vLLM: install it")]
 
-    def look(_project: Project, artifacts: list[Key]) -> list[preflight.Unmet]:
-        looked.append([name for name, _ in artifacts])
-        return lacking if ("needy_second", None) in artifacts else []
+    def look(_project: Project, artifacts: list[ArtifactKey]) -> list[preflight.Unmet]:
+        looked.append([key.asset for key in artifacts])
+        return lacking if ArtifactKey("needy_second") in artifacts else []
 
     monkeypatch.setattr(preflight, "unmet", look)
     retried = dg.define_asset_job(

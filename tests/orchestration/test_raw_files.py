@@ -5,7 +5,13 @@ import pytest
 from corpus.sources import game_miniature
 from mini_corpus import write_corpus
 
-from cyrene_assets.orchestration.raw_files import Look, Watch, is_silent, look, raw_files_of
+from cyrene_assets.orchestration.raw_files import (
+    FileScan,
+    SettleTracker,
+    is_settled,
+    raw_files_of,
+    scan_files,
+)
 from cyrene_assets.project.project import PROJECT_ROOT, Project
 from cyrene_assets.project.settings import ProjectFile
 from cyrene_assets.utils.errors import UserError
@@ -18,40 +24,42 @@ def project(tmp_path: Path) -> Project:
 
 
 def test_files_settle_when_two_looks_agree_and_nobody_wrote_for_a_while() -> None:
-    watch = Watch().next(Look("a", changed=100.0), now=101.0, settle_seconds=15)
-    assert (watch.seen, watch.settled) == ("a", "")
-    watch = watch.next(Look("b", changed=109.0), now=111.0, settle_seconds=15)
-    watch = watch.next(Look("b", changed=109.0), now=121.0, settle_seconds=15)
-    assert (watch.seen, watch.settled) == ("b", "")
-    watch = watch.next(Look("b", changed=109.0), now=124.5, settle_seconds=15)
-    assert (watch.seen, watch.settled) == ("b", "b")
+    tracker = SettleTracker().update(FileScan("a", changed=100.0), now=101.0, settle_seconds=15)
+    assert (tracker.seen, tracker.settled) == ("a", "")
+    tracker = tracker.update(FileScan("b", changed=109.0), now=111.0, settle_seconds=15)
+    tracker = tracker.update(FileScan("b", changed=109.0), now=121.0, settle_seconds=15)
+    assert (tracker.seen, tracker.settled) == ("b", "")
+    tracker = tracker.update(FileScan("b", changed=109.0), now=124.5, settle_seconds=15)
+    assert (tracker.seen, tracker.settled) == ("b", "b")
     # A writer begins again: what settled before stays known.
-    watch = watch.next(Look("c", changed=130.0), now=131.0, settle_seconds=15)
-    assert (watch.seen, watch.settled) == ("c", "b")
+    tracker = tracker.update(FileScan("c", changed=130.0), now=131.0, settle_seconds=15)
+    assert (tracker.seen, tracker.settled) == ("c", "b")
 
 
 def test_files_that_were_left_alone_for_long_settle_at_the_second_look() -> None:
-    watch = Watch().next(Look("a", changed=5.0), now=1000.0, settle_seconds=15)
-    assert watch.settled == ""
-    assert watch.next(Look("a", changed=5.0), now=1010.0, settle_seconds=15).settled == "a"
+    tracker = SettleTracker().update(FileScan("a", changed=5.0), now=1000.0, settle_seconds=15)
+    assert tracker.settled == ""
+    assert tracker.update(FileScan("a", changed=5.0), now=1010.0, settle_seconds=15).settled == "a"
 
 
 def test_a_clock_that_is_set_back_or_ahead_only_delays() -> None:
-    ahead = Watch().next(Look("a", changed=9000.0), now=100.0, settle_seconds=15)
-    assert ahead.next(Look("a", changed=9000.0), now=120.0, settle_seconds=15).settled == "a"
-    back = Watch("a", since=5000.0).next(Look("a", changed=1.0), now=100.0, settle_seconds=15)
+    ahead = SettleTracker().update(FileScan("a", changed=9000.0), now=100.0, settle_seconds=15)
+    assert ahead.update(FileScan("a", changed=9000.0), now=120.0, settle_seconds=15).settled == "a"
+    back = SettleTracker("a", since=5000.0).update(
+        FileScan("a", changed=1.0), now=100.0, settle_seconds=15
+    )
     assert back.settled == ""
-    assert back.next(Look("a", changed=1.0), now=116.0, settle_seconds=15).settled == "a"
+    assert back.update(FileScan("a", changed=1.0), now=116.0, settle_seconds=15).settled == "a"
 
 
 def test_every_write_shows_and_nothing_else_does(project: Project) -> None:
     root = project.corpus_folder
-    first = look(project).fingerprint
-    assert look(project).fingerprint == first
+    first = scan_files(project).fingerprint
+    assert scan_files(project).fingerprint == first
     found = {first}
 
     def wrote() -> None:
-        now = look(project).fingerprint
+        now = scan_files(project).fingerprint
         assert now not in found
         found.add(now)
 
@@ -74,12 +82,12 @@ def test_every_write_shows_and_nothing_else_does(project: Project) -> None:
 
 
 def test_silence_is_counted_from_the_last_write(project: Project) -> None:
-    changed = look(project).changed
-    assert not is_silent(project, changed + 14)
-    assert is_silent(project, changed + 15)
+    changed = scan_files(project).changed
+    assert not is_settled(project, changed + 14)
+    assert is_settled(project, changed + 15)
     file = project.corpus_folder / "dialog" / "en.jsonl"
     os.utime(file, (changed + 50, changed + 50))
-    assert not is_silent(project, changed + 60)
+    assert not is_settled(project, changed + 60)
 
 
 def test_raw_files_are_told_apart_by_content(project: Project) -> None:
@@ -101,15 +109,15 @@ def test_files_that_cannot_be_read_have_a_version_of_their_own(project: Project)
     assert "dialog/en.jsonl and documents/en.jsonl are both missing" in (found.problem or "")
     assert found.version.startswith("unreadable-")
     # Its folder is watched all the same: the file may come back.
-    before = look(project).fingerprint
+    before = scan_files(project).fingerprint
     (project.corpus_folder / "dialog" / "en.jsonl").touch()
-    assert look(project).fingerprint != before
+    assert scan_files(project).fingerprint != before
 
 
 def test_a_corpus_folder_that_is_gone_is_said(project: Project) -> None:
     gone = Project(project.home, ProjectFile(corpus=str(project.home / "gone")))
     with pytest.raises(UserError, match="gone: no such corpus folder"):
-        look(gone)
+        scan_files(gone)
 
 
 def test_a_game_data_folder_is_watched_wherever_it_lies(
@@ -119,15 +127,15 @@ def test_a_game_data_folder_is_watched_wherever_it_lies(
     monkeypatch.setenv("CYRENE_GAME_DATA", str(root))
     project = Project(tmp_path / "home", ProjectFile(corpus=str(PROJECT_ROOT / "corpora/cyrene")))
     before = {key: raw_files_of(project, key).version for key in ("en", "th")}
-    first = look(project).fingerprint
+    first = scan_files(project).fingerprint
     texts = root / "TextMap" / "TextMapEN.json"
     texts.write_text(texts.read_text(encoding="utf-8").replace("Sit", "Stand"), encoding="utf-8")
-    assert look(project).fingerprint != first
+    assert scan_files(project).fingerprint != first
     assert raw_files_of(project, "th").version == before["th"]
     assert raw_files_of(project, "en").version != before["en"]
-    second = look(project).fingerprint
+    second = scan_files(project).fingerprint
     (root / "TextMap" / "TextMapTH_3.json").write_text("{}", encoding="utf-8")
-    assert look(project).fingerprint != second
+    assert scan_files(project).fingerprint != second
     assert raw_files_of(project, "th").version != before["th"]
     monkeypatch.delenv("CYRENE_GAME_DATA")
     assert "CYRENE_GAME_DATA is not set" in (raw_files_of(project, "en").problem or "")

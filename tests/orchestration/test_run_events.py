@@ -7,9 +7,10 @@ from helpers import Sandbox
 
 from cyrene_assets.automation.rebuild_rules import AT_ONCE
 from cyrene_assets.orchestration.artifact_asset import artifact_asset
-from cyrene_assets.orchestration.artifact_context import Build
+from cyrene_assets.orchestration.artifact_context import ArtifactContext
 from cyrene_assets.orchestration.run_events import Event, EventTail
-from cyrene_assets.store.outcome import Check, CheckOutcome, Outcome
+from cyrene_assets.project.artifact_build import ArtifactBuild
+from cyrene_assets.store.outcome import BuildResult, Check, CheckOutcome
 from cyrene_assets.utils.errors import BuildError, CyreneError, UserError
 
 pytestmark = pytest.mark.usefixtures("specs")
@@ -36,7 +37,7 @@ def failing(error: Exception) -> dg.AssetsDefinition:
         code_version="1",
         params=lambda _project, _key: {},
     )
-    def toy(build: Build) -> Outcome:
+    def toy(build: ArtifactBuild) -> BuildResult:
         """A toy."""
         raise error
 
@@ -52,13 +53,14 @@ def test_start_progress_warning_and_end_in_order(empty: Sandbox) -> None:
         params=lambda _project, _key: {},
         checks=[Check("good", "Good.", blocking=True), Check("nice", "Nice.")],
     )
-    def toy(build: Build) -> Outcome:
+    def toy(build: ArtifactBuild) -> BuildResult:
         """A toy."""
         (build.out / "x").touch()
+        assert isinstance(build, ArtifactContext)
         build.warn("only 7 steps")
         build.context.log_event(dg.AssetObservation("toy", description="step 3 of 7, loss 2.5"))
         checks = [CheckOutcome("good", True, "yes"), CheckOutcome("nice", False, "2 are not")]
-        return Outcome("7 steps", checks=checks)
+        return BuildResult("7 steps", checks=checks)
 
     events, error = follow(empty.instance, [toy])
     assert error is None

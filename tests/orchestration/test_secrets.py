@@ -14,9 +14,9 @@ from cyrene_assets.cli.progress import StepReporter
 from cyrene_assets.compute.toolchains import Toolchain
 from cyrene_assets.orchestration import builder, pipes_runner
 from cyrene_assets.orchestration.artifact_asset import artifact_asset
-from cyrene_assets.orchestration.artifact_context import Build
 from cyrene_assets.orchestration.garbage_collector import collect
-from cyrene_assets.store.outcome import Outcome
+from cyrene_assets.project.artifact_build import ArtifactBuild
+from cyrene_assets.store.outcome import BuildResult
 from cyrene_assets.utils.errors import BuildError
 
 # As a tool may: it prints its environment, keeps it among its files, returns it and dies of it.
@@ -51,9 +51,9 @@ def test_a_build_keeps_no_secret(empty: Sandbox, monkeypatch: pytest.MonkeyPatch
     package.mkdir(parents=True)
     (package / "talkative.py").write_text(_TALKATIVE, encoding="utf-8")
 
-    def talk(build: Build, *, fail: bool) -> Outcome:
+    def talk(build: ArtifactBuild, *, fail: bool) -> BuildResult:
         seen = build.run_program("talkative", {"fail": fail}, environment={})
-        return Outcome(seen["seen"], metadata=seen, measurements=seen)
+        return BuildResult(seen["seen"], metadata=seen, measurements=seen)
 
     @artifact_asset(
         rebuild=AT_ONCE,
@@ -63,7 +63,7 @@ def test_a_build_keeps_no_secret(empty: Sandbox, monkeypatch: pytest.MonkeyPatch
         params=lambda _project, _partition: {},
         toolchain=Toolchain("toy", "CYRENE_TOY_PYTHON", "train.txt", "train.txt", ("dagster",)),
     )
-    def talker(build: Build) -> Outcome:
+    def talker(build: ArtifactBuild) -> BuildResult:
         """Tell all that it sees."""
         return talk(build, fail=False)
 
@@ -76,7 +76,7 @@ def test_a_build_keeps_no_secret(empty: Sandbox, monkeypatch: pytest.MonkeyPatch
         params=lambda _project, _partition: {},
         toolchain=Toolchain("toy", "CYRENE_TOY_PYTHON", "train.txt", "train.txt", ("dagster",)),
     )
-    def failure(build: Build) -> Outcome:
+    def failure(build: ArtifactBuild) -> BuildResult:
         """Fail, and tell all that it sees."""
         return talk(build, fail=True)
 

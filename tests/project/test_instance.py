@@ -9,7 +9,7 @@ import yaml
 from dagster._core.secrets.env_file import get_env_var_dict
 from filelock import FileLock, Timeout
 
-from cyrene_assets.project.home_identity import refuse_foreign_instance
+from cyrene_assets.project.home_identity import check_instance_owner
 from cyrene_assets.project.instance import open_instance, prepare
 from cyrene_assets.project.project import Project
 from cyrene_assets.utils.errors import UserError
@@ -117,8 +117,8 @@ SHOW = """
 import os, sys
 from dagster._core.secrets.env_file import get_env_var_dict
 os.environ.update(get_env_var_dict(os.getcwd()))
-from cyrene_assets.project.instance import refuse_other_home
-refuse_other_home()
+from cyrene_assets.project.instance import check_home_matches_shell
+check_home_matches_shell()
 """
 
 
@@ -163,7 +163,7 @@ def test_a_home_that_is_reached_by_a_link_is_the_same_project(
     # Its instance by a path of its own is the home's own, too.
     monkeypatch.setenv("DAGSTER_HOME", str(link / "dagster"))
     prepare(Project.load(), root, repoint=False)
-    refuse_foreign_instance(Project.load())
+    check_instance_owner(Project.load())
 
 
 def test_an_instance_that_a_link_leads_out_of_the_home_to_is_the_homes_own(
@@ -175,7 +175,7 @@ def test_an_instance_that_a_link_leads_out_of_the_home_to_is_the_homes_own(
     project.home.mkdir(parents=True)
     (project.home / "dagster").symlink_to(elsewhere, target_is_directory=True)
     prepare(project, root)
-    refuse_foreign_instance(project)
+    check_instance_owner(project)
 
 
 def test_what_else_is_in_env_stays(project: Project, root: Path) -> None:

@@ -19,6 +19,7 @@ from cyrene_assets.config.architecture import QWEN_0_8B, QWEN_2B, Architecture
 from cyrene_assets.config.model_sizes import SIZES
 from cyrene_assets.orchestration.garbage_collector import collect
 from cyrene_assets.project.partitions import language_by_size, sizes, split_key
+from cyrene_assets.store.artifact_key import ArtifactKey
 
 
 def write_base(folder: Path, architecture: Architecture, dtype: str = "BF16") -> Path:
@@ -62,11 +63,11 @@ def test_a_partition_with_a_dot_is_stored_listed_and_collected(sandbox: Sandbox)
     def publish(content: str) -> str:
         with store.stage("merged_model") as out:
             (out / "x").write_text(content)
-            return store.publish(out, "merged_model", "0.8B", {"inputs": {}}).digest
+            return store.publish(out, ArtifactKey("merged_model", "0.8B"), {"inputs": {}}).digest
 
     old, new = publish("old"), publish("new")
     assert (store.root / "merged_model" / "0.8B" / new / "x").read_text() == "new"
-    named = {a.name: a.partition for a in store.artifacts("merged_model")}
+    named = {str(a.key): a.key.partition for a in store.artifacts("merged_model")}
     assert named == {"merged_model[0.8B]": "0.8B"}
     gone = collect(sandbox.project, instance, dry_run=False)
     assert {path.name for path in (store.root / "merged_model").glob("*/*")} == set()

@@ -24,6 +24,7 @@ from cyrene_assets.publishing.export import export, is_exported
 from cyrene_assets.publishing.model_card import card_values, render_card
 from cyrene_assets.serving.character import ServedArtifact
 from cyrene_assets.serving.server import free_port
+from cyrene_assets.store.artifact_key import ArtifactKey
 from cyrene_assets.store.artifact_store import Artifact
 from cyrene_assets.utils.errors import BuildError, UserError
 from cyrene_assets.utils.text_safety import escape_control_chars
@@ -48,7 +49,7 @@ def publish(
     files: dict[str, str],
     **fields: Any,
 ) -> Artifact:
-    named = {artifact.name: artifact.digest for artifact in inputs}
+    named = {str(artifact.key): artifact.digest for artifact in inputs}
     with project.store.stage(asset) as folder:
         for name, text in files.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -58,7 +59,7 @@ def publish(
                 folder / "chats.parquet"
             )
         told = {"inputs": named, "params": {}, "measurements": {}, **fields}
-        return project.store.publish(folder, asset, partition, told)
+        return project.store.publish(folder, ArtifactKey(asset, partition), told)
 
 
 @pytest.fixture

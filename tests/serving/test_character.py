@@ -11,6 +11,7 @@ from cyrene_assets.orchestration.lineage import Lineage, Record
 from cyrene_assets.orchestration.verified_models import find_character
 from cyrene_assets.project.project import Project
 from cyrene_assets.serving.character import ServedArtifact, ancestry
+from cyrene_assets.store.artifact_key import ArtifactKey
 from cyrene_assets.store.artifact_store import Artifact, CorruptArtifactError
 from cyrene_assets.utils.errors import BuildError, UserError
 
@@ -20,10 +21,12 @@ NO_INSTANCE: Any = None
 def publish(
     project: Project, asset: str, partition: str | None, inputs: list[Artifact], **params: str
 ) -> Artifact:
-    named = {artifact.name: artifact.digest for artifact in inputs}
+    named = {str(artifact.key): artifact.digest for artifact in inputs}
     with project.store.stage(asset) as folder:
         (folder / "data.txt").write_text(json.dumps([asset, partition, params, named]))
-        return project.store.publish(folder, asset, partition, {"inputs": named, "params": params})
+        return project.store.publish(
+            folder, ArtifactKey(asset, partition), {"inputs": named, "params": params}
+        )
 
 
 @pytest.fixture
@@ -45,7 +48,7 @@ def model(project: Project) -> Artifact:
 
 
 def test_a_model_knows_what_it_was_made_from(project: Project, model: Artifact) -> None:
-    found = [(asset, partition) for asset, partition, _ in ancestry(project.store, model)]
+    found = [(key.asset, key.partition) for key, _ in ancestry(project.store, model)]
     languages = list(project.corpus.languages)
     assert found == [
         *(("merged_model", "tiny"), ("lora_adapter", "tiny"), ("packed_sft", "tiny")),
@@ -61,7 +64,7 @@ def test_prompts_are_those_of_the_training(project: Project, model: Artifact) ->
 def test_where_chats_are_gone_the_corpus_says_the_prompt(project: Project, model: Artifact) -> None:
     code = next(iter(project.corpus.languages))
     for artifact in project.store.artifacts("sft_chat"):
-        if artifact.partition == code:
+        if artifact.key.partition == code:
             project.store.set_aside(artifact)
     prompts = ServedArtifact(project, SIZES["tiny"], model).prompts
     assert prompts[code] == project.corpus.languages[code].system_prompt
@@ -115,8 +118,7 @@ def test_a_model_whose_check_failed_is_not_served(
     project: Project, model: Artifact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record = Record(
-        asset="fp8_model",
-        partition="tiny",
+        key=ArtifactKey("fp8_model", "tiny"),
         digest=model.digest,
         lineage=Lineage("1", {}, {}),
         run_id="r",

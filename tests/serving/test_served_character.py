@@ -15,6 +15,7 @@ from cyrene_assets.project.project import Project
 from cyrene_assets.serving import served_character
 from cyrene_assets.serving.character import ServedArtifact
 from cyrene_assets.serving.gpu_budget import ServingFootprint
+from cyrene_assets.store.artifact_key import ArtifactKey
 from cyrene_assets.utils.errors import UserError
 from serving.test_gpu_budget import CONFIG
 
@@ -58,7 +59,7 @@ def character(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ServedArtifact
     with project.store.stage("fp8_model") as folder:
         write_checkpoint(folder)
         about: dict[str, Any] = {"inputs": {}, "params": {}}
-        artifact = project.store.publish(folder, "fp8_model", "tiny", about)
+        artifact = project.store.publish(folder, ArtifactKey("fp8_model", "tiny"), about)
     return ServedArtifact(project, SIZES["tiny"], artifact)
 
 

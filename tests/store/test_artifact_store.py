@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from cyrene_assets.store import manifest as manifests
+from cyrene_assets.store.artifact_key import ArtifactKey
 from cyrene_assets.store.artifact_store import (
     LOG,
     Artifact,
     CorruptArtifactError,
     Store,
     fingerprint,
-    label,
 )
 from cyrene_assets.store.manifest import MANIFEST
 from cyrene_assets.store.trash import Trash
@@ -39,7 +39,7 @@ def publish(
             path = out / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
-        return store.publish(out, asset, partition, fields)
+        return store.publish(out, ArtifactKey(asset, partition), fields)
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_publishes_a_folder_named_by_its_content(store: Store) -> None:
     assert artifact.manifest["run_id"] == "run 1"
     assert artifact.manifest["created"].endswith("+00:00")
     assert not staged(store)
-    assert store.open("thing", "en", artifact.digest) == artifact
+    assert store.open(ArtifactKey("thing", "en"), artifact.digest) == artifact
 
 
 def test_the_digest_is_that_of_names_and_contents(store: Store) -> None:
@@ -102,16 +102,16 @@ def test_log_and_manifest_are_no_part_of_the_digest(store: Store) -> None:
     # It belongs to the artifact all the same.
     (first.path / LOG).write_bytes(b"took 2 s\n")
     with pytest.raises(CorruptArtifactError, match=r"the content of log\.txt has changed"):
-        store.open("thing", "en", first.digest)
+        store.open(ArtifactKey("thing", "en"), first.digest)
 
 
 def test_assets_without_partitions_and_with_two(store: Store) -> None:
     alone = publish(store, partition=None)
     assert alone.path.parent.name == "_"
-    assert alone.name == "thing"
+    assert str(alone.key) == "thing"
     pair = publish(store, partition="en|tiny")
-    assert pair.name == label("thing", "en|tiny") == "thing[en|tiny]"
-    assert [a.partition for a in store.artifacts("thing")] == [None, "en|tiny"]
+    assert str(pair.key) == "thing[en|tiny]"
+    assert [a.key.partition for a in store.artifacts("thing")] == [None, "en|tiny"]
 
 
 def flip_a_byte(folder: Path) -> None:
@@ -173,7 +173,7 @@ def test_every_damage_is_found_and_named(
     artifact = publish(store, run_id="run 1")
     damage(artifact.path)
     with pytest.raises(CorruptArtifactError) as caught:
-        store.open("thing", "en", artifact.digest)
+        store.open(ArtifactKey("thing", "en"), artifact.digest)
     message = str(caught.value)
     assert message.startswith(f"thing[en] {artifact.digest} is corrupt: ")
     assert problem in message
@@ -187,7 +187,7 @@ def test_all_but_changed_content_is_found_without_reading_it(
     artifact = publish(store, run_id="run 1")
     damage(artifact.path)
     with pytest.raises(CorruptArtifactError, match=problem):
-        store.open("thing", "en", artifact.digest, contents=False)
+        store.open(ArtifactKey("thing", "en"), artifact.digest, contents=False)
 
 
 def test_every_byte_of_a_manifest_counts(store: Store) -> None:
@@ -199,7 +199,7 @@ def test_every_byte_of_a_manifest_counts(store: Store) -> None:
             content[:position] + bytes([content[position] ^ 1]) + content[position + 1 :]
         )
         with pytest.raises(CorruptArtifactError):
-            store.open("thing", "en", artifact.digest, contents=False)
+            store.open(ArtifactKey("thing", "en"), artifact.digest, contents=False)
 
 
 def test_a_link_in_an_artifacts_place_is_corrupt_and_goes_alone(store: Store) -> None:
@@ -208,7 +208,7 @@ def test_a_link_in_an_artifacts_place_is_corrupt_and_goes_alone(store: Store) ->
     artifact.path.rename(elsewhere)
     artifact.path.symlink_to(elsewhere)
     with pytest.raises(CorruptArtifactError, match="is a link"):
-        store.open("thing", "en", artifact.digest)
+        store.open(ArtifactKey("thing", "en"), artifact.digest)
     assert sorted(store.folders()) == sorted([artifact.path, other.path])
     trash = Trash(store.root.parent, (), datetime.now(UTC))
     moved = trash.take(artifact.path)
@@ -247,16 +247,16 @@ def test_setting_aside_twice_at_the_same_time_of_a_clock_set_back(
 def test_changed_content_is_not_looked_for_where_it_need_not_be(store: Store) -> None:
     artifact = publish(store)
     flip_a_byte(artifact.path)
-    store.open("thing", "en", artifact.digest, contents=False)
+    store.open(ArtifactKey("thing", "en"), artifact.digest, contents=False)
 
 
 def test_an_artifact_that_is_gone_or_under_another_name_is_corrupt(store: Store) -> None:
     artifact = publish(store)
     artifact.path.rename(artifact.path.with_name("0" * 16))
     with pytest.raises(CorruptArtifactError, match="is gone"):
-        store.open("thing", "en", artifact.digest)
+        store.open(ArtifactKey("thing", "en"), artifact.digest)
     with pytest.raises(CorruptArtifactError, match="not the digest of its files"):
-        store.open("thing", "en", "0" * 16)
+        store.open(ArtifactKey("thing", "en"), "0" * 16)
 
 
 @pytest.mark.parametrize("damage", [flip_a_byte, *(damage for damage, _ in DAMAGES)])
@@ -283,7 +283,7 @@ def test_only_plain_files_and_at_least_one_are_published(store: Store, tmp_path:
         (out / "data.txt").write_bytes(b"data")
         (out / "link").symlink_to(tmp_path)
         with pytest.raises(BuildError, match="no links"):
-            store.publish(out, "thing", "en", {})
+            store.publish(out, ArtifactKey("thing", "en"), {})
     assert not list(store.artifacts())
     assert not staged(store)
 
@@ -291,9 +291,9 @@ def test_only_plain_files_and_at_least_one_are_published(store: Store, tmp_path:
 @pytest.mark.parametrize("part", ["../thing", "thing/x", "", ".hidden", "a b", "a\nb"])
 def test_no_name_leads_out_of_the_store(store: Store, part: str) -> None:
     with pytest.raises(UserError, match="cannot be part of an artifact's path"):
-        store.locate(part, "en", "0" * 16)
+        store.locate(ArtifactKey(part, "en"), "0" * 16)
     with pytest.raises(UserError, match="cannot be part of an artifact's path"):
-        store.locate("thing", "en", part)
+        store.locate(ArtifactKey("thing", "en"), part)
 
 
 def test_a_staged_folder_goes_whatever_happens(store: Store) -> None:
@@ -322,7 +322,7 @@ def test_folders_and_what_is_left_half_made_are_all_there_is(store: Store) -> No
     with store.stage("thing") as alive:
         dead = [f for f in (store.root / ".staging").iterdir() if f != alive]
         assert len(dead) == 2
-        assert store.left_half_made() == sorted(dead)
+        assert store.abandoned_folders() == sorted(dead)
     assert list(store.folders()) == sorted([kept.path, old.path, aside])
 
 
@@ -347,12 +347,13 @@ import sys
 from pathlib import Path
 from cyrene_assets.utils.errors import CyreneError
 from cyrene_assets.utils.disk_errors import disk_errors
+from cyrene_assets.store.artifact_key import ArtifactKey
 from cyrene_assets.store.artifact_store import Store
 store = Store(Path(sys.argv[1]) / "store")
 try:
     with disk_errors(store.root), store.stage("thing") as out:
         (out / "big").write_bytes(bytes(int(sys.argv[2])))
-        store.publish(out, "thing", None, {})
+        store.publish(out, ArtifactKey("thing"), {})
 except CyreneError as error:
     print(error)
     sys.exit(error.exit_status)

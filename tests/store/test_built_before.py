@@ -17,7 +17,8 @@ from helpers import Sandbox
 from cyrene_assets.orchestration import project_state
 from cyrene_assets.orchestration.adoption import adopt
 from cyrene_assets.orchestration.artifact_spec import SPECS
-from cyrene_assets.store.artifact_store import CorruptArtifactError, label
+from cyrene_assets.store.artifact_key import ArtifactKey
+from cyrene_assets.store.artifact_store import CorruptArtifactError
 
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "built_project.tar.xz"
 DIGESTS = {
@@ -45,12 +46,12 @@ def of_today(sandbox: Sandbox) -> set[str]:
     """Return the artifacts whose code version, and that of all before them, is still today's."""
     found: set[str] = set()
     for name in DIGESTS:
-        asset, _, partition = name.removesuffix("]").partition("[")
-        path = sandbox.artifact(asset, partition or None) / "manifest.json"
+        key = ArtifactKey.parse(name)
+        path = sandbox.artifact(key.asset, key.partition) / "manifest.json"
         manifest = json.loads(path.read_text(encoding="utf-8"))
-        assert label(manifest["asset"], manifest["partition"]) == name
-        inputs = {key for key in manifest["inputs"] if key in DIGESTS}
-        if manifest["code_version"] == SPECS[asset].code_version and inputs <= found:
+        assert ArtifactKey(manifest["asset"], manifest["partition"]) == key
+        inputs = {other for other in manifest["inputs"] if other in DIGESTS}
+        if manifest["code_version"] == SPECS[key.asset].code_version and inputs <= found:
             found.add(name)
     return found
 
@@ -84,8 +85,7 @@ def test_verify_of_a_store_built_before_passes_and_sees_damage(
 ) -> None:
     with opened(unpacked, monkeypatch) as sandbox:
         for name, digest in DIGESTS.items():
-            asset, _, partition = name.removesuffix("]").partition("[")
-            artifact = sandbox.project.store.locate(asset, partition or None, digest)
+            artifact = sandbox.project.store.locate(ArtifactKey.parse(name), digest)
             artifact.verify(contents=True)
             assert artifact.manifest["digest"] == digest
         (artifact.path / "train.jsonl").write_text("{}\n", encoding="utf-8")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from cyrene_assets.store.write_lock import one_writer
+from cyrene_assets.store.write_lock import artifact_lock
 
 HOLDER = """
 import sys, time, filelock
@@ -27,7 +27,7 @@ def test_a_lock_goes_with_its_process(tmp_path: Path) -> None:
             said.append(what)
             holder.kill()
 
-        with one_writer(tmp_path, "thing[en]", "5678", say):
+        with artifact_lock(tmp_path, "thing[en]", "5678", say):
             assert holder.wait() < 0
             assert (tmp_path / "owner").read_text(encoding="utf-8") == "run 5678"
     assert said == ["thing[en] is being built by run 1234 already: waiting for it to end"]
@@ -36,7 +36,7 @@ def test_a_lock_goes_with_its_process(tmp_path: Path) -> None:
 def test_a_failed_build_lets_go_of_its_lock(tmp_path: Path) -> None:
     error = None
     try:
-        with one_writer(tmp_path, "thing", "run", print):
+        with artifact_lock(tmp_path, "thing", "run", print):
             raise ValueError("kept, and with it every frame that it passed")
     except ValueError as caught:
         error = caught

@@ -29,6 +29,7 @@ from cyrene_assets.corpus.preparation.parallel_corpus import parallel_corpus
 from cyrene_assets.corpus.rendering import rendering
 from cyrene_assets.corpus.sources.registry import read_listed
 from cyrene_assets.project.settings import ProjectFile
+from cyrene_assets.store.artifact_key import ArtifactKey
 from cyrene_assets.store.artifact_store import CorruptArtifactError, Store
 from cyrene_assets.utils.errors import UserError
 
@@ -254,11 +255,11 @@ def _manifest(root: Path) -> Kind:
         (out / "data.txt").write_text("the data\n")
         (out / "log.txt").write_text("a log\n")
         fields = {"code_version": "1", "inputs": {"other[en]": "0" * 16}, "params": {"a": [1, "b"]}}
-        artifact = store.publish(out, "thing", "en", fields)
+        artifact = store.publish(out, ArtifactKey("thing", "en"), fields)
 
     def look(_: random.Random, path: Path) -> str:
         try:
-            found = store.open("thing", "en", artifact.digest)
+            found = store.open(ArtifactKey("thing", "en"), artifact.digest)
         except CorruptArtifactError:
             return "error"
         # What reads the same is the same.

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from cyrene_assets.store.artifact_key import ArtifactKey
+
 from .bench import INDETERMINATE, Bench, build, environment
 from .processes import (
     TAG,
@@ -150,7 +152,7 @@ def finish(bench: Bench, stage: str, place: Path) -> list[str]:
     lost = [f"{stage}: {problem}" for problem in found["problems"]]
     for name, digest in bench.reference(stage).digests.items():
         made = found["digests"].get(name)
-        indeterminate = name.partition("[")[0] in INDETERMINATE
+        indeterminate = ArtifactKey.parse(name).asset in INDETERMINATE
         if made is None or (made != digest and not indeterminate):
             lost.append(f"{stage}: {name} is {made}, undisturbed it was {digest}")
     return lost
@@ -196,7 +198,7 @@ def invisible_damage(sandbox: Any) -> Iterator[str]:
     store = sandbox.project.store
     seen = set()
     for artifact in store.artifacts():
-        seen.add((artifact.name, artifact.digest))
+        seen.add((str(artifact.key), artifact.digest))
         try:
             artifact.verify(contents=True)
         except CorruptArtifactError as error:

@@ -3,13 +3,13 @@
 import re
 import time
 from collections.abc import Callable, Sequence
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from cyrene_assets.cli.progress import LiveDisplay
 from cyrene_assets.utils import formatting
 from cyrene_assets.utils.counting import counted
 from cyrene_assets.utils.text_safety import escape_control_chars
@@ -22,7 +22,7 @@ _SPEAKERS_SHOWN = 15
 _QUIET_SECONDS = 10.0
 
 
-class Reporter:
+class Reporter(LiveDisplay):
     """Progress on standard error: a live line on a terminal, else a line every ten seconds."""
 
     def __init__(self) -> None:
@@ -38,18 +38,6 @@ class Reporter:
         )
         self._task = self._live.add_task("reading", total=None)
         self._said = time.monotonic()
-
-    def __enter__(self) -> Self:
-        self._live.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._live.stop()
 
     def report(self, what: str, done: int, total: int) -> None:
         """Show what is at work, and how far it is."""

@@ -25,7 +25,7 @@ from cyrene_assets.utils.errors import UserError
 if TYPE_CHECKING:
     import dagster as dg
 
-    from cyrene_assets.diagnostics.cost_estimate import Estimate
+    from cyrene_assets.diagnostics.estimate_table import Estimate
     from cyrene_assets.orchestration.planner import Step
 
 _UNFOLDED = 1000
@@ -103,11 +103,11 @@ def build(
 
         adopt(project, instance, say_nothing=True)
         steps = planner.plan(project, instance, target, size.name)
-        ahead = preflight.ahead(steps)
+        ahead = preflight.artifacts_to_build(steps)
         estimates = cost_estimate.estimate(project, steps, size)
         if not only_plan:
             if not ignore_requirements:
-                preflight.refuse(project, ahead)
+                preflight.check_requirements(project, ahead)
             _build(
                 project,
                 instance,

@@ -66,7 +66,7 @@ def chat(
     with ExitStack() as stack:
         own: ServedCharacter | None = None
         if url is None:
-            with starting(character.artifact.name) as on_wait:
+            with starting(str(character.artifact.key)) as on_wait:
                 running = serve_character(
                     character,
                     language=code,
@@ -80,7 +80,7 @@ def chat(
         client, model, conversation.context = connect(address, api_key())
         about = {"model": model, "digest": character.artifact.digest}
         talk = _Talk(conversation, client, model, about, own)
-        click.echo(f"{character.artifact.name} {character.artifact.digest}, {code}, {name}; /help")
+        click.echo(f"{character.artifact.key} {character.artifact.digest}, {code}, {name}; /help")
         talk.show_system()
         click.echo()
         interactive = sys.stdin.isatty()

@@ -5,17 +5,16 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args, get_origin
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cyrene_assets.cli.commands._common import json_option
+from cyrene_assets.cli.commands._format_options import format_option
 from cyrene_assets.project.project import corpora_folder
 from cyrene_assets.utils.errors import UserError
 
 if TYPE_CHECKING:
-    from pydantic.fields import FieldInfo
-
     from cyrene_assets.corpus.importers.registry import Importer
     from cyrene_assets.corpus.importers.speakers import Speaker
 
@@ -70,7 +69,7 @@ def _command(form: str, chosen: "Importer") -> click.Command:
     fields = chosen.Options.model_fields
     parameters: list[click.Parameter] = [
         click.Argument(["path"], type=click.Path(path_type=Path)),
-        *(_option(name, field) for name, field in fields.items()),
+        *(format_option(name, field) for name, field in fields.items()),
         click.Option(
             ["--character"],
             multiple=True,
@@ -101,25 +100,6 @@ def _command(form: str, chosen: "Importer") -> click.Command:
         short_help=chosen.SUMMARY,
     )
     return json_option(command)
-
-
-def _option(name: str, field: "FieldInfo") -> click.Option:
-    """Return the option of a field of a format's ``Options``."""
-    kinds = [kind for kind in get_args(field.annotation) if kind is not type(None)]
-    flags = [f"--{name.replace('_', '-')}"]
-    text = field.description
-    if get_origin(field.annotation) is tuple:
-        return click.Option(flags, multiple=True, help=text)
-    if int in kinds or field.annotation is int:
-        return click.Option(flags, type=int, default=field.default, help=text)
-    if float in kinds or field.annotation is float:
-        return click.Option(flags, type=float, default=field.default, show_default=True, help=text)
-    if Path in kinds:
-        return click.Option(flags, type=click.Path(path_type=Path), help=text)
-    choices = [value for kind in kinds for value in get_args(kind)]
-    if choices:
-        return click.Option(flags, type=click.Choice(choices), help=text)
-    return click.Option(flags, help=text)
 
 
 def _import(ctx: click.Context, form: str, chosen: "Importer", given: dict[str, Any]) -> None:

@@ -17,6 +17,7 @@ from cyrene_assets.cli.commands._common import (
 )
 from cyrene_assets.config.model_sizes import ModelSize
 from cyrene_assets.project.project import Project
+from cyrene_assets.store.artifact_key import ArtifactKey
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -57,7 +58,7 @@ def evaluate(
         from cyrene_assets.utils.formatting import format_duration
 
         if not ignore_requirements:
-            preflight.refuse(project, [("checkpoint_report", called)])
+            preflight.check_requirements(project, [ArtifactKey("checkpoint_report", called)])
         adopt(project, instance, say_nothing=True)
         started = time.monotonic()
         with own_terminal(project) as console, StepReporter(console) as reporter:
@@ -73,7 +74,7 @@ def evaluate(
                 ignore_requirements=ignore_requirements,
             )
             if any(
-                lineage.latest(instance, "eval_report", f"{language}|{size}")
+                lineage.latest(instance, ArtifactKey("eval_report", f"{language}|{size}"))
                 for language in project.corpus.languages
             ):
                 builder.build_one(
@@ -95,6 +96,8 @@ def evaluate(
 def _page(project: Project, instance: "dg.DagsterInstance") -> str:
     from cyrene_assets.orchestration import lineage
 
-    record = lineage.latest(instance, "scoreboard", None)
+    record = lineage.latest(instance, ArtifactKey("scoreboard"))
     assert record is not None
-    return str(project.store.locate("scoreboard", None, record.digest).path / "scoreboard.html")
+    return str(
+        project.store.locate(ArtifactKey("scoreboard"), record.digest).path / "scoreboard.html"
+    )

@@ -10,6 +10,7 @@ from cyrene_assets.cli.commands.serve import model_options, say_passed_over
 from cyrene_assets.config.model_sizes import ModelSize
 from cyrene_assets.orchestration.verified_models import find_character
 from cyrene_assets.project.project import Project
+from cyrene_assets.store.artifact_key import ArtifactKey
 from cyrene_assets.utils.errors import UserError
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def export(
     exporting.export(
         character, folder, language=code, profile=name, scores=scores, scores_plot=plot
     )
-    click.echo(f"{character.artifact.name} {character.artifact.digest} in {folder}")
+    click.echo(f"{character.artifact.key} {character.artifact.digest} in {folder}")
     if repository is not None:
         click.echo(f"uploaded: {hub.push(folder, repository, public=public)}")
 
@@ -76,10 +77,10 @@ def _scoreboard(project: Project, instance: "dg.DagsterInstance") -> tuple[str |
     """Return the current scoreboard's overview and its picture, where there is one."""
     from cyrene_assets.orchestration import lineage
 
-    record = lineage.latest(instance, "scoreboard", None)
+    record = lineage.latest(instance, ArtifactKey("scoreboard"))
     if record is None:
         return None, None
-    artifact = project.store.open("scoreboard", None, record.digest)
+    artifact = project.store.open(ArtifactKey("scoreboard"), record.digest)
     overview = record.metadata.get("overview")
     picture = artifact.path / "scoreboard.png"
     return (str(overview.value) if overview else None), picture if picture.is_file() else None

@@ -13,6 +13,7 @@ from cyrene_assets.cli.commands._common import adopt, definitions, json_option, 
 from cyrene_assets.config.model_roles import SPEAKING
 from cyrene_assets.config.model_sizes import ModelSize
 from cyrene_assets.project.project import Project
+from cyrene_assets.store.artifact_key import ArtifactKey
 from cyrene_assets.utils.errors import UserError
 
 if TYPE_CHECKING:
@@ -61,30 +62,30 @@ def _current(
 
     if asset is not None:
         planner.find_asset(asset)
-    partitions: dict[str, Sequence[str | None]] = {}
-    for name in planner.build_order():
-        definition = SPECS[name].partitions_def
-        if asset in (None, name):
-            partitions[name] = [None] if definition is None else definition.get_partition_keys()
-    if partition is not None and not any(partition in keys for keys in partitions.values()):
-        known = dict.fromkeys(str(key) for keys in partitions.values() for key in keys if key)
+    keys = [
+        ArtifactKey(name, key)
+        for name in planner.build_order()
+        if asset in (None, name)
+        for key in SPECS[name].partitions
+    ]
+    known = dict.fromkeys(key.partition for key in keys if key.partition)
+    if partition is not None and partition not in known:
         shown = f"it has {', '.join(known)}" if known else "it has none"
         raise UserError(f"{asset or 'the project'} has no partition {partition!r}: {shown}")
-    for name, keys in partitions.items():
-        for key in keys:
-            if partition in (None, key):
-                record = lineage.latest(instance, name, key)
-                if record is not None:
-                    yield record
+    for key in keys:
+        if partition in (None, key.partition):
+            record = lineage.latest(instance, key)
+            if record is not None:
+                yield record
 
 
 def _row(project: Project, record: "Record") -> dict[str, Any]:
-    artifact = project.store.locate(record.asset, record.partition, record.digest)
+    artifact = project.store.locate(record.key, record.digest)
     created = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="seconds")
     megabytes = record.metadata["megabytes"].value
     return {
-        "asset": record.asset,
-        "partition": record.partition,
+        "asset": record.key.asset,
+        "partition": record.key.partition,
         "path": str(artifact.path),
         "digest": record.digest,
         "created": created,
@@ -158,12 +159,12 @@ def answers(size: ModelSize, languages: tuple[str, ...], model: str, as_json: bo
         definitions()
         from cyrene_assets.orchestration import lineage
 
-        record = lineage.latest(instance, "generations", size.name)
+        record = lineage.latest(instance, ArtifactKey("generations", size.name))
     if record is None:
         raise UserError(
             f"no generations of {size} yet: run `cyrene build --size {size} --to generations`"
         )
-    artifact = project.store.open("generations", size.name, record.digest)
+    artifact = project.store.open(ArtifactKey("generations", size.name), record.digest)
     profile = project.recipe(size).evaluation.served_profile
     rows = (
         pl.read_parquet(artifact.path / "generations.parquet")

@@ -127,7 +127,7 @@ def ui(host: str, port: int, without_password: bool) -> None:
     """
     from cyrene_assets.cli.dagster_ui import run_ui
     from cyrene_assets.project.instance import open_instance, prepare
-    from cyrene_assets.project.instance_health import refuse_broken
+    from cyrene_assets.project.instance_health import check_instance
     from cyrene_assets.serving.server import is_loopback
 
     if not (without_password or is_loopback(host)):
@@ -140,7 +140,7 @@ def ui(host: str, port: int, without_password: bool) -> None:
     # Which home a bare shell's commands use is said by `cyrene init`.
     prepare(project, PROJECT_ROOT, repoint=False)
     # Its databases are there before several processes of the UI open them at once.
-    refuse_broken(project)
+    check_instance(project)
     with open_instance(project) as instance:
         configuration = instance.info_str()
 

@@ -129,7 +129,7 @@ def serve(
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with ExitStack() as stack:
-            with starting(character.artifact.name) as on_wait:
+            with starting(str(character.artifact.key)) as on_wait:
                 running = serve_character(
                     character,
                     language=code,
@@ -164,7 +164,7 @@ def _described(hosted: "ServedCharacter") -> dict[str, Any]:
 def _shown(hosted: "ServedCharacter") -> str:
     character = hosted.character
     lines = [
-        f"{character.artifact.name} {character.artifact.digest} at {hosted.server.url}",
+        f"{character.artifact.key} {character.artifact.digest} at {hosted.server.url}",
         f"model     {character.name} ({hosted.language}), or with a language: "
         f"{', '.join(f'{character.name}:{code}' for code in character.prompts)}",
         f"sampling  {hosted.profile}, thinking off",

@@ -29,11 +29,11 @@ def status(as_json: bool) -> None:
         definitions()
         from cyrene_assets.diagnostics import staleness_report as statuses
         from cyrene_assets.orchestration import builder, run_retention
-        from cyrene_assets.orchestration.project_state import Situation
+        from cyrene_assets.orchestration.project_state import ProjectState
 
         run_retention.end_orphans(instance)
         adopt(project, instance, say_nothing=True)
-        found = statuses.examine(Situation(project, instance), datetime.now(UTC))
+        found = statuses.examine(ProjectState(project, instance), datetime.now(UTC))
         watched = builder.daemon_is_alive(instance, "SENSOR")
     if as_json:
         click.echo(json.dumps({**found.as_dict(), "watched": watched}, indent=2))

@@ -13,7 +13,7 @@ from cyrene_assets.corpus.preparation.leak_check import SPLIT_COLUMNS, split_pro
 from cyrene_assets.corpus.preparation.parallel_corpus import Parallel
 from cyrene_assets.corpus.sources.speakers import variables
 from cyrene_assets.corpus.sources.types import Problem
-from cyrene_assets.store.outcome import CheckOutcome, Markdown, Outcome, Picture, none_of
+from cyrene_assets.store.outcome import BuildResult, CheckOutcome, Markdown, Picture, none_of
 from cyrene_assets.utils.counting import counted
 
 COVERAGE_TARGET = 0.95
@@ -25,7 +25,7 @@ DUPLICATES_TARGET = 0.05
 
 def raw_dialog_outcome(
     rows: pl.DataFrame, left_out: Sequence[Problem], shown: Mapping[str, Any]
-) -> Outcome:
+) -> BuildResult:
     """Return what is said of one language's rows, and of what was left out of them.
 
     Args:
@@ -35,7 +35,7 @@ def raw_dialog_outcome(
     """
     characters = int(rows["text"].str.len_chars().sum())
     lines = len(rows.filter(rows["kind"] == "dialog"))
-    return Outcome(
+    return BuildResult(
         f"{counted(lines, 'line')}, {counted(len(rows) - lines, 'document')}, "
         f"{counted(characters, 'character')}",
         metadata={
@@ -54,7 +54,7 @@ def raw_dialog_outcome(
     )
 
 
-def parallel_outcome(parallel: Parallel, corpus: Corpus) -> Outcome:
+def parallel_outcome(parallel: Parallel, corpus: Corpus) -> BuildResult:
     """Return what is said of the aligned languages, with the outcome of every check."""
     found = overview(parallel)
     languages = len(parallel.languages)
@@ -69,7 +69,7 @@ def parallel_outcome(parallel: Parallel, corpus: Corpus) -> Outcome:
     low = [row["language"] for row in found.languages if row["coverage"] < COVERAGE_TARGET]
     rows = sum(row["units"] for row in found.languages)
     allowed = corpus.unknown_markup
-    return Outcome(
+    return BuildResult(
         f"{counted(rows, 'unit')} in {counted(languages, 'language')}, {found.held_out:,} of "
         f"{counted(found.scenes, 'scene or document', 'scenes and documents')} held out"
         + (f", {parallel.twins:,} in both variants of gendered text" if parallel.twins else ""),

@@ -41,7 +41,7 @@ def counter_of(store: Store, size: str, bytes_per_token: float) -> Counter:
 
     Of several base models that of the newest folder counts; of none tokens are estimated.
     """
-    folders = [found.path for found in store.artifacts("base_model") if found.partition == size]
+    folders = [found.path for found in store.artifacts("base_model") if found.key.partition == size]
     files = [path / "tokenizer.json" for path in folders]
     newest = max(filter(Path.is_file, files), key=lambda path: path.stat().st_mtime, default=None)
     return TokenCounter(newest) if newest else EstimatedTokens(bytes_per_token)

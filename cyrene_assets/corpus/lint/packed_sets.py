@@ -11,7 +11,7 @@ from cyrene_assets.corpus.lint import plots
 from cyrene_assets.corpus.lint.outcomes import no_leak, table
 from cyrene_assets.corpus.packing.packed_dataset import Packed, pack_corpus, scenes_on_both_sides
 from cyrene_assets.corpus.preparation.leak_check import REMEDY, sets_proof
-from cyrene_assets.store.outcome import CheckOutcome, Outcome, Picture, none_of
+from cyrene_assets.store.outcome import BuildResult, CheckOutcome, Picture, none_of
 
 
 def write_packed(
@@ -24,7 +24,7 @@ def write_packed(
     lines: pl.DataFrame,
     everyone: bool,
     out: Path,
-) -> Outcome:
+) -> BuildResult:
     """Write a stage's packed sets into ``out``; return what is said of them.
 
     Args:
@@ -44,7 +44,7 @@ def write_packed(
     leaks = no_leak(sets_proof(texts, lines.filter("stock")["text"]), lines)
     scenes = scenes_on_both_sides(rows, validation)
     left_out = f"; {packed.left_out(everyone=everyone)}" if stage_name == "sft" else ""
-    return Outcome(
+    return BuildResult(
         f"{packed.tokens:,} tokens in {packed.rows:,} rows, {packed.packs:,} packs "
         f"{packed.fill:.1%} full, {packed.validation_rows:,} validation rows{left_out}",
         metadata={

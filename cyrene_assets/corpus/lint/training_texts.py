@@ -13,7 +13,7 @@ from cyrene_assets.corpus.lint.outcomes import table
 from cyrene_assets.corpus.preparation.cleaning import control_tokens_left
 from cyrene_assets.corpus.rendering import rendering
 from cyrene_assets.corpus.rendering.line_selection import IN_CHATS, count_character_lines
-from cyrene_assets.store.outcome import CheckOutcome, Markdown, Outcome, Picture, none_of
+from cyrene_assets.store.outcome import BuildResult, CheckOutcome, Markdown, Picture, none_of
 from cyrene_assets.store.tables import write_table
 from cyrene_assets.utils.counting import counted
 
@@ -27,12 +27,12 @@ _NO_CHATS = (
 )
 
 
-def write_documents(units: pl.DataFrame, corpus: Corpus, language: str, out: Path) -> Outcome:
+def write_documents(units: pl.DataFrame, corpus: Corpus, language: str, out: Path) -> BuildResult:
     """Render the documents of a language into ``out``; return what is said of them."""
     documents = rendering.cpt_documents(units, corpus, language)
     shown = write_table(documents, out, "documents.parquet")
     train = _write_splits(documents, rendering.write_document_jsonl, out)
-    return Outcome(
+    return BuildResult(
         f"{counted(train, 'document')} to train on, {len(documents) - train:,} held out",
         metadata={
             **shown,
@@ -56,14 +56,14 @@ def write_documents(units: pl.DataFrame, corpus: Corpus, language: str, out: Pat
     )
 
 
-def write_chats(units: pl.DataFrame, corpus: Corpus, language: str, out: Path) -> Outcome:
+def write_chats(units: pl.DataFrame, corpus: Corpus, language: str, out: Path) -> BuildResult:
     """Render the chats of a language into ``out``; return what is said of them."""
     chats = rendering.sft_chats(units, corpus, language)
     shown = write_table(chats, out, "chats.parquet")
     train = _write_splits(chats, rendering.write_chat_jsonl, out)
     lines = count_character_lines(units, corpus.chats)
     total, in_chats = sum(lines.values()), lines.get(IN_CHATS, 0)
-    return Outcome(
+    return BuildResult(
         f"{counted(train, 'chat')} to train on, {len(chats) - train:,} held out; "
         f"{in_chats:,} of the character's {total:,} lines ({in_chats / max(total, 1):.1%}) in them",
         metadata={

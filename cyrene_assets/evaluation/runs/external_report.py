@@ -11,17 +11,17 @@ from cyrene_assets.evaluation.scoreboard.markdown import markdown_table, profile
 from cyrene_assets.evaluation.scoring.language_report import LanguageReport, report_language
 from cyrene_assets.project.artifact_build import ArtifactBuild
 from cyrene_assets.project.settings import CheckpointSource
-from cyrene_assets.store.outcome import Markdown, Outcome
+from cyrene_assets.store.outcome import BuildResult, Markdown
 from cyrene_assets.store.tables import write_table
 
 
-def external_report(build: ArtifactBuild, source: CheckpointSource) -> Outcome:
+def external_report(build: ArtifactBuild, source: CheckpointSource) -> BuildResult:
     """Prompt and score a model from a folder, and write the tables to ``build.out``.
 
     Raises:
         UserError: there is no model that can be served, or no chat is held out.
     """
-    name, corpus = build.key, build.input("parallel_corpus")
+    name, corpus = build.partition_key, build.input("parallel_corpus")
     folder = Path(source.path)
     recipe = build.project.recipe(model_size(source.size))
     size = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
@@ -48,7 +48,7 @@ def external_report(build: ArtifactBuild, source: CheckpointSource) -> Outcome:
         digests={name: folder_digest(folder)},
     ).write(build.out)
     first_language = profile_table(reports[0].scores, profile)
-    return Outcome(
+    return BuildResult(
         f"{len(run.generations):,} answers to {len(run.prompts)} prompts, "
         f"{result['tokens_per_second']:.0f} output tokens/s",
         metadata={**metadata, next(iter(languages)): Markdown(markdown_table(first_language))},

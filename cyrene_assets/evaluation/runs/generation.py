@@ -26,15 +26,16 @@ from cyrene_assets.evaluation.scoring.run_tables import (
 )
 from cyrene_assets.project.artifact_build import ArtifactBuild
 from cyrene_assets.serving import engine_args
+from cyrene_assets.store.artifact_key import ArtifactKey
 from cyrene_assets.store.artifact_store import Artifact
-from cyrene_assets.store.outcome import CheckOutcome, Markdown, Outcome
+from cyrene_assets.store.outcome import BuildResult, CheckOutcome, Markdown
 from cyrene_assets.store.tables import TablesByLanguage, read_table, write_table
 from cyrene_assets.utils.errors import UserError
 
 STAGES = ("cpt_checkpoint", "lora_adapter")
 
 
-def generate(build: ArtifactBuild) -> Outcome:
+def generate(build: ArtifactBuild) -> BuildResult:
     """Prompt a size's models, and write their answers to ``build.out``.
 
     Raises:
@@ -54,7 +55,7 @@ def generate(build: ArtifactBuild) -> Outcome:
     sample = answers.filter(pl.col("profile") == settings.served_profile).unique(
         ["model", "language"], keep="first", maintain_order=True
     )
-    return Outcome(
+    return BuildResult(
         f"{len(answers):,} answers of {len(models)} models to {len(run.prompts)} prompts, "
         f"{result['tokens_per_second']:.0f} output tokens/s",
         metadata={
@@ -84,8 +85,8 @@ def _curves(build: ArtifactBuild) -> pl.DataFrame:
     inputs = build.lineage_of("merged_model").inputs
     frames = []
     for stage in STAGES:
-        digest = inputs[f"{stage}[{build.key}]"]
-        artifact = build.project.store.open(stage, build.key, digest)
+        key = ArtifactKey(stage, build.partition_key)
+        artifact = build.project.store.open(key, inputs[str(key)])
         chosen = artifact.manifest["measurements"]["chosen_step"]
         frames.append(
             read_losses(artifact.path / "training" / "losses.jsonl")

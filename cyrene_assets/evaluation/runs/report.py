@@ -10,11 +10,12 @@ from cyrene_assets.evaluation.scoring import fidelity_scores
 from cyrene_assets.evaluation.scoring.language_report import report_language
 from cyrene_assets.evaluation.scoring.run_tables import Run
 from cyrene_assets.project.artifact_build import ArtifactBuild
-from cyrene_assets.store.outcome import Markdown, Outcome
+from cyrene_assets.store.artifact_key import ArtifactKey
+from cyrene_assets.store.outcome import BuildResult, Markdown
 from cyrene_assets.store.tables import write_table
 
 
-def report(build: ArtifactBuild, language: str, size: str) -> Outcome:
+def report(build: ArtifactBuild, language: str, size: str) -> BuildResult:
     """Score a size's models in one language, and write the tables to ``build.out``."""
     source, corpus = build.input("generations"), build.input("parallel_corpus")
     lineage = build.lineage_of("generations")
@@ -26,7 +27,8 @@ def report(build: ArtifactBuild, language: str, size: str) -> Outcome:
         language,
         params["served_profile"],
     )
-    served = build.project.store.locate("fp8_model", size, lineage.inputs[f"fp8_model[{size}]"])
+    fp8 = ArtifactKey("fp8_model", size)
+    served = build.project.store.locate(fp8, lineage.inputs[str(fp8)])
     fidelity = fidelity_scores.score_table(
         served.manifest["measurements"].get("fidelity", {}), language
     )
@@ -41,11 +43,13 @@ def report(build: ArtifactBuild, language: str, size: str) -> Outcome:
         starts_from=params["starts_from"],
         profile=params["served_profile"],
         source=("generations", size, source.digest),
-        digests={role: lineage.inputs[f"{ASSETS[role]}[{size}]"] for role in params["models"]},
+        digests={
+            role: lineage.inputs[str(ArtifactKey(ASSETS[role], size))] for role in params["models"]
+        },
     ).write(build.out)
     table = profile_table(scores, params["served_profile"])
     missing = scores["value"].null_count()
-    return Outcome(
+    return BuildResult(
         f"{len(scores) - missing} scores of {scores['model'].n_unique()} models, "
         f"{missing} without a value",
         metadata={**metadata, "scores": Markdown(markdown_table(table))},

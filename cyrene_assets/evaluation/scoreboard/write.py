@@ -8,12 +8,13 @@ from cyrene_assets.evaluation.scoreboard.board import Scoreboard
 from cyrene_assets.evaluation.scoreboard.results import EvaluationResult, SceneScores
 from cyrene_assets.evaluation.scoreboard.table import list_models, scoreboard_table
 from cyrene_assets.project.artifact_build import ArtifactBuild
+from cyrene_assets.store.artifact_key import ArtifactKey
 from cyrene_assets.store.artifact_store import Artifact, CorruptArtifactError
-from cyrene_assets.store.outcome import Markdown, Outcome, Picture
+from cyrene_assets.store.outcome import BuildResult, Markdown, Picture
 from cyrene_assets.store.tables import write_table
 
 
-def write_scoreboard(build: ArtifactBuild, reports: Iterable[Artifact]) -> Outcome:
+def write_scoreboard(build: ArtifactBuild, reports: Iterable[Artifact]) -> BuildResult:
     """Write the scoreboard of all reports to ``build.out``.
 
     Args:
@@ -28,7 +29,7 @@ def write_scoreboard(build: ArtifactBuild, reports: Iterable[Artifact]) -> Outco
     (build.out / "scoreboard.html").write_text(page, encoding="utf-8")
     image = markdown.scoreboard_png(board)
     (build.out / "scoreboard.png").write_bytes(image)
-    return Outcome(
+    return BuildResult(
         f"{list_models(table).height} models compared",
         metadata={
             **metadata,
@@ -53,6 +54,7 @@ def _readable(build: ArtifactBuild, reports: Iterable[Artifact]) -> Iterator[Eva
         identity = ReportIdentity.read(report.path)
         key = identity.source
         if key and key not in sources:
-            sources[key] = build.project.store.open(*key)
+            asset, partition, digest = key
+            sources[key] = build.project.store.open(ArtifactKey(asset, partition), digest)
         folder = sources[key].path if key else report.path
         yield EvaluationResult.read(report.path, folder, identity)

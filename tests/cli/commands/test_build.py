@@ -5,14 +5,15 @@ from helpers import Sandbox
 
 from cyrene_assets.cli.commands import build as command
 from cyrene_assets.config.model_sizes import SIZES
-from cyrene_assets.diagnostics.cost_estimate import Estimate, StepEstimate
+from cyrene_assets.diagnostics.estimate_table import Estimate, StepEstimate
 from cyrene_assets.orchestration import builder
 from cyrene_assets.orchestration.run_events import Event
+from cyrene_assets.store.artifact_key import ArtifactKey
 
 
 def estimated(seconds: float) -> Estimate:
     step = StepEstimate(
-        *("cpt_checkpoint[tiny]", "not built yet", 1_234_567, seconds, None, 400),
+        *(ArtifactKey("cpt_checkpoint", "tiny"), "not built yet", 1_234_567, seconds, None, 400),
         low=seconds / 1.5,
         high=seconds * 1.5,
         basis="measured",
@@ -51,7 +52,7 @@ def test_build_of_over_ten_minutes_shows_its_plan_before_the_first_step(
     assert bool(table) == shown
     if shown:
         assert table[0].split() == [
-            *("cpt_checkpoint[tiny]", "not", "built", "yet", "1,234,567", "400"),
+            *(ArtifactKey("cpt_checkpoint", "tiny"), "not", "built", "yet", "1,234,567", "400"),
             *("8:20", "5:33", "-", "12:30", "measured"),
         ]
         note, total = lines[3:5]

@@ -20,6 +20,7 @@ from cyrene_assets.project import home_identity
 from cyrene_assets.project.project import Project
 from cyrene_assets.project.settings import ProjectFile
 from cyrene_assets.store import records
+from cyrene_assets.store.artifact_key import ArtifactKey
 from cyrene_assets.store.artifact_store import LOG, Artifact, Store
 from cyrene_assets.store.records import StoredRecord
 from cyrene_assets.store.trash import Trash
@@ -66,7 +67,7 @@ def _make(store: Store, asset: str, partition: str | None, number: int) -> dict[
         recorded=float(number),
     )
     records.write(store, record)
-    return {"name": artifact.name, "digest": artifact.digest, "lineage": record.fingerprint}
+    return {"name": str(artifact.key), "digest": artifact.digest, "lineage": record.fingerprint}
 
 
 def _published(store: Store, asset: str, partition: str | None, number: int) -> Artifact:
@@ -75,7 +76,7 @@ def _published(store: Store, asset: str, partition: str | None, number: int) -> 
         (out / "data.bin").write_bytes(random.Random(number).randbytes(9000))
         (out / "inner" / "more.txt").write_text(f"{number}\n" * 900, encoding="utf-8")
         (out / LOG).write_text("made\n", encoding="utf-8")
-        return store.publish(out, asset, partition, {"run_id": "run"})
+        return store.publish(out, ArtifactKey(asset, partition), {"run_id": "run"})
 
 
 def settings(home: Path, say: Say) -> None:
@@ -83,7 +84,7 @@ def settings(home: Path, say: Say) -> None:
     os.environ["DAGSTER_HOME"] = str(home.parent / "elsewhere")
     Path(os.environ["DAGSTER_HOME"]).mkdir(exist_ok=True)
     project = Project(home, ProjectFile())
-    home_identity.claim(project)
+    home_identity.claim_instance(project)
     say("claimed", (home / ".home-id").read_text(encoding="utf-8"))
     for corpus in CORPORA:
         project = project.save(ProjectFile(corpus=corpus))

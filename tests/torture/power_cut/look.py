@@ -10,6 +10,7 @@ from typing import Any
 from cyrene_assets.project.project import Project
 from cyrene_assets.project.settings import ProjectFile
 from cyrene_assets.store import records
+from cyrene_assets.store.artifact_key import ArtifactKey
 from cyrene_assets.store.artifact_store import CorruptArtifactError, Store
 from cyrene_assets.utils.errors import CyreneError
 from cyrene_assets.utils.files import DIGEST_LENGTH
@@ -36,8 +37,8 @@ def half_artifacts(home: Path, marks: Marks) -> Iterator[str]:
     for folder in store.folders():
         if len(folder.name) != DIGEST_LENGTH:
             continue
-        partition = None if folder.parent.name == "_" else folder.parent.name
-        artifact = store.locate(folder.parent.parent.name, partition, folder.name)
+        key = ArtifactKey.of_folder(folder.parent.parent.name, folder.parent.name)
+        artifact = store.locate(key, folder.name)
         try:
             artifact.verify(contents=True)
         except CorruptArtifactError as error:
@@ -66,12 +67,12 @@ def missing(home: Path, marks: Marks) -> Iterator[str]:
     for kind, said in marks:
         if kind != "recorded" or said["digest"] in harmed:
             continue
-        asset, _, key = said["name"].removesuffix("]").partition("[")
+        key = ArtifactKey.parse(said["name"])
         try:
-            store.open(asset, key or None, said["digest"])
+            store.open(key, said["digest"])
         except CorruptArtifactError as error:
             yield f"lost: {error}"
-        if not records.is_written(store, asset, key or None, said["digest"], said["lineage"]):
+        if not records.is_written(store, key, said["digest"], said["lineage"]):
             yield f"lost: the record of {said['name']} {said['digest']}"
 
 
@@ -170,7 +171,7 @@ def databases(home: Path, marks: Marks) -> Iterator[str]:
     store = Store(home / "store")
     for asset, partition, digest in _materialized(file):
         try:
-            store.open(asset, partition, digest)
+            store.open(ArtifactKey(asset, partition), digest)
         except CorruptArtifactError as error:
             trashed = (home / "trash").glob(f"*/store/{asset}/*/{digest}")
             if digest not in emptied and not any(trashed):

@@ -1,7 +1,7 @@
 """The store's records and Dagster's: one made of the other, and back."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from time import time
 from typing import Any
@@ -12,6 +12,7 @@ from cyrene_assets.orchestration import lineage as lineages
 from cyrene_assets.orchestration.artifact_spec import ArtifactSpec
 from cyrene_assets.orchestration.lineage import Lineage, Record
 from cyrene_assets.store import records
+from cyrene_assets.store.artifact_key import ArtifactKey, ArtifactVersion, artifact_inputs
 from cyrene_assets.store.artifact_store import Artifact, CorruptArtifactError, Store
 from cyrene_assets.store.records import StoredRecord
 
@@ -20,7 +21,7 @@ from cyrene_assets.store.records import StoredRecord
 _OWN = frozenset({lineages.METADATA_KEY, "path"})
 
 
-def stored(
+def to_stored_record(
     artifact: Artifact,
     lineage: Lineage,
     metadata: Mapping[str, Any],
@@ -33,10 +34,10 @@ def stored(
 ) -> StoredRecord:
     """Return the store's record of what Dagster is told; ``recorded`` is now where left out."""
     kept = {name: value for name, value in metadata.items() if name not in _OWN}
-    event = dg.AssetMaterialization(artifact.asset, metadata=kept)
+    event = dg.AssetMaterialization(artifact.key.asset, metadata=kept)
     return StoredRecord(
-        asset=artifact.asset,
-        partition=artifact.partition,
+        asset=artifact.key.asset,
+        partition=artifact.key.partition,
         digest=artifact.digest,
         code_version=lineage.code_version,
         params=dict(lineage.params),
@@ -50,42 +51,43 @@ def stored(
     )
 
 
-def find(store: Store, spec: ArtifactSpec, partition: str | None, wanted: str) -> Record | None:
+def find(store: Store, spec: ArtifactSpec, key: ArtifactKey, wanted: str) -> Record | None:
     """Return the newest making in the store whose fingerprint is ``wanted`` and that passed."""
-    teller = Teller(store)
-    for record in records.of_partition(store, spec.name, partition):
-        if record.fingerprint == wanted and not record.failed:
-            told = teller.record(spec, record)
-            if told is not None:
-                return told
-    return None
+    makings = (r for r in records.of_artifact(store, key) if r.fingerprint == wanted)
+    return _first_that_passed(store, spec, makings)
 
 
-def newest_that_passed(store: Store, spec: ArtifactSpec, partition: str | None) -> Record | None:
+def newest_that_passed(store: Store, spec: ArtifactSpec, key: ArtifactKey) -> Record | None:
     """Return the newest making in the store that is known to have passed, or None."""
-    teller = Teller(store)
-    for record in records.of_partition(store, spec.name, partition):
-        if not record.failed:
-            told = teller.record(spec, record)
-            if told is not None:
-                return told
-    return None
+    return _first_that_passed(store, spec, records.of_artifact(store, key))
 
 
-class Teller:
+def _first_that_passed(
+    store: Store, spec: ArtifactSpec, makings: Iterable[StoredRecord]
+) -> Record | None:
+    reader = RecordReader(store)
+    passed = (reader.record(spec, making) for making in makings if not making.failed)
+    return next((record for record in passed if record is not None), None)
+
+
+class RecordReader:
     """Turns the store's records into those of Dagster's kind."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     @cached_property
-    def _used(self) -> set[tuple[str, str]]:
+    def _used(self) -> set[ArtifactVersion]:
         """Every artifact that another one was made from: its blocking checks had passed."""
-        return {item for r in records.everything(self._store) for item in r.inputs.items()}
+        return {
+            version
+            for record in records.everything(self._store)
+            for version in artifact_inputs(record.inputs)
+        }
 
     def record(self, spec: ArtifactSpec, stored: StoredRecord) -> Record | None:
         """Return the record, or None where its files are damaged or its checks are not known."""
-        artifact = self._store.locate(stored.asset, stored.partition, stored.digest)
+        artifact = self._store.locate(stored.key, stored.digest)
         try:
             artifact.verify(contents=False)
         except CorruptArtifactError:
@@ -95,7 +97,7 @@ class Teller:
             return None
         lineage = Lineage(stored.code_version, stored.params, stored.inputs)
         size = sum(file["bytes"] for file in artifact.manifest["files"].values())
-        told: dict[str, Any] = {
+        metadata: dict[str, Any] = {
             "summary": "recorded again from its manifest",
             "digest": stored.digest,
             "megabytes": round(size / 1e6, 3),
@@ -103,9 +105,9 @@ class Teller:
         }
         if stored.metadata is not None:
             event = dg.deserialize_value(json.dumps(stored.metadata), dg.AssetMaterialization)
-            told = dict(event.metadata)
-        told["path"] = dg.MetadataValue.path(str(artifact.path))
-        told[lineages.METADATA_KEY] = dg.MetadataValue.json(
+            metadata = dict(event.metadata)
+        metadata["path"] = dg.MetadataValue.path(str(artifact.path))
+        metadata[lineages.METADATA_KEY] = dg.MetadataValue.json(
             {
                 **lineage.as_dict(),
                 "digest": stored.digest,
@@ -116,15 +118,14 @@ class Teller:
             }
         )
         return Record(
-            asset=stored.asset,
-            partition=stored.partition,
+            key=stored.key,
             digest=stored.digest,
             lineage=lineage,
             run_id=stored.run_id,
             created=stored.recorded,
             seconds=stored.seconds,
             checks=tuple(checks),
-            metadata=dg.AssetMaterialization(stored.asset, metadata=told).metadata,
+            metadata=dg.AssetMaterialization(stored.asset, metadata=metadata).metadata,
             sources=stored.sources,
         )
 
@@ -137,7 +138,7 @@ class Teller:
         if stored.checks is not None:
             return stored.checks
         blocking = [check.name for check in spec.checks if check.blocking]
-        if blocking and (stored.name, stored.digest) not in self._used:
+        if blocking and (stored.key, stored.digest) not in self._used:
             return None
         detail = "passed when it was made: something was made from it"
         return [

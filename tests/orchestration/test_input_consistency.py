@@ -9,21 +9,21 @@ from ticks import CHAIN, Ticks
 
 from cyrene_assets.orchestration import planner
 from cyrene_assets.orchestration.artifact_spec import SPECS, current_inputs
-from cyrene_assets.orchestration.lineage import Lineage, Record
-from cyrene_assets.orchestration.project_state import Key, Situation
-from cyrene_assets.orchestration.remedies import build_command
-from cyrene_assets.orchestration.together import (
-    Apart,
+from cyrene_assets.orchestration.input_consistency import (
     Origins,
     Shared,
-    find_apart,
-    recorded,
-    refuse_apart,
+    VersionConflict,
+    check_common_versions,
+    find_conflicts,
+    recorded_inputs,
     shared_ancestors,
 )
+from cyrene_assets.orchestration.lineage import Lineage, Record
+from cyrene_assets.orchestration.project_state import ProjectState
+from cyrene_assets.orchestration.remedies import build_command
 from cyrene_assets.project.project import Project
 from cyrene_assets.project.settings import CheckpointSource
-from cyrene_assets.store.artifact_store import label
+from cyrene_assets.store.artifact_key import ArtifactKey, ArtifactVersion
 
 code_location()
 pytestmark = pytest.mark.usefixtures("able")
@@ -38,13 +38,13 @@ def keys(asset: str) -> list[str | None]:
     return list(planner.partitions(asset, "tiny"))
 
 
-def graph() -> list[tuple[Key, Shared]]:
+def graph() -> list[tuple[ArtifactKey, Shared]]:
     """Every artifact of `tiny` with two inputs that share an ancestor."""
     return [
-        ((asset, partition), shared)
+        (ArtifactKey(asset, partition), shared)
         for asset in (*CHAIN, "checkpoint_report")
         for partition in keys(asset)
-        for shared in shared_ancestors(SPECS[asset], partition)
+        for shared in shared_ancestors(ArtifactKey(asset, partition))
     ]
 
 
@@ -55,20 +55,19 @@ def ticks(sandbox: Sandbox) -> Ticks:
     ticks.observe()
     for asset in CHAIN:
         for partition in keys(asset):
-            ticks.made(label(asset, partition))
+            ticks.made(str(ArtifactKey(asset, partition)))
     return ticks
 
 
-def refuse(sandbox: Sandbox, key: Key) -> None:
+def refuse(sandbox: Sandbox, key: ArtifactKey) -> None:
     """Look at an artifact's current inputs, as its step does first."""
-    spec = SPECS[key[0]]
-    records = current_inputs(spec, sandbox.instance, key[1])
-    origins = Origins(recorded(Situation(sandbox.project, sandbox.instance)))
-    refuse_apart(sandbox.project, origins, spec, key[1], records)
+    records = current_inputs(SPECS[key.asset], sandbox.instance, key.partition)
+    origins = Origins(recorded_inputs(ProjectState(sandbox.project, sandbox.instance)))
+    check_common_versions(sandbox.project, origins, key, records)
 
 
 def test_the_graph_has_the_pairs_that_people_know() -> None:
-    pairs = {(asset, s.first[0], s.second[0]) for (asset, _), s in graph()}
+    pairs = {(key.asset, s.first.asset, s.second.asset) for key, s in graph()}
     known = {
         ("cpt_checkpoint", "base_model", "packed_cpt"),
         ("lora_adapter", "base_model", "cpt_checkpoint"),
@@ -97,7 +96,7 @@ def test_build_command_of_a_checkpoint_is_its_evaluation(sandbox: Sandbox) -> No
     project = sandbox.project
     source = CheckpointSource(path="/models/by hand", size="4B")
     settings = project.settings.model_copy(update={"checkpoints": {"mine": source}})
-    said = build_command(Project(project.home, settings), SPECS["checkpoint_report"], "mine")
+    said = build_command(Project(project.home, settings), ArtifactKey("checkpoint_report", "mine"))
     assert said == "cyrene evaluate '/models/by hand' --size 4B --name mine"
 
 
@@ -113,47 +112,47 @@ def test_build_command_of_a_checkpoint_is_its_evaluation(sandbox: Sandbox) -> No
 def test_build_command_names_what_differs_from_the_defaults(
     asset: str, partition: str | None, command: str
 ) -> None:
-    assert build_command(Project.load(), SPECS[asset], partition) == command
+    assert build_command(Project.load(), ArtifactKey(asset, partition)) == command
 
 
 @dataclass
 class World:
     """What the graph would have made, without making it: a digest of each, and its inputs."""
 
-    digests: dict[Key, str] = field(default_factory=dict)
-    makings: dict[tuple[str, str], list[Mapping[str, str]]] = field(default_factory=dict)
+    digests: dict[ArtifactKey, str] = field(default_factory=dict)
+    makings: dict[ArtifactVersion, list[Mapping[str, str]]] = field(default_factory=dict)
 
-    def make(self, key: Key, digest: str) -> None:
-        inputs = {label(*k): self.digests[k] for k in SPECS[key[0]].upstream(key[1])}
+    def make(self, key: ArtifactKey, digest: str) -> None:
+        inputs = {str(k): self.digests[k] for k in SPECS[key.asset].upstream(key.partition)}
         self.digests[key] = digest
-        self.makings.setdefault((label(*key), digest), []).append(inputs)
+        self.makings.setdefault(ArtifactVersion(key, digest), []).append(inputs)
 
-    def apart(self, key: Key) -> list[Apart]:
-        spec = SPECS[key[0]]
-        records = {k: record(k, self.digests[k]) for k in spec.upstream(key[1])}
-        origins = Origins(lambda name, digest: self.makings.get((name, digest), []))
-        return find_apart(origins, spec, key[1], records)
+    def apart(self, key: ArtifactKey) -> list[VersionConflict]:
+        inputs = SPECS[key.asset].upstream(key.partition)
+        records = {k: record(k, self.digests[k]) for k in inputs}
+        origins = Origins(lambda version: self.makings.get(version, []))
+        return find_conflicts(origins, key, records)
 
 
-def record(key: Key, digest: str) -> Record:
-    return Record(*key, digest, Lineage("", {}, {}), "", 0.0, 0.0, (), {}, {})
+def record(key: ArtifactKey, digest: str) -> Record:
+    return Record(key, digest, Lineage("", {}, {}), "", 0.0, 0.0, (), {}, {})
 
 
 def test_every_pair_of_the_graph_is_refused_when_its_versions_differ() -> None:
     walked = 0
     for key, shared in graph():
-        if key[1] != keys(key[0])[0]:
+        if key.partition != keys(key.asset)[0]:
             continue
         world = World()
         for one in lines(key):
-            world.make(one, f"{label(*one)} first")
+            world.make(one, f"{one} first")
         assert world.apart(key) == []
         # What both come from is made again, and all that leads from it to one of the two: to the
         # one that the other is made from, where it is.
         renewed = shared.second if shared.second in lines(shared.first) else shared.first
         for one in lines(renewed):
             if shared.ancestor in lines(one):
-                world.make(one, f"{label(*one)} again")
+                world.make(one, f"{one} again")
         assert shared in [apart.shared for apart in world.apart(key)], (key, shared)
         # A build that makes the rest again brings them together, and so does one that comes to the
         # same content from the new inputs.
@@ -166,17 +165,17 @@ def test_every_pair_of_the_graph_is_refused_when_its_versions_differ() -> None:
 
 def test_the_same_training_set_from_two_bases_does_not_hide_the_older_one() -> None:
     world, size = World(), "tiny"
-    for one in lines(("fp8_model", size)):
-        world.make(one, f"{label(*one)} first")
-    world.make(("base_model", size), "another base")
+    for one in lines(ArtifactKey("fp8_model", size)):
+        world.make(one, f"{one} first")
+    world.make(ArtifactKey("base_model", size), "another base")
     # Another base with the same tokenizer packs to the very same sets.
     for asset in ("packed_cpt", "packed_sft"):
-        world.make((asset, size), world.digests[asset, size])
-    assert world.apart(("cpt_checkpoint", size)) == []
-    (apart,) = world.apart(("fp8_model", size))
+        world.make(ArtifactKey(asset, size), world.digests[ArtifactKey(asset, size)])
+    assert world.apart(ArtifactKey("cpt_checkpoint", size)) == []
+    (apart,) = world.apart(ArtifactKey("fp8_model", size))
     assert (apart.shared.first, apart.shared.second) == (
-        ("base_model", size),
-        ("merged_model", size),
+        ArtifactKey("base_model", size),
+        ArtifactKey("merged_model", size),
     )
 
 
@@ -195,12 +194,12 @@ def test_a_step_names_both_inputs_and_the_command(
 ) -> None:
     sandbox, partition = ticks.sandbox, keys(asset)[0]
     for one in (ancestor, *renewed):
-        ticks.made(label(one, keys(one)[0]), content=f"again {one}")
+        ticks.made(str(ArtifactKey(one, keys(one)[0])), content=f"again {one}")
     said = sandbox.failure([asset], partition)
     assert said.startswith("inputs come from different versions: ")
     inputs = list(SPECS[asset].upstream(partition))
-    named = [k for k in inputs if f"{label(*k)} {sandbox.record(label(*k)).digest}" in said]
-    named += [k for k in inputs if f"{label(*k)} is {sandbox.record(label(*k)).digest}" in said]
+    named = [k for k in inputs if f"{k} {sandbox.record(str(k)).digest}" in said]
+    named += [k for k in inputs if f"{k} is {sandbox.record(str(k)).digest}" in said]
     assert len(set(named)) == 2, said
     assert said.endswith(
         f"`cyrene build --size tiny{'' if asset == 'fp8_model' else f' --to {asset}'}` brings them "
@@ -210,16 +209,16 @@ def test_a_step_names_both_inputs_and_the_command(
     assert not any(tag.startswith(".dagster/cyrene_attempted") for tag in run.tags)
 
 
-def lines(key: Key) -> list[Key]:
+def lines(key: ArtifactKey) -> list[ArtifactKey]:
     """Return an artifact and all before it, in build order."""
     found, waiting = set(), [key]
     while waiting:
         one = waiting.pop()
         if one not in found:
             found.add(one)
-            waiting += SPECS[one[0]].upstream(one[1])
+            waiting += SPECS[one.asset].upstream(one.partition)
     order = planner.build_order()
-    return sorted(found, key=lambda key: (order.index(key[0]), key[1] or ""))
+    return sorted(found, key=lambda key: (order.index(key.asset), key.partition or ""))
 
 
 def test_a_base_that_was_made_again_to_the_same_content_changes_nothing(ticks: Ticks) -> None:
