@@ -11,7 +11,8 @@ from typing import Any, TypeAlias
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from cyrene_assets.config.yaml_places import below, follow, inner, models_of
+from cyrene_assets.config.yaml_places import below, follow, inner, models_of, with_chosen
+from cyrene_assets.utils.counting import counted
 from cyrene_assets.utils.errors import UserError
 from cyrene_assets.utils.text_safety import plain
 
@@ -97,7 +98,13 @@ def what_is_wrong(
     wrong = [_wrong(problems) for problems in together.values()]
     wrong.sort(key=lambda one: one.line)
     more = len(wrong) - LISTED
-    rest = [Wrong(0, f"... and {more} more values are wrong", "correct the first ones")]
+    rest = [
+        Wrong(
+            0,
+            f"... and {counted(more, 'more value is', 'more values are')} wrong",
+            "correct the first ones",
+        )
+    ]
     return wrong[:LISTED] + (rest if more > 0 else [])
 
 
@@ -136,6 +143,7 @@ class _Problem:
             if part == "[key]" and last and number:
                 continue
             step = below(node, part)
+            kinds = [one for kind in kinds for one in with_chosen(kind, node)]
             below_kinds = [found for kind in kinds for found in inner(kind, part)]
             named = any(part in model.model_fields for kind in kinds for model in models_of(kind))
             if step is None and not named and not (last and self.missing):
@@ -203,8 +211,8 @@ def _remedy(one: _Problem) -> str:
 def _other(problem: _Problem) -> str:
     """Return what to do about a key that is not known: the nearest one, or all there are."""
     models = [one for kind in problem.fields for one in models_of(kind)]
-    known = [key for model in models for key in model.model_fields]
-    if not known or any(model.model_config.get("extra") == "allow" for model in models):
+    known = list(dict.fromkeys(key for model in models for key in model.model_fields))
+    if not known:
         return "remove it, or correct its name"
     near = get_close_matches(str(problem.path[-1]), known, 1)
     return f"did you mean `{near[0]}`?" if near else f"remove it; the keys are {', '.join(known)}"

@@ -20,6 +20,7 @@ from cyrene_assets.corpus.importers.speakers import (
 )
 from cyrene_assets.corpus.importers.write import refuse_existing, write_corpus
 from cyrene_assets.corpus.names import CONTROL_MARKUP
+from cyrene_assets.utils.counting import counted
 from cyrene_assets.utils.errors import UserError
 
 # Chooses among speakers; None where nobody is there to choose.
@@ -91,7 +92,9 @@ def run_import(
     refuse_existing(out)
     imported = importer(form).read(path, options, wanted, progress)
     if not imported.languages:
-        reasons = [f"{one.count:,} {why}" for why, one in imported.tally.skipped.items()]
+        reasons = [
+            f"{why}: {counted(one.count, 'time')}" for why, one in imported.tally.skipped.items()
+        ]
         raise UserError(f"{path}: no line of dialog was read ({'; '.join(reasons) or 'no text'})")
     _refuse_repeated(path, imported)
     names = _plain(character, "--character")

@@ -94,6 +94,7 @@ def parallel_outcome(parallel: Parallel, corpus: Corpus) -> Outcome:
             none_of(
                 "languages_have_text",
                 empty,
+                "language without any text",
                 "languages without any text",
                 remedy="give them some, or take them off `languages` in corpus.yaml",
             ),
@@ -102,7 +103,7 @@ def parallel_outcome(parallel: Parallel, corpus: Corpus) -> Outcome:
                 not parallel.unknown.over(allowed),
                 parallel.unknown.detail(allowed),
             ),
-            none_of("coverage", low, "languages under 95% coverage"),
+            none_of("coverage", low, "language under 95% coverage", "languages under 95% coverage"),
             _at_most(found, "untranslated_copies", "untranslated_copy", UNTRANSLATED_TARGET),
             _at_most(found, "mojibake", "mojibake", MOJIBAKE_TARGET),
             _at_most(found, "shifted_lines", "shifted_line", SHIFTED_TARGET),

@@ -21,6 +21,8 @@ SHOWN = 20
 IN_A_FILE = 3
 BEGINNING = 40
 FLAGGED = ("language", "unit", "file", "line", "flag", "text", "raw_text", "original")
+# What tells two mistakes of a kind apart: what is quoted, in brackets, or a number.
+_VALUES = re.compile(r" \(.*\)$|'[^']*'|[0-9]+")
 Row = dict[str, Any]
 
 
@@ -80,21 +82,33 @@ def findings(found: pl.DataFrame) -> list[Problem]:
 
 def once_a_file(problems: Iterable[Problem]) -> list[Problem]:
     """Return problems, those of a file that say the same of several lines as one."""
-    lines: dict[Problem, int] = {}
-    first: dict[Problem, Problem] = {}
+    return _together(problems, lambda problem: replace(problem, line=0), 1)
+
+
+def one_of_a_kind(problems: Iterable[Problem]) -> list[Problem]:
+    """Return problems, the same mistake with many values in a file as one, with the first value."""
+    return _together(
+        once_a_file(problems),
+        lambda problem: replace(problem, line=0, message=_VALUES.sub("", problem.message)),
+        IN_A_FILE,
+    )
+
+
+def _together(
+    problems: Iterable[Problem], kind: Callable[[Problem], Problem], at_most: int
+) -> list[Problem]:
+    """Return problems, of more than ``at_most`` lines of one kind the first with their number."""
+    groups: dict[Problem, list[Problem]] = {}
     for problem in problems:
-        alike = replace(problem, line=0)
-        first.setdefault(alike, problem)
-        lines[alike] = lines.get(alike, 0) + 1
-    return [
-        problem
-        if lines[alike] == 1
-        else replace(
-            problem,
-            message=f"{problem.message} (and {counted(lines[alike] - 1, 'more line')} of the file)",
-        )
-        for alike, problem in first.items()
-    ]
+        groups.setdefault(kind(problem), []).append(problem)
+    found: list[Problem] = []
+    for first, *others in groups.values():
+        if len(others) < at_most:
+            found += [first, *others]
+        else:
+            more = f" (and {counted(len(others), 'more line')} of the file)"
+            found.append(replace(first, message=first.message + more))
+    return found
 
 
 def listed(names: Sequence[str]) -> str:

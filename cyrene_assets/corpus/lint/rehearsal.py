@@ -19,6 +19,7 @@ from cyrene_assets.corpus.lint.refusals import (
     glued,
     long_lines,
     one_sided,
+    place_of,
     refused,
     too_long,
 )
@@ -42,6 +43,14 @@ from cyrene_assets.corpus.rendering.line_selection import (
 from cyrene_assets.corpus.rendering.rendering import cpt_documents, sft_chats
 from cyrene_assets.corpus.sources.types import Problem
 from cyrene_assets.utils.counting import counted
+
+_SCENES = {
+    "scene": pl.String,
+    "kind": pl.String,
+    "split": pl.String,
+    "file": pl.String,
+    "line": pl.Int32,
+}
 
 
 @dataclass(frozen=True)
@@ -147,11 +156,13 @@ def rehearse(
     parallel: Parallel, corpus: Corpus, sequence_length: int, counter: Counter, scratch: Path
 ) -> Rehearsal:
     """Do what the build would, one language in memory at a time; tables go to ``scratch``."""
-    refusals = parallel.unknown.refusals(corpus.unknown_markup)
+    of_markup = parallel.unknown.refusals(corpus.unknown_markup)
+    refusals: list[Problem] = []
     languages = {}
     long, left_out = [], []
     fitting = dict.fromkeys(SPLITS, 0)
-    scenes = pl.DataFrame(schema={"scene": pl.String, "kind": pl.String, "split": pl.String})
+    scenes = pl.DataFrame(schema=_SCENES)
+    chatting: set[str] = set()
     for language, units in parallel.each():
         documents, chats = (make(units, corpus, language) for make in (cpt_documents, sft_chats))
         left_out.append(count_left_out(units))
@@ -161,7 +172,10 @@ def rehearse(
         long.append(lost_units(units, found.lost, counter))
         for split in SPLITS:
             fitting[split] += found.chats[split]
-        scenes = pl.concat([scenes, units.select(scenes.columns)]).unique(maintain_order=True)
+        scenes = pl.concat([scenes, units.select(scenes.columns)]).unique(
+            ["scene", "kind", "split"], keep="first", maintain_order=True
+        )
+        chatting.update(chats["scene"])
         said = chat_texts(chats["messages"])
         for stage, table in (
             ("cpt", documents.select("scene", "split", "text", name="document")),
@@ -182,12 +196,22 @@ def rehearse(
         parallel.twins,
         unknown,
     )
+    scenes = scenes.with_columns(chats=pl.col("scene").is_in(list(chatting)))
     refusals += one_sided(sides, scenes, parallel, corpus, summary.lines, pl.concat(left_out))
-    for split, number in fitting.items():
-        if sides["sft"][split] and not number:
-            refusals.append(too_long(split, sequence_length, counter))
+    if of_markup:
+        # What markup nobody named leaves out is told by one line.
+        refusals = of_markup + [
+            one for one in refusals if not one.remedy.startswith(of_markup[0].remedy)
+        ]
+    without = [split for split in SPLITS if sides["sft"][split] and not fitting[split]]
+    if without:
+        refusals.append(too_long(without, sequence_length, counter, corpus))
     for proof in proofs:
-        refusals += [Problem("corpus.yaml", 0, found, REMEDY) for found in proof.found()[:SHOWN]]
+        places = proof.leaks.head(SHOWN)["held_out"]
+        refusals += [
+            Problem(*place_of(scenes, scene=place), leak, REMEDY)
+            for place, leak in zip(places, proof.found(), strict=False)
+        ]
     warnings = [
         *glued(parallel, len(scenes)),
         *long_lines(pl.concat(long), sequence_length, counter),
