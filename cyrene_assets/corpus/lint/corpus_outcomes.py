@@ -7,8 +7,8 @@ import polars as pl
 
 from cyrene_assets.corpus.config import Corpus
 from cyrene_assets.corpus.lint import plots
+from cyrene_assets.corpus.lint.corpus_summary import CorpusSummary, kind_counts, summarize_corpus
 from cyrene_assets.corpus.lint.outcomes import SHOWN, no_leak, table
-from cyrene_assets.corpus.lint.overview import Overview, kind_counts, overview
 from cyrene_assets.corpus.preparation.flag_registry import Limit, limits
 from cyrene_assets.corpus.preparation.leak_check import SPLIT_COLUMNS, split_proof
 from cyrene_assets.corpus.preparation.parallel_corpus import Parallel
@@ -53,7 +53,7 @@ def raw_dialog_outcome(
 
 def parallel_outcome(parallel: Parallel, corpus: Corpus) -> Outcome:
     """Return what is said of the aligned languages, with the outcome of every check."""
-    found = overview(parallel)
+    found = summarize_corpus(parallel)
     languages = len(parallel.languages)
     proof = split_proof(
         parallel.languages,
@@ -106,7 +106,7 @@ def parallel_outcome(parallel: Parallel, corpus: Corpus) -> Outcome:
     )
 
 
-def _at_most(found: Overview, flag: str, limit: Limit) -> CheckOutcome:
+def _at_most(found: CorpusSummary, flag: str, limit: Limit) -> CheckOutcome:
     """Return a check's outcome: passed when no language has more than a share of flagged units."""
     over = [language for language, share in found.share(flag).items() if share > limit.share]
     number = found.count(flag)

@@ -10,11 +10,11 @@ import polars as pl
 from cyrene_assets.config.yaml_errors import YamlError
 from cyrene_assets.corpus.config import Corpus, load_corpus
 from cyrene_assets.corpus.lint import corpus_warnings as warnings
+from cyrene_assets.corpus.lint.config_lines import add_lines
 from cyrene_assets.corpus.lint.corpus_warnings import Counts
+from cyrene_assets.corpus.lint.dry_run import DryRunSummary, dry_run
 from cyrene_assets.corpus.lint.fitting import EstimatedTokens
 from cyrene_assets.corpus.lint.messages import findings, flagged, once_a_file, one_of_a_kind
-from cyrene_assets.corpus.lint.placed_problems import placed
-from cyrene_assets.corpus.lint.rehearsal import Summary, rehearse
 from cyrene_assets.corpus.packing.windows import Counter
 from cyrene_assets.corpus.preparation.parallel_corpus import TRANSLATABLE, Parallel, parallel_corpus
 from cyrene_assets.corpus.sources.registry import read_listed, unread
@@ -38,7 +38,7 @@ class Report:
     languages: dict[str, Counts] = field(default_factory=dict)
     errors: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
-    summary: Summary | None = None
+    summary: DryRunSummary | None = None
 
     @property
     def ok(self) -> bool:
@@ -65,11 +65,11 @@ def lint(
         what, _, remedy = str(error).partition("; ")
         wrong = [config_problem(what, remedy)]
         if isinstance(error, YamlError):
-            wrong = [Problem(CONFIG_FILE, *astuple(one)) for one in error.wrong]
+            wrong = [Problem(CONFIG_FILE, *astuple(one)) for one in error.mistakes]
         return Report(folder.name, errors=wrong)
     report = _check_languages(folder, corpus, sequence_length, counter or EstimatedTokens())
     for problems in (report.errors, report.warnings):
-        problems[:] = placed(problems, folder / CONFIG_FILE)
+        problems[:] = add_lines(problems, folder / CONFIG_FILE)
     return report
 
 
@@ -108,7 +108,7 @@ def _check_languages(
             return report
         _add_warnings(parallel, corpus, report)
         if report.ok:
-            found = rehearse(parallel, corpus, sequence_length, counter, Path(scratch))
+            found = dry_run(parallel, corpus, sequence_length, counter, Path(scratch))
             report.summary = found.summary
             report.errors += found.refusals
             report.warnings += found.warnings

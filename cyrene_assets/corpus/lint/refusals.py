@@ -1,4 +1,4 @@
-"""What the build would refuse of a corpus, in words: the errors of its rehearsal."""
+"""What the build would refuse of a corpus, in words: the errors of a dry run."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
@@ -40,7 +40,7 @@ def place_of(scenes: pl.DataFrame, **which: str) -> Place:
     return CONFIG
 
 
-def refused(
+def blocking_failures(
     language: str,
     documents: pl.DataFrame,
     chats: pl.DataFrame,
@@ -68,7 +68,7 @@ def refused(
             yield config_problem(message, f"remove them from its text, or take {language!r} off")
 
 
-def one_sided(
+def empty_sides(
     sides: Mapping[str, Mapping[str, int]],
     scenes: pl.DataFrame,
     parallel: Parallel,
@@ -227,7 +227,7 @@ def too_long(
 
 
 def long_lines(found: pl.DataFrame, sequence_length: int, counter: Counter) -> Iterator[Problem]:
-    """Yield one warning for the ``lost_units`` of all languages."""
+    """Yield one warning for the ``units_too_long`` of all languages."""
     about = "" if isinstance(counter, TokenCounter) else "about "
     for unit, speaker, file, line, tokens in found.head(1).rows():
         more = f" (and {counted(len(found) - 1, 'more line')})" if len(found) > 1 else ""
@@ -241,7 +241,7 @@ def long_lines(found: pl.DataFrame, sequence_length: int, counter: Counter) -> I
         )
 
 
-def glued(parallel: Parallel, scenes: int) -> list[Problem]:
+def large_groups(parallel: Parallel, scenes: int) -> list[Problem]:
     """Return a warning where the split must keep many scenes together."""
     number = parallel.largest_group
     if number <= GLUED or number <= GLUED_SHARE * scenes:

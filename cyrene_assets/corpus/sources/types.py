@@ -68,7 +68,7 @@ class Problem:
 def config_problem(message: str, remedy: str) -> Problem:
     """Return what is wrong with a corpus as its corpus.yaml describes it.
 
-    The key that a text quotes says where, once ``lint.placed_problems`` has seen the file.
+    The key that a text quotes says where, once ``lint.config_lines`` has seen the file.
     """
     return Problem(CONFIG_FILE, 0, message, remedy)
 

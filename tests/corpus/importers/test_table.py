@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 import xlsxwriter
 
-from cyrene_assets.corpus.importers.imported import Wanted
+from cyrene_assets.corpus.importers.imported import ImportHints
 from cyrene_assets.utils.errors import UserError
 
 from .importing import bring, write
@@ -59,7 +59,7 @@ def _error(path: Path, out: Path, **options: Any) -> str:
 def test_read_yarn_spinner_tables_give_every_line(tmp_path: Path) -> None:
     write(tmp_path / "in" / "Lines.csv", YARN_EN)
     write(tmp_path / "in" / "Lines (de).csv", YARN_DE)
-    done = bring("table", tmp_path / "in", tmp_path / "out", wanted=Wanted(original="en"))
+    done = bring("table", tmp_path / "in", tmp_path / "out", hints=ImportHints(original="en"))
     assert done.rows["en"] == [
         ("Start", "line:0a1", "Ada", "Good morning, {0}."),
         ("Start", "line:0a2", "Bob", "Morning already?"),
@@ -133,7 +133,7 @@ def test_read_headings_of_other_languages_are_found(tmp_path: Path, headings: st
     separator = ";" if ";" in headings else ","
     rows = [headings, separator.join(("7", "Ada", "Good evening."))]
     path = write(tmp_path / "a.csv", "\n".join(rows))
-    done = bring("table", path, tmp_path / "out", wanted=Wanted(language="en"))
+    done = bring("table", path, tmp_path / "out", hints=ImportHints(language="en"))
     assert [row[1:] for row in done.rows["en"]] == [("7", "Ada", "Good evening.")]
 
 

@@ -16,10 +16,10 @@ from cyrene_assets.corpus.config import load_corpus
 from cyrene_assets.corpus.lint.corpus_outcomes import parallel_outcome, raw_dialog_outcome
 from cyrene_assets.corpus.lint.corpus_warnings import Counts, copied_languages, thin_languages
 from cyrene_assets.corpus.lint.corpus_warnings import Shared as SharedUnits
+from cyrene_assets.corpus.lint.dry_run import DryRunSummary, LanguageSummary
 from cyrene_assets.corpus.lint.linter import lint
 from cyrene_assets.corpus.lint.messages import IN_A_FILE, SHOWN, once_a_file, one_of_a_kind
 from cyrene_assets.corpus.lint.packed_sets import write_packed
-from cyrene_assets.corpus.lint.rehearsal import LanguageSummary, Summary
 from cyrene_assets.corpus.lint.training_texts import write_chats, write_documents
 from cyrene_assets.corpus.packing.packed_dataset import Packed
 from cyrene_assets.corpus.preparation.leak_check import SCHEMA, Proof
@@ -150,11 +150,11 @@ def test_messages_of_a_corpus_with_few_lines_agree_in_number(
     assert [wrong for text in said for wrong in wrong_plurals(text)] == []
 
 
-def _summary(number: int) -> Summary:
+def _summary(number: int) -> DryRunSummary:
     language = LanguageSummary(
         number, number, number, number, 0.0, {IN_CHATS: number, "elsewhere": number}, number, number
     )
-    return Summary({"en": language}, number, 0.0, "", everyone=True, twins=number)
+    return DryRunSummary({"en": language}, number, 0.0, "", everyone=True, twins=number)
 
 
 def _packed(number: int) -> Packed:

@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, get_args
 from cyrene_assets.config.yaml_config import Strict, line_of
 from cyrene_assets.corpus.presets import Name
 from cyrene_assets.corpus.sources.jsonl import JsonLines
-from cyrene_assets.corpus.sources.raw_files import exists, refuse_odd_files
+from cyrene_assets.corpus.sources.raw_files import exists, validate_regular_files
 from cyrene_assets.corpus.sources.types import ONLY, CorpusSettings, Problem, SourceError, Use
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def files(root: Path, corpus: CorpusSettings, language: str) -> list[Path]:  # n
     """
     paths = [root / folder / f"{language}.jsonl" for folder in FOLDERS]
     found = [path for path in paths if exists(path)]
-    refuse_odd_files(found, root)
+    validate_regular_files(found, root)
     if not found:
         names = " and ".join(path.relative_to(root).as_posix() for path in paths)
         raise SourceError(

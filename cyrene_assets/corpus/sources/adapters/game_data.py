@@ -34,7 +34,7 @@ from cyrene_assets.corpus.sources.game.files import Skipped, some
 from cyrene_assets.corpus.sources.game.rows import Rows, Uses
 from cyrene_assets.corpus.sources.game.texts import load_texts, text_map_paths
 from cyrene_assets.corpus.sources.game.vendor import vendor_documents, vendor_paths
-from cyrene_assets.corpus.sources.raw_files import is_folder, refuse_odd_files
+from cyrene_assets.corpus.sources.raw_files import is_folder, validate_regular_files
 from cyrene_assets.corpus.sources.types import Batch, CorpusSettings, Problem, SourceError
 from cyrene_assets.utils.secrets import is_secret
 
@@ -43,8 +43,8 @@ MARKUP: tuple[Name, ...] = ("hoyo",)
 VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 
 
-class Character(Strict):
-    """Who the character is: the hashes of her names, and her avatars."""
+class CharacterIds(Strict):
+    """Who the character is: the hashes of its names, and its avatars."""
 
     names: tuple[Hash, ...] = Field(min_length=1)
     avatars: tuple[int, ...] = ()
@@ -87,7 +87,7 @@ class Options(Strict):
     """
 
     folder: str = Field(min_length=1)
-    character: Character
+    character: CharacterIds
     player: tuple[Hash, ...] = ()
     select: Selection = Selection()
     kinds: tuple[game_tables.Kind, ...] = tuple(game_tables.KIND_TABLES)
@@ -103,11 +103,11 @@ def files(root: Path, corpus: CorpusSettings, language: str) -> list[Path]:
     """
     options = _options(corpus)
     folder = game_folder(root, options)
-    game_tables.refuse_missing_tables(folder, options.kinds)
+    game_tables.validate_tables_exist(folder, options.kinds)
     vendor, _ = vendor_paths(folder, options.vendor.get(language, ()))
     tables = game_tables.table_paths(folder, options.kinds)
     own = [*tables, *text_map_paths(folder, language)]
-    refuse_odd_files(own, folder)
+    validate_regular_files(own, folder)
     return [*own, *vendor]
 
 

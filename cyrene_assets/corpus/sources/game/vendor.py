@@ -13,7 +13,7 @@ from cyrene_assets.corpus.sources.game.files import (
     Skipped,
     decode,
     read_bytes,
-    refuse_repeated_keys,
+    validate_unique_keys,
 )
 from cyrene_assets.corpus.sources.raw_files import checked, exists, file_name, is_folder
 from cyrene_assets.corpus.sources.types import LONGEST_LINE, Problem, SourceError, too_long
@@ -98,7 +98,7 @@ def _instructions(data: bytes, file: str, name: str, skipped: Skipped) -> Iterat
             continue
         try:
             record = decode(line, file, decoder)
-            refuse_repeated_keys([line], file)
+            validate_unique_keys([line], file)
         except SourceError as error:
             wrong = error.problems[0]
             raise SourceError([Problem(file, number, wrong.message, wrong.remedy)]) from error

@@ -15,7 +15,7 @@ EXAMPLES = 5
 
 
 @dataclass(frozen=True)
-class Overview:
+class CorpusSummary:
     """Tables of a parallel corpus; texts in them are safe in Markdown.
 
     ``kinds``: language, kind, units, scenes, characters. ``languages``: a row per language with its
@@ -67,9 +67,9 @@ class Overview:
         return int(sum(row[flag] for row in self.languages))
 
 
-def overview(parallel: Parallel, worst: int = WORST_UNITS) -> Overview:
+def summarize_corpus(parallel: Parallel, worst: int = WORST_UNITS) -> CorpusSummary:
     """Look at all languages, two at a time."""
-    found = side_by_side(lambda language: _look(parallel, language), parallel.languages)
+    found = side_by_side(lambda language: _language_stats(parallel, language), parallel.languages)
     odd = pl.concat([look.odd for look in found])
     split = (
         pl.concat([look.scenes for look in found])
@@ -88,7 +88,7 @@ def overview(parallel: Parallel, worst: int = WORST_UNITS) -> Overview:
         ]
         for flag in flag_registry.names()
     }
-    return Overview(
+    return CorpusSummary(
         [row for look in found for row in look.kinds],
         [look.language for look in found],
         split.to_dicts(),
@@ -98,7 +98,7 @@ def overview(parallel: Parallel, worst: int = WORST_UNITS) -> Overview:
 
 
 @dataclass(frozen=True)
-class _Look:
+class _LanguageStats:
     """What is seen in one language: ``odd`` are the flagged units, ``language`` a row of these."""
 
     kinds: Table
@@ -107,7 +107,7 @@ class _Look:
     odd: pl.DataFrame
 
 
-def _look(parallel: Parallel, language: str) -> _Look:
+def _language_stats(parallel: Parallel, language: str) -> _LanguageStats:
     units = parallel.units(language)
     odd = units.filter(pl.col("flags").list.len() > 0).select(
         *("language", "scene", "unit", "file", "line", "flags"),
@@ -118,7 +118,7 @@ def _look(parallel: Parallel, language: str) -> _Look:
     lacking = pl.col("languages_missing").list.contains(language)
     missing = len(parallel.coverage.filter(lacking))
     near = len(parallel.duplicates.filter(pl.col("language") == language, ~pl.col("exact")))
-    return _Look(
+    return _LanguageStats(
         kind_counts(units),
         {
             "language": language,

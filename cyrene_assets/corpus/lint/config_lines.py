@@ -17,7 +17,7 @@ _DOT = re.compile(r"\.")
 _LANGUAGE = re.compile("take '([^']+)' off")
 
 
-def placed(problems: Iterable[Problem], config: Path) -> list[Problem]:
+def add_lines(problems: Iterable[Problem], config: Path) -> list[Problem]:
     """Return problems, those of corpus.yaml (``config``) with the line of the key, if it has it."""
     found = list(problems)
     if not any(problem.file == config.name and not problem.line for problem in found):

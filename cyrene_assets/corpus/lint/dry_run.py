@@ -13,14 +13,14 @@ import polars as pl
 
 from cyrene_assets.corpus.chat_options import Chats
 from cyrene_assets.corpus.config import Corpus
-from cyrene_assets.corpus.lint.fitting import SPLITS, Fit, fit, lost_units
+from cyrene_assets.corpus.lint.fitting import SPLITS, Fit, fit, units_too_long
 from cyrene_assets.corpus.lint.refusals import (
     SHOWN,
-    glued,
+    blocking_failures,
+    empty_sides,
+    large_groups,
     long_lines,
-    one_sided,
     place_of,
-    refused,
     too_long,
 )
 from cyrene_assets.corpus.packing.token_counting import BYTES_PER_TOKEN
@@ -72,7 +72,7 @@ class LanguageSummary:
 
 
 @dataclass(frozen=True)
-class Summary:
+class DryRunSummary:
     """What comes of a corpus; ``held_out`` is a share of the scenes and documents.
 
     ``everyone`` says whether every speaker is the assistant in turn, ``twins`` counts the scenes
@@ -144,17 +144,17 @@ class Summary:
 
 
 @dataclass(frozen=True)
-class Rehearsal:
+class DryRun:
     """The summary of a corpus, what the build would refuse, and what to look at."""
 
-    summary: Summary
+    summary: DryRunSummary
     refusals: list[Problem]
     warnings: list[Problem]
 
 
-def rehearse(
+def dry_run(
     parallel: Parallel, corpus: Corpus, sequence_length: int, counter: Counter, scratch: Path
-) -> Rehearsal:
+) -> DryRun:
     """Do what the build would, one language in memory at a time; tables go to ``scratch``."""
     of_markup = parallel.unknown.refusals(corpus.unknown_markup)
     refusals: list[Problem] = []
@@ -166,10 +166,10 @@ def rehearse(
     for language, units in parallel.each():
         documents, chats = (make(units, corpus, language) for make in (cpt_documents, sft_chats))
         left_out.append(count_left_out(units))
-        refusals += refused(language, documents, chats, left_out[-1], parallel.unknown)
+        refusals += blocking_failures(language, documents, chats, left_out[-1], parallel.unknown)
         found = fit(chats, counter, sequence_length)
         languages[language] = _summary(units, documents, chats, corpus.chats, found)
-        long.append(lost_units(units, found.lost, counter))
+        long.append(units_too_long(units, found.lost, counter))
         for split in SPLITS:
             fitting[split] += found.chats[split]
         scenes = pl.concat([scenes, units.select(scenes.columns)]).unique(
@@ -187,7 +187,7 @@ def rehearse(
     proofs = list(_proofs(parallel, scratch))
     recurring = proofs[0].let_through()
     unknown = [code for code, known in corpus.traits.items() if not known.is_known]
-    summary = Summary(
+    summary = DryRunSummary(
         languages,
         len(scenes),
         held_out,
@@ -197,7 +197,7 @@ def rehearse(
         unknown,
     )
     scenes = scenes.with_columns(chats=pl.col("scene").is_in(list(chatting)))
-    refusals += one_sided(sides, scenes, parallel, corpus, summary.lines, pl.concat(left_out))
+    refusals += empty_sides(sides, scenes, parallel, corpus, summary.lines, pl.concat(left_out))
     if of_markup:
         # What markup nobody named leaves out is told by one line.
         refusals = of_markup + [
@@ -213,10 +213,10 @@ def rehearse(
             for place, leak in zip(places, proof.found(), strict=False)
         ]
     warnings = [
-        *glued(parallel, len(scenes)),
+        *large_groups(parallel, len(scenes)),
         *long_lines(pl.concat(long), sequence_length, counter),
     ]
-    return Rehearsal(summary, refusals, warnings)
+    return DryRun(summary, refusals, warnings)
 
 
 def _summary(
