@@ -61,14 +61,16 @@ def _known(called: str, hints: ImportHints) -> str | None:
 def detect(texts: Iterable[str], hints: ImportHints) -> str:
     """Return the code of the language that texts are in: what was given, or the likeliest.
 
-    Simplified and Traditional Chinese are told by what Python's codecs can write.
+    Texts without a letter are English. Simplified and Traditional Chinese are told by what
+    Python's codecs can write.
     """
     if hints.language is not None:
         return hints.language
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
     identifier = LanguageIdentifier.from_model_file(MODEL_FILE)
-    longest = sorted(texts, key=len, reverse=True)[:_SAMPLES]
+    with_letters = (text for text in texts if any(map(str.isalpha, text)))
+    longest = sorted(with_letters, key=len, reverse=True)[:_SAMPLES]
     votes = Counter(str(identifier.classify(text)[0]) for text in longest)
     found = votes.most_common(1)[0][0] if votes else "en"
     if found == "zh":

@@ -161,6 +161,10 @@ class Reading:
             self.tally.read["rows"] += 1
             if number % _ROWS_A_STEP == 0:
                 self._progress(sheet.shown, number, len(sheet.rows))
+            beyond = [cell for cell in row[len(sheet.rows[at]) :] if cell.strip()]
+            if beyond:
+                what = "a cell to the right of the last heading"
+                self.tally.skip(what, sheet.shown, number, " ".join(beyond), len(beyond))
             cells = Cells(row, columns)
             self._row(sheet, number, cells, texts, named, scene, pieces)
 

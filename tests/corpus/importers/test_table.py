@@ -275,3 +275,16 @@ def test_read_other_mistakes_name_their_remedy(tmp_path: Path) -> None:
     write(two / "a.de.csv", "speaker,text\nAda,Hallo.\n")
     write(two / "a.en.csv", "speaker,text\nAda,Hello.\n")
     assert "no column of ids" in _error(two, out)
+
+
+def test_read_cells_beyond_the_headings_are_counted(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "a.csv", "scene,id,speaker,text\ns,1,Ada,Well, I say, so,\ns,2,Bo,Yes.\n"
+    )
+    done = bring("table", path, tmp_path / "out")
+    assert done.skipped == {"a cell to the right of the last heading": 2}
+
+
+def test_read_texts_without_a_letter_are_called_english(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", "scene,id,speaker,text\ns,1,Ada,\U0001f600 12\ns,2,Bo,13\n")
+    assert list(bring("table", path, tmp_path / "out").rows) == ["en"]
