@@ -3,7 +3,7 @@
 import click
 from rich.console import Console
 
-from cyrene_assets.corpus.lint.dry_run import DryRunSummary
+from cyrene_assets.corpus.lint.dry_run_summary import DryRunSummary
 from cyrene_assets.corpus.lint.linter import Report
 from cyrene_assets.corpus.rendering.line_selection import IN_CHATS
 from cyrene_assets.utils import formatting

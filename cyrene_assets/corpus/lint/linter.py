@@ -12,7 +12,8 @@ from cyrene_assets.corpus.config import Corpus, load_corpus
 from cyrene_assets.corpus.lint import corpus_warnings as warnings
 from cyrene_assets.corpus.lint.config_lines import add_lines
 from cyrene_assets.corpus.lint.corpus_warnings import Counts
-from cyrene_assets.corpus.lint.dry_run import DryRunSummary, dry_run
+from cyrene_assets.corpus.lint.dry_run import dry_run
+from cyrene_assets.corpus.lint.dry_run_summary import DryRunSummary
 from cyrene_assets.corpus.lint.fitting import EstimatedTokens
 from cyrene_assets.corpus.lint.messages import findings, flagged, once_a_file, one_of_a_kind
 from cyrene_assets.corpus.packing.windows import Counter

@@ -12,7 +12,7 @@ import polars as pl
 
 from cyrene_assets.corpus.preparation import flag_registry
 from cyrene_assets.corpus.preparation.flag_registry import Describe
-from cyrene_assets.corpus.sources.types import Problem
+from cyrene_assets.corpus.sources.types import Problem, config_problem
 from cyrene_assets.utils.counting import counted
 
 # Of each kind of finding.
@@ -67,9 +67,7 @@ def findings(found: pl.DataFrame) -> list[Problem]:
         for _, rows in of_units.group_by("unit", maintain_order=True)
     ]
     more = (
-        Problem(
-            "corpus.yaml",
-            0,
+        config_problem(
             f"{counted(number - SHOWN, 'more unit is', 'more units are')} flagged {kinds[rank]}",
             "look at the first ones",
         )

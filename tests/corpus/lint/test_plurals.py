@@ -16,7 +16,7 @@ from cyrene_assets.corpus.config import load_corpus
 from cyrene_assets.corpus.lint.corpus_outcomes import parallel_outcome, raw_dialog_outcome
 from cyrene_assets.corpus.lint.corpus_warnings import Counts, copied_languages, thin_languages
 from cyrene_assets.corpus.lint.corpus_warnings import Shared as SharedUnits
-from cyrene_assets.corpus.lint.dry_run import DryRunSummary, LanguageSummary
+from cyrene_assets.corpus.lint.dry_run_summary import DryRunSummary, LanguageSummary
 from cyrene_assets.corpus.lint.linter import lint
 from cyrene_assets.corpus.lint.messages import IN_A_FILE, SHOWN, once_a_file, one_of_a_kind
 from cyrene_assets.corpus.lint.packed_sets import write_packed

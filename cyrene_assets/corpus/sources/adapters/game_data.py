@@ -35,7 +35,13 @@ from cyrene_assets.corpus.sources.game.rows import Rows, Uses
 from cyrene_assets.corpus.sources.game.texts import load_texts, text_map_paths
 from cyrene_assets.corpus.sources.game.vendor import vendor_documents, vendor_paths
 from cyrene_assets.corpus.sources.raw_files import is_folder, validate_regular_files
-from cyrene_assets.corpus.sources.types import Batch, CorpusSettings, Problem, SourceError
+from cyrene_assets.corpus.sources.types import (
+    Batch,
+    CorpusSettings,
+    Problem,
+    SourceError,
+    config_problem,
+)
 from cyrene_assets.utils.secrets import is_secret
 
 Hash = Annotated[int, Field(ge=-(1 << 63), lt=1 << 64)]
@@ -153,18 +159,18 @@ def game_folder(root: Path, options: Options) -> Path:
     if secret:
         # Messages name the folder: what such a variable holds would be in logs and databases.
         message = f"source.folder: the environment variable {secret[0]} looks like a secret"
-        raise SourceError([Problem("corpus.yaml", 0, message, "name the folder by another one")])
+        raise SourceError([config_problem(message, "name the folder by another one")])
     unset = [name for name in names if not os.environ.get(name)]
     if unset:
         message = f"source.folder: the environment variable {unset[0]} is not set"
         remedy = "set it to the game-data folder (the one with TextMap and ExcelOutput)"
-        raise SourceError([Problem("corpus.yaml", 0, message, remedy)])
+        raise SourceError([config_problem(message, remedy)])
     named = VARIABLE.sub(lambda match: os.environ[match[1] or match[2]], options.folder)
     folder = root / named
     if not is_folder(folder):
         message = f"source.folder: {options.folder} is no folder ({folder})"
         remedy = "give the game-data folder (the one with TextMap and ExcelOutput)"
-        raise SourceError([Problem("corpus.yaml", 0, message, remedy)])
+        raise SourceError([config_problem(message, remedy)])
     return folder
 
 
@@ -206,4 +212,4 @@ def _unmatched(options: Options, tables: game_tables.Tables) -> Iterator[Problem
         alone = [value for value in wanted or () if value not in found]
         if alone and needs & kinds:
             message = f"source.{key}: nothing belongs to {some(alone)}"
-            yield Problem("corpus.yaml", 0, message, "correct the number, or remove it")
+            yield config_problem(message, "correct the number, or remove it")
