@@ -19,7 +19,7 @@ class Section(BaseModel):
     def chosen(cls, value: str) -> type[BaseModel] | None:
         """Return the model of the further keys by what ``chosen_by`` is; None where there is none.
 
-        This is asked of a section with mistakes in it.
+        The section may have mistakes.
         """
         raise NotImplementedError
 
