@@ -104,8 +104,9 @@ licences: envs ## List the licence of every installed package in docs/licences.m
 	      | awk -F'|' '$$2 ~ /[^ ]/' | tr -s ' -'; \
 	  done; } > docs/licences.md
 
-docs: setup ## Write docs/cli.md from the commands' own help, and the table of docs/flags.md
+docs: setup ## Write docs/cli.md, docs/scores.md and the table of docs/flags.md from the code
 	$(BIN)/python scripts/cli_reference.py > docs/cli.md
+	$(BIN)/python scripts/score_reference.py > docs/scores.md
 	$(BIN)/python scripts/flag_table.py
 
 clean: ## Remove .venv, .env and ./.cyrene with all it holds (another CYRENE_HOME stays)
