@@ -15,7 +15,7 @@ import polars as pl  # noqa: TID253  (loading it is not what is measured)
 
 from benchmarks._measured import Cost, measured
 from cyrene_assets.corpus.config import load_corpus
-from cyrene_assets.corpus.lint.overview import overview
+from cyrene_assets.corpus.lint.corpus_summary import summarize_corpus
 from cyrene_assets.corpus.packing.token_counting import TokenCounter
 from cyrene_assets.corpus.preparation.cleaning import clean_units
 from cyrene_assets.corpus.preparation.language_survey import left_out
@@ -64,7 +64,7 @@ class Engine:
         folder = self.out / "parallel_corpus"
         folder.mkdir()
         parallel = parallel_corpus(lambda key: self._table("raw_dialog", key), self.corpus, folder)
-        overview(parallel)
+        summarize_corpus(parallel)
         proof = split_proof(
             parallel.languages,
             lambda key: parallel.units(key, SPLIT_COLUMNS),

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from cyrene_assets.config.yaml_errors import SHOWN, Wrong, YamlError, what_is_wrong
+from cyrene_assets.config.yaml_errors import SHOWN, Mistake, YamlError, find_mistakes
 from cyrene_assets.config.yaml_places import below
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -62,7 +62,7 @@ def _parsed(model: type[Model], path: Path, text: str) -> Model:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        raise YamlError(path, what_is_wrong(error, model, node)) from error
+        raise YamlError(path, find_mistakes(error, model, node)) from error
 
 
 def read_yaml(path: Path) -> Any:
@@ -92,7 +92,7 @@ def line_of(path: Path, *keys: str) -> int | None:
 
 
 def _error(path: Path, line: int, message: str, remedy: str) -> YamlError:
-    return YamlError(path, [Wrong(line, message, remedy)])
+    return YamlError(path, [Mistake(line, message, remedy)])
 
 
 def _text(path: Path) -> str:
@@ -124,11 +124,11 @@ def _document(path: Path, text: str) -> tuple[Any, yaml.Node | None]:
         node = loader.get_single_node()
         if node is None:
             return None, None
-        _refuse_windows_paths(path, node, text)
+        _validate_windows_paths(path, node, text)
         if _size(node, {}) > LARGEST_DOCUMENT:
             what = f"its aliases stand for over {LARGEST_DOCUMENT:,} values"
             raise _error(path, 0, what, "write out what is meant")
-        _refuse_twice(path, node, set())
+        _validate_unique_keys(path, node, set())
         return loader.construct_document(node), node
     except yaml.YAMLError as error:
         raise _bad_escape(path, error, text) or _not_yaml(path, error) from error
@@ -163,7 +163,7 @@ def _unreadable(node: yaml.Node | None) -> tuple[int, str]:
     return 0, "a value that is none"
 
 
-def _refuse_twice(path: Path, node: yaml.Node, seen: set[int]) -> None:
+def _validate_unique_keys(path: Path, node: yaml.Node, seen: set[int]) -> None:
     """Refuse a key that stands twice in a section: YAML would take the last one, in silence.
 
     Raises:
@@ -174,7 +174,7 @@ def _refuse_twice(path: Path, node: yaml.Node, seen: set[int]) -> None:
     seen.add(id(node))
     if isinstance(node, yaml.SequenceNode):
         for part in node.value:
-            _refuse_twice(path, part, seen)
+            _validate_unique_keys(path, part, seen)
     elif isinstance(node, yaml.MappingNode):
         first: dict[tuple[str, str], int] = {}
         for key, value in node.value:
@@ -185,10 +185,10 @@ def _refuse_twice(path: Path, node: yaml.Node, seen: set[int]) -> None:
                 raise _error(path, line, what, "keep one of the two")
             if known is not None and key.value != "<<":
                 first[known] = line
-            _refuse_twice(path, value, seen)
+            _validate_unique_keys(path, value, seen)
 
 
-def _refuse_windows_paths(path: Path, node: yaml.Node, text: str) -> None:
+def _validate_windows_paths(path: Path, node: yaml.Node, text: str) -> None:
     r"""Refuse a path such as "C:\temp", which YAML would read with a tab in it.
 
     Raises:

@@ -11,7 +11,8 @@ from typing import Any, TypeAlias
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from cyrene_assets.config.yaml_places import below, follow, inner, models_of
+from cyrene_assets.config.yaml_places import below, follow, inner, models_of, with_chosen
+from cyrene_assets.utils.counting import counted
 from cyrene_assets.utils.errors import UserError
 from cyrene_assets.utils.text_safety import escape_control_chars
 
@@ -55,7 +56,7 @@ Place: TypeAlias = tuple[str | int, ...]
 
 
 @dataclass(frozen=True)
-class Wrong:
+class Mistake:
     """A mistake at a line (from 1; 0 means the complete file), and its remedy."""
 
     line: int
@@ -66,18 +67,18 @@ class Wrong:
 class YamlError(UserError):
     """A YAML file that cannot be used; ``wrong`` says why, place by place."""
 
-    def __init__(self, path: Path, wrong: Sequence[Wrong]) -> None:
+    def __init__(self, path: Path, wrong: Sequence[Mistake]) -> None:
         lines = (
             f"{path}{f':{one.line}' if one.line else ''}: {one.message}; {one.remedy}"
             for one in wrong
         )
         super().__init__("\n".join(escape_control_chars(line).replace("\n", " ") for line in lines))
-        self.wrong = tuple(wrong)
+        self.mistakes = tuple(wrong)
 
 
-def what_is_wrong(
+def find_mistakes(
     error: ValidationError, model: type[BaseModel], node: yaml.Node | None
-) -> list[Wrong]:
+) -> list[Mistake]:
     """Return the mistakes that pydantic found in a document, whose root node is given."""
     found = [_Problem(problem, model, node) for problem in error.errors(include_url=False)]
     # Of a union each member that does not fit has a problem of its own, below its tag.
@@ -94,10 +95,16 @@ def what_is_wrong(
     together: dict[Place, list[_Problem]] = {}
     for one in kept:
         together.setdefault(one.path, []).append(one)
-    wrong = [_wrong(problems) for problems in together.values()]
+    wrong = [_mistake(problems) for problems in together.values()]
     wrong.sort(key=lambda one: one.line)
     more = len(wrong) - LISTED
-    rest = [Wrong(0, f"... and {more} more values are wrong", "correct the first ones")]
+    rest = [
+        Mistake(
+            0,
+            f"... and {counted(more, 'more value is', 'more values are')} wrong",
+            "correct the first ones",
+        )
+    ]
     return wrong[:LISTED] + (rest if more > 0 else [])
 
 
@@ -136,6 +143,7 @@ class _Problem:
             if part == "[key]" and last and number:
                 continue
             step = below(node, part)
+            kinds = [one for kind in kinds for one in with_chosen(kind, node)]
             below_kinds = [found for kind in kinds for found in inner(kind, part)]
             named = any(part in model.model_fields for kind in kinds for model in models_of(kind))
             if step is None and not named and not (last and self.missing):
@@ -167,7 +175,7 @@ class _Problem:
         return ".".join(str(part)[:SHOWN] for part in self.path) or "(the complete file)"
 
 
-def _wrong(problems: Sequence[_Problem]) -> Wrong:
+def _mistake(problems: Sequence[_Problem]) -> Mistake:
     """Return what is wrong at a place, and what the members of a union say together."""
     first = problems[0]
     kind, value = first.problem["type"], shown(first.problem["input"])
@@ -175,22 +183,22 @@ def _wrong(problems: Sequence[_Problem]) -> Wrong:
         last = str(first.path[-1])
         where = f" under `{first.key.rpartition('.')[0]}`" if len(first.path) > 1 else ""
         means = next((f" ({one.description})" for one in _declared(first) if one.description), "")
-        return Wrong(first.line, f"{first.key} is missing", f"write `{last}: ...`{where}{means}")
+        return Mistake(first.line, f"{first.key} is missing", f"write `{last}: ...`{where}{means}")
     if kind == "extra_forbidden":
-        return Wrong(first.line, f"{first.key}: there is no such key, got {value}", _other(first))
+        return Mistake(first.line, f"{first.key}: there is no such key, got {value}", _other(first))
     if kind == "value_error":
         said = first.problem["msg"].removeprefix("Value error, ")[: 5 * SHOWN]
         what, _, remedy = said.partition("; ")
         known = first.silent or repr(first.problem["input"]) in what
         given = "" if known else f", got {value}"
         about = f"{first.key}: " if first.path else ""
-        return Wrong(first.line, f"{about}{what}{given}", remedy or "correct it")
+        return Mistake(first.line, f"{about}{what}{given}", remedy or "correct it")
     remedies = dict.fromkeys(map(_remedy, problems))
     remedy = next(iter(remedies)) + "".join(
         f" or {one.removeprefix('write ')}" for one in list(remedies)[1:]
     )
     what = "nothing stands there" if first.problem["input"] is None else f"{value} does not fit"
-    return Wrong(first.line, f"{first.key}: {what}", remedy)
+    return Mistake(first.line, f"{first.key}: {what}", remedy)
 
 
 def _remedy(one: _Problem) -> str:
@@ -203,8 +211,8 @@ def _remedy(one: _Problem) -> str:
 def _other(problem: _Problem) -> str:
     """Return what to do about a key that is not known: the nearest one, or all there are."""
     models = [one for kind in problem.fields for one in models_of(kind)]
-    known = [key for model in models for key in model.model_fields]
-    if not known or any(model.model_config.get("extra") == "allow" for model in models):
+    known = list(dict.fromkeys(key for model in models for key in model.model_fields))
+    if not known:
         return "remove it, or correct its name"
     near = get_close_matches(str(problem.path[-1]), known, 1)
     return f"did you mean `{near[0]}`?" if near else f"remove it; the keys are {', '.join(known)}"

@@ -3,10 +3,25 @@
 import re
 import types
 from collections.abc import Iterator
-from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
+from typing import Annotated, Any, ClassVar, NamedTuple, Union, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
+
+
+class Section(BaseModel):
+    """A section whose further keys are those of another model, which ``chosen_by`` names."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    chosen_by: ClassVar[str]
+
+    @classmethod
+    def chosen(cls, value: str) -> type[BaseModel] | None:
+        """Return the model of the further keys by what ``chosen_by`` is; None where there is none.
+
+        The section may have mistakes.
+        """
+        raise NotImplementedError
 
 
 class Step(NamedTuple):
@@ -45,6 +60,17 @@ def inner(annotation: Any, part: str | int) -> Iterator[Any]:
             yield own[1]
         elif origin in (tuple, list) and isinstance(part, int):
             yield own[0]
+
+
+def with_chosen(annotation: Any, node: yaml.Node | None) -> Iterator[Any]:
+    """Yield an annotation, and the models that ``Section`` in it chooses for a node."""
+    yield annotation
+    for model in models_of(annotation):
+        step = below(node, model.chosen_by) if issubclass(model, Section) else None
+        if issubclass(model, Section) and step and isinstance(step.node, yaml.ScalarNode):
+            chosen = model.chosen(step.node.value)
+            if chosen is not None:
+                yield chosen
 
 
 def below(node: yaml.Node | None, part: str | int) -> Step | None:

@@ -8,13 +8,13 @@ from typing import Any, Literal, Self
 
 from pydantic import (
     BaseModel,
-    ConfigDict,
     Field,
     field_validator,
     model_validator,
 )
 
 from cyrene_assets.config.yaml_config import Strict, parse_model
+from cyrene_assets.config.yaml_places import Section
 from cyrene_assets.corpus import presets
 from cyrene_assets.corpus.chat_options import Chats
 from cyrene_assets.corpus.languages import LanguageTraits
@@ -30,10 +30,10 @@ _GENDERED = "hoyo"
 Gendered = Literal["female", "male", "both"]
 
 
-class Source(BaseModel):
+class Source(Section):
     """The source adapter and its own options (what else stands under ``source``)."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    chosen_by = "adapter"
 
     adapter: str = Field(description="dialog, for plain files")
 
@@ -45,6 +45,11 @@ class Source(BaseModel):
         except UserError as error:
             raise ValueError(str(error)) from error
         return value
+
+    @classmethod
+    def chosen(cls, value: str) -> type[BaseModel] | None:
+        """Return the options of the adapter called ``value``."""
+        return registry.adapter(value).Options if value in registry.adapters() else None
 
     @model_validator(mode="after")
     def _adapter_takes_options(self) -> Self:

@@ -5,6 +5,7 @@ from typing import Any
 import dagster as dg
 
 from cyrene_assets.automation.rebuild_rules import AT_ONCE
+from cyrene_assets.corpus.preparation.flag_registry import limits
 from cyrene_assets.orchestration.artifact_asset import artifact_asset
 from cyrene_assets.project.artifact_build import ArtifactBuild
 from cyrene_assets.project.partitions import languages
@@ -101,11 +102,7 @@ def raw_dialog(build: ArtifactBuild) -> BuildResult:
             blocking=True,
         ),
         Check("coverage", "Every language has at least 95% of the units."),
-        Check("untranslated_copies", "In no language is over 1% another language's text."),
-        Check("mojibake", "In no language are over 0.1% of the units misread characters."),
-        Check("shifted_lines", "In no language have over 1% of the units a neighbour's text."),
-        Check("unknown_placeholders", "Cleaning knew every placeholder."),
-        Check("duplicates", "In no language do over 5% repeat an earlier scene or document."),
+        *(Check(limit.check, limit.description) for _, limit in limits()),
     ],
 )
 def parallel_corpus(build: ArtifactBuild) -> BuildResult:

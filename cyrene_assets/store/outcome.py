@@ -4,6 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from cyrene_assets.utils.counting import counted
+
+# Of what a check found, by name.
+SHOWN = 5
+
 
 @dataclass(frozen=True)
 class Markdown:
@@ -63,14 +68,18 @@ class BuildResult:
 def none_of(
     name: str,
     found: Sequence[str],
-    what: str,
+    one: str,
+    more: str,
     metadata: Mapping[str, Any] | None = None,
     *,
     remedy: str = "",
 ) -> CheckOutcome:
-    """Return a check's outcome: passed when nothing was found, else what, where and the remedy."""
+    """Return a check's outcome: passed when nothing was found, else what, where and the remedy.
+
+    ``one`` is what one of those is called, ``more`` what several are called.
+    """
     if not found:
-        return CheckOutcome(name, True, f"no {what}", metadata or {})
-    more = f" and {len(found) - 5:,} more" if len(found) > 5 else ""
-    detail = f"{len(found):,} {what}: {', '.join(found[:5])}{more}"
+        return CheckOutcome(name, True, f"no {more}", metadata or {})
+    rest = f" and {len(found) - SHOWN:,} more" if len(found) > SHOWN else ""
+    detail = f"{counted(len(found), one, more)}: {', '.join(found[:SHOWN])}{rest}"
     return CheckOutcome(name, False, f"{detail}; {remedy}" if remedy else detail, metadata or {})

@@ -27,13 +27,13 @@ languages:
 """
 
 
-def _wrong(folder: Path, text: str, model: type[BaseModel]) -> list[str]:
+def _mistake(folder: Path, text: str, model: type[BaseModel]) -> list[str]:
     path = folder / "settings.yaml"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(YamlError) as caught:
         parse_model(model, path)
     lines = str(caught.value).splitlines()
-    assert len(lines) == len(caught.value.wrong)
+    assert len(lines) == len(caught.value.mistakes)
     assert all(line.startswith(f"{path}:") for line in lines)
     return [line.removeprefix(f"{path}:") for line in lines]
 
@@ -86,14 +86,14 @@ def test_parse_model_mistake_is_one_line_with_its_place_and_remedy(
     tmp_path: Path, old: str, new: str, said: str
 ) -> None:
     assert old in CORPUS
-    found = _wrong(tmp_path, CORPUS.replace(old, new, 1), Corpus)
+    found = _mistake(tmp_path, CORPUS.replace(old, new, 1), Corpus)
     assert any(one.startswith(said) for one in found)
     assert all(one.partition("; ")[2] for one in found)
 
 
 def test_parse_model_key_of_a_merged_section_has_its_own_line(tmp_path: Path) -> None:
     text = "recipes: &r\n  tiny: tiny\nbase_models:\n  2B:\n    <<: {path: x}\n    hub: github\n"
-    [line] = _wrong(tmp_path, text, ProjectFile)
+    [line] = _mistake(tmp_path, text, ProjectFile)
     assert line.startswith("6: base_models.2B.hub: \"github\" does not fit; write 'huggingface'")
 
 
@@ -109,7 +109,7 @@ def test_parse_model_any_value_replaced_is_found_in_its_line(
     values = [node for node in _values(yaml.compose(text)) if node.value]
     # Whatever the model is, a list within a list is no value of it.
     found = [
-        _wrong(
+        _mistake(
             tmp_path,
             f"{text[: node.start_mark.index]}[[]]{text[node.end_mark.index :]}",
             model,

@@ -140,3 +140,27 @@ def test_import_is_light() -> None:
         [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True
     )
     assert found.stdout.strip() == ""
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (
+            {"foldr": "$HOME"},
+            'source.foldr: there is no such key, got "$HOME"; did you mean `folder`',
+        ),
+        (
+            {"character": {"nmaes": [1]}},
+            "source.character.nmaes: there is no such key, got [1]; did you mean `names`?",
+        ),
+        ({"character": {}}, "source.character.names is missing; write `names: ...` under `source."),
+        ({"zzz": 1}, "source.zzz: there is no such key, got 1; remove it; the keys are adapter, f"),
+    ],
+)
+def test_load_corpus_unknown_option_of_the_adapter_names_the_nearest(
+    tmp_path: Path, source: dict[str, Any], message: str
+) -> None:
+    options = {"adapter": "game_data", "folder": "x", "character": {"names": [1]}}
+    with pytest.raises(UserError, match=re.escape(message)) as error:
+        _load(tmp_path, source={**options, **source})
+    assert re.search(r"corpus.yaml:[0-9]+: ", str(error.value))

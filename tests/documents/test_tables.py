@@ -9,6 +9,7 @@ import dagster as dg
 import pytest
 import score_reference
 from cli_reference import reference
+from flag_table import with_table
 from helpers import code_location
 
 from cyrene_assets.compute.hardware import GIB, Gpu, Hardware
@@ -62,6 +63,12 @@ def test_command_reference_as_a_script_prints_the_page() -> None:
         [sys.executable, "scripts/cli_reference.py"], cwd=ROOT, capture_output=True, check=True
     )
     assert done.stdout.decode() == reference()
+
+
+def test_table_of_flags_is_what_the_registry_says() -> None:
+    """`make docs` writes it again."""
+    page = (ROOT / "docs" / "flags.md").read_text(encoding="utf-8")
+    assert with_table(page) == page
 
 
 def test_assets_of_the_readme_are_those_of_the_code_location() -> None:

@@ -263,7 +263,7 @@ def test_a_failed_blocking_check_stops_what_is_downstream(sandbox: Sandbox) -> N
     assert "languages_have_text" in str(caught.value)
     plan = sandbox.plan("cpt_documents")
     why = (
-        "languages_have_text: 1 languages without any text: xq7; give them some, or take them off "
+        "languages_have_text: 1 language without any text: xq7; give them some, or take them off "
         "`languages` in corpus.yaml"
     )
     assert plan["parallel_corpus"] == f"check failed: {why}"

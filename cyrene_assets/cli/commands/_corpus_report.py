@@ -3,8 +3,8 @@
 import click
 from rich.console import Console
 
+from cyrene_assets.corpus.lint.dry_run_summary import DryRunSummary
 from cyrene_assets.corpus.lint.linter import Report
-from cyrene_assets.corpus.lint.rehearsal import Summary
 from cyrene_assets.corpus.rendering.line_selection import IN_CHATS
 from cyrene_assets.utils import formatting
 from cyrene_assets.utils.counting import counted
@@ -33,7 +33,7 @@ def print_report(report: Report) -> None:
     click.echo(f"{errors}, {counted(len(report.warnings), 'warning')}")
 
 
-def _print_summary(summary: Summary) -> None:
+def _print_summary(summary: DryRunSummary) -> None:
     columns = ["language", "documents", "tokens", "chats", "tokens in chats", "held out"]
     columns += ["the character's lines in chats"]
     rows = [

@@ -133,7 +133,7 @@ def _import(ctx: click.Context, form: str, chosen: "Importer", given: dict[str, 
                 form,
                 path,
                 options,
-                _wanted(given),
+                _hints(given),
                 out=given["out"] or corpora_folder() / _slug(name),
                 name=name,
                 character=given["character"],
@@ -162,9 +162,9 @@ def _name_of(path: Path) -> str:
     return re.sub(r"[<>{}\s]+", " ", place.stem).strip() or "corpus"
 
 
-def _wanted(given: dict[str, Any]) -> Any:
+def _hints(given: dict[str, Any]) -> Any:
     from cyrene_assets.corpus.config import CODE
-    from cyrene_assets.corpus.importers.imported import Wanted
+    from cyrene_assets.corpus.importers.imported import ImportHints
 
     codes: dict[str, str] = {}
     language = None
@@ -178,7 +178,7 @@ def _wanted(given: dict[str, Any]) -> Any:
             raise UserError(f"--language {language} and {one}: give one, or CALLED=CODE")
         else:
             language = code
-    return Wanted(language, codes, given["original"])
+    return ImportHints(language, codes, given["original"])
 
 
 def _slug(name: str) -> str:

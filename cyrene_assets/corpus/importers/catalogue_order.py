@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from cyrene_assets.corpus.importers.columns import columns_of
 from cyrene_assets.corpus.importers.files import files_at, one_problem
-from cyrene_assets.corpus.importers.imported import Tally, Wanted, plain_name
+from cyrene_assets.corpus.importers.imported import ImportHints, Tally, plain_name
 from cyrene_assets.corpus.importers.sheets import SUFFIXES, read_sheets
 
 _SPEAKER = re.compile(
@@ -66,7 +66,7 @@ def places_in_source(path: Path, entries: Mapping[Key, Any], tally: Tally) -> di
 
 
 def places_in_script(
-    script: Path, entries: Mapping[Key, Any], wanted: Wanted, tally: Tally
+    script: Path, entries: Mapping[Key, Any], hints: ImportHints, tally: Tally
 ) -> dict[Key, Place]:
     """Return the places that the rows of a table give to the entries.
 
@@ -78,7 +78,7 @@ def places_in_script(
     headings = [cell.strip() for cell in sheet.rows[0]] if sheet.rows else []
     renamed = ["text" if cell.casefold() == "msgid" else cell for cell in headings]
     renamed = ["id" if cell.casefold() == "msgctxt" else cell for cell in renamed]
-    columns = columns_of(renamed, {}, wanted).roles
+    columns = columns_of(renamed, {}, hints).roles
     if not {"text", "line"} & columns.keys():
         raise one_problem(
             file, 1, f"no column of msgid or msgctxt among {', '.join(headings)}", "add one of them"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cyrene_assets.corpus.importers.files import files_at, one_problem, read_text
-from cyrene_assets.corpus.importers.imported import Imported, Line, Progress, Tally, Wanted
+from cyrene_assets.corpus.importers.imported import Imported, ImportHints, Line, Progress, Tally
 from cyrene_assets.corpus.importers.languages import detect
 from cyrene_assets.corpus.sources.json_records import reason_of, type_name, unrepeated
 from cyrene_assets.utils.counting import counted
@@ -124,12 +124,12 @@ class Conversations:
         if isinstance(text, str) and text.strip():
             self.prompts[text.strip()] += 1
 
-    def imported(self, wanted: Wanted, character: str | None = None, **people: Any) -> Imported:
+    def imported(self, hints: ImportHints, character: str | None = None, **people: Any) -> Imported:
         """Return what was read, in the language that it is found to be in."""
         if not self._lines:
             return Imported({}, self.tally)
-        code = detect((line.text for line in self._lines), wanted)
-        if wanted.language is None:
+        code = detect((line.text for line in self._lines), hints)
+        if hints.language is None:
             self.tally.notes.append(f"language found: {code} (--language says otherwise)")
         prompts = {}
         if self.prompts:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from cyrene_assets.corpus.importers.headings import ELSE_TEXT, HEADINGS, NO_ORIGINALS, ROLES, bare
-from cyrene_assets.corpus.importers.imported import Wanted
+from cyrene_assets.corpus.importers.imported import ImportHints
 from cyrene_assets.corpus.importers.languages import codes_of
 from cyrene_assets.corpus.languages import find_code
 from cyrene_assets.utils.errors import UserError
@@ -39,7 +39,7 @@ class Columns:
         return "columns: " + ", ".join(named) + (f"; not used: {unused}" if unused else "")
 
 
-def columns_of(row: Sequence[str], given: Mapping[str, str], wanted: Wanted) -> Columns:
+def columns_of(row: Sequence[str], given: Mapping[str, str], hints: ImportHints) -> Columns:
     """Return what the headings of a table say; ``given`` are headings by role or language.
 
     Raises:
@@ -59,14 +59,14 @@ def columns_of(row: Sequence[str], given: Mapping[str, str], wanted: Wanted) -> 
     free = {bare(one): n for n, one in reversed(list(enumerate(row))) if n not in found.used}
     if {"id", "line"} <= free.keys() and "line" not in found.roles:
         # Next to columns of languages, `id` is Indonesian; else `Line` is what is said.
-        others = _languages(row, {*found.used, free["id"]}, wanted)
+        others = _languages(row, {*found.used, free["id"]}, hints)
         found.roles["line" if others else "text"] = free["line"]
     for role, synonyms in HEADINGS.items():
         at = next((free[one] for one in synonyms if one in free), None)
         if role not in found.roles and at is not None and at not in found.used:
             found.roles[role] = at
-    languages = _languages(row, found.used, wanted)
-    codes = codes_of(languages.values(), wanted)
+    languages = _languages(row, found.used, hints)
+    codes = codes_of(languages.values(), hints)
     for n, called in languages.items():
         found.texts.setdefault(codes[called], n)
     second = found.roles.get("text") if found.texts and "text" not in given else None
@@ -89,16 +89,16 @@ def _take_else(found: Columns, free: Mapping[str, int], given: Mapping[str, str]
             return
 
 
-def _languages(row: Sequence[str], used: set[int], wanted: Wanted) -> dict[int, str]:
+def _languages(row: Sequence[str], used: set[int], hints: ImportHints) -> dict[int, str]:
     """Return what the headings of the other columns call languages, by column."""
     return {
         n: called
         for n, one in enumerate(row)
-        if n not in used and (called := _language(one, wanted)) is not None
+        if n not in used and (called := _language(one, hints)) is not None
     }
 
 
-def _language(heading: str, wanted: Wanted) -> str | None:
+def _language(heading: str, hints: ImportHints) -> str | None:
     """Return what a heading calls a language: ``German``, ``de``, ``German (de)``, ``Text_de``."""
     text = heading.strip()
     if text in _NUMBERS:
@@ -107,7 +107,7 @@ def _language(heading: str, wanted: Wanted) -> str | None:
     options = [in_brackets[2], text, in_brackets[1]] if in_brackets else [text]
     prefix = re.match(r"^(?:text|dialogue|translation|string)[ _.:-]+(.+)$", text, re.IGNORECASE)
     options += [prefix[1]] if prefix else []
-    return next((one for one in options if one in wanted.codes or find_code(one)), None)
+    return next((one for one in options if one in hints.codes or find_code(one)), None)
 
 
 def has_text(columns: Columns) -> bool:
@@ -115,11 +115,11 @@ def has_text(columns: Columns) -> bool:
     return bool(columns.texts) or "text" in columns.roles
 
 
-def is_headings(row: Sequence[str], wanted: Wanted) -> bool:
+def is_headings(row: Sequence[str], hints: ImportHints) -> bool:
     """Return whether a row reads like headings: most of what stands there is a known one."""
     known = {*ELSE_TEXT, *(one for synonyms in HEADINGS.values() for one in synonyms)}
     filled = [one for one in row if one.strip()]
-    headings = [one for one in filled if bare(one) in known or _language(one, wanted)]
+    headings = [one for one in filled if bare(one) in known or _language(one, hints)]
     return len(headings) >= max(_FEWEST_HEADINGS, len(filled) / 2)
 
 

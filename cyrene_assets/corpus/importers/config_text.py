@@ -28,7 +28,7 @@ def config_text(
 
     Args:
         name: of the corpus.
-        character: her names by language, the first one to show; the original language comes first.
+        character: its names by language, the first one to show; the original language comes first.
         player: the player's names by language.
         prompts: the system prompts that were found; the others are made from the name.
         markup: presets and own patterns.

@@ -36,7 +36,7 @@ class Line(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ImportHints:
     """What a person said beforehand.
 
     ``language`` is that of files that do not say theirs; ``codes`` are the codes that languages get
@@ -137,7 +137,7 @@ def in_order(lines: Sequence[Line], original: Sequence[Line]) -> list[Line]:
 
 
 def with_original_first(
-    languages: Mapping[str, Sequence[Line]], wanted: Wanted
+    languages: Mapping[str, Sequence[Line]], hints: ImportHints
 ) -> dict[str, list[Line]]:
     """Return the languages with the original first, the others in its order; empty ones go.
 
@@ -145,7 +145,7 @@ def with_original_first(
         UserError: the original that was named is none of them.
     """
     found = {code: list(lines) for code, lines in languages.items() if lines}
-    original = wanted.original or next(iter(found), None)
+    original = hints.original or next(iter(found), None)
     if original is None:
         return {}
     if original not in found:

@@ -8,7 +8,7 @@ from typing import Any, Protocol, cast
 from pydantic import BaseModel
 
 from cyrene_assets.corpus.importers import formats as installed
-from cyrene_assets.corpus.importers.imported import Imported, Progress, Wanted
+from cyrene_assets.corpus.importers.imported import Imported, ImportHints, Progress
 from cyrene_assets.utils.errors import UserError
 
 
@@ -19,7 +19,7 @@ class Importer(Protocol):
     EXAMPLES: tuple[str, ...]
     Options: type[BaseModel]
 
-    def read(self, path: Path, options: Any, wanted: Wanted, progress: Progress) -> Imported:
+    def read(self, path: Path, options: Any, hints: ImportHints, progress: Progress) -> Imported:
         """Read everything at ``path``.
 
         Raises:

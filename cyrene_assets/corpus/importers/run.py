@@ -8,7 +8,13 @@ from typing import Any, TypeAlias
 
 from cyrene_assets.corpus.importers.chats import CHARACTER
 from cyrene_assets.corpus.importers.config_text import config_text
-from cyrene_assets.corpus.importers.imported import Imported, Line, Progress, Wanted, plain_name
+from cyrene_assets.corpus.importers.imported import (
+    Imported,
+    ImportHints,
+    Line,
+    Progress,
+    plain_name,
+)
 from cyrene_assets.corpus.importers.registry import importer
 from cyrene_assets.corpus.importers.speakers import (
     Speaker,
@@ -18,8 +24,9 @@ from cyrene_assets.corpus.importers.speakers import (
     speakers_of,
     unknown_name,
 )
-from cyrene_assets.corpus.importers.write import refuse_existing, write_corpus
+from cyrene_assets.corpus.importers.write import validate_new_folder, write_corpus
 from cyrene_assets.corpus.names import CONTROL_MARKUP
+from cyrene_assets.utils.counting import counted
 from cyrene_assets.utils.errors import UserError
 
 # Chooses among speakers; None where nobody is there to choose.
@@ -72,7 +79,7 @@ def run_import(
     form: str,
     path: Path,
     options: Any,
-    wanted: Wanted,
+    hints: ImportHints,
     *,
     out: Path,
     name: str,
@@ -88,12 +95,14 @@ def run_import(
         NoCharacterError: it has to be said who the character is.
         BuildError: the folder cannot be written.
     """
-    refuse_existing(out)
-    imported = importer(form).read(path, options, wanted, progress)
+    validate_new_folder(out)
+    imported = importer(form).read(path, options, hints, progress)
     if not imported.languages:
-        reasons = [f"{one.count:,} {why}" for why, one in imported.tally.skipped.items()]
+        reasons = [
+            f"{why}: {counted(one.count, 'time')}" for why, one in imported.tally.skipped.items()
+        ]
         raise UserError(f"{path}: no line of dialog was read ({'; '.join(reasons) or 'no text'})")
-    _refuse_repeated(path, imported)
+    _validate_unique_ids(path, imported)
     names = _plain(character, "--character")
     players = _named_players(imported, players)
     if imported.unnamed and names and names[0] not in {one.name for one in speakers_of(imported)}:
@@ -167,7 +176,7 @@ def _found_character(imported: Imported, players: Sequence[str], choose: Choose)
     return [chosen]
 
 
-def _refuse_repeated(path: Path, imported: Imported) -> None:
+def _validate_unique_ids(path: Path, imported: Imported) -> None:
     """Refuse lines that share an id in one language.
 
     Raises:

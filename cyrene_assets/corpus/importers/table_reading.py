@@ -17,10 +17,10 @@ from cyrene_assets.corpus.importers.columns import (
 from cyrene_assets.corpus.importers.files import one_problem
 from cyrene_assets.corpus.importers.imported import (
     Imported,
+    ImportHints,
     Line,
     Progress,
     Tally,
-    Wanted,
     plain_name,
     with_original_first,
 )
@@ -49,7 +49,7 @@ class Reading:
         given: Mapping[str, str],
         header_row: int | None,
         speaker_from: str | None,
-        wanted: Wanted,
+        hints: ImportHints,
         progress: Progress,
     ) -> None:
         self.tally = Tally()
@@ -57,7 +57,7 @@ class Reading:
         self._given = given
         self._header_row = header_row
         self._speaker_from = speaker_from
-        self._wanted = wanted
+        self._hints = hints
         # By what the files call a language; "" where they do not say.
         self._lines: dict[str, list[Line]] = defaultdict(list)
         self._ids = True
@@ -70,7 +70,7 @@ class Reading:
         """Read one table."""
         at = self._heading_row(sheet)
         headings = [cell.strip() for cell in sheet.rows[at]]
-        columns = columns_of(headings, self._given, self._wanted)
+        columns = columns_of(headings, self._given, self._hints)
         if not has_text(columns):
             raise one_problem(
                 sheet.shown,
@@ -78,8 +78,8 @@ class Reading:
                 f"no column is known to have the text; the headings are {listed(headings)}",
                 f"say which ones: {options(columns, headings, sheet.rows[at + 1 :])}",
             )
-        self._refuse_merged(sheet, at, columns)
-        if at + 1 < len(sheet.rows) and is_headings(sheet.rows[at + 1], self._wanted):
+        self._validate_unmerged(sheet, at, columns)
+        if at + 1 < len(sheet.rows) and is_headings(sheet.rows[at + 1], self._hints):
             raise one_problem(
                 sheet.shown,
                 sheet.numbers[at + 1],
@@ -115,10 +115,10 @@ class Reading:
             raise one_problem(sheet.shown, 0, "has no rows", "give a table with headings and lines")
         first = filled[0]
         given = self._given if self._fits(sheet, first) else {}
-        if has_text(columns_of(sheet.rows[first], given, self._wanted)):
+        if has_text(columns_of(sheet.rows[first], given, self._hints)):
             return first
         for at in filled[1:_HEADING_ROWS]:
-            if is_headings(sheet.rows[at], self._wanted):
+            if is_headings(sheet.rows[at], self._hints):
                 raise one_problem(
                     sheet.shown,
                     sheet.numbers[at],
@@ -132,7 +132,7 @@ class Reading:
         return all(heading.strip() in row for heading in self._given.values())
 
     @staticmethod
-    def _refuse_merged(sheet: Sheet, at: int, columns: Columns) -> None:
+    def _validate_unmerged(sheet: Sheet, at: int, columns: Columns) -> None:
         for (top, left), (bottom, right) in sheet.merged:
             if bottom >= at and columns.used & set(range(left, right + 1)):
                 cells = f"{cell_name(top, left)}:{cell_name(bottom, right)}"
@@ -148,7 +148,7 @@ class Reading:
     def _rows(self, sheet: Sheet, at: int, columns: Columns) -> None:
         own = {"": columns.roles["text"]} if "text" in columns.roles else {}
         texts = {**own, **columns.texts}
-        stem, named = split_file_name(sheet.file, self._wanted)
+        stem, named = split_file_name(sheet.file, self._hints)
         scene, pieces = stem or sheet.file.stem, 1
         previous_blank = False
         for row, number in zip(sheet.rows[at + 1 :], sheet.numbers[at + 1 :], strict=True):
@@ -161,6 +161,10 @@ class Reading:
             self.tally.read["rows"] += 1
             if number % _ROWS_A_STEP == 0:
                 self._progress(sheet.shown, number, len(sheet.rows))
+            beyond = [cell for cell in row[len(sheet.rows[at]) :] if cell.strip()]
+            if beyond:
+                what = "a cell to the right of the last heading"
+                self.tally.skip(what, sheet.shown, number, " ".join(beyond), len(beyond))
             cells = Cells(row, columns)
             self._row(sheet, number, cells, texts, named, scene, pieces)
 
@@ -197,7 +201,7 @@ class Reading:
             if not self.tally.usable(text, sheet.shown, number):
                 continue
             language = called or cells.role("language") or named or ""
-            self._refuse_repeated(sheet, number, language, line)
+            self._validate_unique_ids(sheet, number, language, line)
             speaker = cells.speaker(called)
             if self._from_text(cells):
                 if FROM_TEXT not in self.tally.notes:
@@ -205,7 +209,7 @@ class Reading:
                 speaker, text = split_prefix(text)
             self._lines[language].append(Line(scene, line, plain_name(speaker), text))
 
-    def _refuse_repeated(self, sheet: Sheet, number: int, language: str, line: str) -> None:
+    def _validate_unique_ids(self, sheet: Sheet, number: int, language: str, line: str) -> None:
         first = self._places[language].setdefault(line, (sheet.shown, number))
         if first != (sheet.shown, number):
             file, at = first
@@ -229,12 +233,12 @@ class Reading:
             UserError: several languages, and no ids to tell which lines are the same; or nobody is
                 said to speak.
         """
-        self._refuse_nobody()
-        codes = codes_of((called for called in self._lines if called), self._wanted)
+        self._validate_speakers()
+        codes = codes_of((called for called in self._lines if called), self._hints)
         languages: dict[str, Sequence[Line]] = {}
         for called, lines in self._lines.items():
-            code = codes.get(called) or detect((line.text for line in lines), self._wanted)
-            if not called and self._wanted.language is None:
+            code = codes.get(called) or detect((line.text for line in lines), self._hints)
+            if not called and self._hints.language is None:
                 self.tally.notes.append(f"language found: {code} (--language says otherwise)")
             if not called and code in codes.values():
                 what = f"text in {code}, which has a column of its own (--language CODE)"
@@ -248,9 +252,9 @@ class Reading:
             )
         if not self._ids:
             self.tally.notes.append("no column of ids: lines are called by table and row")
-        return Imported(with_original_first(languages, self._wanted), self.tally)
+        return Imported(with_original_first(languages, self._hints), self.tally)
 
-    def _refuse_nobody(self) -> None:
+    def _validate_speakers(self) -> None:
         lines = [line for of_language in self._lines.values() for line in of_language]
         if lines and self._unused and all(line.speaker is None for line in lines):
             raise UserError(

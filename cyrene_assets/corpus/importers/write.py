@@ -28,7 +28,7 @@ def write_corpus(
         UserError: the folder is there already, or the text cannot be a corpus.
         BuildError: it cannot be written, or is not read back as it was.
     """
-    refuse_existing(folder)
+    validate_new_folder(folder)
     steps = 2 * len(languages) + 1
     with disk_errors(folder.parent):
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -46,14 +46,14 @@ def write_corpus(
                 progress(f"reading {code} back", number, steps)
                 _read_back(staged, code, lines)
             staged.chmod(0o755)
-            refuse_existing(folder)
+            validate_new_folder(folder)
             staged.rename(folder)
         finally:
             shutil.rmtree(staged, ignore_errors=True)
     progress("done", steps, steps)
 
 
-def refuse_existing(folder: Path) -> None:
+def validate_new_folder(folder: Path) -> None:
     """Refuse a folder that is there: a corpus is never written into another.
 
     Raises:

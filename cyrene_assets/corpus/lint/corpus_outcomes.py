@@ -7,8 +7,9 @@ import polars as pl
 
 from cyrene_assets.corpus.config import Corpus
 from cyrene_assets.corpus.lint import plots
+from cyrene_assets.corpus.lint.corpus_summary import CorpusSummary, kind_counts, summarize_corpus
 from cyrene_assets.corpus.lint.outcomes import SHOWN, no_leak, table
-from cyrene_assets.corpus.lint.overview import Overview, kind_counts, overview
+from cyrene_assets.corpus.preparation.flag_registry import Limit, limits
 from cyrene_assets.corpus.preparation.leak_check import SPLIT_COLUMNS, split_proof
 from cyrene_assets.corpus.preparation.parallel_corpus import Parallel
 from cyrene_assets.corpus.sources.speakers import variables
@@ -17,10 +18,6 @@ from cyrene_assets.store.outcome import BuildResult, CheckOutcome, Markdown, Pic
 from cyrene_assets.utils.counting import counted
 
 COVERAGE_TARGET = 0.95
-UNTRANSLATED_TARGET = 0.01
-MOJIBAKE_TARGET = 0.001
-SHIFTED_TARGET = 0.01
-DUPLICATES_TARGET = 0.05
 
 
 def raw_dialog_outcome(
@@ -56,7 +53,7 @@ def raw_dialog_outcome(
 
 def parallel_outcome(parallel: Parallel, corpus: Corpus) -> BuildResult:
     """Return what is said of the aligned languages, with the outcome of every check."""
-    found = overview(parallel)
+    found = summarize_corpus(parallel)
     languages = len(parallel.languages)
     proof = split_proof(
         parallel.languages,
@@ -94,6 +91,7 @@ def parallel_outcome(parallel: Parallel, corpus: Corpus) -> BuildResult:
             none_of(
                 "languages_have_text",
                 empty,
+                "language without any text",
                 "languages without any text",
                 remedy="give them some, or take them off `languages` in corpus.yaml",
             ),
@@ -102,20 +100,17 @@ def parallel_outcome(parallel: Parallel, corpus: Corpus) -> BuildResult:
                 not parallel.unknown.over(allowed),
                 parallel.unknown.detail(allowed),
             ),
-            none_of("coverage", low, "languages under 95% coverage"),
-            _at_most(found, "untranslated_copies", "untranslated_copy", UNTRANSLATED_TARGET),
-            _at_most(found, "mojibake", "mojibake", MOJIBAKE_TARGET),
-            _at_most(found, "shifted_lines", "shifted_line", SHIFTED_TARGET),
-            _at_most(found, "unknown_placeholders", "unknown_placeholder", 0.0),
-            _at_most(found, "duplicates", "duplicate", DUPLICATES_TARGET),
+            none_of("coverage", low, "language under 95% coverage", "languages under 95% coverage"),
+            *(_at_most(found, flag, limit) for flag, limit in limits()),
         ],
     )
 
 
-def _at_most(found: Overview, name: str, flag: str, target: float) -> CheckOutcome:
+def _at_most(found: CorpusSummary, flag: str, limit: Limit) -> CheckOutcome:
     """Return a check's outcome: passed when no language has more than a share of flagged units."""
-    over = [language for language, share in found.share(flag).items() if share > target]
+    over = [language for language, share in found.share(flag).items() if share > limit.share]
     number = found.count(flag)
     more = f": {', '.join(found.examples[flag])}" if number else ""
-    where = f"over {target:.1%} in {', '.join(over)}; " if over and target else ""
-    return CheckOutcome(name, not over, f"{where}{counted(number, 'unit')} flagged {flag}{more}")
+    where = f"over {limit.share:.1%} in {', '.join(over)}; " if over and limit.share else ""
+    what = f"{where}{counted(number, 'unit')} flagged {flag}{more}"
+    return CheckOutcome(limit.check, not over, what)

@@ -94,7 +94,7 @@ def fit(chats: pl.DataFrame, counter: Counter, limit: int) -> Fit:
     return Fit({split: counts.get(split, 0) for split in SPLITS}, lines, lost)
 
 
-def lost_units(units: pl.DataFrame, lost: pl.DataFrame, counter: Counter) -> pl.DataFrame:
+def units_too_long(units: pl.DataFrame, lost: pl.DataFrame, counter: Counter) -> pl.DataFrame:
     """Return the units of one language that lines of ``Fit.lost`` stand in.
 
     Columns are unit, speaker, file, line, and tokens: those of their longest lost line.

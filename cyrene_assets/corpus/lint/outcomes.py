@@ -39,8 +39,9 @@ def no_leak(proof: Proof, shared_lines: pl.DataFrame) -> CheckOutcome:
         ),
     }
     if found:
-        what = "texts or scenes on both sides of the split"
-        return none_of("no_leak", found, what, shown, remedy=REMEDY)
+        where = "on both sides of the split"
+        what = f"text or scene {where}", f"texts or scenes {where}"
+        return none_of("no_leak", found, *what, shown, remedy=REMEDY)
     return CheckOutcome("no_leak", True, f"nothing leaks; {proof.let_through()}", shown)
 
 

@@ -12,6 +12,7 @@ from cyrene_assets.corpus.lint.outcomes import no_leak, table
 from cyrene_assets.corpus.packing.packed_dataset import Packed, pack_corpus, scenes_on_both_sides
 from cyrene_assets.corpus.preparation.leak_check import REMEDY, sets_proof
 from cyrene_assets.store.outcome import BuildResult, CheckOutcome, Picture, none_of
+from cyrene_assets.utils.counting import counted
 
 
 def write_packed(
@@ -45,8 +46,9 @@ def write_packed(
     scenes = scenes_on_both_sides(rows, validation)
     left_out = f"; {packed.left_out(everyone=everyone)}" if stage_name == "sft" else ""
     return BuildResult(
-        f"{packed.tokens:,} tokens in {packed.rows:,} rows, {packed.packs:,} packs "
-        f"{packed.fill:.1%} full, {packed.validation_rows:,} validation rows{left_out}",
+        f"{counted(packed.tokens, 'token')} in {counted(packed.rows, 'row')}, "
+        f"{counted(packed.packs, 'pack')} {packed.fill:.1%} full, "
+        f"{counted(packed.validation_rows, 'validation row')}{left_out}",
         metadata={
             **{name: value for name, value in packed.as_dict().items() if name != "fill"},
             "fill": round(packed.fill, 4),
@@ -62,7 +64,14 @@ def write_packed(
         checks=[
             leaks
             if not scenes
-            else none_of("no_leak", scenes, "scenes on both sides", leaks.metadata, remedy=REMEDY),
+            else none_of(
+                "no_leak",
+                scenes,
+                "scene on both sides",
+                "scenes on both sides",
+                leaks.metadata,
+                remedy=REMEDY,
+            ),
             _once(packed),
         ],
         measurements=packed.as_dict(),
@@ -70,10 +79,13 @@ def write_packed(
 
 
 def _once(packed: Packed) -> CheckOutcome:
-    together = packed.copies_together + packed.translations_together
+    copies = packed.copies_together
+    together = copies + packed.translations_together
+    rows = counted(copies, "row shares", "rows share")
+    themselves = "itself" if copies == 1 else "themselves"
     return CheckOutcome(
         "packs_hold_a_unit_once",
         together == 0,
-        f"{packed.copies_together:,} rows share a pack with a copy of themselves, "
+        f"{rows} a pack with a copy of {themselves}, "
         f"{packed.translations_together:,} with a translation",
     )

@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from cyrene_assets.utils import formatting
+from cyrene_assets.utils.counting import counted
 from cyrene_assets.utils.text_safety import escape_control_chars
 
 Table = list[dict[str, Any]]
@@ -148,7 +149,7 @@ def pack_fill_png(
     if together > 1:
         axes.step(groups["pack"], groups["least"], where="mid", color="#2f5c3a", label="least full")
         axes.legend(frameon=False, loc="lower left")
-    axes.set(xlabel="pack", ylabel="fill", ylim=(0, 1.02), title=f"{len(filled):,} packs")
+    axes.set(xlabel="pack", ylabel="fill", ylim=(0, 1.02), title=counted(len(filled), "pack"))
     return _png(figure)
 
 

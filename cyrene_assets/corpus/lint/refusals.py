@@ -1,6 +1,7 @@
-"""What the build would refuse of a corpus, in words: the errors of its rehearsal."""
+"""What the build would refuse of a corpus, in words: the errors of a dry run."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple, TypeAlias
 
 import polars as pl
 
@@ -11,7 +12,7 @@ from cyrene_assets.corpus.preparation.cleaning import control_tokens_left
 from cyrene_assets.corpus.preparation.parallel_corpus import Parallel
 from cyrene_assets.corpus.preparation.unknown_markup import Unknown
 from cyrene_assets.corpus.rendering.line_selection import NOT_IN_CHATS
-from cyrene_assets.corpus.sources.types import Problem
+from cyrene_assets.corpus.sources.types import CONFIG_FILE, Problem, config_problem
 from cyrene_assets.utils.counting import counted
 
 SHOWN = 5
@@ -19,9 +20,27 @@ SHOWN_TEXT = 80
 # A group of scenes that is worth a warning: over this share of all, and over so many.
 GLUED_SHARE = 0.1
 GLUED = 10
+# A file and its line: where to look.
+Place: TypeAlias = tuple[str, int]
+CONFIG: Place = (CONFIG_FILE, 0)
 
 
-def refused(
+class Reason(NamedTuple):
+    """Why there is not enough of something, what to do about it, and the place to look at."""
+
+    why: str
+    remedy: str
+    place: Place = CONFIG
+
+
+def place_of(scenes: pl.DataFrame, **which: str) -> Place:
+    """Return where the first of the ``scenes`` (file, line) with these values begins."""
+    for file, line in scenes.filter(**which).select("file", "line").head(1).rows():
+        return file, line
+    return CONFIG
+
+
+def blocking_failures(
     language: str,
     documents: pl.DataFrame,
     chats: pl.DataFrame,
@@ -33,12 +52,12 @@ def refused(
     ``left_out`` has the ``count_left_out`` of its units.
     """
     if documents.filter(split="train").is_empty():
-        why, remedy = _all_left_out(left_out, "train", unknown) or (
+        reason = _all_left_out(left_out, "train", unknown) or Reason(
             f"what it has of scenes and documents ({len(documents)}) is held out",
             "translate more of them, or set another `split.seed`",
         )
-        remedy += f"; or take {language!r} off the languages"
-        yield Problem("corpus.yaml", 0, f"nothing of {language} is trained on: {why}", remedy)
+        remedy = f"{reason.remedy}; or take {language!r} off the languages"
+        yield config_problem(f"nothing of {language} is trained on: {reason.why}", remedy)
     for name, texts in (
         (documents["document"], documents["text"]),
         (chats["chat"], chats["messages"]),
@@ -46,10 +65,10 @@ def refused(
         left = name.filter(control_tokens_left(texts))
         for one in left.head(SHOWN):
             message = f"control tokens are left in {one} of {language}"
-            yield Problem("corpus.yaml", 0, message, "remove them from its text")
+            yield config_problem(message, f"remove them from its text, or take {language!r} off")
 
 
-def one_sided(
+def empty_sides(
     sides: Mapping[str, Mapping[str, int]],
     scenes: pl.DataFrame,
     parallel: Parallel,
@@ -60,24 +79,26 @@ def one_sided(
     """Yield why there would be nothing to train on, or nothing to validate with.
 
     ``sides`` counts the documents (cpt) and chats (sft) of each split, ``lines`` the character's
-    by what becomes of them, ``left_out`` all units (``count_left_out``).
+    by what becomes of them, ``left_out`` all units (``count_left_out``). ``scenes`` has scene,
+    kind, split, the file and line at which each begins, and whether it has ``chats``.
     """
-    dialog = len(scenes.filter(kind="dialog"))
     for stage, what in (("cpt", "documents"), ("sft", "chats")):
         if all(sides[stage].values()):
             continue
         split = "validation" if sides[stage]["train"] else "train"
         lacking = {"validation": "validate with", "train": "train on"}[split]
         found = _all_left_out(left_out, split, parallel.unknown)
-        found = found or _too_few_scenes(dialog, parallel)
+        found = found or _too_few_scenes(scenes.filter(kind="dialog"), parallel)
         if found is None and stage == "sft":
-            found = _too_few_chats(sum(sides[stage].values()), parallel, corpus, lines)
-        why, remedy = found or ("too few are left", "add scenes, or set another `split.seed`")
-        yield Problem("corpus.yaml", 0, f"no {what} to {lacking}: {why}", remedy)
+            found = _too_few_chats(scenes, parallel, corpus, lines)
+        reason = found or Reason(
+            "too few are left", "add scenes, or set another `split.seed`", place_of(scenes)
+        )
+        yield Problem(*reason.place, f"no {what} to {lacking}: {reason.why}", reason.remedy)
         return  # What keeps documents from both sides keeps chats from them too.
 
 
-def _all_left_out(left_out: pl.DataFrame, split: str, unknown: Unknown) -> tuple[str, str] | None:
+def _all_left_out(left_out: pl.DataFrame, split: str, unknown: Unknown) -> Reason | None:
     """Return by what all lines of a split are left out, and the remedy; None where some are not."""
     why = left_out.filter(split=split).group_by("why", maintain_order=True).agg(pl.sum("units"))
     if why.is_empty() or why["why"].has_nulls() or set(why["why"]) == {NOT_IN_CHATS["duplicate"]}:
@@ -90,60 +111,77 @@ def _all_left_out(left_out: pl.DataFrame, split: str, unknown: Unknown) -> tuple
     marked = why.filter(why=NOT_IN_CHATS["unknown_placeholder"])
     remedy = unknown.remedy() if len(marked) else "change `markup`, or what it leaves out"
     what = f"{all_of} of the scenes and documents {side} "
-    return f"{what}{'is' if number == 1 else 'are'} left out ({counts})", remedy
+    return Reason(f"{what}{'is' if number == 1 else 'are'} left out ({counts})", remedy)
 
 
-def _too_few_scenes(dialog: int, parallel: Parallel) -> tuple[str, str] | None:
-    """Return why none of the scenes of dialog can be held out, and the remedy."""
+def _too_few_scenes(dialog: pl.DataFrame, parallel: Parallel) -> Reason | None:
+    """Return why none of the scenes of dialog can be held out."""
     if parallel.dialog_groups > 1:
         return None
-    if dialog < 2:
-        number = ("no scene", "one scene")[dialog]
-        remedy = "the corpus needs two scenes of it at least; give a long one several `scene` ids"
-        return f"there is {number} of dialog", f"{remedy}, as by chapter or day"
-    if parallel.duplicates.filter("exact")["scene"].n_unique() == dialog - 1:
-        return f"all {dialog} scenes of dialog are duplicates", "add a scene unlike them"
-    return (
-        f"the {dialog} scenes of dialog are nearly the same or share lines{_such_as(parallel)}, so "
-        "that none can be held out by itself",
+    if len(dialog) < 2:
+        number = ("no scene", "one scene")[len(dialog)]
+        return Reason(
+            f"there is {number} of dialog",
+            "the corpus needs two scenes of it at least; give a long one several `scene` ids, as "
+            "by chapter or day",
+            place_of(dialog),
+        )
+    repeated = parallel.duplicates.filter("exact")["scene"].unique(maintain_order=True)
+    if len(repeated) == len(dialog) - 1:
+        what = f"all {len(dialog)} scenes of dialog are duplicates"
+        return Reason(what, "add a scene unlike them", place_of(dialog, scene=repeated[0]))
+    return Reason(
+        f"the {len(dialog)} scenes of dialog are nearly the same or share lines"
+        f"{_such_as(parallel)}, so that none can be held out by itself",
         "change these lines, or add scenes without them",
+        place_of(dialog),
     )
 
 
 def _too_few_chats(
-    number: int, parallel: Parallel, corpus: Corpus, lines: Mapping[str, int]
-) -> tuple[str, str]:
-    """Return why the chats are all on one side of the split, or not there, and the remedy."""
+    scenes: pl.DataFrame, parallel: Parallel, corpus: Corpus, lines: Mapping[str, int]
+) -> Reason:
+    """Return why the chats are all on one side of the split, or not there."""
     lost = {words: lines[words] for words in NOT_IN_CHATS.values() if lines.get(words)}
     of_lost = ", ".join(f"{words} ({of:,})" for words, of in lost.items())
     if lost and sum(lost.values()) == sum(lines.values()) and not corpus.chats.everyone:
-        return (
+        return Reason(
             f"all lines of the character are {of_lost}",
             parallel.unknown.remedy()
             if NOT_IN_CHATS["unknown_placeholder"] in lost
             else "see the warnings about these lines, and add others",
         )
     another = "another" if corpus.chats.everyone else "the character"
-    if number:
-        return (
+    with_chats = scenes.filter("chats")
+    if len(with_chats):
+        return Reason(
             f"the scenes in which somebody speaks to {another} are one, or nearly the same, or "
             f"share lines{_such_as(parallel)}"
             + (f" (lines of the character that do not count: {of_lost})" if lost else ""),
             f"add scenes in which somebody speaks to {another}",
+            place_of(with_chats),
         )
     if corpus.chats.everyone:
-        return (
-            "nobody speaks to another: of all scenes each has one speaker, the player or nobody",
+        return Reason(
+            "nobody speaks to another, as `chats` needs: of all scenes each has one speaker, the "
+            "player or nobody",
             "add scenes in which several speak, or see the warnings about lines that are left out",
+        )
+    if parallel.speakers.is_empty():
+        return Reason(
+            "nobody speaks: no line of the dialog has a speaker",
+            "give each line that somebody says its `speaker`; where texts begin with a name and a "
+            "colon, `cyrene corpus import table` takes the speakers from them",
+            place_of(scenes, kind="dialog"),
         )
     speakers = dict.fromkeys(name for own in corpus.languages.values() for name in own.speakers)
     names, first = ", ".join(list(speakers)[:SHOWN]), next(iter(corpus.languages))
     if not lines:
-        return (
+        return Reason(
             f"no line is the character's ({names}); those who speak are {_who_speaks(parallel)}",
             f"name `languages.{first}.speakers` as the dialog does",
         )
-    return (
+    return Reason(
         f"nobody speaks to the character ({names})",
         f"name `languages.{first}.speakers` as the dialog does, and have somebody speak before "
         "the character",
@@ -157,7 +195,7 @@ def _who_speaks(parallel: Parallel) -> str:
         .sort("lines", descending=True, maintain_order=True)
     )
     named = ", ".join(f"{name} ({lines:,})" for name, lines in most.head(SHOWN).rows())
-    return named + (f" and {len(most) - SHOWN} more" if len(most) > SHOWN else "") or "nobody"
+    return named + (f" and {len(most) - SHOWN} more" if len(most) > SHOWN else "")
 
 
 def _such_as(parallel: Parallel) -> str:
@@ -172,22 +210,24 @@ def _such_as(parallel: Parallel) -> str:
     return f" such as {shown!r} (in {scenes})"
 
 
-def too_long(split: str, sequence_length: int, counter: Counter) -> Problem:
-    """Return that no chat of a split can be relied on to fit."""
+def too_long(
+    splits: Sequence[str], sequence_length: int, counter: Counter, corpus: Corpus
+) -> Problem:
+    """Return that no chat of some splits can be relied on to fit."""
     fits = "fits" if isinstance(counter, TokenCounter) else "is sure to fit"
-    side = {"train": "train on", "validation": "validate with"}[split]
-    return Problem(
-        "corpus.yaml",
-        0,
-        f"no chat to {side} {fits} into the {sequence_length} tokens of the recipe's "
-        "`sft.sequence_length`, of any not even one line of the answers after the system prompt",
-        "shorten `system_prompt` or these lines, or check for a size whose recipe has more "
-        "(`--size`)",
+    sides = [{"train": "train on", "validation": "validate with"}[split] for split in splits]
+    prompts = {code: own.system_prompt.encode() for code, own in corpus.languages.items()}
+    longest = max(prompts, key=lambda code: len(prompts[code]))
+    return config_problem(
+        f"no chat to {' or to '.join(sides)} {fits} into the {sequence_length} tokens of the "
+        "recipe's `sft.sequence_length`: not one line of an answer does after the system prompt",
+        f"shorten `languages.{longest}.system_prompt` or these lines, or check for a size whose "
+        "recipe has more (`--size`)",
     )
 
 
 def long_lines(found: pl.DataFrame, sequence_length: int, counter: Counter) -> Iterator[Problem]:
-    """Yield one warning for the ``lost_units`` of all languages."""
+    """Yield one warning for the ``units_too_long`` of all languages."""
     about = "" if isinstance(counter, TokenCounter) else "about "
     for unit, speaker, file, line, tokens in found.head(1).rows():
         more = f" (and {counted(len(found) - 1, 'more line')})" if len(found) > 1 else ""
@@ -201,15 +241,13 @@ def long_lines(found: pl.DataFrame, sequence_length: int, counter: Counter) -> I
         )
 
 
-def glued(parallel: Parallel, scenes: int) -> list[Problem]:
+def large_groups(parallel: Parallel, scenes: int) -> list[Problem]:
     """Return a warning where the split must keep many scenes together."""
     number = parallel.largest_group
     if number <= GLUED or number <= GLUED_SHARE * scenes:
         return []
     return [
-        Problem(
-            "corpus.yaml",
-            0,
+        config_problem(
             f"{number} of {scenes} scenes and documents are kept on one side of the split: they "
             f"are nearly the same or share lines{_such_as(parallel)}",
             "change these lines, or leave them if that is meant: the others are held out as usual",

@@ -49,7 +49,7 @@ def write_documents(units: pl.DataFrame, corpus: Corpus, language: str, out: Pat
             CheckOutcome(
                 "has_training_documents",
                 train > 0,
-                f"{train} training documents" if train else _NOTHING_TO_TRAIN_ON,
+                counted(train, "training document") if train else _NOTHING_TO_TRAIN_ON,
             ),
             _no_control_tokens(documents["document"], documents["text"]),
         ],
@@ -65,7 +65,8 @@ def write_chats(units: pl.DataFrame, corpus: Corpus, language: str, out: Path) -
     total, in_chats = sum(lines.values()), lines.get(IN_CHATS, 0)
     return BuildResult(
         f"{counted(train, 'chat')} to train on, {len(chats) - train:,} held out; "
-        f"{in_chats:,} of the character's {total:,} lines ({in_chats / max(total, 1):.1%}) in them",
+        f"{in_chats:,} of the character's {counted(total, 'line')} "
+        f"({in_chats / max(total, 1):.1%}) in them",
         metadata={
             **shown,
             "character_lines": total,
@@ -84,7 +85,7 @@ def write_chats(units: pl.DataFrame, corpus: Corpus, language: str, out: Path) -
             CheckOutcome(
                 "has_training_chats",
                 train > 0,
-                f"{train} training chats" if train else _NO_CHATS,
+                counted(train, "training chat") if train else _NO_CHATS,
             ),
             _no_control_tokens(chats["chat"], chats["messages"]),
         ],
@@ -96,6 +97,7 @@ def _no_control_tokens(names: pl.Series, texts: pl.Series) -> CheckOutcome:
     return none_of(
         "no_control_tokens",
         left,
+        "text with control tokens",
         "texts with control tokens",
         remedy="remove them from these texts of the corpus, then build again",
     )

@@ -16,6 +16,7 @@ from cyrene_assets.corpus.packing.pass_order import Ints, copies_of, training_se
 from cyrene_assets.corpus.packing.token_counting import TokenCounter
 from cyrene_assets.corpus.packing.windows import answer_lines, cut_chats
 from cyrene_assets.corpus.rendering.rendering import document_messages, write_messages_jsonl
+from cyrene_assets.utils.counting import counted
 from cyrene_assets.utils.errors import UserError
 
 
@@ -49,11 +50,12 @@ class Packed:
         With ``everyone`` these are the speakers in turn, else the character.
         """
         whose = "all speakers" if everyone else "the character"
+        lines = counted(self.character_lines, "line")
         if not self.lines_left_out:
-            return f"all {self.character_lines:,} lines of {whose}"
+            return f"all {lines} of {whose}"
         share = self.lines_left_out / self.character_lines
         return (
-            f"{self.lines_left_out:,} of {self.character_lines:,} lines of {whose} "
+            f"{self.lines_left_out:,} of {lines} of {whose} "
             f"({share:.2%}) left out: each is over the sequence length by itself"
         )
 
@@ -249,12 +251,13 @@ def _refuse_empty(
         "cpt": ("documents", "two scenes of dialog"),
         "sft": ("conversations", "two scenes in which somebody speaks to the assistant"),
     }[stage_name]
+    lines = counted(left_out, "line of the answers was", "lines of the answers were")
     for name, rows in (("train on", train), ("validate with", validation)):
         if not rows:
             raise UserError(
                 f"there are no {what} to {name}: the corpus needs {need} at least, unlike each "
                 "other (see `speakers` and `player` in corpus.yaml, and `cyrene corpus check`), "
-                f"and the recipe one pass over them; {left_out:,} lines of the answers were left "
+                f"and the recipe one pass over them; {lines} left "
                 f"out for being over its `sequence_length` of {stage.sequence_length} tokens: "
                 "raise that where these are missing"
             )

@@ -1,10 +1,8 @@
 """What is odd about a unit, given its translations, and its flags.
 
-Flags of a row: ``empty`` (nothing is left after cleaning), ``left_out`` (a pattern of ``markup``
-says so), ``duplicate`` (its scene or document says, word for word, what an earlier one does),
-``unknown_placeholder`` (cleaning does not know what stands in its braces), ``control_tokens`` (some
-were removed); the others as in ``flags`` and in the modules of ``preparation``. ``docs/flags.md``
-says what each means, and how much of what it looks for it finds.
+``flag_registry`` has a row for each flag, with the rule of those that look at one language; the
+others are found here, by ``quality_flags`` and the modules of ``preparation``. ``docs/flags.md``
+says how much of what it looks for each finds.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from cyrene_assets.corpus.preparation import flag_registry
 from cyrene_assets.corpus.preparation import quality_flags as flags
 from cyrene_assets.corpus.preparation.agreement import other_ends, other_numbers
 from cyrene_assets.corpus.preparation.foreign_words import Original, left_as_original
@@ -21,37 +20,6 @@ from cyrene_assets.corpus.preparation.kept_words import KeptWords
 from cyrene_assets.corpus.preparation.language_survey import Survey
 from cyrene_assets.corpus.preparation.shifts import Shifts
 from cyrene_assets.corpus.preparation.thread_map import side_by_side
-
-FLAGS = (
-    "empty",
-    "left_out",
-    "duplicate",
-    "unknown_placeholder",
-    "control_tokens",
-    "mojibake",
-    "untranslated_copy",
-    "half_translated",
-    "wrong_language",
-    "wrong_script",
-    "chinese_variant",
-    "shifted_line",
-    "length_ratio",
-    "placeholder_mismatch",
-    "number_mismatch",
-    "ending_mismatch",
-)
-COMPARED = ("length_ratio", "placeholder_mismatch", "number_mismatch", "ending_mismatch")
-LANGUAGE = ("half_translated", "wrong_language", "wrong_script", "chinese_variant")
-# What explains another flag stands for it.
-EXPLAINS = {
-    "mojibake": (*LANGUAGE, "shifted_line", "length_ratio", "ending_mismatch"),
-    "untranslated_copy": (*LANGUAGE, "shifted_line", *COMPARED),
-    "wrong_script": ("half_translated", "wrong_language", "shifted_line", "length_ratio"),
-    "half_translated": ("wrong_language", "shifted_line", "length_ratio", "ending_mismatch"),
-    "wrong_language": ("chinese_variant", "shifted_line", "length_ratio", "ending_mismatch"),
-    "shifted_line": COMPARED,
-    "unknown_placeholder": ("placeholder_mismatch", "number_mismatch", "ending_mismatch"),
-}
 
 
 class Comparison:
@@ -104,34 +72,25 @@ class Comparison:
         self._shifts = Shifts(surveys, words, several, folder)
 
     def flags(self, language: int, units: pl.DataFrame) -> pl.Series:
-        """Return the list of flags of each of the language's cleaned units, in order of FLAGS."""
+        """Return the list of flags of each of the language's cleaned units, as in FLAGS."""
         own = self._surveys[language]
-        masks = {
-            "empty": (units["text"] == "") & ~units["left_out"],
-            "left_out": units["left_out"],
-            "duplicate": own.rows["scene"].is_in(own.duplicates["scene"].implode()),
-            "unknown_placeholder": units["placeholders"].list.len() > 0,
-            "control_tokens": units["control_tokens"] > 0,
-            "mojibake": own.rows["mojibake"],
-            "wrong_script": own.rows["wrong_script"],
-            "wrong_language": self._wrong_language(language, len(units)),
-            "chinese_variant": own.rows["chinese_variant"],
-            "shifted_line": self._shifts.of(language),
-        }
-        rows = {flag: mask.arg_true() for flag, mask in masks.items()}
+        masks = {flag.name: flag.rule(units, own) for flag in flag_registry.FLAGS if flag.rule}
+        masks["wrong_language"] = self._wrong_language(language, len(units))
+        masks["shifted_line"] = self._shifts.of(language)
+        rows = {name: mask.arg_true() for name, mask in masks.items()}
         for flag, odd in self._odd.items():
             rows[flag] = odd.filter(pl.col("language") == language)["row"]
         meant = self._judged.filter(pl.col("language") == language, ~pl.col("copy"))["row"]
         for flag in ("wrong_script", "half_translated", "length_ratio"):
             rows[flag] = rows[flag].filter(~rows[flag].is_in(meant.implode()))
-        for flag, others in EXPLAINS.items():
+        for flag, others in flag_registry.explanations().items():
             for other in others:
                 rows[other] = rows[other].filter(~rows[other].is_in(rows[flag].implode()))
         flagged = (
             pl.concat(
                 [
-                    rows[flag].alias("row").to_frame().with_columns(flag=pl.lit(flag))
-                    for flag in FLAGS
+                    rows[flag.name].alias("row").to_frame().with_columns(flag=pl.lit(flag.name))
+                    for flag in flag_registry.FLAGS
                 ]
             )
             .group_by("row", maintain_order=True)

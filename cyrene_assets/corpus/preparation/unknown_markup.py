@@ -131,8 +131,10 @@ class Unknown:
         ]
         others = len(over) - EXAMPLES
         more = f" and of {counted(others, 'more language')}" if others > 0 else ""
+        have = "has" if len(over) == 1 and self.lines[over[0]] == 1 else "have"
         return (
-            f"{', '.join(shares)}{more} have markup that `markup` does not name: {self._examples()}"
+            f"{', '.join(shares)}{more} {have} markup that `markup` does not name: "
+            f"{self._examples()}"
         )
 
     def _examples(self) -> str:

@@ -1,14 +1,40 @@
 """Whether a record of a JSON Lines file is as it should be, and what to say where it is not."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
 NULLABLE = "speaker"
+_CARRIAGE_RETURN = re.compile(rb"\}[ \t]*\r\s*\{")
 
 
-def begins_an_array(line: bytes) -> bool:
+def layout_mistake(line: bytes, name: str) -> tuple[str, str] | None:
+    """Return what is wrong with how all of a file is written, by its first line, and the remedy.
+
+    ``name`` is what to call the file once it is corrected; None where it may be JSON Lines.
+    """
+    if _begins_an_array(line):
+        return (
+            "a JSON array, not JSON Lines",
+            "write one object per line, without the brackets and commas around them: "
+            f"jq -c '.[]' FILE > {name}",
+        )
+    if line.strip() == b"{":
+        return (
+            "JSON over several lines, not JSON Lines",
+            f"write one object per line: jq -c . FILE > {name}",
+        )
+    if _CARRIAGE_RETURN.search(line):
+        return (
+            "its lines end in a carriage return alone",
+            f"save it with line feeds: tr '\\r' '\\n' < FILE > {name}",
+        )
+    return None
+
+
+def _begins_an_array(line: bytes) -> bool:
     """Return whether a file's first line is that of an array of objects, on one line or on many."""
     if not line.lstrip().startswith(b"["):
         return False

@@ -10,8 +10,8 @@ import msgspec
 
 from cyrene_assets.corpus.sources.json_records import (
     NULLABLE,
-    begins_an_array,
     fits,
+    layout_mistake,
     quoted,
     reason_of,
     type_name,
@@ -159,13 +159,10 @@ class JsonLines:
                     if not text.strip():
                         blank.append((number, start, text))
                         continue
-                    if number == 1 + len(blank) and begins_an_array(text):
-                        self.wrong(
-                            number,
-                            "a JSON array, not JSON Lines",
-                            "write one object per line, without the brackets and commas around "
-                            f"them: jq -c '.[]' FILE > {self._path.name}",
-                        )
+                    if number == 1 + len(blank) and (
+                        mistake := layout_mistake(text, self._path.name)
+                    ):
+                        self.wrong(number, *mistake)
                         return
                     yield from blank
                     blank.clear()
@@ -200,7 +197,12 @@ class JsonLines:
         try:
             record = json.loads(text, object_pairs_hook=unrepeated)
         except (ValueError, RecursionError) as error:
-            wrong(f"not valid JSON ({reason_of(error)})", "write one JSON object per line")
+            comma = text.rstrip().endswith("},")
+            what = f"not valid JSON ({reason_of(error)})"
+            wrong(
+                "a comma behind the object" if comma else what,
+                f"{'remove it, and ' if comma else ''}write one JSON object per line",
+            )
             return None
         if not isinstance(record, dict):
             wrong(f"not an object but {type_name(record)}", f"write an object with {quoted(keys)}")

@@ -62,7 +62,7 @@ def checked(path: Path, file: str, folder: Path | None = None) -> os.stat_result
     return status
 
 
-def refuse_odd_files(paths: Iterable[Path], folder: Path) -> None:
+def validate_regular_files(paths: Iterable[Path], folder: Path) -> None:
     """Refuse files that are no plain files of the folder's own, all of them at once.
 
     Raises:

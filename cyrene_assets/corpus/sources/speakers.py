@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from cyrene_assets.corpus.people import Language
-from cyrene_assets.corpus.sources.types import CorpusSettings, Problem
+from cyrene_assets.corpus.sources.types import CorpusSettings, Problem, config_problem
 from cyrene_assets.utils.counting import counted
 
 # ``$ally_name``, ``[player]``, ``{0}``, ``%s``, ``\N[1]``, ``npc_07``, ``unit.name``, ``actor12``.
@@ -97,18 +97,14 @@ def to_name(counts: pl.DataFrame) -> Iterator[Problem]:
     """Yield the speakers to name, with how many lines they have, and what to write."""
     found = variables(counts)
     for speaker in found[:SHOWN]:
-        yield Problem(
-            "corpus.yaml",
-            0,
+        yield config_problem(
             f"the speaker {speaker.name!r} looks like a variable or an id: {speaker.in_words()}",
             f"say who it is, in corpus.yaml: `speakers: {{{quoted(speaker.name)}: NAME}}`, "
             "or a name per language",
         )
     if len(found) > SHOWN:
         lines = sum(speaker.total for speaker in found[SHOWN:])
-        yield Problem(
-            "corpus.yaml",
-            0,
+        yield config_problem(
             f"{counted(len(found) - SHOWN, 'more speaker looks', 'more speakers look')} like "
             f"variables or ids ({counted(lines, 'line')})",
             "look at the first ones",
@@ -138,9 +134,7 @@ def near_misses(counts: pl.DataFrame, corpus: CorpusSettings) -> Iterator[Proble
             else f"add it to `languages.{where}.{key}` if it is the same, "
             f"or map it: `speakers: {{{quoted(name)}: {quoted(like)}}}`"
         )
-        yield Problem(
-            "corpus.yaml",
-            0,
+        yield config_problem(
             f"the speaker {name!r} ({Speaker(name, lines_of).in_words()}) is {written}",
             remedy,
         )

@@ -21,6 +21,7 @@ LONGEST_LINE = 100_000
 
 Role = Literal["character", "player", "other", "narration", "document"]
 Use = Literal["documents", "chats", "nothing"]
+CONFIG_FILE = "corpus.yaml"
 # The column that says what a row is for; a table in which every row is for both has none.
 ONLY = "only"
 
@@ -62,6 +63,14 @@ class Problem:
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}" if self.line else self.file
         return escape_control_chars(f"{place}: {self.message}; {self.remedy}")
+
+
+def config_problem(message: str, remedy: str) -> Problem:
+    """Return what is wrong with a corpus as its corpus.yaml describes it.
+
+    The key that a text quotes says where, once ``lint.config_lines`` has seen the file.
+    """
+    return Problem(CONFIG_FILE, 0, message, remedy)
 
 
 class SourceError(UserError):

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from cyrene_assets.corpus.config import Corpus, load_corpus
-from cyrene_assets.corpus.importers.imported import Wanted
+from cyrene_assets.corpus.importers.imported import ImportHints
 from cyrene_assets.corpus.importers.registry import importer
 from cyrene_assets.corpus.importers.run import Report, run_import
 from cyrene_assets.corpus.sources.registry import read_listed
@@ -33,7 +33,7 @@ def bring(
     *,
     character: tuple[str, ...] = ("Ada",),
     players: tuple[str, ...] = (),
-    wanted: Wanted | None = None,
+    hints: ImportHints | None = None,
     **options: Any,
 ) -> Done:
     """Import; return the report, the configuration, and every row as the adapter reads it."""
@@ -41,7 +41,7 @@ def bring(
         form,
         path,
         importer(form).Options(**options),
-        wanted or Wanted(),
+        hints or ImportHints(),
         out=out,
         name="Mini",
         character=character,

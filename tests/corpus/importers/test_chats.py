@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from cyrene_assets.corpus.importers.imported import Wanted
+from cyrene_assets.corpus.importers.imported import ImportHints
 from cyrene_assets.utils.errors import UserError
 
 from .importing import bring, write
@@ -139,7 +139,7 @@ def test_read_language_is_found_or_given(tmp_path: Path) -> None:
     ]
     path = _jsonl(tmp_path / "c.jsonl", [{"conversations": turns}])
     assert list(bring("sharegpt", path, tmp_path / "a").rows) == ["de"]
-    given = bring("sharegpt", path, tmp_path / "b", wanted=Wanted(language="xq7"))
+    given = bring("sharegpt", path, tmp_path / "b", hints=ImportHints(language="xq7"))
     assert list(given.rows) == ["xq7"]
 
 

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from cyrene_assets.corpus.importers.imported import Wanted
+from cyrene_assets.corpus.importers.imported import ImportHints
 from cyrene_assets.utils.errors import UserError
 
 from .importing import bring, write
@@ -66,11 +66,11 @@ msgctxt "k9"
 msgid "Menu"
 msgstr "Menü"
 """
-ENGLISH = Wanted(original="en")
+ENGLISH = ImportHints(original="en")
 
 
 def test_read_places_in_the_source_give_order_and_speaker(tmp_path: Path) -> None:
-    done = bring("gettext", write(tmp_path / "de.po", PO_DE), tmp_path / "out", wanted=ENGLISH)
+    done = bring("gettext", write(tmp_path / "de.po", PO_DE), tmp_path / "out", hints=ENGLISH)
     assert done.said["en"] == [
         ("Bob", "The bread is gone."),
         (None, "Rain falls."),
@@ -98,7 +98,7 @@ def test_read_colon_names_a_speaker_only_where_nothing_else_does(
         '#: a.txt:2\nmsgid "Mind you: it rains."\nmsgstr "Wohlgemerkt: es regnet."\n'
     )
     path = write(tmp_path / "de.po", catalogue)
-    done = bring("gettext", path, tmp_path / "out", wanted=ENGLISH)
+    done = bring("gettext", path, tmp_path / "out", hints=ENGLISH)
     expected = (
         [("Ada", "Ada: Come in."), (None, "Mind you: it rains.")]
         if comment
@@ -109,7 +109,7 @@ def test_read_colon_names_a_speaker_only_where_nothing_else_does(
 
 def test_read_without_order_is_one_message(tmp_path: Path) -> None:
     with pytest.raises(UserError) as error:
-        bring("gettext", write(tmp_path / "de.po", PLAIN), tmp_path / "out", wanted=ENGLISH)
+        bring("gettext", write(tmp_path / "de.po", PLAIN), tmp_path / "out", hints=ENGLISH)
     [message] = str(error.value).splitlines()
     assert "a .po file has no order of its own" in message
     assert "give --script TABLE" in message
@@ -126,7 +126,7 @@ def test_read_without_order_is_one_message(tmp_path: Path) -> None:
 def test_read_script_gives_order_scene_and_speaker(tmp_path: Path, script: str) -> None:
     table = write(tmp_path / "script.csv", script)
     path = write(tmp_path / "po" / "de.po", PLAIN)
-    done = bring("gettext", path, tmp_path / "out", wanted=ENGLISH, script=table)
+    done = bring("gettext", path, tmp_path / "out", hints=ENGLISH, script=table)
     assert done.rows == {
         "en": [("s1", "k1", "Ada", "Who goes there?"), ("s1", "k2", "Bob", "It is me.")],
         "de": [("s1", "k1", "Ada", "Wer da?"), ("s1", "k2", "Bob", "Ich bin es.")],
@@ -142,7 +142,7 @@ def test_read_other_mistakes_are_one_message_each(tmp_path: Path) -> None:
 
     def error(path: Path, **options: Any) -> str:
         with pytest.raises(UserError) as caught:
-            bring("gettext", path, out, wanted=ENGLISH, **options)
+            bring("gettext", path, out, hints=ENGLISH, **options)
         [message] = str(caught.value).splitlines()
         return message
 

@@ -246,7 +246,7 @@ def test_format_is_one_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         'EXAMPLES = ("cyrene corpus import plain-notes a.txt",)\n'
         "class Options(Strict):\n"
         '    scene: str = Field(default="s", description="What the scene is called.")\n'
-        "def read(path, options, wanted, progress):\n"
+        "def read(path, options, hints, progress):\n"
         "    lines = [Line(options.scene, str(n), 'Ada', text)\n"
         "             for n, text in enumerate(read_text(path).split('\\n'))]\n"
         "    return Imported({'en': lines}, Tally())\n",

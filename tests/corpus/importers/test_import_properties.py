@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from corpus.sources.mangling import QUICK
 from cyrene_assets.corpus.importers.columns import columns_of
 from cyrene_assets.corpus.importers.headings import HEADINGS
-from cyrene_assets.corpus.importers.imported import Wanted, plain_name
+from cyrene_assets.corpus.importers.imported import ImportHints, plain_name
 from cyrene_assets.corpus.importers.registry import formats
 from cyrene_assets.corpus.languages import find_code
 from cyrene_assets.utils.errors import UserError
@@ -33,7 +33,7 @@ TEXTS = st.text(CHARACTERS, min_size=1, max_size=60).filter(lambda text: bool(te
 NAMES = st.text(CHARACTERS, min_size=1, max_size=12).map(plain_name).filter(bool)
 SAID = st.lists(st.tuples(st.none() | NAMES, TEXTS), min_size=1, max_size=12)
 CHAT = st.lists(st.tuples(st.sampled_from(["user", "assistant"]), TEXTS), min_size=1, max_size=12)
-WANTED = Wanted(language="en", original="en")
+WANTED = ImportHints(language="en", original="en")
 
 
 @contextmanager
@@ -62,7 +62,7 @@ def test_table_gives_every_line_back(said: list[tuple[str | None, str]], separat
     writer.writerows(("s", f"l{n}", who, what) for n, (who, what) in enumerate(lines))
     with _folder() as folder:
         path = write(folder / "a.csv", text.getvalue())
-        done = bring("table", path, folder / "out", wanted=WANTED)
+        done = bring("table", path, folder / "out", hints=WANTED)
         _check(done, lines)
 
 
@@ -83,7 +83,7 @@ def test_columns_are_found_by_whatever_they_are_called(
     headings: dict[str, str], form: Literal["NFC", "NFD", "NFKC"]
 ) -> None:
     row = [unicodedata.normalize(form, one) for one in headings.values()]
-    assert columns_of(row, {}, Wanted()).roles == {role: n for n, role in enumerate(headings)}
+    assert columns_of(row, {}, ImportHints()).roles == {role: n for n, role in enumerate(headings)}
 
 
 def test_a_heading_has_one_meaning_and_is_no_language() -> None:
@@ -135,7 +135,7 @@ def test_chats_give_every_line_back(chats: list[list[tuple[str, str]]], form: st
             path,
             folder / "out",
             players=("Bob",),
-            wanted=WANTED,
+            hints=WANTED,
         )
         names = {"user": "Bob", "assistant": "Ada"}
         _check(done, [(names[who], what) for chat in chats for who, what in chat])
@@ -154,7 +154,7 @@ def test_sillytavern_gives_every_line_back(said: list[tuple[str, str]]) -> None:
     ]
     with _folder() as folder:
         path = write(folder / "a.jsonl", "".join(json.dumps(one) + "\n" for one in records))
-        _check(bring("sillytavern", path, folder / "out", wanted=WANTED), list(lines))
+        _check(bring("sillytavern", path, folder / "out", hints=WANTED), list(lines))
 
 
 # What a subtitle's text can say: no tags, line breaks as one, no blanks outside.
@@ -199,7 +199,7 @@ def test_gettext_gives_every_line_back(said: list[tuple[str | None, str]]) -> No
         )
     with _folder() as folder:
         path = write(folder / "de.po", str(catalogue))
-        done = bring("gettext", path, folder / "out", wanted=Wanted(original="en"))
+        done = bring("gettext", path, folder / "out", hints=ImportHints(original="en"))
         nobody = {"narrator", "narration", "none"}
         expected = [(who if (who or "").casefold() not in nobody else None, what)
                     for what, who in lines]  # fmt: skip
@@ -217,7 +217,7 @@ def test_renpy_gives_every_line_back(said: list[tuple[bool, str]]) -> None:
         script += f'    {"e " if spoken else ""}"{escaped.replace("[", chr(92) + "[")}"\n'
     with _folder() as folder:
         path = write(folder / "game" / "script.rpy", script)
-        done = bring("renpy", path.parent, folder / "out", wanted=Wanted(original="en"))
+        done = bring("renpy", path.parent, folder / "out", hints=ImportHints(original="en"))
         expected = [
             # White space is one blank, brackets and percent signs are doubled.
             ("Ada" if spoken else None,
@@ -240,7 +240,7 @@ def test_whatever_a_file_holds_is_imported_or_one_error(content: bytes, form: st
         path = folder / f"a{suffix.get(form, '.jsonl')}"
         path.write_bytes(content)
         try:
-            bring(form, path, folder / "out", wanted=WANTED)
+            bring(form, path, folder / "out", hints=WANTED)
             written = True
         except UserError:
             written = False

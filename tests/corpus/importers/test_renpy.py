@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from cyrene_assets.corpus.config import load_corpus
-from cyrene_assets.corpus.importers.imported import Wanted
+from cyrene_assets.corpus.importers.imported import ImportHints
 from cyrene_assets.corpus.importers.renpy_lexer import logical_lines, parse_say
 from cyrene_assets.corpus.lint.linter import lint
 from cyrene_assets.corpus.preparation.cleaning import clean_units
@@ -104,7 +104,7 @@ translate german start_0badc0de:
 
 
 def _import(root: Path, out: Path) -> Done:
-    return bring("renpy", root, out, character=("Eileen",), wanted=Wanted(original="en"))
+    return bring("renpy", root, out, character=("Eileen",), hints=ImportHints(original="en"))
 
 
 def _game(root: Path) -> Path:
@@ -266,6 +266,6 @@ def test_read_scripts_without_dialog_are_refused(tmp_path: Path) -> None:
 def test_read_unbalanced_quotes_do_not_hang(tmp_path: Path) -> None:
     script = 'define e = Character("E")\nlabel start:\n    e "Hello."\n    e "oops\n' + "(" * 5000
     write(tmp_path / "game" / "script.rpy", script)
-    original = Wanted(original="en")
-    done = bring("renpy", tmp_path / "game", tmp_path / "out", character=("E",), wanted=original)
+    original = ImportHints(original="en")
+    done = bring("renpy", tmp_path / "game", tmp_path / "out", character=("E",), hints=original)
     assert done.said["en"] == [("E", "Hello.")]

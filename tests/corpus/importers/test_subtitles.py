@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from cyrene_assets.corpus.importers.imported import Wanted
+from cyrene_assets.corpus.importers.imported import ImportHints
 from cyrene_assets.utils.errors import UserError
 
 from .importing import bring, write
@@ -80,7 +80,7 @@ def test_read_srt_translations_share_ids_by_time(tmp_path: Path) -> None:
 
 def test_read_ass_takes_actors_and_counts_what_is_no_line(tmp_path: Path) -> None:
     path = write(tmp_path / "ep1.ass", ASS)
-    done = bring("subtitles", path, tmp_path / "out", wanted=Wanted(language="en"))
+    done = bring("subtitles", path, tmp_path / "out", hints=ImportHints(language="en"))
     assert done.said["en"] == [
         ("Ada", "Who goes\nthere?"),
         ("Bob", "It is me, with the goats: all of them."),

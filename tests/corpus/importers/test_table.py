@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 import xlsxwriter
 
-from cyrene_assets.corpus.importers.imported import Wanted
+from cyrene_assets.corpus.importers.imported import ImportHints
 from cyrene_assets.utils.errors import UserError
 
 from .importing import bring, write
@@ -59,7 +59,7 @@ def _error(path: Path, out: Path, **options: Any) -> str:
 def test_read_yarn_spinner_tables_give_every_line(tmp_path: Path) -> None:
     write(tmp_path / "in" / "Lines.csv", YARN_EN)
     write(tmp_path / "in" / "Lines (de).csv", YARN_DE)
-    done = bring("table", tmp_path / "in", tmp_path / "out", wanted=Wanted(original="en"))
+    done = bring("table", tmp_path / "in", tmp_path / "out", hints=ImportHints(original="en"))
     assert done.rows["en"] == [
         ("Start", "line:0a1", "Ada", "Good morning, {0}."),
         ("Start", "line:0a2", "Bob", "Morning already?"),
@@ -133,7 +133,7 @@ def test_read_headings_of_other_languages_are_found(tmp_path: Path, headings: st
     separator = ";" if ";" in headings else ","
     rows = [headings, separator.join(("7", "Ada", "Good evening."))]
     path = write(tmp_path / "a.csv", "\n".join(rows))
-    done = bring("table", path, tmp_path / "out", wanted=Wanted(language="en"))
+    done = bring("table", path, tmp_path / "out", hints=ImportHints(language="en"))
     assert [row[1:] for row in done.rows["en"]] == [("7", "Ada", "Good evening.")]
 
 
@@ -275,3 +275,16 @@ def test_read_other_mistakes_name_their_remedy(tmp_path: Path) -> None:
     write(two / "a.de.csv", "speaker,text\nAda,Hallo.\n")
     write(two / "a.en.csv", "speaker,text\nAda,Hello.\n")
     assert "no column of ids" in _error(two, out)
+
+
+def test_read_cells_beyond_the_headings_are_counted(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "a.csv", "scene,id,speaker,text\ns,1,Ada,Well, I say, so,\ns,2,Bo,Yes.\n"
+    )
+    done = bring("table", path, tmp_path / "out")
+    assert done.skipped == {"a cell to the right of the last heading": 2}
+
+
+def test_read_texts_without_a_letter_are_called_english(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", "scene,id,speaker,text\ns,1,Ada,\U0001f600 12\ns,2,Bo,13\n")
+    assert list(bring("table", path, tmp_path / "out").rows) == ["en"]

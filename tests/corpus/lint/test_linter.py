@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,8 @@ from mini_corpus import write_jsonl
 
 from corpus.miniature import Record, dialog, documents, settings, write_corpus
 from cyrene_assets.cli.commands._corpus_report import print_report
-from cyrene_assets.corpus.lint.linter import Counts, Report, lint
+from cyrene_assets.corpus.lint.corpus_warnings import Counts
+from cyrene_assets.corpus.lint.linter import Report, lint
 from cyrene_assets.utils import formatting
 
 
@@ -240,3 +242,52 @@ def test_every_column_of_the_tables_has_a_heading(
     write_jsonl(tmp_path / "dialog" / "tlh.jsonl", broken)
     print_report(lint(tmp_path))
     assert capsys.readouterr().out.splitlines()[-1] == "0 errors, 1 warning"
+
+
+def test_lint_language_without_lines_is_one_error(tmp_path: Path) -> None:
+    write_corpus(tmp_path)
+    for folder in ("dialog", "documents"):
+        (tmp_path / folder / "tlh.jsonl").write_text("", encoding="utf-8")
+    report = lint(tmp_path)
+    assert [str(error) for error in report.errors] == [
+        "corpus.yaml:13: tlh has no lines; give it some text, or take 'tlh' off the languages"
+    ]
+    assert report.warnings == []
+
+
+def test_lint_language_with_the_originals_text_is_a_warning(tmp_path: Path) -> None:
+    people = settings()["languages"]
+    people["tlh"] |= {"speakers": ["Ada", "The Stranger"], "player": "You"}
+    write_corpus(tmp_path, settings(languages=people))
+    write_jsonl(tmp_path / "dialog" / "tlh.jsonl", dialog(0))
+    write_jsonl(tmp_path / "documents" / "tlh.jsonl", documents(0))
+    [warning] = _warnings(lint(tmp_path))
+    assert re.fullmatch(
+        r"corpus.yaml:\d+: (\d+) of \1 units of tlh read as in en; translate them, or take 'tlh' "
+        "off the languages",
+        warning,
+    )
+
+
+def test_lint_languages_without_a_unit_in_common_are_one_warning(tmp_path: Path) -> None:
+    lines = [{**one, "scene": f"x{one['scene']}", "line": f"x{one['line']}"} for one in dialog(1)]
+    write_corpus(tmp_path)
+    write_jsonl(tmp_path / "documents" / "tlh.jsonl", [])
+    write_jsonl(tmp_path / "dialog" / "tlh.jsonl", lines)
+    thin, unaligned = _warnings(lint(tmp_path))
+    assert "tlh has 14 units" in thin
+    assert "tlh has no unit that en has; give a line the same id in all languages" in unaligned
+
+
+def test_lint_one_mistake_of_a_file_with_many_values_is_one_error(tmp_path: Path) -> None:
+    lines = [{**line, "line": number} for number, line in enumerate(dialog(1))]
+    [error] = _lint(tmp_path, "tlh", lines).errors
+    assert str(error) == (
+        "dialog/tlh.jsonl:1: `line` is a number (0) (and 13 more lines of the file); write a string"
+    )
+    lines = [{**line, "scene": "s1"} for line in dialog(1)]
+    [error] = _lint(tmp_path, "tlh", lines).errors
+    assert error.line == 7
+    assert "(and 7 more lines of the file)" in error.message
+    lines = [{**line, "line": number} if number < 3 else line for number, line in enumerate(lines)]
+    assert len(_lint(tmp_path, "tlh", lines).errors) == 3

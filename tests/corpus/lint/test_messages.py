@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cyrene_assets.corpus.lint.messages import (
-    DESCRIPTIONS,
     SHOWN,
+    descriptions,
     findings,
     flagged,
     listed,
@@ -79,7 +79,7 @@ def test_of_many_units_the_first_are_shown_and_the_rest_counted() -> None:
         assert said[-1].startswith(f"corpus.yaml: {is_more} flagged length_ratio")
 
 
-@pytest.mark.parametrize("flag", list(DESCRIPTIONS))
+@pytest.mark.parametrize("flag", list(descriptions()))
 def test_each_flag_says_what_and_where_and_the_remedy(flag: str) -> None:
     [said] = _said(_units("de", {"u1": [flag]}, text="\u6211\u4eec\u8bf4\u4f86 47 {{X}}"))
     assert said.startswith("dialog/de.jsonl:1: ")

@@ -11,7 +11,7 @@ import yaml
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from corpus.lint.test_rehearsal import _build, _languages, _new, _write
+from corpus.lint.test_dry_run import _build, _languages, _new, _write
 from corpus.miniature import PEOPLE, of_language, read_parallel, write_corpus
 from corpus.miniature import settings as miniature
 from cyrene_assets.config.yaml_config import parse_model

@@ -27,10 +27,10 @@ from cyrene_assets.corpus.importers.catalogue_order import (
 from cyrene_assets.corpus.importers.files import files_at, one_problem, read_text
 from cyrene_assets.corpus.importers.imported import (
     Imported,
+    ImportHints,
     Line,
     Progress,
     Tally,
-    Wanted,
     plain_name,
     with_original_first,
 )
@@ -54,7 +54,7 @@ class Options(Strict):
     )
 
 
-def read(path: Path, options: Options, wanted: Wanted, progress: Progress) -> Imported:
+def read(path: Path, options: Options, hints: ImportHints, progress: Progress) -> Imported:
     """Read the catalogues.
 
     Raises:
@@ -76,10 +76,10 @@ def read(path: Path, options: Options, wanted: Wanted, progress: Progress) -> Im
     if options.script is None:
         places = places_in_source(path, entries, tally)
     else:
-        places = places_in_script(options.script, entries, wanted, tally)
+        places = places_in_script(options.script, entries, hints, tally)
     ordered = sorted(places, key=lambda key: places[key].order)
     names = _line_names(ordered, places)
-    original = wanted.original or detect((key[1] for key in ordered), Wanted())
+    original = hints.original or detect((key[1] for key in ordered), ImportHints())
     done: dict[str, set[Key]] = {}
     tally.notes.append(f"the original (msgid) is {original} (--original says otherwise)")
     named = any(place.speaker for place in places.values())
@@ -87,8 +87,8 @@ def read(path: Path, options: Options, wanted: Wanted, progress: Progress) -> Im
         tally.notes.append(FROM_TEXT)
         places = {key: place._replace(in_text=True) for key, place in places.items()}
     languages = {original: [_line(key, key[1], places, names) for key in ordered]}
-    called = _called(catalogues, wanted)
-    codes = codes_of(called.values(), wanted)
+    called = _called(catalogues, hints)
+    codes = codes_of(called.values(), hints)
     for file, catalogue in catalogues:
         if file in called:
             code = codes[called[file]]
@@ -96,7 +96,7 @@ def read(path: Path, options: Options, wanted: Wanted, progress: Progress) -> Im
                 taken = done.setdefault(code, set())
                 lines = _translated(file, catalogue, places, names, taken, tally)
                 languages.setdefault(code, []).extend(lines)
-    return Imported(with_original_first(languages, Wanted(original=original)), tally)
+    return Imported(with_original_first(languages, ImportHints(original=original)), tally)
 
 
 def _catalogue(file: Path) -> Any:
@@ -154,14 +154,14 @@ def _line(key: Key, text: str, places: dict[Key, Place], names: dict[Key, str]) 
     return Line(place.scene, names[key], speaker, text)
 
 
-def _called(catalogues: Sequence[tuple[Path, Any]], wanted: Wanted) -> dict[Path, str]:
+def _called(catalogues: Sequence[tuple[Path, Any]], hints: ImportHints) -> dict[Path, str]:
     """Return what each catalogue's language is called: its header's, or its name's; no template."""
     found = {}
     for file, catalogue in catalogues:
         if file.suffix.lower() == ".pot":
             continue
         header = catalogue.metadata.get("Language", "").strip()
-        named = header or split_file_name(file, wanted)[1] or wanted.language
+        named = header or split_file_name(file, hints)[1] or hints.language
         if named is None:
             raise UserError(
                 f"{file}: neither its header (Language:) nor its name says which language it is: "

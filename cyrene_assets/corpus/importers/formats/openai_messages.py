@@ -17,7 +17,7 @@ from cyrene_assets.corpus.importers.chats import (
     role_of,
 )
 from cyrene_assets.corpus.importers.files import one_problem
-from cyrene_assets.corpus.importers.imported import Imported, Progress, Wanted, plain_name
+from cyrene_assets.corpus.importers.imported import Imported, ImportHints, Progress, plain_name
 from cyrene_assets.corpus.importers.imported import NoOptions as Options
 
 SUMMARY = "OpenAI-style messages, .jsonl or a .json array"
@@ -25,7 +25,7 @@ EXAMPLES = ("cyrene corpus import openai-messages train.jsonl --character Ada",)
 _ROLES = {USER: ("user",), ASSISTANT: ("assistant",), "system": ("system", "developer")}
 
 
-def read(path: Path, options: Options, wanted: Wanted, progress: Progress) -> Imported:  # noqa: ARG001
+def read(path: Path, options: Options, hints: ImportHints, progress: Progress) -> Imported:  # noqa: ARG001
     """Read the conversations, a scene each.
 
     Raises:
@@ -45,7 +45,7 @@ def read(path: Path, options: Options, wanted: Wanted, progress: Progress) -> Im
         chats.begin(file, number, record.get("id"))
         for message in messages:
             _add(chats, message if isinstance(message, dict) else {}, file, number)
-    return chats.imported(wanted, players=(USER,), unnamed=ASSISTANT)
+    return chats.imported(hints, players=(USER,), unnamed=ASSISTANT)
 
 
 def _add(chats: Conversations, message: Mapping[str, Any], file: Path, number: int) -> None:

@@ -15,9 +15,9 @@ import polars as pl
 from cyrene_assets.corpus.importers.files import files_at, one_problem, read_text
 from cyrene_assets.corpus.importers.imported import (
     Imported,
+    ImportHints,
     Line,
     Progress,
-    Wanted,
     plain_name,
     with_original_first,
 )
@@ -37,7 +37,7 @@ EXAMPLES = (
 _VARIABLES_SHOWN = 5
 
 
-def read(path: Path, options: Options, wanted: Wanted, progress: Progress) -> Imported:  # noqa: ARG001
+def read(path: Path, options: Options, hints: ImportHints, progress: Progress) -> Imported:  # noqa: ARG001
     """Read the script and all translations.
 
     Raises:
@@ -65,11 +65,11 @@ def read(path: Path, options: Options, wanted: Wanted, progress: Progress) -> Im
         raise one_problem(
             path, 0, "nobody says anything in these scripts", "give the game/ folder of a game"
         )
-    original = wanted.original or detect((one.say.what for one in spoken), wanted)
+    original = hints.original or detect((one.say.what for one in spoken), hints)
     game.tally.notes.append(f"the script is in {original} (--original says otherwise)")
     languages = {original: _original_lines(spoken, game)}
     game.tally.notes += _variables(languages[original])
-    codes = codes_of(game.blocks, wanted)
+    codes = codes_of(game.blocks, hints)
     names = [one.identifier for one in spoken]
     for called in sorted(game.blocks):
         progress(f"tl/{called}", len(languages), len(codes) + 1)
@@ -81,7 +81,9 @@ def read(path: Path, options: Options, wanted: Wanted, progress: Progress) -> Im
             what = f"a translation of a line that the script does not have (tl/{called})"
             game.tally.skip(what, str(file), says[0].number if says else 0, name)
     return Imported(
-        with_original_first(languages, Wanted(original=original)), game.tally, markup=("renpy",)
+        with_original_first(languages, ImportHints(original=original)),
+        game.tally,
+        markup=("renpy",),
     )
 
 

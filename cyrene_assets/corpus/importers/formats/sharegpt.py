@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cyrene_assets.corpus.importers.chats import ASSISTANT, USER, Conversations, records, role_of
 from cyrene_assets.corpus.importers.files import one_problem
-from cyrene_assets.corpus.importers.imported import Imported, Progress, Wanted
+from cyrene_assets.corpus.importers.imported import Imported, ImportHints, Progress
 from cyrene_assets.corpus.importers.imported import NoOptions as Options
 
 SUMMARY = "ShareGPT conversations, .jsonl or a .json array"
@@ -21,7 +21,7 @@ _ROLES = {
 }
 
 
-def read(path: Path, options: Options, wanted: Wanted, progress: Progress) -> Imported:  # noqa: ARG001
+def read(path: Path, options: Options, hints: ImportHints, progress: Progress) -> Imported:  # noqa: ARG001
     """Read the conversations, a scene each.
 
     Raises:
@@ -52,4 +52,4 @@ def read(path: Path, options: Options, wanted: Wanted, progress: Progress) -> Im
                 chats.tally.skip(what, str(file), number, str(text))
             else:
                 chats.say(role, text, file, number)
-    return chats.imported(wanted, players=(USER,), unnamed=ASSISTANT)
+    return chats.imported(hints, players=(USER,), unnamed=ASSISTANT)

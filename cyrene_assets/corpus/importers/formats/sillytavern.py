@@ -11,7 +11,7 @@ from typing import Any
 
 from cyrene_assets.corpus.importers.chats import Conversations, records
 from cyrene_assets.corpus.importers.files import one_problem
-from cyrene_assets.corpus.importers.imported import Imported, Progress, Wanted, plain_name
+from cyrene_assets.corpus.importers.imported import Imported, ImportHints, Progress, plain_name
 from cyrene_assets.corpus.importers.imported import NoOptions as Options
 
 SUMMARY = "SillyTavern chats, a .jsonl file or a folder of them"
@@ -20,7 +20,7 @@ EXAMPLES = ('cyrene corpus import sillytavern "chats/Ada/"',)
 _UNKNOWN = frozenset({"", "unused"})
 
 
-def read(path: Path, options: Options, wanted: Wanted, progress: Progress) -> Imported:  # noqa: ARG001
+def read(path: Path, options: Options, hints: ImportHints, progress: Progress) -> Imported:  # noqa: ARG001
     """Read the chats, a scene each.
 
     Raises:
@@ -60,7 +60,7 @@ def read(path: Path, options: Options, wanted: Wanted, progress: Progress) -> Im
             chats.tally.skip(what, str(file), number, str(swipes[0]), others)
         chats.say(name, record["mes"], file, number)
     [character] = characters if len(characters) == 1 else [None]
-    return chats.imported(wanted, character, players=tuple(name for name, _ in users.most_common()))
+    return chats.imported(hints, character, players=tuple(name for name, _ in users.most_common()))
 
 
 def _text(value: Any) -> str | None:

@@ -18,10 +18,10 @@ from cyrene_assets.config.yaml_config import Strict
 from cyrene_assets.corpus.importers.files import files_at, one_problem, read_text
 from cyrene_assets.corpus.importers.imported import (
     Imported,
+    ImportHints,
     Line,
     Progress,
     Tally,
-    Wanted,
     plain_name,
     with_original_first,
 )
@@ -55,7 +55,7 @@ class Event(NamedTuple):
     text: str
 
 
-def read(path: Path, options: Options, wanted: Wanted, progress: Progress) -> Imported:
+def read(path: Path, options: Options, hints: ImportHints, progress: Progress) -> Imported:
     """Read the subtitles, an event each.
 
     Raises:
@@ -69,10 +69,10 @@ def read(path: Path, options: Options, wanted: Wanted, progress: Progress) -> Im
     for number, file in enumerate(files):
         progress(file.name, number, len(files))
         events = _events(file, tally)
-        stem, code = split_file_name(file, wanted)
+        stem, code = split_file_name(file, hints)
         if code is None:
-            code = detect((event.text for event in events), wanted)
-            if wanted.language is None:
+            code = detect((event.text for event in events), hints)
+            if hints.language is None:
                 tally.notes.append(
                     f"{file.name}: language found: {code} (name it .CODE{file.suffix})"
                 )
@@ -84,18 +84,18 @@ def read(path: Path, options: Options, wanted: Wanted, progress: Progress) -> Im
         episodes[name][code] = events
     languages: dict[str, list[Line]] = defaultdict(list)
     for name, of_language in episodes.items():
-        original = _original(of_language, wanted)
+        original = _original(of_language, hints)
         lines = _original_lines(name, of_language[original], options.scene_gap)
         languages[original] += lines
         for code, events in of_language.items():
             if code != original:
                 languages[code] += _aligned(name, code, events, of_language[original], lines, tally)
-    return Imported(with_original_first(languages, wanted), tally)
+    return Imported(with_original_first(languages, hints), tally)
 
 
-def _original(of_language: Mapping[str, Sequence[Event]], wanted: Wanted) -> str:
-    if wanted.original in of_language:
-        return str(wanted.original)
+def _original(of_language: Mapping[str, Sequence[Event]], hints: ImportHints) -> str:
+    if hints.original in of_language:
+        return str(hints.original)
     return "en" if "en" in of_language else next(iter(of_language))
 
 

@@ -18,7 +18,7 @@ from pydantic import Field
 
 from cyrene_assets.config.yaml_config import Strict
 from cyrene_assets.corpus.importers.files import files_at
-from cyrene_assets.corpus.importers.imported import Imported, Progress, Wanted
+from cyrene_assets.corpus.importers.imported import Imported, ImportHints, Progress
 from cyrene_assets.corpus.importers.sheets import SUFFIXES, read_sheets
 from cyrene_assets.corpus.importers.table_reading import Reading
 from cyrene_assets.utils.errors import UserError
@@ -52,7 +52,7 @@ class Options(Strict):
     )
 
 
-def read(path: Path, options: Options, wanted: Wanted, progress: Progress) -> Imported:
+def read(path: Path, options: Options, hints: ImportHints, progress: Progress) -> Imported:
     """Read the tables, a line of dialog from each cell of text.
 
     Raises:
@@ -60,7 +60,7 @@ def read(path: Path, options: Options, wanted: Wanted, progress: Progress) -> Im
         UserError: a column is missing.
     """
     given = dict(_pair(one) for one in options.column)
-    reading = Reading(given, options.header_row, options.speaker_from, wanted, progress)
+    reading = Reading(given, options.header_row, options.speaker_from, hints, progress)
     files = files_at(path, SUFFIXES)
     for number, file in enumerate(files):
         progress(file.name, number, len(files))

@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, get_args
 from cyrene_assets.config.yaml_config import Strict, line_of
 from cyrene_assets.corpus.presets import Name
 from cyrene_assets.corpus.sources.jsonl import JsonLines
-from cyrene_assets.corpus.sources.raw_files import exists, refuse_odd_files
+from cyrene_assets.corpus.sources.raw_files import exists, validate_regular_files
 from cyrene_assets.corpus.sources.types import ONLY, CorpusSettings, Problem, SourceError, Use
 
 if TYPE_CHECKING:
@@ -41,6 +41,10 @@ if TYPE_CHECKING:
 
     from cyrene_assets.corpus.people import Language
 
+FOLDERS = ("dialog", "documents")
+# What may be dialog that a person meant to be read: elsewhere in the corpus, and next to it.
+JSON_SUFFIXES = frozenset({".jsonl", ".json", ".ndjson"})
+TEXT_SUFFIXES = JSON_SUFFIXES | {".csv", ".tsv", ".xlsx", ".ods", ".po", ".srt", ".ass", ".rpy"}
 DIALOG_KEYS = ("scene", "line", "speaker", "text")
 DOCUMENT_KEYS = ("document", "kind", "title", "text")
 
@@ -59,9 +63,9 @@ def files(root: Path, corpus: CorpusSettings, language: str) -> list[Path]:  # n
     Raises:
         SourceError: neither exists, or one is no plain file of the folder's own.
     """
-    paths = [root / folder / f"{language}.jsonl" for folder in ("dialog", "documents")]
+    paths = [root / folder / f"{language}.jsonl" for folder in FOLDERS]
     found = [path for path in paths if exists(path)]
-    refuse_odd_files(found, root)
+    validate_regular_files(found, root)
     if not found:
         names = " and ".join(path.relative_to(root).as_posix() for path in paths)
         raise SourceError(
@@ -78,16 +82,29 @@ def files(root: Path, corpus: CorpusSettings, language: str) -> list[Path]:  # n
 
 
 def unread(root: Path, corpus: CorpusSettings) -> "Iterator[Problem]":
-    """Yield the files that are laid out as a language's, of none that the corpus lists."""
-    for folder in ("dialog", "documents"):
-        for path in sorted((root / folder).glob("*.jsonl")):
+    """Yield the files that look like a language's text and are read for none."""
+    own = [root / folder for folder in FOLDERS]
+    for path in sorted(found for below in ("*", "*/*", "*/*/*") for found in root.glob(below)):
+        name = path.relative_to(root)
+        if path.suffix.lower() not in TEXT_SUFFIXES or any(part[0] == "." for part in name.parts):
+            continue
+        if path.parent in own and path.suffix == ".jsonl":
             if path.stem not in corpus.languages:
                 yield Problem(
-                    path.relative_to(root).as_posix(),
+                    name.as_posix(),
                     0,
                     f"is not read: {path.stem!r} is no language of corpus.yaml",
                     f"add {path.stem!r} to `languages` there, or remove the file",
                 )
+        elif path.suffix.lower() in JSON_SUFFIXES or path.parent in own:
+            yield Problem(
+                name.as_posix(),
+                0,
+                "is not read: the text of a corpus is in dialog/LANGUAGE.jsonl and "
+                "documents/LANGUAGE.jsonl",
+                "put its lines there (`cyrene corpus import` converts other formats), or move it "
+                "out of the corpus",
+            )
 
 
 def read(root: Path, corpus: CorpusSettings, language: str) -> "Iterator[pl.DataFrame | Problem]":

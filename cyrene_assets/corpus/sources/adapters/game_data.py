@@ -34,8 +34,14 @@ from cyrene_assets.corpus.sources.game.files import Skipped, some
 from cyrene_assets.corpus.sources.game.rows import Rows, Uses
 from cyrene_assets.corpus.sources.game.texts import load_texts, text_map_paths
 from cyrene_assets.corpus.sources.game.vendor import vendor_documents, vendor_paths
-from cyrene_assets.corpus.sources.raw_files import is_folder, refuse_odd_files
-from cyrene_assets.corpus.sources.types import Batch, CorpusSettings, Problem, SourceError
+from cyrene_assets.corpus.sources.raw_files import is_folder, validate_regular_files
+from cyrene_assets.corpus.sources.types import (
+    Batch,
+    CorpusSettings,
+    Problem,
+    SourceError,
+    config_problem,
+)
 from cyrene_assets.utils.secrets import is_secret
 
 Hash = Annotated[int, Field(ge=-(1 << 63), lt=1 << 64)]
@@ -43,8 +49,8 @@ MARKUP: tuple[Name, ...] = ("hoyo",)
 VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 
 
-class Character(Strict):
-    """Who the character is: the hashes of her names, and her avatars."""
+class CharacterIds(Strict):
+    """Who the character is: the hashes of its names, and its avatars."""
 
     names: tuple[Hash, ...] = Field(min_length=1)
     avatars: tuple[int, ...] = ()
@@ -87,7 +93,7 @@ class Options(Strict):
     """
 
     folder: str = Field(min_length=1)
-    character: Character
+    character: CharacterIds
     player: tuple[Hash, ...] = ()
     select: Selection = Selection()
     kinds: tuple[game_tables.Kind, ...] = tuple(game_tables.KIND_TABLES)
@@ -103,11 +109,11 @@ def files(root: Path, corpus: CorpusSettings, language: str) -> list[Path]:
     """
     options = _options(corpus)
     folder = game_folder(root, options)
-    game_tables.refuse_missing_tables(folder, options.kinds)
+    game_tables.validate_tables_exist(folder, options.kinds)
     vendor, _ = vendor_paths(folder, options.vendor.get(language, ()))
     tables = game_tables.table_paths(folder, options.kinds)
     own = [*tables, *text_map_paths(folder, language)]
-    refuse_odd_files(own, folder)
+    validate_regular_files(own, folder)
     return [*own, *vendor]
 
 
@@ -153,18 +159,18 @@ def game_folder(root: Path, options: Options) -> Path:
     if secret:
         # Messages name the folder: what such a variable holds would be in logs and databases.
         message = f"source.folder: the environment variable {secret[0]} looks like a secret"
-        raise SourceError([Problem("corpus.yaml", 0, message, "name the folder by another one")])
+        raise SourceError([config_problem(message, "name the folder by another one")])
     unset = [name for name in names if not os.environ.get(name)]
     if unset:
         message = f"source.folder: the environment variable {unset[0]} is not set"
         remedy = "set it to the game-data folder (the one with TextMap and ExcelOutput)"
-        raise SourceError([Problem("corpus.yaml", 0, message, remedy)])
+        raise SourceError([config_problem(message, remedy)])
     named = VARIABLE.sub(lambda match: os.environ[match[1] or match[2]], options.folder)
     folder = root / named
     if not is_folder(folder):
         message = f"source.folder: {options.folder} is no folder ({folder})"
         remedy = "give the game-data folder (the one with TextMap and ExcelOutput)"
-        raise SourceError([Problem("corpus.yaml", 0, message, remedy)])
+        raise SourceError([config_problem(message, remedy)])
     return folder
 
 
@@ -206,4 +212,4 @@ def _unmatched(options: Options, tables: game_tables.Tables) -> Iterator[Problem
         alone = [value for value in wanted or () if value not in found]
         if alone and needs & kinds:
             message = f"source.{key}: nothing belongs to {some(alone)}"
-            yield Problem("corpus.yaml", 0, message, "correct the number, or remove it")
+            yield config_problem(message, "correct the number, or remove it")

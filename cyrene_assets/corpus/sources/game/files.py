@@ -80,7 +80,7 @@ def decode(data: bytes, file: str, decoder: "msgspec.json.Decoder[T]") -> T:
         raise SourceError([_undecodable(data, file, error)]) from error
 
 
-def refuse_repeated_keys(entries: Iterable[bytes], file: str) -> None:
+def validate_unique_keys(entries: Iterable[bytes], file: str) -> None:
     """Refuse an object in which a key stands twice, at any depth; the decoder takes the last one.
 
     Raises:

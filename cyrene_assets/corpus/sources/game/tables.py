@@ -8,7 +8,7 @@ from typing import Literal, TypeVar
 import msgspec
 
 from cyrene_assets.corpus.sources.game import entries
-from cyrene_assets.corpus.sources.game.files import decode, read_bytes, refuse_repeated_keys
+from cyrene_assets.corpus.sources.game.files import decode, read_bytes, validate_unique_keys
 from cyrene_assets.corpus.sources.game.talk import TalkLines
 from cyrene_assets.corpus.sources.raw_files import exists, version
 from cyrene_assets.corpus.sources.types import Problem, SourceError
@@ -76,19 +76,19 @@ class Tables:
         try:
             data = read_bytes(path, file, self._folder)
             decoded = decode(data, file, decoder)
-            _refuse_repeated_fields(data, file, entry, decoded)
+            _validate_unique_fields(data, file, entry, decoded)
         except SourceError as error:
             self._problems += error.problems
             return file, []
         return file, decoded
 
 
-def _refuse_repeated_fields(data: bytes, file: str, entry: type[E], decoded: list[E]) -> None:
+def _validate_unique_fields(data: bytes, file: str, entry: type[E], decoded: list[E]) -> None:
     """Look closer only where a field's name occurs more often than entries have the field."""
     for field in msgspec.structs.fields(entry):
         having = sum(1 for found in decoded if entries.given(getattr(found, field.name)))
         if data.count(f'"{field.encode_name}"'.encode()) > having:
-            refuse_repeated_keys(msgspec.json.decode(data, type=list[msgspec.Raw]), file)
+            validate_unique_keys(msgspec.json.decode(data, type=list[msgspec.Raw]), file)
             return
 
 
@@ -98,7 +98,7 @@ def table_paths(folder: Path, kinds: Iterable[Kind]) -> list[Path]:
     return [folder / f"ExcelOutput/{name}.json" for name in sorted(names)]
 
 
-def refuse_missing_tables(folder: Path, kinds: Iterable[Kind]) -> None:
+def validate_tables_exist(folder: Path, kinds: Iterable[Kind]) -> None:
     """Say which tables are missing.
 
     Raises:
@@ -121,7 +121,7 @@ def load_tables(folder: Path, kinds: Sequence[Kind]) -> Tables:
     Raises:
         SourceError: as ``Tables``.
     """
-    refuse_missing_tables(folder, kinds)
+    validate_tables_exist(folder, kinds)
     files = [(path, path.relative_to(folder).as_posix()) for path in table_paths(folder, kinds)]
     try:
         versions = tuple(version(path, file) for path, file in files)

@@ -13,10 +13,16 @@ from cyrene_assets.corpus.sources.game.files import (
     Skipped,
     decode,
     read_bytes,
-    refuse_repeated_keys,
+    validate_unique_keys,
 )
 from cyrene_assets.corpus.sources.raw_files import checked, exists, file_name, is_folder
-from cyrene_assets.corpus.sources.types import LONGEST_LINE, Problem, SourceError, too_long
+from cyrene_assets.corpus.sources.types import (
+    LONGEST_LINE,
+    Problem,
+    SourceError,
+    config_problem,
+    too_long,
+)
 
 PAGES = (".md", ".txt")
 INSTRUCTIONS = ".jsonl"
@@ -45,7 +51,7 @@ def vendor_paths(folder: Path, names: Iterable[str]) -> tuple[list[Path], list[P
         path = folder / name
         if "\0" in name or not Path(os.path.realpath(path)).is_relative_to(root):
             message = f"source.vendor: {name} leads out of {folder}"
-            raise SourceError([Problem("corpus.yaml", 0, message, "put the file itself into it")])
+            raise SourceError([config_problem(message, "put the file itself into it")])
         if is_folder(path):
             try:
                 inside = sorted(path.iterdir())
@@ -60,7 +66,7 @@ def vendor_paths(folder: Path, names: Iterable[str]) -> tuple[list[Path], list[P
             paths[path] = None
         else:
             message = f"skipped: source.vendor names {name}, and there is no such file or folder"
-            absent.append(Problem("corpus.yaml", 0, message, f"put it into {folder}, or remove it"))
+            absent.append(config_problem(message, f"put it into {folder}, or remove it"))
     return list(paths), absent
 
 
@@ -98,7 +104,7 @@ def _instructions(data: bytes, file: str, name: str, skipped: Skipped) -> Iterat
             continue
         try:
             record = decode(line, file, decoder)
-            refuse_repeated_keys([line], file)
+            validate_unique_keys([line], file)
         except SourceError as error:
             wrong = error.problems[0]
             raise SourceError([Problem(file, number, wrong.message, wrong.remedy)]) from error

@@ -20,7 +20,13 @@ from corpus.miniature import (
 )
 from cyrene_assets.corpus.config import load_corpus
 from cyrene_assets.corpus.rendering.rendering import cpt_documents, sft_chats
-from cyrene_assets.corpus.sources.registry import adapter, adapters, raw_digest, read_listed
+from cyrene_assets.corpus.sources.registry import (
+    adapter,
+    adapters,
+    raw_digest,
+    read_listed,
+    unread,
+)
 from cyrene_assets.corpus.sources.types import SourceError
 from cyrene_assets.utils.errors import UserError
 
@@ -386,3 +392,42 @@ def test_source_params_do_not_depend_on_extra(tmp_path: Path) -> None:
     plain = load_corpus(write_corpus(tmp_path / "a"))
     ignoring = load_corpus(write_corpus(tmp_path / "b", settings(extra="ignore")))
     assert plain.source_params("en") == ignoring.source_params("en")
+
+
+LINES = "".join(json.dumps(GOOD | {"line": str(n)}) + "\n" for n in range(50))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (LINES.replace(", ", ",\n "), "JSON over several lines"),
+        (LINES.replace("\n", "\r"), "its lines end in a carriage return alone; save it with line"),
+        (LINES.replace("}\n", "},\n"), "a comma behind the object; remove it, and write one JSON"),
+    ],
+)
+def test_read_file_of_another_layout_names_the_mistake(
+    tmp_path: Path, content: str, message: str
+) -> None:
+    root = write_corpus(tmp_path)
+    content = content.replace("{", "{\n", 1) if "several" in message else content
+    (root / "dialog" / "en.jsonl").write_bytes(content.encode())
+    problems = _problems(root)
+    assert problems[0].startswith(f"dialog/en.jsonl:1: {message}")
+    assert all(message in one for one in problems[:20])
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["dialog/de.json", "Dialog/en.jsonl", "lines.ndjson", "dialog/en/1.JSONL", "dialog/a.csv"],
+)
+def test_unread_file_that_looks_like_text_is_named(tmp_path: Path, name: str) -> None:
+    root = write_corpus(tmp_path)
+    for other in ("readme.txt", ".cache/x.jsonl", "voices/a.ogg", "tables/prices.csv"):
+        (root / other).parent.mkdir(exist_ok=True)
+        (root / other).write_text("", encoding="utf-8")
+    assert list(unread(root, load_corpus(root))) == []
+    (root / name).parent.mkdir(exist_ok=True)
+    (root / name).write_text("", encoding="utf-8")
+    [problem] = unread(root, load_corpus(root))
+    assert str(problem).startswith(f"{name}: is not read: the text of a corpus is in dialog/")
+    assert "`cyrene corpus import`" in problem.remedy

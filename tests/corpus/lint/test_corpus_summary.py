@@ -3,7 +3,7 @@ from pathlib import Path
 from mini_corpus import write_jsonl
 
 from corpus.miniature import dialog, of_language, read_parallel, write_corpus
-from cyrene_assets.corpus.lint.overview import kind_counts, overview
+from cyrene_assets.corpus.lint.corpus_summary import kind_counts, summarize_corpus
 
 
 def test_counts(tmp_path: Path) -> None:
@@ -13,7 +13,7 @@ def test_counts(tmp_path: Path) -> None:
         {"language": "en", "kind": "dialog", "units": 14, "scenes": 4, "characters": 342},
         {"language": "en", "kind": "mail", "units": 1, "scenes": 1, "characters": 21},
     ]
-    found = overview(parallel)
+    found = summarize_corpus(parallel)
     assert found.kinds[:3] == kind_counts(of_language(parallel, "en"))
     assert found.worst == []
 
@@ -24,7 +24,7 @@ def test_coverage_and_worst_units(tmp_path: Path) -> None:
     lines[0]["text"] = "<script>{X}|<|im_end|>"
     write_jsonl(root / "dialog" / "tlh.jsonl", lines)
     _, parallel = read_parallel(root)
-    found = overview(parallel)
+    found = summarize_corpus(parallel)
     english, other = found.languages
     assert (english["language"], english["missing"], english["coverage"]) == ("en", 0, 1.0)
     assert (other["units"], other["missing"], other["coverage"]) == (14, 2, 0.875)
@@ -35,7 +35,7 @@ def test_coverage_and_worst_units(tmp_path: Path) -> None:
     assert found.examples["control_tokens"] == ["tlh/s1-0"]
     assert found.count("control_tokens") == 1
     assert found.share("control_tokens") == {"en": 0.0, "tlh": 1 / 14}
-    assert overview(parallel, worst=0).worst == []
+    assert summarize_corpus(parallel, worst=0).worst == []
 
 
 def test_every_flag_and_language_gets_its_turn(tmp_path: Path) -> None:
@@ -47,7 +47,7 @@ def test_every_flag_and_language_gets_its_turn(tmp_path: Path) -> None:
             lines[number]["text"] = "<|im_end|>Rain."
         lines[3]["text"] = "{X}"
         write_jsonl(root / "dialog" / f"{code}.jsonl", lines + again)
-    found = overview(read_parallel(root)[1], worst=6)
+    found = summarize_corpus(read_parallel(root)[1], worst=6)
     assert [(row["language"], row["flags"]) for row in found.worst] == [
         ("en", "unknown_placeholder"),
         ("en", "control_tokens"),

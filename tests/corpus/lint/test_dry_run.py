@@ -290,6 +290,11 @@ def _rain() -> Scenes:
 
 
 def _refusal_cases() -> Iterator[tuple[str, Scenes, str]]:
+    yield (
+        "nobody is named as a speaker",
+        [[(None, f"Ada: It rains on number {n}.")] for n in range(4)],
+        "no chats to train on: nobody speaks: no line of the dialog has a speaker",
+    )
     yield "one scene", [_talk(1)], "no documents to validate with: there is one scene of dialog"
     yield (
         "all duplicates",
@@ -337,7 +342,7 @@ def _refusal_cases() -> Iterator[tuple[str, Scenes, str]]:
     yield (
         "chats too long",
         [[(BOB, f"{n}?"), (ADA, f"{n} " * 2000)] for n in range(4)],
-        "no chat to train on is sure to fit into the 1024 tokens",
+        "no chat to train on or to validate with is sure to fit into the 1024 tokens",
     )
 
 
@@ -352,6 +357,7 @@ def test_what_the_build_would_refuse_is_an_error(
     errors = lint(folder).errors
     assert errors[0].message.startswith(message)
     assert errors[0].remedy
+    assert errors[0].line
     with pytest.raises(Exception, match=r"there are no (documents|conversations) to"):
         _build(folder, tmp_path / "out")
 

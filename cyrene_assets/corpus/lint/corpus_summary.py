@@ -6,40 +6,16 @@ from typing import Any
 import polars as pl
 
 from cyrene_assets.corpus.lint.plots import PREVIEW_CHARACTERS, Table, escape_markdown
-from cyrene_assets.corpus.preparation.cross_language_flags import FLAGS
+from cyrene_assets.corpus.preparation import flag_registry
 from cyrene_assets.corpus.preparation.parallel_corpus import TRANSLATABLE, Parallel
 from cyrene_assets.corpus.preparation.thread_map import side_by_side
 
 WORST_UNITS = 20
 EXAMPLES = 5
-# What a person should look at first.
-GRAVITY = {
-    flag: rank
-    for rank, flag in enumerate(
-        (
-            "mojibake",
-            "wrong_language",
-            "untranslated_copy",
-            "half_translated",
-            "wrong_script",
-            "shifted_line",
-            "chinese_variant",
-            "unknown_placeholder",
-            "placeholder_mismatch",
-            "number_mismatch",
-            "length_ratio",
-            "ending_mismatch",
-            "control_tokens",
-            "empty",
-            "left_out",
-            "duplicate",
-        )
-    )
-}
 
 
 @dataclass(frozen=True)
-class Overview:
+class CorpusSummary:
     """Tables of a parallel corpus; texts in them are safe in Markdown.
 
     ``kinds``: language, kind, units, scenes, characters. ``languages``: a row per language with its
@@ -58,12 +34,15 @@ class Overview:
     @property
     def coverage(self) -> Table:
         """``languages`` without the flags."""
-        return [{k: v for k, v in row.items() if k not in FLAGS} for row in self.languages]
+        return [
+            {k: v for k, v in row.items() if k not in flag_registry.names()}
+            for row in self.languages
+        ]
 
     @property
     def flags(self) -> Table:
         """A row per language with the number of units under each flag that there is."""
-        there = [flag for flag in FLAGS if self.count(flag)]
+        there = [flag for flag in flag_registry.names() if self.count(flag)]
         return [
             {"language": row["language"], **{flag: row[flag] for flag in there}}
             for row in self.languages
@@ -88,9 +67,9 @@ class Overview:
         return int(sum(row[flag] for row in self.languages))
 
 
-def overview(parallel: Parallel, worst: int = WORST_UNITS) -> Overview:
+def summarize_corpus(parallel: Parallel, worst: int = WORST_UNITS) -> CorpusSummary:
     """Look at all languages, two at a time."""
-    found = side_by_side(lambda language: _look(parallel, language), parallel.languages)
+    found = side_by_side(lambda language: _language_stats(parallel, language), parallel.languages)
     odd = pl.concat([look.odd for look in found])
     split = (
         pl.concat([look.scenes for look in found])
@@ -107,9 +86,9 @@ def overview(parallel: Parallel, worst: int = WORST_UNITS) -> Overview:
             .select("language", "unit")
             .rows()
         ]
-        for flag in FLAGS
+        for flag in flag_registry.names()
     }
-    return Overview(
+    return CorpusSummary(
         [row for look in found for row in look.kinds],
         [look.language for look in found],
         split.to_dicts(),
@@ -119,7 +98,7 @@ def overview(parallel: Parallel, worst: int = WORST_UNITS) -> Overview:
 
 
 @dataclass(frozen=True)
-class _Look:
+class _LanguageStats:
     """What is seen in one language: ``odd`` are the flagged units, ``language`` a row of these."""
 
     kinds: Table
@@ -128,7 +107,7 @@ class _Look:
     odd: pl.DataFrame
 
 
-def _look(parallel: Parallel, language: str) -> _Look:
+def _language_stats(parallel: Parallel, language: str) -> _LanguageStats:
     units = parallel.units(language)
     odd = units.filter(pl.col("flags").list.len() > 0).select(
         *("language", "scene", "unit", "file", "line", "flags"),
@@ -139,7 +118,7 @@ def _look(parallel: Parallel, language: str) -> _Look:
     lacking = pl.col("languages_missing").list.contains(language)
     missing = len(parallel.coverage.filter(lacking))
     near = len(parallel.duplicates.filter(pl.col("language") == language, ~pl.col("exact")))
-    return _Look(
+    return _LanguageStats(
         kind_counts(units),
         {
             "language": language,
@@ -147,7 +126,7 @@ def _look(parallel: Parallel, language: str) -> _Look:
             "missing": missing,
             "coverage": round(present / (present + missing), 4) if present + missing else 1.0,
             "similar scenes": near,
-            **{flag: int(flagged.get(flag, 0)) for flag in FLAGS},
+            **{flag: int(flagged.get(flag, 0)) for flag in flag_registry.names()},
         },
         units.select("scene", "kind", "split").unique(),
         odd,
@@ -174,12 +153,13 @@ def _worst(flagged: pl.DataFrame, number: int) -> Table:
     Among those with as many, each flag and each language gets its turn, the gravest flag first. A
     scene that repeats another is one finding.
     """
-    grave = pl.col("flags").list.eval(pl.element().replace_strict(GRAVITY)).list.min()
+    gravity = flag_registry.gravity()
+    grave = pl.col("flags").list.eval(pl.element().replace_strict(gravity)).list.min()
     turn = pl.int_range(pl.len())
     worst = (
         flagged.with_columns(gravest=grave, many=pl.col("flags").list.len())
         .filter(
-            (pl.col("gravest") != GRAVITY["duplicate"])
+            (pl.col("gravest") != gravity["duplicate"])
             | turn.over("language", "scene", "gravest").eq(0)
         )
         .with_columns(in_language=turn.over("many", "gravest", "language"))

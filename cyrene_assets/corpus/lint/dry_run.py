@@ -5,7 +5,7 @@ Where the base model's tokenizer is there, tokens are counted; else they are est
 is sure to fit where its UTF-8 bytes do, since a byte is a token at the most.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,13 +13,15 @@ import polars as pl
 
 from cyrene_assets.corpus.chat_options import Chats
 from cyrene_assets.corpus.config import Corpus
-from cyrene_assets.corpus.lint.fitting import SPLITS, Fit, fit, lost_units
+from cyrene_assets.corpus.lint.dry_run_summary import DryRunSummary, LanguageSummary
+from cyrene_assets.corpus.lint.fitting import SPLITS, Fit, fit, units_too_long
 from cyrene_assets.corpus.lint.refusals import (
     SHOWN,
-    glued,
+    blocking_failures,
+    empty_sides,
+    large_groups,
     long_lines,
-    one_sided,
-    refused,
+    place_of,
     too_long,
 )
 from cyrene_assets.corpus.packing.token_counting import BYTES_PER_TOKEN
@@ -41,127 +43,49 @@ from cyrene_assets.corpus.rendering.line_selection import (
 )
 from cyrene_assets.corpus.rendering.rendering import cpt_documents, sft_chats
 from cyrene_assets.corpus.sources.types import Problem
-from cyrene_assets.utils.counting import counted
+
+_SCENES = {
+    "scene": pl.String,
+    "kind": pl.String,
+    "split": pl.String,
+    "file": pl.String,
+    "line": pl.Int32,
+}
 
 
 @dataclass(frozen=True)
-class LanguageSummary:
-    """What comes of a language: ``tokens`` are estimated, ``held_out`` is a share of the chats.
-
-    ``lines`` are the character's: how many are in chats, and how many are not, by why. ``answers``
-    are the lines of all assistants that packing has, ``answers_left_out`` those too long for it.
-    """
-
-    documents: int
-    document_tokens: int
-    chats: int
-    chat_tokens: int
-    held_out: float
-    lines: Mapping[str, int]
-    answers: int
-    answers_left_out: int
-
-
-@dataclass(frozen=True)
-class Summary:
-    """What comes of a corpus; ``held_out`` is a share of the scenes and documents.
-
-    ``everyone`` says whether every speaker is the assistant in turn, ``twins`` counts the scenes
-    and documents that are there in both variants of gendered text, as two.
-    """
-
-    languages: Mapping[str, LanguageSummary]
-    scenes: int
-    held_out: float
-    recurring: str
-    everyone: bool = False
-    twins: int = 0
-    unknown_codes: Sequence[str] = ()
-
-    @property
-    def chats(self) -> int:
-        """The number of chats."""
-        return sum(found.chats for found in self.languages.values())
-
-    @property
-    def tokens(self) -> int:
-        """About how many tokens documents and chats have."""
-        found = self.languages.values()
-        return sum(language.document_tokens + language.chat_tokens for language in found)
-
-    @property
-    def lines(self) -> dict[str, int]:
-        """The character's lines in all languages, by what becomes of them."""
-        total: dict[str, int] = {}
-        for found in self.languages.values():
-            for words, number in found.lines.items():
-                total[words] = total.get(words, 0) + number
-        return total
-
-    def in_words(self) -> list[str]:
-        """Return what a person wants to know, a line each."""
-        lines = self.lines
-        total, there = sum(lines.values()), lines.pop(IN_CHATS, 0)
-        why = ", ".join(f"{number:,} {words}" for words, number in lines.items())
-        more = [self._of_everyone()] if self.everyone else []
-        if self.twins:
-            twins = counted(self.twins, "scene or document is", "scenes and documents are")
-            more.append(f"{twins} there in both variants of gendered text, as two each")
-        scenes = counted(self.scenes, "scene or document is", "scenes and documents are")
-        return [
-            f"{counted(self.chats, 'chat')} in {counted(len(self.languages), 'language')}, about "
-            f"{self.tokens:,} tokens of documents and chats",
-            f"{there:,} of the character's {counted(total, 'line')} "
-            f"({there / max(total, 1):.1%}) {'is' if there == 1 else 'are'} in chats"
-            + (f"; not: {why}" if why else ""),
-            *more,
-            f"{self.held_out:.1%} of {scenes} held out",
-            self.recurring,
-            *(
-                f"{code} is no code of a language that is known: it is read as one with letters "
-                "and spaces (`tag` in corpus.yaml says which it is, `writing` how it is written)"
-                for code in self.unknown_codes
-            ),
-        ]
-
-    def _of_everyone(self) -> str:
-        found = self.languages.values()
-        lines, lost = (
-            sum(one.answers for one in found),
-            sum(one.answers_left_out for one in found),
-        )
-        more = f"; not: {lost:,} {TOO_LONG}" if lost else ""
-        return f"{counted(lines, 'line')} of all speakers are answers in chats{more}"
-
-
-@dataclass(frozen=True)
-class Rehearsal:
+class DryRun:
     """The summary of a corpus, what the build would refuse, and what to look at."""
 
-    summary: Summary
+    summary: DryRunSummary
     refusals: list[Problem]
     warnings: list[Problem]
 
 
-def rehearse(
+def dry_run(
     parallel: Parallel, corpus: Corpus, sequence_length: int, counter: Counter, scratch: Path
-) -> Rehearsal:
+) -> DryRun:
     """Do what the build would, one language in memory at a time; tables go to ``scratch``."""
-    refusals = parallel.unknown.refusals(corpus.unknown_markup)
+    of_markup = parallel.unknown.refusals(corpus.unknown_markup)
+    refusals: list[Problem] = []
     languages = {}
     long, left_out = [], []
     fitting = dict.fromkeys(SPLITS, 0)
-    scenes = pl.DataFrame(schema={"scene": pl.String, "kind": pl.String, "split": pl.String})
+    scenes = pl.DataFrame(schema=_SCENES)
+    chatting: set[str] = set()
     for language, units in parallel.each():
         documents, chats = (make(units, corpus, language) for make in (cpt_documents, sft_chats))
         left_out.append(count_left_out(units))
-        refusals += refused(language, documents, chats, left_out[-1], parallel.unknown)
+        refusals += blocking_failures(language, documents, chats, left_out[-1], parallel.unknown)
         found = fit(chats, counter, sequence_length)
         languages[language] = _summary(units, documents, chats, corpus.chats, found)
-        long.append(lost_units(units, found.lost, counter))
+        long.append(units_too_long(units, found.lost, counter))
         for split in SPLITS:
             fitting[split] += found.chats[split]
-        scenes = pl.concat([scenes, units.select(scenes.columns)]).unique(maintain_order=True)
+        scenes = pl.concat([scenes, units.select(scenes.columns)]).unique(
+            ["scene", "kind", "split"], keep="first", maintain_order=True
+        )
+        chatting.update(chats["scene"])
         said = chat_texts(chats["messages"])
         for stage, table in (
             ("cpt", documents.select("scene", "split", "text", name="document")),
@@ -173,7 +97,7 @@ def rehearse(
     proofs = list(_proofs(parallel, scratch))
     recurring = proofs[0].let_through()
     unknown = [code for code, known in corpus.traits.items() if not known.is_known]
-    summary = Summary(
+    summary = DryRunSummary(
         languages,
         len(scenes),
         held_out,
@@ -182,17 +106,27 @@ def rehearse(
         parallel.twins,
         unknown,
     )
-    refusals += one_sided(sides, scenes, parallel, corpus, summary.lines, pl.concat(left_out))
-    for split, number in fitting.items():
-        if sides["sft"][split] and not number:
-            refusals.append(too_long(split, sequence_length, counter))
+    scenes = scenes.with_columns(chats=pl.col("scene").is_in(list(chatting)))
+    refusals += empty_sides(sides, scenes, parallel, corpus, summary.lines, pl.concat(left_out))
+    if of_markup:
+        # What markup nobody named leaves out is told by one line.
+        refusals = of_markup + [
+            one for one in refusals if not one.remedy.startswith(of_markup[0].remedy)
+        ]
+    without = [split for split in SPLITS if sides["sft"][split] and not fitting[split]]
+    if without:
+        refusals.append(too_long(without, sequence_length, counter, corpus))
     for proof in proofs:
-        refusals += [Problem("corpus.yaml", 0, found, REMEDY) for found in proof.found()[:SHOWN]]
+        places = proof.leaks.head(SHOWN)["held_out"]
+        refusals += [
+            Problem(*place_of(scenes, scene=place), leak, REMEDY)
+            for place, leak in zip(places, proof.found(), strict=False)
+        ]
     warnings = [
-        *glued(parallel, len(scenes)),
+        *large_groups(parallel, len(scenes)),
         *long_lines(pl.concat(long), sequence_length, counter),
     ]
-    return Rehearsal(summary, refusals, warnings)
+    return DryRun(summary, refusals, warnings)
 
 
 def _summary(

@@ -13,10 +13,11 @@ from cyrene_assets.corpus.sources.types import Problem
 # Where a message says which key it is about: at its beginning, or in quotes.
 _BEGINS = re.compile(r"([\w-]+(?:\.[^:\s]+)+): ")
 _QUOTED = re.compile(r"`([^`:]+)[^`]*`")
+_DOT = re.compile(r"\.")
 _LANGUAGE = re.compile("take '([^']+)' off")
 
 
-def placed(problems: Iterable[Problem], config: Path) -> list[Problem]:
+def add_lines(problems: Iterable[Problem], config: Path) -> list[Problem]:
     """Return problems, those of corpus.yaml (``config``) with the line of the key, if it has it."""
     found = list(problems)
     if not any(problem.file == config.name and not problem.line for problem in found):
@@ -39,7 +40,9 @@ def _keys(problem: Problem) -> list[str]:
 
 
 def _line(node: yaml.Node | None, keys: Sequence[str]) -> int:
-    for key in keys:
+    """Return the line of the first key that is there, else of the section it would stand in."""
+    sections = [key[: dot.start()] for key in keys for dot in reversed([*_DOT.finditer(key)])]
+    for key in (*keys, *sections):
         found = follow(node, key)
         if found is not None:
             return found.line
