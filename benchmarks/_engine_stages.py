@@ -14,6 +14,7 @@ from pathlib import Path
 import polars as pl  # noqa: TID253  (loading it is not what is measured)
 
 from benchmarks._measured import Cost, measured
+from cyrene_assets.corpus.chat_tables import encode_chats
 from cyrene_assets.corpus.config import load_corpus
 from cyrene_assets.corpus.lint.overview import overview
 from cyrene_assets.corpus.packing.token_counting import TokenCounter
@@ -87,7 +88,7 @@ class Engine:
         units = read_units(self.out / "parallel_corpus", language, COLUMNS)
         chats = rendering.sft_chats(units, self.corpus, language)
         self.amounts["chats"] += len(chats)
-        self._write(chats, "sft_chat", language)
+        self._write(encode_chats(chats), "sft_chat", language)
         self._write_jsonl(chats, "sft_chat", language, rendering.write_chat_jsonl)
 
     def count(self, tokenizer_json: Path) -> None:

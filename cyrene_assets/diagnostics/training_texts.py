@@ -36,24 +36,27 @@ def from_store(project: Project, steps: Sequence[Step], stage: StageName) -> Ite
     """Yield the texts of each language's current documents or chats."""
     import polars as pl
 
+    from cyrene_assets.corpus.chat_tables import decode_chats
+
     for step in steps:
         record = step.record
         assert record is not None
         folder = project.store.locate(record.asset, record.partition, record.digest).path
         table = pl.read_parquet(folder / TABLES[stage][1])
+        table = decode_chats(table) if stage == "sft" else table
         yield Texts(step.partition or "", _to_train_on(table, stage))
 
 
 def _to_train_on(table: "pl.DataFrame", stage: StageName) -> "pl.DataFrame":
     import polars as pl
 
-    from cyrene_assets.corpus.packing.token_counting import chat_text
+    from cyrene_assets.corpus.chat_tables import chatml_texts
 
     train = table.filter(pl.col("split") == "train")
     if stage == "cpt":
         return train.select("kind", "text")
-    said = train["messages"].map_elements(chat_text, return_dtype=pl.String)
-    return pl.DataFrame({"text": said}).select(pl.lit("dialog").alias("kind"), "text")
+    texts = chatml_texts(train["messages"])
+    return pl.DataFrame({"text": texts}).select(pl.lit("dialog").alias("kind"), "text")
 
 
 def rehearsed(project: Project, scratch: Path) -> dict[StageName, list[Texts]]:

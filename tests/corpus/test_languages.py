@@ -12,6 +12,7 @@ from mini_corpus import write_corpus
 from pydantic import ValidationError
 
 from cyrene_assets.corpus import languages
+from cyrene_assets.corpus.chat_tables import spoken_texts
 from cyrene_assets.corpus.config import Corpus
 from cyrene_assets.corpus.importers.config_text import default_prompt
 from cyrene_assets.corpus.languages import TABLE, LanguageTraits, find_code, traits, traits_of_tag
@@ -205,7 +206,7 @@ def test_language_added_as_one_row_is_on_page_check_and_document(
     after = "\n".join(cpt_documents(parallel.units("xq7"), corpus, "xq7")["text"])
     assert "Ad'a: " in before
     assert after == before.replace("Ad'a: ", "Ad'a > ").replace("Nu: ", "Nu > ")
-    chats = sft_chats(parallel.units("xq7"), corpus, "xq7")["messages"].str.join("")
+    chats = spoken_texts(sft_chats(parallel.units("xq7"), corpus, "xq7")["messages"]).str.join("")
     assert "<" in chats.item()
     assert tag("xq7") == "tlh"
     assert language_name("xq7") == "xq7 (Klingon)"

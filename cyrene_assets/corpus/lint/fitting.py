@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from cyrene_assets.corpus.chat_tables import chatml_texts
 from cyrene_assets.corpus.packing.token_counting import BYTES_PER_TOKEN, Counts, TokenCounter
-from cyrene_assets.corpus.packing.windows import TURNS, Counter, cut_chats, surely_fits
+from cyrene_assets.corpus.packing.windows import Counter, cut_chats, surely_fits
 from cyrene_assets.store.artifact_store import Store
 
 SPLITS = ("train", "validation")
@@ -67,12 +68,12 @@ class Fit:
 
 
 def fit(chats: pl.DataFrame, counter: Counter, limit: int) -> Fit:
-    """Cut chats (``CHAT_SCHEMA``) as packing does, and say what is left of them.
+    """Cut chats (``CHATS``) as packing does, and say what is left of them.
 
     Without a tokenizer a chat counts as there only where it is sure to fit, whatever the tokenizer.
     """
-    # A token is a byte at the least, and the text that is trained on is shorter than its JSON.
-    may_be_long = pl.col("messages").str.len_bytes() > limit
+    # A token is a byte at the least.
+    may_be_long = chatml_texts(chats["messages"]).str.len_bytes() > limit
     columns = ("chat", "scene", "speaker", "split", "messages")
     long = chats.select(columns).filter(may_be_long)
     windows = cut_chats(long, counter, limit)
@@ -126,14 +127,14 @@ _LOST_UNITS = {
 
 def _lines(chats: pl.DataFrame) -> pl.DataFrame:
     """Count the lines that the assistants say: chat, scene, speaker, text, number."""
-    own = pl.element().struct.field("role") == "assistant"
-    answers = pl.element().filter(own).struct.field("content")
+    of_assistant = pl.element().struct.field("role") == "assistant"
+    answers = pl.element().filter(of_assistant).struct.field("content")
     return (
         chats.select(
             "chat",
             "scene",
             "speaker",
-            pl.col("messages").str.json_decode(TURNS).list.eval(answers).alias("text"),
+            pl.col("messages").list.eval(answers).alias("text"),
         )
         .explode("text")
         .with_columns(pl.col("text").str.split("\n"))

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 
 import polars as pl
 
+from cyrene_assets.corpus.chat_tables import spoken_texts
 from cyrene_assets.corpus.config import Corpus
 from cyrene_assets.corpus.packing.token_counting import TokenCounter
 from cyrene_assets.corpus.packing.windows import Counter
@@ -41,7 +42,7 @@ def refused(
         yield Problem("corpus.yaml", 0, f"nothing of {language} is trained on: {why}", remedy)
     for name, texts in (
         (documents["document"], documents["text"]),
-        (chats["chat"], chats["messages"]),
+        (chats["chat"], spoken_texts(chats["messages"], system_prompt=True)),
     ):
         left = name.filter(control_tokens_left(texts))
         for one in left.head(SHOWN):

@@ -12,6 +12,7 @@ from pathlib import Path
 import polars as pl
 
 from cyrene_assets.corpus.chat_options import Chats
+from cyrene_assets.corpus.chat_tables import messages_json, spoken_texts
 from cyrene_assets.corpus.config import Corpus
 from cyrene_assets.corpus.lint.fitting import SPLITS, Fit, fit, lost_units
 from cyrene_assets.corpus.lint.refusals import (
@@ -28,7 +29,6 @@ from cyrene_assets.corpus.preparation.leak_check import (
     REMEDY,
     SPLIT_COLUMNS,
     Proof,
-    chat_texts,
     sets_proof,
     split_proof,
 )
@@ -162,10 +162,10 @@ def rehearse(
         for split in SPLITS:
             fitting[split] += found.chats[split]
         scenes = pl.concat([scenes, units.select(scenes.columns)]).unique(maintain_order=True)
-        said = chat_texts(chats["messages"])
+        spoken = spoken_texts(chats["messages"])
         for stage, table in (
             ("cpt", documents.select("scene", "split", "text", name="document")),
-            ("sft", chats.select("scene", "split", said.alias("text"), name="chat")),
+            ("sft", chats.select("scene", "split", spoken.alias("text"), name="chat")),
         ):
             table.write_parquet(scratch / f"{stage}-{language}.parquet", compression="lz4")
     sides = {stage: _sides(scratch, stage, parallel.languages) for stage in ("cpt", "sft")}
@@ -210,7 +210,7 @@ def _summary(
         documents=len(documents),
         document_tokens=tokens(documents["text"]),
         chats=len(chats),
-        chat_tokens=tokens(chats["messages"]),
+        chat_tokens=tokens(messages_json(chats["messages"])),
         held_out=len(chats.filter(split="validation")) / max(len(chats), 1),
         lines=lines,
         answers=found.lines - found.left_out,

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import polars as pl
 
 from cyrene_assets.config.recipe import Stage
+from cyrene_assets.corpus.chat_tables import write_messages_jsonl
 from cyrene_assets.corpus.packing.best_fit import packing_order
 from cyrene_assets.corpus.packing.chunking import cut_documents
 from cyrene_assets.corpus.packing.hf_dataset import write_cached_dataset
@@ -15,7 +16,7 @@ from cyrene_assets.corpus.packing.next_fit import fill, next_fit
 from cyrene_assets.corpus.packing.pass_order import Ints, copies_of, training_sequence
 from cyrene_assets.corpus.packing.token_counting import TokenCounter
 from cyrene_assets.corpus.packing.windows import answer_lines, cut_chats
-from cyrene_assets.corpus.rendering.rendering import document_messages, write_messages_jsonl
+from cyrene_assets.corpus.rendering.rendering import document_messages
 from cyrene_assets.utils.errors import UserError
 
 
@@ -86,9 +87,8 @@ def pack_corpus(
       once, whatever its passes.
 
     Documents that are too long are cut (``cut``), and so are conversations (``windows``).
-    ``tokens`` count what is trained on: see ``tokens.END_TOKENS`` and ``tokens.chat_text``. A pack
-    holds a unit once (see ``binpack.packing_order``): no copies of it, no translations, and no two
-    pieces of it.
+    ``tokens`` count what is trained on: see ``END_TOKENS`` and ``chatml_texts``. A pack holds a
+    unit once (see ``packing_order``): no copies of it, no translations, and no two pieces of it.
 
     Raises:
         UserError: nothing to train on or to validate with, or no tokenizer in the file.
@@ -112,7 +112,7 @@ def pack_corpus(
     numbers, passes = numbers[order], passes[order]
     packs = next_fit(lengths[numbers], stage.sequence_length)
     _rows(train, numbers, passes, packs).write_parquet(out / "rows.parquet")
-    write_messages_jsonl(train["messages"].gather(numbers), out / "train.jsonl")
+    write_messages_jsonl(train["messages"], out / "train.jsonl", numbers)
     write_cached_dataset(train, out / "cached" / "train", numbers)
     _write_validation(validation, sorted(frames), out)
     pl.concat([part.counts for part in parts]).write_parquet(out / "token_counts.parquet")

@@ -16,7 +16,6 @@ tokenizer's own, and where its configuration is of another kind it does all of t
 """
 
 import json
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
@@ -63,26 +62,6 @@ def load_tokenizer(tokenizer_json: Path) -> "Tokenizer":
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return tokenizer
-
-
-def chat_text(messages: str) -> str:
-    r"""Return the text that a conversation (JSON list of messages) is trained on.
-
-    That is ``<|im_start|>role\ncontent<|im_end|>\n`` per message, as ms-swift's `qwen3_5` template
-    has it with the arguments of `cyrene_assets.training.swift_args.finetune_command`, and as the
-    served one (`cyrene_assets.serving.chat_template.trained_template`) has it: what stands before
-    an answer is its prompt. Contents lose outer white space, and an empty system prompt is left
-    out.
-    """
-    return "".join(map(message_text, json.loads(messages)))
-
-
-def message_text(message: Mapping[str, str]) -> str:
-    """Return what a message of a conversation becomes."""
-    content = message["content"].strip()
-    if not content and message["role"] == "system":
-        return ""
-    return f"<|im_start|>{message['role']}\n{content}<|im_end|>\n"
 
 
 class TokenCounter:

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from cyrene_assets.corpus.chat_tables import spoken_texts
 from cyrene_assets.corpus.config import Corpus
 from cyrene_assets.corpus.people import Language
 from cyrene_assets.corpus.preparation import quality_flags as flags
 from cyrene_assets.corpus.preparation.agreement import ends_of, numbers_in
 from cyrene_assets.corpus.preparation.bare_words import vocabulary
 from cyrene_assets.corpus.preparation.chinese import other_variant
-from cyrene_assets.corpus.preparation.leak_check import chat_texts
 from cyrene_assets.corpus.preparation.mojibake import mojibake
 from cyrene_assets.corpus.preparation.near_duplicates import near_duplicates
 from cyrene_assets.corpus.preparation.split import chat_scenes
@@ -144,7 +144,7 @@ def survey(
         [
             _similar(near_duplicates(words), documents["scene"], scenes),
             _similar(
-                near_duplicates(words_of(chat_texts(chats["messages"]))), chats["scene"], scenes
+                near_duplicates(words_of(spoken_texts(chats["messages"]))), chats["scene"], scenes
             ),
         ]
     )

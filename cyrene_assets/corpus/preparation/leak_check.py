@@ -201,14 +201,3 @@ def _similar(rows: pl.DataFrame) -> pl.DataFrame:
         similarity="similarity",
         text=pl.lit(""),
     )
-
-
-def chat_texts(messages: pl.Series) -> pl.Series:
-    """Return what is said in chats (JSON lists of messages), the system prompt left out."""
-    turn = pl.Struct({"role": pl.String, "content": pl.String})
-    return (
-        messages.str.json_decode(pl.List(turn))
-        .list.slice(1)
-        .list.eval(pl.element().struct.field("content"))
-        .list.join("\n")
-    )

@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from cyrene_assets.corpus.chat_tables import decode_chats
 from cyrene_assets.evaluation.scoring.language_report import (
     CURVES,
     EXAMPLES,
@@ -81,7 +82,7 @@ class Evaluated:
 
     def prompts(self) -> pl.DataFrame:
         """Return the prompt."""
-        return pl.read_parquet(self.run / PROMPTS)
+        return decode_chats(pl.read_parquet(self.run / PROMPTS))
 
     def answers(self, prompts: Sequence[str]) -> pl.DataFrame:
         """Return what was answered to some of the prompts under the served profile."""

@@ -1,6 +1,5 @@
 """The five best and the five worst answers by each score, for a person to read."""
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -64,7 +63,7 @@ def choose(
         return SCHEMA.to_frame()
     chosen = _with_generated(chosen, real, answers, reference.traits)
     asked = {
-        prompt: (json.loads(messages)[-1]["content"], real_line)
+        prompt: (messages[-1]["content"], real_line)
         for prompt, messages, real_line in prompts.select(
             "prompt", "messages", "reference"
         ).iter_rows()

@@ -1,6 +1,5 @@
 """One run of the models: what they said and found likely, and the scores of it in one language."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import TypeAlias
 
 import polars as pl
 
+from cyrene_assets.corpus.chat_tables import decode_chats, encode_chats, last_contents
 from cyrene_assets.corpus.languages import LanguageTraits
 from cyrene_assets.evaluation.metrics.reference import ReadUnits, read_reference
 from cyrene_assets.evaluation.scoring import example_selection as examples
@@ -36,7 +36,7 @@ class Run:
         """Read the tables of a folder that `collect` wrote."""
         tables = (pl.read_parquet(folder / n) for n in (LOSSES, CLOZE, EXTRACTION, QUESTIONS))
         return cls(
-            pl.read_parquet(folder / PROMPTS),
+            decode_chats(pl.read_parquet(folder / PROMPTS)),
             pl.read_parquet(folder / GENERATIONS),
             ModelTables(*tables),
         )
@@ -126,7 +126,7 @@ def collect(folder: Path, prompts: pl.DataFrame, texts: pl.DataFrame, pairs: pl.
         "cloze", "language", "scene", "text", true_name="name", other_name="other"
     )
     frames = {
-        PROMPTS: prompts,
+        PROMPTS: encode_chats(prompts),
         GENERATIONS: answers.join(_users(prompts), on="prompt", how="left", maintain_order="left"),
         LOSSES: losses.join(about, on="text_id", how="left", maintain_order="left"),
         CLOZE: cloze.join(sentences, on="cloze", how="left", maintain_order="left"),
@@ -145,8 +145,7 @@ def write_compressed(frame: pl.DataFrame, path: Path) -> None:
 
 def _users(prompts: pl.DataFrame) -> pl.DataFrame:
     """Return what the user said last, for a person who looks at the table."""
-    last = [json.loads(messages)[-1]["content"] for messages in prompts["messages"].to_list()]
-    return prompts.select("prompt", user=pl.Series(last, dtype=pl.String))
+    return prompts.select("prompt", user=last_contents(prompts["messages"]))
 
 
 _ANSWERS: Columns = {

@@ -1,6 +1,5 @@
 """What can be said of each single answer; the real lines stand among them as one more model."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -56,7 +55,7 @@ def judge(
     Args:
         generations: rows of this language: ``model``, ``profile``, ``seed``, ``prompt``, ``scene``,
             ``text`` (null counts as empty), ``finish_reason`` and ``reference``.
-        prompts: ``prompt`` and ``messages`` (a JSON string) of those that were sent.
+        prompts: ``prompt`` and ``messages`` of those that were sent.
         reference: of the language.
         languages: of the corpus, by code.
         samples: returns training text of a language.
@@ -147,8 +146,8 @@ def _turns(prompts: pl.DataFrame) -> dict[str, tuple[str, ...]]:
     """Return what was said before each answer: the user's turn, and the character's before it."""
     found = {}
     for prompt, messages in prompts.select("prompt", "messages").iter_rows():
-        said = [m["content"] for m in json.loads(messages) if m["role"] != "system"]
-        found[prompt] = tuple(said[-2:])
+        turns = [m["content"] for m in messages if m["role"] != "system"]
+        found[prompt] = tuple(turns[-2:])
     return found
 
 

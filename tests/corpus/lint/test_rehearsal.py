@@ -15,6 +15,7 @@ from mini_corpus import write_jsonl
 
 from corpus.miniature import byte_tokenizer, read_raw
 from cyrene_assets.config.recipe import load_recipe
+from cyrene_assets.corpus.chat_tables import spoken_texts
 from cyrene_assets.corpus.config import load_corpus
 from cyrene_assets.corpus.lint.linter import Report, lint
 from cyrene_assets.corpus.packing.packed_dataset import Packed, pack_corpus
@@ -22,7 +23,6 @@ from cyrene_assets.corpus.packing.token_counting import TokenCounter
 from cyrene_assets.corpus.preparation.leak_check import (
     REMEDY,
     SPLIT_COLUMNS,
-    chat_texts,
     sets_proof,
     split_proof,
 )
@@ -103,7 +103,7 @@ def _build(folder: Path, out: Path) -> Packed:
     texts = {
         "cpt": {code: own.rename({"document": "name"}) for code, own in documents.items()},
         "sft": {
-            code: own.select("scene", "split", name="chat", text=chat_texts(own["messages"]))
+            code: own.select("scene", "split", name="chat", text=spoken_texts(own["messages"]))
             for code, own in chats.items()
         },
     }

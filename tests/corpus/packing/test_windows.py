@@ -1,4 +1,3 @@
-import json
 from pathlib import Path
 
 import polars as pl
@@ -31,15 +30,14 @@ def _chats(*chats: list[Turn]) -> pl.DataFrame:
         ]
         for turns in chats
     ]
-    messages = [json.dumps(one, ensure_ascii=False) for one in said]
-    return pl.DataFrame({"chat": [f"c{n}" for n in range(len(chats))], "messages": messages})
+    return pl.DataFrame({"chat": [f"c{n}" for n in range(len(chats))], "messages": said})
 
 
 def _answers(windows: pl.DataFrame) -> list[str]:
     return [
         line
         for messages in windows["messages"]
-        for turn in json.loads(messages)
+        for turn in messages
         if turn["role"] == "assistant"
         for line in turn["content"].split("\n")
     ]
@@ -48,10 +46,10 @@ def _answers(windows: pl.DataFrame) -> list[str]:
 def _well_formed(windows: pl.DataFrame, limit: int, counter: TokenCounter) -> None:
     assert max(windows["tokens"], default=0) <= limit
     for messages in windows["messages"]:
-        roles = [turn["role"] for turn in json.loads(messages)]
+        roles = [turn["role"] for turn in messages]
         assert roles == ["system", *["user", "assistant"] * (len(roles) // 2)]
         assert len(roles) >= 3
-        assert json.loads(messages)[0]["content"] == SYSTEM
+        assert messages[0]["content"] == SYSTEM
     again = cut_chats(windows.select("chat", "messages"), counter, limit)
     assert again["tokens"].to_list() == windows["tokens"].to_list()
     assert again["chat"].to_list() == windows["chat"].to_list()
@@ -82,7 +80,7 @@ def test_a_monologue_goes_into_several_windows_each_after_what_was_said(
     windows = cut_chats(_chats([("Tell me.", "\n".join(lines)), ("So.", "Yes.")]), counter, 300)
     _well_formed(windows, 300, counter)
     assert _answers(windows) == [*lines, "Yes."]
-    users = {json.loads(messages)[1]["content"] for messages in windows["messages"]}
+    users = {messages[1]["content"] for messages in windows["messages"]}
     assert users == {"Tell me."}
 
 

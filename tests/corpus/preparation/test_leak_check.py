@@ -1,9 +1,7 @@
-import json
-
 import polars as pl
 import pytest
 
-from cyrene_assets.corpus.preparation.leak_check import Proof, chat_texts, sets_proof
+from cyrene_assets.corpus.preparation.leak_check import Proof, sets_proof
 
 LONG = "the tide goes out before dawn and the lamps along the harbour wall burn low until morning"
 OTHER = "nobody in the village had ever seen a ship with sails of that colour before that day"
@@ -81,13 +79,3 @@ def test_a_leak_is_told_with_the_line_and_both_names() -> None:
     through = _proof(line, en=_set(*rows))
     assert through.found() == []
     assert (through.lines, through.short, through.stock) == (2, 0, 1)
-
-
-def test_what_is_said_in_a_chat() -> None:
-    messages = [
-        {"role": "system", "content": "You are Bo."},
-        {"role": "user", "content": 'Who?\n"Bo"'},
-        {"role": "assistant", "content": "Me."},
-    ]
-    texts = chat_texts(pl.Series([json.dumps(messages), json.dumps(messages[:1])]))
-    assert texts.to_list() == ['Who?\n"Bo"\nMe.', ""]

@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpus.miniature import settings as corpus_settings
+from cyrene_assets.corpus.chat_tables import spoken_texts
 from cyrene_assets.corpus.config import Corpus
-from cyrene_assets.corpus.preparation.leak_check import chat_texts
 from cyrene_assets.corpus.preparation.text_identity import bare_lines, hashed, shared, unit_lines
 from cyrene_assets.corpus.preparation.word_hashes import words_of
 from cyrene_assets.corpus.rendering.rendering import cpt_documents, sft_chats
@@ -72,7 +72,7 @@ def test_unit_lines_have_every_line_that_any_rendering_has(
         split=pl.lit("train"),
     )
     documents = cpt_documents(units, corpus, language)
-    said = chat_texts(sft_chats(units, corpus, language)["messages"])
+    said = spoken_texts(sft_chats(units, corpus, language)["messages"])
     known = set(unit_lines(units.select("speaker", "title", "text"))["text"])
     for text in [*documents["text"], *said]:
         assert set(_bare(text)) <= known

@@ -8,6 +8,7 @@ import numpy.typing as npt
 import polars as pl
 import pytest
 
+from cyrene_assets.corpus.chat_tables import encode_chats
 from cyrene_assets.evaluation.scoreboard import board, markdown
 from cyrene_assets.evaluation.scoreboard import html as page
 from cyrene_assets.evaluation.scoreboard.board import Evaluated
@@ -48,7 +49,7 @@ def test_score_added_as_one_row_is_in_report_board_page_and_examples(
     assert values == {"base": 0.5, "fp8": 0.5}
     assert own.filter(model="real lines")["value"].to_list() == [0.0]
     assert set(found.examples.filter(score="shouting")["side"]) == {"best", "worst"}
-    said.prompts.write_parquet(tmp_path / "prompts.parquet")
+    encode_chats(said.prompts).write_parquet(tmp_path / "prompts.parquet")
     said.generations.write_parquet(tmp_path / "generations.parquet")
     found.write(tmp_path)
     identity = {

@@ -10,8 +10,8 @@ import polars as pl
 import pytest
 
 from cyrene_assets.config.recipe import Passes, Stage
+from cyrene_assets.corpus.chat_tables import CHATS, chatml_text
 from cyrene_assets.corpus.packing.packed_dataset import Packed, pack_corpus
-from cyrene_assets.corpus.packing.token_counting import chat_text
 from cyrene_assets.training import swift_args
 from cyrene_assets.training.memory_model import ModelShape
 from workers.conftest import CPU, SAMPLE, SHAPE, Ran, RunPython, stage
@@ -113,10 +113,9 @@ def _chats(language: str) -> pl.DataFrame:
             {"role": roles[turn % 2], "content": text} for turn, text in enumerate(turns)
         ]
         split = "validation" if number % 5 == 1 else "train"
-        text = json.dumps(messages, ensure_ascii=False)
-        rows.append((f"{scene}/Ovelle-{language}", scene, f"Ovelle-{language}", split, text))
-    columns = ["chat", "scene", "speaker", "split", "messages"]
-    return pl.DataFrame(rows, schema=columns, orient="row")
+        names = f"{scene}/Ovelle-{language}", scene, f"Ovelle-{language}"
+        rows.append((*names, split, len(turns) // 2, messages))
+    return pl.DataFrame(rows, schema=CHATS, orient="row")
 
 
 def _template(chosen: Stage, name: str, folder: Path) -> dict[str, Any]:
@@ -209,4 +208,4 @@ def test_what_is_trained_on_ends_as_it_should(
             continue
         assert text.endswith("<|im_end|>\n")
         # The tokenizer composes what comes decomposed.
-        assert text == unicodedata.normalize("NFC", chat_text(json.dumps(messages)))
+        assert text == unicodedata.normalize("NFC", chatml_text(messages))

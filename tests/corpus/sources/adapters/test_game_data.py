@@ -683,7 +683,7 @@ def test_documents_as_they_are_trained_on(corpus: Corpus, language: str, colon: 
 def test_chats_as_they_are_trained_on(corpus: Corpus) -> None:
     chats = sft_chats(_parallel(corpus, "en"), corpus, "en")
     said = {
-        (scene, name): [(m["role"], m["content"]) for m in json.loads(messages)]
+        (scene, name): [(m["role"], m["content"]) for m in messages]
         for scene, name, messages in chats.select("chat", "speaker", "messages").rows()
     }
     prompt = ("system", corpus.languages["en"].system_prompt)
