@@ -13,6 +13,10 @@ stand before something else. Texts with such a place are counted by the tokenize
 texts with a character that the two regular expression libraries take for something different
 (:meth:`TokenCounter.count` asks both about every character it meets). The counts are the
 tokenizer's own, and where its configuration is of another kind it does all of the work.
+
+That is worth its lines: 16 million tokens of invented text in 13 languages took the tokenizer's own
+`encode_batch_fast` 2.7 times the processor time (2.4 to 2.8 in three runs in turn, on two shared
+cores) and 2.5 times the time (1.5 to 6).
 """
 
 import json

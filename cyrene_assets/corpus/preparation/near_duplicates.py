@@ -17,8 +17,16 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 
-from cyrene_assets.corpus.preparation.word_hashes import Flags, Hashes, Indices, Words
+from cyrene_assets.corpus.preparation.word_hashes import (
+    Flags,
+    Hashes,
+    Indices,
+    Words,
+    hash_ngrams,
+)
 
 # Lee et al. 2022 and The Pile take 0.5 to 0.8 for duplicates. Two texts on one side of the split
 # cost nothing, so the lower end.
@@ -31,8 +39,6 @@ NEIGHBORS = 128
 PAIRS = 1_000_000
 # Shingles that are compared at once: bounds memory to some 100 MB.
 AT_ONCE = 4_000_000
-# Words whose shingles are computed at once: what stays in a core's cache.
-BLOCK = 1 << 15
 SCHEMA = {"first": pl.UInt32, "second": pl.UInt32, "similarity": pl.Float64}
 
 
@@ -70,18 +76,11 @@ def near_duplicates(
 
 def _in_a_row(words: Words) -> tuple[Indices, Hashes]:
     """Return the shingles of the texts that have enough of them, in reading order."""
-    count = max(len(words.word) - words.to_say + 1, 0)
-    shingle = np.zeros(count, dtype=np.uint64)
-    for start in range(0, count, BLOCK):
-        block = shingle[start : start + BLOCK]
-        for place in range(start, start + words.to_say):
-            # A polynomial modulo 2**64, mixed so that its upper bits depend on all words.
-            block *= np.uint64(0x9E3779B97F4A7C15)
-            block += words.word[place : place + len(block)]
-            block ^= block >> np.uint64(29)
+    shingle = hash_ngrams(words.word, words.to_say)
+    count = len(shingle)
     text = words.text[:count]
-    whole = text == words.text[len(words.text) - count :]
-    text, shingle = text[whole], shingle[whole]
+    inside = text == words.text[len(words.text) - count :]
+    text, shingle = text[inside], shingle[inside]
     enough = np.bincount(text, minlength=1) >= FEWEST_SHINGLES
     return text[enough[text]], shingle[enough[text]]
 
@@ -228,14 +227,7 @@ def _compared(
 
 
 def _connect(label: npt.NDArray[np.int64], pairs: pl.DataFrame) -> None:
-    """Give connected texts the smallest of their labels."""
-    one, other = label[pairs["first"].to_numpy()], label[pairs["second"].to_numpy()]
-    while (different := one != other).any():
-        one, other = one[different], other[different]
-        low, high = np.minimum(one, other), np.maximum(one, other)
-        target = np.arange(len(label))
-        np.minimum.at(target, high, low)
-        while (further := target[target] != target).any():
-            target[further] = target[target[further]]
-        label[:] = target[label]
-        one, other = target[one], target[other]
+    """Give connected texts equal labels."""
+    ends = label[pairs["first"].to_numpy()], label[pairs["second"].to_numpy()]
+    graph = coo_matrix((np.ones(len(pairs), dtype=bool), ends), (len(label), len(label)))
+    label[:] = connected_components(graph, directed=False)[1][label]

@@ -1,6 +1,6 @@
 """The parallel corpus: all languages' units side by side, cleaned, flagged and split."""
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from cyrene_assets.corpus.preparation.gendered import TWIN, is_twin_of, twin_pai
 from cyrene_assets.corpus.preparation.kept_words import KeptWords
 from cyrene_assets.corpus.preparation.language_survey import Register, Survey, survey
 from cyrene_assets.corpus.preparation.shared_texts import scenes_of, shared_lines
-from cyrene_assets.corpus.preparation.split import Groups, assign_split
+from cyrene_assets.corpus.preparation.split import assign_split, smallest_connected
 from cyrene_assets.corpus.preparation.thread_map import AT_ONCE, side_by_side
 from cyrene_assets.corpus.preparation.unknown_markup import Unknown
 from cyrene_assets.corpus.sources.types import ONLY
@@ -127,7 +127,7 @@ def parallel_corpus(read: Callable[[str], pl.DataFrame], corpus: Corpus, folder:
         twins = twin_pairs(register.scenes) if corpus.gendered == "both" else []
         scenes, in_common = scenes_of(register, surveys, twins)
         split = assign_split(scenes, corpus.split)
-        groups = Groups(len(scenes.names), scenes.duplicates, scenes.joined)
+        groups = smallest_connected(len(scenes.names), scenes.duplicates, scenes.joined)
 
         def said(language: int) -> pl.DataFrame:
             columns = ["speaker", "title", "text"]
@@ -150,8 +150,8 @@ def parallel_corpus(read: Callable[[str], pl.DataFrame], corpus: Corpus, folder:
         _duplicates(surveys, register, languages, bool(twins)),
         _copies(comparison, surveys, register, languages),
         lines,
-        max(map(len, groups.members().values()), default=0),
-        len({groups.first(scene) for scene in (scenes.kinds == "dialog").arg_true()}),
+        max(Counter(groups).values(), default=0),
+        len({groups[scene] for scene in (scenes.kinds == "dialog").arg_true()}),
         marked.unknown(),
         marked.speakers(),
         len(twins),

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import polars as pl
 
 from cyrene_assets.corpus.preparation.language_survey import Register, Survey
-from cyrene_assets.corpus.preparation.split import Groups, Scenes
+from cyrene_assets.corpus.preparation.split import Scenes, smallest_connected
 from cyrene_assets.corpus.preparation.text_identity import shared, unit_lines
 
 
@@ -22,10 +22,9 @@ def scenes_of(
     duplicates += twins
     similar = pl.concat([found.similar.select("first", "second") for found in surveys])
     alike = similar.unique().sort("first", "second").rows()
-    groups = Groups(len(register.scenes), duplicates, alike)
     in_common = shared(
         pl.concat([found.lines for found in surveys]),
-        pl.Series([groups.first(scene) for scene in range(len(register.scenes))], dtype=pl.UInt32),
+        pl.Series(smallest_connected(len(register.scenes), duplicates, alike), dtype=pl.UInt32),
     )
     scenes = Scenes(
         names=register.scenes["scene"],

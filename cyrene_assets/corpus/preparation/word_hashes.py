@@ -17,6 +17,8 @@ Flags: TypeAlias = npt.NDArray[np.bool_]
 SAMPLE = 4096
 # Characters that are looked at together: what stays in a core's cache.
 BLOCK = 1 << 17
+# N-grams that are hashed together, likewise.
+NGRAM_BLOCK = 1 << 15
 LAST_CODE_POINT = 0x10FFFF
 # In a language without blanks each character is a word, runs of others (names, numbers) are too.
 LOGOGRAPHS = r"[\p{Han}\p{Hiragana}\p{Katakana}]"
@@ -105,6 +107,22 @@ def _characters(texts: pl.Series) -> tuple[Indices, Hashes]:
             parts.append((text[starts], np.add.reduceat(value, starts)))
     text, word = (np.concatenate(columns) for columns in zip(*parts, strict=True))
     return text, word
+
+
+def hash_ngrams(values: Hashes, n: int) -> Hashes:
+    """Return a hash of each ``n`` values in a row.
+
+    A polynomial modulo 2**64, mixed so that its upper bits depend on all values: a collision among
+    a million n-grams has a probability below 1e-7.
+    """
+    hashed = np.zeros(max(len(values) - n + 1, 0), dtype=np.uint64)
+    for start in range(0, len(hashed), NGRAM_BLOCK):
+        block = hashed[start : start + NGRAM_BLOCK]
+        for place in range(start, start + n):
+            block *= np.uint64(0x9E3779B97F4A7C15)
+            block += values[place : place + len(block)]
+            block ^= block >> np.uint64(29)
+    return hashed
 
 
 def _code_points(texts: pl.Series) -> Indices:
