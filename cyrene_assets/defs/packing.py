@@ -31,7 +31,7 @@ def _packed(
     texts: TablesByLanguage,
 ) -> Outcome:
     from cyrene_assets.corpus.lint.packed_sets import write_packed
-    from cyrene_assets.corpus.preparation.parallel_corpus import SHARED_LINES
+    from cyrene_assets.corpus.preparation.parallel_corpus import SHARED_LINES_FILE
 
     stage: Stage = getattr(build.project.recipe(build.key), name)
     return write_packed(
@@ -40,7 +40,7 @@ def _packed(
         frames,
         texts,
         tokenizer=build.input("base_model").path / "tokenizer.json",
-        lines=read_table(build.input("parallel_corpus"), SHARED_LINES),
+        lines=read_table(build.input("parallel_corpus"), SHARED_LINES_FILE),
         everyone=build.project.corpus.chats.everyone,
         out=build.out,
     )

@@ -67,7 +67,7 @@ def rehearsed(project: Project, scratch: Path) -> dict[StageName, list[Texts]]:
     """
     import polars as pl
 
-    from cyrene_assets.corpus.preparation.parallel_corpus import parallel_corpus
+    from cyrene_assets.corpus.preparation.parallel_corpus import build_parallel_corpus
     from cyrene_assets.corpus.rendering.rendering import cpt_documents, sft_chats
     from cyrene_assets.corpus.sources.registry import read_listed
 
@@ -85,7 +85,7 @@ def rehearsed(project: Project, scratch: Path) -> dict[StageName, list[Texts]]:
         return read_listed(project.corpus_folder, corpus, language)[0]
 
     (scratch / "parallel").mkdir()
-    parallel = parallel_corpus(rows, corpus, scratch / "parallel")
+    parallel = build_parallel_corpus(rows, corpus, scratch / "parallel")
     cpt, sft = {}, {}
     for language, units in parallel.each():
         cpt[language] = _to_train_on(cpt_documents(units, corpus, language), "cpt")

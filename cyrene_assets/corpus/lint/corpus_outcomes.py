@@ -9,8 +9,8 @@ from cyrene_assets.corpus.config import Corpus
 from cyrene_assets.corpus.lint import plots
 from cyrene_assets.corpus.lint.outcomes import SHOWN, no_leak, table
 from cyrene_assets.corpus.lint.overview import Overview, kind_counts, overview
-from cyrene_assets.corpus.preparation.leak_check import SPLIT_COLUMNS, split_proof
-from cyrene_assets.corpus.preparation.parallel_corpus import Parallel
+from cyrene_assets.corpus.preparation.leakage import SPLIT_COLUMNS, find_split_leakage
+from cyrene_assets.corpus.preparation.parallel_corpus import ParallelCorpus
 from cyrene_assets.corpus.sources.speakers import variables
 from cyrene_assets.corpus.sources.types import Problem
 from cyrene_assets.store.outcome import CheckOutcome, Markdown, Outcome, Picture, none_of
@@ -54,11 +54,11 @@ def raw_dialog_outcome(
     )
 
 
-def parallel_outcome(parallel: Parallel, corpus: Corpus) -> Outcome:
+def parallel_outcome(parallel: ParallelCorpus, corpus: Corpus) -> Outcome:
     """Return what is said of the aligned languages, with the outcome of every check."""
     found = overview(parallel)
     languages = len(parallel.languages)
-    proof = split_proof(
+    proof = find_split_leakage(
         parallel.languages,
         lambda language: parallel.units(language, SPLIT_COLUMNS),
         parallel.duplicates,

@@ -14,8 +14,12 @@ from cyrene_assets.corpus.lint.fitting import EstimatedTokens
 from cyrene_assets.corpus.lint.messages import SHOWN, findings, flagged, listed, once_a_file
 from cyrene_assets.corpus.lint.placed_problems import placed
 from cyrene_assets.corpus.lint.rehearsal import Summary, rehearse
-from cyrene_assets.corpus.packing.windows import Counter
-from cyrene_assets.corpus.preparation.parallel_corpus import TRANSLATABLE, Parallel, parallel_corpus
+from cyrene_assets.corpus.packing.chat_windows import TextCounter
+from cyrene_assets.corpus.preparation.parallel_corpus import (
+    TRANSLATABLE,
+    ParallelCorpus,
+    build_parallel_corpus,
+)
 from cyrene_assets.corpus.sources.registry import read_listed, unread
 from cyrene_assets.corpus.sources.speakers import near_misses, to_name
 from cyrene_assets.corpus.sources.types import Problem, SourceError
@@ -68,7 +72,7 @@ class Report:
 
 
 def lint(
-    folder: Path, sequence_length: int = SEQUENCE_LENGTH, counter: Counter | None = None
+    folder: Path, sequence_length: int = SEQUENCE_LENGTH, counter: TextCounter | None = None
 ) -> Report:
     """Check a corpus folder. Whatever is wrong is in the report; nothing is raised.
 
@@ -90,7 +94,7 @@ def lint(
     return report
 
 
-def _look_into(folder: Path, corpus: Corpus, sequence_length: int, counter: Counter) -> Report:
+def _look_into(folder: Path, corpus: Corpus, sequence_length: int, counter: TextCounter) -> Report:
     report = Report(corpus.name)
     readable = {}
     with TemporaryDirectory() as scratch:
@@ -113,7 +117,7 @@ def _look_into(folder: Path, corpus: Corpus, sequence_length: int, counter: Coun
         corpus = corpus.model_copy(update={"languages": readable, "original": original})
         (Path(scratch) / "parallel").mkdir()
         try:
-            parallel = parallel_corpus(
+            parallel = build_parallel_corpus(
                 lambda language: pl.read_parquet(Path(scratch) / f"{language}.parquet"),
                 corpus,
                 Path(scratch) / "parallel",
@@ -130,7 +134,7 @@ def _look_into(folder: Path, corpus: Corpus, sequence_length: int, counter: Coun
     return report
 
 
-def _look_at(parallel: Parallel, corpus: Corpus, report: Report) -> None:
+def _look_at(parallel: ParallelCorpus, corpus: Corpus, report: Report) -> None:
     """Add counts and warnings, one language in memory at a time."""
     counts = {}
     heard: set[tuple[str, str, str]] = set()

@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from cyrene_assets.corpus.names import CONTROL_MARKUP
-from cyrene_assets.corpus.preparation.chinese import of_the_other_kind
+from cyrene_assets.corpus.preparation.chinese import minority_characters
 from cyrene_assets.corpus.sources.types import Problem
 from cyrene_assets.utils.counting import counted
 
@@ -177,7 +177,7 @@ DESCRIPTIONS: dict[str, Callable[[Row, str], tuple[str, str]]] = {
     "wrong_language": _foreign("reads like another language than {}"),
     "chinese_variant": lambda row, _: (
         f"characters of the other Chinese script in {row['unit']}: "
-        f"{', '.join(of_the_other_kind(row['text']))}",
+        f"{', '.join(minority_characters(row['text']))}",
         "convert them, or leave them if that is meant",
     ),
     "shifted_line": lambda row, _: (

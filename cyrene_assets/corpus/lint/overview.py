@@ -7,8 +7,8 @@ import polars as pl
 
 from cyrene_assets.corpus.lint.plots import PREVIEW_CHARACTERS, Table, escape_markdown
 from cyrene_assets.corpus.preparation.cross_language_flags import FLAGS
-from cyrene_assets.corpus.preparation.parallel_corpus import TRANSLATABLE, Parallel
-from cyrene_assets.corpus.preparation.thread_map import side_by_side
+from cyrene_assets.corpus.preparation.parallel_corpus import TRANSLATABLE, ParallelCorpus
+from cyrene_assets.corpus.preparation.thread_map import map_parallel
 
 WORST_UNITS = 20
 EXAMPLES = 5
@@ -88,9 +88,9 @@ class Overview:
         return int(sum(row[flag] for row in self.languages))
 
 
-def overview(parallel: Parallel, worst: int = WORST_UNITS) -> Overview:
+def overview(parallel: ParallelCorpus, worst: int = WORST_UNITS) -> Overview:
     """Look at all languages, two at a time."""
-    found = side_by_side(lambda language: _look(parallel, language), parallel.languages)
+    found = map_parallel(lambda language: _look(parallel, language), parallel.languages)
     odd = pl.concat([look.odd for look in found])
     split = (
         pl.concat([look.scenes for look in found])
@@ -128,7 +128,7 @@ class _Look:
     odd: pl.DataFrame
 
 
-def _look(parallel: Parallel, language: str) -> _Look:
+def _look(parallel: ParallelCorpus, language: str) -> _Look:
     units = parallel.units(language)
     odd = units.filter(pl.col("flags").list.len() > 0).select(
         *("language", "scene", "unit", "file", "line", "flags"),

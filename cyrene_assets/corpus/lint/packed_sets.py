@@ -9,8 +9,12 @@ import polars as pl
 from cyrene_assets.config.recipe import Stage
 from cyrene_assets.corpus.lint import plots
 from cyrene_assets.corpus.lint.outcomes import no_leak, table
-from cyrene_assets.corpus.packing.packed_dataset import Packed, pack_corpus, scenes_on_both_sides
-from cyrene_assets.corpus.preparation.leak_check import REMEDY, sets_proof
+from cyrene_assets.corpus.packing.packed_dataset import (
+    PackedDataset,
+    find_scenes_on_both_sides,
+    pack_corpus,
+)
+from cyrene_assets.corpus.preparation.leakage import REMEDY, find_dataset_leakage
 from cyrene_assets.store.outcome import CheckOutcome, Outcome, Picture, none_of
 
 
@@ -41,8 +45,8 @@ def write_packed(
     rows = pl.read_parquet(out / "rows.parquet")
     validation = pl.read_parquet(out / "validation_rows.parquet")
     counts = pl.read_parquet(out / "token_counts.parquet").to_dicts()
-    leaks = no_leak(sets_proof(texts, lines.filter("stock")["text"]), lines)
-    scenes = scenes_on_both_sides(rows, validation)
+    leaks = no_leak(find_dataset_leakage(texts, lines.filter("stock")["text"]), lines)
+    scenes = find_scenes_on_both_sides(rows, validation)
     left_out = f"; {packed.left_out(everyone=everyone)}" if stage_name == "sft" else ""
     return Outcome(
         f"{packed.tokens:,} tokens in {packed.rows:,} rows, {packed.packs:,} packs "
@@ -69,7 +73,7 @@ def write_packed(
     )
 
 
-def _once(packed: Packed) -> CheckOutcome:
+def _once(packed: PackedDataset) -> CheckOutcome:
     together = packed.copies_together + packed.translations_together
     return CheckOutcome(
         "packs_hold_a_unit_once",

@@ -6,12 +6,12 @@ import polars as pl
 
 from cyrene_assets.corpus.chat_tables import spoken_texts
 from cyrene_assets.corpus.config import Corpus
+from cyrene_assets.corpus.packing.chat_windows import TextCounter
 from cyrene_assets.corpus.packing.token_counting import TokenCounter
-from cyrene_assets.corpus.packing.windows import Counter
-from cyrene_assets.corpus.preparation.cleaning import control_tokens_left
-from cyrene_assets.corpus.preparation.parallel_corpus import Parallel
-from cyrene_assets.corpus.preparation.unknown_markup import Unknown
-from cyrene_assets.corpus.rendering.line_selection import NOT_IN_CHATS
+from cyrene_assets.corpus.preparation.cleaning import has_control_tokens
+from cyrene_assets.corpus.preparation.parallel_corpus import ParallelCorpus
+from cyrene_assets.corpus.preparation.unknown_markup import UnknownMarkup
+from cyrene_assets.corpus.rendering.line_selection import REASONS_NOT_IN_CHATS
 from cyrene_assets.corpus.sources.types import Problem
 from cyrene_assets.utils.counting import counted
 
@@ -27,7 +27,7 @@ def refused(
     documents: pl.DataFrame,
     chats: pl.DataFrame,
     left_out: pl.DataFrame,
-    unknown: Unknown,
+    unknown: UnknownMarkup,
 ) -> Iterator[Problem]:
     """Yield what the blocking checks of one language's documents and chats would find.
 
@@ -44,7 +44,7 @@ def refused(
         (documents["document"], documents["text"]),
         (chats["chat"], spoken_texts(chats["messages"], system_prompt=True)),
     ):
-        left = name.filter(control_tokens_left(texts))
+        left = name.filter(has_control_tokens(texts))
         for one in left.head(SHOWN):
             message = f"control tokens are left in {one} of {language}"
             yield Problem("corpus.yaml", 0, message, "remove them from its text")
@@ -53,7 +53,7 @@ def refused(
 def one_sided(
     sides: Mapping[str, Mapping[str, int]],
     scenes: pl.DataFrame,
-    parallel: Parallel,
+    parallel: ParallelCorpus,
     corpus: Corpus,
     lines: Mapping[str, int],
     left_out: pl.DataFrame,
@@ -78,23 +78,29 @@ def one_sided(
         return  # What keeps documents from both sides keeps chats from them too.
 
 
-def _all_left_out(left_out: pl.DataFrame, split: str, unknown: Unknown) -> tuple[str, str] | None:
+def _all_left_out(
+    left_out: pl.DataFrame, split: str, unknown: UnknownMarkup
+) -> tuple[str, str] | None:
     """Return by what all lines of a split are left out, and the remedy; None where some are not."""
     why = left_out.filter(split=split).group_by("why", maintain_order=True).agg(pl.sum("units"))
-    if why.is_empty() or why["why"].has_nulls() or set(why["why"]) == {NOT_IN_CHATS["duplicate"]}:
+    if (
+        why.is_empty()
+        or why["why"].has_nulls()
+        or set(why["why"]) == {REASONS_NOT_IN_CHATS["duplicate"]}
+    ):
         return None
     why = why.sort("units", "why", descending=[True, False])
     number = int(why["units"].sum())
     side = {"train": "to train on", "validation": "held out"}[split]
     counts = ", ".join(f"{of:,} {words}" for words, of in why.rows())
     all_of = "the only line" if number == 1 else f"all {number:,} lines"
-    marked = why.filter(why=NOT_IN_CHATS["unknown_placeholder"])
+    marked = why.filter(why=REASONS_NOT_IN_CHATS["unknown_placeholder"])
     remedy = unknown.remedy() if len(marked) else "change `markup`, or what it leaves out"
     what = f"{all_of} of the scenes and documents {side} "
     return f"{what}{'is' if number == 1 else 'are'} left out ({counts})", remedy
 
 
-def _too_few_scenes(dialog: int, parallel: Parallel) -> tuple[str, str] | None:
+def _too_few_scenes(dialog: int, parallel: ParallelCorpus) -> tuple[str, str] | None:
     """Return why none of the scenes of dialog can be held out, and the remedy."""
     if parallel.dialog_groups > 1:
         return None
@@ -112,16 +118,16 @@ def _too_few_scenes(dialog: int, parallel: Parallel) -> tuple[str, str] | None:
 
 
 def _too_few_chats(
-    number: int, parallel: Parallel, corpus: Corpus, lines: Mapping[str, int]
+    number: int, parallel: ParallelCorpus, corpus: Corpus, lines: Mapping[str, int]
 ) -> tuple[str, str]:
     """Return why the chats are all on one side of the split, or not there, and the remedy."""
-    lost = {words: lines[words] for words in NOT_IN_CHATS.values() if lines.get(words)}
+    lost = {words: lines[words] for words in REASONS_NOT_IN_CHATS.values() if lines.get(words)}
     of_lost = ", ".join(f"{words} ({of:,})" for words, of in lost.items())
     if lost and sum(lost.values()) == sum(lines.values()) and not corpus.chats.everyone:
         return (
             f"all lines of the character are {of_lost}",
             parallel.unknown.remedy()
-            if NOT_IN_CHATS["unknown_placeholder"] in lost
+            if REASONS_NOT_IN_CHATS["unknown_placeholder"] in lost
             else "see the warnings about these lines, and add others",
         )
     another = "another" if corpus.chats.everyone else "the character"
@@ -151,7 +157,7 @@ def _too_few_chats(
     )
 
 
-def _who_speaks(parallel: Parallel) -> str:
+def _who_speaks(parallel: ParallelCorpus) -> str:
     most = (
         parallel.speakers.group_by("speaker", maintain_order=True)
         .agg(pl.sum("lines"))
@@ -161,7 +167,7 @@ def _who_speaks(parallel: Parallel) -> str:
     return named + (f" and {len(most) - SHOWN} more" if len(most) > SHOWN else "") or "nobody"
 
 
-def _such_as(parallel: Parallel) -> str:
+def _such_as(parallel: ParallelCorpus) -> str:
     telling = parallel.shared_lines.filter(~pl.col("stock"))
     if telling.is_empty():
         similar = parallel.duplicates.sort("similarity", descending=True, maintain_order=True)
@@ -173,7 +179,7 @@ def _such_as(parallel: Parallel) -> str:
     return f" such as {shown!r} (in {scenes})"
 
 
-def too_long(split: str, sequence_length: int, counter: Counter) -> Problem:
+def too_long(split: str, sequence_length: int, counter: TextCounter) -> Problem:
     """Return that no chat of a split can be relied on to fit."""
     fits = "fits" if isinstance(counter, TokenCounter) else "is sure to fit"
     side = {"train": "train on", "validation": "validate with"}[split]
@@ -187,7 +193,9 @@ def too_long(split: str, sequence_length: int, counter: Counter) -> Problem:
     )
 
 
-def long_lines(found: pl.DataFrame, sequence_length: int, counter: Counter) -> Iterator[Problem]:
+def long_lines(
+    found: pl.DataFrame, sequence_length: int, counter: TextCounter
+) -> Iterator[Problem]:
     """Yield one warning for the ``lost_units`` of all languages."""
     about = "" if isinstance(counter, TokenCounter) else "about "
     for unit, speaker, file, line, tokens in found.head(1).rows():
@@ -202,7 +210,7 @@ def long_lines(found: pl.DataFrame, sequence_length: int, counter: Counter) -> I
         )
 
 
-def glued(parallel: Parallel, scenes: int) -> list[Problem]:
+def glued(parallel: ParallelCorpus, scenes: int) -> list[Problem]:
     """Return a warning where the split must keep many scenes together."""
     number = parallel.largest_group
     if number <= GLUED or number <= GLUED_SHARE * scenes:

@@ -23,16 +23,16 @@ from cyrene_assets.corpus.lint.refusals import (
     refused,
     too_long,
 )
+from cyrene_assets.corpus.packing.chat_windows import TextCounter
 from cyrene_assets.corpus.packing.token_counting import BYTES_PER_TOKEN
-from cyrene_assets.corpus.packing.windows import Counter
-from cyrene_assets.corpus.preparation.leak_check import (
+from cyrene_assets.corpus.preparation.leakage import (
     REMEDY,
     SPLIT_COLUMNS,
-    Proof,
-    sets_proof,
-    split_proof,
+    LeakageReport,
+    find_dataset_leakage,
+    find_split_leakage,
 )
-from cyrene_assets.corpus.preparation.parallel_corpus import Parallel
+from cyrene_assets.corpus.preparation.parallel_corpus import ParallelCorpus
 from cyrene_assets.corpus.rendering.line_selection import (
     IN_CHATS,
     TOO_LONG,
@@ -144,7 +144,11 @@ class Rehearsal:
 
 
 def rehearse(
-    parallel: Parallel, corpus: Corpus, sequence_length: int, counter: Counter, scratch: Path
+    parallel: ParallelCorpus,
+    corpus: Corpus,
+    sequence_length: int,
+    counter: TextCounter,
+    scratch: Path,
 ) -> Rehearsal:
     """Do what the build would, one language in memory at a time; tables go to ``scratch``."""
     refusals = parallel.unknown.refusals(corpus.unknown_markup)
@@ -171,7 +175,7 @@ def rehearse(
     sides = {stage: _sides(scratch, stage, parallel.languages) for stage in ("cpt", "sft")}
     held_out = len(scenes.filter(split="validation")) / max(len(scenes), 1)
     proofs = list(_proofs(parallel, scratch))
-    recurring = proofs[0].let_through()
+    recurring = proofs[0].describe_recurring()
     unknown = [code for code, known in corpus.traits.items() if not known.is_known]
     summary = Summary(
         languages,
@@ -187,7 +191,7 @@ def rehearse(
         if sides["sft"][split] and not number:
             refusals.append(too_long(split, sequence_length, counter))
     for proof in proofs:
-        refusals += [Problem("corpus.yaml", 0, found, REMEDY) for found in proof.found()[:SHOWN]]
+        refusals += [Problem("corpus.yaml", 0, found, REMEDY) for found in proof.messages()[:SHOWN]]
     warnings = [
         *glued(parallel, len(scenes)),
         *long_lines(pl.concat(long), sequence_length, counter),
@@ -227,15 +231,15 @@ def _sides(scratch: Path, stage: str, languages: tuple[str, ...]) -> dict[str, i
     return {split: counts.get(split, 0) for split in SPLITS}
 
 
-def _proofs(parallel: Parallel, scratch: Path) -> Iterator[Proof]:
-    yield split_proof(
+def _proofs(parallel: ParallelCorpus, scratch: Path) -> Iterator[LeakageReport]:
+    yield find_split_leakage(
         parallel.languages,
         lambda language: parallel.units(language, SPLIT_COLUMNS),
         parallel.duplicates,
         parallel.stock,
     )
     for stage in ("cpt", "sft"):
-        yield sets_proof(_Tables(scratch, stage, parallel.languages), parallel.stock)
+        yield find_dataset_leakage(_Tables(scratch, stage, parallel.languages), parallel.stock)
 
 
 class _Tables(Mapping[str, pl.DataFrame]):

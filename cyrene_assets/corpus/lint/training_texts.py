@@ -10,7 +10,7 @@ from cyrene_assets.corpus.chat_tables import CHATS_FILE, encode_chats, spoken_te
 from cyrene_assets.corpus.config import Corpus
 from cyrene_assets.corpus.lint import plots
 from cyrene_assets.corpus.lint.outcomes import table
-from cyrene_assets.corpus.preparation.cleaning import control_tokens_left
+from cyrene_assets.corpus.preparation.cleaning import has_control_tokens
 from cyrene_assets.corpus.rendering import rendering
 from cyrene_assets.corpus.rendering.line_selection import IN_CHATS, count_character_lines
 from cyrene_assets.store.outcome import CheckOutcome, Markdown, Outcome, Picture, none_of
@@ -92,7 +92,7 @@ def write_chats(units: pl.DataFrame, corpus: Corpus, language: str, out: Path) -
 
 
 def _no_control_tokens(names: pl.Series, texts: pl.Series) -> CheckOutcome:
-    left = names.filter(control_tokens_left(texts)).to_list()
+    left = names.filter(has_control_tokens(texts)).to_list()
     return none_of(
         "no_control_tokens",
         left,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 
-def cut_documents(
+def chunk_documents(
     documents: pl.DataFrame, counter: TokenCounter, sequence_length: int
 ) -> pl.DataFrame:
     """Cut documents (``document``, ``text``, any other columns) to the sequence length.
@@ -36,7 +36,7 @@ def cut_documents(
     cut = [
         (number, piece, text, tokens)
         for number, long in whole.filter(pl.col("tokens") > limit).select("number", "text").rows()
-        for piece, (text, tokens) in enumerate(_cut(long, counter.tokenizer, limit), 1)
+        for piece, (text, tokens) in enumerate(_chunk(long, counter.tokenizer, limit), 1)
     ]
     schema = {"number": pl.UInt32, "piece": pl.Int32, "text": pl.String, "tokens": pl.Int32}
     pieces = (
@@ -58,7 +58,7 @@ def _counts(texts: Sequence[str], tokenizer: "Tokenizer") -> list[int]:
     return [len(encoding) for encoding in encodings]
 
 
-def _cut(text: str, tokenizer: "Tokenizer", limit: int) -> Iterator[tuple[str, int]]:
+def _chunk(text: str, tokenizer: "Tokenizer", limit: int) -> Iterator[tuple[str, int]]:
     """Yield pieces of a text, each with its number of tokens, at most ``limit``."""
     text = text.strip()
     [count] = _counts([text], tokenizer)
@@ -66,11 +66,11 @@ def _cut(text: str, tokenizer: "Tokenizer", limit: int) -> Iterator[tuple[str, i
         if text:
             yield text, count
         return
-    for part in _by_lines(text, tokenizer, limit) or _by_tokens(text, tokenizer, limit):
-        yield from _cut(part, tokenizer, limit)
+    for part in _split_lines(text, tokenizer, limit) or _split_tokens(text, tokenizer, limit):
+        yield from _chunk(part, tokenizer, limit)
 
 
-def _by_lines(text: str, tokenizer: "Tokenizer", limit: int) -> list[str]:
+def _split_lines(text: str, tokenizer: "Tokenizer", limit: int) -> list[str]:
     """Group the lines into parts of about ``limit`` tokens; nothing for a single line.
 
     Lines are measured one by one with their line break. Joined they may come to another count,
@@ -91,7 +91,7 @@ def _by_lines(text: str, tokenizer: "Tokenizer", limit: int) -> list[str]:
     return ["\n".join(lines[a:b]) for a, b in pairwise([*starts, len(lines)])]
 
 
-def _by_tokens(line: str, tokenizer: "Tokenizer", limit: int) -> list[str]:
+def _split_tokens(line: str, tokenizer: "Tokenizer", limit: int) -> list[str]:
     """Cut a line after every ``limit`` tokens, at the last boundary between complete characters."""
     offsets = tokenizer.encode(line, add_special_tokens=False).offsets
     boundaries = [0, *(end for (_, end), (start, _) in pairwise(offsets) if start >= end)]

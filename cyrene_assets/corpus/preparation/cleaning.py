@@ -125,7 +125,7 @@ def clean_units(rows: pl.DataFrame, player: str, rules: Rules) -> pl.DataFrame:
     )
 
 
-def control_tokens_left(texts: pl.Series) -> pl.Series:
+def has_control_tokens(texts: pl.Series) -> pl.Series:
     """Say of each rendered text, whether a control token is left in it.
 
     Cleaning removes them all, and rendering puts none together: a check of what is trained on.

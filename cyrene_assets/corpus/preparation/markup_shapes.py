@@ -56,18 +56,18 @@ LIKELY = (
 )
 # Doubled angle brackets are quotation marks.
 QUOTED = r"<<[^<>\n]*>>"
-SHAPE = "|".join((QUOTED, *SURE, *LIKELY))
-ALIKE = 0.75
-SCHEMA = pl.Schema({"row": pl.UInt32, "unit": pl.String, "token": pl.String, "sure": pl.Boolean})
+ANY_SHAPE = "|".join((QUOTED, *SURE, *LIKELY))
+MIN_ALIKE_SHARE = 0.75
+SHAPES = pl.Schema({"row": pl.UInt32, "unit": pl.String, "token": pl.String, "sure": pl.Boolean})
 
 
-def shapes(units: pl.DataFrame, rules: Rules) -> pl.DataFrame:
+def find_shapes(units: pl.DataFrame, rules: Rules) -> pl.DataFrame:
     """Return what looks like markup in one language's cleaned units: row, unit, token, sure.
 
     Text, speaker and title are looked at, but not instructions, which are code as often as not.
     ``rules`` say what is text, and what is a variable of the engine.
     """
-    tables = [SCHEMA.to_frame()]
+    tables = [SHAPES.to_frame()]
     raw = pl.coalesce("raw_text", "text") if "raw_text" in units.columns else pl.col("text")
     units = units.with_row_index("row").with_columns(raw=raw)
     for name in ("text", "speaker", "title"):
@@ -77,7 +77,7 @@ def shapes(units: pl.DataFrame, rules: Rules) -> pl.DataFrame:
         if rules.variables:
             tables.append(_variables(some, rules, "raw" if name == "text" else "there"))
         tables.append(
-            some.select("row", "unit", "there", token=pl.col("there").str.extract_all(SHAPE))
+            some.select("row", "unit", "there", token=pl.col("there").str.extract_all(ANY_SHAPE))
             .explode("token", empty_as_null=False)
             .filter(
                 pl.col("token").is_not_null(),
@@ -88,7 +88,7 @@ def shapes(units: pl.DataFrame, rules: Rules) -> pl.DataFrame:
                 sure=pl.col("token").str.contains(rf"^(?:{'|'.join(SURE)})$")
                 | (_caret() & pl.col("there").str.contains(_SURE_CARET_COLOUR))
             )
-            .select(SCHEMA.names())
+            .select(SHAPES.names())
         )
     found = (
         pl.concat(tables)
@@ -103,7 +103,7 @@ def _caret() -> pl.Expr:
 
 
 def _variables(some: pl.DataFrame, rules: Rules, written: str) -> pl.DataFrame:
-    """Return the engine's variables that cleaning has left (``there``), as of ``shapes``.
+    """Return the engine's variables that cleaning has left (``there``), as of ``find_shapes``.
 
     They are read in ``written``, where escapes are what they were.
     """
@@ -116,11 +116,11 @@ def _variables(some: pl.DataFrame, rules: Rules, written: str) -> pl.DataFrame:
             pl.col("there").str.contains(pl.col("token"), literal=True),
         )
         .with_columns(sure=pl.lit(True))
-        .select(SCHEMA.names())
+        .select(SHAPES.names())
     )
 
 
-def without_text(placeholders: pl.Series, itself: Sequence[str]) -> pl.Series:
+def without_text_placeholders(placeholders: pl.Series, itself: Sequence[str]) -> pl.Series:
     """Return lists of placeholders without those that are text."""
     if not itself:
         return placeholders
@@ -134,7 +134,7 @@ def _is_text(token: pl.Expr, itself: Sequence[str]) -> pl.Expr:
 def markup_tokens(
     found: Sequence[pl.DataFrame], ids_with_text: Callable[[int], pl.Series]
 ) -> pl.Series:
-    """Return the tokens that are markup, of all languages' ``shapes``.
+    """Return the tokens that are markup, of all languages' ``find_shapes``.
 
     ``ids_with_text`` returns a language's units that have text.
     """
@@ -159,16 +159,16 @@ def markup_tokens(
         .filter(pl.col("languages") > 1)
         .group_by("token")
         .agg(pl.col("have").sum(), pl.col("languages").sum())
-        .filter(pl.col("have") >= ALIKE * pl.col("languages"))["token"]
+        .filter(pl.col("have") >= MIN_ALIKE_SHARE * pl.col("languages"))["token"]
     )
     return pl.concat([sure, opening, alike]).unique().sort()
 
 
-def keep_out(units: pl.DataFrame, found: pl.DataFrame, tokens: pl.Series) -> pl.DataFrame:
+def add_placeholders(units: pl.DataFrame, found: pl.DataFrame, tokens: pl.Series) -> pl.DataFrame:
     """Return one language's cleaned units with markup among their ``placeholders``.
 
-    ``found`` are its ``shapes``. A document that nobody speaks loses the lines, or the title, that
-    they stand in; it keeps what else it has.
+    ``found`` are its ``find_shapes``. A document that nobody speaks loses the lines, or the title,
+    that they stand in; it keeps what else it has.
     """
     mine = found.filter(pl.col("token").is_in(tokens.implode()))
     if mine.is_empty():

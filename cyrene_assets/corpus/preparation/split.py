@@ -1,7 +1,7 @@
 """Training and validation: one split by scene for all languages and both training stages.
 
 A scene's place comes from a seeded hash of its id, so that it stays put when the corpus grows.
-Scenes that share a text (``same_text``), or say nearly the same, are moved to training together
+Scenes that share a text (``text_identity``), or say nearly the same, are moved to training together
 unless all of them were drawn for validation: what is held out has not been seen in training under
 another id.
 """

@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from cyrene_assets.corpus.preparation.named_markup import own_pattern, preset_for
+from cyrene_assets.corpus.preparation.named_markup import find_preset, suggest_pattern
 from cyrene_assets.corpus.sources.speakers import VARIABLE, quoted
 from cyrene_assets.corpus.sources.types import Problem
 from cyrene_assets.utils.counting import counted
@@ -19,7 +19,7 @@ LONGEST = 80
 LANGUAGES_SHOWN = 5
 
 
-def unknown_in(units: pl.DataFrame) -> pl.DataFrame:
+def find_unknown_markup(units: pl.DataFrame) -> pl.DataFrame:
     """Return where one language's units have unknown markup: token, language, unit and place.
 
     ``speaker`` says of a token that it stands in nothing but a speaker that is a variable: what to
@@ -57,7 +57,7 @@ def _once(tokens: pl.Series) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Unknown:
+class UnknownMarkup:
     """Unknown markup of all languages.
 
     ``tokens`` has a row per distinct one, most frequent first: token, lines, languages (list), and
@@ -147,8 +147,12 @@ class Unknown:
 
         What a preset that is named already leaves is not its markup: an escaped one.
         """
-        name = preset_for(token)
-        return own_pattern(token, "itself") if name in self.named else name or own_pattern(token)
+        name = find_preset(token)
+        return (
+            suggest_pattern(token, "itself")
+            if name in self.named
+            else name or suggest_pattern(token)
+        )
 
     def remedy(self) -> str:
         """Say what to write into corpus.yaml."""
@@ -169,8 +173,10 @@ class Unknown:
         return f"{'; '.join(remedies)}; or allow more by `unknown_markup`"
 
 
-def collect(found: Sequence[pl.DataFrame], of: dict[str, int], named: frozenset[str]) -> Unknown:
-    """Return what ``unknown_in`` found in all languages; for the others see ``Unknown``."""
+def collect_unknown_markup(
+    found: Sequence[pl.DataFrame], of: dict[str, int], named: frozenset[str]
+) -> UnknownMarkup:
+    """Put the ``find_unknown_markup`` of all languages together, see ``UnknownMarkup``."""
     table = pl.concat(found)
     units = pl.struct("unit", "line").n_unique()
     lines = dict(table.group_by("language", maintain_order=True).agg(units).rows())
@@ -184,7 +190,9 @@ def collect(found: Sequence[pl.DataFrame], of: dict[str, int], named: frozenset[
         )
         .sort("lines", descending=True, maintain_order=True)
     )
-    return Unknown(tokens, {str(key): int(number) for key, number in lines.items()}, of, named)
+    return UnknownMarkup(
+        tokens, {str(key): int(number) for key, number in lines.items()}, of, named
+    )
 
 
 def _message(row: dict[str, Any]) -> str:

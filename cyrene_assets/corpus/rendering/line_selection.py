@@ -7,14 +7,14 @@ from cyrene_assets.corpus.sources.types import ONLY, Use
 from cyrene_assets.corpus.text import PLAIN_KINDS, UNKNOWN_PLACEHOLDER
 
 # What is needed of the units.
-COLUMNS = (
+UNIT_COLUMNS = (
     *("unit", "scene", "order", "kind", "speaker", "role", "title", "text"),
     *("flags", "split"),
 )
 LEFT_OUT = ("duplicate", "unknown_placeholder", "left_out", "empty")
 # What becomes of the character's lines.
 IN_CHATS = "in chats"
-NOT_IN_CHATS = {
+REASONS_NOT_IN_CHATS = {
     "duplicate": "in a scene that repeats another",
     "unknown_placeholder": "with an unknown placeholder",
     "left_out": "left out as `markup` says",
@@ -36,7 +36,7 @@ def document_lines(units: pl.DataFrame, colon: str) -> pl.DataFrame:
     What somebody says is ``name`` + ``colon`` + text; a document that nobody speaks is one row,
     with its title. What is for chats only, or for nothing, is in none.
     """
-    units = _used_for(units, "documents").with_columns(_spoken())
+    units = _usable_for(units, "documents").with_columns(_spoken())
     rows = _in_scene_order(units, "kind", "spoken", "speaker", "title")
     name = pl.when(pl.col("speaker") != "").then(pl.col("speaker") + colon)
     spoken = rows.filter(pl.col("spoken") & ~_flagged(*LEFT_OUT)).with_columns(
@@ -53,7 +53,7 @@ def chat_lines(units: pl.DataFrame, chats: Chats) -> pl.DataFrame:
     What is for documents only, or for nothing, is in none.
     """
     role, kept, speaks = pl.col("role"), ~_flagged(*LEFT_OUT), _assistant(chats)
-    units = _used_for(units, "chats")
+    units = _usable_for(units, "chats")
     scenes = units.filter(speaks).select("scene").unique()
     rows = _in_scene_order(
         units.filter(_spoken()).join(scenes, on="scene", how="semi", maintain_order="left"),
@@ -111,40 +111,46 @@ def count_character_lines(units: pl.DataFrame, chats: Chats) -> dict[str, int]:
     """Count the character's lines: those in chats, and the others by why they are in none.
 
     What has several lines of text counts as that many, as in training. The order is that of the
-    reasons (``NOT_IN_CHATS``), after ``IN_CHATS``.
+    reasons (``REASONS_NOT_IN_CHATS``), after ``IN_CHATS``.
     """
     character_lines = units.filter(pl.col("role") == "character")
     in_chats = conversation_lines(units, chats).filter("by_assistant", "is_character")
     dialog = pl.col("kind") == "dialog"
-    alone = pl.col("scene").is_in(_of_own_names(units).implode())
+    alone = pl.col("scene").is_in(_scenes_of_own_names(units).implode())
     why = pl.coalesce(
         pl.when(pl.col("unit").is_in(in_chats["unit"].unique().implode())).then(pl.lit(IN_CHATS)),
-        *(pl.when(_flagged(flag)).then(pl.lit(words)) for flag, words in NOT_IN_CHATS.items()),
-        pl.when(_only(units) == "nothing").then(pl.lit(FOR_NOTHING)),
-        pl.when(_only(units) == "documents").then(pl.lit(FOR_DOCUMENTS)),
+        *(
+            pl.when(_flagged(flag)).then(pl.lit(words))
+            for flag, words in REASONS_NOT_IN_CHATS.items()
+        ),
+        pl.when(_use(units) == "nothing").then(pl.lit(FOR_NOTHING)),
+        pl.when(_use(units) == "documents").then(pl.lit(FOR_DOCUMENTS)),
         pl.when(dialog & alone).then(pl.lit(OWN_NAMES_ALONE)),
         pl.when(dialog).then(pl.lit(UNADDRESSED)).otherwise(pl.lit(ALONE)),
     )
     lines = (pl.col("text").str.count_matches("\n", literal=True) + 1).sum()
     counts: dict[str, int] = dict(character_lines.group_by(why.alias("why")).agg(lines).rows())
     reasons = (
-        *NOT_IN_CHATS.values(),
+        *REASONS_NOT_IN_CHATS.values(),
         *(FOR_NOTHING, FOR_DOCUMENTS, OWN_NAMES_ALONE, UNADDRESSED, ALONE),
     )
     return {words: counts[words] for words in (IN_CHATS, *reasons) if counts.get(words)}
 
 
 def count_left_out(units: pl.DataFrame) -> pl.DataFrame:
-    """Count the units of each split by why they are left out (``NOT_IN_CHATS``): split, why, units.
+    """Count the units of each split by why they are left out: split, why, units.
 
-    ``why`` is null of those that are trained on, or validated with.
+    ``why`` is one of ``REASONS_NOT_IN_CHATS``, and null of those that are trained on, or
+    validated with.
     """
-    why = (pl.when(_flagged(flag)).then(pl.lit(words)) for flag, words in NOT_IN_CHATS.items())
+    why = (
+        pl.when(_flagged(flag)).then(pl.lit(words)) for flag, words in REASONS_NOT_IN_CHATS.items()
+    )
     counts = units.group_by("split", pl.coalesce(*why).alias("why"), maintain_order=True)
     return counts.agg(units=pl.len().cast(pl.Int64))
 
 
-def _of_own_names(units: pl.DataFrame) -> pl.Series:
+def _scenes_of_own_names(units: pl.DataFrame) -> pl.Series:
     """Return the scenes in which several names speak, all of them the character's."""
     spoken = units.filter(pl.col("speaker").is_not_null(), ~_flagged(*LEFT_OUT))
     return (
@@ -163,14 +169,14 @@ def _assistant(chats: Chats) -> pl.Expr:
     return character | ((pl.col("role") == "other") & named)
 
 
-def _only(units: pl.DataFrame) -> pl.Expr:
+def _use(units: pl.DataFrame) -> pl.Expr:
     """Return what alone a row is for, null where it is for documents and chats."""
     return pl.col(ONLY) if ONLY in units.columns else pl.lit(None, pl.String)
 
 
-def _used_for(units: pl.DataFrame, use: Use) -> pl.DataFrame:
+def _usable_for(units: pl.DataFrame, use: Use) -> pl.DataFrame:
     """Return the rows that documents, or chats, are made of."""
-    only = _only(units)
+    only = _use(units)
     return units.filter(only.is_null() | (only == use)) if ONLY in units.columns else units
 
 

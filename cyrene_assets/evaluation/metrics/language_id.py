@@ -16,7 +16,7 @@ import polars as pl
 
 from cyrene_assets.corpus.languages import LanguageTraits
 from cyrene_assets.corpus.preparation import quality_flags
-from cyrene_assets.corpus.preparation.bare_words import bare_words, vocabulary
+from cyrene_assets.corpus.preparation.bare_words import count_vocabulary, hash_bare_words
 from cyrene_assets.corpus.preparation.chinese import variants
 from cyrene_assets.corpus.preparation.word_hashes import Vocabulary
 from cyrene_assets.corpus.preparation.writing_systems import main_scripts, wrong_script
@@ -77,7 +77,7 @@ def _wrong(
     own = vocabularies[language]
     others = [v for key, v in vocabularies.items() if key != language]
     alike = [other for other in others if quality_flags.written_alike(own, other)]
-    words = bare_words(texts, characters=own.characters)
+    words = hash_bare_words(texts, characters=own.characters)
     wrong_words = quality_flags.wrong_language(words, len(texts), own, alike, among=False)
     wrong_letters: npt.NDArray[np.bool_] = wrong_script(texts, own.scripts).to_numpy()
     return wrong_words | wrong_letters
@@ -85,7 +85,7 @@ def _wrong(
 
 def _vocabulary(texts: pl.Series) -> Vocabulary:
     some = texts.gather_every(max(1, len(texts) // VOCABULARY_TEXTS))
-    return vocabulary(bare_words(some), main_scripts(some))
+    return count_vocabulary(hash_bare_words(some), main_scripts(some))
 
 
 def _other_script(texts: Sequence[str], code: str) -> npt.NDArray[np.bool_]:

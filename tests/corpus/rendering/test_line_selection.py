@@ -17,7 +17,7 @@ from corpus.miniature import settings as miniature
 from cyrene_assets.config.yaml_config import parse_model
 from cyrene_assets.corpus.config import Corpus
 from cyrene_assets.corpus.lint.linter import lint
-from cyrene_assets.corpus.preparation.leak_check import REMEDY
+from cyrene_assets.corpus.preparation.leakage import REMEDY
 from cyrene_assets.corpus.rendering.line_selection import IN_CHATS, count_character_lines
 from cyrene_assets.corpus.rendering.rendering import cpt_documents, sft_chats
 from cyrene_assets.evaluation.inputs.prompts import has_other_assistants, of_character

@@ -14,7 +14,7 @@ from cyrene_assets.corpus.chat_tables import CHATS, spoken_texts
 from cyrene_assets.corpus.config import Corpus
 from cyrene_assets.corpus.markup import rules_of
 from cyrene_assets.corpus.names import CONTROL_MARKUP
-from cyrene_assets.corpus.preparation.cleaning import clean_units, control_tokens_left
+from cyrene_assets.corpus.preparation.cleaning import clean_units, has_control_tokens
 from cyrene_assets.corpus.rendering.rendering import (
     DOCUMENTS,
     cpt_documents,
@@ -330,8 +330,8 @@ def test_no_control_token_comes_about_in_rendering(
     chats = spoken_texts(
         sft_chats(units, _corpus(language), language)["messages"], system_prompt=True
     )
-    assert not control_tokens_left(documents).any()
-    assert not control_tokens_left(chats).any()
+    assert not has_control_tokens(documents).any()
+    assert not has_control_tokens(chats).any()
     assert not any(re.search(CONTROL_MARKUP, text) for text in [*documents, *chats])
 
 

@@ -25,11 +25,11 @@ from cyrene_assets.corpus.packing.token_counting import Counts
 from cyrene_assets.utils.chat import Message, Role
 
 # So few texts are counted one by one, which is faster.
-FEW_TEXTS = 64
+MAX_FEW_TEXTS = 64
 _ROLES: tuple[Role, ...] = ("system", "user", "assistant")
 
 
-class Counter(Protocol):
+class TextCounter(Protocol):
     """Counts the tokens of texts: a tokenizer, or an estimate."""
 
     def count(self, texts: pl.Series) -> Counts:
@@ -57,7 +57,7 @@ class _Window(NamedTuple):
     pairs: Sequence[_Pair]
 
 
-def answer_lines(messages: pl.Series) -> pl.Series:
+def count_answer_lines(messages: pl.Series) -> pl.Series:
     """Return how many lines the assistant says in each chat."""
     content = pl.element().struct.field("content")
     answers = pl.when(pl.element().struct.field("role") == "assistant")
@@ -65,7 +65,7 @@ def answer_lines(messages: pl.Series) -> pl.Series:
     return messages.list.eval(lines).list.sum()
 
 
-def surely_fits(messages: pl.Series, sequence_length: int) -> pl.Series:
+def fits_any_tokenizer(messages: pl.Series, sequence_length: int) -> pl.Series:
     """Say of each chat whether some line of the character is sure to fit, whatever the tokenizer.
 
     That is where its bytes do behind those of the system prompt, as a byte is a token at the most.
@@ -80,7 +80,7 @@ def surely_fits(messages: pl.Series, sequence_length: int) -> pl.Series:
     return answer + 1 <= room - room // 2
 
 
-def cut_chats(chats: pl.DataFrame, counter: Counter, sequence_length: int) -> pl.DataFrame:
+def chunk_chats(chats: pl.DataFrame, counter: TextCounter, sequence_length: int) -> pl.DataFrame:
     """Cut chats (``chat``, ``messages``, any other columns) to the sequence length.
 
     A chat of more than ``sequence_length`` tokens becomes several windows, column ``chat`` of which
@@ -105,16 +105,16 @@ def cut_chats(chats: pl.DataFrame, counter: Counter, sequence_length: int) -> pl
     return pl.concat([short, windows], how="diagonal").sort("number", "window").select(columns)
 
 
-def _tokens(messages: pl.Series, counter: Counter) -> pl.Series:
+def _tokens(messages: pl.Series, counter: TextCounter) -> pl.Series:
     return pl.Series(counter.count(chatml_texts(messages)), dtype=pl.Int32)
 
 
-def _windows(long: pl.DataFrame, counter: Counter, limit: int) -> pl.DataFrame:
+def _windows(long: pl.DataFrame, counter: TextCounter, limit: int) -> pl.DataFrame:
     """Return the windows of long chats: number, window (from 1), messages and tokens."""
     waiting = [
         window
         for number, messages in long.select("number", "messages").rows()
-        for window in _filled(number, messages, counter, limit)
+        for window in _fill_windows(number, messages, counter, limit)
     ]
     schema = {"number": pl.UInt32(), "messages": MESSAGES}
     tables = [pl.DataFrame(schema=schema | {"tokens": pl.Int32(), "place": pl.Float64()})]
@@ -130,15 +130,15 @@ def _windows(long: pl.DataFrame, counter: Counter, limit: int) -> pl.DataFrame:
             (half, place + 0.5 * part / 2 ** len(tables))
             for window, place, too_long in zip(waiting, places, over, strict=True)
             if too_long
-            for part, half in enumerate(_halves(window))
+            for part, half in enumerate(_halve(window))
         ]
         waiting, places = [half for half, _ in again], [place for _, place in again]
     number = pl.int_range(1, pl.len() + 1, dtype=pl.Int32).over("number")
     return pl.concat(tables).sort("place").with_columns(window=number).drop("place")
 
 
-def _filled(
-    number: int, messages: Sequence[Message], counter: Counter, limit: int
+def _fill_windows(
+    number: int, messages: Sequence[Message], counter: TextCounter, limit: int
 ) -> Iterator[_Window]:
     """Yield windows of as many turns of a chat as fit, by the tokens of each message."""
     turns = [message for message in messages if message["role"] != "system"]
@@ -155,7 +155,7 @@ def _filled(
         strict=True,
     ):
         complete = _Pair(user["content"], answer["content"], tokens)
-        for pair in [complete] if tokens <= room else _parts(complete, room, counter):
+        for pair in [complete] if tokens <= room else _split_pair(complete, room, counter):
             if window and taken + pair.tokens > room:
                 yield _Window(number, system, window)
                 window, taken = [], 0
@@ -165,23 +165,23 @@ def _filled(
         yield _Window(number, system, window)
 
 
-def _parts(pair: _Pair, room: int, counter: Counter) -> Iterator[_Pair]:
+def _split_pair(pair: _Pair, room: int, counter: TextCounter) -> Iterator[_Pair]:
     """Yield a turn that is too long in parts that fit: lines of the answer, each once.
 
     A line that does not fit is left out.
     """
     lines = pair.answer.split("\n")
-    counts = _of_texts([f"{line}\n" for line in lines], counter)
+    counts = _count_texts([f"{line}\n" for line in lines], counter)
     left = room - sum(_message_tokens([_message("user", ""), _message("assistant", "")], counter))
     if left <= min(counts):
         return
     # The answer comes first, as far as there is room for something before it.
-    user = _end_of(pair.user, max(left // 2, left - sum(counts)), counter)
-    around = room - left + _of_texts([user], counter)[0]
+    user = _last_lines(pair.user, max(left // 2, left - sum(counts)), counter)
+    around = room - left + _count_texts([user], counter)[0]
     part: list[str] = []
     taken = around
     for line, tokens in zip(
-        lines, _of_texts([f"{line}\n" for line in lines], counter), strict=True
+        lines, _count_texts([f"{line}\n" for line in lines], counter), strict=True
     ):
         if around + tokens > room:
             continue
@@ -194,21 +194,21 @@ def _parts(pair: _Pair, room: int, counter: Counter) -> Iterator[_Pair]:
         yield _Pair(user, "\n".join(part), taken)
 
 
-def _end_of(text: str, room: int, counter: Counter) -> str:
+def _last_lines(text: str, room: int, counter: TextCounter) -> str:
     """Return the last lines of a text that fit, of a single line its end."""
     lines = text.split("\n")
-    counts = _of_texts([f"{line}\n" for line in lines], counter)
+    counts = _count_texts([f"{line}\n" for line in lines], counter)
     first, taken = len(lines) - 1, counts[-1]
     while first and taken + counts[first - 1] <= room:
         first -= 1
         taken += counts[first]
     end = "\n".join(lines[first:])
-    while len(end) > 1 and _of_texts([end], counter)[0] > room:
+    while len(end) > 1 and _count_texts([end], counter)[0] > room:
         end = end[len(end) // 2 :].strip()
     return end
 
 
-def _halves(window: _Window) -> list[_Window]:
+def _halve(window: _Window) -> list[_Window]:
     """Return the two halves of a window, nothing where it is a single line of the character."""
     pairs = window.pairs
     if len(pairs) == 1:
@@ -220,18 +220,18 @@ def _halves(window: _Window) -> list[_Window]:
     return [window._replace(pairs=part) for part in (pairs[:middle], pairs[middle:]) if middle]
 
 
-def _of_texts(texts: Sequence[str], counter: Counter) -> list[int]:
+def _count_texts(texts: Sequence[str], counter: TextCounter) -> list[int]:
     """Count the tokens of texts."""
-    if len(texts) <= FEW_TEXTS:
+    if len(texts) <= MAX_FEW_TEXTS:
         return counter.count_few(list(texts))
     counts: list[int] = counter.count(pl.Series(texts, dtype=pl.String)).tolist()
     return counts
 
 
-def _message_tokens(messages: Sequence[Message], counter: Counter) -> list[int]:
+def _message_tokens(messages: Sequence[Message], counter: TextCounter) -> list[int]:
     """Count the tokens that each message has in a conversation."""
     texts = chatml_texts(messages_series([[message] for message in messages]))
-    return _of_texts(texts.to_list(), counter)
+    return _count_texts(texts.to_list(), counter)
 
 
 def _message(role: Role, content: str) -> Message:
