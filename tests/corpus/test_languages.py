@@ -76,10 +76,10 @@ def test_tag_of_a_code_is_bcp_47_where_there_is_one() -> None:
 
 
 def test_table_has_each_name_once() -> None:
-    names = [name for row in TABLE.values() for name in (row.code, *row.called)]
+    names = [name for row in TABLE.values() for name in (row.code, *row.aliases)]
     assert len(names) == len(set(names))
     assert [name for name in names if name != languages._folded(name)] == []
-    assert {find_code(name) for row in TABLE.values() for name in (row.code, *row.called)} == set(
+    assert {find_code(name) for row in TABLE.values() for name in (row.code, *row.aliases)} == set(
         TABLE
     )
 

@@ -99,7 +99,7 @@ def parallel_outcome(parallel: ParallelCorpus, corpus: Corpus) -> Outcome:
             ),
             CheckOutcome(
                 "unknown_markup",
-                not parallel.unknown.over(allowed),
+                not parallel.unknown.languages_over(allowed),
                 parallel.unknown.detail(allowed),
             ),
             none_of("coverage", low, "languages under 95% coverage"),

@@ -15,11 +15,8 @@ from cyrene_assets.corpus.lint.messages import SHOWN, findings, flagged, listed,
 from cyrene_assets.corpus.lint.placed_problems import placed
 from cyrene_assets.corpus.lint.rehearsal import Summary, rehearse
 from cyrene_assets.corpus.packing.chat_windows import TextCounter
-from cyrene_assets.corpus.preparation.parallel_corpus import (
-    TRANSLATABLE,
-    ParallelCorpus,
-    build_parallel_corpus,
-)
+from cyrene_assets.corpus.preparation.parallel_corpus import ParallelCorpus, build_parallel_corpus
+from cyrene_assets.corpus.preparation.parallel_tables import TRANSLATABLE
 from cyrene_assets.corpus.sources.registry import read_listed, unread
 from cyrene_assets.corpus.sources.speakers import near_misses, to_name
 from cyrene_assets.corpus.sources.types import Problem, SourceError

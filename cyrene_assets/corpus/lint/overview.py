@@ -7,7 +7,8 @@ import polars as pl
 
 from cyrene_assets.corpus.lint.plots import PREVIEW_CHARACTERS, Table, escape_markdown
 from cyrene_assets.corpus.preparation.cross_language_flags import FLAGS
-from cyrene_assets.corpus.preparation.parallel_corpus import TRANSLATABLE, ParallelCorpus
+from cyrene_assets.corpus.preparation.parallel_corpus import ParallelCorpus
+from cyrene_assets.corpus.preparation.parallel_tables import TRANSLATABLE
 from cyrene_assets.corpus.preparation.thread_map import map_parallel
 
 WORST_UNITS = 20

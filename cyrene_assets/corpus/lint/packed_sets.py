@@ -1,6 +1,7 @@
 """The packed sets of a stage: written, and what their pages and checks say."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
@@ -52,7 +53,7 @@ def write_packed(
         f"{packed.tokens:,} tokens in {packed.rows:,} rows, {packed.packs:,} packs "
         f"{packed.fill:.1%} full, {packed.validation_rows:,} validation rows{left_out}",
         metadata={
-            **{name: value for name, value in packed.as_dict().items() if name != "fill"},
+            **{name: value for name, value in asdict(packed).items() if name != "fill"},
             "fill": round(packed.fill, 4),
             "dagster/partition_row_count": packed.rows,
             "tokens by language and kind": table(counts),
@@ -69,7 +70,7 @@ def write_packed(
             else none_of("no_leak", scenes, "scenes on both sides", leaks.metadata, remedy=REMEDY),
             _once(packed),
         ],
-        measurements=packed.as_dict(),
+        measurements=asdict(packed),
     )
 
 

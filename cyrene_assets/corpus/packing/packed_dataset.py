@@ -1,9 +1,9 @@
 """A stage's training and validation sets: measured, repeated, ordered, packed and written."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import polars as pl
 
@@ -58,10 +58,6 @@ class PackedDataset:
             f"{self.lines_left_out:,} of {self.character_lines:,} lines of {whose} "
             f"({share:.2%}) left out: each is over the sequence length by itself"
         )
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the numbers as JSON values."""
-        return asdict(self)
 
 
 def pack_corpus(
@@ -136,9 +132,8 @@ def pack_corpus(
 def find_scenes_on_both_sides(train: pl.DataFrame, validation: pl.DataFrame) -> list[str]:
     """Return the scenes that stand in training and in validation, in whatever language.
 
-    Given are the rows of ``rows.parquet`` and ``validation_rows.parquet``. A document counts by its
-    scene, which its pieces, its translations and the chats made of it share; and should documents
-    of one name have different scenes, by its name as well.
+    Given are ``TRAINING_ROWS`` and ``VALIDATION_ROWS``. A document counts by its scene, which its
+    pieces, translations and chats share, and by its name too, should that have several scenes.
     """
     both = [
         train.filter(pl.col(name).is_in(validation[name].unique().implode()))["scene"]

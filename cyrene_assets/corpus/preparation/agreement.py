@@ -45,7 +45,7 @@ def extract_numbers(texts: pl.Series) -> pl.DataFrame:
     Digits of all scripts count, thousands may be set apart, and East Asian units (3万) multiply.
     """
     rows = texts.str.contains(r"\p{Nd}").fill_null(False).arg_true()
-    some = texts.gather(rows).str.replace_many(list(DIGITS), list(DIGITS.values()))
+    some = texts.gather(rows).str.replace_many(DIGITS)
     for unit, zeros in EAST_ASIAN:
         some = some.str.replace_all(rf"([0-9])(?:{unit})", f"${{1}}{zeros} ")
     numbers = pl.DataFrame({"row": rows, "number": some.str.extract_all(WRITTEN)})

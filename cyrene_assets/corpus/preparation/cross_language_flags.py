@@ -160,7 +160,7 @@ class CrossLanguageFlags:
             own = self._profiles[language]
             left = find_untranslated(
                 lambda: texts(language),
-                self._words.words(language),
+                self._words.load(language),
                 _units(own),
                 own.vocabulary,
                 original,
@@ -195,7 +195,7 @@ class CrossLanguageFlags:
         ]
         wrong = np.zeros(number, dtype=bool)
         if alike:
-            wrong = flags.wrong_language(self._words.words(language), number, own, alike)
+            wrong = flags.wrong_language(self._words.load(language), number, own, alike)
             wrong[self._same.filter(pl.col("language") == language)["row"].to_numpy()] = False
         return pl.Series(wrong)
 

@@ -73,20 +73,20 @@ def find_shapes(units: pl.DataFrame, rules: Rules) -> pl.DataFrame:
     for name in ("text", "speaker", "title"):
         some = units.filter(
             pl.col(name).str.contains(TRIGGERS), ~pl.col("kind").is_in(PLAIN_KINDS)
-        ).select("row", "unit", "raw", there=name)
+        ).select("row", "unit", "raw", shown=name)
         if rules.variables:
-            tables.append(_variables(some, rules, "raw" if name == "text" else "there"))
+            tables.append(_variables(some, rules, "raw" if name == "text" else "shown"))
         tables.append(
-            some.select("row", "unit", "there", token=pl.col("there").str.extract_all(ANY_SHAPE))
+            some.select("row", "unit", "shown", token=pl.col("shown").str.extract_all(ANY_SHAPE))
             .explode("token", empty_as_null=False)
             .filter(
                 pl.col("token").is_not_null(),
                 ~pl.col("token").str.starts_with("<<"),
-                ~_caret() | pl.col("there").str.contains(_A_CARET_COLOUR),
+                ~_caret() | pl.col("shown").str.contains(_A_CARET_COLOUR),
             )
             .with_columns(
                 sure=pl.col("token").str.contains(rf"^(?:{'|'.join(SURE)})$")
-                | (_caret() & pl.col("there").str.contains(_SURE_CARET_COLOUR))
+                | (_caret() & pl.col("shown").str.contains(_SURE_CARET_COLOUR))
             )
             .select(SHAPES.names())
         )
@@ -103,7 +103,7 @@ def _caret() -> pl.Expr:
 
 
 def _variables(some: pl.DataFrame, rules: Rules, written: str) -> pl.DataFrame:
-    """Return the engine's variables that cleaning has left (``there``), as of ``find_shapes``.
+    """Return the engine's variables that cleaning has left (``shown``), as of ``find_shapes``.
 
     They are read in ``written``, where escapes are what they were.
     """
@@ -113,7 +113,7 @@ def _variables(some: pl.DataFrame, rules: Rules, written: str) -> pl.DataFrame:
         .explode("token", empty_as_null=False)
         .filter(
             pl.col("token").str.contains(rf"^(?:{rules.variables})$"),
-            pl.col("there").str.contains(pl.col("token"), literal=True),
+            pl.col("shown").str.contains(pl.col("token"), literal=True),
         )
         .with_columns(sure=pl.lit(True))
         .select(SHAPES.names())
@@ -170,16 +170,16 @@ def add_placeholders(units: pl.DataFrame, found: pl.DataFrame, tokens: pl.Series
     ``found`` are its ``find_shapes``. A document that nobody speaks loses the lines, or the title,
     that they stand in; it keeps what else it has.
     """
-    mine = found.filter(pl.col("token").is_in(tokens.implode()))
-    if mine.is_empty():
+    marked = found.filter(pl.col("token").is_in(tokens.implode()))
+    if marked.is_empty():
         return units
-    of_rows = mine.group_by("row", maintain_order=True).agg("token").sort("row")
-    more = (
+    of_rows = marked.group_by("row", maintain_order=True).agg("token").sort("row")
+    tokens_of_rows = (
         pl.DataFrame({"row": pl.int_range(len(units), dtype=pl.UInt32, eager=True)})
         .join(of_rows, on="row", how="left", maintain_order="left")["token"]
         .fill_null([])
     )
-    units = units.with_columns(placeholders=pl.concat_list("placeholders", more))
+    units = units.with_columns(placeholders=pl.concat_list("placeholders", tokens_of_rows))
     documents = (
         units.with_row_index("row")
         .filter(pl.col("speaker").is_null() & (pl.col("kind") != "dialog"))

@@ -14,24 +14,21 @@ import polars as pl
 from cyrene_assets.corpus.config import Corpus
 from cyrene_assets.corpus.preparation.cleaned_units import CleanedUnits
 from cyrene_assets.corpus.preparation.cross_language_flags import CrossLanguageFlags
-from cyrene_assets.corpus.preparation.gendered import TWIN, is_twin_of, twin_pairs
-from cyrene_assets.corpus.preparation.language_profile import (
-    LanguageProfile,
-    UnitIndex,
-    profile_language,
+from cyrene_assets.corpus.preparation.gendered import twin_pairs
+from cyrene_assets.corpus.preparation.language_profile import LanguageProfile, profile_language
+from cyrene_assets.corpus.preparation.parallel_tables import (
+    copies_table,
+    coverage_table,
+    duplicates_table,
 )
 from cyrene_assets.corpus.preparation.shared_texts import collect_scenes, shared_lines
 from cyrene_assets.corpus.preparation.split import assign_split, smallest_connected
-from cyrene_assets.corpus.preparation.tables import COPIES
 from cyrene_assets.corpus.preparation.thread_map import MAX_PARALLEL, map_parallel
+from cyrene_assets.corpus.preparation.unit_index import UnitIndex
 from cyrene_assets.corpus.preparation.unknown_markup import UnknownMarkup
 from cyrene_assets.corpus.preparation.word_files import WordFiles
 from cyrene_assets.corpus.sources.types import ONLY
 
-# A unit of these kinds belongs to one language: it is not missing in the others.
-ONE_LANGUAGE_KINDS = ("vendor", "instruction")
-# Cleaned units that every language should have.
-TRANSLATABLE = (pl.col("text") != "") & ~pl.col("kind").is_in(ONE_LANGUAGE_KINDS)
 UNITS = "units"
 SHARED_LINES_FILE = "shared_lines.parquet"
 
@@ -156,9 +153,9 @@ def build_parallel_corpus(
     return ParallelCorpus(
         folder,
         languages,
-        _coverage(profiles, unit_index, languages, bool(twins)),
-        _duplicates(profiles, unit_index, languages, bool(twins)),
-        _copies(cross_language, profiles, unit_index, languages),
+        coverage_table(profiles, unit_index, languages, bool(twins)),
+        duplicates_table(profiles, unit_index, languages, bool(twins)),
+        copies_table(cross_language.copies, profiles, unit_index, languages),
         lines,
         max(Counter(groups).values(), default=0),
         len({groups[scene] for scene in (scenes.kinds == "dialog").arg_true()}),
@@ -183,92 +180,10 @@ def _profiles(
         )
         for index, later in zip_longest(range(len(languages)), languages[MAX_PARALLEL:]):
             units = cleaned.popleft().result()
-            numbers, keep = unit_index.number(units), partial(words.keep, index)
+            numbers, keep = unit_index.number(units), partial(words.save, index)
             futures.append(
                 pool.submit(profile_language, units, numbers, corpus, languages[index], keep)
             )
             if later is not None:
                 cleaned.append(pool.submit(cleaned_units, later))
         return [future.result() for future in futures]
-
-
-def _copies(
-    cross_language: CrossLanguageFlags,
-    profiles: list[LanguageProfile],
-    unit_index: UnitIndex,
-    languages: tuple[str, ...],
-) -> pl.DataFrame:
-    """Return language, unit and original of the untranslated copies, by name."""
-    tables = []
-    for index, profile in enumerate(profiles):
-        copies = cross_language.copies.filter(pl.col("language") == index)
-        units = profile.rows["unit"].gather(copies["row"])
-        tables.append(
-            pl.DataFrame(
-                {
-                    "language": pl.repeat(languages[index], len(copies), eager=True),
-                    "unit": unit_index.units["unit"].gather(units),
-                    "original": pl.Series(languages).gather(copies["original"]),
-                },
-                schema=COPIES,
-            )
-        )
-    return pl.concat(tables)
-
-
-def _coverage(
-    profiles: list[LanguageProfile], unit_index: UnitIndex, languages: tuple[str, ...], twins: bool
-) -> pl.DataFrame:
-    units = unit_index.units.join(unit_index.scenes, on="scene").select(
-        "kind", unit="number", name="unit"
-    )
-    present = pl.concat(
-        [
-            profile.rows.filter(pl.col("characters") > 0).select(
-                "unit", pl.lit(languages[index]).alias("language")
-            )
-            for index, profile in enumerate(profiles)
-        ]
-    ).filter(pl.len().over("unit") < len(languages))
-    every = pl.DataFrame({"every": [list(languages)]})
-    missing = pl.col("every").list.set_difference("language").list.sort()
-    return (
-        present.group_by("unit")
-        .agg(pl.col("language").unique())
-        .join(units, on="unit")
-        .filter(
-            ~pl.col("kind").is_in(ONE_LANGUAGE_KINDS),
-            # Not in every language is the text gendered.
-            ~pl.col("name").str.ends_with(TWIN) if twins else True,
-        )
-        .join(every, how="cross")
-        .sort("unit")
-        .select(pl.col("name").alias("unit"), "kind", missing.alias("languages_missing"))
-    )
-
-
-def _duplicates(
-    profiles: list[LanguageProfile], unit_index: UnitIndex, languages: tuple[str, ...], twins: bool
-) -> pl.DataFrame:
-    names = unit_index.scenes["scene"]
-    tables = []
-    for language, profile in zip(languages, profiles, strict=True):
-        exact = profile.duplicates.select(
-            "scene", "original", similarity=pl.lit(1.0), exact=pl.lit(True)
-        )
-        near = profile.similar.select(
-            scene="second", original="first", similarity="similarity", exact=pl.lit(False)
-        ).join(exact, on="scene", how="anti")
-        tables.append(
-            pl.concat([exact, near])
-            .sort("scene", "original")
-            .select(
-                pl.lit(language).alias("language"),
-                pl.lit(names).gather("scene").alias("scene"),
-                pl.lit(names).gather("original").alias("original"),
-                "similarity",
-                "exact",
-            )
-            .filter(pl.col("exact") | ~is_twin_of("scene", "original") if twins else True)
-        )
-    return pl.concat(tables)

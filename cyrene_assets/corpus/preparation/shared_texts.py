@@ -4,9 +4,10 @@ from collections.abc import Callable
 
 import polars as pl
 
-from cyrene_assets.corpus.preparation.language_profile import LanguageProfile, UnitIndex
+from cyrene_assets.corpus.preparation.language_profile import LanguageProfile
 from cyrene_assets.corpus.preparation.split import Scenes, smallest_connected
 from cyrene_assets.corpus.preparation.text_identity import find_shared_lines, unit_lines
+from cyrene_assets.corpus.preparation.unit_index import UnitIndex
 
 
 def collect_scenes(

@@ -49,7 +49,7 @@ class ShiftedLines:
 
         def write(language: int) -> None:
             units = profiles[language].rows["unit"].to_numpy()
-            vectors = text_vectors(words.telling(language), units)
+            vectors = text_vectors(words.load_telling(language), units)
             np.save(self._path(language), vectors.astype(np.float16))
 
         map_parallel(write, range(len(profiles)))
@@ -131,4 +131,6 @@ def _pair(
         )
     )
     scene = profiles[own].rows["scene"].to_numpy()
-    return compare_languages(both, words.telling(own), words.telling(other), len(theirs), scene)
+    return compare_languages(
+        both, words.load_telling(own), words.load_telling(other), len(theirs), scene
+    )

@@ -20,7 +20,7 @@ class WordFiles:
 
     folder: Path
 
-    def keep(self, language: int, texts: pl.Series) -> Words:
+    def save(self, language: int, texts: pl.Series) -> Words:
         """Find the bare words of a language's texts, and keep them."""
         words, stems = hash_words_and_stems(texts)
         number = np.bincount(words.text, minlength=len(texts)).astype(np.uint32)
@@ -31,16 +31,16 @@ class WordFiles:
         np.save(self._path(language, "spelling"), np.array([words.characters, words.shingle_words]))
         return words
 
-    def words(self, language: int) -> Words:
+    def load(self, language: int) -> Words:
         """Return the bare words of a language."""
         return self._words(language, np.load(self._path(language, "word")))
 
-    def telling(self, language: int) -> Words:
+    def load_telling(self, language: int) -> Words:
         """Return what tells a text's subject: words' stems, or characters and their pairs."""
         stems = self._path(language, "stem")
         if stems.exists():
             return self._words(language, np.load(stems).astype(np.uint64))
-        return with_bigrams(self.words(language))
+        return with_bigrams(self.load(language))
 
     def _words(self, language: int, word: Hashes) -> Words:
         number: npt.NDArray[np.uint32] = np.load(self._path(language, "number"))

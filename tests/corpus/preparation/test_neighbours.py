@@ -44,8 +44,8 @@ def _texts(alphabet: str, lines: list[list[int]]) -> list[str]:
 def telling_words(texts: pl.Series) -> Words:
     with TemporaryDirectory() as folder:
         kept = WordFiles(Path(folder))
-        kept.keep(0, texts)
-        return kept.telling(0)
+        kept.save(0, texts)
+        return kept.load_telling(0)
 
 
 def _shifted(languages: list[list[str]], language: int) -> list[int]:

@@ -39,8 +39,8 @@ def _texts(alphabet: str, seed: int = 5) -> list[str]:
 
 def _words(folder: Path, number: int, texts: list[str]) -> Words:
     kept = WordFiles(folder)
-    kept.keep(number, pl.Series(texts))
-    return kept.telling(number)
+    kept.save(number, pl.Series(texts))
+    return kept.load_telling(number)
 
 
 def _shifted(

@@ -244,8 +244,8 @@ def test_the_share_is_what_one_sets(tmp_path: Path) -> None:
     _write(tmp_path, unknown_markup=0.4)
     _, parallel = read_parallel(tmp_path)
     assert parallel.unknown.lines == {"en": 6, "tlh": 6}
-    assert parallel.unknown.over(0.4) == []
-    assert parallel.unknown.over(0.3) == ["en", "tlh"]
+    assert parallel.unknown.languages_over(0.4) == []
+    assert parallel.unknown.languages_over(0.3) == ["en", "tlh"]
     assert load_corpus(tmp_path).unknown_markup == 0.4
     assert not any("markup" in error for error in _errors(lint(tmp_path)))
 
@@ -255,8 +255,8 @@ def test_a_few_lines_stop_no_build_unless_none_is_allowed(tmp_path: Path) -> Non
     lines[0]["text"] += " %s"
     write_jsonl(write_corpus(tmp_path) / "dialog" / "en.jsonl", lines)
     _, parallel = read_parallel(tmp_path)
-    assert parallel.unknown.over(0.01) == []
-    assert parallel.unknown.over(0) == ["en"]
+    assert parallel.unknown.languages_over(0.01) == []
+    assert parallel.unknown.languages_over(0) == ["en"]
 
 
 def test_unknown_markup_is_not_trained_on_and_documents_keep_their_other_lines(

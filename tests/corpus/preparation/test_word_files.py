@@ -15,7 +15,7 @@ TEXTS = {
 @pytest.mark.parametrize("kind", TEXTS)
 def test_words_that_were_kept_are_the_bare_words(tmp_path: Path, kind: str) -> None:
     texts, kept = pl.Series(TEXTS[kind]), WordFiles(tmp_path)
-    found = [kept.keep(3, texts), kept.words(3), hash_bare_words(texts)]
+    found = [kept.save(3, texts), kept.load(3), hash_bare_words(texts)]
     for words in found[:2]:
         assert words.text.tolist() == found[2].text.tolist()
         assert words.word.tolist() == found[2].word.tolist()
@@ -27,16 +27,16 @@ def test_words_that_were_kept_are_the_bare_words(tmp_path: Path, kind: str) -> N
 
 def test_inflected_words_have_one_stem(tmp_path: Path) -> None:
     kept = WordFiles(tmp_path)
-    kept.keep(0, pl.Series(TEXTS["words"]))
-    harbour, harbours, harb, the, again = kept.telling(0).word.tolist()
+    kept.save(0, pl.Series(TEXTS["words"]))
+    harbour, harbours, harb, the, again = kept.load_telling(0).word.tolist()
     assert harbour == harbours == again
     assert len({harbour, harb, the}) == 3
 
 
 def test_characters_tell_with_the_one_that_follows(tmp_path: Path) -> None:
     kept = WordFiles(tmp_path)
-    kept.keep(0, pl.Series(TEXTS["characters"]))
-    telling = kept.telling(0)
+    kept.save(0, pl.Series(TEXTS["characters"]))
+    telling = kept.load_telling(0)
     assert telling.text.tolist() == [0, 0, 0, 0, 1, 1, 0, 0, 0, 1]
     pairs = telling.word[6:].tolist()
     assert pairs[0] == pairs[3]
