@@ -104,10 +104,7 @@ class TokenCounter:
     def _plain(self, texts: pl.Series) -> Counts:
         counts: list[int] = []
         for batch in texts.to_frame().iter_slices(_PLAIN_BATCH):
-            encodings = self.tokenizer.encode_batch_fast(
-                batch.to_series().to_list(), add_special_tokens=False
-            )
-            counts += [len(encoding) for encoding in encodings]
+            counts += self.count_few(batch.to_series().to_list())
         return np.array(counts, dtype=np.int64)
 
     def _chunk(self, texts: pl.Series) -> Counts:

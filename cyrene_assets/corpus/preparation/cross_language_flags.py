@@ -105,17 +105,17 @@ class CrossLanguageFlags:
 
     def flags(self, language: int, units: pl.DataFrame) -> pl.Series:
         """Return the list of flags of each of the language's cleaned units, in order of FLAGS."""
-        own = self._profiles[language]
+        profile = self._profiles[language]
         masks = {
             "empty": (units["text"] == "") & ~units["left_out"],
             "left_out": units["left_out"],
-            "duplicate": own.rows["scene"].is_in(own.duplicates["scene"].implode()),
+            "duplicate": profile.rows["scene"].is_in(profile.duplicates["scene"].implode()),
             "unknown_placeholder": units["placeholders"].list.len() > 0,
             "control_tokens": units["control_tokens"] > 0,
-            "mojibake": own.rows["mojibake"],
-            "wrong_script": own.rows["wrong_script"],
+            "mojibake": profile.rows["mojibake"],
+            "wrong_script": profile.rows["wrong_script"],
             "wrong_language": self._wrong_language(language, len(units)),
-            "chinese_variant": own.rows["chinese_variant"],
+            "chinese_variant": profile.rows["chinese_variant"],
             "shifted_line": self._shifts.of(language),
         }
         rows = {flag: mask.arg_true() for flag, mask in masks.items()}
@@ -157,16 +157,16 @@ class CrossLanguageFlags:
         original = OriginalTexts(texts(0), _units(first), first.vocabulary.scripts)
 
         def compare(language: int) -> pl.DataFrame:
-            own = self._profiles[language]
-            left = find_untranslated(
+            profile = self._profiles[language]
+            untranslated = find_untranslated(
                 lambda: texts(language),
                 self._words.load(language),
-                _units(own),
-                own.vocabulary,
+                _units(profile),
+                profile.vocabulary,
                 original,
             )
             return (
-                pl.DataFrame({"copied": left.copied, "half": left.half})
+                pl.DataFrame({"copied": untranslated.copied, "half": untranslated.half})
                 .with_row_index("row")
                 .filter(pl.col("copied") | pl.col("half"))
                 .select(pl.lit(language, pl.UInt8).alias("language"), "row", "copied")
@@ -187,15 +187,15 @@ class CrossLanguageFlags:
 
     def _wrong_language(self, language: int, number: int) -> pl.Series:
         """Return which texts read like another language; those that are the same in one do not."""
-        own = self._profiles[language].vocabulary
+        vocabulary = self._profiles[language].vocabulary
         alike = [
             profile.vocabulary
             for index, profile in enumerate(self._profiles)
-            if index != language and flags.written_alike(own, profile.vocabulary)
+            if index != language and flags.written_alike(vocabulary, profile.vocabulary)
         ]
         wrong = np.zeros(number, dtype=bool)
         if alike:
-            wrong = flags.wrong_language(self._words.load(language), number, own, alike)
+            wrong = flags.wrong_language(self._words.load(language), number, vocabulary, alike)
             wrong[self._same.filter(pl.col("language") == language)["row"].to_numpy()] = False
         return pl.Series(wrong)
 

@@ -90,12 +90,12 @@ def find_shapes(units: pl.DataFrame, rules: Rules) -> pl.DataFrame:
             )
             .select(SHAPES.names())
         )
-    found = (
+    tokens = (
         pl.concat(tables)
         .group_by("row", "unit", "token", maintain_order=True)
         .agg(pl.col("sure").any())
     )
-    return found.filter(~_is_text(pl.col("token"), rules.itself))
+    return tokens.filter(~_is_text(pl.col("token"), rules.itself))
 
 
 def _caret() -> pl.Expr:

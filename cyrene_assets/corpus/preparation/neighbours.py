@@ -75,12 +75,12 @@ def text_vectors(words: Words, units: Numbers) -> Floats:
     texts_with = np.bincount(table.indices, minlength=size)
     telling = (texts_with > 1) & (texts_with <= max(MAX_TEXT_SHARE * number, 2))
     table, texts_with = table[:, telling], texts_with[telling]
-    own = unit_vectors(units)
-    of_word = np.asarray(table.T @ own)
+    of_unit = unit_vectors(units)
+    of_word = np.asarray(table.T @ of_unit)
     # A word weighs by how rare it is; a sum of random vectors grows with the root of their number.
     weight = np.log(number / texts_with) / np.sqrt(texts_with - 1)
     table.data[:] = weight[table.indices]
-    about = np.asarray(table @ of_word) - np.asarray(table.sum(axis=1)) * own
+    about = np.asarray(table @ of_word) - np.asarray(table.sum(axis=1)) * of_unit
     return normalize_length(about)
 
 

@@ -168,9 +168,9 @@ def _median_of_units(values: Floats, unit: Numbers, language: Numbers) -> Floats
     table = np.full((int(unit.max()) + 1, int(language.max()) + 1), np.nan)
     table[unit, language] = values
     table.sort(axis=1)  # what is missing last
-    there = np.count_nonzero(~np.isnan(table), axis=1)
+    languages = np.count_nonzero(~np.isnan(table), axis=1)
     every = np.arange(len(table))
-    median: Floats = (table[every, (there - 1) // 2] + table[every, there // 2]) / 2
+    median: Floats = (table[every, (languages - 1) // 2] + table[every, languages // 2]) / 2
     return median[unit]
 
 
@@ -196,18 +196,20 @@ def find_copies(
     """
     tables = []
     for (language,), rows in same.group_by("language", maintain_order=True):
-        own, vocabulary = texts[int(language)], vocabularies[int(language)]
-        words = hash_bare_words(own, characters=vocabulary.characters)
+        of_language, vocabulary = texts[int(language)], vocabularies[int(language)]
+        words = hash_bare_words(of_language, characters=vocabulary.characters)
         elsewhere = vocabulary.elsewhere(table_places(words))
         likely = vocabulary.log_probability(elsewhere)
-        number = np.maximum(np.bincount(words.text, minlength=len(own)), 1)
-        letters = own.str.replace_all(r"[^\p{L}\p{M}]", "").str.len_bytes()
+        number = np.maximum(np.bincount(words.text, minlength=len(of_language)), 1)
+        letters = of_language.str.replace_all(r"[^\p{L}\p{M}]", "").str.len_bytes()
         tables.append(
             rows.with_columns(
                 letters=letters,
                 # A text may have more words in one language than in another: what counts is each.
-                likely=pl.Series(np.bincount(words.text, likely, len(own)) / number),
-                at_home=pl.Series(np.bincount(words.text, elsewhere > 0, len(own)) / number),
+                likely=pl.Series(np.bincount(words.text, likely, len(of_language)) / number),
+                at_home=pl.Series(
+                    np.bincount(words.text, elsewhere > 0, len(of_language)) / number
+                ),
                 number=pl.Series(number),
             )
         )

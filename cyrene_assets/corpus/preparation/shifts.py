@@ -68,8 +68,8 @@ class ShiftedLines:
         vectors = self._vectors(language)
         others = normalize_length(self._total[rows["unit"].to_numpy()] - vectors)
         expected: Doubles = np.full(len(rows), np.nan)
-        own = self._expected.filter(pl.col("language") == language)
-        expected[own["row"].to_numpy()] = np.log(own["expected"].to_numpy())
+        rows_expected = self._expected.filter(pl.col("language") == language)
+        expected[rows_expected["row"].to_numpy()] = np.log(rows_expected["expected"].to_numpy())
         lengths = np.log(np.maximum(rows["characters"].to_numpy(), 1).astype(np.float64))
         odds = place_odds(vectors, others, lengths, expected, rows["scene"].to_numpy())
         if odds is None:

@@ -96,17 +96,19 @@ class UnknownMarkup:
         for row in self.tokens.filter(~pl.col("speaker")).rows(named=True):
             together.setdefault(self._entry_for(row["token"]), []).append(row)
         of_one = {written for written in together if not written.startswith("{text:")}
-        found = [_together(written, together[written]) for written in together if written in of_one]
+        problems = [
+            _together(written, together[written]) for written in together if written in of_one
+        ]
         others = [row for written in together if written not in of_one for row in together[written]]
-        found += [
+        problems += [
             Problem(row["file"], row["line"], _message(row), _remedy(self._entry_for(row["token"])))
             for row in others[:SHOWN]
         ]
         if len(others) > SHOWN:
             times = counted(sum(row["lines"] for row in others[SHOWN:]), "time")
             message = f"{counted(len(others) - SHOWN, 'more unknown placeholder')}, {times}"
-            found.append(Problem("corpus.yaml", 0, message, "look at the first ones"))
-        return found
+            problems.append(Problem("corpus.yaml", 0, message, "look at the first ones"))
+        return problems
 
     def refusals(self, share: float) -> list[Problem]:
         """Return why the build would stop, if it would."""

@@ -80,9 +80,9 @@ def _characters(texts: pl.Series) -> tuple[Indices, Hashes]:
     lengths = texts.str.len_chars().fill_null(0).to_numpy()
     ends = np.cumsum(lengths, dtype=np.int64)
     codes = _code_points(texts)
-    there = np.zeros(LAST_CODE_POINT + 1, dtype=bool)
-    there[codes] = True
-    codes_found = np.flatnonzero(there)
+    present = np.zeros(LAST_CODE_POINT + 1, dtype=bool)
+    present[codes] = True
+    codes_found = np.flatnonzero(present)
     characters = pl.Series(map(chr, codes_found), dtype=pl.String)
     values = np.zeros(LAST_CODE_POINT + 1, dtype=np.uint64)
     values[codes_found] = characters.str.to_lowercase().hash().to_numpy()
@@ -92,9 +92,9 @@ def _characters(texts: pl.Series) -> tuple[Indices, Hashes]:
     parts = [(np.zeros(0, dtype=np.uint32), np.zeros(0, dtype=np.uint64))]
     cuts = np.searchsorted(ends, np.arange(BLOCK, len(codes), BLOCK), "right")
     for first, last in pairwise(np.unique([0, *cuts, len(texts)]).tolist()):
-        own = codes[ends[first] - lengths[first] : ends[last - 1]]
+        block = codes[ends[first] - lengths[first] : ends[last - 1]]
         text = np.repeat(np.arange(first, last, dtype=np.uint32), lengths[first:last])
-        value, begins = values[own], alone[own]
+        value, begins = values[block], alone[block]
         in_a_run = ~begins & (value != 0)
         begins |= in_a_run
         begins[1:] ^= in_a_run[1:] & in_a_run[:-1] & (text[1:] == text[:-1])
@@ -137,9 +137,9 @@ def sample_texts(texts: pl.Series) -> pl.Series:
 def sample_characters(texts: pl.Series) -> pl.DataFrame:
     """Return the characters (``character``, ``count``) of some thousand texts from all over."""
     counts = np.bincount(_code_points(sample_texts(texts)))
-    there = np.flatnonzero(counts)
+    present = np.flatnonzero(counts)
     return pl.DataFrame(
-        {"character": pl.Series(map(chr, there), dtype=pl.String), "count": counts[there]}
+        {"character": pl.Series(map(chr, present), dtype=pl.String), "count": counts[present]}
     )
 
 
@@ -149,8 +149,8 @@ def _most_letters_are(scripts: str, characters: pl.DataFrame) -> bool:
 
 def count_matching(pattern: str, characters: pl.DataFrame) -> int:
     """Return how many of the counted characters are what the pattern says."""
-    there = characters["character"].str.contains(pattern).to_numpy()
-    return int(characters["count"].to_numpy()[there].sum())
+    matches = characters["character"].str.contains(pattern).to_numpy()
+    return int(characters["count"].to_numpy()[matches].sum())
 
 
 @dataclass(frozen=True)

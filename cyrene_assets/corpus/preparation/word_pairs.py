@@ -77,14 +77,14 @@ class WordTable:
 
     def at(self, rows: Numbers) -> "WordTable":
         """Return the table of these rows, -1 of none."""
-        there = rows >= 0
-        word = np.where(there[:, None], self.word[rows], -1)
+        has_row = rows >= 0
+        word = np.where(has_row[:, None], self.word[rows], -1)
         return WordTable(word, self.hashed[rows], self.distinct)
 
     def texts_with(self, rows: Numbers) -> Singles:
         """Return in how many of these texts each word is."""
-        there = self.word[rows]
-        counts = np.bincount(there[there >= 0], minlength=self.distinct)
+        words = self.word[rows]
+        counts = np.bincount(words[words >= 0], minlength=self.distinct)
         return counts.astype(np.float32)
 
 
@@ -127,8 +127,8 @@ def association_scores(
         rows = np.flatnonzero((part == number_of_part) & known)
         for chosen in _blocks(rows):
             for places in step:
-                there = np.clip(chosen + places, 0, number - 1)
-                scores[places][chosen], count = _score(own, other, chosen, there, learned)
+                at_place = np.clip(chosen + places, 0, number - 1)
+                scores[places][chosen], count = _score(own, other, chosen, at_place, learned)
                 if places == 0:
                     words[chosen] = count
     return scores, words
@@ -143,36 +143,36 @@ def _learn_associations(own: WordTable, other: WordTable, rows: Numbers) -> Asso
     first, second = own.texts_with(rows), other.texts_with(rows)
     together = np.zeros(TABLE_SIZE, dtype=np.float32)
     for chosen in _blocks(rows):
-        place, there = _pairs(own, other, chosen, chosen)
-        np.add.at(together, place[there], 1)
+        place, both = _pairs(own, other, chosen, chosen)
+        np.add.at(together, place[both], 1)
     better = np.zeros(TABLE_SIZE, dtype=np.float32)
     for chosen in _blocks(rows):
-        place, there = _pairs(own, other, chosen, chosen)
+        place, both = _pairs(own, other, chosen, chosen)
         chance = first[own.word[chosen]][:, :, None] * second[other.word[chosen]][:, None, :]
-        ratio = np.where(there, np.maximum(together[place] - OWN, 1e-3) * len(rows), 0)
+        ratio = np.where(both, np.maximum(together[place] - OWN, 1e-3) * len(rows), 0)
         ratio /= np.maximum(chance, 1)
         share = ratio / np.sqrt(
             (ratio.sum(2, keepdims=True) + 1) * (ratio.sum(1, keepdims=True) + 1)
         )
-        np.add.at(better, place[there], share[there])
+        np.add.at(better, place[both], share[both])
     return Associations(len(rows), better, first, second)
 
 
 def _pairs(
-    own: WordTable, other: WordTable, rows: Numbers, there: Numbers
+    own: WordTable, other: WordTable, rows: Numbers, other_rows: Numbers
 ) -> tuple[npt.NDArray[np.uint32], Flags]:
     """Return where the table has each pair of words of two texts, and whether both are words."""
-    place = own.hashed[rows][:, :, None] ^ other.hashed[there][:, None, :]
-    both: Flags = (own.word[rows] >= 0)[:, :, None] & (other.word[there] >= 0)[:, None, :]
+    place = own.hashed[rows][:, :, None] ^ other.hashed[other_rows][:, None, :]
+    both: Flags = (own.word[rows] >= 0)[:, :, None] & (other.word[other_rows] >= 0)[:, None, :]
     return place, both
 
 
 def _score(
-    own: WordTable, other: WordTable, rows: Numbers, there: Numbers, learned: Associations
+    own: WordTable, other: WordTable, rows: Numbers, other_rows: Numbers, learned: Associations
 ) -> tuple[Singles, Numbers]:
-    place, both = _pairs(own, other, rows, there)
+    place, both = _pairs(own, other, rows, other_rows)
     first = np.where(own.word[rows] >= 0, learned.own[own.word[rows]], 0)
-    second = np.where(other.word[there] >= 0, learned.other[other.word[there]], 0)
+    second = np.where(other.word[other_rows] >= 0, learned.other[other.word[other_rows]], 0)
     both &= (first > 0)[:, :, None] & (second > 0)[:, None, :]
     chance = first[:, :, None] * second[:, None, :] / np.float32(max(learned.texts, 1))
     ratio = (learned.together[place] + np.float32(UNSEEN * UNSEEN_LIKELY)) / (
