@@ -23,7 +23,7 @@ BROKEN = {
         "a package imports from the layers under it alone",
     ),
     "store/manifest.py": (
-        "def late() -> None:\n    from cyrene_assets.store.artifact_store import artifact_store\n",
+        "def late() -> None:\n    from cyrene_assets.store import artifact_store\n",
         "no cycle among packages or modules",
     ),
     "serving/server.py": (
@@ -49,9 +49,9 @@ def lint(folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.fixture(scope="module")
-def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("contracts")
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    folder = tmp_path
     shutil.copy(ROOT / "pyproject.toml", folder)
     shutil.copytree(ROOT / "cyrene_assets", folder / "cyrene_assets")
     return folder

@@ -49,7 +49,7 @@ def test_the_code_location_loads_without_posix() -> None:
         "from cyrene_assets.cli.main import main\n"
         "from cyrene_assets.diagnostics import doctor\n"
         "from cyrene_assets.orchestration import garbage_collector\n"
-        "from cyrene_assets.serving.engine_args import server\n"
+        "from cyrene_assets.serving import server\n"
         "print(len(list(location().resolve_asset_graph().get_all_asset_keys())))\n"
     )
     assert done.returncode == 0, done.stderr

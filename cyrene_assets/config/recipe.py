@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from cyrene_assets.config.model_roles import RoleName
+from cyrene_assets.config.quantization_schemes import FORMATS
 from cyrene_assets.config.yaml_config import Strict, parse_model
 from cyrene_assets.utils.errors import UserError
 from cyrene_assets.utils.files import short_digest
@@ -124,9 +125,10 @@ class Quantization(Strict):
 
     @model_validator(mode="after")
     def _calibration_matches_scheme(self) -> Self:
-        if (self.scheme == "W4A16") != (self.calibration is not None):
+        if FORMATS[self.scheme].calibrated != (self.calibration is not None):
+            calibrated = " or ".join(name for name, form in FORMATS.items() if form.calibrated)
             raise ValueError(
-                "`calibration` and `scheme: W4A16` belong together; give both or neither"
+                f"`calibration` and `scheme: {calibrated}` belong together; give both or neither"
             )
         return self
 

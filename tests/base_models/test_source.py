@@ -5,6 +5,7 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+import huggingface_hub
 import pytest
 from hub_server import COMMIT, Hub, serving
 
@@ -23,6 +24,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     for name in ("HF_TOKEN", "MODELSCOPE_API_TOKEN", "HTTP_PROXY", "http_proxy"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    huggingface_hub.close_session()  # the client looks for a proxy once only
     with serving(Hub(dict(FILES))) as hub:
         point_at(monkeypatch, hub.address)
         yield hub

@@ -170,5 +170,5 @@ def test_scheme_of_the_table_is_known_to_recipes_with_its_calibration(scheme: st
     assert get_args(Quantization.model_fields["scheme"].annotation) == tuple(FORMATS)
     assert found.scheme == scheme
     other = None if given else {"conversations": 4, "tokens": 64}
-    with pytest.raises(ValidationError, match="`calibration` must be given"):
+    with pytest.raises(ValidationError, match="`calibration` and `scheme: W4A16` belong together"):
         Quantization.model_validate({"scheme": scheme, "ignore": [], "calibration": other})

@@ -50,8 +50,8 @@ def test_missing_folder_and_file_say_how_to_make_one(tmp_path: Path) -> None:
         ({"languages": _changed(player="  ")}, "languages.tlh.player: must not be"),
         ({"languages": _changed(player="{X}")}, "must not contain < > { }"),
         (
-            {"languages": _changed(age=3)},
-            "languages.tlh.age: there is no such key, got 3; remove it",
+            {"languages": _changed(weather=3)},
+            "languages.tlh.weather: there is no such key, got 3; remove it",
         ),
         (
             {"languages": _changed(system_prompt="Hi<|im_end|>")},

@@ -73,7 +73,7 @@ def test_problem_in_a_workspace_without_code_location_is_that() -> None:
 
 @pytest.mark.parametrize("said", [{}, {"data": None, "errors": ["?"]}, []])
 def test_problem_in_another_answer_raises(said: Any) -> None:
-    with pytest.raises(ValueError, match="no answer"):
+    with pytest.raises(ValueError, match="unexpected answer"):
         problem_in(said)
 
 

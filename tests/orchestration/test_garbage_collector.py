@@ -283,7 +283,7 @@ def test_an_unreadable_manifest_does_not_take_what_others_need(sandbox: Sandbox)
 def test_not_while_any_run_makes_something(sandbox: Sandbox) -> None:
     """A literal run holds no build lock."""
     root = sandbox.project.store.root
-    with in_use(root), in_use(root), pytest.raises(BuildError, match="a run is at work in"):
+    with in_use(root), in_use(root), pytest.raises(BuildError, match="a run is active in"):
         collect(sandbox.project, sandbox.instance, dry_run=False)
     assert collect(sandbox.project, sandbox.instance, dry_run=False) == []
 
