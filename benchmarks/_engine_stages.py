@@ -61,7 +61,7 @@ class Engine:
         self._write(rows, "raw_dialog", language)
 
     def align(self) -> None:
-        """`build_parallel_corpus`, with the overview and the proof of the split that go with it."""
+        """`parallel_corpus`, with the overview and the proof of the split that go with it."""
         folder = self.out / "parallel_corpus"
         folder.mkdir()
         parallel = build_parallel_corpus(
@@ -113,7 +113,7 @@ class Engine:
         self._write_jsonl(chats, "alone_chats", language, rendering.write_chat_jsonl)
 
     def render_all_alone(self) -> None:
-        """`render_alone` of all languages, two side by side as `build_parallel_corpus` has them."""
+        """`render_alone` of all languages, two side by side as `parallel_corpus` has them."""
         map_parallel(self.render_alone, self.corpus.languages)
 
     def _table(self, asset: str, language: str) -> pl.DataFrame:

@@ -58,7 +58,7 @@ def raw_dialog(build: Build) -> Outcome:
     """Every line and document of one language in one canonical table, speaker and scene attached.
 
     `raw_dialog.parquet` has a row per dialog line and per document, in the order of the files, with
-    the file and line each came from. Aligned with the other languages by `build_parallel_corpus`.
+    the file and line each came from. Aligned with the other languages by `parallel_corpus`.
     """
     from cyrene_assets.corpus.lint.corpus_outcomes import raw_dialog_outcome
     from cyrene_assets.corpus.sources.registry import read_listed
@@ -105,7 +105,7 @@ def raw_dialog(build: Build) -> Outcome:
         Check("duplicates", "In no language do over 5% repeat an earlier scene or document."),
     ],
 )
-def build_parallel_corpus(build: Build) -> Outcome:
+def parallel_corpus(build: Build) -> Outcome:
     """All languages aligned unit by unit: cleaned text, split and quality flags.
 
     `units/<language>.parquet` holds every row, `coverage.parquet` the units that some language

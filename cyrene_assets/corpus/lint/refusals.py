@@ -11,7 +11,7 @@ from cyrene_assets.corpus.packing.token_counting import TokenCounter
 from cyrene_assets.corpus.preparation.cleaning import has_control_tokens
 from cyrene_assets.corpus.preparation.parallel_corpus import ParallelCorpus
 from cyrene_assets.corpus.preparation.unknown_markup import UnknownMarkup
-from cyrene_assets.corpus.rendering.line_selection import REASONS_NOT_IN_CHATS
+from cyrene_assets.corpus.rendering.line_selection import NOT_IN_CHATS
 from cyrene_assets.corpus.sources.types import Problem
 from cyrene_assets.utils.counting import counted
 
@@ -83,18 +83,14 @@ def _all_left_out(
 ) -> tuple[str, str] | None:
     """Return by what all lines of a split are left out, and the remedy; None where some are not."""
     why = left_out.filter(split=split).group_by("why", maintain_order=True).agg(pl.sum("units"))
-    if (
-        why.is_empty()
-        or why["why"].has_nulls()
-        or set(why["why"]) == {REASONS_NOT_IN_CHATS["duplicate"]}
-    ):
+    if why.is_empty() or why["why"].has_nulls() or set(why["why"]) == {NOT_IN_CHATS["duplicate"]}:
         return None
     why = why.sort("units", "why", descending=[True, False])
     number = int(why["units"].sum())
     side = {"train": "to train on", "validation": "held out"}[split]
     counts = ", ".join(f"{of:,} {words}" for words, of in why.rows())
     all_of = "the only line" if number == 1 else f"all {number:,} lines"
-    marked = why.filter(why=REASONS_NOT_IN_CHATS["unknown_placeholder"])
+    marked = why.filter(why=NOT_IN_CHATS["unknown_placeholder"])
     remedy = unknown.remedy() if len(marked) else "change `markup`, or what it leaves out"
     what = f"{all_of} of the scenes and documents {side} "
     return f"{what}{'is' if number == 1 else 'are'} left out ({counts})", remedy
@@ -121,13 +117,13 @@ def _too_few_chats(
     number: int, parallel: ParallelCorpus, corpus: Corpus, lines: Mapping[str, int]
 ) -> tuple[str, str]:
     """Return why the chats are all on one side of the split, or not there, and the remedy."""
-    lost = {words: lines[words] for words in REASONS_NOT_IN_CHATS.values() if lines.get(words)}
+    lost = {words: lines[words] for words in NOT_IN_CHATS.values() if lines.get(words)}
     of_lost = ", ".join(f"{words} ({of:,})" for words, of in lost.items())
     if lost and sum(lost.values()) == sum(lines.values()) and not corpus.chats.everyone:
         return (
             f"all lines of the character are {of_lost}",
             parallel.unknown.remedy()
-            if REASONS_NOT_IN_CHATS["unknown_placeholder"] in lost
+            if NOT_IN_CHATS["unknown_placeholder"] in lost
             else "see the warnings about these lines, and add others",
         )
     another = "another" if corpus.chats.everyone else "the character"

@@ -80,7 +80,7 @@ class TokenCounter:
         parts = json.loads(tokenizer_json.read_text(encoding="utf-8"))
         self._words = _word_pattern(parts)
         added = [token["content"] for token in parts.get("added_tokens", [])]
-        self._added = "|".join(map(_escaped, sorted(added, key=len, reverse=True)))
+        self._added = "|".join(map(pl.escape_regex, sorted(added, key=len, reverse=True)))
         # Characters that Polars and the tokenizer split in the same way, and those they do not.
         self._alike: set[str] = set()
         self._unlike: set[str] = set()
@@ -208,11 +208,6 @@ def _word_pattern(parts: dict[str, Any]) -> str | None:
     except pl.exceptions.ComputeError:
         return None
     return words
-
-
-def _escaped(text: str) -> str:
-    """Return a pattern for just this text, as Rust's regular expressions want it."""
-    return "".join(rf"\x{{{ord(character):x}}}" for character in text)
 
 
 def _byte_characters() -> dict[int, int]:

@@ -53,11 +53,7 @@ def find_unknown_markup(units: pl.DataFrame) -> pl.DataFrame:
 def _once(tokens: pl.Series) -> list[str]:
     """Return the tokens of a unit, each once: ``{name}`` in ``${name}`` is no other one."""
     distinct = list(dict.fromkeys(tokens.to_list()))
-    return [
-        token
-        for token in distinct
-        if not any(token != other and token in other for other in distinct)
-    ]
+    return [t for t in distinct if not any(t != other and t in other for other in distinct)]
 
 
 @dataclass(frozen=True)

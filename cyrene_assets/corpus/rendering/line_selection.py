@@ -14,7 +14,7 @@ UNIT_COLUMNS = (
 LEFT_OUT = ("duplicate", "unknown_placeholder", "left_out", "empty")
 # What becomes of the character's lines.
 IN_CHATS = "in chats"
-REASONS_NOT_IN_CHATS = {
+NOT_IN_CHATS = {
     "duplicate": "in a scene that repeats another",
     "unknown_placeholder": "with an unknown placeholder",
     "left_out": "left out as `markup` says",
@@ -111,7 +111,7 @@ def count_character_lines(units: pl.DataFrame, chats: Chats) -> dict[str, int]:
     """Count the character's lines: those in chats, and the others by why they are in none.
 
     What has several lines of text counts as that many, as in training. The order is that of the
-    reasons (``REASONS_NOT_IN_CHATS``), after ``IN_CHATS``.
+    reasons (``NOT_IN_CHATS``), after ``IN_CHATS``.
     """
     character_lines = units.filter(pl.col("role") == "character")
     in_chats = conversation_lines(units, chats).filter("by_assistant", "is_character")
@@ -119,10 +119,7 @@ def count_character_lines(units: pl.DataFrame, chats: Chats) -> dict[str, int]:
     alone = pl.col("scene").is_in(_scenes_of_own_names(units).implode())
     why = pl.coalesce(
         pl.when(pl.col("unit").is_in(in_chats["unit"].unique().implode())).then(pl.lit(IN_CHATS)),
-        *(
-            pl.when(_flagged(flag)).then(pl.lit(words))
-            for flag, words in REASONS_NOT_IN_CHATS.items()
-        ),
+        *(pl.when(_flagged(flag)).then(pl.lit(words)) for flag, words in NOT_IN_CHATS.items()),
         pl.when(_use(units) == "nothing").then(pl.lit(FOR_NOTHING)),
         pl.when(_use(units) == "documents").then(pl.lit(FOR_DOCUMENTS)),
         pl.when(dialog & alone).then(pl.lit(OWN_NAMES_ALONE)),
@@ -131,7 +128,7 @@ def count_character_lines(units: pl.DataFrame, chats: Chats) -> dict[str, int]:
     lines = (pl.col("text").str.count_matches("\n", literal=True) + 1).sum()
     counts: dict[str, int] = dict(character_lines.group_by(why.alias("why")).agg(lines).rows())
     reasons = (
-        *REASONS_NOT_IN_CHATS.values(),
+        *NOT_IN_CHATS.values(),
         *(FOR_NOTHING, FOR_DOCUMENTS, OWN_NAMES_ALONE, UNADDRESSED, ALONE),
     )
     return {words: counts[words] for words in (IN_CHATS, *reasons) if counts.get(words)}
@@ -140,12 +137,10 @@ def count_character_lines(units: pl.DataFrame, chats: Chats) -> dict[str, int]:
 def count_left_out(units: pl.DataFrame) -> pl.DataFrame:
     """Count the units of each split by why they are left out: split, why, units.
 
-    ``why`` is one of ``REASONS_NOT_IN_CHATS``, and null of those that are trained on, or
+    ``why`` is one of ``NOT_IN_CHATS``, and null of those that are trained on, or
     validated with.
     """
-    why = (
-        pl.when(_flagged(flag)).then(pl.lit(words)) for flag, words in REASONS_NOT_IN_CHATS.items()
-    )
+    why = (pl.when(_flagged(flag)).then(pl.lit(words)) for flag, words in NOT_IN_CHATS.items())
     counts = units.group_by("split", pl.coalesce(*why).alias("why"), maintain_order=True)
     return counts.agg(units=pl.len().cast(pl.Int64))
 

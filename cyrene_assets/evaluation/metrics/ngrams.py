@@ -14,8 +14,11 @@ import numpy.typing as npt
 import polars as pl
 
 from cyrene_assets.corpus.languages import LanguageTraits
-from cyrene_assets.corpus.preparation.word_hashes import hash_ngrams
 
+# Odd multipliers of a polynomial hash modulo 2**64: a collision among a million n-grams has a
+# probability below 1e-7. Not `word_hashes.hash_ngrams`: the style classifier's features are places
+# in a table by these very values.
+_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 _EDGES = r"^[\p{P}\p{S}]+|[\p{P}\p{S}]+$"
 
 
@@ -47,10 +50,15 @@ class Units:
 
     def grams(self, n: int) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
         """Return a hash of each n-gram, and the text it is of; none runs over two texts."""
-        hashed = hash_ngrams(self.ids.astype(np.uint64), n)
-        text = self.text[: len(hashed)]
-        inside = text == self.text[len(self.ids) - len(hashed) :]
-        return hashed[inside], text[inside]
+        count = max(len(self.ids) - n + 1, 0)
+        if not count:
+            return np.zeros(0, np.uint64), np.zeros(0, np.int64)
+        hashed = np.zeros(count, np.uint64)
+        for offset in range(n):
+            hashed = (hashed ^ self.ids[offset : offset + count].astype(np.uint64)) * _MULTIPLIER
+            hashed ^= hashed >> np.uint64(29)
+        inside = self.text[:count] == self.text[n - 1 :]
+        return hashed[inside], self.text[:count][inside]
 
     def take(self, texts: npt.NDArray[np.int64], most: int | None = None) -> "Units":
         """Return some of the texts, each cut after ``most`` units."""
