@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from rich.console import Console
+from rich.text import Text
 
 from cyrene_assets.cli.commands.serve import chosen_character, model_options, starting
 from cyrene_assets.serving.conversation import Conversation, answer, connect
@@ -143,8 +145,9 @@ class _Talk:
             self._answer()
 
     def show_system(self) -> None:
-        """Show the system prompt that is sent."""
-        click.secho(plain(f"system: {self.conversation.system}"), dim=True)
+        """Show the system prompt that is sent; on a terminal no word is cut at its edge."""
+        prompt = Text(plain(f"system: {self.conversation.system}"), style="dim")
+        Console(highlight=False).print(prompt, soft_wrap=not sys.stdout.isatty())
 
     def _answer(self, before: str = "") -> None:
         """Print the answer as it comes; one that breaks off counts as far as it came.

@@ -1,6 +1,7 @@
 """What `cyrene chat` prints and keeps, with answers that a test gives."""
 
 import io
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,22 @@ def test_a_system_prompt_does_not_steer_the_terminal(
         talk.turn(f"/system a{payload}")
         shown = capsys.readouterr().out
         assert shown == f"system: {plain(f'a{payload}'.strip())}\n"
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_system_prompt_wider_than_the_terminal_is_wrapped_at_words_there_alone(
+    terminal: bool,
+    talk: module._Talk,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "24")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: terminal)
+    talk.conversation.system = "You are the keeper of the lighthouse called the Long Candle."
+    talk.show_system()
+    lines = re.sub(r"\x1b\[\d+m", "", capsys.readouterr().out).splitlines()
+    assert " ".join(line.rstrip() for line in lines) == f"system: {talk.conversation.system}"
+    assert (max(map(len, lines)) <= 24) is terminal
 
 
 def test_ctrl_c_ends_the_answer_and_keeps_what_was_said(
