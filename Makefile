@@ -104,8 +104,9 @@ licences: envs ## List the licence of every installed package in docs/licences.m
 	      | awk -F'|' '$$2 ~ /[^ ]/' | tr -s ' -'; \
 	  done; } > docs/licences.md
 
-docs: setup ## Write docs/cli.md from the commands' own help
+docs: setup ## Write docs/cli.md from the commands' own help, docs/scores.md from the scores
 	$(BIN)/python scripts/cli_reference.py > docs/cli.md
+	$(BIN)/python scripts/score_reference.py > docs/scores.md
 
 clean: ## Remove .venv, .env and ./.cyrene with all it holds (another CYRENE_HOME stays)
 	rm -rf $(VENV) .cyrene .env

@@ -30,10 +30,10 @@ from benchmarks._machine import machine
 from benchmarks._measured import measured
 from cyrene_assets.corpus.languages import traits
 from cyrene_assets.evaluation.metrics import diversity, memorization, style
-from cyrene_assets.evaluation.metrics.ngrams import number
+from cyrene_assets.evaluation.metrics.ngrams import encode
 from cyrene_assets.evaluation.metrics.reference import read_reference
-from cyrene_assets.evaluation.scoring.language_report import Run, report_language
-from cyrene_assets.evaluation.scoring.model_scores import ModelTables
+from cyrene_assets.evaluation.scoring.language_report import report_language
+from cyrene_assets.evaluation.scoring.run_tables import ModelTables, Run
 
 TRAITS = {key: traits(key) for key in LANGUAGES}
 
@@ -133,15 +133,15 @@ class Beside:
     note: str
 
 
-def obvious_regurgitation(training: list[str], answers: list[str], least: int) -> list[int]:
+def obvious_regurgitation(training: list[str], answers: list[str], min_length: int) -> list[int]:
     """Look every window up in the training text."""
     text = "\n".join(training)
     covered = []
     for answer in answers:
         marks = [False] * len(answer)
-        for start in range(len(answer) - least + 1):
-            if answer[start : start + least] in text:
-                marks[start : start + least] = [True] * least
+        for start in range(len(answer) - min_length + 1):
+            if answer[start : start + min_length] in text:
+                marks[start : start + min_length] = [True] * min_length
         covered.append(sum(marks))
     return covered
 
@@ -162,14 +162,15 @@ def obvious_self_bleu(texts: list[list[str]]) -> float:
     return sum(scores) / len(scores)
 
 
-def obvious_style(hers: list[str], others: list[str], answers: list[str]) -> None:
+def obvious_style(positive: list[str], negative: list[str], answers: list[str]) -> None:
     """Learn and apply a classifier over scikit-learn's own character n-grams."""
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
 
     vectorizer = TfidfVectorizer(analyzer="char", ngram_range=(1, 4), lowercase=False)
     model = LogisticRegression(max_iter=1000)
-    model.fit(vectorizer.fit_transform([*hers, *others]), [1] * len(hers) + [0] * len(others))
+    labels = [1] * len(positive) + [0] * len(negative)
+    model.fit(vectorizer.fit_transform([*positive, *negative]), labels)
     model.decision_function(vectorizer.transform(answers))
 
 
@@ -189,27 +190,28 @@ def beside(language: str) -> Iterator[Beside]:
     found: list[int] = []
 
     def search() -> None:
-        found.extend(obvious_regurgitation(training, few, reference.least))
+        found.extend(obvious_regurgitation(training, few, reference.min_match_length))
 
     obvious = seconds(search) * len(answers) / len(few)
-    matches = memorization.find_matches(training, few, reference.least)
+    matches = memorization.find_matches(training, few, reference.min_match_length)
     if matches.covered.tolist() != found:
         raise SystemExit("the two ways of finding memorized passages disagree")
-    ours = seconds(lambda: memorization.find_matches(training, answers, reference.least))
+    ours = seconds(lambda: memorization.find_matches(training, answers, reference.min_match_length))
     yield Beside("regurgitation", ours, obvious, f"{len(few)} of {len(answers):,} answers, scaled")
     texts = [answer.split() for answer in answers[:PROMPTS] if len(answer.split()) > 3]
     few_texts = texts[:40]
-    units = number([" ".join(text) for text in texts], traits("de"))
+    units = encode([" ".join(text) for text in texts], traits("de"))
     ours = seconds(lambda: diversity.self_bleu(units))
     scaled = seconds(lambda: obvious_self_bleu(few_texts)) * (len(texts) / len(few_texts)) ** 2
     yield Beside("Self-BLEU", ours, scaled, f"{len(few_texts)} of {len(texts)} texts, scaled")
-    hers, others = style.some(reference.hers), style.some(reference.others)
+    lines_of = (reference.character_lines, reference.other_lines)
+    positive, negative = map(style.sample_lines, lines_of)
 
     def classify() -> None:
-        style.StyleClassifier(hers, others, language).score(answers)
+        style.StyleClassifier(positive, negative, reference.traits).score(answers)
 
     yield Beside(
-        "style", seconds(classify), seconds(lambda: obvious_style(hers, others, answers)), ""
+        "style", seconds(classify), seconds(lambda: obvious_style(positive, negative, answers)), ""
     )
 
 

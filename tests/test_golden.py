@@ -25,8 +25,10 @@ from ticks import Ticks
 from cyrene_assets.base_models.snapshot import TINY_SEED
 from cyrene_assets.corpus.chat_tables import decode_chats, encode_chats, write_messages_jsonl
 from cyrene_assets.corpus.rendering.rendering import cpt_documents, sft_chats
+from cyrene_assets.evaluation.identity import ReportIdentity
 from cyrene_assets.evaluation.metrics.cloze import select_pairs
-from cyrene_assets.evaluation.scoreboard.board import Evaluated, board_table
+from cyrene_assets.evaluation.scoreboard.results import EvaluationResult
+from cyrene_assets.evaluation.scoreboard.table import scoreboard_table
 from cyrene_assets.evaluation.scoring.language_report import report_language
 from cyrene_assets.orchestration.artifact_context import Build
 from cyrene_assets.orchestration.artifact_spec import SPECS
@@ -207,15 +209,13 @@ def _scores(tmp_path: Path) -> dict[str, list[dict[str, Any]]]:
     encode_chats(said.prompts).write_parquet(tmp_path / "prompts.parquet")
     said.generations.write_parquet(tmp_path / "generations.parquet")
     report.write(tmp_path)
-    identity = {
-        **{"corpus": "Mini", "corpus_digest": "c0ffee", "size": "tiny", "recipe": "mine"},
-        **{"starts_from": "base", "profile": PROFILE, "digests": {"base": "b0", "fp8": "f8"}},
-    }
-    evaluated = Evaluated(identity, report.scores, report.examples, tmp_path, tmp_path)
+    digests = {"base": "b0", "fp8": "f8"}
+    identity = ReportIdentity("Mini", "c0ffee", "tiny", "mine", "base", PROFILE, (), digests)
+    evaluated = EvaluationResult(identity, report.scores, report.examples, tmp_path, tmp_path)
     return {
         "eval_report": report.scores.to_dicts(),
         "eval_report/examples": report.examples.drop("value").to_dicts(),
-        "scoreboard": board_table([evaluated]).to_dicts(),
+        "scoreboard": scoreboard_table([evaluated]).to_dicts(),
     }
 
 

@@ -1,4 +1,4 @@
-"""The checks of what models said."""
+"""The checks of prompts and answers."""
 
 from cyrene_assets.store.outcome import Check
 

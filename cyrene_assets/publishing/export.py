@@ -1,4 +1,4 @@
-"""A model's folder as a hub takes it: weights, tokenizer, the character's template, its card."""
+"""A model's folder for a hub: weights, tokenizer, the character's chat template, model card."""
 
 import json
 import shutil
@@ -27,29 +27,29 @@ def export(
     scores: str | None,
     scores_plot: Path | None,
 ) -> Path:
-    """Write a model's folder for a hub, completely or not at all; return it.
+    """Write a model's folder for a hub, atomically; return it.
 
     Args:
         character: the verified model.
-        folder: where to; it must not be there yet, or be empty.
-        language: that the character speaks unless a request says otherwise.
+        folder: the target; it must not exist, or be empty.
+        language: the default language of the character.
         profile: the sampling profile of ``generation_config.json``.
-        scores: the scoreboard's overview as Markdown, where there is one.
+        scores: the scoreboard's overview as Markdown, if there is one.
         scores_plot: its picture.
 
     Raises:
-        UserError: there is something in ``folder``, or it cannot be written.
+        UserError: ``folder`` is not empty, or cannot be written.
         BuildError: the disk is full.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder}: already exists; give the name of a new folder")
     chosen, sampling = character.profile(profile)
-    # A folder that is there stays the one it is: a mount, a link, where the shell stands.
-    whole = folder.resolve()
-    place = whole if whole.exists() else whole.parent
+    # An existing folder is kept: it may be a mount, a link, or a shell's working directory.
+    target = folder.resolve()
+    place = target if target.exists() else target.parent
     with disk_errors(folder.parent):
         place.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{whole.name}-", dir=place))
+        partial = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=place))
         try:
             for name in character.artifact.manifest["files"]:
                 shutil.copyfile(character.artifact.path / name, partial / name)
@@ -58,37 +58,37 @@ def export(
             _write_json(partial / _GENERATION, generation_config(partial / _GENERATION, sampling))
             _draw(character, partial / PLOTS)
             values = card_values(character, language, chosen, scores)
-            values["folder"] = whole.name
+            values["folder"] = target.name
             values["scores_plot"] = None
             if scores_plot is not None:
                 shutil.copyfile(scores_plot, partial / PLOTS / scores_plot.name)
                 values["scores_plot"] = f"{PLOTS}/{scores_plot.name}"
             (partial / _CARD).write_text(render_card(values), encoding="utf-8")
             partial.chmod(0o755)
-            if place == whole:
+            if place == target:
                 # The card last: with it the folder counts as exported.
                 for path in sorted(partial.iterdir(), key=lambda path: path.name == _CARD):
-                    path.rename(whole / path.name)
+                    path.rename(target / path.name)
             else:
-                partial.rename(whole)
+                partial.rename(target)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
     return folder
 
 
 def is_exported(folder: Path) -> bool:
-    """Return whether an earlier export lies in ``folder``."""
+    """Return whether ``folder`` has an earlier export."""
     return (folder / _CARD).is_file() and (folder / "config.json").is_file()
 
 
 def generation_config(path: Path, sampling: Sampling) -> dict[str, Any]:
-    """Return a generation configuration with a sampling profile; end tokens stay as they are."""
+    """Return a generation configuration with a sampling profile and unchanged end tokens."""
     config = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     return {**config, "do_sample": sampling.temperature > 0, **sampling.model_dump()}
 
 
 def _draw(character: Character, folder: Path) -> None:
-    """Draw the losses of each training that the model went through."""
+    """Draw the losses of each of the model's trainings."""
     from cyrene_assets.evaluation.metrics.training_losses import read_language_losses, read_losses
     from cyrene_assets.evaluation.scoreboard.loss_curve import loss_curve_png
 

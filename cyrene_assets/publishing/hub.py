@@ -1,4 +1,4 @@
-"""Uploading an exported folder to a hub, with a token from the environment alone."""
+"""Upload of an exported folder to a hub, with a token from the environment."""
 
 import os
 from json import JSONDecodeError
@@ -14,27 +14,27 @@ def required_token() -> str:
     """Return the token.
 
     Raises:
-        UserError: it is not set, or is none.
+        UserError: it is not set, or not ASCII.
     """
     token = os.environ.get(TOKEN, "").strip()
     if not token:
         raise UserError(f"an upload needs a token that may write: set {TOKEN} in the environment")
     if not token.isascii():
-        raise UserError(f"{TOKEN} has characters that no token has: copy it from the hub again")
+        raise UserError(f"{TOKEN} is not ASCII: copy the token from the hub again")
     return token
 
 
 def push(folder: Path, repository: str, *, public: bool) -> str:
-    """Upload a folder as one commit to a hub repository, which is made if it is not there.
+    """Upload a folder as one commit to a hub repository, which is created if it does not exist.
 
-    A repository that is made here is private unless ``public``; one that is there stays as it is.
+    A new repository is private unless ``public``; the visibility of an existing one is kept.
 
     Returns:
         The commit's address.
 
     Raises:
-        UserError: no token, a name that cannot be, a token that may not write there, or a proxy of
-            a kind that cannot be used.
+        UserError: no token, an invalid name, a token without write access, or an unsupported
+            proxy.
         BuildError: the hub could not be reached, or refused.
     """
     from httpx2 import HTTPError
@@ -54,8 +54,8 @@ def push(folder: Path, repository: str, *, public: bool) -> str:
         status = error.response.status_code
         if status in {401, 403}:
             raise UserError(
-                f"the hub does not let this {TOKEN} write to {repository} ({status}): use a token "
-                "that may, or another repository"
+                f"{TOKEN} has no write access to {repository} ({status}): use another token or "
+                "repository"
             ) from error
         raise BuildError(f"the hub refused the upload to {repository} ({_line(error)})") from error
     except (HTTPError, OSError, JSONDecodeError) as error:

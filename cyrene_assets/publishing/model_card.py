@@ -1,4 +1,4 @@
-"""The card of an exported model: what it is, what it was made from, how good it is."""
+"""The model card of an exported model: what it is, its lineage and its scores."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -19,28 +19,28 @@ _TEMPLATE = Path(__file__).with_name("model_card.md.j2")
 
 
 def ancestors(character: Character) -> dict[str, Artifact]:
-    """Return what a model was made from and is still there, by ``asset[partition]``."""
+    """Return the existing artifacts that a model was made from, by ``asset[partition]``."""
     store = character.project.store
-    found: dict[str, Artifact] = {}
+    artifacts: dict[str, Artifact] = {}
     for asset, partition, digest in ancestry(store, character.artifact):
         artifact = store.locate(asset, partition, digest)
         if artifact.path.is_dir():
-            found.setdefault(label(asset, partition), artifact)
-    return found
+            artifacts.setdefault(label(asset, partition), artifact)
+    return artifacts
 
 
 def hub_languages(corpus: Corpus, codes: Iterable[str]) -> list[str]:
-    """Return the languages of a model by ISO 639-1, as a hub wants them; it knows no others."""
-    found = {(corpus.traits.get(code) or traits(code)).iso for code in codes}
-    return sorted(iso for iso in found if len(iso) == 2)
+    """Return the ISO 639-1 codes of a model's languages, which are the only ones a hub accepts."""
+    iso_codes = {(corpus.traits.get(code) or traits(code)).iso for code in codes}
+    return sorted(iso for iso in iso_codes if len(iso) == 2)
 
 
 def card_values(
     character: Character, language: str, profile: str, scores: str | None
 ) -> dict[str, Any]:
-    """Return what the card's template says, all of it from manifests and tables.
+    """Return the values of the card's template, read from manifests and tables.
 
-    ``scores`` is the scoreboard's overview as Markdown, where there is one.
+    ``scores`` is the scoreboard's overview as Markdown, if there is one.
     """
     from cyrene_assets.evaluation.metrics import fidelity
     from cyrene_assets.evaluation.scoreboard.markdown import markdown_table
@@ -52,7 +52,7 @@ def card_values(
     chosen, sampling = character.profile(profile)
     corpus = project.corpus
     source = base.manifest["params"]
-    found = measured.get("fidelity") or {}
+    means = measured.get("fidelity") or {}
     return {
         "title": f"{corpus.languages[language].character} {size}",
         "character": corpus.languages[language].character,
@@ -86,7 +86,7 @@ def card_values(
             _stage(asset, size, made_from) for asset in STAGES if label(asset, size) in made_from
         ],
         "settings": json.dumps(_settings(made_from, artifact), indent=2, ensure_ascii=False),
-        "fidelity": markdown_table(fidelity.table(found), fidelity.COLUMNS) if found else None,
+        "fidelity": markdown_table(fidelity.table(means)) if means else None,
         "truncated": fidelity.TRUNCATED,
         "scores": scores,
         "digest": artifact.digest,
@@ -114,7 +114,7 @@ def render_card(values: Mapping[str, Any]) -> str:
 
 
 def _counted(language: str, made_from: Mapping[str, Artifact]) -> dict[str, Any]:
-    """Return how much of one language was trained on."""
+    """Return the amount of training data in one language."""
     import polars as pl
 
     counts = {"documents": 0, "characters": 0, "chats": 0}
@@ -131,7 +131,7 @@ def _counted(language: str, made_from: Mapping[str, Artifact]) -> dict[str, Any]
 
 
 def _recipe(character: Character, made_from: Mapping[str, Artifact]) -> dict[str, str]:
-    """Return the project's recipe where the model was made with it, by the manifests."""
+    """Return the project's recipe if the manifests show that the model was made with it."""
     recipe, size = character.recipe, character.size
     sections = {
         "cpt_checkpoint": recipe.cpt,
@@ -166,7 +166,7 @@ def _stage(asset: str, size: str, made_from: Mapping[str, Artifact]) -> dict[str
 
 
 def _settings(made_from: Mapping[str, Artifact], artifact: Artifact) -> dict[str, Any]:
-    """Return the settings that each step of a size was made with, as its manifest has them."""
+    """Return the settings of each step of a size, from the manifests."""
     steps = {name: a for name, a in made_from.items() if a.partition == artifact.partition}
     return {
         name: step.manifest["params"]

@@ -62,7 +62,7 @@ def quantize(build: ArtifactBuild) -> Outcome:
             "megabytes after": round(after / 1e6, 3),
             **(overall or {}),
             "fidelity": Markdown(
-                f"{markdown_table(fidelity.table(checked['fidelity']), fidelity.COLUMNS)}\n\n"
+                f"{markdown_table(fidelity.table(checked['fidelity']))}\n\n"
                 f"On the character's lines in {checked['lines']} held-out conversations. "
                 f"{fidelity.TRUNCATED}."
             ),

@@ -60,8 +60,7 @@ def shown(value: float | None) -> str:
 
 def loss_outcomes(summary: "LossSummary", expected_fall: float) -> list[CheckOutcome]:
     """Judge the losses up to the checkpoint that was kept."""
-    from cyrene_assets.evaluation.metrics.metrics import GAP_RED_FLAG
-    from cyrene_assets.evaluation.metrics.training_losses import RISE_RED_FLAG
+    from cyrene_assets.evaluation.metrics.training_losses import GAP_RED_FLAG, RISE_RED_FLAG
 
     first, last = shown(summary.first_eval_loss), shown(summary.last_eval_loss)
     fall, rise, gap = summary.fall, summary.rise, summary.gap

@@ -1,5 +1,6 @@
-"""Text, durations, sizes and tables for a terminal."""
+"""Text, durations, sizes and tables for a terminal, and tables in Markdown."""
 
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from cyrene_assets.utils.text_safety import plain
@@ -51,3 +52,14 @@ def table(title: str | None, columns: list[str], rows: list[list[str]], right: s
     for row in rows:
         result.add_row(*(shown(cell) for cell in row))
     return result
+
+
+def markdown_table(
+    header: Sequence[str], rows: Iterable[Sequence[str]], right: Collection[str] = ()
+) -> str:
+    """Return a Markdown table of cells that are Markdown already, without a line break at the end.
+
+    The columns named in ``right`` are aligned to the right.
+    """
+    rule = ["---:" if name in right else "---" for name in header]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, rule, *rows))

@@ -6,7 +6,7 @@ from benchmarks import evaluation
 from benchmarks.evaluation import obvious_regurgitation, obvious_self_bleu
 from cyrene_assets.corpus.languages import traits
 from cyrene_assets.evaluation.metrics import diversity, memorization
-from cyrene_assets.evaluation.metrics.ngrams import number
+from cyrene_assets.evaluation.metrics.ngrams import encode
 from cyrene_assets.evaluation.scoring.language_report import report_language
 
 
@@ -17,7 +17,7 @@ def test_the_obvious_way_comes_to_the_same() -> None:
     found = memorization.find_matches(training, answers, 6).covered.tolist()
     assert found == obvious_regurgitation(training, answers, 6)
     texts = [rng.choices("abcde", k=9) for _ in range(12)]
-    units = number([" ".join(text) for text in texts], traits("en"))
+    units = encode([" ".join(text) for text in texts], traits("en"))
     assert diversity.self_bleu(units) == pytest.approx(obvious_self_bleu(texts))
 
 

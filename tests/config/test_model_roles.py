@@ -8,8 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 from cyrene_assets.config.model_roles import ASSETS, EVALUATED, NAMES, ROLES, SPEAKING, RoleName
 from cyrene_assets.config.recipe import SHIPPED, load_recipe
 from cyrene_assets.definitions import defs
-from cyrene_assets.evaluation.scoreboard import board, figures
-from cyrene_assets.evaluation.scoring import scores
+from cyrene_assets.evaluation.scoreboard import figures, table
 from cyrene_assets.orchestration.artifact_spec import SPECS
 from cyrene_assets.project.project import RESERVED_NAMES
 
@@ -25,8 +24,7 @@ def test_roles_name_assets_that_there_are_in_the_order_of_their_making() -> None
 
 
 def test_a_role_in_one_row_is_in_recipes_scores_pictures_and_reserved_names() -> None:
-    assert scores.MODELS == NAMES
-    assert [name for name in board._RANKS if name != "real lines"] == list(NAMES)
+    assert [name for name in table._MODEL_RANKS if name != "real lines"] == list(NAMES)
     assert set(figures._STAGES) == set(NAMES)
     assert set(RESERVED_NAMES) == {*NAMES, "real lines"}
     assert len({role.marker for role in ROLES}) == len(ROLES)

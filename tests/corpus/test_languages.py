@@ -24,8 +24,8 @@ from cyrene_assets.evaluation.inputs import loss_texts, questions
 from cyrene_assets.evaluation.inputs.prompts import select_prompts
 from cyrene_assets.evaluation.metrics import cloze
 from cyrene_assets.evaluation.scoreboard.samples import language_name, tag
-from cyrene_assets.evaluation.scoring.language_report import LanguageReport, Run, report_language
-from cyrene_assets.evaluation.scoring.model_scores import ModelTables
+from cyrene_assets.evaluation.scoring.language_report import LanguageReport, report_language
+from cyrene_assets.evaluation.scoring.run_tables import ModelTables, Run
 
 from .miniature import PEOPLE, read_parallel
 from .miniature import settings as miniature

@@ -7,6 +7,7 @@ import tomllib
 
 import dagster as dg
 import pytest
+import score_reference
 from cli_reference import reference
 from helpers import code_location
 
@@ -43,6 +44,12 @@ def test_readme_has_at_most_nine_kilobytes() -> None:
 def test_command_reference_is_what_the_commands_say() -> None:
     """`make docs` writes it again."""
     assert (ROOT / "docs" / "cli.md").read_text(encoding="utf-8") == reference()
+
+
+def test_score_reference_is_what_the_registry_says() -> None:
+    """`make docs` writes it again."""
+    page = (ROOT / "docs" / "scores.md").read_text(encoding="utf-8")
+    assert page == score_reference.reference()
 
 
 def test_command_reference_as_a_script_prints_the_page() -> None:

@@ -5,8 +5,7 @@ from collections.abc import Callable, Sequence
 import polars as pl
 
 from cyrene_assets.corpus.languages import traits
-from cyrene_assets.evaluation.scoring.language_report import Run
-from cyrene_assets.evaluation.scoring.model_scores import ModelTables
+from cyrene_assets.evaluation.scoring.run_tables import ModelTables, Run
 
 LANGUAGES = {key: traits(key) for key in ("en", "th")}
 PROFILE = "adopted"

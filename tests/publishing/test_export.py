@@ -16,7 +16,7 @@ from proxies import proxying
 from syrupy.assertion import SnapshotAssertion
 
 from cyrene_assets.config.recipe import load_recipe
-from cyrene_assets.evaluation.metrics import fidelity
+from cyrene_assets.evaluation.metrics.fidelity import TRUNCATED, FidelityMeans
 from cyrene_assets.project.project import Project
 from cyrene_assets.publishing import hub
 from cyrene_assets.publishing.export import export, is_exported
@@ -29,7 +29,13 @@ from cyrene_assets.utils.text_safety import plain
 
 TRAINING = {"steps": 9, "first_eval_loss": 9.0, "last_eval_loss": 6.5}
 FIDELITY = {
-    "en": dict(zip(fidelity.COLUMNS[1:], (120, 0.975, 0.0031, 12.5, 12.6), strict=True)),
+    "en": FidelityMeans(
+        tokens=120,
+        greedy_agreement=0.975,
+        mean_kl=0.0031,
+        perplexity_reference=12.5,
+        perplexity=12.6,
+    )
 }
 
 
@@ -165,7 +171,7 @@ def test_the_card_says_what_it_is(character: Character, tmp_path: Path) -> None:
         "| recipe | tiny: The embedded model",
         '"learning_rate": 0.001,',
         "0.975",
-        fidelity.TRUNCATED,
+        TRUNCATED,
         "temperature 0.5, top_p 0.8",
         "## Licences",
         "## Intended use",
@@ -300,7 +306,7 @@ def test_a_folder_is_uploaded_as_one_commit(small_hub: type[Hub], exported: Path
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_token_that_may_not_write(small_hub: type[Hub], exported: Path, status: int) -> None:
     small_hub.status = status
-    with pytest.raises(UserError, match=rf"does not let this HF_TOKEN write .*\({status}\)") as e:
+    with pytest.raises(UserError, match=rf"HF_TOKEN has no write access .*\({status}\)") as e:
         hub.push(exported, "me/cyrene", public=True)
     assert "hf_secret" not in str(e.value)
 
@@ -369,7 +375,7 @@ def test_a_proxy_that_cannot_be_used_is_one_message(
 
 def test_what_is_no_token_is_one_message(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(hub.TOKEN, "hf_sécret")
-    with pytest.raises(UserError, match="HF_TOKEN has characters that no token has"):
+    with pytest.raises(UserError, match="HF_TOKEN is not ASCII"):
         hub.push(exported, "me/cyrene", public=False)
 
 

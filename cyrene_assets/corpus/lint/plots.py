@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from cyrene_assets.utils import formatting
 from cyrene_assets.utils.text_safety import plain
 
 Table = list[dict[str, Any]]
@@ -43,12 +44,9 @@ def markdown_table(rows: Table) -> str:
     """Return rows as a Markdown table; text cells are taken as Markdown that is safe already."""
     if not rows:
         return "(none)"
-    lines = [
-        list(rows[0]),
-        ["---"] * len(rows[0]),
-        *([str(v) for v in row.values()] for row in rows),
-    ]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return formatting.markdown_table(
+        list(rows[0]), ([str(v) for v in row.values()] for row in rows)
+    )
 
 
 def scene_preview(rows: pl.DataFrame, scene: str | None = None, lines: int = PREVIEW_LINES) -> str:

@@ -12,28 +12,29 @@ from cyrene_assets.utils.files import write_jsonl
 
 DIALOG = "dialog"
 VALIDATION, TRAINING, FORMAL = "validation", "train", "formal"
+SCHEMA = pl.Schema(
+    dict.fromkeys(("text_id", "language", "split", "document", "scene", "text"), pl.String())
+)
 _FORMAL_TEXTS = Path(__file__).parent / "formal_texts.yaml"
 
 
 def select_texts(documents: pl.DataFrame, per_language: int, characters: int) -> pl.DataFrame:
     """Choose held-out documents of each language, and as many training documents to compare with.
 
-    A language gives its dialog, or where none of it is held out, the kinds of document that are:
-    the training documents are of the same kinds. Scenes take turns in giving a document, in the
-    order of a hash, as for prompts. Documents without text are passed over.
+    The documents of a language are its dialog or, if none of it is held out, the kinds of document
+    that are; the training documents are of the same kinds. They are taken from the scenes in turn,
+    in the order of a hash, as for prompts. Documents without text are skipped.
 
     Args:
         documents: columns ``document``, ``scene``, ``kind``, ``split``, ``text`` and ``language``.
             Other columns are ignored.
-        per_language: an upper limit for each split; a language with fewer held-out documents gives
-            all it has.
-        characters: longer texts are cut here, at the end of a line unless that would take more
-            than half.
+        per_language: an upper limit for each split.
+        characters: longer texts are truncated here, at the end of a line unless that would remove
+            more than half.
 
     Returns:
-        Columns ``text_id`` (``<language>/<split>/<document>``), ``language``, ``split``,
-        ``document``, ``scene`` and ``text``, sorted by language, the held-out documents first, and
-        within them in the order of choice.
+        `SCHEMA`, ``text_id`` as ``<language>/<split>/<document>``, sorted by language, the held-out
+        documents first, and within them in the order of choice.
     """
     written = documents.filter(pl.col("text").str.strip_chars() != "")
     held_out = pl.col("split") == VALIDATION
@@ -59,26 +60,25 @@ def select_texts(documents: pl.DataFrame, per_language: int, characters: int) ->
         .with_columns(place=pl.int_range(pl.len()).over("language", "split"))
     )
     limit = pl.min_horizontal(held_out.sum().over("language"), pl.lit(per_language))
-    return chosen.filter(pl.col("place") < limit).select(
-        pl.format("{}/{}/{}", "language", "split", "document").alias("text_id"),
-        "language",
-        "split",
-        "document",
-        "scene",
-        pl.col("text").map_elements(lambda text: _cut(text, characters), return_dtype=pl.String),
+    return (
+        chosen.filter(pl.col("place") < limit)
+        .with_columns(
+            pl.format("{}/{}/{}", "language", "split", "document").alias("text_id"),
+            pl.col("text").map_elements(lambda t: _truncate(t, characters), return_dtype=pl.String),
+        )
+        .select(SCHEMA.names())
     )
 
 
 def formal_texts(languages: Mapping[str, LanguageTraits]) -> pl.DataFrame:
-    """Return the formal text of each language that has one, in the columns of `select_texts`."""
+    """Return the formal text of each language that has one (`SCHEMA`)."""
     texts = word_list(_FORMAL_TEXTS)
     rows = [
-        (f"{language}/{FORMAL}", language, FORMAL, FORMAL, FORMAL, texts[known.code])
-        for language, known in languages.items()
-        if known.code in texts
+        (f"{language}/{FORMAL}", language, FORMAL, FORMAL, FORMAL, texts[traits.code])
+        for language, traits in languages.items()
+        if traits.code in texts
     ]
-    columns = ("text_id", "language", "split", "document", "scene", "text")
-    return pl.DataFrame(rows, schema=dict.fromkeys(columns, pl.String), orient="row")
+    return pl.DataFrame(rows, schema=SCHEMA, orient="row")
 
 
 def write_texts(frame: pl.DataFrame, path: Path) -> None:
@@ -92,7 +92,7 @@ def _hash_of(*columns: str) -> pl.Expr:
     )
 
 
-def _cut(text: str, characters: int) -> str:
+def _truncate(text: str, characters: int) -> str:
     if len(text) <= characters:
         return text
     line_end = text.rfind("\n", 0, characters + 1)

@@ -1,7 +1,7 @@
 """Evaluation prompts: beginnings of held-out conversations, with the character's real next line.
 
-The choice depends on scene ids and turns alone, so every model and, where scenes are translated,
-every language is prompted at the same places of the story.
+The choice depends on scene ids and turns alone, so every model and, if scenes are translated, every
+language is prompted at the same places of the story.
 """
 
 import hashlib
@@ -31,17 +31,17 @@ def select_prompts(chats: pl.DataFrame, prompts_per_language: int) -> pl.DataFra
 
     Every turn of the character in a chat of the validation split is a candidate: the prompt is
     the conversation up to and including the user turn before it, the reference is the real turn.
-    Scenes take turns in giving one, in the order of a hash, until there are enough.
+    They are taken from the scenes in turn, in the order of a hash.
 
     Args:
         chats: columns ``chat``, ``scene``, ``split``, ``language`` and ``messages``
             (system, user, assistant, user, ...). Other columns are ignored.
-        prompts_per_language: an upper limit; a language with fewer candidates gives all it has.
+        prompts_per_language: an upper limit.
 
     Returns:
-        Columns ``prompt`` (``<language>/<chat>/<turn>``, turns of the character counted from 1),
-        ``language``, ``scene``, ``messages`` and ``reference``, sorted by language
-        and within it in the order of choice.
+        `SCHEMA`, ``prompt`` as ``<language>/<chat>/<turn>`` (turns of the character counted from
+        1), sorted by language and within it in the order of
+        choice.
     """
     held_out = chats.filter(pl.col("split") == "validation")
     candidates = [row for chat in held_out.iter_rows(named=True) for row in _candidates(chat)]
@@ -86,8 +86,8 @@ def has_other_assistants(chats: pl.DataFrame) -> bool:
 
 def missing_languages(prompts: pl.DataFrame, languages: Iterable[str]) -> list[str]:
     """Return those of ``languages`` that have no prompt: they have no held-out conversation."""
-    asked = set(prompts["language"].to_list())
-    return [language for language in languages if language not in asked]
+    prompted = set(prompts["language"].to_list())
+    return [language for language in languages if language not in prompted]
 
 
 def write_prompts(prompts: pl.DataFrame, path: Path) -> None:
@@ -103,8 +103,8 @@ def _candidates(chat: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             continue
         turn += 1
         before = messages[index - 1] if index else None
-        asked = before is not None and before["role"] == "user" and before["content"].strip()
-        if asked and message["content"].strip():
+        from_user = before is not None and before["role"] == "user" and before["content"].strip()
+        if from_user and message["content"].strip():
             yield {
                 "prompt": f"{chat['language']}/{chat['chat']}/{turn}",
                 "language": chat["language"],
@@ -117,5 +117,5 @@ def _candidates(chat: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def stable_hash(*parts: str) -> str:
-    """Return a key that sorts in an order without meaning, the same in every run and language."""
+    """Return a hash to sort by, the same in every run and language."""
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()

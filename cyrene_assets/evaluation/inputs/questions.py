@@ -1,4 +1,4 @@
-"""Questions of mathematics and code: what is out of character to answer well."""
+"""Questions of mathematics and code: good answers to them are out of character."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,14 +15,14 @@ _FILE = Path(__file__).parent / "questions.yaml"
 def select_questions(
     languages: Mapping[str, LanguageTraits], system_prompts: Mapping[str, str], per_language: int
 ) -> pl.DataFrame:
-    """Return the questions of each language that has some, in the columns of `select_prompts`.
+    """Return the questions of each language that has some (`prompts.SCHEMA`).
 
     Args:
         languages: of the corpus.
         system_prompts: the character's, by language.
         per_language: questions of each at most.
     """
-    written = word_list(_FILE)
+    questions = word_list(_FILE)
     rows = [
         {
             "prompt": f"{language}/question/{number}",
@@ -34,7 +34,7 @@ def select_questions(
             ],
             "reference": "",
         }
-        for language, known in languages.items()
-        for number, question in enumerate(written.get(known.code, [])[:per_language], start=1)
+        for language, traits in languages.items()
+        for number, question in enumerate(questions.get(traits.code, [])[:per_language], start=1)
     ]
     return pl.DataFrame(rows, schema=SCHEMA)

@@ -1,4 +1,4 @@
-"""Texts that belong to the evaluation itself: word lists, questions and a formal text by language.
+"""Texts of the evaluation itself: word lists, questions and a formal text by language.
 
 All of it was written for this project. None of it is ever trained on.
 """
@@ -12,6 +12,6 @@ import yaml
 
 @cache
 def word_list(path: Path) -> dict[str, Any]:
-    """Read one of the package's YAML files: language code to what it has there."""
+    """Read one of the package's YAML files, a mapping by language code."""
     content: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
     return content

@@ -1,12 +1,12 @@
 """How faithful a quantized model is to the one it was made from, on the character's held-out lines.
 
-Both models read the same conversations; at each token of the character's real line they say how
-likely they find it, and which tokens they find likeliest. Numpy alone: it runs next to vLLM, too.
+Both models read the same conversations; compared are their log-probabilities of each token of the
+character's real line, and their most likely tokens. Numpy alone, because it also runs next to vLLM.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -23,11 +23,11 @@ _SMALLEST = 1e-9
 
 
 @dataclass(frozen=True)
-class Scored:
-    """What a model says of the ``n`` tokens of one line.
+class TokenLogprobs:
+    """A model's log-probabilities, in nats, at the ``n`` tokens of one line.
 
-    ``actual`` (n) is the log-probability of the token that stands there; ``tokens`` (n, TOP) are
-    the likeliest, best first, and ``logprobs`` (n, TOP) theirs, in nats.
+    ``actual`` (n) is that of the line's own token; ``tokens`` (n, TOP) are the most likely tokens,
+    best first, and ``logprobs`` (n, TOP) theirs.
     """
 
     actual: npt.NDArray[np.float64]
@@ -35,9 +35,19 @@ class Scored:
     logprobs: npt.NDArray[np.float64]
 
 
+class FidelityMeans(TypedDict):
+    """The means over ``tokens`` positions; ``mean_kl`` is in nats."""
+
+    tokens: int
+    greedy_agreement: float
+    mean_kl: float
+    perplexity_reference: float
+    perplexity: float
+
+
 @dataclass(frozen=True)
-class Fidelity:
-    """One language's sums over ``tokens`` positions, and what follows from them."""
+class FidelitySums:
+    """Sums over ``tokens`` positions of a line or language; divergence and NLL are in nats."""
 
     tokens: int
     agreements: int
@@ -45,8 +55,8 @@ class Fidelity:
     nll_reference: float
     nll_other: float
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return the means as JSON values."""
+    def means(self) -> FidelityMeans:
+        """Return the means, rounded for a manifest."""
         reference, other = self.nll_reference / self.tokens, self.nll_other / self.tokens
         return {
             "tokens": self.tokens,
@@ -57,11 +67,11 @@ class Fidelity:
         }
 
 
-def compare(reference: Scored, other: Scored) -> Fidelity:
-    """Compare what two models say of one line."""
+def compare(reference: TokenLogprobs, other: TokenLogprobs) -> FidelitySums:
+    """Compare the log-probabilities of two models on one line."""
     if len(reference.actual) != len(other.actual):
         raise ValueError(f"{len(reference.actual)} and {len(other.actual)} tokens of one line")
-    return Fidelity(
+    return FidelitySums(
         tokens=len(reference.actual),
         agreements=int((reference.tokens[:, 0] == other.tokens[:, 0]).sum()),
         divergence=float(truncated_divergence(reference, other).sum()),
@@ -70,11 +80,11 @@ def compare(reference: Scored, other: Scored) -> Fidelity:
     )
 
 
-def truncated_divergence(reference: Scored, other: Scored) -> npt.NDArray[np.float64]:
+def truncated_divergence(reference: TokenLogprobs, other: TokenLogprobs) -> npt.NDArray[np.float64]:
     """Return the divergence of ``other`` from ``reference`` at each position, in nats.
 
     KL(P || Q) of the two distributions after merging all tokens that are not among both models'
-    likeliest into one. Merging outcomes never raises the divergence (the data-processing
+    most likely into one. Merging outcomes never raises the divergence (the data-processing
     inequality), so this is a lower bound, and never negative.
     """
     same = reference.tokens[:, :, None] == other.tokens[:, None, :]
@@ -85,50 +95,42 @@ def truncated_divergence(reference: Scored, other: Scored) -> npt.NDArray[np.flo
     rest_p = np.clip(1 - p.sum(axis=1), _SMALLEST, 1)
     rest_q = np.clip(1 - q.sum(axis=1), _SMALLEST, 1)
     ratio = np.log(np.where(both, p, 1.0)) - np.log(np.where(both, np.maximum(q, _SMALLEST), 1.0))
-    whole: npt.NDArray[np.float64] = (p * ratio).sum(axis=1) + rest_p * np.log(rest_p / rest_q)
-    return np.maximum(whole, 0.0)
+    total: npt.NDArray[np.float64] = (p * ratio).sum(axis=1) + rest_p * np.log(rest_p / rest_q)
+    return np.maximum(total, 0.0)
 
 
-def by_language(lines: Iterable[tuple[str, Fidelity]]) -> dict[str, dict[str, Any]]:
-    """Return the means of each language in the order they come in, and of all as ``(all)``."""
-    grouped: dict[str, list[Fidelity]] = {}
+def by_language(lines: Iterable[tuple[str, FidelitySums]]) -> dict[str, FidelityMeans]:
+    """Return the means of each language in the order of ``lines``, and of all as ``(all)``."""
+    grouped: dict[str, list[FidelitySums]] = {}
     for language, fidelity in lines:
         grouped.setdefault(language, []).append(fidelity)
     everything = [fidelity for group in grouped.values() for fidelity in group]
-    named: Mapping[str, Sequence[Fidelity]] = {**grouped, "(all)": everything}
-    return {name: _sum(group).as_dict() for name, group in named.items() if group}
+    named: Mapping[str, Sequence[FidelitySums]] = {**grouped, "(all)": everything}
+    return {name: _sum(group).means() for name, group in named.items() if group}
 
 
-def _sum(group: Sequence[Fidelity]) -> Fidelity:
-    return Fidelity(
-        tokens=sum(f.tokens for f in group),
-        agreements=sum(f.agreements for f in group),
-        divergence=sum(f.divergence for f in group),
-        nll_reference=sum(f.nll_reference for f in group),
-        nll_other=sum(f.nll_other for f in group),
-    )
+def _sum(group: Sequence[FidelitySums]) -> FidelitySums:
+    totals = {name: sum(getattr(sums, name) for sums in group) for name in vars(group[0])}
+    return FidelitySums(**totals)
 
 
-COLUMNS = [
-    "language",
-    "tokens",
-    "greedy_agreement",
-    "mean_kl",
-    "perplexity_reference",
-    "perplexity",
-]
-
-
-def table(fidelity: Mapping[str, Mapping[str, Any]]) -> "pl.DataFrame":
-    """Return what :func:`by_language` gave as a table to read, with the columns `COLUMNS`.
+def table(fidelity: Mapping[str, FidelityMeans]) -> "pl.DataFrame":
+    """Return the means of :func:`by_language` as a table: ``language`` and its `FidelityMeans`.
 
     Divergences are text of two digits: they are small, and differ by orders of magnitude.
     """
     import polars as pl
 
     rows = [
-        {"language": language, **values, "mean_kl": f"{values['mean_kl']:.2g}"}
-        for language, values in fidelity.items()
+        {"language": language, **means, "mean_kl": f"{means['mean_kl']:.2g}"}
+        for language, means in fidelity.items()
     ]
-    kinds = [pl.String, pl.Int64, pl.Float64, pl.String, pl.Float64, pl.Float64]
-    return pl.DataFrame(rows, schema=dict(zip(COLUMNS, kinds, strict=True)))
+    schema = {
+        "language": pl.String,
+        "tokens": pl.Int64,
+        "greedy_agreement": pl.Float64,
+        "mean_kl": pl.String,
+        "perplexity_reference": pl.Float64,
+        "perplexity": pl.Float64,
+    }
+    return pl.DataFrame(rows, schema=schema)

@@ -1,4 +1,4 @@
-"""What the corpus gives to score against: training text, real lines, names; in one language."""
+"""What answers are scored against: training text, real lines and names of one language."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,28 +16,29 @@ ReadUnits = Callable[[str], pl.DataFrame]
 TRAINING, VALIDATION = "train", "validation"
 OTHERS = ("other", "player")
 COLUMNS = ("unit", "scene", "order", "kind", "speaker", "role", "title", "text", "flags", "split")
-# Languages of letters that lengths are compared with, and units of each.
+# Alphabetic languages that lengths are compared with, and units of each.
 _COMPARED, _COMPARED_UNITS = 3, 20_000
-# Held-out scenes whose other speakers style is measured against.
+# Held-out scenes, and their lines, of other speakers that style is measured against.
 _OTHER_SCENES, _OTHER_LINES = 300, 2000
 
 
 @dataclass(frozen=True)
 class Reference:
-    """One language of a corpus, as scores see it.
+    """One language of a corpus, as far as scores need it.
 
-    ``training`` is the training text, a string per scene or document; ``least`` the characters of a
-    match that counts as memorized; ``hers`` and ``others`` are training lines of the character and
-    of other speakers; ``held_out_others`` and their ``held_out_scenes`` are held-out ones.
+    ``training`` is the training text, a string per scene or document; ``min_match_length`` the
+    characters of a match that counts as memorized; ``character_lines`` and ``other_lines`` are
+    training lines of the character and of other speakers; ``held_out_other_lines`` and their
+    ``held_out_scenes`` are held-out ones.
     """
 
     language: str
     traits: LanguageTraits
     training: Sequence[str]
-    least: int
-    hers: Sequence[str]
-    others: Sequence[str]
-    held_out_others: Sequence[str]
+    min_match_length: int
+    character_lines: Sequence[str]
+    other_lines: Sequence[str]
+    held_out_other_lines: Sequence[str]
     held_out_scenes: Sequence[str]
     names: Sequence[str]
 
@@ -59,33 +60,33 @@ def read_reference(
         language: the one to score.
     """
     units = kept_units(read(language))
-    said = units.filter(pl.col("kind") == "dialog")
-    trained = pl.col("split") == TRAINING
+    dialog = units.filter(pl.col("kind") == "dialog")
+    in_training = pl.col("split") == TRAINING
     training = (
-        units.filter(trained)
+        units.filter(in_training)
         .sort("scene", "order", maintain_order=True)
         .group_by("scene", maintain_order=True)
         .agg(pl.col("text").str.join("\n"))
     )
-    others = said.filter(pl.col("role").is_in(OTHERS))
-    held_out = _some_scenes(others.filter(~trained))
+    others = dialog.filter(pl.col("role").is_in(OTHERS))
+    held_out = _sample_scenes(others.filter(~in_training))
     return Reference(
         language=language,
         traits=languages[language],
         training=training["text"].to_list(),
-        least=_least(read, languages, language),
-        hers=said.filter(trained, pl.col("role") == "character")["text"].to_list(),
-        others=others.filter(trained)["text"].to_list(),
-        held_out_others=held_out["text"].to_list(),
+        min_match_length=_min_match_length(read, languages, language),
+        character_lines=dialog.filter(in_training, role="character")["text"].to_list(),
+        other_lines=others.filter(in_training)["text"].to_list(),
+        held_out_other_lines=held_out["text"].to_list(),
         held_out_scenes=held_out["scene"].to_list(),
         names=sorted(set(names_by_type(units)["name"].to_list())),
     )
 
 
 def names_by_type(units: pl.DataFrame) -> pl.DataFrame:
-    """Return the names that a language's units give: ``name`` and its ``type``.
+    """Return the names in a language's units: ``name`` and its ``type``.
 
-    People are those who speak (the player's name is nobody's); other names are the titles of terms.
+    Persons are the speakers without the player; other names are the titles of terms.
     """
     people = units.filter(pl.col("speaker").is_not_null(), pl.col("role") != "player").select(
         name="speaker", type=pl.lit("person")
@@ -101,10 +102,10 @@ def names_by_type(units: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def in_turns(frame: pl.DataFrame, key: str, count: int) -> pl.DataFrame:
-    """Return ``count`` rows: scenes take turns in giving one, in an order without meaning.
+def round_robin(frame: pl.DataFrame, key: str, count: int) -> pl.DataFrame:
+    """Return ``count`` rows, taken from the scenes in turn, in the order of a hash.
 
-    ``frame`` has ``scene`` and a column ``key`` that tells a scene's rows apart.
+    ``frame`` has ``scene`` and a column ``key`` that is unique within a scene.
     """
     return (
         frame.with_columns(_hash("scene").alias("_scene"), _hash("scene", key).alias("_row"))
@@ -116,14 +117,16 @@ def in_turns(frame: pl.DataFrame, key: str, count: int) -> pl.DataFrame:
     )
 
 
-def _least(read: ReadUnits, languages: Mapping[str, LanguageTraits], language: str) -> int:
+def _min_match_length(
+    read: ReadUnits, languages: Mapping[str, LanguageTraits], language: str
+) -> int:
     if not languages[language].measured:
         return languages[language].match_length
-    alphabets = [key for key, known in languages.items() if known.alphabetic][:_COMPARED]
-    lengths = {key: _lengths(read(key)) for key in (language, *alphabets)}
-    joined = lengths[language].rename({"characters": language})
+    alphabets = [key for key, traits in languages.items() if traits.alphabetic][:_COMPARED]
+    lengths = {key: _lengths(read(key), key) for key in (language, *alphabets)}
+    joined = lengths[language]
     for key in alphabets:
-        joined = joined.join(lengths[key].rename({"characters": key}), on="unit", how="left")
+        joined = joined.join(lengths[key], on="unit", how="left")
     columns: Mapping[str, Sequence[float]] = {
         key: joined[key].cast(pl.Float64).fill_null(np.nan).to_list() for key in lengths
     }
@@ -132,12 +135,12 @@ def _least(read: ReadUnits, languages: Mapping[str, LanguageTraits], language: s
     )
 
 
-def _lengths(units: pl.DataFrame) -> pl.DataFrame:
-    some = units.head(_COMPARED_UNITS)
-    return some.select("unit", characters=pl.col("text").str.len_chars()).unique("unit")
+def _lengths(units: pl.DataFrame, name: str) -> pl.DataFrame:
+    sample = units.head(_COMPARED_UNITS)
+    return sample.select("unit", pl.col("text").str.len_chars().alias(name)).unique("unit")
 
 
-def _some_scenes(lines: pl.DataFrame) -> pl.DataFrame:
+def _sample_scenes(lines: pl.DataFrame) -> pl.DataFrame:
     scenes = sorted(lines["scene"].unique().to_list(), key=stable_hash)[:_OTHER_SCENES]
     return lines.filter(pl.col("scene").is_in(scenes)).head(_OTHER_LINES)
 

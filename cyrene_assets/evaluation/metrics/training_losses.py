@@ -1,6 +1,7 @@
-"""The losses of one training run: read back, and what they come to."""
+"""The losses of one training run: read from its log, and summarized."""
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,33 +9,30 @@ from typing import Any
 
 import polars as pl
 
-from cyrene_assets.evaluation.metrics.metrics import perplexity_gap
 from cyrene_assets.utils.errors import UserError
 
 SCHEMA = pl.Schema(
     {
-        "step": pl.Int64,
-        "epoch": pl.Float64,
-        "loss": pl.Float64,
-        "eval_loss": pl.Float64,
+        "step": pl.Int64, "epoch": pl.Float64, "loss": pl.Float64, "eval_loss": pl.Float64,
         "learning_rate": pl.Float64,
     }
-)
+)  # fmt: skip
 LANGUAGE_SCHEMA = pl.Schema({"language": pl.String, "step": pl.Int64, "eval_loss": pl.Float64})
-# The last validation loss so far above the lowest means that it has not recovered.
+# The gap between training and validation loss above which a run memorizes its texts.
+GAP_RED_FLAG = 0.1
+# The last validation loss has not recovered if it is this share above the lowest.
 RISE_RED_FLAG = 0.05
-# Nor has one that has stayed above its lowest for this share of the run, unless by so little that
-# it is a plateau.
+# Nor if it has stayed above the lowest for this share of the run, by more than a plateau.
 UNRECOVERED_RED_FLAG, PLATEAU = 1 / 3, 0.001
 
 
 @dataclass(frozen=True)
 class LossSummary:
-    """What a run's losses come to; None where nothing was logged.
+    """The losses of a run in short; None where nothing was logged.
 
     ``train_loss`` is the mean training loss over the last evaluation interval, and ``gap`` is
     ``(val - train) / val`` at its end. ``fall`` is how far the validation loss has fallen as a
-    share of the first, and ``rise`` how far it lies above the lowest, as a share of that.
+    share of the first, and ``rise`` how far it is above the lowest, as a share of that.
     ``last_eval_step`` is that of the last evaluation. ``not_finite`` counts the losses that were
     NaN or infinite: they are left out of everything else.
     """
@@ -57,7 +55,7 @@ class LossSummary:
 
     @property
     def recovered(self) -> bool:
-        """Whether the validation loss is back at its lowest, or was there lately."""
+        """Whether the validation loss is at its lowest again, or was recently."""
         if self.rise is None or self.rise > RISE_RED_FLAG:
             return False
         long = self.since_lowest is not None and self.since_lowest >= UNRECOVERED_RED_FLAG
@@ -76,6 +74,13 @@ class LossSummary:
         if self.min_eval_loss is None or self.last_eval_loss is None:
             return None
         return (self.last_eval_loss - self.min_eval_loss) / self.min_eval_loss
+
+
+def relative_loss_gap(train: float | None, validation: float | None) -> float | None:
+    """Return ``(validation - train) / validation`` of two mean losses, a sign of overfitting."""
+    if train is None or validation is None or not math.isfinite(train + validation):
+        return None
+    return (validation - train) / validation if validation else None
 
 
 def read_losses(path: Path) -> pl.DataFrame:
@@ -99,7 +104,7 @@ def read_losses(path: Path) -> pl.DataFrame:
 def read_language_losses(path: Path) -> pl.DataFrame:
     """Read the validation losses of each language from a run's ``losses.jsonl``.
 
-    Returns ``language``, ``step`` and ``eval_loss``, in this order of importance, as logged last.
+    Returns `LANGUAGE_SCHEMA`, sorted by language and step, as logged last.
 
     Raises:
         UserError: as `read_losses`.
@@ -135,7 +140,7 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def summary(losses: pl.DataFrame) -> LossSummary:
-    """Sum up the losses of `read_losses`."""
+    """Summarize the losses of `read_losses`."""
     finite = losses.with_columns(finite_only("loss"), finite_only("eval_loss"))
     evaluations = finite.drop_nulls("eval_loss")
     train_loss = _last_interval_loss(finite, evaluations)
@@ -150,7 +155,7 @@ def summary(losses: pl.DataFrame) -> LossSummary:
         min_eval_loss=lowest["eval_loss"].item() if len(lowest) else None,
         min_eval_step=lowest["step"].item() if len(lowest) else None,
         train_loss=train_loss,
-        gap=perplexity_gap(train_loss, _float(last)),
+        gap=relative_loss_gap(train_loss, _float(last)),
         not_finite=not_finite,
         last_eval_step=evaluations["step"].to_list()[-1] if len(evaluations) else None,
     )
@@ -165,7 +170,7 @@ def _last_interval_loss(losses: pl.DataFrame, evaluations: pl.DataFrame) -> floa
 
 
 def finite_only(column: str) -> pl.Expr:
-    """Return a column with null for what is NaN or infinite."""
+    """Return a column with null in place of NaN and infinity."""
     return pl.when(pl.col(column).is_finite()).then(pl.col(column)).alias(column)
 
 

@@ -1,4 +1,4 @@
-"""What every model is prompted with, the same for each of a corpus version, and the run of it."""
+"""The generation run: all models of a size prompted with the same texts of a corpus version."""
 
 from collections.abc import Mapping
 from functools import lru_cache
@@ -16,9 +16,15 @@ from cyrene_assets.evaluation.inputs import loss_texts, questions
 from cyrene_assets.evaluation.inputs import prompts as prompting
 from cyrene_assets.evaluation.metrics import cloze
 from cyrene_assets.evaluation.metrics.reference import ReadUnits
-from cyrene_assets.evaluation.metrics.training_losses import SCHEMA, read_losses
+from cyrene_assets.evaluation.metrics.training_losses import read_losses
 from cyrene_assets.evaluation.scoreboard.markdown import markdown_table
-from cyrene_assets.evaluation.scoring.language_report import Run, collect
+from cyrene_assets.evaluation.scoring.run_tables import (
+    CURVES,
+    CURVES_SCHEMA,
+    GENERATIONS,
+    Run,
+    collect,
+)
 from cyrene_assets.project.artifact_build import ArtifactBuild
 from cyrene_assets.serving import engine_args
 from cyrene_assets.store.artifact_store import Artifact
@@ -30,7 +36,7 @@ STAGES = ("cpt_checkpoint", "lora_adapter")
 
 
 def generate(build: ArtifactBuild) -> Outcome:
-    """Prompt a size's models; what they said is in ``build.out`` then.
+    """Prompt a size's models, and write their answers to ``build.out``.
 
     Raises:
         UserError: no chat is held out.
@@ -43,9 +49,9 @@ def generate(build: ArtifactBuild) -> Outcome:
         {role: model.path for role, model in models.items()},
         max(map(weight_bytes, models.values())),
     )
-    _curves(build).write_parquet(build.out / "curves.parquet", statistics=False)
+    _curves(build).write_parquet(build.out / CURVES, statistics=False)
     answers = run.generations
-    said = answers.filter((pl.col("model") == "fp8") & (pl.col("text").str.strip_chars() != ""))
+    written = answers.filter((pl.col("model") == "fp8") & (pl.col("text").str.strip_chars() != ""))
     sample = answers.filter(pl.col("profile") == settings.served_profile).unique(
         ["model", "language"], keep="first", maintain_order=True
     )
@@ -53,11 +59,11 @@ def generate(build: ArtifactBuild) -> Outcome:
         f"{len(answers):,} answers of {len(models)} models to {len(run.prompts)} prompts, "
         f"{result['tokens_per_second']:.0f} output tokens/s",
         metadata={
-            **write_table(answers, build.out, "generations.parquet"),
+            **write_table(answers, build.out, GENERATIONS),
             "prompts": len(run.prompts),
             "output tokens": result["output_tokens"],
             "output tokens per second": result["tokens_per_second"],
-            **{f"weights of {role}": told for role, told in result["weights"].items()},
+            **{f"weights of {role}": text for role, text in result["weights"].items()},
             "sample": Markdown(
                 markdown_table(sample, ["language", "model", "user", "text", "reference"])
             ),
@@ -66,8 +72,8 @@ def generate(build: ArtifactBuild) -> Outcome:
             prompts_check,
             CheckOutcome(
                 ANSWERS_CHECK.name,
-                not said.is_empty() or "fp8" not in settings.models,
-                f"{len(said)} answers with text",
+                not written.is_empty() or "fp8" not in settings.models,
+                f"{len(written)} answers with text",
             ),
         ],
         measurements=result,
@@ -84,8 +90,8 @@ def _curves(build: ArtifactBuild) -> pl.DataFrame:
         chosen = artifact.manifest["measurements"]["chosen_step"]
         frames.append(
             read_losses(artifact.path / "training" / "losses.jsonl")
-            .select(SCHEMA.names())
             .with_columns(stage=pl.lit(stage), chosen=pl.lit(chosen, pl.Int64))
+            .select(CURVES_SCHEMA.names())
         )
     return pl.concat(frames)
 
@@ -96,16 +102,16 @@ def run_generation(
     models: Mapping[str, Path],
     weight_bytes: int,
     *,
-    given: bool = False,
+    external: bool = False,
 ) -> tuple[Run, dict[str, Any], CheckOutcome]:
-    """Prompt models with everything in one program; their tables are in ``build.out`` then.
+    """Prompt models with everything in one program, and write the tables to ``build.out``.
 
     Args:
         build: with the parallel corpus, and the chats and documents of every language, as inputs.
         settings: of the recipe.
         models: role or name to folder.
         weight_bytes: of the largest model.
-        given: the models are a person's own; what is wrong with one is bad input.
+        external: the models are from outside the project; a fault of one is an input error.
 
     Returns:
         The tables, the program's result, and the outcome of `PROMPTS_CHECK`.
@@ -122,36 +128,35 @@ def run_generation(
     if prompts.is_empty():
         raise UserError(
             "no chat with the character is held out, so there is nothing to prompt models with: "
-            "raise `split.validation` in corpus.yaml, or add scenes in which she is spoken to"
+            "raise `split.validation` in corpus.yaml, or add scenes with turns before the "
+            "character's lines"
         )
     documents = TablesByLanguage(build.inputs_of("cpt_documents"), "documents.parquet").together()
     limit = settings.text_characters
     texts = loss_texts.select_texts(documents, settings.texts_per_language, limit)
-    going_on = loss_texts.select_texts(documents, settings.extraction_per_language, limit)
+    continuations = loss_texts.select_texts(documents, settings.extraction_per_language, limit)
     texts = pl.concat([texts, loss_texts.formal_texts(corpus.traits)])
     read = units_reader(build.input("parallel_corpus"))
     pairs = pl.concat(
-        cloze.select_pairs(read(key), key, known, settings.cloze_per_language)
-        for key, known in corpus.traits.items()
+        cloze.select_pairs(read(key), key, traits, settings.cloze_per_language)
+        for key, traits in corpus.traits.items()
     )
-    asked = questions.select_questions(
-        corpus.traits,
-        system_prompts,
-        settings.questions_per_language,
+    question_prompts = questions.select_questions(
+        corpus.traits, system_prompts, settings.questions_per_language
     )
     files = {
         name: build.work / f"{name}.jsonl"
         for name in ("prompts", "texts", "extraction", "cloze", "questions")
     }
     prompting.write_prompts(prompts, files["prompts"])
-    prompting.write_prompts(asked, files["questions"])
-    for name, frame in (("texts", texts), ("extraction", going_on), ("cloze", pairs)):
+    prompting.write_prompts(question_prompts, files["questions"])
+    for name, frame in (("texts", texts), ("extraction", continuations), ("cloze", pairs)):
         loss_texts.write_texts(frame, files[name])
     result = build.run_program(
         "generate",
         {
             "models": [{"role": role, "path": str(path)} for role, path in models.items()],
-            "given": given,
+            "given": external,
             **{name: str(path) for name, path in files.items()},
             "profiles": {name: p.model_dump() for name, p in settings.profiles.items()},
             "seeds": list(settings.seeds),
@@ -163,7 +168,9 @@ def run_generation(
         environment=engine_args.SERVE_ENV,
     )
     missing = prompting.missing_languages(prompts, corpus.languages)
-    all_texts = pl.concat([texts, going_on]).unique("text_id", keep="first", maintain_order=True)
+    all_texts = pl.concat([texts, continuations]).unique(
+        "text_id", keep="first", maintain_order=True
+    )
     return (
         collect(build.out, prompts, all_texts, pairs),
         result,
@@ -176,7 +183,7 @@ def run_generation(
 
 
 def units_reader(corpus: Artifact) -> ReadUnits:
-    """Return what reads the units of a language from `parallel_corpus`; the last few are kept."""
+    """Return a function that reads a language's units of `parallel_corpus`; two are cached."""
 
     @lru_cache(maxsize=2)
     def read(language: str) -> pl.DataFrame:

@@ -1,4 +1,4 @@
-"""The scoreboard's pictures of models: profiles, the choice, and language by language."""
+"""The scoreboard's pictures: profiles, the choice, language by language, and losses."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,11 +10,13 @@ import polars as pl
 
 from cyrene_assets.config.model_roles import ROLES
 from cyrene_assets.evaluation.scoreboard import pareto
-from cyrene_assets.evaluation.scoreboard.board import of_model
-from cyrene_assets.evaluation.scoreboard.comparison import Board, Key, Value
-from cyrene_assets.evaluation.scoreboard.plot_style import Theme, figure_of
+from cyrene_assets.evaluation.scoreboard.board import Scoreboard
+from cyrene_assets.evaluation.scoreboard.comparison import Value
+from cyrene_assets.evaluation.scoreboard.plot_style import Theme, legend, new_figure
+from cyrene_assets.evaluation.scoreboard.results import EvaluationResult, ModelKey
+from cyrene_assets.evaluation.scoreboard.table import model_rows
 from cyrene_assets.evaluation.scoring.per_answer import NO_PROFILE, REAL_LINES
-from cyrene_assets.evaluation.scoring.score_registry import BY_NAME
+from cyrene_assets.evaluation.scoring.score_registry import SCORES
 from cyrene_assets.evaluation.scoring.scores import MEAN
 
 if TYPE_CHECKING:
@@ -23,47 +25,53 @@ if TYPE_CHECKING:
 
 BY_LANGUAGE = ("regurgitation_excess", "style", "language", "length_ratio", "loss", "cloze")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-# A stage's own mark; a model of somebody's own has another.
+# Marks of the stages, and of a model from outside the project.
 _STAGES = {role.name: role.marker for role in ROLES}
-_OWN = "D"
-_PANELS_A_ROW = 3
-# Of an axis of shares: two points.
-_NARROWEST = 0.02
-_INCHES_A_NAME = 1.5
+_EXTERNAL = "D"
+_PANELS_PER_ROW = 3
+# The width of an axis of shares: two points.
+_MIN_WIDTH = 0.02
+_INCHES_PER_NAME = 1.5
 _CHOICE = ("cloze", "style", "loss")
 
 
-def tradeoff(board: Board, theme: Theme) -> "Figure | None":
+def plot_tradeoff(board: Scoreboard, theme: Theme) -> "Figure | None":
     """Draw diversity against repetition, a panel for each finished model.
 
-    A mark per profile, the base model's in grey behind them, and a star where the real lines stand.
+    A mark per profile, the base model's in grey behind them, and a star for the real lines.
     """
-    points = {key: found for key in board.served() if (found := _profiles(board, key))}
+    profiles = ((key, _profiles(board, key)) for key in board.served())
+    points = {key: values for key, values in profiles if values}
     if not points:
         return None
-    names = list(dict.fromkeys(name for found in points.values() for name in found))
+    names = list(dict.fromkeys(name for values in points.values() for name in values))
     marks = dict(zip(names, zip(_MARKERS, theme.colours, strict=True), strict=False))
-    columns = min(_PANELS_A_ROW, len(points))
+    columns = min(_PANELS_PER_ROW, len(points))
     rows = math.ceil(len(points) / columns)
-    figure, panels = figure_of(theme, 1.8 + 2.7 * columns, 0.9 + 2.7 * rows, rows=rows,
+    figure, panels = new_figure(theme, 1.8 + 2.7 * columns, 0.9 + 2.7 * rows, rows=rows,
                                columns=columns)  # fmt: skip
     panels = panels if isinstance(panels, list) else [panels]
-    for axes, (key, found) in zip(panels, points.items(), strict=False):
+    for axes, (key, values) in zip(panels, points.items(), strict=False):
         base = board.base_of(key)
         if base is not None:
             for name, (x, y) in _profiles(board, base).items():
                 if name in marks:
                     axes.plot(x.value, y.value, marks[name][0], color=theme.greys[0], markersize=5,
                               alpha=0.7)  # fmt: skip
-        for name, (x, y) in found.items():
+        for name, (x, y) in values.items():
             marker, colour = marks.get(name, (_MARKERS[0], theme.ink))
             _bars(axes, x, y, colour)
             axes.plot(x.value, y.value, marker, color=colour, markersize=8,
                       markeredgecolor=theme.paper, label=name)  # fmt: skip
-        repeated, varied = (board.real(key, score) for score in ("rep4", "distinct_2"))
-        if repeated is not None and varied is not None:
+        repetition, diversity = (board.real_value(key, score) for score in ("rep4", "distinct_2"))
+        if repetition is not None and diversity is not None:
             axes.plot(
-                repeated.value, varied.value, "*", color=theme.ink, markersize=14, label=REAL_LINES
+                repetition.value,
+                diversity.value,
+                "*",
+                color=theme.ink,
+                markersize=14,
+                label=REAL_LINES,
             )
         axes.plot([], [], "v", color=theme.greys[0], markersize=5, label="the base model")
         axes.set_title(board.names[key], loc="left", fontsize=10, color=theme.ink)
@@ -77,29 +85,34 @@ def tradeoff(board: Board, theme: Theme) -> "Figure | None":
     return figure
 
 
-def choice(board: Board, found: Sequence[pareto.Candidate], theme: Theme) -> "Figure | None":
-    """Draw lore, style and loss against regurgitation; what no other model beats is ringed."""
-    if not found:
+def plot_choice(
+    board: Scoreboard, candidates: Sequence[pareto.Candidate], theme: Theme
+) -> "Figure | None":
+    """Draw lore, style and loss against regurgitation, with a ring around unbeaten models."""
+    if not candidates:
         return None
     colours = _colours(board, theme)
-    figure, panels = figure_of(theme, 11, 4.2, columns=len(_CHOICE))
+    figure, panels = new_figure(theme, 11, 4.2, columns=len(_CHOICE))
     for axes, score in zip(panels, _CHOICE, strict=True):
-        for one in found:
-            y = board.value(one.key, score)
+        for candidate in candidates:
+            y = board.value(candidate.key, score)
             if y is None:
                 continue
-            x, edge = one.values["regurgitation_excess"], theme.ink if one.best else theme.paper
-            axes.plot(x, y.value, _mark(one.key),
-                      color=colours[one.key], markersize=9, markeredgecolor=edge,
-                      markeredgewidth=1.8, label=board.names[one.key])  # fmt: skip
-            if _mark(one.key) == _OWN:
-                axes.annotate(board.names[one.key], (x, y.value), xytext=(6, 5), fontsize=8,
+            x, edge = (
+                candidate.values["regurgitation_excess"],
+                theme.ink if candidate.best else theme.paper,
+            )
+            axes.plot(x, y.value, _mark(candidate.key),
+                      color=colours[candidate.key], markersize=9, markeredgecolor=edge,
+                      markeredgewidth=1.8, label=board.names[candidate.key])  # fmt: skip
+            if _mark(candidate.key) == _EXTERNAL:
+                axes.annotate(board.names[candidate.key], (x, y.value), xytext=(6, 5), fontsize=8,
                               textcoords="offset points", color=theme.ink,
                               parse_math=False)  # fmt: skip
-        title = BY_NAME[score].title
+        title = SCORES[score].title
         axes.set_title(title, loc="left", fontsize=10, color=theme.ink)
         axes.set_xlabel("recites more than the real lines")
-        axes.set_ylabel("less is better" if BY_NAME[score].better == "low" else "more is better")
+        axes.set_ylabel("less is better" if SCORES[score].better == "low" else "more is better")
         axes.axvline(0, color=theme.grid, linewidth=1.5, zorder=0)
         axes.margins(0.2)
         _in_percent(axes)
@@ -107,7 +120,7 @@ def choice(board: Board, found: Sequence[pareto.Candidate], theme: Theme) -> "Fi
     return figure
 
 
-def by_language(board: Board, table: pl.DataFrame, theme: Theme) -> "Figure | None":
+def plot_languages(board: Scoreboard, table: pl.DataFrame, theme: Theme) -> "Figure | None":
     """Draw some scores of the base and finished models in each language, as served."""
     each = table.filter(pl.col("language") != MEAN, pl.col("served")).drop_nulls("value")
     served = board.served()
@@ -117,43 +130,72 @@ def by_language(board: Board, table: pl.DataFrame, theme: Theme) -> "Figure | No
     languages = sorted(set(each["language"].to_list()))
     if not scores or not keys:
         return None
-    figure, panels = figure_of(theme, 11, 1.8 * len(scores), rows=len(scores))
+    figure, panels = new_figure(theme, 11, 1.8 * len(scores), rows=len(scores))
     panels = panels if isinstance(panels, list) else [panels]
     for axes, score in zip(panels, scores, strict=True):
-        own = each.filter(pl.col("score") == score)
-        real = own.filter(pl.col("model") == REAL_LINES).unique("language", keep="first")
+        values = each.filter(pl.col("score") == score)
+        real = values.filter(pl.col("model") == REAL_LINES).unique("language", keep="first")
         at = np.array([languages.index(language) for language in real["language"]])
         axes.hlines(real["value"], at - 0.38, at + 0.38, color=theme.ink, linewidth=1.4)
         axes.plot([], [], "-", color=theme.ink, label=REAL_LINES)
         for place, key in enumerate(keys):
             shift = 0.66 * ((place + 0.5) / len(keys) - 0.5)
-            mine = of_model(own, key)
-            at = np.array([languages.index(language) + shift for language in mine["language"]])
-            known = mine["low"].is_not_null().to_numpy()
-            ends = (mine[name].to_numpy()[known] for name in ("low", "high"))
-            axes.vlines(at[known], *ends, color=colours[key], alpha=0.6)
-            axes.plot(at, mine["value"], _mark(key), color=colours[key], markersize=4,
+            rows = model_rows(values, key)
+            at = np.array([languages.index(language) + shift for language in rows["language"]])
+            has_interval = rows["low"].is_not_null().to_numpy()
+            ends = (rows[name].to_numpy()[has_interval] for name in ("low", "high"))
+            axes.vlines(at[has_interval], *ends, color=colours[key], alpha=0.6)
+            axes.plot(at, rows["value"], _mark(key), color=colours[key], markersize=4,
                       label=board.names[key])  # fmt: skip
-        axes.set_title(BY_NAME[score].title, loc="left", fontsize=10, color=theme.ink)
+        axes.set_title(SCORES[score].title, loc="left", fontsize=10, color=theme.ink)
         axes.set_xticks(range(len(languages)), languages)
         axes.set_xlim(-0.6, len(languages) - 0.4)
         for place in range(1, len(languages)):
             axes.axvline(place - 0.5, color=theme.grid, linewidth=0.6, zorder=0)
         axes.grid(visible=False, axis="x")
-        if BY_NAME[score].unit == "share":
+        if SCORES[score].unit == "share":
             axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g}%")
     _one_legend(figure, panels[0], theme)
     return figure
 
 
-def _profiles(board: Board, key: Key) -> Mapping[str, tuple[Value, Value]]:
-    own = of_model(board.means, key).filter(pl.col("profile") != NO_PROFILE)
-    found = {}
-    for name in own["profile"].unique(maintain_order=True):
+def plot_losses(results: Sequence[EvaluationResult], theme: Theme) -> "Figure | None":
+    """Draw the losses of every model's trainings: training thin, validation bold."""
+    curves_of: dict[str, pl.DataFrame] = {}
+    for result in results:
+        curves = result.curves()
+        if curves is not None and not curves.is_empty():
+            identity = result.identity
+            curves_of[f"{identity.size} {identity.recipe}, {result.corpus}"] = curves
+    if not curves_of:
+        return None
+    figure, panels = new_figure(theme, 9.6, 3.6, columns=2)
+    stages = (("cpt_checkpoint", "continual pretraining"), ("lora_adapter", "fine-tuning"))
+    for (name, curves), colour in zip(curves_of.items(), cycle(theme.colours), strict=False):
+        for axes, (stage, _) in zip(panels, stages, strict=True):
+            rows = curves.filter(pl.col("stage") == stage)
+            trained, held_out = rows.drop_nulls("loss"), rows.drop_nulls("eval_loss")
+            axes.plot(trained["step"], trained["loss"], color=colour, linewidth=0.8, alpha=0.6)
+            axes.plot(held_out["step"], held_out["eval_loss"], "o-", color=colour, markersize=4,
+                      label=name)  # fmt: skip
+            if not rows.is_empty():
+                axes.axvline(rows["chosen"][0], color=colour, linestyle=":", linewidth=1)
+    for axes, (_, title) in zip(panels, stages, strict=True):
+        axes.set_title(title, loc="left", fontsize=10, color=theme.ink)
+        axes.set_xlabel("step")
+        axes.set_ylabel("nats per token")
+    legend(panels[0], theme)
+    return figure
+
+
+def _profiles(board: Scoreboard, key: ModelKey) -> Mapping[str, tuple[Value, Value]]:
+    rows = model_rows(board.means, key).filter(pl.col("profile") != NO_PROFILE)
+    values = {}
+    for name in rows["profile"].unique(maintain_order=True):
         x, y = (board.value(key, score, name) for score in ("rep4", "distinct_2"))
         if x is not None and y is not None:
-            found[name] = (x, y)
-    return found
+            values[name] = (x, y)
+    return values
 
 
 def _bars(axes: "Axes", x: Value, y: Value, colour: str) -> None:
@@ -163,34 +205,35 @@ def _bars(axes: "Axes", x: Value, y: Value, colour: str) -> None:
         axes.vlines(x.value, y.low, y.high, color=colour, alpha=0.4)
 
 
-def _mark(key: Key) -> str:
-    return _STAGES.get(str(key[2]), _OWN)
+def _mark(key: ModelKey) -> str:
+    return _STAGES.get(str(key.model), _EXTERNAL)
 
 
 def _in_percent(axes: "Axes") -> None:
     low, high = axes.get_xlim()
-    if high - low < _NARROWEST:
-        # Models that recite alike are not drawn apart.
-        axes.set_xlim((low + high - _NARROWEST) / 2, (low + high + _NARROWEST) / 2)
+    if high - low < _MIN_WIDTH:
+        # Nearly equal models are not drawn far apart.
+        axes.set_xlim((low + high - _MIN_WIDTH) / 2, (low + high + _MIN_WIDTH) / 2)
     axes.locator_params(axis="x", nbins=4)
     axes.xaxis.set_major_formatter(lambda value, _: f"{100 * value:.3g}%")
 
 
 def _one_legend(figure: "Figure", axes: "Axes", theme: Theme) -> None:
     handles, names = axes.get_legend_handles_labels()
-    columns = min(5, len(names), int(figure.get_figwidth() / _INCHES_A_NAME))
+    columns = min(5, len(names), int(figure.get_figwidth() / _INCHES_PER_NAME))
     figure.legend(handles, names, loc="outside lower center", ncols=columns, frameon=False,
                   fontsize=9, labelcolor=theme.ink)  # fmt: skip
 
 
-def _colours(board: Board, theme: Theme) -> dict[Key, str]:
+def _colours(board: Scoreboard, theme: Theme) -> dict[ModelKey, str]:
     """Return a colour for each training, which its stages and checkpoints share; bases are grey."""
     greys, colours = cycle(theme.greys), cycle(theme.colours)
-    runs: dict[Sequence[str | None], str] = {}
-    found = {}
-    for key in board.keys_of():
-        run = key if key[2] == "base" else (*key[:2], key[3])
-        if run not in runs:
-            runs[run] = next(greys if key[2] == "base" else colours)
-        found[key] = runs[run]
-    return found
+    by_run: dict[ModelKey, str] = {}
+    result = {}
+    for key in board.find_models():
+        is_base = key.model == "base"
+        run = key if is_base else key._replace(model=None, digest=None)
+        if run not in by_run:
+            by_run[run] = next(greys if is_base else colours)
+        result[key] = by_run[run]
+    return result

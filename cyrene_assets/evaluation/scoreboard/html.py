@@ -1,7 +1,8 @@
-"""The scoreboard as one page to read, that needs nothing else and loads nothing."""
+"""The scoreboard as one self-contained HTML page."""
 
 import base64
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,29 +10,67 @@ from typing import Any
 import jinja2
 import polars as pl
 
-from cyrene_assets.evaluation.metrics.metrics import GAP_RED_FLAG
+from cyrene_assets.evaluation.metrics.training_losses import GAP_RED_FLAG
 from cyrene_assets.evaluation.scoreboard import figures, pareto, plot_style, samples
-from cyrene_assets.evaluation.scoreboard.board import Evaluated, models
-from cyrene_assets.evaluation.scoreboard.comparison import Board, Key
-from cyrene_assets.evaluation.scoreboard.findings import STAND_IN, findings
+from cyrene_assets.evaluation.scoreboard.board import Scoreboard
+from cyrene_assets.evaluation.scoreboard.findings import NO_HALLUCINATION_SCORE, findings
 from cyrene_assets.evaluation.scoreboard.markdown import OVERVIEW, clip_text
-from cyrene_assets.evaluation.scoreboard.summary import SHOWN, summary
+from cyrene_assets.evaluation.scoreboard.results import MODEL, EvaluationResult, ModelKey
+from cyrene_assets.evaluation.scoreboard.summary import SUMMARY_SCORES, summarize
+from cyrene_assets.evaluation.scoreboard.table import list_models
 from cyrene_assets.evaluation.scoring.per_answer import NO_PROFILE, REAL_LINES
-from cyrene_assets.evaluation.scoring.score_registry import BY_NAME, SCORES
-from cyrene_assets.evaluation.scoring.scores import MEAN, MODEL
+from cyrene_assets.evaluation.scoring.score_registry import SCORES
+from cyrene_assets.evaluation.scoring.scores import MEAN
 from cyrene_assets.utils.text_safety import plain
 
 _TEMPLATES = Path(__file__).parent
 
 
-def scoreboard_html(board: Board, table: pl.DataFrame, evaluated: Sequence[Evaluated]) -> str:
-    """Render the scoreboard as one HTML page that needs nothing else and loads nothing.
+@dataclass(frozen=True)
+class TableRow:
+    """A row of a table: a model under one profile, with its scores by name.
+
+    ``cells`` are rows of `table.SCHEMA`, ``languages`` the number of the corpus's languages.
+    """
+
+    name: str
+    key: ModelKey
+    profile: str
+    served: bool
+    languages: int
+    cells: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def real(self) -> bool:
+        """Whether these are the real lines."""
+        return self.key.model == REAL_LINES
+
+    @property
+    def base(self) -> bool:
+        """Whether it is a base model."""
+        return self.key.model == "base"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of a table: text, interval, a note, how many languages it is of, and a red flag."""
+
+    text: str = "-"
+    interval: str = ""
+    note: str = ""
+    of: str = ""
+    flag: bool = False
+
+
+def scoreboard_html(
+    board: Scoreboard, table: pl.DataFrame, results: Sequence[EvaluationResult]
+) -> str:
+    """Render the scoreboard as one HTML page that loads nothing else.
 
     Args:
-        board: of the table and the evaluations.
-        table: of `board.board_table`.
-        evaluated: the same evaluations; the texts of corpus and models are shown as text, whatever
-            they hold.
+        board: of the table and the results.
+        table: of `table.scoreboard_table`.
+        results: the same reports; texts of corpus and models are escaped.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
@@ -42,8 +81,8 @@ def scoreboard_html(board: Board, table: pl.DataFrame, evaluated: Sequence[Evalu
     )
     environment.filters |= {"clip": clip_text, "visible": plain}
     environment.globals |= {
-        "score": BY_NAME.__getitem__, "cell": _cell, "tag": samples.tag, "marked": samples.marked,
-        "language_name": samples.language_name, "untold": _untold,
+        "score": SCORES.__getitem__, "cell": _cell, "tag": samples.tag, "marked": samples.marked,
+        "language_name": samples.language_name, "missing_reasons": _missing_reasons,
     }  # fmt: skip
     candidates = pareto.candidates(board, board.trained())
     names, each = board.names, table.filter(pl.col("language") != MEAN)
@@ -57,116 +96,108 @@ def scoreboard_html(board: Board, table: pl.DataFrame, evaluated: Sequence[Evalu
             str(language): _rows(part, names, languages)
             for (language,), part in each.group_by("language", maintain_order=True)
         },
-        scores=SCORES,
-        summary=summary(board),
-        summary_scores=SHOWN,
+        scores=list(SCORES.values()),
+        summary=summarize(board),
+        summary_scores=SUMMARY_SCORES,
         findings=findings(board),
         candidates=candidates,
         names=names,
-        axes=[BY_NAME[name] for name in pareto.AXES],
-        pictures=list(_pictures(board, table, candidates, evaluated)),
-        samples=samples.sample_answers(evaluated),
-        examples=list(_examples(evaluated)),
-        stand_in=STAND_IN,
+        axes=[SCORES[name] for name in pareto.AXES],
+        pictures=list(_pictures(board, table, candidates, results)),
+        samples=samples.sample_answers(results),
+        examples=list(_examples(results)),
+        no_hallucination_score=NO_HALLUCINATION_SCORE,
         red_flag=GAP_RED_FLAG,
-        models=models(table).height,
-        corpora=sorted({one.corpus for one in evaluated}),
+        models=list_models(table).height,
+        corpora=sorted({result.corpus for result in results}),
     )
 
 
 def _rows(
-    part: pl.DataFrame, names: Mapping[Key, str], languages: Mapping[str | None, int]
-) -> list[dict[str, Any]]:
-    """Return a row per model and profile: who, and a cell per score.
+    table: pl.DataFrame, names: Mapping[ModelKey, str], languages: Mapping[str | None, int]
+) -> list[TableRow]:
+    """Return a row per model and profile.
 
-    What does not depend on sampling stands in the row of the served profile. ``languages`` counts
+    Scores that do not depend on sampling are in the row of the served profile. ``languages`` counts
     those of each corpus.
     """
-    found: dict[Key, dict[str, Any]] = {}
-    of_model: dict[Key, dict[str, Any]] = {}
-    for row in part.iter_rows(named=True):
-        key = tuple(row[name] for name in MODEL)
-        real = row["model"] == REAL_LINES
-        if row["profile"] == NO_PROFILE and not real:
-            of_model.setdefault(key, {})[row["score"]] = row
-            continue
-        place = found.setdefault(
-            (*key, row["profile"]),
-            {
-                "name": REAL_LINES if real else names[key], "corpus": row["corpus"],
-                "real": real, "base": row["model"] == "base", "profile": row["profile"],
-                "served": row["served"], "key": key, "cells": {},
-                "languages": languages[row["corpus"]],
-            },
-        )  # fmt: skip
-        place["cells"][row["score"]] = row
-    for place in found.values():
-        if place["served"]:
-            place["cells"] = of_model.pop(place["key"], {}) | place["cells"]
-    for key, cells in of_model.items():
-        found[(*key, NO_PROFILE)] = {
-            "name": names[key], "corpus": key[0], "real": False, "base": key[2] == "base",
-            "profile": NO_PROFILE, "served": True, "key": key, "cells": cells,
-            "languages": languages[key[0]],
-        }  # fmt: skip
-    return list(found.values())
+    rows: dict[tuple[ModelKey, str], TableRow] = {}
+    unsampled: dict[ModelKey, dict[str, Any]] = {}
+
+    def add_row(key: ModelKey, profile: str, *, served: bool) -> TableRow:
+        name = REAL_LINES if key.model == REAL_LINES else names[key]
+        new = TableRow(name, key, profile, served, languages[key.corpus])
+        return rows.setdefault((key, profile), new)
+
+    for cell in table.iter_rows(named=True):
+        key = ModelKey(*(cell[name] for name in MODEL))
+        if cell["profile"] == NO_PROFILE and key.model != REAL_LINES:
+            unsampled.setdefault(key, {})[cell["score"]] = cell
+        else:
+            row = add_row(key, cell["profile"], served=cell["served"])
+            row.cells[cell["score"]] = cell
+    for row in rows.values():
+        if row.served:
+            for score, cell in unsampled.pop(row.key, {}).items():
+                row.cells.setdefault(score, cell)
+    for key, cells in unsampled.items():
+        add_row(key, NO_PROFILE, served=True).cells.update(cells)
+    return list(rows.values())
 
 
-def _cell(row: dict[str, Any], score: str) -> dict[str, Any]:
-    """Return what a cell shows: its text, its interval, of what, and why there is no value."""
-    found = row["cells"].get(score)
-    if found is None or found["value"] is None:
-        note = (found or {}).get("note") or ""
-        return {"text": "-", "interval": "", "note": note, "of": "", "flag": False}
-    shown = BY_NAME[score].shown
-    whole = found["low"] is not None
-    # A mean over fewer languages than there are is another mean.
-    fewer = found["language"] == MEAN and found["languages"] < row["languages"]
-    return {
-        "text": shown(found["value"]),
-        "interval": f"{shown(found['low'])} to {shown(found['high'])}" if whole else "",
-        "note": found["note"] or f"{found['count']:,} looked at",
-        "of": f"{found['languages']} of {row['languages']} languages" if fewer else "",
-        "flag": score == "gap" and found["value"] > GAP_RED_FLAG,
-    }
+def _cell(row: TableRow, score: str) -> Cell:
+    cell = row.cells.get(score)
+    if cell is None or cell["value"] is None:
+        return Cell(note=(cell or {}).get("note") or "")
+    shown = SCORES[score].format
+    # A mean over some of the languages is not comparable with one over all.
+    fewer = cell["language"] == MEAN and cell["languages"] < row.languages
+    has_interval = cell["low"] is not None
+    return Cell(
+        text=shown(cell["value"]),
+        interval=f"{shown(cell['low'])} to {shown(cell['high'])}" if has_interval else "",
+        note=cell["note"] or f"of {cell['count']:,}",
+        of=f"{cell['languages']} of {row.languages} languages" if fewer else "",
+        flag=score == "gap" and cell["value"] > GAP_RED_FLAG,
+    )
 
 
-def _untold(
-    rows: Sequence[Mapping[str, Any]], scores: Sequence[str]
+def _missing_reasons(
+    rows: Sequence[TableRow], scores: Sequence[str]
 ) -> list[tuple[str, list[str]]]:
-    """Return why values are missing, each reason with the scores it is the reason of."""
+    """Return why values are missing: each reason with the titles of its scores."""
     reasons: dict[str, list[str]] = {}
     for score in scores:
         for row in rows:
-            found = row["cells"].get(score)
-            if found is not None and found["value"] is None and found["note"]:
-                titles = reasons.setdefault(found["note"], [])
-                if BY_NAME[score].title not in titles:
-                    titles.append(BY_NAME[score].title)
+            cell = row.cells.get(score)
+            if cell is not None and cell["value"] is None and cell["note"]:
+                titles = reasons.setdefault(cell["note"], [])
+                if SCORES[score].title not in titles:
+                    titles.append(SCORES[score].title)
     return list(reasons.items())
 
 
 def _pictures(
-    board: Board,
+    board: Scoreboard,
     table: pl.DataFrame,
     candidates: Sequence[pareto.Candidate],
-    evaluated: Sequence[Evaluated],
+    results: Sequence[EvaluationResult],
 ) -> Iterator[tuple[str, str, str, str]]:
     """Yield title, caption, and the picture for a light and for a dark page."""
     drawn: tuple[tuple[str, str, Callable[[plot_style.Theme], Any]], ...] = (
-        ("Diversity against repetition", "The seeds ask for high diversity, low hallucination and "
-         "minimal repetition. Up and to the left is varied and not repetitive, the star is where "
-         "the real lines stand, and hallucination is not in the picture. Mean over languages.",
-         partial(figures.tradeoff, board)),
-        ("Which checkpoint", "Lore, style and loss against regurgitation: to the left recites "
-         "less. A ringed model is beaten by no other in lore, style and regurgitation at once. One "
-         "that lies to the right of an earlier checkpoint at the same loss has begun to recite, "
-         "and its loss does not say so.", partial(figures.choice, board, candidates)),
-        ("Losses", "Training (thin) and validation loss of the trainings behind the models; the "
-         "dotted line is the checkpoint that was kept.", partial(plot_style.training, evaluated)),
-        ("Language by language", "Under the served profile, with 95% intervals over scenes where "
-         "there are scenes enough; the line is what the real lines have.",
-         partial(figures.by_language, board, table)),
+        ("Diversity against repetition", "The targets are high diversity, low hallucination and "
+         "minimal repetition. Up and to the left is varied and not repetitive, the star marks the "
+         "real lines, and hallucination is not in the picture. Mean over languages.",
+         partial(figures.plot_tradeoff, board)),
+        ("Which checkpoint", "Lore, style and loss against regurgitation: models to the left "
+         "recite less. A ringed model is beaten by no other in lore, style and regurgitation at "
+         "once. One to the right of an earlier checkpoint at the same loss has begun to recite, "
+         "and its loss does not show it.", partial(figures.plot_choice, board, candidates)),
+        ("Losses", "Training (thin) and validation loss of the models' trainings; the dotted line "
+         "is the checkpoint that was kept.", partial(figures.plot_losses, results)),
+        ("Language by language", "Under the served profile, with 95% intervals over scenes if "
+         "there are enough scenes; the line is the real lines' value.",
+         partial(figures.plot_languages, board, table)),
     )  # fmt: skip
     for title, caption, draw in drawn:
         both = plot_style.in_both_themes(draw)
@@ -175,15 +206,15 @@ def _pictures(
             yield title, caption, light, dark
 
 
-def _examples(evaluated: Sequence[Evaluated]) -> Iterator[dict[str, Any]]:
+def _examples(results: Sequence[EvaluationResult]) -> Iterator[dict[str, Any]]:
     """Yield the best and worst answers: by model and language, then score and side."""
-    for one in evaluated:
-        grouped = one.examples.group_by("language", "model", "profile", maintain_order=True)
+    for result in results:
+        grouped = result.examples.group_by("language", "model", "profile", maintain_order=True)
         for (language, model, profile), part in grouped:
             yield {
                 "language": language,
-                "title": f"{one.identity['size']} {model}, profile {profile}",
-                "detail": f"{one.identity['recipe']} · {one.corpus}",
+                "title": f"{result.identity.size} {model}, profile {profile}",
+                "detail": f"{result.identity.recipe} · {result.corpus}",
                 "scores": {
                     str(score): {
                         side: rows.filter(pl.col("side") == side).to_dicts()

@@ -1,4 +1,4 @@
-"""The picture of a training run that a person looks at first."""
+"""The picture of a training run's losses."""
 
 import io
 import math
@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from cyrene_assets.evaluation.metrics.metrics import GAP_RED_FLAG
-from cyrene_assets.evaluation.metrics.training_losses import finite_only
+from cyrene_assets.evaluation.metrics.training_losses import GAP_RED_FLAG, finite_only
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 TRAINING, VALIDATION, INK, LANGUAGE = "#3b6fb6", "#d1495b", "#1f2933", "#9aa3ad"
-# Labels of languages stand at least so far apart, as a share of the picture's height.
+# The distance between labels of languages, as a share of the picture's height.
 _LABEL_HEIGHT = 0.037
 
 
@@ -26,12 +25,12 @@ def loss_curve_png(
     passes: Sequence[int] = (),
     languages: pl.DataFrame | None = None,
 ) -> bytes:
-    """Draw the losses of `losses.read_losses` as a PNG of 1600 by 800 pixels.
+    """Draw the losses of `read_losses` as a PNG of 1600 by 800 pixels.
 
     It is readable at half the size. The band is `GAP_RED_FLAG` of the validation loss either way:
-    training loss below it is the red flag of `perplexity_gap`. ``checkpoint`` is the step of the
-    checkpoint that was kept, ``passes`` are the steps after which each pass over the corpus ends,
-    ``languages`` the losses of `losses.read_language_losses`, a thin line each.
+    training loss below it is the red flag of `relative_loss_gap`. ``checkpoint`` is the step of the
+    checkpoint that was kept, ``passes`` are the steps at which each pass over the corpus ends,
+    ``languages`` the losses of `read_language_losses`, a thin line each.
     """
     from matplotlib.figure import Figure
 
@@ -87,9 +86,9 @@ def _validation(axes: "Axes", evaluations: pl.DataFrame) -> None:
 
 def _languages(axes: "Axes", languages: pl.DataFrame) -> None:
     ends = []
-    for (language,), own in languages.group_by("language", maintain_order=True):
-        axes.plot(own["step"], own["eval_loss"], color=LANGUAGE, linewidth=0.8, zorder=1)
-        ends.append((own["eval_loss"][-1], own["step"][-1], str(language)))
+    for (language,), rows in languages.group_by("language", maintain_order=True):
+        axes.plot(rows["step"], rows["eval_loss"], color=LANGUAGE, linewidth=0.8, zorder=1)
+        ends.append((rows["eval_loss"][-1], rows["step"][-1], str(language)))
     low, high = axes.get_ylim()
     heights = spread([loss for loss, _, _ in sorted(ends)], _LABEL_HEIGHT * (high - low))
     for height, (loss, step, language) in zip(heights, sorted(ends), strict=True):
@@ -101,9 +100,9 @@ def _languages(axes: "Axes", languages: pl.DataFrame) -> None:
 
 
 def spread(values: Sequence[float], distance: float) -> list[float]:
-    """Move ascending values apart until neighbours are ``distance`` apart, as little as it takes.
+    """Move ascending values apart until neighbours are ``distance`` apart, as little as possible.
 
-    Neighbours that would touch become a block around their own mean.
+    Neighbours that would touch become a block around their rows mean.
     """
     blocks: list[list[float]] = []
     for value in values:

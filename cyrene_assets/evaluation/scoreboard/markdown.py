@@ -1,4 +1,4 @@
-"""The scoreboard as tables, as Markdown and as a picture: what Dagster's pages show."""
+"""The scoreboard as tables, Markdown and a picture for Dagster's pages."""
 
 from collections.abc import Sequence
 
@@ -6,13 +6,15 @@ import polars as pl
 
 from cyrene_assets.corpus.lint.plots import escape_markdown
 from cyrene_assets.evaluation.scoreboard import figures, plot_style
-from cyrene_assets.evaluation.scoreboard.comparison import Board
+from cyrene_assets.evaluation.scoreboard.board import Scoreboard
 from cyrene_assets.evaluation.scoreboard.findings import findings
-from cyrene_assets.evaluation.scoreboard.summary import summary
+from cyrene_assets.evaluation.scoreboard.results import MODEL
+from cyrene_assets.evaluation.scoreboard.summary import summarize
 from cyrene_assets.evaluation.scoring.per_answer import NO_PROFILE
-from cyrene_assets.evaluation.scoring.scores import MEAN, MODEL
+from cyrene_assets.evaluation.scoring.scores import MEAN
+from cyrene_assets.utils import formatting
 
-# What the table of all models shows; the tables by language show every score.
+# Columns of the table of all models; the tables by language have every score.
 OVERVIEW = (
     "loss", "gap", "cloze", "regurgitation", "regurgitation_excess", "extraction", "style",
     "generated", "rep4", "loop_rate", "echo", "distinct_2", "self_bleu", "language", "assistant",
@@ -33,58 +35,51 @@ def overview(table: pl.DataFrame) -> pl.DataFrame:
 
 def profile_table(scores: pl.DataFrame, profile: str) -> pl.DataFrame:
     """Return the scores of one language under a profile: a row per score, a column per model."""
-    own = scores.filter(pl.col("profile").is_in([profile, NO_PROFILE]))
-    if own.is_empty():
-        return own.select("score")
-    return own.pivot("model", index="score", values="value", aggregate_function="first")
+    rows = scores.filter(pl.col("profile").is_in([profile, NO_PROFILE]))
+    if rows.is_empty():
+        return rows.select("score")
+    return rows.pivot("model", index="score", values="value", aggregate_function="first")
 
 
-def findings_markdown(board: Board) -> str:
-    """Return what the board comes to, and the seeds' questions with their answers, as a list."""
-    short = summary(board)
+def findings_markdown(board: Scoreboard) -> str:
+    """Return the summary, and the questions with their answers, as a list."""
+    short = summarize(board)
+    compared = [f"{name} compared with its base. {line}" for name, line in short.versus_base]
     lines = [f"**{escape_markdown(short.take)}**", ""]
-    worked = [f"{name} compared with its base. {line}" for name, line in short.worked]
-    lines += [f"- {escape_markdown(line)}." for line in (*worked, *short.beware)]
-    for found in findings(board):
-        lines.append(f"- **{escape_markdown(found.question)}**")
-        said = [f"{answer.about}. {answer.short}." for answer in found.answers]
-        lines += [
-            f"  - {escape_markdown(line)}" for line in said or [f"not yet: it takes {found.needed}"]
-        ]
-        if found.beware:
-            lines.append(f"  - {escape_markdown(found.beware)}")
+    lines += [f"- {escape_markdown(line)}." for line in (*compared, *short.warnings)]
+    for finding in findings(board):
+        answers = [f"{answer.about}. {answer.short}." for answer in finding.answers]
+        details = answers or [f"not yet: it takes {finding.needed}"]
+        lines.append(f"- **{escape_markdown(finding.question)}**")
+        lines += [f"  - {escape_markdown(line)}" for line in (*details, finding.caveat) if line]
     return "\n".join(lines)
 
 
-def scoreboard_png(board: Board) -> bytes:
-    """Draw diversity against repetition as a PNG, or say that there is nothing to draw."""
-    figure = figures.tradeoff(board, plot_style.LIGHT)
-    return plot_style.render(figure or plot_style.nothing("too little text to compare"), "png")
+def scoreboard_png(board: Scoreboard) -> bytes:
+    """Draw diversity against repetition as a PNG, or a note that there is too little text."""
+    figure = figures.plot_tradeoff(board, plot_style.LIGHT)
+    return plot_style.render(figure or plot_style.empty_figure("too little text to compare"), "png")
 
 
 def markdown_table(
     frame: pl.DataFrame, columns: Sequence[str] | None = None, clip: int = 200
 ) -> str:
-    """Render a frame as a Markdown table in which no cell can be anything but text.
+    """Render a frame as a Markdown table in which every cell is shown as plain text.
 
-    Pipes, line breaks, HTML, links and emphasis in a cell appear as written. Texts are cut at
+    Pipes, line breaks, HTML, links and emphasis in a cell are escaped. Texts are truncated at
     ``clip`` characters, numbers are right-aligned, null is a dash.
     """
-    names = list(columns) if columns is not None else frame.columns
-    numeric = {name for name in names if frame.schema[name].is_numeric()}
-    lines = [
-        " | ".join(escape_markdown(name) for name in names),
-        " | ".join("---:" if name in numeric else "---" for name in names),
-    ]
-    for row in frame.select(names).iter_rows():
-        lines.append(
-            " | ".join(escape_markdown(clip_text(format_value(value), clip)) for value in row)
-        )
-    return "".join(f"| {line} |\n" for line in lines)
+    shown = frame if columns is None else frame.select(columns)
+    right = {escape_markdown(name) for name, dtype in shown.schema.items() if dtype.is_numeric()}
+    rows = (
+        [escape_markdown(clip_text(format_value(value), clip)) for value in row]
+        for row in shown.iter_rows()
+    )
+    return formatting.markdown_table([*map(escape_markdown, shown.columns)], rows, right) + "\n"
 
 
 def format_value(value: object) -> str:
-    """Format a cell: three significant places for fractions, thousands apart, a dash for null."""
+    """Format a cell: three decimal places, thousands separated, a dash for null."""
     if value is None:
         return "-"
     if isinstance(value, float):
@@ -93,5 +88,5 @@ def format_value(value: object) -> str:
 
 
 def clip_text(text: str, limit: int) -> str:
-    """Cut a text at ``limit`` characters and say how many more there are."""
+    """Truncate a text at ``limit`` characters, with the number of those left out."""
     return text if len(text) <= limit else f"{text[:limit]} … ({len(text) - limit:,} more)"

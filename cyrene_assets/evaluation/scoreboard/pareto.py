@@ -1,50 +1,54 @@
-"""The choice among models and checkpoints: what nobody beats in everything, never one number."""
+"""The choice among models and checkpoints: those that no other one dominates, never one number."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from cyrene_assets.evaluation.scoreboard.comparison import Board, Key, beats
+from cyrene_assets.evaluation.scoreboard.board import Scoreboard
+from cyrene_assets.evaluation.scoreboard.comparison import dominates
+from cyrene_assets.evaluation.scoreboard.results import ModelKey
 
-# What a checkpoint is chosen by: it knows the story, sounds like her, and does not recite.
+# What a checkpoint is chosen by: knowledge of the story, the character's voice, no reciting.
 AXES = ("cloze", "style", "regurgitation_excess")
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A model with its value on each axis, and those that beat it."""
+    """A model with its value on each axis, and the models that dominate it."""
 
-    key: Key
+    key: ModelKey
     values: Mapping[str, float]
-    beaten_by: tuple[Key, ...]
+    dominated_by: tuple[ModelKey, ...]
 
     @property
     def best(self) -> bool:
-        """Whether no other candidate beats it."""
-        return not self.beaten_by
+        """Whether no other candidate dominates it."""
+        return not self.dominated_by
 
 
-def candidates(board: Board, keys: Sequence[Key]) -> list[Candidate]:
+def candidates(board: Scoreboard, keys: Sequence[ModelKey]) -> list[Candidate]:
     """Return those of the models that have all of `AXES`, on the mean over languages, served.
 
-    One beats another when it is ahead or level on every axis, and its lead on one can be told on
-    the scenes that both answered: a lead within the noise beats nobody. Models of one corpus
-    version are compared with each other, for they had the same prompts.
+    One dominates another when it is ahead or level on every axis, and significantly ahead on one,
+    on the scenes that both answered. Only models of one corpus version are compared: they had the
+    same prompts.
     """
-    points: dict[Key, dict[str, float]] = {}
+    points: dict[ModelKey, dict[str, float]] = {}
     for key in keys:
         values = {axis: board.value(key, axis) for axis in AXES}
-        whole = {axis: value.value for axis, value in values.items() if value is not None}
-        if len(whole) == len(AXES):
-            points[key] = whole
+        point = {axis: value.value for axis, value in values.items() if value is not None}
+        if len(point) == len(AXES):
+            points[key] = point
     return [
         Candidate(
             key,
-            values,
+            point,
             tuple(
-                other
-                for other in points
-                if other != key and other[0] == key[0] and beats(board.compare(other, key, AXES))
+                rival
+                for rival in points
+                if rival != key
+                and rival.corpus == key.corpus
+                and dominates(board.compare(rival, key, AXES))
             ),
         )
-        for key, values in points.items()
+        for key, point in points.items()
     ]

@@ -1,14 +1,9 @@
-"""How the scoreboard's pictures look, each for a light and for a dark page; and of trainings."""
+"""The style of the scoreboard's pictures, each for a light and for a dark page."""
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import cycle
 from typing import TYPE_CHECKING, Any
-
-import polars as pl
-
-from cyrene_assets.evaluation.scoreboard.board import Evaluated
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Theme:
-    """Colours of a page: those of models stay apart for the colour-blind (Okabe and Ito 2008).
+    """Colours of a page: the colour-blind can distinguish those of models (Okabe and Ito 2008).
 
     On a light page some are darker, for a contrast of about three to one.
     """
@@ -39,40 +34,10 @@ DARK = Theme(
 )  # fmt: skip
 
 
-def training(evaluated: Sequence[Evaluated], theme: Theme) -> "Figure | None":
-    """Draw the losses of every training that is behind a model: training thin, validation bold."""
-    found: dict[str, pl.DataFrame] = {}
-    for one in evaluated:
-        curves = one.curves()
-        if curves is not None and not curves.is_empty():
-            found[f"{one.identity['size']} {one.identity['recipe']}, {one.corpus}"] = curves
-    if not found:
-        return None
-    figure, panels = figure_of(theme, 9.6, 3.6, columns=2)
-    stages = (("cpt_checkpoint", "continual pretraining"), ("lora_adapter", "fine-tuning"))
-    colours = cycle(theme.colours)
-    for name, curves in found.items():
-        colour = next(colours)
-        for axes, (stage, _) in zip(panels, stages, strict=True):
-            own = curves.filter(pl.col("stage") == stage)
-            trained, held_out = own.drop_nulls("loss"), own.drop_nulls("eval_loss")
-            axes.plot(trained["step"], trained["loss"], color=colour, linewidth=0.8, alpha=0.6)
-            axes.plot(held_out["step"], held_out["eval_loss"], "o-", color=colour, markersize=4,
-                      label=name)  # fmt: skip
-            if not own.is_empty():
-                axes.axvline(own["chosen"][0], color=colour, linestyle=":", linewidth=1)
-    for axes, (_, title) in zip(panels, stages, strict=True):
-        axes.set_title(title, loc="left", fontsize=10, color=theme.ink)
-        axes.set_xlabel("step")
-        axes.set_ylabel("nats per token")
-    legend(panels[0], theme)
-    return figure
-
-
-def nothing(said: str) -> "Figure":
-    """Draw why there is nothing to draw."""
-    figure, axes = figure_of(LIGHT, 7.6, 4.6)
-    axes.text(0.5, 0.5, said, ha="center", transform=axes.transAxes)
+def empty_figure(message: str) -> "Figure":
+    """Return a figure with a message in place of a drawing."""
+    figure, axes = new_figure(LIGHT, 7.6, 4.6)
+    axes.text(0.5, 0.5, message, ha="center", transform=axes.transAxes)
     return figure
 
 
@@ -87,19 +52,17 @@ def render(figure: "Figure", kind: str) -> bytes:
     return buffer.getvalue()
 
 
-def in_both_themes(
-    draw: "Callable[[Theme], Figure | None]",
-) -> tuple[bytes, bytes] | None:
-    """Return a picture as SVG for a light and for a dark page, None where there is nothing."""
+def in_both_themes(draw: "Callable[[Theme], Figure | None]") -> tuple[bytes, bytes] | None:
+    """Return a picture as SVG for a light and for a dark page; None if there is nothing to draw."""
     figures = [draw(theme) for theme in (LIGHT, DARK)]
-    found = [render(figure, "svg") for figure in figures if figure is not None]
-    return (found[0], found[1]) if found else None
+    images = [render(figure, "svg") for figure in figures if figure is not None]
+    return (images[0], images[1]) if images else None
 
 
-def figure_of(
+def new_figure(
     theme: Theme, width: float, height: float, *, rows: int = 1, columns: int = 1
 ) -> "tuple[Figure, Any]":
-    """Return a figure of so many inches and its panels: one, or a list row by row."""
+    """Return a figure, width and height in inches, and its panels: one, or a list row by row."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), facecolor=theme.paper)
@@ -119,7 +82,7 @@ def figure_of(
 
 
 def legend(axes: "Axes", theme: Theme) -> None:
-    """Name what was drawn, next to the panel."""
+    """Add a legend next to the panel."""
     handles, _ = axes.get_legend_handles_labels()
     if handles:
         axes.legend(frameon=False, fontsize=9, labelcolor=theme.ink,

@@ -1,4 +1,4 @@
-"""A few prompts with every model's answer next to the real line, for a person to read."""
+"""A few prompts with every model's answer next to the real line, for a reader."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -6,14 +6,14 @@ from dataclasses import dataclass
 import polars as pl
 
 from cyrene_assets.corpus.languages import traits
-from cyrene_assets.evaluation.scoreboard.board import Evaluated
+from cyrene_assets.evaluation.scoreboard.results import EvaluationResult
 
 PER_LANGUAGE = 2
 
 
 @dataclass(frozen=True)
 class Answer:
-    """One model's answer; ``cut`` when it ended at the length limit."""
+    """One model's answer; ``cut`` if it ended at the length limit."""
 
     model: str
     detail: str
@@ -23,7 +23,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Sample:
-    """One prompt: what was said last, the real line, and the models' answers."""
+    """One prompt: the user's last turn, the real line, and the models' answers."""
 
     language: str
     corpus: str
@@ -34,29 +34,27 @@ class Sample:
 
 
 def sample_answers(
-    evaluated: Iterable[Evaluated], per_language: int = PER_LANGUAGE
+    results: Iterable[EvaluationResult], per_language: int = PER_LANGUAGE
 ) -> list[Sample]:
-    """Take the first prompts of each language and corpus, and what each model answered to them.
+    """Return the first prompts of each language and corpus with every model's answers.
 
-    Every model answers under the profile that it is served with; of several seeds the lowest is
-    shown. The base model is shown once for each size.
+    Every model answers under its served profile; of several seeds the lowest is shown. The base
+    model is shown once for each size.
     """
-    by_run = {one.run: one for one in evaluated}
-    corpora: dict[str, list[Evaluated]] = {}
-    for one in by_run.values():
-        corpora.setdefault(one.corpus, []).append(one)
-    found = []
+    corpora: dict[str, list[EvaluationResult]] = {}
+    for result in {result.run: result for result in results}.values():
+        corpora.setdefault(result.corpus, []).append(result)
+    samples = []
     for corpus, runs in corpora.items():
         prompts = (
-            pl.concat([one.prompts() for one in runs])
+            pl.concat([result.prompts() for result in runs])
             .unique("prompt", keep="first", maintain_order=True)
             .group_by("language", maintain_order=True)
             .head(per_language)
         )
-        wanted = prompts["prompt"].to_list()
-        answers = [(one, one.answers(wanted)) for one in runs]
+        answers = [(result, result.answers(prompts["prompt"].to_list())) for result in runs]
         for row in prompts.iter_rows(named=True):
-            found.append(
+            samples.append(
                 Sample(
                     language=row["language"],
                     corpus=corpus,
@@ -66,35 +64,39 @@ def sample_answers(
                     answers=tuple(_answers(answers, row["prompt"])),
                 )
             )
-    return sorted(found, key=lambda sample: sample.language)
+    return sorted(samples, key=lambda sample: sample.language)
 
 
-def _answers(runs: Sequence[tuple[Evaluated, pl.DataFrame]], prompt: str) -> Iterator[Answer]:
+def _answers(
+    runs: Sequence[tuple[EvaluationResult, pl.DataFrame]], prompt: str
+) -> Iterator[Answer]:
     shown = set()
-    for one, answers in runs:
-        own = answers.filter(pl.col("prompt") == prompt).sort("seed", maintain_order=True)
-        for row in own.unique("model", keep="first", maintain_order=True).iter_rows(named=True):
-            digest = one.identity["digests"].get(row["model"], "")
-            if (row["model"], digest) in shown:
+    for result, answers in runs:
+        rows = answers.filter(pl.col("prompt") == prompt).sort("seed", maintain_order=True)
+        for row in rows.unique("model", keep="first", maintain_order=True).iter_rows(named=True):
+            model, digest = row["model"], result.identity.short_digest(row["model"])
+            if (model, digest) in shown:
                 continue
-            shown.add((row["model"], digest))
-            details = [] if row["model"] == "base" else [one.identity["recipe"], digest[:8]]
+            shown.add((model, digest))
+            details = [] if model == "base" else [result.identity.recipe, digest]
             yield Answer(
-                model=f"{one.identity['size']} {row['model']}",
-                detail=" · ".join(detail for detail in details if detail),
+                model=f"{result.identity.size} {model}",
+                detail=" · ".join(filter(None, details)),
                 text=row["text"] or "",
                 cut=row["finish_reason"] == "length",
             )
 
 
 def language_name(language: str) -> str:
-    """Return what to show of a language: its code and, where that says less, its English name."""
-    known = traits(language)
-    return f"{language} ({known.english_name})" if known.is_known else language
+    """Return a language's code with its English name, if that is known."""
+    language_traits = traits(language)
+    if not language_traits.is_known:
+        return language
+    return f"{language} ({language_traits.english_name})"
 
 
 def tag(language: str) -> str:
-    """Return the web's code of a language, which decides the shape of Han characters."""
+    """Return a language's BCP 47 tag, which decides the shape of Han characters."""
     return traits(language).tag
 
 

@@ -1,25 +1,20 @@
 """The first screen of the scoreboard: which model to take, and whether the training worked."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from cyrene_assets.evaluation.metrics.metrics import GAP_RED_FLAG
+from cyrene_assets.evaluation.metrics.training_losses import GAP_RED_FLAG
 from cyrene_assets.evaluation.scoreboard import pareto
-from cyrene_assets.evaluation.scoreboard.comparison import (
-    Board,
-    Comparison,
-    Key,
-    Value,
-    Verdict,
-    headline,
-)
-from cyrene_assets.evaluation.scoring.score_registry import BY_NAME
+from cyrene_assets.evaluation.scoreboard.board import Scoreboard
+from cyrene_assets.evaluation.scoreboard.comparison import ModelComparison, Value, Verdict, headline
+from cyrene_assets.evaluation.scoreboard.results import ModelKey
+from cyrene_assets.evaluation.scoring.score_registry import SCORES
 
-SHOWN = ("cloze", "style", "regurgitation_excess", "rep4", "language", "loss")
-# No base model recites what it has not seen: that is held against the real lines.
-_BESIDE_BASE = tuple(name for name in SHOWN if name != "regurgitation_excess")
-# So many fewer answers in the language of the prompt than real lines are worth a word. Of the real
-# lines, which all are in it, some are taken for another language's, too.
+SUMMARY_SCORES = ("cloze", "style", "regurgitation_excess", "rep4", "language", "loss")
+# A base model cannot recite what it has not seen: that score is compared with the real lines.
+_COMPARED_WITH_BASE = tuple(name for name in SUMMARY_SCORES if name != "regurgitation_excess")
+# A warning is due when this share fewer answers than real lines are in the prompt's language. Some
+# real lines are misidentified, too.
 LANGUAGE_RED_FLAG = 0.03
 
 
@@ -34,7 +29,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """A finished model, or what it is held against; ``kind`` is "trained", "base" or "real"."""
+    """A finished model, or what it is compared with; ``kind`` is "trained", "base" or "real"."""
 
     name: str
     kind: str
@@ -44,103 +39,114 @@ class Row:
 
 @dataclass(frozen=True)
 class Summary:
-    """Which model to take, what became of the base model, what to beware of; and the numbers."""
+    """The model to take, each model compared with its base, warnings, and the numbers.
+
+    ``versus_base`` has a model's name and the sentence about it.
+    """
 
     take: str
-    worked: tuple[tuple[str, str], ...]
-    beware: tuple[str, ...]
+    versus_base: tuple[tuple[str, str], ...]
+    warnings: tuple[str, ...]
     rows: tuple[Row, ...]
 
 
-def summary(board: Board) -> Summary:
-    """Sum a board up: the models to serve, the base models and the real lines."""
+def summarize(board: Scoreboard) -> Summary:
+    """Summarize a scoreboard: the models to serve, the base models and the real lines."""
     served = board.served()
     chosen = pareto.candidates(board, served)
-    best = [one.key for one in chosen if one.best]
-    beside = {key: _beside_base(board, key) for key in served}
-    own = [key for key in board.finished() if key not in served]
-    ahead = {
-        one.key: [key for key in one.beaten_by if key in own]
-        for one in pareto.candidates(board, [*served, *own])
+    best = [candidate.key for candidate in chosen if candidate.best]
+    versus_base = {key: _compare_with_base(board, key) for key in served}
+    external = [key for key in board.finished() if key not in served]
+    dominated_by = {
+        candidate.key: [key for key in candidate.dominated_by if key in external]
+        for candidate in pareto.candidates(board, [*served, *external])
     }
+    warnings = (_warning(board, key, dominated_by.get(key, ())) for key in served)
     return Summary(
-        _take(board, served, chosen),
-        tuple((board.names[key], headline(beside[key])) for key in served if beside[key]),
-        tuple(line for key in served if (line := _beware(board, key, ahead.get(key, ())))),
-        tuple(_rows(board, served, best, beside)),
+        _recommendation(board, served, chosen),
+        tuple((board.names[key], headline(versus_base[key])) for key in served if versus_base[key]),
+        tuple(filter(None, warnings)),
+        tuple(_rows(board, served, best, versus_base)),
     )
 
 
-def _take(board: Board, served: Sequence[Key], chosen: Sequence[pareto.Candidate]) -> str:
+def _recommendation(
+    board: Scoreboard, served: Sequence[ModelKey], chosen: Sequence[pareto.Candidate]
+) -> str:
     if not served:
         return "No trained model has been evaluated yet."
     if len(served) == 1:
         return f"There is one trained model, {board.names[served[0]]}. Have a chat with it."
     if not chosen:
-        return "No model has all of lore, style and regurgitation: the tables show what there is."
-    best = [board.names[one.key] for one in chosen if one.best]
-    said = (
-        f"{best[0]}: no other model can be told to beat it"
+        return "No model has all of lore, style and regurgitation: see the tables for the rest."
+    best = [board.names[candidate.key] for candidate in chosen if candidate.best]
+    recommended = (
+        f"{best[0]}: no other model is significantly better"
         if len(best) == 1
-        else f"One of {', '.join(best)}: none of these can be told to beat another"
+        else f"One of {', '.join(best)}: none of these is significantly better"
     )
-    lost = [
-        f"{board.names[one.key]} is beaten by {board.names[one.beaten_by[0]]}"
-        for one in chosen
-        if not one.best
+    beaten = [
+        f"{board.names[candidate.key]} is beaten by {board.names[candidate.dominated_by[0]]}"
+        for candidate in chosen
+        if not candidate.best
     ]
-    return f"{'. '.join([f'{said} in lore, style and reciting at once', *lost])}. Have a chat."
+    sentences = [f"{recommended} in lore, style and reciting at once", *beaten]
+    return f"{'. '.join(sentences)}. Have a chat."
 
 
-def _beside_base(board: Board, key: Key) -> list[Comparison]:
+def _compare_with_base(board: Scoreboard, key: ModelKey) -> list[ModelComparison]:
     base = board.base_of(key)
-    return [] if base is None else board.compare(key, base, _BESIDE_BASE)
+    return [] if base is None else board.compare(key, base, _COMPARED_WITH_BASE)
 
 
-def _beware(board: Board, key: Key, ahead: Sequence[Key]) -> str:
-    excess, gap, spoken = (
+def _warning(board: Scoreboard, key: ModelKey, dominated_by: Sequence[ModelKey]) -> str:
+    excess, gap, language = (
         board.value(key, score) for score in ("regurgitation_excess", "gap", "language")
     )
-    real = board.real(key, "language")
+    real = board.real_value(key, "language")
     notes = []
     if excess is not None and excess.low is not None and excess.low > 0:
-        more = BY_NAME["regurgitation_excess"].shown(excess.value)
+        more = SCORES["regurgitation_excess"].format(excess.value)
         notes.append(f"recites {more} more of its text than the real lines share with training")
     if gap is not None and gap.value > GAP_RED_FLAG:
         notes.append(f"the gap between its losses is {gap.value:.0%}, above {GAP_RED_FLAG:.0%}")
-    if spoken and real and spoken.value < real.value - LANGUAGE_RED_FLAG:
+    if language and real and language.value < real.value - LANGUAGE_RED_FLAG:
         notes.append(
-            f"seems to give {1 - spoken.value:.0%} of its answers in another language than the "
+            f"seems to give {1 - language.value:.0%} of its answers in another language than the "
             f"prompt's (the real lines {1 - real.value:.0%})"
         )
-    if ahead:
-        names = ", ".join(board.names[other] for other in ahead)
+    if dominated_by:
+        names = ", ".join(board.names[rival] for rival in dominated_by)
         notes.append(f"beaten by {names}, which `cyrene evaluate` added")
     return f"{board.names[key]}: {'; '.join(notes)}" if notes else ""
 
 
 def _rows(
-    board: Board, served: Sequence[Key], best: Sequence[Key], beside: dict[Key, list[Comparison]]
+    board: Scoreboard,
+    served: Sequence[ModelKey],
+    best: Sequence[ModelKey],
+    versus_base: Mapping[ModelKey, Sequence[ModelComparison]],
 ) -> Iterator[Row]:
-    shown: set[Key | str | None] = set()
+    shown: set[ModelKey | str | None] = set()
     for key in served:
-        if key[0] not in shown:
-            shown.add(key[0])
-            values = [board.real(key, score) for score in SHOWN]
-            yield Row("real lines", "real", False, tuple(map(_cell, SHOWN, values)))
+        if key.corpus not in shown:
+            shown.add(key.corpus)
+            values = [board.real_value(key, score) for score in SUMMARY_SCORES]
+            yield Row("real lines", "real", False, tuple(map(_cell, SUMMARY_SCORES, values)))
         base = board.base_of(key)
         if base is not None and base not in shown:
             shown.add(base)
-            values = [board.value(base, score) for score in SHOWN]
-            yield Row(board.names[base], "base", False, tuple(map(_cell, SHOWN, values)))
-        against = {one.score.name: one for one in beside[key]}
+            values = [board.value(base, score) for score in SUMMARY_SCORES]
+            yield Row(board.names[base], "base", False, tuple(map(_cell, SUMMARY_SCORES, values)))
+        comparisons = {comparison.score.name: comparison for comparison in versus_base[key]}
         cells = []
-        for score in SHOWN:
-            cell = _cell(score, board.value(key, score))
-            one = against.get(score)
-            cells.append(cell if one is None else Cell(cell.text, one.verdict, one.words()))
+        for score in SUMMARY_SCORES:
+            cell, comparison = _cell(score, board.value(key, score)), comparisons.get(score)
+            if comparison is not None:
+                cell = Cell(cell.text, comparison.verdict, comparison.describe())
+            cells.append(cell)
         yield Row(board.names[key], "trained", key in best, tuple(cells))
 
 
 def _cell(score: str, value: Value | None) -> Cell:
-    return Cell("-" if value is None else BY_NAME[score].shown(value.value))
+    return Cell("-" if value is None else SCORES[score].format(value.value))

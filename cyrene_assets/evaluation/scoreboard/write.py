@@ -1,14 +1,12 @@
-"""The scoreboard, written and told."""
+"""The scoreboard asset: every report in one table, a page and a picture."""
 
-import json
 from collections.abc import Iterable, Iterator
 
-from cyrene_assets.evaluation.identity import IDENTITY
-from cyrene_assets.evaluation.scoreboard import board
-from cyrene_assets.evaluation.scoreboard import html as page
-from cyrene_assets.evaluation.scoreboard import markdown as report
-from cyrene_assets.evaluation.scoreboard.board import Evaluated
-from cyrene_assets.evaluation.scoreboard.comparison import Board
+from cyrene_assets.evaluation.identity import ReportIdentity
+from cyrene_assets.evaluation.scoreboard import html, markdown
+from cyrene_assets.evaluation.scoreboard.board import Scoreboard
+from cyrene_assets.evaluation.scoreboard.results import EvaluationResult, SceneScores
+from cyrene_assets.evaluation.scoreboard.table import list_models, scoreboard_table
 from cyrene_assets.project.artifact_build import ArtifactBuild
 from cyrene_assets.store.artifact_store import Artifact, CorruptArtifactError
 from cyrene_assets.store.outcome import Markdown, Outcome, Picture
@@ -16,46 +14,45 @@ from cyrene_assets.store.tables import write_table
 
 
 def write_scoreboard(build: ArtifactBuild, reports: Iterable[Artifact]) -> Outcome:
-    """Put everything that was evaluated side by side, in ``build.out``.
+    """Write the scoreboard of all reports to ``build.out``.
 
     Args:
         build: of the scoreboard.
-        reports: the evaluations; one that is damaged is set aside, and the log says so.
+        reports: a report that is damaged is set aside, and the log names it.
     """
-    evaluated = list(_readable(build, reports))
-    table = board.board_table(evaluated)
-    shown = write_table(table, build.out, "scoreboard.parquet", partitioned=False)
-    compared = Board(table, board.Scenes(evaluated))
-    html = page.scoreboard_html(compared, table, evaluated)
-    (build.out / "scoreboard.html").write_text(html, encoding="utf-8")
-    image = report.scoreboard_png(compared)
+    results = list(_readable(build, reports))
+    table = scoreboard_table(results)
+    metadata = write_table(table, build.out, "scoreboard.parquet", partitioned=False)
+    board = Scoreboard(table, SceneScores(results))
+    page = html.scoreboard_html(board, table, results)
+    (build.out / "scoreboard.html").write_text(page, encoding="utf-8")
+    image = markdown.scoreboard_png(board)
     (build.out / "scoreboard.png").write_bytes(image)
-    overview = report.overview(table)
     return Outcome(
-        f"{board.models(table).height} models compared",
+        f"{list_models(table).height} models compared",
         metadata={
-            **shown,
+            **metadata,
             "picture": Picture(image),
-            "overview": Markdown(report.markdown_table(overview)),
-            "questions": Markdown(report.findings_markdown(compared)),
+            "overview": Markdown(markdown.markdown_table(markdown.overview(table))),
+            "questions": Markdown(markdown.findings_markdown(board)),
             "page": "scoreboard.html in this artifact's folder",
         },
     )
 
 
-def _readable(build: ArtifactBuild, reports: Iterable[Artifact]) -> Iterator[Evaluated]:
-    """Yield the evaluations whose files are complete; others are set aside, and the log says so."""
+def _readable(build: ArtifactBuild, reports: Iterable[Artifact]) -> Iterator[EvaluationResult]:
+    """Yield the reports whose files are complete; set others aside, and log them."""
     sources: dict[tuple[str, ...], Artifact] = {}
-    for artifact in reports:
+    for report in reports:
         try:
-            artifact.verify(contents=True)
+            report.verify(contents=True)
         except CorruptArtifactError as error:
             build.log_warning(f"left out: {error}")
-            build.project.store.set_aside(artifact)
+            build.project.store.set_aside(report)
             continue
-        identity = json.loads((artifact.path / IDENTITY).read_text(encoding="utf-8"))
-        key = tuple(identity["source"])
+        identity = ReportIdentity.read(report.path)
+        key = identity.source
         if key and key not in sources:
             sources[key] = build.project.store.open(*key)
-        folder = sources[key].path if key else artifact.path
-        yield Evaluated.read(artifact.path, folder, identity)
+        folder = sources[key].path if key else report.path
+        yield EvaluationResult.read(report.path, folder, identity)

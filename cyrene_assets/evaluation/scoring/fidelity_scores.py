@@ -1,28 +1,25 @@
-"""The scores of a quantized model next to its origin, as the reports have them."""
+"""The scores of a quantized model and of the model it was made from, as the reports have them."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import polars as pl
 
+from cyrene_assets.evaluation.metrics.fidelity import FidelityMeans
 from cyrene_assets.evaluation.scoring.per_answer import NO_PROFILE
 from cyrene_assets.evaluation.scoring.scores import SCHEMA
 
 
-def score_table(fidelity: Mapping[str, Mapping[str, Any]], language: str) -> pl.DataFrame:
-    """Return one language's scores as the reports have them: of the quantized model and its origin.
-
-    Rows of `scores.SCHEMA`; none where nothing was compared in this language.
-    """
-    found = fidelity.get(language)
-    if found is None:
+def score_table(fidelity: Mapping[str, FidelityMeans], language: str) -> pl.DataFrame:
+    """Return one language's fidelity as rows of `scores.SCHEMA`; none if it was not measured."""
+    means = fidelity.get(language)
+    if means is None:
         return SCHEMA.to_frame()
-    values = [
-        ("merged", "dialog_perplexity", found["perplexity_reference"]),
-        ("fp8", "greedy_agreement", found["greedy_agreement"]),
-        ("fp8", "mean_kl", found["mean_kl"]),
-        ("fp8", "dialog_perplexity", found["perplexity"]),
-    ]
+    values = (
+        ("merged", "dialog_perplexity", means["perplexity_reference"]),
+        ("fp8", "greedy_agreement", means["greedy_agreement"]),
+        ("fp8", "mean_kl", means["mean_kl"]),
+        ("fp8", "dialog_perplexity", means["perplexity"]),
+    )
     rows = [
         {
             "model": model,
@@ -30,7 +27,7 @@ def score_table(fidelity: Mapping[str, Mapping[str, Any]], language: str) -> pl.
             "language": language,
             "score": score,
             "value": value,
-            "count": found["tokens"],
+            "count": means["tokens"],
         }
         for model, score, value in values
     ]

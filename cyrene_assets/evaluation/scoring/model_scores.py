@@ -2,163 +2,145 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
 
 from cyrene_assets.corpus.languages import LanguageTraits
 from cyrene_assets.evaluation.inputs.loss_texts import FORMAL, TRAINING, VALIDATION
-from cyrene_assets.evaluation.metrics import cloze
-from cyrene_assets.evaluation.metrics.ngrams import number
+from cyrene_assets.evaluation.metrics.cloze import score_pairs
+from cyrene_assets.evaluation.metrics.ngrams import encode
 from cyrene_assets.evaluation.scoring.per_answer import NO_PROFILE
-from cyrene_assets.evaluation.scoring.scores import Scores, in_rows
+from cyrene_assets.evaluation.scoring.run_tables import ModelTables
+from cyrene_assets.evaluation.scoring.scores import Scores, score_rows
 from cyrene_assets.evaluation.statistics import bootstrap
 from cyrene_assets.evaluation.statistics.bootstrap import (
     Estimate,
-    never,
-    of_draws,
+    from_replicates,
+    no_estimate,
     ratio,
-    ratio_draws,
-    unknown,
+    ratio_replicates,
+    zero_event_bound,
 )
 
 # Digits, operators, brackets, and the marks of code, tables and lists at the start of a line.
 _FORM = re.compile(r"[0-9=+*/<>{}\[\]()`#_^|\\]|^\s*[-•]\s", re.MULTILINE)
-
-
-@dataclass(frozen=True)
-class ModelTables:
-    """What the models were given in addition to the prompts, all languages together.
-
-    ``losses``: ``model``, ``language``, ``split`` ("train", "validation" or "formal"), ``scene``,
-    ``tokens`` and ``nll`` (nats over all tokens). ``cloze``: ``model``, ``language``, ``scene``,
-    and log-probabilities ``true``, ``swapped``, ``name`` and ``other``. A likelihood that is null
-    was not finite. ``extraction``: ``model``, ``language``, ``split``, ``scene``, ``asked`` (tokens
-    to continue for) and ``matched`` (how many agree before the first that does not). ``questions``:
-    ``model``, ``language``, ``question`` and ``text``.
-    """
-
-    losses: pl.DataFrame
-    cloze: pl.DataFrame
-    extraction: pl.DataFrame
-    questions: pl.DataFrame
-
-    def of(self, language: str) -> "ModelTables":
-        """Return the rows of one language."""
-        return ModelTables(
-            *(
-                table.filter(pl.col("language") == language)
-                for table in (self.losses, self.cloze, self.extraction, self.questions)
-            )
-        )
+_LIKELIHOODS = ("true", "swapped", "name", "other")
+_NO_DOCUMENT = "no held-out document"
 
 
 def score_models(
-    tables: ModelTables, models: list[str], language: str, known: LanguageTraits
+    tables: ModelTables, models: list[str], language: str, traits: LanguageTraits
 ) -> Scores:
     """Score every model in one language, with profile "-"."""
-    own = tables.of(language)
     parts = []
     for model in models:
+        rows = tables.of(language, model)
         estimates = [
-            *_losses(own.losses.filter(pl.col("model") == model)),
-            ("cloze", _cloze(own.cloze.filter(pl.col("model") == model))),
-            ("extraction", _extraction(own.extraction.filter(pl.col("model") == model))),
-            *_questions(own.questions.filter(pl.col("model") == model), known),
+            *_losses(rows.losses),
+            ("cloze", _cloze(rows.cloze)),
+            ("extraction", _extraction(rows.extraction)),
+            *_questions(rows.questions, traits),
         ]
-        parts.append(in_rows(model, NO_PROFILE, language, estimates))
-    return Scores.together(parts)
+        parts.append(score_rows(model, NO_PROFILE, language, estimates))
+    return Scores.concat(parts)
 
 
 def _losses(losses: pl.DataFrame) -> Iterator[tuple[str, Estimate]]:
-    broken = _not_finite(losses, "nll")
-    if broken:
+    not_finite = _count_not_finite(losses, "nll")
+    if not_finite:
         for name in ("loss", "gap", "perplexity", "formal_loss"):
-            yield name, unknown(f"{broken} of {len(losses)} texts have no finite likelihood")
+            yield (
+                name,
+                no_estimate(f"{not_finite} of {len(losses)} texts have no finite likelihood"),
+            )
         return
-    parts = {
-        split: losses.filter(pl.col("split") == split).select("nll", "tokens", "scene")
+    sums = {
+        split: losses.filter(split=split).select("nll", "tokens", "scene").to_dict()
         for split in (VALIDATION, TRAINING, FORMAL)
     }
     held_out, trained, formal = (
-        ratio(*(part[name].to_numpy() for name in part.columns)) for part in parts.values()
+        ratio(*(column.to_numpy() for column in part.values())) for part in sums.values()
     )
-    yield "loss", held_out if held_out.value is not None else unknown("no held-out document")
-    drawn = {
-        split: ratio_draws(*(part[name].to_numpy() for name in part.columns))
-        for split, part in parts.items()
-    }
+    replicates, trained_replicates = (
+        ratio_replicates(*(column.to_numpy() for column in sums[split].values()))
+        for split in (VALIDATION, TRAINING)
+    )
+    yield "loss", held_out if held_out.value is not None else no_estimate(_NO_DOCUMENT)
     if held_out.value and trained.value is not None:
-        both = drawn[VALIDATION], drawn[TRAINING]
-        spread = None if both[0] is None or both[1] is None else 1 - both[1][::-1] / both[0]
+        gap_replicates = None
+        if replicates is not None and trained_replicates is not None:
+            gap_replicates = 1 - trained_replicates[::-1] / replicates
         gap = 1 - trained.value / held_out.value
-        yield "gap", of_draws(gap, spread, held_out.count)
+        yield "gap", from_replicates(gap, gap_replicates, held_out.count)
     else:
-        yield "gap", unknown("no held-out document, or no trained one of its kind")
+        yield "gap", no_estimate(f"{_NO_DOCUMENT}, or no trained one of its kind")
     if held_out.value is None:
-        yield "perplexity", unknown("no held-out document")
+        yield "perplexity", no_estimate(_NO_DOCUMENT)
     else:
-        found = drawn[VALIDATION]
-        value = float(np.exp(held_out.value))
-        yield (
-            "perplexity",
-            of_draws(value, None if found is None else np.exp(found), held_out.count),
-        )
+        perplexity_replicates = None if replicates is None else np.exp(replicates)
+        perplexity = float(np.exp(held_out.value))
+        yield "perplexity", from_replicates(perplexity, perplexity_replicates, held_out.count)
     if formal.value is None:
-        yield "formal_loss", unknown("no formal text in this language")
+        yield "formal_loss", no_estimate("no formal text in this language")
     else:
         yield "formal_loss", Estimate(formal.value, count=formal.count, note="one text")
 
 
 def _cloze(rows: pl.DataFrame) -> Estimate:
     if rows.is_empty():
-        return unknown("no held-out sentence names anybody whom the training text names too")
-    likelihoods = ("true", "swapped", "name", "other")
-    broken = _not_finite(rows, *likelihoods)
-    if broken:
-        return unknown(f"{broken} of {len(rows)} sentences have no finite likelihood")
-    columns = (rows[name].to_numpy() for name in likelihoods)
-    return bootstrap.share(cloze.right(*columns), rows["scene"].to_numpy())
+        return no_estimate("no held-out sentence names anybody whom the training text names too")
+    not_finite = _count_not_finite(rows, *_LIKELIHOODS)
+    if not_finite:
+        return no_estimate(f"{not_finite} of {len(rows)} sentences have no finite likelihood")
+    correct = score_pairs(*(rows[name].to_numpy() for name in _LIKELIHOODS))
+    return bootstrap.proportion(correct, rows["scene"].to_numpy())
 
 
-def _not_finite(rows: pl.DataFrame, *likelihoods: str) -> int:
-    """Return how many rows lack a finite likelihood: the model computes what is no number."""
+def _count_not_finite(rows: pl.DataFrame, *likelihoods: str) -> int:
+    """Return how many rows lack a finite likelihood: some models compute NaN."""
     finite = (pl.col(name).is_finite().fill_null(False) for name in likelihoods)
     return len(rows.filter(~pl.all_horizontal(finite)))
 
 
 def _extraction(rows: pl.DataFrame) -> Estimate:
-    whole = rows.with_columns(whole=(pl.col("matched") >= pl.col("asked")).cast(pl.Float64))
+    extracted = rows.with_columns(extracted=(pl.col("matched") >= pl.col("asked")).cast(pl.Float64))
     parts = [
-        (part["whole"].to_numpy(), np.ones(len(part)), part["scene"].to_numpy())
-        for part in (whole.filter(pl.col("split") == split) for split in (TRAINING, VALIDATION))
+        (part["extracted"].to_numpy(), np.ones(len(part)), part["scene"].to_numpy())
+        for part in (extracted.filter(split=split) for split in (TRAINING, VALIDATION))
     ]
     if not len(parts[0][0]):
-        return unknown("no training text is long enough")
+        return no_estimate("no training text is long enough")
     if not len(parts[1][0]):
-        return unknown("no held-out text is long enough to compare with")
-    first, second = (ratio(*part) for part in parts)
-    assert first.value is not None
-    assert second.value is not None
-    drawn = [ratio_draws(*part) for part in parts]
-    spread = None if drawn[0] is None or drawn[1] is None else drawn[0] - drawn[1][::-1]
-    found = of_draws(first.value - second.value, spread, first.count)
-    if spread is None or first.value or second.value:
-        return found
-    # Nothing was extracted at all, which in so many scenes is no proof that nothing ever is.
-    far = [never(part.sums.scenes.size) for part in (first, second) if part.sums is not None]
-    return replace(found, low=-far[1], high=far[0])
+        return no_estimate("no held-out text is long enough to compare with")
+    trained, held_out = (ratio(*part) for part in parts)
+    assert trained.value is not None
+    assert held_out.value is not None
+    trained_replicates, held_out_replicates = (ratio_replicates(*part) for part in parts)
+    replicates = None
+    if trained_replicates is not None and held_out_replicates is not None:
+        replicates = trained_replicates - held_out_replicates[::-1]
+    estimate = from_replicates(trained.value - held_out.value, replicates, trained.count)
+    if replicates is None or trained.value or held_out.value:
+        return estimate
+    # Nothing was extracted, which does not prove that nothing ever is.
+    high, low = (
+        zero_event_bound(part.sums.scenes.size)
+        for part in (trained, held_out)
+        if part.sums is not None
+    )
+    return replace(estimate, low=-low, high=high)
 
 
-def _questions(rows: pl.DataFrame, language: LanguageTraits) -> Iterator[tuple[str, Estimate]]:
+def _questions(rows: pl.DataFrame, traits: LanguageTraits) -> Iterator[tuple[str, Estimate]]:
     texts = [text or "" for text in rows["text"].to_list()]
     if not texts:
         for name in ("question_length", "question_form"):
-            yield name, unknown("no questions in this language")
+            yield name, no_estimate("no questions in this language")
         return
     questions = rows["question"].to_numpy()
-    yield "question_length", bootstrap.mean(number(texts, language).lengths, questions)
+    yield "question_length", bootstrap.mean(encode(texts, traits).lengths, questions)
     marks = [100 * sum(len(m) for m in _FORM.findall(text)) for text in texts]
-    found = ratio(marks, [len(text) for text in texts], questions)
-    yield "question_form", found if found.value is not None else unknown("every answer is empty")
+    form = ratio(marks, [len(text) for text in texts], questions)
+    yield "question_form", form if form.value is not None else no_estimate("every answer is empty")

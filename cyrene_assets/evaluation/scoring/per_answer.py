@@ -1,4 +1,4 @@
-"""What can be said of each single answer; the real lines stand among them as one more model."""
+"""The values of each single answer; the real lines are scored among them as one more model."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,122 +9,85 @@ import polars as pl
 
 from cyrene_assets.config import model_roles
 from cyrene_assets.corpus.languages import LanguageTraits
-from cyrene_assets.evaluation.metrics import (
-    assistant_leakage,
-    language_id,
-    memorization,
-    repetition,
-    style,
-)
-from cyrene_assets.evaluation.metrics.ngrams import Units, number
+from cyrene_assets.evaluation.metrics.ngrams import TokenizedTexts
 from cyrene_assets.evaluation.metrics.reference import Reference
+from cyrene_assets.evaluation.scoring.answer_texts import AnswerTexts, NotMeasurable
 from cyrene_assets.evaluation.scoring.score_registry import SCORES
 
 REAL_LINES = model_roles.REAL_LINES
 NO_PROFILE = "-"
-_MODEL_COLUMNS = ("model", "profile", "seed", "prompt", "scene", "text", "finish_reason")
+# Columns of every answer; each score that has a `measure` adds one of its name.
+ANSWERS_SCHEMA = pl.Schema(
+    [
+        ("model", pl.String), ("profile", pl.String), ("seed", pl.Int64), ("prompt", pl.String),
+        ("scene", pl.String), ("finish_reason", pl.String), ("text", pl.String),
+        ("length", pl.Float64), ("covered", pl.Int64), ("characters", pl.Int64),
+        ("spans", pl.List(pl.List(pl.Int64))),
+    ]
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Answers:
-    """All answers in one language, in the order of ``table``, with their units.
+    """All answers in one language, in the order of ``table``, with their tokens.
 
-    ``table`` has ``model``, ``profile``, ``seed``, ``prompt``, ``scene``, ``text``,
-    ``finish_reason`` and a column for each value of a single answer (NaN where it has none), and
-    ``spans``, the memorized passages as ``[start, end]`` in characters. ``masked`` are the texts
-    without names, ``others_style`` what the style classifier makes of other speakers' held-out
-    lines. ``notes`` say of a score why no answer has it.
+    ``table`` has the columns of `ANSWERS_SCHEMA` and one of each measured score (NaN where an
+    answer has no value): ``length`` in tokens, ``covered`` of its ``characters`` in matches with
+    the training text, and ``spans``, the matches as ``[start, end]`` in characters. ``masked`` are
+    the texts without names, ``others_style`` the style classifier's log-odds of other speakers'
+    held-out lines. ``notes`` say of a score why no answer has it.
     """
 
     table: pl.DataFrame
-    units: Units
+    tokens: TokenizedTexts
     masked: Sequence[str]
     others_style: npt.NDArray[np.float64]
     notes: dict[str, str]
 
 
-def judge(
+def measure_answers(
     generations: pl.DataFrame,
     prompts: pl.DataFrame,
     reference: Reference,
     languages: Mapping[str, LanguageTraits],
     samples: Callable[[str], pl.Series],
 ) -> Answers:
-    """Look at every answer of one language, and at the real lines the same way.
+    """Measure every answer of one language, and the real lines in the same way.
 
     Args:
-        generations: rows of this language: ``model``, ``profile``, ``seed``, ``prompt``, ``scene``,
-            ``text`` (null counts as empty), ``finish_reason`` and ``reference``.
-        prompts: ``prompt`` and ``messages`` of those that were sent.
+        generations: rows of this language (`run_tables.GENERATIONS_SCHEMA`); a null text counts as
+            empty.
+        prompts: the prompts that were sent (`prompts.SCHEMA`).
         reference: of the language.
         languages: of the corpus, by code.
         samples: returns training text of a language.
     """
-    language = reference.language
     table = with_real_lines(generations)
-    texts = table["text"].to_list()
-    prompt_turns = _turns(prompts)
-    asked = table["prompt"].to_list()
-    turns = list(dict.fromkeys(turn for prompt in asked for turn in prompt_turns.get(prompt, ())))
-    place = {turn: len(texts) + index for index, turn in enumerate(turns)}
-    together = number([*texts, *turns], reference.traits)
-    units = together.take(np.arange(len(texts)))
-    matches = memorization.find_matches(reference.training, texts, reference.least)
-    masked = style.mask_names(texts, reference.names)
-    said = [bool(text.strip()) for text in texts]
-    lengths = np.where(said, units.lengths, np.nan)
-    characters = np.where(said, matches.characters, 0)
-    columns: dict[str, npt.NDArray[np.float64]] = {
-        "length": lengths,
-        "regurgitation": _share(matches.covered, characters),
-        "longest_match": np.where(said, matches.longest, np.nan),
-        "rep4": repetition.rep4(units),
-        "loop_rate": repetition.loops(units),
-        "echo": repetition.echo(
-            together, [[place[t] for t in prompt_turns.get(prompt, ())] for prompt in asked]
-        ),
-        "language": language_id.consistent(masked, language, languages, samples),
-        **{score.name: score.measure(texts) for score in SCORES if score.measure is not None},
-    }
-    notes: dict[str, str] = {}
-    if not any(reference.training):
-        notes |= dict.fromkeys(("regurgitation", "longest_match"), "there is no training text")
-    phrases = assistant_leakage.assistant_phrases(texts, reference.traits)
-    if phrases is None:
-        notes["assistant"] = f"no list of assistant phrases for {language}"
-    else:
-        columns["assistant"] = phrases
-    others_style = np.zeros(0)
-    try:
-        classifier = style.StyleClassifier(
-            style.mask_names(style.some(reference.hers), reference.names),
-            style.mask_names(style.some(reference.others), reference.names),
-            reference.traits,
-        )
-    except ValueError as error:
-        notes["style"] = str(error)
-    else:
-        columns["style"] = np.where(said, classifier.score(masked), np.nan)
-        held_out = style.mask_names(reference.held_out_others, reference.names)
-        others_style = classifier.score(held_out)
-        if not len(others_style):
-            notes["style"] = "no held-out line of another speaker"
-    return Answers(
-        table.with_columns(
-            *[pl.Series(name, values) for name, values in columns.items()],
-            pl.Series("covered", matches.covered),
-            pl.Series("characters", characters),
-            pl.Series(
-                "spans",
-                [[list(span) for span in spans] for spans in matches.spans],
-                dtype=pl.List(pl.List(pl.Int64)),
-            ),
-        ),
-        units,
-        masked,
-        others_style,
-        notes,
+    turns = _turns(prompts)
+    answers = AnswerTexts(
+        table["text"].to_list(),
+        [turns.get(prompt, ()) for prompt in table["prompt"].to_list()],
+        reference,
+        languages,
+        samples,
     )
+    notes: dict[str, str] = {}
+    columns = []
+    for score in SCORES.values():
+        if score.measure is not None:
+            try:
+                columns.append(pl.Series(score.name, score.measure(answers)))
+            except NotMeasurable as note:
+                notes[score.name] = str(note)
+    spans = [[list(span) for span in spans] for spans in answers.matches.spans]
+    table = table.with_columns(
+        *columns,
+        pl.Series("length", answers.lengths()),
+        pl.Series("covered", answers.matches.covered),
+        pl.Series("characters", answers.characters),
+        pl.Series("spans", spans, dtype=ANSWERS_SCHEMA["spans"]),
+    )
+    return Answers(table, answers.tokens, answers.masked, answers.others_style, notes)
 
 
 def with_real_lines(generations: pl.DataFrame) -> pl.DataFrame:
@@ -137,19 +100,15 @@ def with_real_lines(generations: pl.DataFrame) -> pl.DataFrame:
         finish_reason=pl.lit(None, pl.String),
     )
     return pl.concat([real, generations]).select(
-        *[name for name in _MODEL_COLUMNS if name != "text"],
+        "model", "profile", "seed", "prompt", "scene", "finish_reason",
         pl.col("text").fill_null(""),
-    )
+    )  # fmt: skip
 
 
 def _turns(prompts: pl.DataFrame) -> dict[str, tuple[str, ...]]:
-    """Return what was said before each answer: the user's turn, and the character's before it."""
-    found = {}
+    """Return the turns before each answer: the user's, and the character's before it."""
+    turns = {}
     for prompt, messages in prompts.select("prompt", "messages").iter_rows():
-        turns = [m["content"] for m in messages if m["role"] != "system"]
-        found[prompt] = tuple(turns[-2:])
-    return found
-
-
-def _share(part: npt.NDArray[np.int64], whole: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    return np.where(whole > 0, part / np.maximum(whole, 1), np.nan)
+        contents = [m["content"] for m in messages if m["role"] != "system"]
+        turns[prompt] = tuple(contents[-2:])
+    return turns

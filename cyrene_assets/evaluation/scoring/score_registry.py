@@ -1,13 +1,11 @@
-"""Every score: what it is called, which way is better, and what to beware of."""
+"""Every score in one row: its name, which way is better, what it is, and how it is measured."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-import numpy.typing as npt
-
-from cyrene_assets.evaluation.metrics import assistant_leakage
+from cyrene_assets.evaluation.metrics import assistant_phrases, repetition
+from cyrene_assets.evaluation.scoring.answer_texts import AnswerTexts, Floats
 
 Better = Literal["low", "high", "real", "half", "none"]
 
@@ -17,109 +15,120 @@ class Score:
     """A score as the reports show it.
 
     ``better`` says which way is better: low, high, near the real lines (``real``), near one half
-    (``half``), or neither. ``answer`` names the column of a single answer's value, where single
-    answers have one. ``profiles`` is False for what does not depend on sampling. ``averaged`` says
-    that the score is the mean of the column of its name, a value of each answer; ``measure`` gives
-    that column where the texts of the answers are enough (NaN for an answer that has no value).
+    (``half``), or neither. ``measure`` returns a value of each answer (NaN where it has none), or
+    raises `NotMeasurable`; the values are the column of the score's name, and with ``averaged`` the
+    score is their mean, with an interval over scenes. ``no_value`` is the note where no answer has
+    one. ``example_column`` is the column that the best and worst answers are chosen by.
+    ``per_profile`` is False for what does not depend on sampling, ``language_mean`` for what is
+    measured in units of a language, whose mean over languages would mix units.
     """
 
     name: str
     title: str
     better: Better
     unit: Literal["share", "number", "nats"]
-    what: str
-    beware: str
-    answer: str | None = None
-    profiles: bool = True
+    description: str
+    caveat: str
+    measure: Callable[[AnswerTexts], Floats] | None = None
     averaged: bool = False
-    measure: Callable[[Sequence[str]], npt.NDArray[np.float64]] | None = None
+    no_value: str = "nothing to measure"
+    example_column: str | None = None
+    per_profile: bool = True
+    language_mean: bool = True
 
-    def shown(self, value: float) -> str:
-        """Return a value for a person: per cent, or three digits after the point."""
+    def format(self, value: float) -> str:
+        """Return a value as text: per cent, or three digits after the point."""
         if self.unit == "share":
             percent = round(100 * value, 1) + 0.0
             return f"{percent:.1f}%" if abs(percent) < 100 else f"{percent:.0f}%"
         return f"{value:.3f}" if abs(value) < 10 else f"{value:,.1f}"
 
-    def apart(self, value: float) -> str:
-        """Return a difference for a person, signed: in percentage points, or as it is."""
+    def format_difference(self, value: float) -> str:
+        """Return a difference as text, signed: in percentage points, or as it is."""
         return f"{100 * value + 0.0:+.1f}" if self.unit == "share" else f"{value + 0.0:+.3f}"
 
 
-SCORES: tuple[Score, ...] = (
+_ROWS = (
     Score("loss", "Loss", "low", "nats", "Nats per token on held-out documents",
-          "A low loss is not a good chat", profiles=False),
+          "A low loss is not a good chat", per_profile=False),
     Score("gap", "Gap", "low", "share", "(validation - training) / validation loss, by the model "
-          "itself", "Above 10% the model has begun to learn its texts by heart", profiles=False),
+          "itself", "Above 10% the model has begun to learn its texts by heart", per_profile=False),
     Score("perplexity", "Perplexity", "low", "number", "e to the power of the loss",
-          "Compares models with one tokenizer only", profiles=False),
-    Score("formal_loss", "Formal loss", "low", "nats", "Nats per token on a formal text that no "
-          "story would tell", "Above the base model's: what was forgotten", profiles=False),
-    Score("cloze", "Lore cloze", "high", "share", "How often the right name is likelier than "
+          "Compares models with one tokenizer only", per_profile=False),
+    Score("formal_loss", "Formal loss", "low", "nats", "Nats per token on a formal text, unlike "
+          "any story", "Above the base model's, something was forgotten", per_profile=False),
+    Score("cloze", "Lore cloze", "high", "share", "How often the right name is more likely than "
           "another one in a held-out sentence, each name's own likelihood subtracted",
           "Half is chance; the base model knows some names too, and where words agree with a name "
-          "grammar tells it: compare it with the base", profiles=False),
+          "grammar gives it away: compare with the base", per_profile=False),
     Score("extraction", "Extraction", "low", "share", "Training texts that the model continues "
           "word for word, from 50 tokens for 50 more, less the held-out ones",
-          "Prefixes are beginnings, chosen by scene", profiles=False),
+          "Prefixes are beginnings, chosen by scene", per_profile=False),
     Score("regurgitation", "Regurgitation", "real", "share", "Characters inside a verbatim match "
           "with the training text", "Stock phrases count too: see the excess",
-          answer="regurgitation"),
+          example_column="regurgitation", measure=AnswerTexts.regurgitation),
     Score("regurgitation_excess", "Excess regurgitation", "low", "share", "Regurgitation less "
-          "that of the real held-out lines", "Rises before the validation loss does"),
+          "that of the real held-out lines", "It rises before the validation loss"),
     Score("longest_match", "Longest match", "real", "number", "Longest verbatim match, in "
           "characters, mean over answers", "Long answers find longer ones",
-          answer="longest_match", averaged=True),
-    Score("style", "Style", "high", "number", "AUC: her against other speakers' held-out lines, by "
-          "a classifier of character n-grams, names masked",
-          "A copied line scores perfectly: read it with regurgitation", answer="style"),
-    Score("generated", "Real or generated", "half", "number", "AUC: how well answers can be told "
-          "from the real lines; 0.5 is ideal", "A copied line scores perfectly here too",
-          answer="generated"),
+          example_column="longest_match", averaged=True, language_mean=False,
+          measure=AnswerTexts.longest_match),
+    Score("style", "Style", "high", "number", "AUC: the character's against other speakers' "
+          "held-out lines, by a classifier of character n-grams, names masked",
+          "A copied line scores perfectly: read it with regurgitation", example_column="style",
+          measure=AnswerTexts.style),
+    Score("generated", "Real or generated", "half", "number", "AUC: how well a classifier tells "
+          "answers from the real lines; 0.5 is ideal", "A copied line scores perfectly here too",
+          example_column="generated"),
     Score("rep4", "rep-4", "real", "share", "Repeated 4-grams within an answer",
-          "A presence penalty hides it: look at profiles without one too", answer="rep4",
-          averaged=True),
+          "A presence penalty hides it: look at profiles without one too", example_column="rep4",
+          averaged=True, no_value="no answer has four words (characters)",
+          measure=lambda answers: repetition.rep4(answers.tokens)),
     Score("loop_rate", "Loops", "low", "share", "Answers that repeat a phrase over and over",
-          "A presence penalty hides it: look at profiles without one too", averaged=True),
+          "A presence penalty hides it: look at profiles without one too", averaged=True,
+          measure=lambda answers: repetition.loops(answers.tokens)),
     Score("limit_rate", "Cut", "low", "share", "Answers that ran into the length limit",
           "Long answers are not loops"),
     Score("echo", "Echo", "real", "share", "Pairs of words that stood in the turns just before",
-          "Real lines take words up as well", answer="echo", averaged=True),
+          "Real lines repeat words, too", example_column="echo", averaged=True,
+          measure=lambda answers: repetition.echo(answers.with_turns, answers.turn_indices)),
     Score("distinct_1", "distinct-1", "real", "number", "Different words, expectation-adjusted",
-          "At a fixed length; characters where no blanks part words"),
+          "At a fixed length; characters in languages without spaces"),
     Score("distinct_2", "distinct-2", "real", "number", "Different pairs, expectation-adjusted",
-          "At a fixed length; characters where no blanks part words"),
+          "At a fixed length; characters in languages without spaces"),
     Score("mattr", "MATTR", "real", "share", "Different words in a window of 50",
-          "At a fixed length; characters where no blanks part words"),
+          "At a fixed length; characters in languages without spaces"),
     Score("gzip_ratio", "gzip ratio", "real", "number", "How far the answers compress",
           "At a fixed length; UTF-8 bytes"),
     Score("self_bleu", "Self-BLEU", "real", "share", "How alike the answers are to each other",
           "At a fixed length"),
     Score("language", "Language", "high", "share", "Answers in the language of the prompt",
-          "Names are masked, short lines left out", answer="language", averaged=True),
+          "Names are masked, short lines left out", example_column="language", averaged=True,
+          no_value="every answer is too short", measure=AnswerTexts.in_language),
     Score("think_leaks", "Think tags", "low", "share", "Answers that show a think tag", "",
-          averaged=True, measure=assistant_leakage.think_leaks),
+          averaged=True, measure=lambda answers: assistant_phrases.has_think_tag(answers.texts)),
     Score("assistant", "Assistant phrases", "low", "share", "Answers with a stock phrase of "
-          "assistants", "A list of phrases per language", averaged=True),
+          "assistants", "A list of phrases per language", averaged=True,
+          measure=AnswerTexts.has_assistant_phrase),
     Score("length_ratio", "Length", "real", "number", "Mean length relative to the real lines",
-          "Characters where no blanks part words", answer="length"),
-    Score("empty", "Empty", "low", "share", "Answers without any text", ""),
+          "Characters in languages without spaces", example_column="length"),
+    Score("empty", "Empty", "low", "share", "Answers without any text", "", averaged=True,
+          measure=lambda answers: (~answers.has_text).astype(float)),
     Score("greedy_agreement", "Greedy agreement", "high", "share", "Tokens of held-out lines at "
-          "which the quantized and the merged model find the same token likeliest",
-          "Both read the real line: answers drift apart sooner", profiles=False),
+          "which the quantized and the merged model find the same token most likely",
+          "Both read the real line; answers differ sooner", per_profile=False),
     Score("mean_kl", "KL from merged", "low", "nats", "Divergence of the quantized model from the "
-          "merged one, per token of held-out lines", "Over the likeliest tokens of both, the rest "
-          "as one: a lower bound", profiles=False),
+          "merged one, per token of held-out lines", "Over the most likely tokens of both, the "
+          "rest as one: a lower bound", per_profile=False),
     Score("dialog_perplexity", "Dialog perplexity", "low", "number", "Perplexity of the "
-          "character's held-out lines, her chat before them",
-          "Compares models with one tokenizer only", profiles=False),
+          "character's held-out lines, with the chat before them",
+          "Compares models with one tokenizer only", per_profile=False),
     Score("question_length", "Out of character, length", "none", "number", "Words (characters) in "
           "the answer to a question of mathematics or code", "Crude: compare with the base, no "
-          "verdict", profiles=False),
+          "verdict", per_profile=False, language_mean=False),
     Score("question_form", "Out of character, form", "none", "number", "Digits, operators and "
           "marks of code or lists, per 100 characters of such an answer",
-          "Crude: compare with the base, no verdict", profiles=False),
+          "Crude: compare with the base, no verdict", per_profile=False),
 )  # fmt: skip
-BY_NAME = {score.name: score for score in SCORES}
-# Scores of a corpus's own kind, whose mean over languages would mix units.
-NOT_AVERAGED = frozenset({"longest_match", "question_length"})
+# By name, in the order of the tables.
+SCORES: dict[str, Score] = {score.name: score for score in _ROWS}

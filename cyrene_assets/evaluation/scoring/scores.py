@@ -1,67 +1,57 @@
 """Scores of all models in one language, and those of the real held-out lines.
 
-A row per model, sampling profile and score, with its interval over scenes; what cannot be told has
-no value, and a note that says why. No composite score.
+A row per model, sampling profile and score, with its interval over scenes; a score without a value
+has a note that says why. No composite score.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from cyrene_assets.config import model_roles
 from cyrene_assets.corpus.languages import LanguageTraits
 from cyrene_assets.evaluation.metrics import diversity, style
 from cyrene_assets.evaluation.metrics.reference import Reference
 from cyrene_assets.evaluation.scoring.per_answer import REAL_LINES, Answers
-from cyrene_assets.evaluation.scoring.score_registry import SCORES
+from cyrene_assets.evaluation.scoring.score_registry import SCORES, Score
 from cyrene_assets.evaluation.statistics import bootstrap
-from cyrene_assets.evaluation.statistics.bootstrap import Estimate, unknown
+from cyrene_assets.evaluation.statistics.bootstrap import Estimate, no_estimate
 
-MODELS = model_roles.NAMES
-# What tells two models of the scoreboard apart; and in place of a language, which cannot have this
-# code, in its rows of means.
-MODEL = ("corpus", "size", "model", "recipe", "digest")
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
+# In place of a language, which cannot have this code, in the scoreboard's rows of means.
 MEAN = "(mean)"
+# A report's further tables.
+SCENES, EXAMPLES = "scenes.parquet", "examples.parquet"
 
 SCHEMA = pl.Schema(
     {
-        "model": pl.String,
-        "profile": pl.String,
-        "language": pl.String,
-        "score": pl.String,
-        "value": pl.Float64,
-        "low": pl.Float64,
-        "high": pl.Float64,
-        "count": pl.Int64,
+        "model": pl.String, "profile": pl.String, "language": pl.String, "score": pl.String,
+        "value": pl.Float64, "low": pl.Float64, "high": pl.Float64, "count": pl.Int64,
         "note": pl.String,
     }
-)
+)  # fmt: skip
 SCENES_SCHEMA = pl.Schema(
     {
-        "model": pl.String,
-        "profile": pl.String,
-        "language": pl.String,
-        "score": pl.String,
-        "scene": pl.String,
-        "top": pl.Float64,
-        "bottom": pl.Float64,
+        "model": pl.String, "profile": pl.String, "language": pl.String, "score": pl.String,
+        "scene": pl.String, "top": pl.Float64, "bottom": pl.Float64,
     }
-)
-# Scores that are the mean of a value of single answers, by the name of its column.
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Scores (`SCHEMA`), and what each scene gives to those that are sums (`SCENES_SCHEMA`)."""
+    """Scores (`SCHEMA`), and the scene sums of those that are ratios (`SCENES_SCHEMA`)."""
 
     table: pl.DataFrame
     scenes: pl.DataFrame
 
     @classmethod
-    def together(cls, parts: "Sequence[Scores]") -> "Scores":
+    def concat(cls, parts: "Sequence[Scores]") -> "Scores":
         """Return the rows of all parts."""
         return cls(
             pl.concat([SCHEMA.to_frame(), *(part.table for part in parts)]),
@@ -73,149 +63,130 @@ def score_answers(answers: Answers, reference: Reference) -> Scores:
     """Score every model and profile of one language, the real lines first.
 
     Args:
-        answers: of `answers.judge`.
+        answers: of `per_answer.measure_answers`.
         reference: of the language.
 
     Returns:
         A language without answers gives no rows.
     """
-    table = answers.table.with_row_index("row").with_columns(
-        number=pl.col("scene").rank("dense").cast(pl.Int64)
-    )
+    table = numbered(answers.table)
     if table.is_empty():
-        return Scores.together([])
-    names = table["scene"].unique().sort().to_list()
+        return Scores.concat([])
+    scene_names = table["scene"].unique().sort().to_list()
     real = table.filter(pl.col("model") == REAL_LINES)
-    length = diversity.fixed_length(answers.units.take(real["row"].to_numpy().astype(np.int64)))
-    texts = _Features(answers, reference.traits)
+    length = diversity.common_length(answers.tokens.take(real["row"].to_numpy().astype(np.int64)))
     parts = []
     # The order of the models, then that of the profiles, is the order of the generations' rows.
     for (model, profile), group in table.group_by("model", "profile", maintain_order=True):
         estimates = dict(_of_answers(group, real, answers.notes))
         estimates["style"] = _style(group, answers, reference)
-        estimates["generated"] = texts.real_or_generated(group, real)
+        estimates["generated"] = _real_or_generated(group, real, answers, reference.traits)
         estimates |= _diversity(group, answers, length)
-        found = in_rows(str(model), str(profile), reference.language, estimates.items())
+        scores = score_rows(str(model), str(profile), reference.language, estimates.items())
         # Scenes were numbered from 1, in the order of their names.
-        scene = pl.col("scene").cast(pl.Int64).replace_strict(dict(enumerate(names, 1)))
-        parts.append(replace(found, scenes=found.scenes.with_columns(scene)))
-    return Scores.together(parts)
+        scene = pl.col("scene").cast(pl.Int64).replace_strict(dict(enumerate(scene_names, 1)))
+        parts.append(replace(scores, scenes=scores.scenes.with_columns(scene)))
+    return Scores.concat(parts)
 
 
-def in_rows(
+def numbered(answers: pl.DataFrame) -> pl.DataFrame:
+    """Add ``row``, the answer's place in the table, and ``number``, its scene's from 1."""
+    return answers.with_row_index("row").with_columns(
+        number=pl.col("scene").rank("dense").cast(pl.Int64)
+    )
+
+
+def score_rows(
     model: str, profile: str, language: str, estimates: Iterable[tuple[str, Estimate]]
 ) -> Scores:
     """Return the estimates of one model and profile as rows."""
-    estimates = list(estimates)
-    about = {"model": model, "profile": profile, "language": language}
-    rows = [
-        {
-            **about,
-            "score": name,
-            "value": found.value,
-            "low": found.low,
-            "high": found.high,
-            "count": found.count,
-            "note": found.note,
-        }
-        for name, found in estimates
-    ]
-    frames = [
-        pl.DataFrame(
-            {"scene": found.sums.scenes, "top": found.sums.tops, "bottom": found.sums.bottoms}
-        ).select(
-            *[pl.lit(value).alias(column) for column, value in about.items()],
-            pl.lit(name).alias("score"),
-            pl.col("scene").cast(pl.String),
-            "top",
-            "bottom",
-        )
-        for name, found in estimates
-        if found.sums is not None
-    ]
-    return Scores(pl.DataFrame(rows, schema=SCHEMA), pl.concat([SCENES_SCHEMA.to_frame(), *frames]))
+    rows, frames = [], [SCENES_SCHEMA.to_frame()]
+    for name, estimate in estimates:
+        row = {"model": model, "profile": profile, "language": language, "score": name}
+        values = {key: getattr(estimate, key) for key in ("value", "low", "high", "count", "note")}
+        rows.append(row | values)
+        if estimate.sums is not None:
+            sums = estimate.sums
+            columns = {"scene": sums.scenes, "top": sums.numerators, "bottom": sums.denominators}
+            frames.append(
+                pl.DataFrame(columns)
+                .with_columns(pl.lit(value).alias(key) for key, value in row.items())
+                .select(pl.col(key).cast(dtype) for key, dtype in SCENES_SCHEMA.items())
+            )
+    return Scores(pl.DataFrame(rows, schema=SCHEMA), pl.concat(frames))
 
 
-def without_answers(silent: Iterable[tuple[str, str]], language: str, note: str) -> Scores:
-    """Name every score of answers as untold, of models that have none in a language.
+def unanswered_scores(silent: Iterable[tuple[str, str]], language: str, note: str) -> Scores:
+    """Return every score of answers without a value, for models that have none in a language.
 
     Args:
         silent: the models and profiles.
-        language: in which they answered nothing.
+        language: in which they gave no answer.
         note: why.
     """
-    of_answers = [(score.name, unknown(note)) for score in SCORES if score.profiles]
-    return Scores.together(
-        [in_rows(model, profile, language, of_answers) for model, profile in silent]
+    estimates = [(name, no_estimate(note)) for name, score in SCORES.items() if score.per_profile]
+    return Scores.concat(
+        [score_rows(model, profile, language, estimates) for model, profile in silent]
     )
 
 
 def _of_answers(
     group: pl.DataFrame, real: pl.DataFrame, notes: Mapping[str, str]
 ) -> Iterator[tuple[str, Estimate]]:
-    scenes = group["number"].to_numpy()
-    covered = [
-        frame.select("covered", "characters", "number").to_numpy().T for frame in (group, real)
-    ]
     if "regurgitation" in notes:
-        yield "regurgitation", unknown(notes["regurgitation"])
-        yield "regurgitation_excess", unknown(notes["regurgitation"])
+        yield "regurgitation", no_estimate(notes["regurgitation"])
+        yield "regurgitation_excess", no_estimate(notes["regurgitation"])
     else:
-        yield "regurgitation", bootstrap.bounded(bootstrap.ratio(*covered[0]))
+        sums, real_sums = (
+            tuple(frame.select("covered", "characters", "number").to_numpy().T)
+            for frame in (group, real)
+        )
+        yield "regurgitation", bootstrap.with_exact_bound(bootstrap.ratio(*sums))
         if group["model"][0] != REAL_LINES:
-            excess = bootstrap.ratio_difference(tuple(covered[0]), tuple(covered[1]))
-            yield "regurgitation_excess", excess
-    for score in SCORES:
-        name = score.name
-        if not score.averaged:
-            continue
-        if name in notes:
-            found = unknown(notes[name])
-        elif score.unit == "share":
-            found = bootstrap.share(group[name].to_numpy(), scenes)
-        else:
-            found = bootstrap.mean(group[name].to_numpy(), scenes)
-        if found.value is None and name not in notes:
-            found = unknown(_why(group, name))
-        yield name, found
-    empty = (group["text"].str.strip_chars() == "").to_numpy()
-    yield "empty", bootstrap.share(empty.astype(float), scenes)
+            yield "regurgitation_excess", bootstrap.ratio_difference(sums, real_sums)
+    for score in SCORES.values():
+        if score.averaged:
+            yield score.name, _average(group, score, notes)
     yield "length_ratio", _length_ratio(group, real)
     if group["finish_reason"].null_count() < len(group):
-        cut = (group["finish_reason"] == "length").fill_null(False).to_numpy()
-        yield "limit_rate", bootstrap.share(cut.astype(float), scenes)
+        at_limit = (group["finish_reason"] == "length").fill_null(False).to_numpy()
+        yield "limit_rate", bootstrap.proportion(at_limit.astype(float), group["number"].to_numpy())
 
 
-def _why(group: pl.DataFrame, name: str) -> str:
-    if not group["characters"].sum():
-        return "every answer is empty"
-    return {
-        "rep4": "no answer has four words (characters)",
-        "language": "every answer is too short",
-    }.get(name, "nothing to measure")
+def _average(group: pl.DataFrame, score: Score, notes: Mapping[str, str]) -> Estimate:
+    if score.name in notes:
+        return no_estimate(notes[score.name])
+    mean = bootstrap.proportion if score.unit == "share" else bootstrap.mean
+    estimate = mean(group[score.name].to_numpy(), group["number"].to_numpy())
+    if estimate.value is None:
+        return no_estimate(score.no_value if group["characters"].sum() else "every answer is empty")
+    return estimate
 
 
 def _length_ratio(group: pl.DataFrame, real: pl.DataFrame) -> Estimate:
-    usual = real["length"].fill_nan(None).mean()
-    found = bootstrap.mean(group["length"].to_numpy(), group["number"].to_numpy())
-    if not isinstance(usual, float) or not usual or found.value is None:
-        return unknown(
-            "every answer is empty" if usual else "the real lines are empty", found.count
-        )
-    ends = [None if end is None else end / usual for end in (found.low, found.high)]
-    sums = found.sums and replace(found.sums, tops=found.sums.tops / usual)
-    return Estimate(found.value / usual, ends[0], ends[1], found.count, found.note, sums)
+    real_length = real["length"].fill_nan(None).mean()
+    estimate = bootstrap.mean(group["length"].to_numpy(), group["number"].to_numpy())
+    if not isinstance(real_length, float) or not real_length or estimate.value is None:
+        note = "every answer is empty" if real_length else "the real lines are empty"
+        return no_estimate(note, estimate.count)
+    low, high = (None if x is None else x / real_length for x in (estimate.low, estimate.high))
+    sums = estimate.sums
+    if sums is not None:
+        sums = replace(sums, numerators=sums.numerators / real_length)
+    return replace(estimate, value=estimate.value / real_length, low=low, high=high, sums=sums)
 
 
 def _style(group: pl.DataFrame, answers: Answers, reference: Reference) -> Estimate:
     if "style" in answers.notes:
-        return unknown(answers.notes["style"])
-    said = group.filter(pl.col("style").is_not_nan())
-    if said.is_empty():
-        return unknown("every answer is empty")
+        return no_estimate(answers.notes["style"])
+    if not len(answers.others_style):
+        return no_estimate("no held-out line of another speaker")
+    written = group.filter(pl.col("style").is_not_nan())
+    if written.is_empty():
+        return no_estimate("every answer is empty")
     return bootstrap.auc(
-        said["style"].to_numpy(),
-        said["number"].to_numpy(),
+        written["style"].to_numpy(),
+        written["number"].to_numpy(),
         answers.others_style,
         np.asarray(reference.held_out_scenes),
     )
@@ -227,32 +198,35 @@ def _diversity(group: pl.DataFrame, answers: Answers, length: int) -> dict[str, 
         for part in group.partition_by("seed", maintain_order=True)
     ]
     return {
-        name: diversity.estimate(measure, answers.units, seeds, length)
+        name: diversity.estimate(measure, answers.tokens, seeds, length)
         for name, measure in diversity.MEASURES.items()
     }
 
 
-class _Features:
-    """The classifier's features of the first seed's answers, and what it makes of each answer."""
+def _real_or_generated(
+    group: pl.DataFrame, real: pl.DataFrame, answers: Answers, language: LanguageTraits
+) -> Estimate:
+    """Return how well a classifier tells the answers of the first seed from the real lines."""
+    if group["model"][0] == REAL_LINES:
+        return no_estimate("these are the real lines")
+    chosen, lines = first_seed(group), _written(real)
+    if min(len(chosen), len(lines)) < style.MIN_LINES:
+        return no_estimate(f"fewer than {style.MIN_LINES} answers or real lines", len(chosen))
+    return real_against_generated(lines, chosen, answers, language)[0]
 
-    def __init__(self, answers: Answers, language: LanguageTraits) -> None:
-        self._masked = answers.masked
-        self._language = language
 
-    def real_or_generated(self, group: pl.DataFrame, real: pl.DataFrame) -> Estimate:
-        """Return how well the answers can be told from the real lines."""
-        if group["model"][0] == REAL_LINES:
-            return unknown("these are the real lines")
-        chosen, lines = first_seed(group), _written(real)
-        if min(len(chosen), len(lines)) < style.FEWEST_LINES:
-            return unknown(f"fewer than {style.FEWEST_LINES} answers or real lines", len(chosen))
-        found, _ = style.real_against_generated(
-            self._of(lines), _numbers(lines), self._of(chosen), _numbers(chosen)
-        )
-        return found
+def real_against_generated(
+    real: pl.DataFrame, generated: pl.DataFrame, answers: Answers, language: LanguageTraits
+) -> tuple[Estimate, npt.NDArray[np.float64]]:
+    """Return `style.real_against_generated` of rows of `numbered` answers."""
 
-    def _of(self, group: pl.DataFrame):  # type: ignore[no-untyped-def]
-        return style.features([self._masked[row] for row in group["row"]], self._language)
+    def features(rows: pl.DataFrame) -> "csr_matrix":
+        return style.ngram_features([answers.masked[row] for row in rows["row"]], language)
+
+    return style.real_against_generated(
+        features(real), real["number"].to_numpy(), features(generated),
+        generated["number"].to_numpy(),
+    )  # fmt: skip
 
 
 def first_seed(group: pl.DataFrame) -> pl.DataFrame:
@@ -262,7 +236,3 @@ def first_seed(group: pl.DataFrame) -> pl.DataFrame:
 
 def _written(group: pl.DataFrame) -> pl.DataFrame:
     return group.filter(pl.col("text").str.strip_chars() != "")
-
-
-def _numbers(group: pl.DataFrame) -> npt.NDArray[np.int64]:
-    return group["number"].to_numpy()

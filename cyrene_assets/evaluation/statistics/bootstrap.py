@@ -1,7 +1,7 @@
-"""Estimates with their intervals: what a score would be on other scenes of the same story.
+"""Estimates with intervals for other scenes of the same story.
 
-Answers of one scene resemble each other, so scenes are drawn, never single answers. Everything is
-drawn with a fixed seed: the same answers give the same interval.
+Answers of one scene resemble each other, so scenes are resampled, never single answers. The seed is
+fixed: the same answers give the same interval.
 """
 
 from collections.abc import Callable
@@ -12,34 +12,32 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
 
 REPLICATES = 1000
 HALF_SAMPLES = 60
-FEWEST_SCENES = 5
+MIN_SCENES = 5
 LEVEL = (2.5, 97.5)
-TOO_FEW = f"no interval: fewer than {FEWEST_SCENES} scenes"
+TOO_FEW = f"no interval: fewer than {MIN_SCENES} scenes"
 _SEED = 20260
 
 
 @dataclass(frozen=True)
 class SceneSums:
-    """What each scene gives to a score that is a sum over a sum: one entry per scene.
+    """The sums of each scene of a score that is a ratio of sums: one entry per scene.
 
-    Two models that had the same prompts compare scene by scene by them: see `paired`.
+    `paired_bootstrap` compares two models that had the same prompts by them.
     """
 
     scenes: npt.NDArray[np.generic]
-    tops: Floats
-    bottoms: Floats
+    numerators: Floats
+    denominators: Floats
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A score: its value, the ends of its 95% interval, how many items it looks at, and a remark.
+    """A score: its value, the ends of its 95% interval, the number of items, and a remark.
 
-    ``value`` is None where the score cannot be told, and ``note`` says why. ``sums`` are there
-    where the score, or its difference between two models, is a sum over a sum.
+    ``note`` says why ``value`` is None. ``sums`` are those of a ratio of sums.
     """
 
     value: float | None
@@ -50,8 +48,8 @@ class Estimate:
     sums: SceneSums | None = field(default=None, compare=False, repr=False)
 
 
-def unknown(note: str, count: int = 0) -> Estimate:
-    """Return the estimate of a score that cannot be told."""
+def no_estimate(note: str, count: int = 0) -> Estimate:
+    """Return the estimate of a score without a value; ``note`` says why."""
     return Estimate(None, count=count, note=note)
 
 
@@ -60,8 +58,8 @@ def ratio(
 ) -> Estimate:
     """Return ``sum(numerators) / sum(denominators)`` with its bootstrap interval over scenes.
 
-    The cluster bootstrap: as many scenes as there are, drawn with replacement, `REPLICATES` times;
-    the interval is that of percentiles. A mean is the ratio whose denominators are 1; an item whose
+    The cluster bootstrap: all scenes resampled with replacement, `REPLICATES` times; the interval
+    is that of percentiles. A mean is the ratio whose denominators are 1; an item whose
     denominator is 0 is not counted.
 
     Args:
@@ -71,10 +69,10 @@ def ratio(
     """
     counted = int(np.count_nonzero(np.asarray(denominators)))
     if not counted:
-        return unknown("nothing to measure")
+        return no_estimate("nothing to measure")
     value = float(np.sum(numerators) / np.sum(denominators))
-    found = of_draws(value, ratio_draws(numerators, denominators, scenes), counted)
-    return replace(found, sums=scene_sums(numerators, denominators, scenes))
+    estimate = from_replicates(value, ratio_replicates(numerators, denominators, scenes), counted)
+    return replace(estimate, sums=scene_sums(numerators, denominators, scenes))
 
 
 def scene_sums(
@@ -87,28 +85,28 @@ def scene_sums(
     )
 
 
-def _sums_by(index: Integers, values: npt.ArrayLike, count: int) -> Floats:
+def _sums_by(index: npt.NDArray[np.int64], values: npt.ArrayLike, count: int) -> Floats:
     return np.bincount(index, np.asarray(values, np.float64), count).astype(np.float64)
 
 
-def ratio_draws(
+def ratio_replicates(
     numerators: npt.ArrayLike, denominators: npt.ArrayLike, scenes: npt.ArrayLike
 ) -> Floats | None:
     """Return the ratio in each replicate (NaN where it drew no item); None with too few scenes."""
     sums = scene_sums(numerators, denominators, scenes)
-    if np.count_nonzero(sums.bottoms) < FEWEST_SCENES:
+    if np.count_nonzero(sums.denominators) < MIN_SCENES:
         return None
     weights = scene_weights(len(sums.scenes))
-    below = weights @ sums.bottoms
+    numerator, denominator = weights @ sums.numerators, weights @ sums.denominators
     with np.errstate(invalid="ignore"):
-        return np.where(below > 0, (weights @ sums.tops) / np.maximum(below, 1e-300), np.nan)
+        return np.where(denominator > 0, numerator / np.maximum(denominator, 1e-300), np.nan)
 
 
-def of_draws(value: float, drawn: Floats | None, count: int) -> Estimate:
-    """Return the estimate whose interval is that of the replicates."""
-    if drawn is None:
+def from_replicates(value: float, replicates: Floats | None, count: int) -> Estimate:
+    """Return the estimate with the percentile interval of the replicates."""
+    if replicates is None:
         return Estimate(value, count=count, note=TOO_FEW)
-    low, high = np.nanpercentile(drawn, LEVEL)
+    low, high = np.nanpercentile(replicates, LEVEL)
     return Estimate(value, float(low), float(high), count)
 
 
@@ -116,65 +114,64 @@ def ratio_difference(
     first: tuple[npt.ArrayLike, npt.ArrayLike, npt.ArrayLike],
     second: tuple[npt.ArrayLike, npt.ArrayLike, npt.ArrayLike],
 ) -> Estimate:
-    """Return the first `ratio` less the second; both draw the same scenes, so that they compare.
+    """Return the first `ratio` less the second; each replicate draws the same scenes for both.
 
-    ``sums`` are those of the first: between two models that are held against the same second, it
-    falls out.
+    ``sums`` are those of the first: between two models that are compared with the same second, the
+    second cancels out.
 
     Args:
         first: numerators, denominators and scenes.
         second: the same of what is subtracted.
     """
     labels = np.unique(np.concatenate([np.asarray(first[2]), np.asarray(second[2])]))
-    sums = []
-    for top, bottom, scenes in (first, second):
+    columns = []
+    for numerators, denominators, scenes in (first, second):
         index = np.searchsorted(labels, np.asarray(scenes))
-        sums += [_sums_by(index, values, len(labels)) for values in (top, bottom)]
-    if not sums[1].sum() or not sums[3].sum():
-        return unknown("nothing to measure")
-    value = float(sums[0].sum() / sums[1].sum() - sums[2].sum() / sums[3].sum())
+        columns += [_sums_by(index, values, len(labels)) for values in (numerators, denominators)]
+    top, bottom, second_top, second_bottom = columns
+    if not bottom.sum() or not second_bottom.sum():
+        return no_estimate("nothing to measure")
+    value = float(top.sum() / bottom.sum() - second_top.sum() / second_bottom.sum())
     counted = int(np.count_nonzero(np.asarray(first[1])))
-    own = SceneSums(labels, sums[0], sums[1])
-    if np.count_nonzero((sums[1] > 0) & (sums[3] > 0)) < FEWEST_SCENES:
-        return Estimate(value, count=counted, note=TOO_FEW, sums=own)
-    drawn = scene_weights(len(labels)) @ np.column_stack(sums)
+    first_sums = SceneSums(labels, top, bottom)
+    if np.count_nonzero((bottom > 0) & (second_bottom > 0)) < MIN_SCENES:
+        return Estimate(value, count=counted, note=TOO_FEW, sums=first_sums)
+    drawn = scene_weights(len(labels)) @ np.column_stack(columns)
     drawn = drawn[(drawn[:, 1] > 0) & (drawn[:, 3] > 0)]
     low, high = np.percentile(drawn[:, 0] / drawn[:, 1] - drawn[:, 2] / drawn[:, 3], LEVEL)
-    if not sums[0].any() and not sums[2].any():
-        high = never(int(np.count_nonzero(sums[1])))
-        low = -high
-    return Estimate(value, float(low), float(high), counted, sums=own)
+    if not top.any() and not second_top.any():
+        low, high = np.array([-1, 1]) * zero_event_bound(int(np.count_nonzero(bottom)))
+    return Estimate(value, float(low), float(high), counted, sums=first_sums)
 
 
 def mean(values: npt.ArrayLike, scenes: npt.ArrayLike) -> Estimate:
     """Return the mean of the values that are not NaN, with its interval: see `ratio`."""
     array = np.asarray(values, np.float64)
-    known = np.isfinite(array)
-    return ratio(np.where(known, array, 0.0), known, scenes)
+    finite = np.isfinite(array)
+    return ratio(np.where(finite, array, 0.0), finite, scenes)
 
 
-def share(values: npt.ArrayLike, scenes: npt.ArrayLike) -> Estimate:
-    """Return the `mean` of values between 0 and 1, with an interval also where all are alike.
+def proportion(values: npt.ArrayLike, scenes: npt.ArrayLike) -> Estimate:
+    """Return the `mean` of values between 0 and 1, with an interval also if all are equal.
 
-    Replicates of what never happened never show it, which is no proof that it never does. So where
-    every value is 0 (or 1) the far end is the exact one of Clopper and Pearson (1934), each scene a
-    trial: if at most a fraction p of the scenes is non-zero, the mean is at most p.
+    Replicates of nothing but 0 (or 1) are all equal, so the far end is then the exact one of
+    Clopper and Pearson (1934), each scene a trial: if at most a fraction p of the scenes is
+    non-zero, the mean is at most p.
     """
-    found = mean(values, scenes)
-    return bounded(found)
+    return with_exact_bound(mean(values, scenes))
 
 
-def bounded(found: Estimate) -> Estimate:
-    """Return a share of scenes with the exact far end where it is 0 or 1: see `share`."""
-    if found.low is None or found.sums is None or found.value not in (0.0, 1.0):
-        return found
-    far = never(int(np.count_nonzero(found.sums.bottoms)))
-    low, high = (0.0, far) if found.value == 0 else (1 - far, 1.0)
-    return replace(found, low=low, high=high)
+def with_exact_bound(estimate: Estimate) -> Estimate:
+    """Return a proportion with the exact far end if it is 0 or 1: see `proportion`."""
+    if estimate.low is None or estimate.sums is None or estimate.value not in (0.0, 1.0):
+        return estimate
+    far = zero_event_bound(int(np.count_nonzero(estimate.sums.denominators)))
+    low, high = (0.0, far) if estimate.value == 0 else (1 - far, 1.0)
+    return replace(estimate, low=low, high=high)
 
 
-def never(trials: int) -> float:
-    """Return the largest probability at which nothing in so many trials is no surprise."""
+def zero_event_bound(trials: int) -> float:
+    """Return the upper confidence bound of a probability after no event in ``trials`` trials."""
     return float(1 - (LEVEL[0] / 100) ** (1 / trials))
 
 
@@ -188,30 +185,26 @@ def scene_weights(scenes: int) -> Floats:
 def half_samples(
     statistic: Callable[[npt.NDArray[np.bool_]], float | None], scenes: npt.ArrayLike
 ) -> tuple[float, float] | None:
-    """Return the interval's half-widths (below, above) of a score that counts different things.
+    """Return the interval's half-widths (below, above) of a score that counts distinct things.
 
-    Drawing with replacement would make copies, and copies lower a count of different n-grams. So
-    halves of the scenes are drawn without replacement: over such halves a mean spreads just as the
-    mean of all scenes does over other scenes (half-sample replication, McCarthy 1966).
+    Drawing with replacement would make copies, which lower a count of distinct n-grams. So halves
+    of the scenes are drawn without replacement: the mean varies over such halves as the mean of all
+    scenes does over other scenes (half-sample replication, McCarthy 1966).
 
     Args:
-        statistic: the score of the items that are kept, None where it cannot be told.
+        statistic: the score of the items that are kept, None if it has no value.
         scenes: the scene of each item.
 
     Returns:
-        None with fewer than `FEWEST_SCENES` scenes.
+        None with fewer than `MIN_SCENES` scenes.
     """
     labels, index = np.unique(np.asarray(scenes), return_inverse=True)
-    if len(labels) < FEWEST_SCENES:
+    if len(labels) < MIN_SCENES:
         return None
     rng = np.random.default_rng(_SEED)
-    drawn = []
-    for _ in range(HALF_SAMPLES):
-        kept = np.zeros(len(labels), dtype=bool)
-        kept[rng.permutation(len(labels))[: len(labels) // 2]] = True
-        value = statistic(kept[index])
-        if value is not None:
-            drawn.append(value)
+    half = len(labels) // 2
+    samples = (np.isin(index, rng.permutation(len(labels))[:half]) for _ in range(HALF_SAMPLES))
+    drawn = [value for kept in samples if (value := statistic(kept)) is not None]
     if len(drawn) < HALF_SAMPLES // 2:
         return None
     low, middle, high = np.percentile(drawn, (LEVEL[0], 50, LEVEL[1]))
@@ -227,27 +220,24 @@ def auc(
     """Return P[positive > negative], ties half, with its interval over the scenes of both.
 
     The area under the receiver operating characteristic (Mann and Whitney 1947). ``sums`` are the
-    positives': how many of the negatives each scene's items beat on average, and its items.
+    positives': the mean share of negatives that each scene's items exceed, summed, and its items.
     """
     above, below = np.asarray(positive, np.float64), np.asarray(negative, np.float64)
     if not len(above) or not len(below):
-        return unknown("nothing to measure")
+        return no_estimate("nothing to measure")
     above_labels, above_index = np.unique(np.asarray(positive_scenes), return_inverse=True)
     below_labels, below_index = np.unique(np.asarray(negative_scenes), return_inverse=True)
-    # How many pairs of scenes a, b are won by a, and how many pairs there are.
+    # For each pair of scenes: in how many pairs of items the positive is higher, and of how many.
     wins = np.zeros((len(above_labels), len(below_labels)))
     for scene in range(len(below_labels)):
-        own = np.sort(below[below_index == scene])
-        won = np.searchsorted(own, above, "left") + np.searchsorted(own, above, "right")
+        scores = np.sort(below[below_index == scene])
+        won = np.searchsorted(scores, above, "left") + np.searchsorted(scores, above, "right")
         wins[:, scene] = np.bincount(above_index, won / 2, len(above_labels))
-    pairs = np.outer(np.bincount(above_index), np.bincount(below_index)).astype(np.float64)
-    value = float(wins.sum() / pairs.sum())
-    of_positives = SceneSums(
-        above_labels, wins.sum(1) / len(below), np.bincount(above_index).astype(np.float64)
-    )
-    if min(wins.shape) < FEWEST_SCENES:
-        return Estimate(value, count=len(above), note=TOO_FEW, sums=of_positives)
-    rows, columns = scene_weights(wins.shape[0]), scene_weights(wins.shape[1])[::-1]
-    drawn = ((rows @ wins) * columns).sum(1) / ((rows @ pairs) * columns).sum(1)
-    low, high = np.percentile(drawn, LEVEL)
-    return Estimate(value, float(low), float(high), len(above), sums=of_positives)
+    counts = np.bincount(above_index).astype(np.float64)
+    pairs = np.outer(counts, np.bincount(below_index))
+    replicates = None
+    if min(wins.shape) >= MIN_SCENES:
+        rows, columns = scene_weights(wins.shape[0]), scene_weights(wins.shape[1])[::-1]
+        replicates = ((rows @ wins) * columns).sum(1) / ((rows @ pairs) * columns).sum(1)
+    estimate = from_replicates(float(wins.sum() / pairs.sum()), replicates, len(above))
+    return replace(estimate, sums=SceneSums(above_labels, wins.sum(1) / len(below), counts))

@@ -1,8 +1,8 @@
-"""Two models side by side on the same scenes.
+"""The difference of two models on the same scenes.
 
 Both answered the same prompts, and some scenes are harder than others for every model. So each
 replicate draws scenes once, for both models and for all languages together (they are translations
-of the same scenes), and looks at the difference: it spreads far less than either model does.
+of the same scenes): the difference varies far less than the scores of either model.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,15 +11,15 @@ import numpy as np
 import polars as pl
 
 from cyrene_assets.evaluation.statistics.bootstrap import (
-    FEWEST_SCENES,
+    MIN_SCENES,
     TOO_FEW,
     Estimate,
     Floats,
-    of_draws,
+    from_replicates,
     scene_weights,
 )
 
-# Takes a score of each model, any shape, and returns what is compared in that shape.
+# From a score of each model, any shape, to the compared quantity in that shape.
 Statistic = Callable[..., Floats]
 
 
@@ -28,19 +28,21 @@ def difference(first: pl.DataFrame, second: pl.DataFrame) -> Estimate | None:
 
     Args:
         first: rows of `scores.SCENES_SCHEMA` of one model and score.
-        second: the same of the model that it is held against.
+        second: the same of the model that it is compared with.
 
     Returns:
-        The mean over the languages that both have; ``count`` is of scenes. None where they share no
+        The mean over the languages that both have; ``count`` is of scenes. None if they share no
         scene.
     """
     return _paired([first, second], np.subtract)
 
 
-def nearness(first: pl.DataFrame, second: pl.DataFrame, real: pl.DataFrame) -> Estimate | None:
+def distance_difference(
+    first: pl.DataFrame, second: pl.DataFrame, real: pl.DataFrame
+) -> Estimate | None:
     """Return how much farther from the real lines' score the first is than the second.
 
-    As `difference`, of the absolute distances: below 0 the first comes nearer.
+    As `difference`, of the absolute distances: below 0 the first is nearer.
     """
     return _paired([first, second, real], lambda a, b, r: np.abs(a - r) - np.abs(b - r))
 
@@ -63,16 +65,18 @@ def _paired(frames: Sequence[pl.DataFrame], statistic: Statistic) -> Estimate | 
             table[row, column] = aligned[name].to_numpy()
             sums.append(table)
     value = float(_mean(statistic, [table.sum(0, keepdims=True) for table in sums])[0])
-    if len(scenes) < FEWEST_SCENES:
+    if len(scenes) < MIN_SCENES:
         return Estimate(value, count=len(scenes), note=TOO_FEW)
     weights = scene_weights(len(scenes))
-    return of_draws(value, _mean(statistic, [weights @ table for table in sums]), len(scenes))
+    return from_replicates(
+        value, _mean(statistic, [weights @ table for table in sums]), len(scenes)
+    )
 
 
 def _mean(statistic: Statistic, sums: Sequence[Floats]) -> Floats:
     """Return the mean over languages of the statistic: (replicates, languages) to (replicates)."""
-    known = np.all([bottom > 0 for bottom in sums[1::2]], axis=0)
+    defined = np.all([bottom > 0 for bottom in sums[1::2]], axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
         scores = [top / bottom for top, bottom in zip(sums[::2], sums[1::2], strict=True)]
-        compared = np.where(known, statistic(*scores), 0.0)
-        return np.asarray(compared.sum(1) / known.sum(1), np.float64)
+        compared = np.where(defined, statistic(*scores), 0.0)
+        return np.asarray(compared.sum(1) / defined.sum(1), np.float64)

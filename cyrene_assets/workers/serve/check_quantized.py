@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from cyrene_assets.config.recipe import Sampling
-from cyrene_assets.evaluation.metrics.fidelity import TOP, Scored, by_language, compare
+from cyrene_assets.evaluation.metrics.fidelity import TOP, TokenLogprobs, by_language, compare
 from cyrene_assets.serving.engine_args import sampling_parameters
 from cyrene_assets.utils.chat import Message
 from cyrene_assets.workers.common.pipes_program import Json, Program, run
@@ -32,7 +32,7 @@ def main(program: Program) -> dict[str, Json]:
     extras = program.extras
     with Path(extras["lines"]).open(encoding="utf-8") as file:
         lines = [json.loads(line) for line in file]
-    scored: dict[str, list[Scored]] = {}
+    scored: dict[str, list[TokenLogprobs]] = {}
     answers: dict[str, str] = {}
     weights = None
     for name in ("merged", "out"):
@@ -112,7 +112,7 @@ def _texts(
     return kept, texts
 
 
-def _score(llm: Any, path: Path, texts: Sequence[tuple[list[int], int]]) -> list[Scored]:
+def _score(llm: Any, path: Path, texts: Sequence[tuple[list[int], int]]) -> list[TokenLogprobs]:
     from vllm import SamplingParams
 
     parameters = SamplingParams(max_tokens=1, temperature=0, prompt_logprobs=TOP, detokenize=False)
@@ -129,10 +129,10 @@ def _score(llm: Any, path: Path, texts: Sequence[tuple[list[int], int]]) -> list
     ]
 
 
-def _scored(tokens: Sequence[int], choices: Sequence[Any]) -> Scored:
+def _scored(tokens: Sequence[int], choices: Sequence[Any]) -> TokenLogprobs:
     """Return arrays of vLLM's choices: the actual token and the TOP likeliest of each position."""
     best = [sorted(c.items(), key=lambda item: item[1].rank)[:TOP] for c in choices]
-    return Scored(
+    return TokenLogprobs(
         actual=np.array([c[t].logprob for c, t in zip(choices, tokens, strict=True)]),
         tokens=np.array([[token for token, _ in row] for row in best]),
         logprobs=np.array([[choice.logprob for _, choice in row] for row in best]),

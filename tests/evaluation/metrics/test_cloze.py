@@ -91,7 +91,9 @@ def likelihood(seen: list[str]) -> Callable[[str], float]:
 
 def share_right(model: Callable[[str], float], pairs: pl.DataFrame) -> float:
     columns = (pairs["text"], pairs["swapped"], pairs["name"], pairs["other"])
-    return float(cloze.right(*([model(text) for text in column] for column in columns)).mean())
+    return float(
+        cloze.score_pairs(*([model(text) for text in column] for column in columns)).mean()
+    )
 
 
 def test_the_right_name_wins_on_a_model_that_saw_it() -> None:
@@ -108,5 +110,5 @@ def test_the_right_name_wins_on_a_model_that_saw_it() -> None:
 def test_a_common_name_does_not_win_by_being_common() -> None:
     """A model that knows nothing finds a sentence as likely as its name: a draw, not a win."""
     rare, common = math.log(1e-6), math.log(1e-2)
-    assert cloze.right([rare - 9], [common - 9], [rare], [common]).tolist() == [0.5]
-    assert cloze.right([rare - 9], [common - 8], [rare], [common]).tolist() == [0.0]
+    assert cloze.score_pairs([rare - 9], [common - 9], [rare], [common]).tolist() == [0.5]
+    assert cloze.score_pairs([rare - 9], [common - 8], [rare], [common]).tolist() == [0.0]

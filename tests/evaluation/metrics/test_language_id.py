@@ -3,7 +3,7 @@ import polars as pl
 import pytest
 
 from cyrene_assets.corpus.languages import traits
-from cyrene_assets.evaluation.metrics.language_id import consistent, known_label
+from cyrene_assets.evaluation.metrics.language_id import in_language, langid_label
 
 SEEDS = ("chs", "cht", "de", "en", "es", "fr", "id", "jp", "kr", "pt", "ru", "th", "vi")
 KNOWN = {key: traits(key) for key in SEEDS}
@@ -30,16 +30,16 @@ def no_samples(language: str) -> pl.Series:
 
 @pytest.mark.parametrize("language", SEEDS)
 def test_each_line_is_in_its_own_language_alone(language: str) -> None:
-    found = consistent(list(LINES.values()), language, KNOWN, no_samples)
+    found = in_language(list(LINES.values()), language, KNOWN, no_samples)
     assert found.tolist() == [float(own == language) for own in LINES]
 
 
 def test_an_english_answer_to_a_thai_prompt_fails() -> None:
-    assert consistent([LINES["en"]], "th", {"th": traits("th")}, no_samples).tolist() == [0.0]
+    assert in_language([LINES["en"]], "th", {"th": traits("th")}, no_samples).tolist() == [0.0]
 
 
 def test_short_lines_and_empty_ones_are_left_out() -> None:
-    assert np.isnan(consistent(["Ha!", "", "…", "□ 42"], "en", KNOWN, no_samples)).all()
+    assert np.isnan(in_language(["Ha!", "", "…", "□ 42"], "en", KNOWN, no_samples)).all()
 
 
 def test_a_language_of_its_own_is_told_by_its_words() -> None:
@@ -48,9 +48,9 @@ def test_a_language_of_its_own_is_told_by_its_words() -> None:
         "xq7": pl.Series([f"ta velet oru makul sorat kelu nu {n} ven" for n in range(60)]),
     }
     texts = ["ta velet makul oru sorat", "the lamp was lit again in the house"]
-    assert known_label(traits("xq7")) is None
+    assert langid_label(traits("xq7")) is None
     found = [
-        consistent(texts, key, {key: traits(key) for key in ("en", "xq7")}, samples.__getitem__)
+        in_language(texts, key, {key: traits(key) for key in ("en", "xq7")}, samples.__getitem__)
         for key in ("xq7", "en")
     ]
     assert found[0].tolist() == [1.0, 0.0]

@@ -48,10 +48,10 @@ def test_her_own_lines_pass_and_others_do_not() -> None:
 
 
 def real_or_generated(answers: list[str]) -> float:
-    real = style.features(lines(HERS, 60, 5), traits("en"))
+    real = style.ngram_features(lines(HERS, 60, 5), traits("en"))
     numbers = np.arange(60)
     found, odds = style.real_against_generated(
-        real, numbers, style.features(answers, traits("en")), numbers[: len(answers)]
+        real, numbers, style.ngram_features(answers, traits("en")), numbers[: len(answers)]
     )
     assert found.value is not None
     assert len(odds) == len(answers)
@@ -81,24 +81,24 @@ def test_names_are_masked_longest_first() -> None:
 def test_too_few_lines_are_named() -> None:
     with pytest.raises(ValueError, match="fewer than 20 training lines"):
         style.StyleClassifier(["a"] * 50, ["b"], traits("en"))
-    few = style.features(["a"], traits("en"))
+    few = style.ngram_features(["a"], traits("en"))
     assert style.real_against_generated(few, np.arange(1), few, np.arange(1))[0].value is None
 
 
 def test_features_are_the_same_in_every_call_and_empty_texts_have_none() -> None:
     one, two = (
-        style.features(["a b c", ""], traits("en")),
-        style.features(["", "a b c"], traits("en")),
+        style.ngram_features(["a b c", ""], traits("en")),
+        style.ngram_features(["", "a b c"], traits("en")),
     )
     assert (one[0] != two[1]).nnz == 0
     assert one[1].nnz == 0
-    assert style.features([], traits("chs")).shape == (0, style.PLACES)
+    assert style.ngram_features([], traits("chs")).shape == (0, style.NUM_FEATURES)
 
 
 def test_many_long_texts_are_scored_in_parts_and_each_as_alone() -> None:
     classifier = style.StyleClassifier(lines(HERS, 80, 1), lines(THEIRS, 80, 2), traits("en"))
     long = [" ".join(lines(HERS, 60, seed)) for seed in range(400)]
-    assert sum(len(text[: style.LONGEST]) for text in long) > style._AT_ONCE
+    assert sum(len(text[: style.MAX_CHARACTERS]) for text in long) > style._BATCH_CHARACTERS
     texts = [*long, "", *lines(THEIRS, 3, 5)]
     together = classifier.score(texts)
     assert len(together) == len(texts)

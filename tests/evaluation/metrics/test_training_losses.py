@@ -7,6 +7,7 @@ import pytest
 from cyrene_assets.evaluation.metrics.training_losses import (
     read_language_losses,
     read_losses,
+    relative_loss_gap,
     summary,
 )
 from cyrene_assets.utils.errors import UserError
@@ -97,3 +98,15 @@ def test_languages_are_read_apart(tmp_path: Path) -> None:
     assert read_losses(path)["eval_loss"].to_list() == [4.0, 2.0]
     assert read_language_losses(path).rows() == [("chs", 2, 2.5), ("en", 0, 3.5), ("en", 2, 1.5)]
     assert read_language_losses(write(tmp_path / "none", {"step": 0})).is_empty()
+
+
+@pytest.mark.parametrize(
+    ("train", "validation", "expected"),
+    [(1.8, 2.0, 0.1), (2.0, 2.0, 0.0), (2.2, 2.0, -0.1), (None, 2.0, None), (1.0, None, None),
+     (1.0, 0.0, None), (math.nan, 1.0, None), (1.0, math.inf, None)],
+)  # fmt: skip
+def test_relative_loss_gap_is_a_share_of_the_validation_loss_or_none(
+    train: float | None, validation: float | None, expected: float | None
+) -> None:
+    gap = relative_loss_gap(train, validation)
+    assert gap == (None if expected is None else pytest.approx(expected))

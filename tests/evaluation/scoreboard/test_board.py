@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,22 +13,25 @@ import pytest
 from syrupy.assertion import SnapshotAssertion
 
 from cyrene_assets.corpus.chat_tables import encode_chats
-from cyrene_assets.evaluation.scoreboard import board, markdown, pareto
+from cyrene_assets.evaluation.identity import ReportIdentity
 from cyrene_assets.evaluation.scoreboard import html as page
-from cyrene_assets.evaluation.scoreboard.board import Evaluated, Scenes
-from cyrene_assets.evaluation.scoreboard.comparison import Board
+from cyrene_assets.evaluation.scoreboard import markdown, pareto
+from cyrene_assets.evaluation.scoreboard.board import Scoreboard
 from cyrene_assets.evaluation.scoreboard.findings import findings
+from cyrene_assets.evaluation.scoreboard.results import EvaluationResult, SceneScores
 from cyrene_assets.evaluation.scoreboard.samples import marked
-from cyrene_assets.evaluation.scoreboard.summary import SHOWN, summary
-from cyrene_assets.evaluation.scoring.language_report import LanguageReport, Run, report_language
+from cyrene_assets.evaluation.scoreboard.summary import SUMMARY_SCORES, summarize
+from cyrene_assets.evaluation.scoreboard.table import SCHEMA, model_labels, scoreboard_table
+from cyrene_assets.evaluation.scoring.language_report import LanguageReport, report_language
 from cyrene_assets.evaluation.scoring.per_answer import REAL_LINES
+from cyrene_assets.evaluation.scoring.run_tables import Run
 from cyrene_assets.evaluation.scoring.scores import MEAN
 from evaluation.evaluated import LANGUAGES, PROFILE, TRAINED, generations, prompts, tables, units
 
 HOSTILE = '</td><script>alert("x")</script> {{ 7 * 7 }} ![a](http://b) | `c`'
 # What is drawn differs in its last digits.
 _DRAWN = re.compile(r"<svg.*?</svg>|data:image/[a-z]+;base64,[A-Za-z0-9+/=]+", re.DOTALL)
-Evaluate = Callable[..., Evaluated]
+Evaluate = Callable[..., EvaluationResult]
 
 
 @cache
@@ -46,7 +50,7 @@ def evaluate(tmp_path: Path) -> Evaluate:
         says: str = "the ferry leaves soon with the goat",
         models: tuple[str, ...] = ("base", "fp8"),
         **identity: Any,
-    ) -> Evaluated:
+    ) -> EvaluationResult:
         folder = tmp_path / str(len(list(tmp_path.iterdir())))
         folder.mkdir()
         run, found = said(says, models)
@@ -54,35 +58,34 @@ def evaluate(tmp_path: Path) -> Evaluate:
         run.generations.write_parquet(folder / "generations.parquet")
         found.write(folder)
         size = identity.get("size", "tiny")
-        return Evaluated(
-            {
-                "corpus": "Mini", "corpus_digest": "c0ffee0123456789", "size": size,
-                "recipe": "mine", "starts_from": "base", "profile": PROFILE,
-                "digests": {"base": f"base{size}00000000", "fp8": f"fp8{says[:3]}{size}0000000"},
-            } | identity,
-            found.scores, found.examples, folder, folder,
-        )  # fmt: skip
+        digests = {"base": f"base{size}00000000", "fp8": f"fp8{says[:3]}{size}0000000"}
+        default = ReportIdentity(
+            "Mini", "c0ffee0123456789", size, "mine", "base", PROFILE, (), digests
+        )
+        return EvaluationResult(
+            replace(default, **identity), found.scores, found.examples, folder, folder
+        )
 
     return evaluated
 
 
 def test_references_appear_once_and_means_come_first(evaluate: Evaluate) -> None:
-    table = board.board_table([evaluate(), evaluate(recipe="other"), evaluate(size="4B")])
+    table = scoreboard_table([evaluate(), evaluate(recipe="other"), evaluate(size="4B")])
     means = table.filter(language=MEAN, score="rep4", profile=PROFILE)
     assert means.select("size", "model", "recipe").rows() == [
         ("tiny", "base", None), ("tiny", "fp8", "mine"), ("tiny", "fp8", "other"),
         ("4B", "base", None), ("4B", "fp8", "mine"),
     ]  # fmt: skip
     assert len(table.filter(model=REAL_LINES, score="rep4", language=MEAN)) == 1
-    assert table.schema == board.SCHEMA
+    assert table.schema == SCHEMA
     assert table["language"][0] == MEAN
     assert set(table.filter(pl.col("served"))["profile"]) == {PROFILE, "-"}
 
 
 def test_models_of_another_corpus_are_kept_apart(evaluate: Evaluate) -> None:
-    table = board.board_table([evaluate(), evaluate(corpus_digest="0123456789abcdef")])
+    table = scoreboard_table([evaluate(), evaluate(corpus_digest="0123456789abcdef")])
     assert table["corpus"].unique().sort().to_list() == ["Mini 01234567", "Mini c0ffee01"]
-    names = board.labels(table)
+    names = model_labels(table)
     assert len(set(names.values())) == len(names) == 4
     assert len(table.filter(model=REAL_LINES, score="rep4", language=MEAN)) == 2
 
@@ -98,31 +101,31 @@ def test_means_are_over_the_languages_that_have_a_value(evaluate: Evaluate) -> N
         ],
         schema=one.scores.schema,
     )
-    partial = Evaluated(one.identity, scores, one.examples, one.folder, one.run)
-    table = board.board_table([partial])
+    partial = EvaluationResult(one.identity, scores, one.examples, one.folder, one.run)
+    table = scoreboard_table([partial])
     mean = table.row(0, named=True)
     assert (mean["value"], mean["low"], mean["high"]) == pytest.approx((0.3, 0.15, 0.45))
     assert (mean["languages"], mean["count"]) == (2, 3)
-    html = page.scoreboard_html(Board(table, Scenes([partial])), table, [partial])
+    html = page.scoreboard_html(Scoreboard(table, SceneScores([partial])), table, [partial])
     assert "<small>2 of 3 languages</small>" in html
-    assert "Not told: rep-4 (nothing)." in html
+    assert "No value: rep-4 (nothing)." in html
 
 
 def test_nothing_gives_an_empty_board_and_a_page() -> None:
-    table = board.board_table([])
-    html = page.scoreboard_html(Board(table, Scenes([])), table, [])
+    table = scoreboard_table([])
+    html = page.scoreboard_html(Scoreboard(table, SceneScores([])), table, [])
     assert "0 models, 0 languages" in html
     assert "No trained model has been evaluated yet." in html
-    assert markdown.scoreboard_png(Board(table, Scenes([]))).startswith(b"\x89PNG")
-    assert all(not found.answers for found in findings(Board(table, Scenes([]))))
+    assert markdown.scoreboard_png(Scoreboard(table, SceneScores([]))).startswith(b"\x89PNG")
+    assert all(not found.answers for found in findings(Scoreboard(table, SceneScores([]))))
     assert markdown.overview(table).is_empty()
 
 
-def board_of(*evaluated: Evaluated) -> Board:
-    return Board(board.board_table(evaluated), Scenes(evaluated))
+def board_of(*evaluated: EvaluationResult) -> Scoreboard:
+    return Scoreboard(scoreboard_table(evaluated), SceneScores(evaluated))
 
 
-def answers_of(found_on: Board, question: str) -> list[str]:
+def answers_of(found_on: Scoreboard, question: str) -> list[str]:
     (found,) = [f for f in findings(found_on) if question in f.question]
     return [" ".join((answer.about, answer.short, *answer.parts)) for answer in found.answers]
 
@@ -139,7 +142,7 @@ def test_the_seeds_questions_are_answered_when_the_models_are_there(evaluate: Ev
         evaluate(size="4B", recipe="i", starts_from="instruct", digests={"base": "i", "fp8": "j"}),
     )
     (sizes,) = answers_of(more, "larger")
-    said = "9B fp8 against 4B fp8 mine Neither way: no difference that can be told"
+    said = "9B fp8 against 4B fp8 mine No difference: no significant difference"
     assert sizes.startswith(said)
     (starts,) = answers_of(more, "instruct")
     assert "4B fp8 mine (from the base) against 4B fp8 i (from the instruct model)" in starts
@@ -163,7 +166,7 @@ def test_what_quantization_cost_is_told_on_the_same_scenes(evaluate: Evaluate) -
     digests = {"merged": "m", "fp8": "f"}
     same = evaluate(models=("merged", "fp8"), digests=digests)
     (told,) = answers_of(board_of(same), "quantization")
-    assert "fp8 against tiny merged Nothing that can be told" in told
+    assert "fp8 against tiny merged Nothing significant" in told
 
 
 def test_reciting_is_overfitted_although_the_loss_is_fine(evaluate: Evaluate) -> None:
@@ -180,7 +183,7 @@ def test_checkpoints_are_compared_over_their_training(evaluate: Evaluate) -> Non
     ]
     told = answers_of(board_of(*kept), "overfitted")[-2:]
     assert "fp8 against tiny step-90 It recites more, and its loss does not show it" in told[0]
-    assert "fp8 against tiny step-100 It recites no more that can be told" in told[1]
+    assert "fp8 against tiny step-100 It does not recite significantly more" in told[1]
 
 
 def test_what_nobody_beats_in_everything_is_chosen(evaluate: Evaluate) -> None:
@@ -191,17 +194,17 @@ def test_what_nobody_beats_in_everything_is_chosen(evaluate: Evaluate) -> None:
     )
     chosen = {one.key[3]: one for one in pareto.candidates(found, found.trained())}
     assert set(chosen) == {"late", "early", "twin"}
-    # Copies sound like her: they recite, and are beaten by nobody in all three.
+    # Copies sound like the character: they recite, and no model dominates them.
     assert chosen["late"].best
     assert chosen["late"].values["regurgitation_excess"] > 0.5
-    # What cannot be told apart beats nobody.
+    # Without a significant difference no model dominates another.
     assert chosen["early"].best
     assert chosen["twin"].best
 
 
 def test_another_language_than_the_real_lines_is_a_warning(evaluate: Evaluate) -> None:
     one = evaluate("คุณมาสายไปหกสิบปีแล้ว ชาก็เย็นหมดแล้วนะ")
-    (line,) = summary(board_of(one)).beware
+    (line,) = summarize(board_of(one)).warnings
     assert line == (
         "tiny fp8: seems to give 100% of its answers in another language than the prompt's (the "
         "real lines 0%)"
@@ -215,7 +218,7 @@ def test_a_checkpoint_of_one_s_own_that_beats_the_served_model_is_named(
     own = evaluate(
         "mind the wind my dear, the council sleeps", models=("step-8",), digests={"step-8": "s"}
     )
-    (line,) = summary(board_of(served, own)).beware
+    (line,) = summarize(board_of(served, own)).warnings
     assert line == "tiny fp8: beaten by tiny step-8, which `cyrene evaluate` added"
 
 
@@ -225,9 +228,9 @@ def test_what_is_behind_is_beaten(evaluate: Evaluate) -> None:
         evaluate("stamp the form outside and read it", recipe="theirs"),
     )
     chosen = {one.key[3]: one for one in pareto.candidates(found, found.trained())}
-    assert [key[3] for key in chosen["theirs"].beaten_by] == ["hers"]
-    short = summary(found)
-    assert short.take.startswith("tiny fp8 hers: no other model can be told to beat it")
+    assert [key[3] for key in chosen["theirs"].dominated_by] == ["hers"]
+    short = summarize(found)
+    assert short.take.startswith("tiny fp8 hers: no other model is significantly better")
     assert "tiny fp8 theirs is beaten by tiny fp8 hers" in short.take
     assert [row.best for row in short.rows if row.kind == "trained"] == [True, False]
 
@@ -236,25 +239,25 @@ def test_the_first_screen_says_what_became_of_the_base_and_what_to_beware_of(
     evaluate: Evaluate,
 ) -> None:
     one = evaluate(TRAINED[0])
-    short = summary(board_of(one))
+    short = summarize(board_of(one))
     assert short.take == "There is one trained model, tiny fp8. Have a chat with it."
-    assert len(short.beware) == 1
-    ((name, line),) = short.worked
+    assert len(short.warnings) == 1
+    ((name, line),) = short.versus_base
     assert name == "tiny fp8"
     assert line.startswith("Yes: better in lore cloze (+100.0 points), loss (-1.000)")
-    assert "recites 97.4% more of its text than the real lines share" in short.beware[0]
+    assert "recites 97.4% more of its text than the real lines share" in short.warnings[0]
     assert [row.name for row in short.rows] == ["real lines", "tiny base", "tiny fp8"]
-    cells = dict(zip(SHOWN, short.rows[2].cells, strict=True))
+    cells = dict(zip(SUMMARY_SCORES, short.rows[2].cells, strict=True))
     assert cells["cloze"].verdict == "better"
     assert cells["regurgitation_excess"].verdict is None
-    html = page.scoreboard_html(board_of(one), board.board_table([one]), [one])
+    html = page.scoreboard_html(board_of(one), scoreboard_table([one]), [one])
     assert html.index("Which model should I take?") < html.index("<table")
     assert "Nothing here measures hallucination" in html
 
 
 def test_corpus_and_model_texts_cannot_be_markup(evaluate: Evaluate) -> None:
     one = evaluate(HOSTILE, recipe="r")
-    html = page.scoreboard_html(board_of(one), board.board_table([one]), [one])
+    html = page.scoreboard_html(board_of(one), scoreboard_table([one]), [one])
     assert "<script" not in html
     assert "&lt;script&gt;alert" in html
     assert "<b>Is the lamp" not in html
@@ -268,7 +271,7 @@ def test_corpus_and_model_texts_cannot_be_markup(evaluate: Evaluate) -> None:
 
 def test_the_page_shows_intervals_memorized_passages_and_both_themes(evaluate: Evaluate) -> None:
     one = evaluate(TRAINED[0])
-    html = page.scoreboard_html(board_of(one), board.board_table([one]), [one])
+    html = page.scoreboard_html(board_of(one), scoreboard_table([one]), [one])
     assert f'word for word">{TRAINED[0]}' in html
     assert re.search(r"<small>[0-9.%]+ to [0-9.%]+</small>", html)
     assert "prefers-color-scheme: dark" in html
@@ -303,8 +306,8 @@ def test_page_of_two_models_is_the_text_agreed_on(
     evaluate: Evaluate, snapshot: SnapshotAssertion
 ) -> None:
     both = [evaluate(), evaluate("mind the wind my dear, said the keeper", size="2B")]
-    table = board.board_table(both)
-    text_page = page.scoreboard_html(Board(table, Scenes(both)), table, both)
+    table = scoreboard_table(both)
+    text_page = page.scoreboard_html(Scoreboard(table, SceneScores(both)), table, both)
     body = _DRAWN.sub("", text_page.partition("</style>")[2])
     text = re.sub(r"<(?!/?(?:table|tr|th|td|h\d|summary|p)\b)[^>]*>", "", body)
     text = re.sub(r"<(/?\w+)[^>]*>", r"<\1>", text)
@@ -315,6 +318,8 @@ def test_findings_of_two_models_are_the_markdown_agreed_on(
     evaluate: Evaluate, snapshot: SnapshotAssertion
 ) -> None:
     both = [evaluate(), evaluate("mind the wind my dear, said the keeper", size="2B")]
-    table = board.board_table(both)
-    assert markdown.findings_markdown(Board(table, Scenes(both))) == snapshot(name="findings")
+    table = scoreboard_table(both)
+    assert markdown.findings_markdown(Scoreboard(table, SceneScores(both))) == snapshot(
+        name="findings"
+    )
     assert markdown.markdown_table(markdown.overview(table)) == snapshot(name="overview")

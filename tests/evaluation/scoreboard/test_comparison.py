@@ -1,21 +1,21 @@
 import pytest
 
 from cyrene_assets.evaluation.scoreboard.comparison import (
-    Comparison,
+    ModelComparison,
     Value,
-    beats,
+    dominates,
     headline,
-    judged,
+    judge,
 )
-from cyrene_assets.evaluation.scoring.score_registry import BY_NAME
+from cyrene_assets.evaluation.scoring.score_registry import SCORES
 from cyrene_assets.evaluation.statistics.bootstrap import TOO_FEW, Estimate
 
 
 def compared(
     score: str, apart: Estimate, first: float = 0.6, second: float = 0.5, real: float | None = None
-) -> Comparison:
+) -> ModelComparison:
     one, other = Value(first, None, None), Value(second, None, None)
-    return judged(BY_NAME[score], one, other, apart, real)
+    return judge(SCORES[score], one, other, apart, real)
 
 
 @pytest.mark.parametrize(
@@ -29,21 +29,21 @@ def compared(
         ("cloze", 0.1, None, None, "unknown"),
     ],
 )
-def test_the_interval_of_the_difference_decides(
+def test_verdict_follows_from_the_interval_of_the_difference(
     score: str, value: float, low: float | None, high: float | None, verdict: str
 ) -> None:
     assert compared(score, Estimate(value, low, high)).verdict == verdict
 
 
-def test_a_comparison_is_told_with_its_numbers() -> None:
-    told = compared("cloze", Estimate(0.1, 0.05, 0.15)).words()
+def test_description_of_a_comparison_has_its_numbers() -> None:
+    told = compared("cloze", Estimate(0.1, 0.05, 0.15)).describe()
     assert told == "lore cloze 60.0% against 50.0%, +10.0 points [+5.0, +15.0]: better"
-    near = compared("rep4", Estimate(-0.02, -0.03, -0.01), 0.04, 0.06, real=0.03).words()
+    near = compared("rep4", Estimate(-0.02, -0.03, -0.01), 0.04, 0.06, real=0.03).describe()
     assert near == (
         "rep-4 4.0% against 6.0% (real lines 3.0%), 2.0 points nearer [-3.0, -1.0]: better"
     )
-    few = compared("loss", Estimate(0.1, note=TOO_FEW), 2.1, 2.0).words()
-    assert few.endswith(f"+0.100: {TOO_FEW}, so who is ahead cannot be told")
+    few = compared("loss", Estimate(0.1, note=TOO_FEW), 2.1, 2.0).describe()
+    assert few.endswith(f"+0.100: {TOO_FEW}, so neither is called better")
 
 
 BETTER = compared("cloze", Estimate(0.1, 0.05, 0.15))
@@ -53,23 +53,23 @@ BEHIND = compared("style", Estimate(-0.1, -0.2, 0.1))
 UNKNOWN = compared("language", Estimate(0.1, note=TOO_FEW))
 
 
-def test_a_headline_hides_nothing() -> None:
+def test_headline_of_comparisons_names_every_score() -> None:
     assert headline([BETTER, AHEAD]) == (
-        "Yes: better in lore cloze (+10.0 points); no difference that can be told in style"
+        "Yes: better in lore cloze (+10.0 points); no significant difference in style"
     )
     both = headline([BETTER, WORSE, UNKNOWN])
     assert both == (
-        "In part: better in lore cloze (+10.0 points); worse in loss (+0.100); too little to tell "
+        "In part: better in lore cloze (+10.0 points); worse in loss (+0.100); too little data "
         "in language (+10.0 points)"
     )
     assert headline([WORSE]).startswith("No: ")
-    assert headline([AHEAD]).startswith("Neither way: ")
-    assert headline([UNKNOWN]).startswith("It cannot be told: ")
+    assert headline([AHEAD]).startswith("No difference: ")
+    assert headline([UNKNOWN]).startswith("Unknown: ")
 
 
-def test_a_lead_that_cannot_be_told_beats_nobody_nor_does_one_with_a_setback() -> None:
-    assert beats([BETTER, AHEAD])
-    assert not beats([AHEAD])
-    assert not beats([BETTER, BEHIND])
-    assert not beats([BETTER, WORSE])
-    assert not beats([])
+def test_dominates_takes_one_significant_lead_and_no_setback() -> None:
+    assert dominates([BETTER, AHEAD])
+    assert not dominates([AHEAD])
+    assert not dominates([BETTER, BEHIND])
+    assert not dominates([BETTER, WORSE])
+    assert not dominates([])

@@ -7,15 +7,10 @@ import polars as pl
 import pytest
 
 from cyrene_assets.corpus.languages import traits
-from cyrene_assets.evaluation.scoring.language_report import (
-    LanguageReport,
-    Run,
-    collect,
-    report_language,
-)
-from cyrene_assets.evaluation.scoring.model_scores import ModelTables
+from cyrene_assets.evaluation.scoring.language_report import LanguageReport, report_language
 from cyrene_assets.evaluation.scoring.per_answer import REAL_LINES
-from cyrene_assets.evaluation.scoring.score_registry import BY_NAME
+from cyrene_assets.evaluation.scoring.run_tables import ModelTables, Run, collect
+from cyrene_assets.evaluation.scoring.score_registry import SCORES
 from evaluation.evaluated import (
     LANGUAGES,
     PROFILE,
@@ -69,7 +64,7 @@ def test_scores_have_intervals_and_every_score_is_in_the_catalog() -> None:
     own = reported.scores.filter(model="fp8")
     # What two models say of the same lines is measured where the quantized one is made.
     measured = {"greedy_agreement", "mean_kl", "dialog_perplexity"}
-    assert set(own["score"]) == BY_NAME.keys() - measured
+    assert set(own["score"]) == SCORES.keys() - measured
     row = own.filter(score="echo").row(0, named=True)
     assert row["low"] <= row["value"] <= row["high"]
     told = own.filter(pl.col("value").is_null())

@@ -67,20 +67,20 @@ def test_auc_counts_pairs() -> None:
 
 def test_what_never_happened_in_few_scenes_may_happen_yet() -> None:
     """No event in n trials: the upper end p of the interval is where (1 - p)^n is 2.5%."""
-    never = bootstrap.share(np.zeros(60), np.repeat(np.arange(30), 2))
+    never = bootstrap.proportion(np.zeros(60), np.repeat(np.arange(30), 2))
     assert (never.value, never.low) == (0, 0)
     assert never.high is not None
     assert (1 - never.high) ** 30 == pytest.approx(0.025)
-    always = bootstrap.share(np.ones(30), np.arange(30))
+    always = bootstrap.proportion(np.ones(30), np.arange(30))
     assert (always.low, always.high) == pytest.approx((1 - never.high, 1))
-    assert bootstrap.share(np.zeros(3), np.arange(3)).low is None
+    assert bootstrap.proportion(np.zeros(3), np.arange(3)).low is None
     mixed = np.arange(30) % 2
-    assert bootstrap.share(mixed, np.arange(30)) == bootstrap.mean(mixed, np.arange(30))
+    assert bootstrap.proportion(mixed, np.arange(30)) == bootstrap.mean(mixed, np.arange(30))
 
 
 def test_a_difference_of_nothing_and_nothing_is_not_sure_either() -> None:
     nothing = (np.zeros(30), np.ones(30), np.arange(30))
     found = bootstrap.ratio_difference(nothing, nothing)
     assert (found.value, found.low, found.high) == (
-        0, -bootstrap.never(30), bootstrap.never(30)
+        0, -bootstrap.zero_event_bound(30), bootstrap.zero_event_bound(30)
     )  # fmt: skip

@@ -77,6 +77,8 @@ def test_few_scenes_have_no_interval() -> None:
 def test_nearer_the_real_lines_is_below_zero_on_either_side() -> None:
     real = sums(np.full(20, 0.5))
     for other, expected in ((0.9, -0.3), (0.1, -0.3), (0.5, 0.1), (0.6, 0.0)):
-        found = paired_bootstrap.nearness(sums(np.full(20, 0.6)), sums(np.full(20, other)), real)
+        found = paired_bootstrap.distance_difference(
+            sums(np.full(20, 0.6)), sums(np.full(20, other)), real
+        )
         assert found is not None
         assert found.value == pytest.approx(expected)

@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 
 from cyrene_assets.corpus.languages import traits
-from cyrene_assets.evaluation.metrics.assistant_leakage import assistant_phrases, think_leaks
+from cyrene_assets.evaluation.metrics.assistant_phrases import has_assistant_phrase, has_think_tag
 
 
 def test_think_tags_show_however_they_are_written() -> None:
-    found = think_leaks(["<think>\n</think>\nHello", "</THINK>", "<thinking>", "I think.", " "])
+    found = has_think_tag(["<think>\n</think>\nHello", "</THINK>", "<thinking>", "I think.", " "])
     assert found[:4].tolist() == [1, 1, 1, 0]
     assert np.isnan(found[4])
 
@@ -24,11 +24,11 @@ def test_think_tags_show_however_they_are_written() -> None:
     ],
 )  # fmt: skip
 def test_assistants_are_found_in_every_language(language: str, text: str) -> None:
-    found = assistant_phrases([text, "Mind the wind.", ""], traits(language))
+    found = has_assistant_phrase([text, "Mind the wind.", ""], traits(language))
     assert found is not None
     assert found[:2].tolist() == [1, 0]
     assert np.isnan(found[2])
 
 
 def test_a_language_without_a_list_is_not_measured() -> None:
-    assert assistant_phrases(["As an AI"], traits("xq7")) is None
+    assert has_assistant_phrase(["As an AI"], traits("xq7")) is None

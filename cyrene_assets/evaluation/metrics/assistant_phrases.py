@@ -1,4 +1,4 @@
-"""Leaks of the assistant: think tags, and the stock phrases of assistants, per language."""
+"""Traces of the assistant in answers: think tags, and stock phrases of assistants by language."""
 
 import re
 from collections.abc import Sequence
@@ -15,23 +15,23 @@ _FILE = Path(__file__).parent / "assistant_phrases.yaml"
 _THINK = re.compile(r"</?think(ing)?\b", re.IGNORECASE)
 
 
-def think_leaks(texts: Sequence[str]) -> npt.NDArray[np.float64]:
-    """Return 1.0 for each text in which a think tag shows, 0.0 for others, NaN for empty ones."""
-    return _found(texts, _THINK)
+def has_think_tag(texts: Sequence[str]) -> npt.NDArray[np.float64]:
+    """Return 1.0 for each text with a think tag, 0.0 for others, NaN for empty ones."""
+    return _matches(texts, _THINK)
 
 
-def assistant_phrases(
+def has_assistant_phrase(
     texts: Sequence[str], language: LanguageTraits
 ) -> npt.NDArray[np.float64] | None:
-    """Return 1.0 for each text with a stock phrase of assistants, as `think_leaks` does.
+    """Return 1.0 for each text with a stock phrase of assistants, as `has_think_tag` does.
 
-    None where there is no list of phrases for the language.
+    None if there is no list of phrases for the language.
     """
     pattern = _pattern(language.code)
-    return None if pattern is None else _found(texts, pattern)
+    return None if pattern is None else _matches(texts, pattern)
 
 
-def _found(texts: Sequence[str], pattern: re.Pattern[str]) -> npt.NDArray[np.float64]:
+def _matches(texts: Sequence[str], pattern: re.Pattern[str]) -> npt.NDArray[np.float64]:
     return np.array(
         [float(pattern.search(text) is not None) if text.strip() else np.nan for text in texts],
         np.float64,
