@@ -14,16 +14,17 @@ from pathlib import Path
 import polars as pl  # noqa: TID253  (loading it is not what is measured)
 
 from benchmarks._measured import Cost, measured
+from cyrene_assets.corpus.chat_tables import encode_chats
 from cyrene_assets.corpus.config import load_corpus
 from cyrene_assets.corpus.lint.corpus_summary import summarize_corpus
 from cyrene_assets.corpus.packing.token_counting import TokenCounter
 from cyrene_assets.corpus.preparation.cleaning import clean_units
-from cyrene_assets.corpus.preparation.language_survey import left_out
-from cyrene_assets.corpus.preparation.leak_check import SPLIT_COLUMNS, split_proof
-from cyrene_assets.corpus.preparation.parallel_corpus import parallel_corpus, read_units
-from cyrene_assets.corpus.preparation.thread_map import side_by_side
+from cyrene_assets.corpus.preparation.language_profile import left_out_flags
+from cyrene_assets.corpus.preparation.leakage import SPLIT_COLUMNS, find_split_leakage
+from cyrene_assets.corpus.preparation.parallel_corpus import build_parallel_corpus, read_units
+from cyrene_assets.corpus.preparation.thread_map import map_parallel
 from cyrene_assets.corpus.rendering import rendering
-from cyrene_assets.corpus.rendering.line_selection import COLUMNS
+from cyrene_assets.corpus.rendering.line_selection import UNIT_COLUMNS
 from cyrene_assets.corpus.sources.registry import read_listed
 
 
@@ -63,20 +64,22 @@ class Engine:
         """`parallel_corpus`, with the overview and the proof of the split that go with it."""
         folder = self.out / "parallel_corpus"
         folder.mkdir()
-        parallel = parallel_corpus(lambda key: self._table("raw_dialog", key), self.corpus, folder)
+        parallel = build_parallel_corpus(
+            lambda key: self._table("raw_dialog", key), self.corpus, folder
+        )
         summarize_corpus(parallel)
-        proof = split_proof(
+        proof = find_split_leakage(
             parallel.languages,
             lambda key: parallel.units(key, SPLIT_COLUMNS),
             parallel.duplicates,
             parallel.stock,
         )
-        if found := proof.found():
+        if found := proof.messages():
             raise SystemExit(f"the split leaks: {found}")
 
     def documents(self, language: str) -> None:
         """`cpt_documents`."""
-        units = read_units(self.out / "parallel_corpus", language, COLUMNS)
+        units = read_units(self.out / "parallel_corpus", language, UNIT_COLUMNS)
         documents = rendering.cpt_documents(units, self.corpus, language)
         self.amounts["documents"] += len(documents)
         self._write(documents, "cpt_documents", language)
@@ -84,10 +87,10 @@ class Engine:
 
     def chats(self, language: str) -> None:
         """`sft_chat`."""
-        units = read_units(self.out / "parallel_corpus", language, COLUMNS)
+        units = read_units(self.out / "parallel_corpus", language, UNIT_COLUMNS)
         chats = rendering.sft_chats(units, self.corpus, language)
         self.amounts["chats"] += len(chats)
-        self._write(chats, "sft_chat", language)
+        self._write(encode_chats(chats), "sft_chat", language)
         self._write_jsonl(chats, "sft_chat", language, rendering.write_chat_jsonl)
 
     def count(self, tokenizer_json: Path) -> None:
@@ -103,7 +106,7 @@ class Engine:
         rows, _ = read_listed(self.folder, self.corpus, language)
         player = self.corpus.languages[language].player
         cleaned = clean_units(rows, player, self.corpus.rules())
-        units = cleaned.with_columns(split=pl.lit("train"), flags=left_out(cleaned))
+        units = cleaned.with_columns(split=pl.lit("train"), flags=left_out_flags(cleaned))
         documents = rendering.cpt_documents(units, self.corpus, language)
         self._write_jsonl(documents, "alone", language, rendering.write_document_jsonl)
         chats = rendering.sft_chats(units, self.corpus, language)
@@ -111,7 +114,7 @@ class Engine:
 
     def render_all_alone(self) -> None:
         """`render_alone` of all languages, two side by side as `parallel_corpus` has them."""
-        side_by_side(self.render_alone, self.corpus.languages)
+        map_parallel(self.render_alone, self.corpus.languages)
 
     def _table(self, asset: str, language: str) -> pl.DataFrame:
         return pl.read_parquet(self.out / asset / f"{language}.parquet")

@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from cyrene_assets.corpus.config import load_corpus
-from cyrene_assets.corpus.preparation.parallel_corpus import parallel_corpus
+from cyrene_assets.corpus.preparation.parallel_corpus import build_parallel_corpus
 from cyrene_assets.corpus.sources.registry import read_listed
 
 
@@ -20,7 +20,7 @@ def main() -> None:
     raw = {code: read_listed(folder, corpus, code)[0] for code in corpus.languages}
     with TemporaryDirectory() as scratch:
         started = time.process_time()
-        parallel = parallel_corpus(lambda code: raw[code], corpus, Path(scratch))
+        parallel = build_parallel_corpus(lambda code: raw[code], corpus, Path(scratch))
         seconds = time.process_time() - started
         flags = {
             code: dict(units.filter(kind="dialog").select("unit", "flags").rows())

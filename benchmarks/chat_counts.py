@@ -22,7 +22,7 @@ import yaml
 from benchmarks._game_talk import CHARACTER
 from benchmarks.game_folder import write_folder
 from cyrene_assets.corpus.config import load_corpus
-from cyrene_assets.corpus.preparation.parallel_corpus import parallel_corpus
+from cyrene_assets.corpus.preparation.parallel_corpus import build_parallel_corpus
 from cyrene_assets.corpus.rendering.line_selection import count_character_lines
 from cyrene_assets.corpus.rendering.rendering import sft_chats
 from cyrene_assets.corpus.sources.adapters.game_data import Options
@@ -95,7 +95,7 @@ def counted(corpus_folder: Path) -> tuple[dict[str, int], dict[str, int]]:
     lines: dict[str, int] = {}
     chats = {}
     with tempfile.TemporaryDirectory() as scratch:
-        parallel = parallel_corpus(
+        parallel = build_parallel_corpus(
             lambda language: read_listed(corpus_folder, corpus, language)[0], corpus, Path(scratch)
         )
         for language, units in parallel.each():

@@ -109,7 +109,7 @@ def run_of(language: str, answers: int = PROMPTS * len(SEEDS) * len(PROFILES)) -
     asked = pl.DataFrame(
         {
             "prompt": f"{language}/{n}", "language": language, "scene": f"s{n}",
-            "messages": json.dumps([{"role": "user", "content": references[n - 1]}]),
+            "messages": [{"role": "user", "content": references[n - 1]}],
             "reference": references[n], "number": n,
         }
         for n in range(PROMPTS)

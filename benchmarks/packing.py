@@ -27,8 +27,8 @@ from benchmarks._invented import LANGUAGES, Lexicon, Marks, Plan, seeded, write_
 from benchmarks._machine import ENVS, machine
 from benchmarks._measured import Cost, measured
 from cyrene_assets.corpus.packing.best_fit import packing_order
-from cyrene_assets.corpus.packing.next_fit import fill, next_fit
-from cyrene_assets.corpus.packing.pass_order import training_sequence
+from cyrene_assets.corpus.packing.epoch_order import training_order
+from cyrene_assets.corpus.packing.next_fit import next_fit, packing_efficiency
 from cyrene_assets.corpus.packing.token_counting import TokenCounter
 from cyrene_assets.workers.train.tiny_tokenizer import train_tokenizer
 
@@ -69,7 +69,7 @@ def sequence(documents: int, passes: int) -> tuple[Ints, Ints, Ints]:
     of_scene = rng.lognormal(np.log(60), 1.0, scenes[-1] + 1)
     lengths = of_scene[scenes] * rng.lognormal(0, 0.2, documents)
     lengths = np.clip(lengths + 5, 6, CAPACITY).astype(np.int64)
-    numbers, pass_numbers = training_sequence(np.full(documents, passes), passes, 42)
+    numbers, pass_numbers = training_order(np.full(documents, passes), passes, 42)
     return lengths[numbers], scenes[numbers], pass_numbers
 
 
@@ -77,7 +77,7 @@ def judged(lengths: Ints, scenes: Ints, packs: Ints, seconds: float) -> Result:
     """Return fill and conflicts of rows in packs."""
     ordered = np.sort(packs)
     together = len(packs) - len(np.unique(packs * (scenes.max() + 1) + scenes))
-    share = fill(lengths, ordered, CAPACITY)
+    share = packing_efficiency(lengths, ordered, CAPACITY)
     return {
         "seconds": round(seconds, 2),
         "packs": int(ordered[-1]) + 1,

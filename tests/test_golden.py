@@ -23,6 +23,7 @@ from helpers import Sandbox, code_location
 from ticks import Ticks
 
 from cyrene_assets.base_models.snapshot import TINY_SEED
+from cyrene_assets.corpus.chat_tables import decode_chats, encode_chats, write_messages_jsonl
 from cyrene_assets.corpus.rendering.rendering import cpt_documents, sft_chats
 from cyrene_assets.evaluation.identity import ReportIdentity
 from cyrene_assets.evaluation.metrics.cloze import select_pairs
@@ -73,7 +74,7 @@ def _sample(_sandbox: Sandbox) -> dict[str, str]:
     tables: dict[str, Callable[[pl.DataFrame, str], pl.DataFrame]] = {
         "parallel_corpus": lambda units, _: units.drop("raw_text", strict=False),
         "cpt_documents": lambda units, code: cpt_documents(units, corpus, code),
-        "sft_chat": lambda units, code: sft_chats(units, corpus, code),
+        "sft_chat": lambda units, code: encode_chats(sft_chats(units, corpus, code)),
         "generations/cloze": lambda units, code: select_pairs(units, code, corpus.traits[code], 40),
     }
     found = {
@@ -145,13 +146,15 @@ def _given(sandbox: Sandbox, asset: str, last: str) -> dict[str, str]:
 
 def _calibration(sandbox: Sandbox) -> dict[str, str]:
     chats = pl.concat(
-        pl.read_parquet(sandbox.artifact("sft_chat", key) / "chats.parquet").with_columns(
-            language=pl.lit(key)
-        )
+        decode_chats(
+            pl.read_parquet(sandbox.artifact("sft_chat", key) / "chats.parquet")
+        ).with_columns(language=pl.lit(key))
         for key in sandbox.project.corpus.languages
     )
-    chosen = calibration_chats(chats, 4)
-    return {"fp8_model/calibration": _sha256(pl.DataFrame(chosen).write_ndjson().encode())}
+    file = sandbox.home / "calibration.jsonl"
+    write_messages_jsonl(calibration_chats(chats, 4), file)
+    lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
+    return {"fp8_model/calibration": _sha256(pl.DataFrame(lines).write_ndjson().encode())}
 
 
 MAKE: tuple[Callable[[Sandbox], dict[str, str]], ...] = (
@@ -206,7 +209,7 @@ def _scores(tmp_path: Path) -> dict[str, list[dict[str, Any]]]:
         lambda n: None if n == 3 else f"The ferry, my dear, leaves with {n} goats and {n} hats!"
     )
     report = report_language(said, units, LANGUAGES, "en", PROFILE)
-    said.prompts.write_parquet(tmp_path / "prompts.parquet")
+    encode_chats(said.prompts).write_parquet(tmp_path / "prompts.parquet")
     said.generations.write_parquet(tmp_path / "generations.parquet")
     report.write(tmp_path)
     digests = {"base": "b0", "fp8": "f8"}

@@ -18,15 +18,16 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from cyrene_assets.checkpoints import files
 from cyrene_assets.serving.chat_template import character_template, own_template, trained_template
+from cyrene_assets.utils.chat import Message
 from cyrene_assets.utils.errors import UserError
 from cyrene_assets.utils.sequences import common_prefix
 
 TEMPLATE = "chat_template.jinja"
 _TOKENIZER = "tokenizer_config.json"
-_SYSTEM = {"role": "system", "content": "You are Ovelle.\nYou keep the light."}
-_ASKS = {"role": "user", "content": "Who's there?"}
-_ANSWERS = {"role": "assistant", "content": "The lamp, and I."}
-_ASKS_AGAIN = {"role": "user", "content": "灯还亮着吗? <1 & 2>"}
+_SYSTEM: Message = {"role": "system", "content": "You are Ovelle.\nYou keep the light."}
+_ASKS: Message = {"role": "user", "content": "Who's there?"}
+_ANSWERS: Message = {"role": "assistant", "content": "The lamp, and I."}
+_ASKS_AGAIN: Message = {"role": "user", "content": "灯还亮着吗? <1 & 2>"}
 PROBES = ([_SYSTEM, _ASKS], [_SYSTEM, _ASKS, _ANSWERS, _ASKS_AGAIN])
 _AROUND = 40
 # The family's, which the embedded model has: contents trimmed, an earlier answer without its
@@ -134,7 +135,7 @@ def template_problem(folder: Path, template: str) -> str | None:
     return None
 
 
-def render(template: str, messages: list[dict[str, str]], tokens: dict[str, str]) -> str:
+def render(template: str, messages: list[Message], tokens: dict[str, str]) -> str:
     """Return the prompt of a conversation, thinking off, as transformers and vLLM render it.
 
     Args:

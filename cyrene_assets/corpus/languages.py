@@ -7,8 +7,9 @@ corpus.yaml can say which language a code stands for, and set each trait (``conf
 
 import re
 from dataclasses import dataclass, replace
-from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
+
+from cyrene_assets.corpus.language_tags import display_name, language_names, parse_tag
 
 SCRIPTS = (
     *("Latin", "Greek", "Cyrillic", "Armenian", "Georgian", "Hebrew", "Arabic", "Ethiopic"),
@@ -29,7 +30,7 @@ class LanguageTraits:
     Attributes:
         code: the table's own code, under which the evaluation's texts stand; empty where unknown.
         tag: in BCP 47, or the corpus's own code where there is none.
-        called: further codes and names, in lower case with hyphens.
+        aliases: further codes and names, in lower case with hyphens.
         scripts: Unicode scripts of a language that has one writing system; empty where they are
             counted in its texts.
         spaces: whether blanks stand between words. Without them the character is the unit.
@@ -43,7 +44,7 @@ class LanguageTraits:
 
     code: str
     tag: str
-    called: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
     scripts: tuple[str, ...] = ()
     spaces: bool = True
     suffixes: bool = False
@@ -74,12 +75,12 @@ class LanguageTraits:
         from babel import Locale
 
         known = Locale("en").languages.get(self.iso)
-        return _display_name(self.tag, "en") or known or self.tag
+        return display_name(self.tag, "en") or known or self.tag
 
     @property
     def own_name(self) -> str | None:
         """What the language calls itself, or None where the tables have nothing."""
-        return _display_name(self.tag, None)
+        return display_name(self.tag, None)
 
     def params(self, code: str, *names: str) -> dict[str, Any]:
         """Return these traits as JSON values, where the code and the code version do not say them.
@@ -160,15 +161,6 @@ _SETTLED = frozenset(
 )
 
 
-class _Tag(NamedTuple):
-    """A BCP-47 tag's language, script (given or likely), whether it is the likely one, and rest."""
-
-    language: str
-    script: str | None
-    likely: bool
-    text: str
-
-
 def traits(code: str) -> LanguageTraits:
     """Return what is known of the language that a corpus calls ``code``."""
     return _row(_folded(code)) or traits_of_tag(code) or LanguageTraits("", code)
@@ -176,7 +168,7 @@ def traits(code: str) -> LanguageTraits:
 
 def traits_of_tag(text: str) -> LanguageTraits | None:
     """Return what is known of a language by its BCP-47 tag; None where it is no known tag."""
-    tag = _parsed(text)
+    tag = parse_tag(text)
     if tag is None:
         return None
     by_tag = {row.tag: row for row in TABLE.values()}
@@ -188,85 +180,36 @@ def traits_of_tag(text: str) -> LanguageTraits | None:
     return replace(row, tag=row.tag if tag.text == tag.language else tag.text)
 
 
-def find_code(called: str) -> str | None:
+def find_code(name: str) -> str | None:
     """Return the code of a language by its code or its name, or None where it is none.
 
     A code of ISO 639 loses its region (``en-US`` is ``en``); Chinese, Japanese and Korean get the
     table's codes, which are those of game data.
     """
-    folded = _folded(called)
+    folded = _folded(name)
     row = _row(folded)
     if row is not None:
         return row.code
-    by_name, codes = _names()
+    by_name, codes = language_names()
     if folded in by_name:
         return _own_code(by_name[folded])
     alone = folded.split("-")[0]
     if alone not in codes or not re.fullmatch(r"[a-z]{2,3}(?:-[a-z0-9]{2,8})*", folded):
         return None
     # What follows need not be a script or a region: `en-sdh` is a subtitle for the deaf.
-    found = traits_of_tag(folded) or traits_of_tag(alone)
-    return (found.code or found.iso) if found is not None else None
+    row = traits_of_tag(folded) or traits_of_tag(alone)
+    return (row.code or row.iso) if row is not None else None
 
 
 def _own_code(tag: str) -> str:
-    found = traits_of_tag(tag)
-    return found.code if found is not None and found.code else tag
+    row = traits_of_tag(tag)
+    return row.code if row is not None and row.code else tag
 
 
-def _folded(called: str) -> str:
-    return called.strip().casefold().replace("_", "-")
+def _folded(name: str) -> str:
+    return name.strip().casefold().replace("_", "-")
 
 
 def _row(folded: str) -> LanguageTraits | None:
-    rows = (row for row in TABLE.values() if folded == row.code or folded in row.called)
+    rows = (row for row in TABLE.values() if folded == row.code or folded in row.aliases)
     return next(rows, None)
-
-
-@cache
-def _parsed(text: str) -> _Tag | None:
-    """Parse a BCP-47 tag of a language that Unicode's tables (CLDR) know."""
-    from babel.core import Locale, get_global, parse_locale
-
-    try:
-        language, region, script, _ = parse_locale(text.strip().replace("_", "-"), sep="-")[:4]
-    except ValueError:
-        return None
-    known = Locale("en").languages
-    if language not in known:
-        language = get_global("language_aliases").get(language, "")
-        if language not in known:
-            return None
-    subtags = get_global("likely_subtags")
-    likely = subtags.get(f"{language}_{region}") or subtags.get(language) or "_"
-    usual = likely.split("_")[1] or None
-    tag = "-".join(part for part in (language, script, region) if part)
-    return _Tag(language, script or usual, script in (None, usual), tag)
-
-
-def _display_name(tag: str, language: str | None) -> str | None:
-    from babel import Locale, UnknownLocaleError
-
-    try:
-        name = Locale.parse(tag, sep="-").get_display_name(language)
-    except (UnknownLocaleError, ValueError):
-        return None
-    if not name or re.search(r"[<>{}]", name):
-        return None
-    return str(name[0].upper() + name[1:])
-
-
-@cache
-def _names() -> tuple[dict[str, str], frozenset[str]]:
-    """Return tags by name (English and their own), and the codes of two and three letters."""
-    from babel import Locale, localedata
-
-    codes = {code: str(name) for code, name in Locale("en").languages.items()}
-    names = {
-        name.casefold(): code for code, name in codes.items() if "_" not in code and len(code) <= 3
-    }
-    for code in localedata.locale_identifiers():
-        if "_" not in code and code in codes:
-            names.setdefault(str(Locale(code).languages.get(code, "")).casefold(), code)
-    names.pop("", None)
-    return names, frozenset(code for code in codes if len(code) == 2 or code in ("fil", "yue"))

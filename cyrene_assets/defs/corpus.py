@@ -115,7 +115,7 @@ def parallel_corpus(build: ArtifactBuild) -> BuildResult:
     held-out scene is trained on.
     """
     from cyrene_assets.corpus.lint.corpus_outcomes import parallel_outcome
-    from cyrene_assets.corpus.preparation.parallel_corpus import parallel_corpus as align
+    from cyrene_assets.corpus.preparation.parallel_corpus import build_parallel_corpus as align
 
     raw = build.inputs_of("raw_dialog")
     parallel = align(

@@ -21,9 +21,9 @@ NO_CONTROL_TOKENS = Check(
 
 def _units_of(build: ArtifactBuild) -> "pl.DataFrame":
     from cyrene_assets.corpus.preparation.parallel_corpus import read_units
-    from cyrene_assets.corpus.rendering.line_selection import COLUMNS
+    from cyrene_assets.corpus.rendering.line_selection import UNIT_COLUMNS
 
-    return read_units(build.input("parallel_corpus").path, build.partition_key, COLUMNS)
+    return read_units(build.input("parallel_corpus").path, build.partition_key, UNIT_COLUMNS)
 
 
 @artifact_asset(

@@ -1,6 +1,6 @@
 """The training sets: measured with a size's tokenizer, repeated, ordered and packed."""
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import dagster as dg
 
@@ -12,9 +12,6 @@ from cyrene_assets.project.artifact_build import ArtifactBuild
 from cyrene_assets.project.partitions import sizes
 from cyrene_assets.store.outcome import BuildResult, Check
 from cyrene_assets.store.tables import TablesByLanguage, read_table
-
-if TYPE_CHECKING:
-    import polars as pl
 
 GROUP = "training"
 _ALL_LANGUAGES = dg.AllPartitionMapping()
@@ -35,7 +32,7 @@ def _packed(
     texts: TablesByLanguage,
 ) -> BuildResult:
     from cyrene_assets.corpus.lint.packed_sets import write_packed
-    from cyrene_assets.corpus.preparation.parallel_corpus import SHARED_LINES
+    from cyrene_assets.corpus.preparation.parallel_corpus import SHARED_LINES_FILE
 
     stage: Stage = getattr(build.project.recipe(build.size), name)
     return write_packed(
@@ -44,7 +41,7 @@ def _packed(
         frames,
         texts,
         tokenizer=build.input("base_model").path / "tokenizer.json",
-        lines=read_table(build.input("parallel_corpus"), SHARED_LINES),
+        lines=read_table(build.input("parallel_corpus"), SHARED_LINES_FILE),
         everyone=build.project.corpus.chats.everyone,
         out=build.out,
     )
@@ -100,12 +97,10 @@ def packed_sft(build: ArtifactBuild) -> BuildResult:
     As `packed_cpt`, of the chats. A conversation longer than the sequence length is cut into
     windows that begin with a user turn, after the system prompt.
     """
-    chats = TablesByLanguage(build.inputs_of("sft_chat"), "chats.parquet")
-    texts = chats.map(_said)
+    from cyrene_assets.corpus.chat_tables import read_chats, spoken_texts
+
+    chats = read_chats(build.inputs_of("sft_chat"))
+    texts = chats.map(
+        lambda rows: rows.rename({"chat": "name"}).with_columns(text=spoken_texts(rows["messages"]))
+    )
     return _packed(build, "sft", chats, texts)
-
-
-def _said(chats: "pl.DataFrame") -> "pl.DataFrame":
-    from cyrene_assets.corpus.preparation.leak_check import chat_texts
-
-    return chats.rename({"chat": "name"}).with_columns(text=chat_texts(chats["messages"]))

@@ -36,23 +36,26 @@ def from_store(project: Project, steps: Sequence[Step], stage: StageName) -> Ite
     """Yield the texts of each language's current documents or chats."""
     import polars as pl
 
+    from cyrene_assets.corpus.chat_tables import decode_chats
+
     for step in steps:
         record = step.record
         assert record is not None
         folder = project.store.locate(record.key, record.digest).path
         table = pl.read_parquet(folder / TABLES[stage][1])
+        table = decode_chats(table) if stage == "sft" else table
         yield Texts(step.key.partition or "", _to_train_on(table, stage))
 
 
 def _to_train_on(table: "pl.DataFrame", stage: StageName) -> "pl.DataFrame":
     import polars as pl
 
-    from cyrene_assets.corpus.packing.token_counting import chat_text
+    from cyrene_assets.corpus.chat_tables import chatml_texts
 
     train = table.filter(pl.col("split") == "train")
     if stage == "cpt":
         return train.select("kind", "text")
-    texts = train["messages"].map_elements(chat_text, return_dtype=pl.String)
+    texts = chatml_texts(train["messages"])
     return pl.DataFrame({"text": texts}).select(pl.lit("dialog").alias("kind"), "text")
 
 
@@ -64,7 +67,7 @@ def rehearsed(project: Project, scratch: Path) -> dict[StageName, list[Texts]]:
     """
     import polars as pl
 
-    from cyrene_assets.corpus.preparation.parallel_corpus import parallel_corpus
+    from cyrene_assets.corpus.preparation.parallel_corpus import build_parallel_corpus
     from cyrene_assets.corpus.rendering.rendering import cpt_documents, sft_chats
     from cyrene_assets.corpus.sources.registry import read_listed
 
@@ -82,7 +85,7 @@ def rehearsed(project: Project, scratch: Path) -> dict[StageName, list[Texts]]:
         return read_listed(project.corpus_folder, corpus, language)[0]
 
     (scratch / "parallel").mkdir()
-    parallel = parallel_corpus(rows, corpus, scratch / "parallel")
+    parallel = build_parallel_corpus(rows, corpus, scratch / "parallel")
     cpt, sft = {}, {}
     for language, units in parallel.each():
         cpt[language] = _to_train_on(cpt_documents(units, corpus, language), "cpt")

@@ -1,35 +1,31 @@
 """What a quantized model is calibrated on, prompted with, and compared with its origin by."""
 
-import json
-from collections.abc import Sequence
-from pathlib import Path
-
 import polars as pl
 
 from cyrene_assets.evaluation.inputs.prompts import select_prompts, stable_hash
+from cyrene_assets.utils.chat import Message
 
 # Lines per language that fidelity is measured on: some two thousand tokens.
 _LINES = 32
 
 
-def calibration_chats(chats: pl.DataFrame, conversations: int) -> list[str]:
-    """Choose ``conversations`` of the character's own chats to train on, as JSON Lines.
+def calibration_chats(chats: pl.DataFrame, conversations: int) -> pl.Series:
+    """Choose the messages of ``conversations`` of the character's own chats to train on.
 
     Languages take turns, each in an order without meaning, until there are enough.
 
     Args:
-        chats: columns ``chat``, ``split``, ``language`` and ``messages`` (a JSON string).
+        chats: columns ``chat``, ``split``, ``language`` and ``messages``.
         conversations: how many; all where there are fewer.
     """
-    chosen = (
+    return (
         chats.filter(pl.col("split") == "train")
         .with_columns(order=pl.col("chat").map_elements(stable_hash, pl.String))
         .sort("language", "order")
         .with_columns(turn=pl.int_range(pl.len()).over("language"))
         .sort("turn", "language")
-        .head(conversations)
+        .head(conversations)["messages"]
     )
-    return [f'{{"messages": {messages}}}\n' for messages in chosen["messages"]]
 
 
 def select_fidelity_lines(chats: pl.DataFrame, prompts_per_language: int) -> pl.DataFrame:
@@ -37,22 +33,19 @@ def select_fidelity_lines(chats: pl.DataFrame, prompts_per_language: int) -> pl.
     return select_prompts(chats, min(prompts_per_language, _LINES))
 
 
-def probe_questions(chats: pl.DataFrame, prompts: pl.DataFrame) -> dict[str, list[dict[str, str]]]:
+def probe_questions(chats: pl.DataFrame, prompts: pl.DataFrame) -> dict[str, list[Message]]:
     """Return a conversation of each language that ends with something said to the character.
 
     A held-out one where there is one, else the beginning of a chat to train on; a language without
     any chat is left out.
     """
-    found = {
-        row["language"]: json.loads(row["messages"])
-        for row in prompts.unique("language", keep="first", maintain_order=True).to_dicts()
-    }
-    for row in chats.unique("language", keep="first", maintain_order=True).to_dicts():
-        found.setdefault(row["language"], json.loads(row["messages"])[:2])
-    return found
-
-
-def write_lines(lines: Sequence[str], path: Path) -> Path:
-    """Write lines that end in line breaks; return the file."""
-    path.write_text("".join(lines), encoding="utf-8", newline="\n")
-    return path
+    held_out, any_chat = (
+        dict(
+            table.select("language", "messages")
+            .unique("language", keep="first", maintain_order=True)
+            .rows()
+        )
+        for table in (prompts, chats)
+    )
+    openings = {language: messages[:2] for language, messages in any_chat.items()}
+    return held_out | {key: openings[key] for key in openings if key not in held_out}

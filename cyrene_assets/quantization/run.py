@@ -7,6 +7,7 @@ import polars as pl
 from cyrene_assets.compute.hardware import Hardware
 from cyrene_assets.compute.toolchains import SERVE
 from cyrene_assets.config.recipe import Quantization
+from cyrene_assets.corpus.chat_tables import read_chats, write_messages_jsonl
 from cyrene_assets.evaluation.inputs import prompts as prompting
 from cyrene_assets.evaluation.inputs.prompts import has_other_assistants, of_character
 from cyrene_assets.evaluation.metrics import fidelity
@@ -15,7 +16,6 @@ from cyrene_assets.project.artifact_build import ArtifactBuild
 from cyrene_assets.quantization import calibration, checks
 from cyrene_assets.serving import engine_args
 from cyrene_assets.store.outcome import BuildResult, Markdown
-from cyrene_assets.store.tables import TablesByLanguage
 from cyrene_assets.training import swift_args
 
 
@@ -26,7 +26,7 @@ def quantize(build: ArtifactBuild) -> BuildResult:
         BuildError: a program failed; the message is its own.
     """
     settings = build.project.recipe(build.size).quantization
-    chats = TablesByLanguage(build.inputs_of("sft_chat"), "chats.parquet").together()
+    chats = read_chats(build.inputs_of("sft_chat")).together()
     # A corpus that is not here, as in a store that was copied, is no reason to stop.
     if has_other_assistants(chats):
         corpus = build.project.corpus
@@ -78,7 +78,8 @@ def _calibration(
     if settings.calibration is None:
         return None
     chosen = calibration.calibration_chats(chats, settings.calibration.conversations)
-    file = calibration.write_lines(chosen, build.work / "calibration.jsonl")
+    file = build.work / "calibration.jsonl"
+    write_messages_jsonl(chosen, file)
     return {"conversations": str(file), "tokens": settings.calibration.tokens}
 
 

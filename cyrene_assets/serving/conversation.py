@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from cyrene_assets.config.recipe import Sampling
 from cyrene_assets.serving.server import KEY_VARIABLE, is_loopback
+from cyrene_assets.utils.chat import Message
 from cyrene_assets.utils.errors import BuildError, UserError
 from cyrene_assets.utils.network_errors import network_reason, without_credentials
 
@@ -34,7 +35,7 @@ class Conversation:
     language: str
     profile: str
     system: str = ""
-    turns: list[dict[str, str]] = field(default_factory=list)
+    turns: list[Message] = field(default_factory=list)
     num_dropped: int = 0
     context: int | None = None
     tokens_per_char: float = 0.0
@@ -120,7 +121,7 @@ class Conversation:
         ):
             continue
 
-    def _sent(self) -> list[dict[str, str]]:
+    def _sent(self) -> list[Message]:
         return [{"role": "system", "content": self.system}, *self.turns[self.num_dropped :]]
 
     def _characters(self) -> int:

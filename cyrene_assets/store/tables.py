@@ -34,8 +34,10 @@ class TablesByLanguage(Mapping[str, "pl.DataFrame"]):
         self._change = change
 
     def map(self, change: "Callable[[pl.DataFrame], pl.DataFrame]") -> "TablesByLanguage":
-        """Return the tables with a change made to each."""
-        return TablesByLanguage(self._artifacts, self._name, change)
+        """Return the tables with a further change made to each."""
+        return TablesByLanguage(
+            self._artifacts, self._name, lambda table: change(self._change(table))
+        )
 
     def together(self) -> "pl.DataFrame":
         """Return the rows of all languages, with a column that says which."""

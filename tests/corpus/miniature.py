@@ -12,7 +12,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from cyrene_assets.corpus.config import Corpus, load_corpus
 from cyrene_assets.corpus.packing.token_counting import TokenCounter
-from cyrene_assets.corpus.preparation.parallel_corpus import Parallel, parallel_corpus
+from cyrene_assets.corpus.preparation.parallel_corpus import ParallelCorpus, build_parallel_corpus
 from cyrene_assets.corpus.sources.registry import read_listed
 
 Record = dict[str, Any]
@@ -103,20 +103,20 @@ def write_corpus(root: Path, config: Record | None = None) -> Path:
     return root
 
 
-def read_parallel(root: Path) -> tuple[Corpus, Parallel]:
+def read_parallel(root: Path) -> tuple[Corpus, ParallelCorpus]:
     """Read the corpus, and make its parallel corpus in a folder that goes with the process."""
     corpus = load_corpus(root)
     scratch = TemporaryDirectory(prefix="parallel-")
     SCRATCH.append(scratch)
     out = Path(scratch.name)
-    return corpus, parallel_corpus(lambda code: read_raw(root, corpus, code), corpus, out)
+    return corpus, build_parallel_corpus(lambda code: read_raw(root, corpus, code), corpus, out)
 
 
-def all_units(parallel: Parallel) -> pl.DataFrame:
+def all_units(parallel: ParallelCorpus) -> pl.DataFrame:
     return pl.concat([units for _, units in parallel.each()])
 
 
-def of_language(parallel: Parallel, code: str) -> pl.DataFrame:
+def of_language(parallel: ParallelCorpus, code: str) -> pl.DataFrame:
     return parallel.units(code)
 
 

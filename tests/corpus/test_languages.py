@@ -12,12 +12,13 @@ from mini_corpus import write_corpus
 from pydantic import ValidationError
 
 from cyrene_assets.corpus import languages
+from cyrene_assets.corpus.chat_tables import spoken_texts
 from cyrene_assets.corpus.config import Corpus
 from cyrene_assets.corpus.importers.config_text import default_prompt
 from cyrene_assets.corpus.languages import TABLE, LanguageTraits, find_code, traits, traits_of_tag
 from cyrene_assets.corpus.lint.linter import lint
 from cyrene_assets.corpus.people import Language
-from cyrene_assets.corpus.preparation.parallel_corpus import Parallel
+from cyrene_assets.corpus.preparation.parallel_corpus import ParallelCorpus
 from cyrene_assets.corpus.rendering.rendering import cpt_documents, sft_chats
 from cyrene_assets.evaluation.inputs import loss_texts, questions
 from cyrene_assets.evaluation.inputs.prompts import select_prompts
@@ -75,16 +76,16 @@ def test_tag_of_a_code_is_bcp_47_where_there_is_one() -> None:
 
 
 def test_table_has_each_name_once() -> None:
-    names = [name for row in TABLE.values() for name in (row.code, *row.called)]
+    names = [name for row in TABLE.values() for name in (row.code, *row.aliases)]
     assert len(names) == len(set(names))
     assert [name for name in names if name != languages._folded(name)] == []
-    assert {find_code(name) for row in TABLE.values() for name in (row.code, *row.called)} == set(
+    assert {find_code(name) for row in TABLE.values() for name in (row.code, *row.aliases)} == set(
         TABLE
     )
 
 
 @pytest.fixture(scope="module")
-def both(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Corpus, Parallel]]:
+def both(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Corpus, ParallelCorpus]]:
     """The sample corpus in six languages, under its own codes and under other ones."""
     found = {}
     config = yaml.safe_load((SAMPLE / "corpus.yaml").read_text(encoding="utf-8"))
@@ -105,7 +106,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Corpus, Pa
 
 @pytest.mark.parametrize("own", OTHER_CODES)
 def test_documents_chats_and_units_under_another_code_are_the_same(
-    both: Mapping[str, tuple[Corpus, Parallel]], own: str
+    both: Mapping[str, tuple[Corpus, ParallelCorpus]], own: str
 ) -> None:
     made = []
     for (corpus, parallel), code in zip(both.values(), (own, OTHER_CODES[own]), strict=True):
@@ -135,7 +136,7 @@ def test_documents_chats_and_units_under_another_code_are_the_same(
 
 @pytest.mark.parametrize("own", OTHER_CODES)
 def test_scores_under_another_code_are_the_same(
-    both: Mapping[str, tuple[Corpus, Parallel]], own: str
+    both: Mapping[str, tuple[Corpus, ParallelCorpus]], own: str
 ) -> None:
     reports = [
         _scored(*project, code)
@@ -152,7 +153,7 @@ def test_scores_under_another_code_are_the_same(
     )
 
 
-def _scored(corpus: Corpus, parallel: Parallel, code: str) -> LanguageReport:
+def _scored(corpus: Corpus, parallel: ParallelCorpus, code: str) -> LanguageReport:
     """Score answers of which some repeat the training text, some are in another language."""
     chats = sft_chats(parallel.units(code), corpus, code).with_columns(language=pl.lit(code))
     prompts = select_prompts(chats, 24)
@@ -205,7 +206,7 @@ def test_language_added_as_one_row_is_on_page_check_and_document(
     after = "\n".join(cpt_documents(parallel.units("xq7"), corpus, "xq7")["text"])
     assert "Ad'a: " in before
     assert after == before.replace("Ad'a: ", "Ad'a > ").replace("Nu: ", "Nu > ")
-    chats = sft_chats(parallel.units("xq7"), corpus, "xq7")["messages"].str.join("")
+    chats = spoken_texts(sft_chats(parallel.units("xq7"), corpus, "xq7")["messages"]).str.join("")
     assert "<" in chats.item()
     assert tag("xq7") == "tlh"
     assert language_name("xq7") == "xq7 (Klingon)"

@@ -8,8 +8,8 @@ import pytest
 
 from cyrene_assets.corpus.config import Corpus
 from cyrene_assets.corpus.lint.linter import Report, lint
-from cyrene_assets.corpus.preparation.leak_check import split_proof
-from cyrene_assets.corpus.preparation.parallel_corpus import Parallel
+from cyrene_assets.corpus.preparation.leakage import find_split_leakage
+from cyrene_assets.corpus.preparation.parallel_corpus import ParallelCorpus
 from cyrene_assets.corpus.rendering.rendering import sft_chats
 
 from .miniature import all_units, of_language, read_parallel
@@ -24,7 +24,7 @@ def report() -> Report:
 
 
 @pytest.fixture(scope="module")
-def sample() -> tuple[Corpus, Parallel]:
+def sample() -> tuple[Corpus, ParallelCorpus]:
     return read_parallel(SAMPLE)
 
 
@@ -37,7 +37,7 @@ def test_size(report: Report) -> None:
         assert counts.documents >= 10
 
 
-def test_cast_and_kinds(sample: tuple[Corpus, Parallel]) -> None:
+def test_cast_and_kinds(sample: tuple[Corpus, ParallelCorpus]) -> None:
     corpus, parallel = sample
     for code in corpus.languages:
         units = of_language(parallel, code)
@@ -74,11 +74,13 @@ def test_the_linter_finds_the_planted_imperfections_and_no_others(report: Report
 
 
 def test_the_split_is_clean_and_holds_out_a_chat_in_every_language(
-    sample: tuple[Corpus, Parallel],
+    sample: tuple[Corpus, ParallelCorpus],
 ) -> None:
     corpus, parallel = sample
-    proof = split_proof(parallel.languages, parallel.units, parallel.duplicates, parallel.stock)
-    assert proof.found() == []
+    proof = find_split_leakage(
+        parallel.languages, parallel.units, parallel.duplicates, parallel.stock
+    )
+    assert proof.messages() == []
     assert proof.lines > 100
     splits = all_units(parallel).group_by("scene").agg(pl.col("split").n_unique())
     assert splits["split"].max() == 1
@@ -89,6 +91,6 @@ def test_the_split_is_clean_and_holds_out_a_chat_in_every_language(
         assert "s19" not in set(chats["scene"])
 
 
-def test_no_markup_is_left(sample: tuple[Corpus, Parallel]) -> None:
+def test_no_markup_is_left(sample: tuple[Corpus, ParallelCorpus]) -> None:
     marked = all_units(sample[1]).filter(pl.col("text").str.contains(r"[{}<>]"))
     assert set(marked["unit"]) == {"s11-005"}

@@ -1,6 +1,5 @@
 """A small evaluation for tests: units of a corpus, and what models said to its prompts."""
 
-import json
 from collections.abc import Callable, Sequence
 
 import polars as pl
@@ -51,7 +50,7 @@ def prompts(languages: Sequence[str] = ("en",), scenes: int = SCENES) -> pl.Data
     return pl.DataFrame(
         {
             "prompt": f"{language}/c{scene}/1", "language": language, "scene": f"s{scene}",
-            "messages": json.dumps(messages),
+            "messages": messages,
             "reference": f"it is lit, number {scene}, and the tea has gone cold my dear",
         }
         for language in languages

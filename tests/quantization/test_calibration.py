@@ -1,5 +1,3 @@
-import json
-
 import polars as pl
 
 from cyrene_assets.quantization import calibration as texts
@@ -18,17 +16,15 @@ def chats(*rows: tuple[str, str, str]) -> pl.DataFrame:
                 "chat": chat,
                 "scene": chat,
                 "split": split,
-                "messages": json.dumps(
-                    [messages[0], {"role": "user", "content": chat}, messages[2]]
-                ),
+                "messages": [messages[0], {"role": "user", "content": chat}, messages[2]],
             }
             for language, chat, split in rows
         ]
     )
 
 
-def said(lines: list[str]) -> list[str]:
-    return [json.loads(line)["messages"][1]["content"] for line in lines]
+def said(chats: pl.Series) -> list[str]:
+    return [messages[1]["content"] for messages in chats]
 
 
 def test_languages_take_turns_in_calibration_and_nothing_is_held_out() -> None:

@@ -17,7 +17,7 @@ import pytest
 from front_ends import REQUESTS, TOOL, offers_tools
 from tokenizers import Tokenizer
 
-from cyrene_assets.corpus.packing.token_counting import chat_text
+from cyrene_assets.corpus.chat_tables import chatml_text, decode_chats
 from cyrene_assets.serving.server import KEY_VARIABLE, free_port
 
 pytestmark = pytest.mark.slow
@@ -107,10 +107,10 @@ def test_the_prompt_is_the_one_of_the_training_in_every_language(served: Served)
     named = [f"cyrene-tiny:{code}" for code in served.described["languages"]]
     assert offered == ["cyrene-tiny", *named]
     for language in served.described["languages"]:
-        chats = pl.read_parquet(folders[language] / "chats.parquet")
-        messages = next(row for row in map(json.loads, chats["messages"]) if len(row) > 3)
+        chats = decode_chats(pl.read_parquet(folders[language] / "chats.parquet"))
+        messages = next(row for row in chats["messages"].to_list() if len(row) > 3)
         for at in range(2, len(messages), 2):
-            text = chat_text(json.dumps(messages[:at])) + "<|im_start|>assistant\n"
+            text = chatml_text(messages[:at]) + "<|im_start|>assistant\n"
             answer = served.client.chat.completions.create(
                 model=f"cyrene-tiny:{language}",
                 messages=messages[1:at],
@@ -174,7 +174,7 @@ def test_a_front_end_s_request_is_answered(served: Served, name: str) -> None:
     template = environment.from_string((served.model / "chat_template.jinja").read_text("utf-8"))
     tokenizer = Tokenizer.from_file(str(served.model / "tokenizer.json"))
     (chats,) = served.store.glob(f"sft_chat/{own}/*/chats.parquet")
-    system = json.loads(pl.read_parquet(chats)["messages"][0])[0]["content"]
+    system = decode_chats(pl.read_parquet(chats))["messages"][0][0]["content"]
     messages = [{"role": role, "content": system if text is None else text} for role, text in heard]
     text = template.render(messages=messages, add_generation_prompt=True, enable_thinking=False)
     asked = {**request, "model": "cyrene-tiny", "stream": False, "return_token_ids": True}

@@ -3,7 +3,7 @@
 import json
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import jinja2
 import pytest
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from cyrene_assets.base_models.chat_template import CHAT_TEMPLATE
-from cyrene_assets.corpus.packing.token_counting import chat_text
+from cyrene_assets.corpus.chat_tables import chatml_text
 from cyrene_assets.serving.chat_template import (
     TEMPLATE,
     character_template,
@@ -20,6 +20,7 @@ from cyrene_assets.serving.chat_template import (
     trained_template,
     write_template,
 )
+from cyrene_assets.utils.chat import Message
 
 ENVIRONMENT = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
 AFTER_QUERY = "loop.index0 > ns.last_query_index"
@@ -56,7 +57,7 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12).filter(
 
 
 def plain(messages: list[dict[str, Any]]) -> str:
-    return chat_text(json.dumps(messages))
+    return chatml_text(cast(list[Message], messages))
 
 
 @st.composite

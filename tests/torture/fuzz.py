@@ -22,10 +22,11 @@ from corpus.sources.mangling import read
 
 from cyrene_assets.config.recipe import load_recipe
 from cyrene_assets.config.yaml_config import parse_model
+from cyrene_assets.corpus.chat_tables import spoken_texts
 from cyrene_assets.corpus.config import Corpus, load_corpus
 from cyrene_assets.corpus.lint.linter import lint
-from cyrene_assets.corpus.preparation.cleaning import control_tokens_left
-from cyrene_assets.corpus.preparation.parallel_corpus import parallel_corpus
+from cyrene_assets.corpus.preparation.cleaning import has_control_tokens
+from cyrene_assets.corpus.preparation.parallel_corpus import build_parallel_corpus
 from cyrene_assets.corpus.rendering import rendering
 from cyrene_assets.corpus.sources.registry import read_listed
 from cyrene_assets.project.settings import ProjectFile
@@ -131,15 +132,15 @@ def _read_corpus(root: Path, corpus: Corpus, language: str, draw: random.Random)
 def _render(root: Path, corpus: Corpus) -> str:
     """Make what models learn from of a corpus that can be built."""
     with TemporaryDirectory() as scratch:
-        parallel = parallel_corpus(
+        parallel = build_parallel_corpus(
             lambda code: read_listed(root, corpus, code)[0], corpus, Path(scratch)
         )
         for language in corpus.languages:
             units = parallel.units(language)
             documents = rendering.cpt_documents(units, corpus, language)
             chats = rendering.sft_chats(units, corpus, language)
-            assert not control_tokens_left(documents["text"]).any()
-            assert not control_tokens_left(chats["messages"]).any()
+            assert not has_control_tokens(documents["text"]).any()
+            assert not has_control_tokens(spoken_texts(chats["messages"])).any()
     return "rendered"
 
 

@@ -189,7 +189,7 @@ def _data(folder: Path, conversations: list[list[dict[str, str]]]) -> swift_args
     for language, conversation in zip(LANGUAGES, held_out, strict=True):
         _write(data.languages / f"{language}.jsonl", [conversation])
     for rows, cached in ((conversations[:cut], data.train), (held_out, data.validation)):
-        columns = {"messages": [json.dumps(row) for row in rows], "language": "en", "tokens": 100}
+        columns = {"messages": rows, "language": "en", "tokens": 100}
         write_cached_dataset(pl.DataFrame(columns), cached)
     return data
 

@@ -10,8 +10,8 @@ from cyrene_assets.corpus.lint import plots
 from cyrene_assets.corpus.lint.corpus_summary import CorpusSummary, kind_counts, summarize_corpus
 from cyrene_assets.corpus.lint.outcomes import SHOWN, no_leak, table
 from cyrene_assets.corpus.preparation.flag_registry import Limit, limits
-from cyrene_assets.corpus.preparation.leak_check import SPLIT_COLUMNS, split_proof
-from cyrene_assets.corpus.preparation.parallel_corpus import Parallel
+from cyrene_assets.corpus.preparation.leakage import SPLIT_COLUMNS, find_split_leakage
+from cyrene_assets.corpus.preparation.parallel_corpus import ParallelCorpus
 from cyrene_assets.corpus.sources.speakers import variables
 from cyrene_assets.corpus.sources.types import Problem
 from cyrene_assets.store.outcome import BuildResult, CheckOutcome, Markdown, Picture, none_of
@@ -51,11 +51,11 @@ def raw_dialog_outcome(
     )
 
 
-def parallel_outcome(parallel: Parallel, corpus: Corpus) -> BuildResult:
+def parallel_outcome(parallel: ParallelCorpus, corpus: Corpus) -> BuildResult:
     """Return what is said of the aligned languages, with the outcome of every check."""
     found = summarize_corpus(parallel)
     languages = len(parallel.languages)
-    proof = split_proof(
+    proof = find_split_leakage(
         parallel.languages,
         lambda language: parallel.units(language, SPLIT_COLUMNS),
         parallel.duplicates,
@@ -97,7 +97,7 @@ def parallel_outcome(parallel: Parallel, corpus: Corpus) -> BuildResult:
             ),
             CheckOutcome(
                 "unknown_markup",
-                not parallel.unknown.over(allowed),
+                not parallel.unknown.languages_over(allowed),
                 parallel.unknown.detail(allowed),
             ),
             none_of("coverage", low, "language under 95% coverage", "languages under 95% coverage"),

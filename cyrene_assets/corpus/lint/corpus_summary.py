@@ -7,8 +7,9 @@ import polars as pl
 
 from cyrene_assets.corpus.lint.plots import PREVIEW_CHARACTERS, Table, escape_markdown
 from cyrene_assets.corpus.preparation import flag_registry
-from cyrene_assets.corpus.preparation.parallel_corpus import TRANSLATABLE, Parallel
-from cyrene_assets.corpus.preparation.thread_map import side_by_side
+from cyrene_assets.corpus.preparation.parallel_corpus import ParallelCorpus
+from cyrene_assets.corpus.preparation.parallel_tables import TRANSLATABLE
+from cyrene_assets.corpus.preparation.thread_map import map_parallel
 
 WORST_UNITS = 20
 EXAMPLES = 5
@@ -67,9 +68,9 @@ class CorpusSummary:
         return int(sum(row[flag] for row in self.languages))
 
 
-def summarize_corpus(parallel: Parallel, worst: int = WORST_UNITS) -> CorpusSummary:
+def summarize_corpus(parallel: ParallelCorpus, worst: int = WORST_UNITS) -> CorpusSummary:
     """Look at all languages, two at a time."""
-    found = side_by_side(lambda language: _language_stats(parallel, language), parallel.languages)
+    found = map_parallel(lambda language: _language_stats(parallel, language), parallel.languages)
     odd = pl.concat([look.odd for look in found])
     split = (
         pl.concat([look.scenes for look in found])
@@ -107,7 +108,7 @@ class _LanguageStats:
     odd: pl.DataFrame
 
 
-def _language_stats(parallel: Parallel, language: str) -> _LanguageStats:
+def _language_stats(parallel: ParallelCorpus, language: str) -> _LanguageStats:
     units = parallel.units(language)
     odd = units.filter(pl.col("flags").list.len() > 0).select(
         *("language", "scene", "unit", "file", "line", "flags"),

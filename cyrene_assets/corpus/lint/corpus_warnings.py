@@ -9,8 +9,8 @@ import polars as pl
 from cyrene_assets.corpus.config import Corpus
 from cyrene_assets.corpus.lint.messages import SHOWN, listed
 from cyrene_assets.corpus.people import Language
-from cyrene_assets.corpus.preparation.parallel_corpus import TRANSLATABLE
-from cyrene_assets.corpus.preparation.quality_flags import COPY_LETTER_BYTES
+from cyrene_assets.corpus.preparation.parallel_tables import TRANSLATABLE
+from cyrene_assets.corpus.preparation.quality_flags import MIN_COPY_LETTER_BYTES
 from cyrene_assets.corpus.sources.types import Problem, config_problem
 from cyrene_assets.utils.counting import counted
 
@@ -97,7 +97,7 @@ def thin_languages(languages: Mapping[str, Counts]) -> Iterator[Problem]:
 def telling_texts(units: pl.DataFrame) -> pl.DataFrame:
     """Return unit and text of one language's units, short ones ("Ha ha ha!") aside."""
     letters = pl.col("text").str.replace_all(r"[^\p{L}\p{M}]", "").str.len_bytes()
-    return units.filter(TRANSLATABLE, letters >= COPY_LETTER_BYTES).select("unit", "text")
+    return units.filter(TRANSLATABLE, letters >= MIN_COPY_LETTER_BYTES).select("unit", "text")
 
 
 class Shared(NamedTuple):

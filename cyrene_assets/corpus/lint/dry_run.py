@@ -12,6 +12,7 @@ from pathlib import Path
 import polars as pl
 
 from cyrene_assets.corpus.chat_options import Chats
+from cyrene_assets.corpus.chat_tables import messages_json, spoken_texts
 from cyrene_assets.corpus.config import Corpus
 from cyrene_assets.corpus.lint.dry_run_summary import DryRunSummary, LanguageSummary
 from cyrene_assets.corpus.lint.fitting import SPLITS, Fit, fit, units_too_long
@@ -24,17 +25,16 @@ from cyrene_assets.corpus.lint.refusals import (
     place_of,
     too_long,
 )
+from cyrene_assets.corpus.packing.chat_windows import TextCounter
 from cyrene_assets.corpus.packing.token_counting import BYTES_PER_TOKEN
-from cyrene_assets.corpus.packing.windows import Counter
-from cyrene_assets.corpus.preparation.leak_check import (
+from cyrene_assets.corpus.preparation.leakage import (
     REMEDY,
     SPLIT_COLUMNS,
-    Proof,
-    chat_texts,
-    sets_proof,
-    split_proof,
+    LeakageReport,
+    find_dataset_leakage,
+    find_split_leakage,
 )
-from cyrene_assets.corpus.preparation.parallel_corpus import Parallel
+from cyrene_assets.corpus.preparation.parallel_corpus import ParallelCorpus
 from cyrene_assets.corpus.rendering.line_selection import (
     IN_CHATS,
     TOO_LONG,
@@ -63,7 +63,11 @@ class DryRun:
 
 
 def dry_run(
-    parallel: Parallel, corpus: Corpus, sequence_length: int, counter: Counter, scratch: Path
+    parallel: ParallelCorpus,
+    corpus: Corpus,
+    sequence_length: int,
+    counter: TextCounter,
+    scratch: Path,
 ) -> DryRun:
     """Do what the build would, one language in memory at a time; tables go to ``scratch``."""
     of_markup = parallel.unknown.refusals(corpus.unknown_markup)
@@ -86,16 +90,16 @@ def dry_run(
             ["scene", "kind", "split"], keep="first", maintain_order=True
         )
         chatting.update(chats["scene"])
-        said = chat_texts(chats["messages"])
+        spoken = spoken_texts(chats["messages"])
         for stage, table in (
             ("cpt", documents.select("scene", "split", "text", name="document")),
-            ("sft", chats.select("scene", "split", said.alias("text"), name="chat")),
+            ("sft", chats.select("scene", "split", spoken.alias("text"), name="chat")),
         ):
             table.write_parquet(scratch / f"{stage}-{language}.parquet", compression="lz4")
     sides = {stage: _sides(scratch, stage, parallel.languages) for stage in ("cpt", "sft")}
     held_out = len(scenes.filter(split="validation")) / max(len(scenes), 1)
     proofs = list(_proofs(parallel, scratch))
-    recurring = proofs[0].let_through()
+    recurring = proofs[0].describe_recurring()
     unknown = [code for code, known in corpus.traits.items() if not known.is_known]
     summary = DryRunSummary(
         languages,
@@ -120,7 +124,7 @@ def dry_run(
         places = proof.leaks.head(SHOWN)["held_out"]
         refusals += [
             Problem(*place_of(scenes, scene=place), leak, REMEDY)
-            for place, leak in zip(places, proof.found(), strict=False)
+            for place, leak in zip(places, proof.messages(), strict=False)
         ]
     warnings = [
         *large_groups(parallel, len(scenes)),
@@ -144,7 +148,7 @@ def _summary(
         documents=len(documents),
         document_tokens=tokens(documents["text"]),
         chats=len(chats),
-        chat_tokens=tokens(chats["messages"]),
+        chat_tokens=tokens(messages_json(chats["messages"])),
         held_out=len(chats.filter(split="validation")) / max(len(chats), 1),
         lines=lines,
         answers=found.lines - found.left_out,
@@ -161,15 +165,15 @@ def _sides(scratch: Path, stage: str, languages: tuple[str, ...]) -> dict[str, i
     return {split: counts.get(split, 0) for split in SPLITS}
 
 
-def _proofs(parallel: Parallel, scratch: Path) -> Iterator[Proof]:
-    yield split_proof(
+def _proofs(parallel: ParallelCorpus, scratch: Path) -> Iterator[LeakageReport]:
+    yield find_split_leakage(
         parallel.languages,
         lambda language: parallel.units(language, SPLIT_COLUMNS),
         parallel.duplicates,
         parallel.stock,
     )
     for stage in ("cpt", "sft"):
-        yield sets_proof(_Tables(scratch, stage, parallel.languages), parallel.stock)
+        yield find_dataset_leakage(_Tables(scratch, stage, parallel.languages), parallel.stock)
 
 
 class _Tables(Mapping[str, pl.DataFrame]):

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from cyrene_assets.corpus.chat_tables import chatml_texts
+from cyrene_assets.corpus.packing.chat_windows import TextCounter, chunk_chats, fits_any_tokenizer
 from cyrene_assets.corpus.packing.token_counting import BYTES_PER_TOKEN, Counts, TokenCounter
-from cyrene_assets.corpus.packing.windows import TURNS, Counter, cut_chats, surely_fits
 from cyrene_assets.store.artifact_store import Store
 
 SPLITS = ("train", "validation")
@@ -36,7 +37,7 @@ class EstimatedTokens:
         return counts
 
 
-def counter_of(store: Store, size: str, bytes_per_token: float) -> Counter:
+def counter_of(store: Store, size: str, bytes_per_token: float) -> TextCounter:
     """Return what counts the tokens of a size: its base model's tokenizer where the store has one.
 
     Of several base models that of the newest folder counts; of none tokens are estimated.
@@ -66,20 +67,20 @@ class Fit:
         return int(self.lost["number"].sum())
 
 
-def fit(chats: pl.DataFrame, counter: Counter, limit: int) -> Fit:
-    """Cut chats (``CHAT_SCHEMA``) as packing does, and say what is left of them.
+def fit(chats: pl.DataFrame, counter: TextCounter, limit: int) -> Fit:
+    """Cut chats (``CHATS``) as packing does, and say what is left of them.
 
     Without a tokenizer a chat counts as there only where it is sure to fit, whatever the tokenizer.
     """
-    # A token is a byte at the least, and the text that is trained on is shorter than its JSON.
-    may_be_long = pl.col("messages").str.len_bytes() > limit
+    # A token is a byte at the least.
+    may_be_long = chatml_texts(chats["messages"]).str.len_bytes() > limit
     columns = ("chat", "scene", "speaker", "split", "messages")
     long = chats.select(columns).filter(may_be_long)
-    windows = cut_chats(long, counter, limit)
+    windows = chunk_chats(long, counter, limit)
     there = pl.concat(
         [chats.filter(~may_be_long)["split"], windows["split"]]
         if isinstance(counter, TokenCounter)
-        else [chats.filter(surely_fits(chats["messages"], limit))["split"]]
+        else [chats.filter(fits_any_tokenizer(chats["messages"], limit))["split"]]
     )
     counts = dict(there.value_counts().rows())
     before = _lines(chats.filter(~may_be_long).select(columns))
@@ -94,7 +95,7 @@ def fit(chats: pl.DataFrame, counter: Counter, limit: int) -> Fit:
     return Fit({split: counts.get(split, 0) for split in SPLITS}, lines, lost)
 
 
-def units_too_long(units: pl.DataFrame, lost: pl.DataFrame, counter: Counter) -> pl.DataFrame:
+def units_too_long(units: pl.DataFrame, lost: pl.DataFrame, counter: TextCounter) -> pl.DataFrame:
     """Return the units of one language that lines of ``Fit.lost`` stand in.
 
     Columns are unit, speaker, file, line, and tokens: those of their longest lost line.
@@ -126,14 +127,14 @@ _LOST_UNITS = {
 
 def _lines(chats: pl.DataFrame) -> pl.DataFrame:
     """Count the lines that the assistants say: chat, scene, speaker, text, number."""
-    own = pl.element().struct.field("role") == "assistant"
-    answers = pl.element().filter(own).struct.field("content")
+    of_assistant = pl.element().struct.field("role") == "assistant"
+    answers = pl.element().filter(of_assistant).struct.field("content")
     return (
         chats.select(
             "chat",
             "scene",
             "speaker",
-            pl.col("messages").str.json_decode(TURNS).list.eval(answers).alias("text"),
+            pl.col("messages").list.eval(answers).alias("text"),
         )
         .explode("text")
         .with_columns(pl.col("text").str.split("\n"))

@@ -16,8 +16,12 @@ from cyrene_assets.corpus.lint.dry_run import dry_run
 from cyrene_assets.corpus.lint.dry_run_summary import DryRunSummary
 from cyrene_assets.corpus.lint.fitting import EstimatedTokens
 from cyrene_assets.corpus.lint.messages import findings, flagged, once_a_file, one_of_a_kind
-from cyrene_assets.corpus.packing.windows import Counter
-from cyrene_assets.corpus.preparation.parallel_corpus import TRANSLATABLE, Parallel, parallel_corpus
+from cyrene_assets.corpus.packing.chat_windows import TextCounter
+from cyrene_assets.corpus.preparation.parallel_corpus import (
+    ParallelCorpus,
+    build_parallel_corpus,
+)
+from cyrene_assets.corpus.preparation.parallel_tables import TRANSLATABLE
 from cyrene_assets.corpus.sources.registry import read_listed, unread
 from cyrene_assets.corpus.sources.speakers import near_misses, to_name
 from cyrene_assets.corpus.sources.types import CONFIG_FILE, Problem, SourceError, config_problem
@@ -52,7 +56,7 @@ class Report:
 
 
 def lint(
-    folder: Path, sequence_length: int = SEQUENCE_LENGTH, counter: Counter | None = None
+    folder: Path, sequence_length: int = SEQUENCE_LENGTH, counter: TextCounter | None = None
 ) -> Report:
     """Check a corpus folder. Whatever is wrong is in the report; nothing is raised.
 
@@ -75,7 +79,7 @@ def lint(
 
 
 def _check_languages(
-    folder: Path, corpus: Corpus, sequence_length: int, counter: Counter
+    folder: Path, corpus: Corpus, sequence_length: int, counter: TextCounter
 ) -> Report:
     report = Report(corpus.name)
     readable = {}
@@ -99,7 +103,7 @@ def _check_languages(
         corpus = corpus.model_copy(update={"languages": readable, "original": original})
         (Path(scratch) / "parallel").mkdir()
         try:
-            parallel = parallel_corpus(
+            parallel = build_parallel_corpus(
                 lambda language: pl.read_parquet(Path(scratch) / f"{language}.parquet"),
                 corpus,
                 Path(scratch) / "parallel",
@@ -116,7 +120,7 @@ def _check_languages(
     return report
 
 
-def _add_warnings(parallel: Parallel, corpus: Corpus, report: Report) -> None:
+def _add_warnings(parallel: ParallelCorpus, corpus: Corpus, report: Report) -> None:
     """Add counts and warnings, one language in memory at a time."""
     counts = {}
     heard: set[tuple[str, str, str]] = set()

@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 
 from cyrene_assets.corpus.lint.plots import escaped, markdown_table
-from cyrene_assets.corpus.preparation.leak_check import REMEDY, Proof
+from cyrene_assets.corpus.preparation.leakage import REMEDY, LeakageReport
 from cyrene_assets.store.outcome import CheckOutcome, Markdown, none_of
 
 SHOWN = 20
@@ -24,15 +24,15 @@ def table(rows: Sequence[Mapping[str, Any]], *, safe: bool = False) -> Markdown:
     return Markdown(markdown_table(shown if safe else escaped(shown)))
 
 
-def no_leak(proof: Proof, shared_lines: pl.DataFrame) -> CheckOutcome:
+def no_leak(proof: LeakageReport, shared_lines: pl.DataFrame) -> CheckOutcome:
     """Return the outcome of a proof that nothing held out is trained on.
 
     It names the line and both scenes of each leak, and what recurs and was let through.
     """
-    found = proof.found()
+    found = proof.messages()
     shown = {
         "leaks": table(proof.leaks.head(SHOWN).to_dicts()),
-        "let through": proof.let_through(),
+        "let through": proof.describe_recurring(),
         "stock phrases, let through": table(_first(shared_lines.filter("stock"))),
         "lines that keep scenes together": table(
             _first(shared_lines.filter(~shared_lines["stock"]))
@@ -42,7 +42,7 @@ def no_leak(proof: Proof, shared_lines: pl.DataFrame) -> CheckOutcome:
         where = "on both sides of the split"
         what = f"text or scene {where}", f"texts or scenes {where}"
         return none_of("no_leak", found, *what, shown, remedy=REMEDY)
-    return CheckOutcome("no_leak", True, f"nothing leaks; {proof.let_through()}", shown)
+    return CheckOutcome("no_leak", True, f"nothing leaks; {proof.describe_recurring()}", shown)
 
 
 def _first(lines: pl.DataFrame) -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """The packed sets of a stage: written, and what their pages and checks say."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
@@ -9,8 +10,12 @@ import polars as pl
 from cyrene_assets.config.training_stage import Stage
 from cyrene_assets.corpus.lint import plots
 from cyrene_assets.corpus.lint.outcomes import no_leak, table
-from cyrene_assets.corpus.packing.packed_dataset import Packed, pack_corpus, scenes_on_both_sides
-from cyrene_assets.corpus.preparation.leak_check import REMEDY, sets_proof
+from cyrene_assets.corpus.packing.packed_dataset import (
+    PackedDataset,
+    find_scenes_on_both_sides,
+    pack_corpus,
+)
+from cyrene_assets.corpus.preparation.leakage import REMEDY, find_dataset_leakage
 from cyrene_assets.store.outcome import BuildResult, CheckOutcome, Picture, none_of
 from cyrene_assets.utils.counting import counted
 
@@ -42,15 +47,15 @@ def write_packed(
     rows = pl.read_parquet(out / "rows.parquet")
     validation = pl.read_parquet(out / "validation_rows.parquet")
     counts = pl.read_parquet(out / "token_counts.parquet").to_dicts()
-    leaks = no_leak(sets_proof(texts, lines.filter("stock")["text"]), lines)
-    scenes = scenes_on_both_sides(rows, validation)
+    leaks = no_leak(find_dataset_leakage(texts, lines.filter("stock")["text"]), lines)
+    scenes = find_scenes_on_both_sides(rows, validation)
     left_out = f"; {packed.left_out(everyone=everyone)}" if stage_name == "sft" else ""
     return BuildResult(
         f"{counted(packed.tokens, 'token')} in {counted(packed.rows, 'row')}, "
         f"{counted(packed.packs, 'pack')} {packed.fill:.1%} full, "
         f"{counted(packed.validation_rows, 'validation row')}{left_out}",
         metadata={
-            **{name: value for name, value in packed.as_dict().items() if name != "fill"},
+            **{name: value for name, value in asdict(packed).items() if name != "fill"},
             "fill": round(packed.fill, 4),
             "dagster/partition_row_count": packed.rows,
             "tokens by language and kind": table(counts),
@@ -74,11 +79,11 @@ def write_packed(
             ),
             _once(packed),
         ],
-        measurements=packed.as_dict(),
+        measurements=asdict(packed),
     )
 
 
-def _once(packed: Packed) -> CheckOutcome:
+def _once(packed: PackedDataset) -> CheckOutcome:
     copies = packed.copies_together
     together = copies + packed.translations_together
     rows = counted(copies, "row shares", "rows share")

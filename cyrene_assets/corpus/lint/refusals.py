@@ -5,12 +5,13 @@ from typing import NamedTuple, TypeAlias
 
 import polars as pl
 
+from cyrene_assets.corpus.chat_tables import spoken_texts
 from cyrene_assets.corpus.config import Corpus
+from cyrene_assets.corpus.packing.chat_windows import TextCounter
 from cyrene_assets.corpus.packing.token_counting import TokenCounter
-from cyrene_assets.corpus.packing.windows import Counter
-from cyrene_assets.corpus.preparation.cleaning import control_tokens_left
-from cyrene_assets.corpus.preparation.parallel_corpus import Parallel
-from cyrene_assets.corpus.preparation.unknown_markup import Unknown
+from cyrene_assets.corpus.preparation.cleaning import has_control_tokens
+from cyrene_assets.corpus.preparation.parallel_corpus import ParallelCorpus
+from cyrene_assets.corpus.preparation.unknown_markup import UnknownMarkup
 from cyrene_assets.corpus.rendering.line_selection import NOT_IN_CHATS
 from cyrene_assets.corpus.sources.types import CONFIG_FILE, Problem, config_problem
 from cyrene_assets.utils.counting import counted
@@ -45,7 +46,7 @@ def blocking_failures(
     documents: pl.DataFrame,
     chats: pl.DataFrame,
     left_out: pl.DataFrame,
-    unknown: Unknown,
+    unknown: UnknownMarkup,
 ) -> Iterator[Problem]:
     """Yield what the blocking checks of one language's documents and chats would find.
 
@@ -60,9 +61,9 @@ def blocking_failures(
         yield config_problem(f"nothing of {language} is trained on: {reason.why}", remedy)
     for name, texts in (
         (documents["document"], documents["text"]),
-        (chats["chat"], chats["messages"]),
+        (chats["chat"], spoken_texts(chats["messages"], system_prompt=True)),
     ):
-        left = name.filter(control_tokens_left(texts))
+        left = name.filter(has_control_tokens(texts))
         for one in left.head(SHOWN):
             message = f"control tokens are left in {one} of {language}"
             yield config_problem(message, f"remove them from its text, or take {language!r} off")
@@ -71,7 +72,7 @@ def blocking_failures(
 def empty_sides(
     sides: Mapping[str, Mapping[str, int]],
     scenes: pl.DataFrame,
-    parallel: Parallel,
+    parallel: ParallelCorpus,
     corpus: Corpus,
     lines: Mapping[str, int],
     left_out: pl.DataFrame,
@@ -98,7 +99,7 @@ def empty_sides(
         return  # What keeps documents from both sides keeps chats from them too.
 
 
-def _all_left_out(left_out: pl.DataFrame, split: str, unknown: Unknown) -> Reason | None:
+def _all_left_out(left_out: pl.DataFrame, split: str, unknown: UnknownMarkup) -> Reason | None:
     """Return by what all lines of a split are left out, and the remedy; None where some are not."""
     why = left_out.filter(split=split).group_by("why", maintain_order=True).agg(pl.sum("units"))
     if why.is_empty() or why["why"].has_nulls() or set(why["why"]) == {NOT_IN_CHATS["duplicate"]}:
@@ -114,7 +115,7 @@ def _all_left_out(left_out: pl.DataFrame, split: str, unknown: Unknown) -> Reaso
     return Reason(f"{what}{'is' if number == 1 else 'are'} left out ({counts})", remedy)
 
 
-def _too_few_scenes(dialog: pl.DataFrame, parallel: Parallel) -> Reason | None:
+def _too_few_scenes(dialog: pl.DataFrame, parallel: ParallelCorpus) -> Reason | None:
     """Return why none of the scenes of dialog can be held out."""
     if parallel.dialog_groups > 1:
         return None
@@ -139,7 +140,7 @@ def _too_few_scenes(dialog: pl.DataFrame, parallel: Parallel) -> Reason | None:
 
 
 def _too_few_chats(
-    scenes: pl.DataFrame, parallel: Parallel, corpus: Corpus, lines: Mapping[str, int]
+    scenes: pl.DataFrame, parallel: ParallelCorpus, corpus: Corpus, lines: Mapping[str, int]
 ) -> Reason:
     """Return why the chats are all on one side of the split, or not there."""
     lost = {words: lines[words] for words in NOT_IN_CHATS.values() if lines.get(words)}
@@ -188,7 +189,7 @@ def _too_few_chats(
     )
 
 
-def _who_speaks(parallel: Parallel) -> str:
+def _who_speaks(parallel: ParallelCorpus) -> str:
     most = (
         parallel.speakers.group_by("speaker", maintain_order=True)
         .agg(pl.sum("lines"))
@@ -198,7 +199,7 @@ def _who_speaks(parallel: Parallel) -> str:
     return named + (f" and {len(most) - SHOWN} more" if len(most) > SHOWN else "")
 
 
-def _such_as(parallel: Parallel) -> str:
+def _such_as(parallel: ParallelCorpus) -> str:
     telling = parallel.shared_lines.filter(~pl.col("stock"))
     if telling.is_empty():
         similar = parallel.duplicates.sort("similarity", descending=True, maintain_order=True)
@@ -211,7 +212,7 @@ def _such_as(parallel: Parallel) -> str:
 
 
 def too_long(
-    splits: Sequence[str], sequence_length: int, counter: Counter, corpus: Corpus
+    splits: Sequence[str], sequence_length: int, counter: TextCounter, corpus: Corpus
 ) -> Problem:
     """Return that no chat of some splits can be relied on to fit."""
     fits = "fits" if isinstance(counter, TokenCounter) else "is sure to fit"
@@ -226,7 +227,9 @@ def too_long(
     )
 
 
-def long_lines(found: pl.DataFrame, sequence_length: int, counter: Counter) -> Iterator[Problem]:
+def long_lines(
+    found: pl.DataFrame, sequence_length: int, counter: TextCounter
+) -> Iterator[Problem]:
     """Yield one warning for the ``units_too_long`` of all languages."""
     about = "" if isinstance(counter, TokenCounter) else "about "
     for unit, speaker, file, line, tokens in found.head(1).rows():
@@ -241,7 +244,7 @@ def long_lines(found: pl.DataFrame, sequence_length: int, counter: Counter) -> I
         )
 
 
-def large_groups(parallel: Parallel, scenes: int) -> list[Problem]:
+def large_groups(parallel: ParallelCorpus, scenes: int) -> list[Problem]:
     """Return a warning where the split must keep many scenes together."""
     number = parallel.largest_group
     if number <= GLUED or number <= GLUED_SHARE * scenes:

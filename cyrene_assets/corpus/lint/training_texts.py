@@ -1,16 +1,16 @@
 """The documents and chats of a language: written, and what their pages and checks say."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from cyrene_assets.corpus.chat_tables import CHATS_FILE, encode_chats, spoken_texts
 from cyrene_assets.corpus.config import Corpus
 from cyrene_assets.corpus.lint import plots
 from cyrene_assets.corpus.lint.outcomes import table
-from cyrene_assets.corpus.preparation.cleaning import control_tokens_left
+from cyrene_assets.corpus.preparation.cleaning import has_control_tokens
 from cyrene_assets.corpus.rendering import rendering
 from cyrene_assets.corpus.rendering.line_selection import IN_CHATS, count_character_lines
 from cyrene_assets.store.outcome import BuildResult, CheckOutcome, Markdown, Picture, none_of
@@ -59,7 +59,7 @@ def write_documents(units: pl.DataFrame, corpus: Corpus, language: str, out: Pat
 def write_chats(units: pl.DataFrame, corpus: Corpus, language: str, out: Path) -> BuildResult:
     """Render the chats of a language into ``out``; return what is said of them."""
     chats = rendering.sft_chats(units, corpus, language)
-    shown = write_table(chats, out, "chats.parquet")
+    shown = write_table(encode_chats(chats), out, CHATS_FILE)
     train = _write_splits(chats, rendering.write_chat_jsonl, out)
     lines = count_character_lines(units, corpus.chats)
     total, in_chats = sum(lines.values()), lines.get(IN_CHATS, 0)
@@ -87,13 +87,13 @@ def write_chats(units: pl.DataFrame, corpus: Corpus, language: str, out: Path) -
                 train > 0,
                 counted(train, "training chat") if train else _NO_CHATS,
             ),
-            _no_control_tokens(chats["chat"], chats["messages"]),
+            _no_control_tokens(chats["chat"], spoken_texts(chats["messages"], system_prompt=True)),
         ],
     )
 
 
 def _no_control_tokens(names: pl.Series, texts: pl.Series) -> CheckOutcome:
-    left = names.filter(control_tokens_left(texts)).to_list()
+    left = names.filter(has_control_tokens(texts)).to_list()
     return none_of(
         "no_control_tokens",
         left,
@@ -125,5 +125,5 @@ def _write_splits(
 def _chat_preview(chats: pl.DataFrame) -> str:
     if chats.is_empty():
         return "(none)"
-    said = json.loads(chats["messages"][0])[1:]
-    return plots.document_preview("\n".join(f"{m['role']}: {m['content']}" for m in said))
+    turns = chats["messages"][0].to_list()[1:]
+    return plots.document_preview("\n".join(f"{m['role']}: {m['content']}" for m in turns))

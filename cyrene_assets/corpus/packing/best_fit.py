@@ -5,7 +5,7 @@ Language Modeling" (arXiv 2404.10830), which keeps the open lengths in an ordere
 histogram of lengths in Krell et al., "Efficient Sequence Packing without Cross-contamination"
 (arXiv 2107.02027). Theirs pack all rows from the longest to the shortest. Here the order of reading
 matters, so one pack is open at a time: rows enter as they come, and only where the next one does
-not fit are the last places filled by the longest rows of the same pass that do.
+not fit are the last places filled by the longest rows of the same epoch that do.
 
 ms-swift packs the finished sequence again, next-fit, and knows nothing of documents
 (``--packing_strategy sequential``). So the first row of a pack is one that did not fit the pack
@@ -21,7 +21,7 @@ import numpy as np
 from cyrene_assets.corpus.packing.next_fit import Ints, next_fit
 
 # How many rows that are in the way are looked at before a place stays empty, or a row waits on.
-TRIES = 64
+MAX_TRIES = 64
 
 
 @dataclass
@@ -67,7 +67,7 @@ class _Waiting:
                 self.put_into(pack, unit)
             else:
                 misses += 1
-                if misses == TRIES:
+                if misses == MAX_TRIES:
                     return
 
     def longer(self, rest: int) -> int | None:
@@ -75,8 +75,8 @@ class _Waiting:
         return next((unit for unit, rows in self.rows.items() if rows[0][1] > rest), None)
 
 
-class _Pass:
-    """The rows of a pass in reading order, and those not yet packed by length."""
+class _Epoch:
+    """The rows of an epoch in reading order, and those not yet packed by length."""
 
     def __init__(self, offset: int, lengths: Ints, units: Ints) -> None:
         self.offset = offset
@@ -93,7 +93,7 @@ class _Pass:
         # Bit n is set if rows of n tokens may be left: the longest of at most n is one shift away.
         self.left = sum(1 << length for length in self.of_length)
 
-    def fill(self, pack: _Pack, waiting: _Waiting) -> bool:
+    def fill_in_order(self, pack: _Pack, waiting: _Waiting) -> bool:
         """Put the next rows into the pack; return whether one is left, which does not fit."""
         lengths, units, packed, offset = self.lengths, self.units, self.packed, self.offset
         rest, rows, inside = pack.rest, pack.rows, pack.units
@@ -115,7 +115,7 @@ class _Pass:
         self.next, pack.rest = len(lengths), rest
         return False
 
-    def head(self, pack: _Pack) -> None:
+    def put_next(self, pack: _Pack) -> None:
         """Put the next row, the one that did not fit, into a new pack."""
         self._put(self.next, pack)
 
@@ -146,7 +146,7 @@ class _Pass:
 
     def _longest(self, pack: _Pack, shortest: int, longest: int) -> int | None:
         """Return the longest row of these lengths whose unit is not in the pack."""
-        tries = TRIES
+        tries = MAX_TRIES
         while True:
             length = (self.left & ((2 << longest) - 1)).bit_length() - 1
             if length < shortest:
@@ -166,11 +166,11 @@ class _Pass:
             longest = length - 1
 
 
-def packing_order(lengths: Ints, units: Ints, passes: Ints, capacity: int) -> Ints:
+def packing_order(lengths: Ints, units: Ints, epochs: Ints, capacity: int) -> Ints:
     """Return the order of rows in which next-fit packing fills packs of ``capacity`` tokens.
 
     Given are the rows of a training sequence in reading order: tokens, a number for the unit that
-    they are copies, translations or pieces of, and the pass (ascending). The passes stay one after
+    they are copies, translations or pieces of, and the epoch (ascending). Epochs stay one after
     another, and within one the rows come in about their order: a pack's last rows come from further
     back, and a row whose unit is in the open pack waits for the next one.
 
@@ -185,17 +185,17 @@ def packing_order(lengths: Ints, units: Ints, passes: Ints, capacity: int) -> In
     order: list[int] = []
     waiting = _Waiting()
     pack = _Pack(capacity)
-    bounds = np.flatnonzero(np.diff(passes, prepend=-1, append=-1)).tolist()
+    bounds = np.flatnonzero(np.diff(epochs, prepend=-1, append=-1)).tolist()
     for start, stop in pairwise(bounds):
-        stream = _Pass(start, lengths[start:stop], units[start:stop])
-        while stream.fill(pack, waiting):
+        stream = _Epoch(start, lengths[start:stop], units[start:stop])
+        while stream.fill_in_order(pack, waiting):
             stream.close(pack, waiting)
             order += pack.rows
             first, pack = waiting.longer(pack.rest), _Pack(capacity)
             if first is not None:
                 waiting.put_into(pack, first)
             else:
-                stream.head(pack)
+                stream.put_next(pack)
             waiting.fill(pack)
     while waiting.rows:
         waiting.fill(pack)
@@ -207,11 +207,11 @@ def packing_order(lengths: Ints, units: Ints, passes: Ints, capacity: int) -> In
             first = next(iter(waiting.rows))
         if first is not None:
             waiting.put_into(pack, first)
-    return _mended(np.array(order + pack.rows, dtype=np.int64), lengths, units, capacity)
+    return _separated(np.array(order + pack.rows, dtype=np.int64), lengths, units, capacity)
 
 
-def _mended(order: Ints, lengths: Ints, units: Ints, capacity: int) -> Ints:
-    """Part rows of a unit that share a pack, which happens where the sequence runs out of others.
+def _separated(order: Ints, lengths: Ints, units: Ints, capacity: int) -> Ints:
+    """Separate rows of a unit that share a pack, as happens where the sequence runs out of others.
 
     Such a row changes places with one of another pack that is as long, or so little longer that
     next-fit still opens the same packs.
@@ -223,7 +223,7 @@ def _mended(order: Ints, lengths: Ints, units: Ints, capacity: int) -> Ints:
     rest = capacity - np.add.reduceat(of_row, bounds[:-1]) if len(order) else of_row
     _, first = np.unique(packs * (units.max(initial=0) + 1) + units[order], return_index=True)
     second = np.setdiff1d(np.arange(len(order)), first, assume_unique=True)
-    for place in second[-TRIES:].tolist():
+    for place in second[-MAX_TRIES:].tolist():
         pack = packs[place]
         longer = of_row - of_row[place]
         # The pack may not get too full, nor the other so empty that the next one's first row fits.
@@ -232,15 +232,15 @@ def _mended(order: Ints, lengths: Ints, units: Ints, capacity: int) -> Ints:
         fits[bounds[:-1]] = False
         fits &= rest[packs] + longer < head
         candidates = np.flatnonzero(fits)
-        nearest = candidates[np.argsort(longer[candidates], kind="stable")[: TRIES * TRIES]]
+        nearest = candidates[np.argsort(longer[candidates], kind="stable")[: MAX_TRIES * MAX_TRIES]]
         here = units[order[bounds[pack] : bounds[pack + 1]]]
-        for other in nearest[~np.isin(units[order[nearest]], here)].tolist():
-            there = packs[other]
-            if units[order[place]] in units[order[bounds[there] : bounds[there + 1]]]:
+        for partner in nearest[~np.isin(units[order[nearest]], here)].tolist():
+            partner_pack = packs[partner]
+            if units[order[place]] in units[order[bounds[partner_pack] : bounds[partner_pack + 1]]]:
                 continue
-            rest[pack] -= longer[other]
-            rest[there] += longer[other]
-            order[[place, other]] = order[[other, place]]
-            of_row[[place, other]] = of_row[[other, place]]
+            rest[pack] -= longer[partner]
+            rest[partner_pack] += longer[partner]
+            order[[place, partner]] = order[[partner, place]]
+            of_row[[place, partner]] = of_row[[partner, place]]
             break
     return order

@@ -1,20 +1,16 @@
 """Cutting documents that are longer than a training sequence."""
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import polars as pl
 
 from cyrene_assets.corpus.packing.token_counting import END_TOKENS, TokenCounter
 from cyrene_assets.corpus.text import WHITESPACE
 
-if TYPE_CHECKING:
-    from tokenizers import Tokenizer
 
-
-def cut_documents(
+def chunk_documents(
     documents: pl.DataFrame, counter: TokenCounter, sequence_length: int
 ) -> pl.DataFrame:
     """Cut documents (``document``, ``text``, any other columns) to the sequence length.
@@ -28,23 +24,23 @@ def cut_documents(
     content before it encodes it.
     """
     limit = sequence_length - END_TOKENS
-    whole = documents.with_row_index("number").with_columns(
+    rows = documents.with_row_index("number").with_columns(
         pl.col("document").alias("source"), pl.col("text").str.strip_chars(WHITESPACE)
     )
-    whole = whole.with_columns(pl.Series("tokens", counter.count(whole["text"]), dtype=pl.Int32))
+    rows = rows.with_columns(pl.Series("tokens", counter.count(rows["text"]), dtype=pl.Int32))
     columns = [*documents.columns, "source", "tokens"]
-    cut = [
+    chunks = [
         (number, piece, text, tokens)
-        for number, long in whole.filter(pl.col("tokens") > limit).select("number", "text").rows()
-        for piece, (text, tokens) in enumerate(_cut(long, counter.tokenizer, limit), 1)
+        for number, long in rows.filter(pl.col("tokens") > limit).select("number", "text").rows()
+        for piece, (text, tokens) in enumerate(_chunk(long, counter, limit), 1)
     ]
     schema = {"number": pl.UInt32, "piece": pl.Int32, "text": pl.String, "tokens": pl.Int32}
     pieces = (
-        pl.DataFrame(cut, schema=schema, orient="row")
-        .join(whole.drop("text", "tokens"), on="number")
+        pl.DataFrame(chunks, schema=schema, orient="row")
+        .join(rows.drop("text", "tokens"), on="number")
         .with_columns(pl.format("{}#{}", "document", "piece").alias("document"))
     )
-    short = whole.filter(pl.col("tokens") <= limit, pl.col("text") != "")
+    short = rows.filter(pl.col("tokens") <= limit, pl.col("text") != "")
     return (
         pl.concat([short.with_columns(piece=pl.lit(0, pl.Int32)), pieces], how="diagonal")
         .sort("number", "piece")
@@ -53,24 +49,19 @@ def cut_documents(
     )
 
 
-def _counts(texts: Sequence[str], tokenizer: "Tokenizer") -> list[int]:
-    encodings = tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
-    return [len(encoding) for encoding in encodings]
-
-
-def _cut(text: str, tokenizer: "Tokenizer", limit: int) -> Iterator[tuple[str, int]]:
+def _chunk(text: str, counter: TokenCounter, limit: int) -> Iterator[tuple[str, int]]:
     """Yield pieces of a text, each with its number of tokens, at most ``limit``."""
     text = text.strip()
-    [count] = _counts([text], tokenizer)
+    [count] = counter.count_few([text])
     if count <= limit:
         if text:
             yield text, count
         return
-    for part in _by_lines(text, tokenizer, limit) or _by_tokens(text, tokenizer, limit):
-        yield from _cut(part, tokenizer, limit)
+    for part in _split_lines(text, counter, limit) or _split_tokens(text, counter, limit):
+        yield from _chunk(part, counter, limit)
 
 
-def _by_lines(text: str, tokenizer: "Tokenizer", limit: int) -> list[str]:
+def _split_lines(text: str, counter: TokenCounter, limit: int) -> list[str]:
     """Group the lines into parts of about ``limit`` tokens; nothing for a single line.
 
     Lines are measured one by one with their line break. Joined they may come to another count,
@@ -79,7 +70,7 @@ def _by_lines(text: str, tokenizer: "Tokenizer", limit: int) -> list[str]:
     lines = text.split("\n")
     if len(lines) == 1:
         return []
-    counts = _counts([f"{line}\n" for line in lines], tokenizer)
+    counts = counter.count_few([f"{line}\n" for line in lines])
     starts, size = [0], 0
     for index, count in enumerate(counts):
         if size and size + count > limit:
@@ -91,12 +82,12 @@ def _by_lines(text: str, tokenizer: "Tokenizer", limit: int) -> list[str]:
     return ["\n".join(lines[a:b]) for a, b in pairwise([*starts, len(lines)])]
 
 
-def _by_tokens(line: str, tokenizer: "Tokenizer", limit: int) -> list[str]:
+def _split_tokens(line: str, counter: TokenCounter, limit: int) -> list[str]:
     """Cut a line after every ``limit`` tokens, at the last boundary between complete characters."""
-    offsets = tokenizer.encode(line, add_special_tokens=False).offsets
+    offsets = counter.tokenizer.encode(line, add_special_tokens=False).offsets
     boundaries = [0, *(end for (_, end), (start, _) in pairwise(offsets) if start >= end)]
-    wanted = (offsets[index - 1][1] for index in range(limit, len(offsets), limit))
-    cuts = {boundaries[bisect_right(boundaries, end) - 1] for end in wanted} - {0, len(line)}
+    limits = (offsets[index - 1][1] for index in range(limit, len(offsets), limit))
+    cuts = {boundaries[bisect_right(boundaries, end) - 1] for end in limits} - {0, len(line)}
     if not cuts:
         cuts = {len(line) // 2}
     return [line[a:b] for a, b in pairwise([0, *sorted(cuts), len(line)])]

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 # Arrow files are mapped into memory: their size is a matter of what is decoded at once here.
 ROWS_PER_FILE = 50_000
-_MESSAGES = pl.List(pl.Struct({"role": pl.String, "content": pl.String}))
 _STRING = {"dtype": "large_string", "_type": "Value"}
 _FEATURES = {
     "messages": {"feature": {"role": _STRING, "content": _STRING}, "_type": "LargeList"},
@@ -30,7 +29,7 @@ _FEATURES = {
 def write_cached_dataset(
     rows: pl.DataFrame, folder: Path, order: NDArray[np.int64] | None = None
 ) -> None:
-    """Write rows (``messages`` as JSON, ``language``, ``tokens``) into a new folder.
+    """Write rows (``messages``, ``language``, ``tokens``) into a new folder.
 
     ``order`` gives the numbers of the rows to write, any of them any number of times; without it
     all are written once. Column ``dataset`` gets the language. Equal rows give equal bytes.
@@ -43,7 +42,7 @@ def write_cached_dataset(
     for number, name in enumerate(names):
         part = rows[chosen[number * ROWS_PER_FILE : (number + 1) * ROWS_PER_FILE]]
         part.select(
-            pl.col("messages").str.json_decode(_MESSAGES),
+            "messages",
             pl.col("language").alias("dataset"),
             pl.concat_list(pl.col("tokens").cast(pl.Int64)).alias("lengths"),
         ).rechunk().write_ipc_stream(folder / name, compat_level=pl.CompatLevel.oldest())

@@ -23,6 +23,6 @@ def next_fit(lengths: Ints, capacity: int) -> Ints:
     return np.cumsum(opens) - 1
 
 
-def fill(lengths: Ints, packs: Ints, capacity: int) -> float:
+def packing_efficiency(lengths: Ints, packs: Ints, capacity: int) -> float:
     """Return the mean share of a pack's capacity that its rows take (0 without packs)."""
     return float(lengths.sum()) / (capacity * (int(packs[-1]) + 1)) if len(packs) else 0.0

@@ -1,27 +1,29 @@
 """A stage's training and validation sets: measured, repeated, ordered, packed and written."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import polars as pl
 
 from cyrene_assets.config.training_stage import Stage
+from cyrene_assets.corpus.chat_tables import write_messages_jsonl
 from cyrene_assets.corpus.packing.best_fit import packing_order
-from cyrene_assets.corpus.packing.chunking import cut_documents
+from cyrene_assets.corpus.packing.chat_windows import chunk_chats, count_answer_lines
+from cyrene_assets.corpus.packing.chunking import chunk_documents
+from cyrene_assets.corpus.packing.epoch_order import Ints, copies_per_document, training_order
 from cyrene_assets.corpus.packing.hf_dataset import write_cached_dataset
-from cyrene_assets.corpus.packing.next_fit import fill, next_fit
-from cyrene_assets.corpus.packing.pass_order import Ints, copies_of, training_sequence
+from cyrene_assets.corpus.packing.next_fit import next_fit, packing_efficiency
+from cyrene_assets.corpus.packing.tables import TRAINING_ROWS, VALIDATION_ROWS
 from cyrene_assets.corpus.packing.token_counting import TokenCounter
-from cyrene_assets.corpus.packing.windows import answer_lines, cut_chats
-from cyrene_assets.corpus.rendering.rendering import document_messages, write_messages_jsonl
+from cyrene_assets.corpus.rendering.rendering import document_messages
 from cyrene_assets.utils.counting import counted
 from cyrene_assets.utils.errors import UserError
 
 
 @dataclass(frozen=True)
-class Packed:
+class PackedDataset:
     """What was packed: rows and tokens of the training sequence, its packs and how full they are.
 
     ``cut`` documents and conversations were longer than the sequence length and are there in parts.
@@ -59,10 +61,6 @@ class Packed:
             f"({share:.2%}) left out: each is over the sequence length by itself"
         )
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return the numbers as JSON values."""
-        return asdict(self)
-
 
 def pack_corpus(
     stage_name: Literal["cpt", "sft"],
@@ -70,7 +68,7 @@ def pack_corpus(
     tokenizer_json: Path,
     stage: Stage,
     out: Path,
-) -> Packed:
+) -> PackedDataset:
     """Write a stage's training and validation sets into the folder ``out``.
 
     ``frames`` are the documents (cpt) or chats (sft) by language; each is read once. Written
@@ -88,43 +86,42 @@ def pack_corpus(
       once, whatever its passes.
 
     Documents that are too long are cut (``cut``), and so are conversations (``windows``).
-    ``tokens`` count what is trained on: see ``tokens.END_TOKENS`` and ``tokens.chat_text``. A pack
-    holds a unit once (see ``binpack.packing_order``): no copies of it, no translations, and no two
-    pieces of it.
+    ``tokens`` count what is trained on: see ``END_TOKENS`` and ``chatml_texts``. A pack holds a
+    unit once (see ``packing_order``): no copies of it, no translations, and no two pieces of it.
 
     Raises:
         UserError: nothing to train on or to validate with, or no tokenizer in the file.
     """
     counter = TokenCounter(tokenizer_json)
     parts = [
-        _measured(stage_name, frames[code], code, counter, stage.sequence_length)
+        _measure(stage_name, frames[code], code, counter, stage.sequence_length)
         for code in sorted(frames)
     ]
     # In one piece: rows repeat, and only then do repeated strings share their memory.
     train = pl.concat([part.train for part in parts], rechunk=True)
     validation = pl.concat([part.validation for part in parts])
     left_out = sum(part.left_out for part in parts)
-    copies = copies_of(train, stage.passes)
-    _refuse_empty(stage_name, int(copies.sum()), len(validation), left_out, stage)
+    copies = copies_per_document(train, stage.passes)
+    _require_rows(stage_name, int(copies.sum()), len(validation), left_out, stage)
 
-    numbers, passes = training_sequence(copies, stage.passes.default, stage.seed)
+    numbers, epochs = training_order(copies, stage.passes.default, stage.seed)
     lengths = train["tokens"].cast(pl.Int64).to_numpy()
     units = train["unit"].rank("dense").cast(pl.Int64).to_numpy()
-    order = packing_order(lengths[numbers], units[numbers], passes, stage.sequence_length)
-    numbers, passes = numbers[order], passes[order]
+    order = packing_order(lengths[numbers], units[numbers], epochs, stage.sequence_length)
+    numbers, epochs = numbers[order], epochs[order]
     packs = next_fit(lengths[numbers], stage.sequence_length)
-    _rows(train, numbers, passes, packs).write_parquet(out / "rows.parquet")
-    write_messages_jsonl(train["messages"].gather(numbers), out / "train.jsonl")
+    _row_table(train, numbers, epochs, packs).write_parquet(out / "rows.parquet")
+    write_messages_jsonl(train["messages"], out / "train.jsonl", numbers)
     write_cached_dataset(train, out / "cached" / "train", numbers)
     _write_validation(validation, sorted(frames), out)
     pl.concat([part.counts for part in parts]).write_parquet(out / "token_counts.parquet")
     languages = train["language"].rank("dense").cast(pl.Int64).to_numpy()
-    copies_together, translations_together = _together(numbers, packs, units, languages)
-    return Packed(
+    copies_together, translations_together = _count_together(numbers, packs, units, languages)
+    return PackedDataset(
         rows=len(numbers),
         tokens=int(lengths[numbers].sum()),
         packs=int(packs[-1]) + 1,
-        fill=fill(lengths[numbers], packs, stage.sequence_length),
+        fill=packing_efficiency(lengths[numbers], packs, stage.sequence_length),
         copies_together=copies_together,
         translations_together=translations_together,
         validation_rows=len(validation),
@@ -134,12 +131,11 @@ def pack_corpus(
     )
 
 
-def scenes_on_both_sides(train: pl.DataFrame, validation: pl.DataFrame) -> list[str]:
+def find_scenes_on_both_sides(train: pl.DataFrame, validation: pl.DataFrame) -> list[str]:
     """Return the scenes that stand in training and in validation, in whatever language.
 
-    Given are the rows of ``rows.parquet`` and ``validation_rows.parquet``. A document counts by its
-    scene, which its pieces, its translations and the chats made of it share; and should documents
-    of one name have different scenes, by its name as well.
+    Given are ``TRAINING_ROWS`` and ``VALIDATION_ROWS``. A document counts by its scene, which its
+    pieces, translations and chats share, and by its name too, should that have several scenes.
     """
     both = [
         train.filter(pl.col(name).is_in(validation[name].unique().implode()))["scene"]
@@ -160,12 +156,12 @@ class _Measured:
     left_out: int = 0
 
 
-def _measured(
+def _measure(
     stage_name: str, frame: pl.DataFrame, language: str, counter: TokenCounter, limit: int
 ) -> _Measured:
-    cut = _documents if stage_name == "cpt" else _chats
+    cut = _chunked_documents if stage_name == "cpt" else _chunked_chats
     pieces = cut(frame, counter, limit).with_columns(pl.lit(language).alias("language"))
-    columns = ["document", "scene", "language", "kind", "tokens", "unit", "messages"]
+    columns = [*VALIDATION_ROWS, "unit", "messages"]
     train, validation = (
         pieces.filter(pl.col("split") == split).select(columns) for split in ("train", "validation")
     )
@@ -178,23 +174,23 @@ def _measured(
         .sort("language", "kind", "split")
     )
     parts = pieces.filter(pl.col("document") != pl.col("source"))["source"].n_unique()
-    lines, there = (
+    lines, kept = (
         (0, 0)
         if stage_name == "cpt"
-        else (int(answer_lines(table["messages"]).sum()) for table in (frame, pieces))
+        else (int(count_answer_lines(table["messages"]).sum()) for table in (frame, pieces))
     )
-    return _Measured(train, validation, counts, parts, lines, lines - there)
+    return _Measured(train, validation, counts, parts, lines, lines - kept)
 
 
-def _documents(frame: pl.DataFrame, counter: TokenCounter, limit: int) -> pl.DataFrame:
+def _chunked_documents(frame: pl.DataFrame, counter: TokenCounter, limit: int) -> pl.DataFrame:
     documents = frame.select("document", "scene", "kind", "split", "text")
-    pieces = cut_documents(documents, counter, limit)
+    pieces = chunk_documents(documents, counter, limit)
     return pieces.with_columns(pl.col("scene").alias("unit"), document_messages()).drop("text")
 
 
-def _chats(frame: pl.DataFrame, counter: TokenCounter, limit: int) -> pl.DataFrame:
+def _chunked_chats(frame: pl.DataFrame, counter: TokenCounter, limit: int) -> pl.DataFrame:
     name = pl.concat_str(pl.lit("/"), "speaker")
-    windows = cut_chats(
+    windows = chunk_chats(
         frame.select("chat", "scene", "speaker", "split", "messages"), counter, limit
     )
     return windows.select(
@@ -210,20 +206,14 @@ def _chats(frame: pl.DataFrame, counter: TokenCounter, limit: int) -> pl.DataFra
     )
 
 
-def _rows(train: pl.DataFrame, numbers: Ints, passes: Ints, packs: Ints) -> pl.DataFrame:
-    return train.select("document", "scene", "language", "kind", "tokens")[numbers].select(
-        pl.int_range(pl.len(), dtype=pl.Int32).alias("row"),
-        *("document", "scene", "language", "kind"),
-        pl.Series("pass", passes, dtype=pl.Int32),
-        "tokens",
-        pl.Series("pack", packs, dtype=pl.Int32),
-    )
+def _row_table(train: pl.DataFrame, numbers: Ints, epochs: Ints, packs: Ints) -> pl.DataFrame:
+    rows = train.select(VALIDATION_ROWS.names())[numbers].with_row_index("row")
+    numbered = rows.with_columns(pl.Series("pass", epochs), pl.Series("pack", packs))
+    return numbered.select(TRAINING_ROWS.names()).cast(TRAINING_ROWS)
 
 
 def _write_validation(validation: pl.DataFrame, languages: list[str], out: Path) -> None:
-    validation.select("document", "scene", "language", "kind", "tokens").write_parquet(
-        out / "validation_rows.parquet"
-    )
+    validation.select(VALIDATION_ROWS.names()).write_parquet(out / "validation_rows.parquet")
     write_messages_jsonl(validation["messages"], out / "validation.jsonl")
     cached = out / "cached" / "validation"
     write_cached_dataset(validation, cached)
@@ -235,7 +225,7 @@ def _write_validation(validation: pl.DataFrame, languages: list[str], out: Path)
             write_cached_dataset(of_language, cached / language)
 
 
-def _together(numbers: Ints, packs: Ints, units: Ints, languages: Ints) -> tuple[int, int]:
+def _count_together(numbers: Ints, packs: Ints, units: Ints, languages: Ints) -> tuple[int, int]:
     """Count the rows packed with a copy, and those packed with a translation."""
     unit = packs * (units.max() + 1) + units[numbers]
     in_language = unit * (languages.max() + 1) + languages[numbers]
@@ -244,7 +234,7 @@ def _together(numbers: Ints, packs: Ints, units: Ints, languages: Ints) -> tuple
     return len(numbers) - different[0], different[1] - different[2]
 
 
-def _refuse_empty(
+def _require_rows(
     stage_name: str, train: int, validation: int, left_out: int, stage: Stage
 ) -> None:
     what, need = {

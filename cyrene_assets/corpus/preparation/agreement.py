@@ -31,29 +31,29 @@ ENDS = (
 )
 QUESTION, EXCLAMATION, ELLIPSIS, FULL_STOP, OPEN, NONE = range(1, 7)
 # What its languages agree on: the share of them, one's own not counted, and how many at least.
-AGREED = 0.95
-FEWEST_OTHERS = 2
+MIN_AGREEMENT = 0.95
+MIN_OTHERS = 2
 # What a language does so often where the others agree on something else is its habit.
-HABIT = 0.02
+MAX_HABIT_SHARE = 0.02
 # Texts of a language where the others agree on the same: fewer tell nothing of its habits.
-FEWEST_AGREED = 50
+MIN_AGREED = 50
 
 
-def numbers_in(texts: pl.Series) -> pl.DataFrame:
+def extract_numbers(texts: pl.Series) -> pl.DataFrame:
     """Return ``row`` and ``number`` of the numbers in digits, each once a text.
 
     Digits of all scripts count, thousands may be set apart, and East Asian units (3万) multiply.
     """
     rows = texts.str.contains(r"\p{Nd}").fill_null(False).arg_true()
-    some = texts.gather(rows).str.replace_many(list(DIGITS), list(DIGITS.values()))
+    some = texts.gather(rows).str.replace_many(DIGITS)
     for unit, zeros in EAST_ASIAN:
         some = some.str.replace_all(rf"([0-9])(?:{unit})", f"${{1}}{zeros} ")
-    found = pl.DataFrame({"row": rows, "number": some.str.extract_all(WRITTEN)})
+    numbers = pl.DataFrame({"row": rows, "number": some.str.extract_all(WRITTEN)})
     number = pl.col("number")
     together = number.str.replace_all("[^0-9]", "").str.split(" ")
     apart = number.str.extract_all("[0-9]+")
     return (
-        found.explode("number", empty_as_null=False)
+        numbers.explode("number", empty_as_null=False)
         .with_columns(pl.when(number.str.contains(IN_THOUSANDS)).then(together).otherwise(apart))
         .explode("number", empty_as_null=False)
         .with_columns(number.str.replace("^0+([0-9])", "$1").str.slice(0, 18).cast(pl.UInt64))
@@ -61,7 +61,7 @@ def numbers_in(texts: pl.Series) -> pl.DataFrame:
     )
 
 
-def other_numbers(numbers: pl.DataFrame) -> pl.DataFrame:
+def number_mismatch(numbers: pl.DataFrame) -> pl.DataFrame:
     """Return the rows (``language``, ``row``) with a number that hardly a translation has.
 
     ``numbers`` has language (index, 0 the original), row, unit and number. Instead of one that most
@@ -93,7 +93,7 @@ def other_numbers(numbers: pl.DataFrame) -> pl.DataFrame:
     return lacking.select("language", "row").unique().sort("language", "row")
 
 
-def ends_of(texts: pl.Series) -> pl.Series:
+def classify_endings(texts: pl.Series) -> pl.Series:
     """Return how each text ends, as a number (u8); 0 without text."""
     bare = texts.str.replace(AROUND, "")
     kinds = pl.Series([NONE], dtype=pl.UInt8).new_from_index(0, len(bare))
@@ -102,13 +102,13 @@ def ends_of(texts: pl.Series) -> pl.Series:
     return kinds.scatter((bare.fill_null("") == "").arg_true(), 0)
 
 
-def other_ends(rows: pl.DataFrame) -> pl.DataFrame:
+def ending_mismatch(rows: pl.DataFrame) -> pl.DataFrame:
     """Return the rows (``language``, ``row``) that end as no translation and no habit has it.
 
-    ``rows`` has language, row, unit and ``ends`` (``ends_of``). A row is odd where its unit's other
-    languages agree and its language hardly ever ends so where they do. What is looked at is whether
-    the question or any mark was lost: who exclaims, who states, and who asks where others state, is
-    for the translator. Cost: sorting the rows.
+    ``rows`` has language, row, unit and ``ends`` (``classify_endings``). A row is odd where its
+    unit's other languages agree and its language hardly ever ends so where they do. What counts is
+    whether the question or any mark was lost: who exclaims, who states, and who asks where others
+    state, is for the translator. Cost: sorting the rows.
     """
     # In the order in which something is lost.
     kind = (
@@ -121,32 +121,32 @@ def other_ends(rows: pl.DataFrame) -> pl.DataFrame:
     counted = rows.filter(pl.col("ends") > 0).with_columns(kind=kind)
     others = pl.len().over("unit") - 1
     agreeing = pl.len().over("unit", "kind")
-    most = (
+    majority = (
         counted.group_by("unit", "kind")
         .agg(having=pl.len())
         .sort("unit", "having", "kind", descending=[False, True, False])
         .unique("unit", keep="first")
         .select("unit", usual="kind", having="having")
     )
-    told = (
+    decided = (
         counted.with_columns(others=others, agreeing=agreeing)
-        .join(most, on="unit")
+        .join(majority, on="unit")
         .filter(
-            (pl.col("others") >= FEWEST_OTHERS)
+            (pl.col("others") >= MIN_OTHERS)
             & (
                 (pl.col("having") - (pl.col("kind") == pl.col("usual")))
-                >= AGREED * pl.col("others")
+                >= MIN_AGREEMENT * pl.col("others")
             )
         )
     )
     cell = pl.len().over("language", "usual", "kind") - 1
     of = pl.len().over("language", "usual")
     return (
-        told.with_columns(cell=cell, of=of)
+        decided.with_columns(cell=cell, of=of)
         .filter(
             pl.col("kind") > pl.col("usual"),
-            pl.col("of") >= FEWEST_AGREED,
-            pl.col("cell") <= HABIT * pl.col("of"),
+            pl.col("of") >= MIN_AGREED,
+            pl.col("cell") <= MAX_HABIT_SHARE * pl.col("of"),
         )
         .select("language", "row")
         .sort("language", "row")

@@ -10,13 +10,13 @@ from importlib.resources import files
 
 import polars as pl
 
-from cyrene_assets.corpus.preparation.word_hashes import some_of
+from cyrene_assets.corpus.preparation.word_hashes import sample_texts
 
 # Of the characters of a language that only one of the two has, this share is of one.
-CLEARLY = 0.8
+MIN_VARIANT_SHARE = 0.8
 # A character in a larger share of the texts is at home; in fewer than so many it never is.
-AT_HOME = 0.02
-FEWEST = 3
+MAX_FOREIGN_SHARE = 0.02
+MIN_TEXTS = 3
 REGIONAL = ("TWVariants", "HKVariants")
 
 
@@ -29,34 +29,36 @@ def variants() -> tuple[frozenset[str], frozenset[str]]:
     return simplified - traditional - regional, traditional - simplified
 
 
-def other_variant(texts: pl.Series) -> pl.Series:
+def has_other_variant(texts: pl.Series) -> pl.Series:
     """Say which of a Chinese language's texts have characters of the other kind.
 
     Where it is not clear which kind the language is written in, nothing is said of any. Cost: one
     pass over the texts.
     """
     simplified, traditional = ("".join(sorted(kind)) for kind in variants())
-    some = some_of(texts)
+    some = sample_texts(texts)
     counts = [int(some.str.count_matches(f"[{kind}]").sum()) for kind in (simplified, traditional)]
     nothing = pl.repeat(False, len(texts), eager=True)
-    if not sum(counts) or max(counts) < CLEARLY * sum(counts):
+    if not sum(counts) or max(counts) < MIN_VARIANT_SHARE * sum(counts):
         return nothing
     other = f"[{traditional if counts[0] > counts[1] else simplified}]"
     rows = texts.str.contains(other).fill_null(False).arg_true()
-    found = (
+    foreign = (
         pl.DataFrame({"row": rows, "character": texts.gather(rows).str.extract_all(other)})
         .explode("character", empty_as_null=False)
         .unique()
     )
-    rare = found.filter(pl.len().over("character") <= max(AT_HOME * len(texts), FEWEST))
+    rare = foreign.filter(
+        pl.len().over("character") <= max(MAX_FOREIGN_SHARE * len(texts), MIN_TEXTS)
+    )
     return nothing.scatter(rare["row"].unique(), True)
 
 
-def of_the_other_kind(text: str) -> list[str]:
+def minority_characters(text: str) -> list[str]:
     """Return the characters of the kind of which a text has fewer."""
     simplified, traditional = ([c for c in dict.fromkeys(text) if c in kind] for kind in variants())
     both = (simplified, traditional)
-    return min((found for found in both if found), key=len, default=[])
+    return min((kind for kind in both if kind), key=len, default=[])
 
 
 def _never_itself(name: str) -> frozenset[str]:

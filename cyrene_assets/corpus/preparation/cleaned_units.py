@@ -9,17 +9,21 @@ from cyrene_assets.corpus.config import Corpus
 from cyrene_assets.corpus.preparation.cleaning import clean_units
 from cyrene_assets.corpus.preparation.gendered import with_variants
 from cyrene_assets.corpus.preparation.markup_shapes import (
-    keep_out,
+    add_placeholders,
+    find_shapes,
     markup_tokens,
-    shapes,
-    without_text,
+    without_text_placeholders,
 )
-from cyrene_assets.corpus.preparation.thread_map import side_by_side
-from cyrene_assets.corpus.preparation.unknown_markup import Unknown, collect, unknown_in
+from cyrene_assets.corpus.preparation.thread_map import map_parallel
+from cyrene_assets.corpus.preparation.unknown_markup import (
+    UnknownMarkup,
+    collect_unknown_markup,
+    find_unknown_markup,
+)
 from cyrene_assets.corpus.sources.speakers import speaker_counts
 
 
-class Marked:
+class CleanedUnits:
     """Cleans all languages into ``folder``, and then knows which shapes are markup.
 
     A file of ``folder`` has a language's cleaned units (``clean_units``) once ``units`` returned
@@ -47,44 +51,48 @@ class Marked:
                 # What the text was is what stands in the file.
                 written = pl.when(rows["text"] != pl.col("text")).then(rows["text"])
                 units = units.with_columns(raw_text=written)
-            units = units.with_columns(without_text(units["placeholders"], rules.itself))
-            units.write_ipc(self._before(language))
-            return shapes(units, rules)
+            units = units.with_columns(
+                without_text_placeholders(units["placeholders"], rules.itself)
+            )
+            units.write_ipc(self._unmarked(language))
+            return find_shapes(units, rules)
 
         def ids_with_text(index: int) -> pl.Series:
-            units = pl.read_ipc(self._before(languages[index]), columns=["unit", "text"])
+            units = pl.read_ipc(self._unmarked(languages[index]), columns=["unit", "text"])
             return units.filter(pl.col("text") != "")["unit"]
 
-        found = side_by_side(clean, languages)
-        self._tokens = markup_tokens(found, ids_with_text)
-        self._found = {
-            language: one.filter(pl.col("token").is_in(self._tokens.implode()))
-            for language, one in zip(languages, found, strict=True)
+        shapes = map_parallel(clean, languages)
+        self._tokens = markup_tokens(shapes, ids_with_text)
+        self._shapes = {
+            language: of_language.filter(pl.col("token").is_in(self._tokens.implode()))
+            for language, of_language in zip(languages, shapes, strict=True)
         }
 
     def units(self, language: str) -> pl.DataFrame:
         """Return a language's cleaned units, unknown markup among their placeholders."""
-        before = self._before(language)
-        units = pl.read_ipc(before)
-        marked = keep_out(units, self._found[language], self._tokens)
+        unmarked = self._unmarked(language)
+        units = pl.read_ipc(unmarked)
+        marked = add_placeholders(units, self._shapes[language], self._tokens)
         if marked is units:
-            before.rename(self._folder / language)
+            unmarked.rename(self._folder / language)
         else:
-            before.unlink()
+            unmarked.unlink()
             marked.write_ipc(self._folder / language)
-        self._unknown[language] = unknown_in(marked)
+        self._unknown[language] = find_unknown_markup(marked)
         self._speakers[language] = speaker_counts(marked)
         self._rows[language] = len(marked)
         return marked
 
-    def unknown(self) -> Unknown:
+    def unknown(self) -> UnknownMarkup:
         """Return the unknown markup of all languages, once ``units`` returned each of them."""
         rows = {language: self._rows[language] for language in self._languages}
-        return collect([self._unknown[language] for language in self._languages], rows, self._named)
+        return collect_unknown_markup(
+            [self._unknown[language] for language in self._languages], rows, self._named
+        )
 
     def speakers(self) -> pl.DataFrame:
         """Return the ``speaker_counts`` of all languages, once ``units`` returned each of them."""
         return pl.concat([self._speakers[language] for language in self._languages])
 
-    def _before(self, language: str) -> Path:
+    def _unmarked(self, language: str) -> Path:
         return self._folder / f"{language}.before"

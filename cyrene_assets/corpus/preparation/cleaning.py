@@ -71,23 +71,23 @@ def clean_texts(
     """
     if plain:
         rules = rules.player_only()
-    whole = texts.fill_null("")
-    look = whole.str.contains(rf"[[^{STABLE}]{MARKS}{rules.marks}]|{DISORDER}")
+    filled = texts.fill_null("")
+    look = filled.str.contains(rf"[[^{STABLE}]{MARKS}{rules.marks}]|{DISORDER}")
     for rule in rules.own:
-        look |= whole.str.contains(rule.pattern)
+        look |= filled.str.contains(rule.pattern)
     rows = look.arg_true()
-    changed, left_out = _apply_own(_normalized(whole.gather(rows)), player, rules, by_line)
+    changed, left_out = _apply_own(_normalized(filled.gather(rows)), player, rules, by_line)
     changed, removed = _apply_presets(changed, player, rules)
     changed = _normalized(changed).str.strip_chars()
     left_out &= changed == ""
     # Where nothing was marked nothing is found.
-    marked = pl.repeat("", len(whole), dtype=pl.String, eager=True).scatter(rows, changed)
+    marked = pl.repeat("", len(filled), dtype=pl.String, eager=True).scatter(rows, changed)
     return pl.DataFrame(
         {
-            "text": whole.scatter(rows, changed).str.strip_chars(),
+            "text": filled.scatter(rows, changed).str.strip_chars(),
             "placeholders": marked.str.extract_all(NOTHING if plain else UNKNOWN_PLACEHOLDER),
-            "control_tokens": pl.zeros(len(whole), pl.UInt32, eager=True).scatter(rows, removed),
-            "left_out": pl.repeat(False, len(whole), eager=True).scatter(rows, left_out),
+            "control_tokens": pl.zeros(len(filled), pl.UInt32, eager=True).scatter(rows, removed),
+            "left_out": pl.repeat(False, len(filled), eager=True).scatter(rows, left_out),
         }
     )
 
@@ -108,25 +108,24 @@ def clean_units(rows: pl.DataFrame, player: str, rules: Rules) -> pl.DataFrame:
     text = _clean_by_kind(rows, player, rules)
     names = [_clean_names(rows[name], player, rules) for name in ("speaker", "title")]
     # Names with a placeholder are rare, and joining lists is slow.
-    placeholders = [found["placeholders"] for found in (text, *names)]
-    placeholders[1:] = [found for found in placeholders[1:] if (found.list.len() > 0).any()]
-    whole = _taken_whole(rows)
-    documents = (~whole).arg_true()
+    placeholders = [part["placeholders"] for part in (text, *names)]
+    placeholders[1:] = [lists for lists in placeholders[1:] if (lists.list.len() > 0).any()]
+    documents = (~_keeps_lines(rows)).arg_true()
     lines = text["text"].gather(documents).str.replace_all(r"\s*\n\s*", "\n")
     unnamed = names[0]["left_out"]
     cleaned = text["text"].scatter(documents, lines).scatter(unnamed.arg_true(), "")
     return rows.with_columns(
         pl.when(rows["text"] != cleaned).then(rows["text"]).alias("raw_text"),
         cleaned.alias("text"),
-        *(found["name"].alias(found.columns[0]) for found in names),
+        *(name["name"].alias(name.columns[0]) for name in names),
         pl.concat_list(placeholders).alias("placeholders"),
-        sum((found["control_tokens"] for found in names), text["control_tokens"]),
+        sum((name["control_tokens"] for name in names), text["control_tokens"]),
         (text["left_out"] | unnamed).alias("left_out"),
     )
 
 
-def control_tokens_left(texts: pl.Series) -> pl.Series:
-    """Say of each rendered document, or chat as JSON, whether a control token is left in it.
+def has_control_tokens(texts: pl.Series) -> pl.Series:
+    """Say of each rendered text, whether a control token is left in it.
 
     Cleaning removes them all, and rendering puts none together: a check of what is trained on.
     """
@@ -151,12 +150,11 @@ def _apply_own(
         if rule.becomes is not LEAVE_OUT:
             texts = texts.str.replace_all(rule.pattern, _replacement(rule, player))
             continue
-        found = texts.str.contains(rule.pattern)
-        some = found.arg_true()
-        left_out |= found
-        texts = texts.scatter(
-            some, _lines_without(texts.gather(some), rule.pattern) if by_line else ""
-        )
+        matches = texts.str.contains(rule.pattern)
+        rows = matches.arg_true()
+        left_out |= matches
+        kept = _lines_without(texts.gather(rows), rule.pattern) if by_line else ""
+        texts = texts.scatter(rows, kept)
     return texts, left_out
 
 
@@ -177,9 +175,9 @@ def _apply_presets(texts: pl.Series, player: str, rules: Rules) -> tuple[pl.Seri
             texts = _without_entities(texts)
         # What an escape or an entity stands for may be a control token.
         rows = (texts != before).arg_true()
-        again, more = _until_none_applies(texts.gather(rows), ALWAYS, "")
+        cleaned, more = _until_none_applies(texts.gather(rows), ALWAYS, "")
         removed = removed.scatter(rows, removed.gather(rows) + more)
-        texts = texts.scatter(rows, again)
+        texts = texts.scatter(rows, cleaned)
     return texts, removed
 
 
@@ -209,7 +207,7 @@ def _without_entities(texts: pl.Series) -> pl.Series:
     known = {entity: html.unescape(entity) for entity in entities if entity is not None}
     if not known:
         return texts
-    return texts.scatter(rows, some.str.replace_many(list(known), list(known.values())))
+    return texts.scatter(rows, some.str.replace_many(known))
 
 
 def _clean_names(names: pl.Series, player: str, rules: Rules) -> pl.DataFrame:
@@ -228,14 +226,14 @@ def _clean_names(names: pl.Series, player: str, rules: Rules) -> pl.DataFrame:
     )
 
 
-def _taken_whole(rows: pl.DataFrame) -> pl.Series:
+def _keeps_lines(rows: pl.DataFrame) -> pl.Series:
     return rows["speaker"].is_not_null() | rows["kind"].is_in(["dialog", *PLAIN_KINDS])
 
 
 def _clean_by_kind(rows: pl.DataFrame, player: str, rules: Rules) -> pl.DataFrame:
     plain = rows["kind"].is_in(PLAIN_KINDS)
     leaving = bool(rules.leave_out) or any(rule.becomes is LEAVE_OUT for rule in rules.own)
-    by_line = ~_taken_whole(rows) if leaving else ~plain & False
+    by_line = ~_keeps_lines(rows) if leaving else ~plain & False
     if not (plain | by_line).any():
         return clean_texts(rows["text"], player, rules)
     parts = [

@@ -14,16 +14,16 @@ import polars as pl
 
 from cyrene_assets.corpus.preparation import flag_registry
 from cyrene_assets.corpus.preparation import quality_flags as flags
-from cyrene_assets.corpus.preparation.agreement import other_ends, other_numbers
-from cyrene_assets.corpus.preparation.foreign_words import Original, left_as_original
-from cyrene_assets.corpus.preparation.kept_words import KeptWords
-from cyrene_assets.corpus.preparation.language_survey import Survey
-from cyrene_assets.corpus.preparation.shifts import Shifts
-from cyrene_assets.corpus.preparation.thread_map import side_by_side
+from cyrene_assets.corpus.preparation.agreement import ending_mismatch, number_mismatch
+from cyrene_assets.corpus.preparation.language_profile import LanguageProfile
+from cyrene_assets.corpus.preparation.shifts import ShiftedLines
+from cyrene_assets.corpus.preparation.thread_map import map_parallel
+from cyrene_assets.corpus.preparation.untranslated import OriginalTexts, find_untranslated
+from cyrene_assets.corpus.preparation.word_files import WordFiles
 
 
-class Comparison:
-    """Compares languages (known by their index) of which surveys were made.
+class CrossLanguageFlags:
+    """Compares languages (known by their index) of which profiles were made.
 
     ``texts`` returns the texts of a language's cleaned units, ``words`` their words. ``copies`` has
     language, row and ``original`` (a language) of the rows that are untranslated copies. ``known``
@@ -33,22 +33,22 @@ class Comparison:
 
     def __init__(
         self,
-        surveys: Sequence[Survey],
+        profiles: Sequence[LanguageProfile],
         texts: Callable[[int], pl.Series],
-        words: KeptWords,
+        words: WordFiles,
         known: str,
         folder: Path,
     ) -> None:
-        self._surveys, self._words = surveys, words
+        self._profiles, self._words = profiles, words
         rows = pl.concat(
             [
-                found.rows.select("unit", "characters", "same", "ends")
+                profile.rows.select("unit", "characters", "same", "ends")
                 .with_row_index("row")
                 .with_columns(language=pl.lit(index, pl.UInt8))
-                for index, found in enumerate(surveys)
+                for index, profile in enumerate(profiles)
             ]
         ).filter(pl.col("characters") > 0)
-        several = flags.with_expected(
+        several = flags.add_expected_lengths(
             rows.select("language", "row", "unit", "characters").filter(pl.len().over("unit") > 1)
         )
         self._same = _repeated(rows, "same")
@@ -66,14 +66,14 @@ class Comparison:
             "half_translated": left.filter(~pl.col("copied")),
             "length_ratio": flags.length_ratio(several),
             "placeholder_mismatch": flags.placeholder_mismatch(self._placeholders(rows), known),
-            "number_mismatch": other_numbers(_of_languages([one.numbers for one in surveys])),
-            "ending_mismatch": other_ends(ends),
+            "number_mismatch": number_mismatch(_of_languages([of.numbers for of in profiles])),
+            "ending_mismatch": ending_mismatch(ends),
         }
-        self._shifts = Shifts(surveys, words, several, folder)
+        self._shifts = ShiftedLines(profiles, words, several, folder)
 
     def flags(self, language: int, units: pl.DataFrame) -> pl.Series:
         """Return the list of flags of each of the language's cleaned units, as in FLAGS."""
-        own = self._surveys[language]
+        own = self._profiles[language]
         masks = {flag.name: flag.rule(units, own) for flag in flag_registry.FLAGS if flag.rule}
         masks["wrong_language"] = self._wrong_language(language, len(units))
         masks["shifted_line"] = self._shifts.of(language)
@@ -107,37 +107,37 @@ class Comparison:
             int(index): texts(int(index)).gather(own["row"])
             for (index,), own in self._same.group_by("language", maintain_order=True)
         }
-        vocabularies = [found.vocabulary for found in self._surveys]
-        return flags.same_texts(self._same, of_rows, vocabularies)
+        vocabularies = [profile.vocabulary for profile in self._profiles]
+        return flags.find_copies(self._same, of_rows, vocabularies)
 
     def _left_as_original(self, texts: Callable[[int], pl.Series]) -> pl.DataFrame:
         """Return language, row and copied of what is the original's text, in all or in half."""
-        first = self._surveys[0]
-        original = Original(texts(0), _units(first), first.vocabulary.scripts)
+        first = self._profiles[0]
+        original = OriginalTexts(texts(0), _units(first), first.vocabulary.scripts)
 
-        def look(language: int) -> pl.DataFrame:
-            own = self._surveys[language]
-            left = left_as_original(
+        def compare(language: int) -> pl.DataFrame:
+            profile = self._profiles[language]
+            untranslated = find_untranslated(
                 lambda: texts(language),
-                self._words.words(language),
-                _units(own),
-                own.vocabulary,
+                self._words.load(language),
+                _units(profile),
+                profile.vocabulary,
                 original,
             )
             return (
-                pl.DataFrame({"copied": left.copied, "half": left.half})
+                pl.DataFrame({"copied": untranslated.copied, "half": untranslated.half})
                 .with_row_index("row")
                 .filter(pl.col("copied") | pl.col("half"))
                 .select(pl.lit(language, pl.UInt8).alias("language"), "row", "copied")
             )
 
-        others = range(1, len(self._surveys))
+        others = range(1, len(self._profiles))
         nothing = self._same.select("language", "row", copied=pl.lit(True)).clear()
-        return pl.concat([nothing, *side_by_side(look, others)])
+        return pl.concat([nothing, *map_parallel(compare, others)])
 
     def _placeholders(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Return the placeholders of all rows of the units that have some in any language."""
-        some = _of_languages([found.placeholders for found in self._surveys])
+        some = _of_languages([profile.placeholders for profile in self._profiles])
         return (
             rows.filter(pl.col("unit").is_in(some["unit"].unique().implode()))
             .join(some.drop("unit"), on=["language", "row"], how="left")
@@ -146,21 +146,21 @@ class Comparison:
 
     def _wrong_language(self, language: int, number: int) -> pl.Series:
         """Return which texts read like another language; those that are the same in one do not."""
-        own = self._surveys[language].vocabulary
+        vocabulary = self._profiles[language].vocabulary
         alike = [
-            found.vocabulary
-            for index, found in enumerate(self._surveys)
-            if index != language and flags.written_alike(own, found.vocabulary)
+            profile.vocabulary
+            for index, profile in enumerate(self._profiles)
+            if index != language and flags.written_alike(vocabulary, profile.vocabulary)
         ]
         wrong = np.zeros(number, dtype=bool)
         if alike:
-            wrong = flags.wrong_language(self._words.words(language), number, own, alike)
+            wrong = flags.wrong_language(self._words.load(language), number, vocabulary, alike)
             wrong[self._same.filter(pl.col("language") == language)["row"].to_numpy()] = False
         return pl.Series(wrong)
 
 
-def _units(found: Survey) -> npt.NDArray[np.uint32]:
-    return found.rows["unit"].to_numpy()
+def _units(profile: LanguageProfile) -> npt.NDArray[np.uint32]:
+    return profile.rows["unit"].to_numpy()
 
 
 def _of_languages(tables: Sequence[pl.DataFrame]) -> pl.DataFrame:

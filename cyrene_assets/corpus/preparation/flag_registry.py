@@ -16,14 +16,14 @@ from cyrene_assets.corpus.names import CONTROL_MARKUP
 if TYPE_CHECKING:
     import polars as pl
 
-    from cyrene_assets.corpus.preparation.language_survey import Survey
+    from cyrene_assets.corpus.preparation.language_profile import LanguageProfile
 
 # A row of ``lint.messages.FLAGGED``.
 Row: TypeAlias = Mapping[str, Any]
 # Returns message and remedy for the row of a unit, and the languages to write it in.
 Describe: TypeAlias = Callable[[Row, str], tuple[str, str]]
 # Returns which of one language's cleaned units have the flag, a boolean each.
-Rule: TypeAlias = 'Callable[["pl.DataFrame", "Survey"], "pl.Series"]'
+Rule: TypeAlias = 'Callable[["pl.DataFrame", "LanguageProfile"], "pl.Series"]'
 BEGINNING = 40
 
 
@@ -87,11 +87,11 @@ def _foreign(what: str) -> Describe:
 
 
 def _other_chinese(row: Row, _: str) -> tuple[str, str]:
-    from cyrene_assets.corpus.preparation.chinese import of_the_other_kind
+    from cyrene_assets.corpus.preparation.chinese import minority_characters
 
     return (
         f"characters of the other Chinese script in {row['unit']}: "
-        f"{', '.join(of_the_other_kind(row['text']))}",
+        f"{', '.join(minority_characters(row['text']))}",
         "convert them, or leave them if that is meant",
     )
 

@@ -53,25 +53,25 @@ def twin_pairs(scenes: pl.DataFrame) -> list[tuple[int, int]]:
 
 def is_twin_of(scene: str, other: str) -> pl.Expr:
     """Return whether of two columns of ids one has the twin of the other."""
-    one, two = pl.col(scene), pl.col(other)
-    return (one == two + TWIN) | (two == one + TWIN)
+    first, second = pl.col(scene), pl.col(other)
+    return (first == second + TWIN) | (second == first + TWIN)
 
 
 def _twins(rows: pl.DataFrame) -> pl.DataFrame:
-    own = pl.any_horizontal(
+    gendered = pl.any_horizontal(
         pl.col(name).fill_null("").str.contains_any([_FEMALE, _MALE]) for name in _COLUMNS
     )
-    found = rows.with_columns(gendered=own).filter(pl.col("gendered").any().over("scene"))
-    taken = found.select("scene", "unit").unique()
+    in_scene = rows.with_columns(gendered=gendered).filter(pl.col("gendered").any().over("scene"))
+    taken = in_scene.select("scene", "unit").unique()
     for name in ("scene", "unit"):
-        there = pl.col(name).is_in((taken[name] + TWIN).implode())
-        for file, line, value in rows.filter(there).select("file", "line", name).head(1).rows():
+        is_taken = pl.col(name).is_in((taken[name] + TWIN).implode())
+        for file, line, value in rows.filter(is_taken).select("file", "line", name).head(1).rows():
             message = f"`{name}` {value!r} is what `gendered: both` calls the twin of another"
             raise SourceError([Problem(file, line, message, "give it another id")])
     by_line = (pl.col("kind") != "dialog") & pl.col("speaker").is_not_null()
     kept = pl.col("gendered") | pl.col("gendered").shift(-1).over("scene").fill_null(False)
     return (
-        found.filter(~by_line | kept)
+        in_scene.filter(~by_line | kept)
         .with_columns(pl.col("scene") + TWIN, pl.col("unit") + TWIN)
         .drop("gendered")
     )

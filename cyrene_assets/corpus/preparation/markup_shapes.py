@@ -56,46 +56,46 @@ LIKELY = (
 )
 # Doubled angle brackets are quotation marks.
 QUOTED = r"<<[^<>\n]*>>"
-SHAPE = "|".join((QUOTED, *SURE, *LIKELY))
-ALIKE = 0.75
-SCHEMA = pl.Schema({"row": pl.UInt32, "unit": pl.String, "token": pl.String, "sure": pl.Boolean})
+ANY_SHAPE = "|".join((QUOTED, *SURE, *LIKELY))
+MIN_ALIKE_SHARE = 0.75
+SHAPES = pl.Schema({"row": pl.UInt32, "unit": pl.String, "token": pl.String, "sure": pl.Boolean})
 
 
-def shapes(units: pl.DataFrame, rules: Rules) -> pl.DataFrame:
+def find_shapes(units: pl.DataFrame, rules: Rules) -> pl.DataFrame:
     """Return what looks like markup in one language's cleaned units: row, unit, token, sure.
 
     Text, speaker and title are looked at, but not instructions, which are code as often as not.
     ``rules`` say what is text, and what is a variable of the engine.
     """
-    tables = [SCHEMA.to_frame()]
+    tables = [SHAPES.to_frame()]
     raw = pl.coalesce("raw_text", "text") if "raw_text" in units.columns else pl.col("text")
     units = units.with_row_index("row").with_columns(raw=raw)
     for name in ("text", "speaker", "title"):
         some = units.filter(
             pl.col(name).str.contains(TRIGGERS), ~pl.col("kind").is_in(PLAIN_KINDS)
-        ).select("row", "unit", "raw", there=name)
+        ).select("row", "unit", "raw", shown=name)
         if rules.variables:
-            tables.append(_variables(some, rules, "raw" if name == "text" else "there"))
+            tables.append(_variables(some, rules, "raw" if name == "text" else "shown"))
         tables.append(
-            some.select("row", "unit", "there", token=pl.col("there").str.extract_all(SHAPE))
+            some.select("row", "unit", "shown", token=pl.col("shown").str.extract_all(ANY_SHAPE))
             .explode("token", empty_as_null=False)
             .filter(
                 pl.col("token").is_not_null(),
                 ~pl.col("token").str.starts_with("<<"),
-                ~_caret() | pl.col("there").str.contains(_A_CARET_COLOUR),
+                ~_caret() | pl.col("shown").str.contains(_A_CARET_COLOUR),
             )
             .with_columns(
                 sure=pl.col("token").str.contains(rf"^(?:{'|'.join(SURE)})$")
-                | (_caret() & pl.col("there").str.contains(_SURE_CARET_COLOUR))
+                | (_caret() & pl.col("shown").str.contains(_SURE_CARET_COLOUR))
             )
-            .select(SCHEMA.names())
+            .select(SHAPES.names())
         )
-    found = (
+    tokens = (
         pl.concat(tables)
         .group_by("row", "unit", "token", maintain_order=True)
         .agg(pl.col("sure").any())
     )
-    return found.filter(~_is_text(pl.col("token"), rules.itself))
+    return tokens.filter(~_is_text(pl.col("token"), rules.itself))
 
 
 def _caret() -> pl.Expr:
@@ -103,7 +103,7 @@ def _caret() -> pl.Expr:
 
 
 def _variables(some: pl.DataFrame, rules: Rules, written: str) -> pl.DataFrame:
-    """Return the engine's variables that cleaning has left (``there``), as of ``shapes``.
+    """Return the engine's variables that cleaning has left (``shown``), as of ``find_shapes``.
 
     They are read in ``written``, where escapes are what they were.
     """
@@ -113,14 +113,14 @@ def _variables(some: pl.DataFrame, rules: Rules, written: str) -> pl.DataFrame:
         .explode("token", empty_as_null=False)
         .filter(
             pl.col("token").str.contains(rf"^(?:{rules.variables})$"),
-            pl.col("there").str.contains(pl.col("token"), literal=True),
+            pl.col("shown").str.contains(pl.col("token"), literal=True),
         )
         .with_columns(sure=pl.lit(True))
-        .select(SCHEMA.names())
+        .select(SHAPES.names())
     )
 
 
-def without_text(placeholders: pl.Series, itself: Sequence[str]) -> pl.Series:
+def without_text_placeholders(placeholders: pl.Series, itself: Sequence[str]) -> pl.Series:
     """Return lists of placeholders without those that are text."""
     if not itself:
         return placeholders
@@ -134,7 +134,7 @@ def _is_text(token: pl.Expr, itself: Sequence[str]) -> pl.Expr:
 def markup_tokens(
     found: Sequence[pl.DataFrame], ids_with_text: Callable[[int], pl.Series]
 ) -> pl.Series:
-    """Return the tokens that are markup, of all languages' ``shapes``.
+    """Return the tokens that are markup, of all languages' ``find_shapes``.
 
     ``ids_with_text`` returns a language's units that have text.
     """
@@ -159,27 +159,27 @@ def markup_tokens(
         .filter(pl.col("languages") > 1)
         .group_by("token")
         .agg(pl.col("have").sum(), pl.col("languages").sum())
-        .filter(pl.col("have") >= ALIKE * pl.col("languages"))["token"]
+        .filter(pl.col("have") >= MIN_ALIKE_SHARE * pl.col("languages"))["token"]
     )
     return pl.concat([sure, opening, alike]).unique().sort()
 
 
-def keep_out(units: pl.DataFrame, found: pl.DataFrame, tokens: pl.Series) -> pl.DataFrame:
+def add_placeholders(units: pl.DataFrame, found: pl.DataFrame, tokens: pl.Series) -> pl.DataFrame:
     """Return one language's cleaned units with markup among their ``placeholders``.
 
-    ``found`` are its ``shapes``. A document that nobody speaks loses the lines, or the title, that
-    they stand in; it keeps what else it has.
+    ``found`` are its ``find_shapes``. A document that nobody speaks loses the lines, or the title,
+    that they stand in; it keeps what else it has.
     """
-    mine = found.filter(pl.col("token").is_in(tokens.implode()))
-    if mine.is_empty():
+    marked = found.filter(pl.col("token").is_in(tokens.implode()))
+    if marked.is_empty():
         return units
-    of_rows = mine.group_by("row", maintain_order=True).agg("token").sort("row")
-    more = (
+    of_rows = marked.group_by("row", maintain_order=True).agg("token").sort("row")
+    tokens_of_rows = (
         pl.DataFrame({"row": pl.int_range(len(units), dtype=pl.UInt32, eager=True)})
         .join(of_rows, on="row", how="left", maintain_order="left")["token"]
         .fill_null([])
     )
-    units = units.with_columns(placeholders=pl.concat_list("placeholders", more))
+    units = units.with_columns(placeholders=pl.concat_list("placeholders", tokens_of_rows))
     documents = (
         units.with_row_index("row")
         .filter(pl.col("speaker").is_null() & (pl.col("kind") != "dialog"))

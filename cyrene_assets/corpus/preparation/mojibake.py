@@ -20,10 +20,10 @@ SINGLE_BYTE = {
     "cp1251": r"[\u0420\u0421\u0432\u0413][^\u0430-\u044F\u0410-\u042F\u0451\u0401\u0000-\u007F]",
     "cp1253": r"[\u039F\u039E][^\u03AC-\u03CE\u0386-\u03AB\u0000-\u007F]",
 }
-FEWEST_CHARACTERS = 2
+MIN_CHARACTERS = 2
 # Of what reads back as UTF-8: the least share, since some bytes got lost.
-READ_BACK = 0.7
-FEWEST_HAN = 3
+MIN_READ_BACK_SHARE = 0.7
+MIN_HAN = 3
 
 
 def mojibake(texts: pl.Series) -> pl.Series:
@@ -38,13 +38,13 @@ def mojibake(texts: pl.Series) -> pl.Series:
     bad = bad.scatter(rows, [is_bad(text) for text in texts.gather(rows)])
     for encoding, pattern in SINGLE_BYTE.items():
         rows = texts.str.contains(pattern).fill_null(False).arg_true()
-        found = [_reads_back(text, encoding) for text in texts.gather(rows)]
-        bad = bad.scatter(rows.filter(pl.Series(found, dtype=pl.Boolean)), True)
+        reads_back = [_reads_back(text, encoding) for text in texts.gather(rows)]
+        bad = bad.scatter(rows.filter(pl.Series(reads_back, dtype=pl.Boolean)), True)
     typical = f"[{_of_lead_bytes()}]"
     many = texts.str.count_matches(typical).fill_null(0)
-    rows = ((many >= FEWEST_HAN) & (many * 5 > texts.str.len_chars())).arg_true()
-    found = [_reads_back(text, "gbk") for text in texts.gather(rows)]
-    return bad.scatter(rows.filter(pl.Series(found, dtype=pl.Boolean)), True)
+    rows = ((many >= MIN_HAN) & (many * 5 > texts.str.len_chars())).arg_true()
+    reads_back = [_reads_back(text, "gbk") for text in texts.gather(rows)]
+    return bad.scatter(rows.filter(pl.Series(reads_back, dtype=pl.Boolean)), True)
 
 
 def _reads_back(text: str, encoding: str) -> bool:
@@ -54,7 +54,7 @@ def _reads_back(text: str, encoding: str) -> bool:
         back = data.decode("utf-8", errors="replace")
         valid = sum(len(c.encode()) for c in back if c not in "\ufffd" and ord(c) > 127)
         letters = any(c.isalpha() for c in back if c != "\ufffd")
-        if len(run) >= FEWEST_CHARACTERS and letters and valid >= READ_BACK * len(data):
+        if len(run) >= MIN_CHARACTERS and letters and valid >= MIN_READ_BACK_SHARE * len(data):
             return True
     return False
 

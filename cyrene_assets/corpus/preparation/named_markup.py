@@ -23,7 +23,7 @@ _FAMILIES = (
 
 
 @lru_cache(maxsize=1024)
-def preset_for(token: str) -> str:
+def find_preset(token: str) -> str:
     """Return the preset that knows what looks like ``token``, if one does for sure."""
     one = pl.Series([token])
     return next(
@@ -46,7 +46,7 @@ _KNOWN_TO = (
 )
 
 
-def own_pattern(token: str, becomes: str = "") -> str:
+def suggest_pattern(token: str, becomes: str = "") -> str:
     """Return the entry of ``markup`` that finds ``token``, and what it most probably becomes."""
     if not becomes:
         one = pl.Series([token])

@@ -5,10 +5,10 @@ many characters as say about as much. The search is a set similarity join: of th
 enough shingles with others at all, those are compared that have one of their rarest in common
 (prefix filtering: Chaudhuri, Ganti, Kaushik 2006; Bayardo, Ma, Srikant 2007). Unlike MinHash it
 leaves nothing to chance, and natural text makes it fast, since hardly a shingle occurs twice. All
-such pairs are compared, up to ``PAIRS`` of them. Beyond that (texts made from one template, many
-thousand times over) each text is compared with the ``NEIGHBORS`` nearest to its length that have
-such a shingle too; a pair farther apart is then missed unless others between them connect it, and
-one side of it could be held out while the other is trained on.
+such pairs are compared, up to ``MAX_PAIRS`` of them. Beyond that (texts made from one template,
+many thousand times over) each text is compared with the ``MAX_NEIGHBORS`` nearest to its length
+that have such a shingle too; a pair farther apart is then missed unless others between them connect
+it, and one side of it could be held out while the other is trained on.
 """
 
 from collections.abc import Iterator
@@ -17,23 +17,29 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 
-from cyrene_assets.corpus.preparation.word_hashes import Flags, Hashes, Indices, Words
+from cyrene_assets.corpus.preparation.tables import SIMILAR_PAIRS
+from cyrene_assets.corpus.preparation.word_hashes import (
+    Flags,
+    Hashes,
+    Indices,
+    Words,
+    hash_ngrams,
+)
 
 # Lee et al. 2022 and The Pile take 0.5 to 0.8 for duplicates. Two texts on one side of the split
 # cost nothing, so the lower end.
 SIMILARITY = 0.5
 # Texts of fewer shingles ("Good morning. How are you?") recur without giving anything away.
-FEWEST_SHINGLES = 8
+MIN_SHINGLES = 8
 # Texts made from one template all share its shingles: for each of them each text is compared with
 # so many others of about its own length at least, and with all while there are no more pairs.
-NEIGHBORS = 128
-PAIRS = 1_000_000
+MAX_NEIGHBORS = 128
+MAX_PAIRS = 1_000_000
 # Shingles that are compared at once: bounds memory to some 100 MB.
-AT_ONCE = 4_000_000
-# Words whose shingles are computed at once: what stays in a core's cache.
-BLOCK = 1 << 15
-SCHEMA = {"first": pl.UInt32, "second": pl.UInt32, "similarity": pl.Float64}
+SHINGLES_AT_ONCE = 4_000_000
 
 
 class _Shingles(NamedTuple):
@@ -45,51 +51,44 @@ class _Shingles(NamedTuple):
 
 
 def near_duplicates(
-    words: Words, side: Flags | None = None, least: float = SIMILARITY
+    words: Words, side: Flags | None = None, min_similarity: float = SIMILARITY
 ) -> pl.DataFrame:
     """Return pairs of texts that are alike: ``first`` < ``second`` and ``similarity``.
 
     The pairs connect the texts that are alike, directly or by way of others; of a cluster of them
     not every pair is there. ``words.text`` must not decrease. With ``side`` (a value per text) only
-    pairs of different sides are looked for, and of each text one at least is found. ``least`` is
-    the least similarity.
+    pairs of different sides are looked for, and of each text one at least is found.
+    ``min_similarity`` is that of a pair.
 
     Cost: about 0.1 s and 50 MB for a million words.
     """
     if not len(words.text):
-        return pl.DataFrame(schema=SCHEMA)
-    text, shingle = _in_a_row(words)
-    same = _same(text, shingle) if side is None else pl.DataFrame(schema=SCHEMA)
+        return SIMILAR_PAIRS.to_frame()
+    text, shingle = _shingles_in_order(words)
+    same = _identical(text, shingle) if side is None else SIMILAR_PAIRS.to_frame()
     if len(same):
-        again = np.zeros(int(text.max()) + 1, dtype=bool)
-        again[same["second"].to_numpy()] = True
-        text, shingle = text[~again[text]], shingle[~again[text]]
-    shared = _shared(_distinct(text, shingle), side, least)
-    return pl.concat([same, *_alike(shared, side, least)]).sort("first", "second")
+        repeated = np.zeros(int(text.max()) + 1, dtype=bool)
+        repeated[same["second"].to_numpy()] = True
+        text, shingle = text[~repeated[text]], shingle[~repeated[text]]
+    shared = _shared_shingles(_distinct(text, shingle), side, min_similarity)
+    return pl.concat([same, *_similar_pairs(shared, side, min_similarity)]).sort("first", "second")
 
 
-def _in_a_row(words: Words) -> tuple[Indices, Hashes]:
+def _shingles_in_order(words: Words) -> tuple[Indices, Hashes]:
     """Return the shingles of the texts that have enough of them, in reading order."""
-    count = max(len(words.word) - words.to_say + 1, 0)
-    shingle = np.zeros(count, dtype=np.uint64)
-    for start in range(0, count, BLOCK):
-        block = shingle[start : start + BLOCK]
-        for place in range(start, start + words.to_say):
-            # A polynomial modulo 2**64, mixed so that its upper bits depend on all words.
-            block *= np.uint64(0x9E3779B97F4A7C15)
-            block += words.word[place : place + len(block)]
-            block ^= block >> np.uint64(29)
+    shingle = hash_ngrams(words.word, words.shingle_words)
+    count = len(shingle)
     text = words.text[:count]
-    whole = text == words.text[len(words.text) - count :]
-    text, shingle = text[whole], shingle[whole]
-    enough = np.bincount(text, minlength=1) >= FEWEST_SHINGLES
+    inside = text == words.text[len(words.text) - count :]
+    text, shingle = text[inside], shingle[inside]
+    enough = np.bincount(text, minlength=1) >= MIN_SHINGLES
     return text[enough[text]], shingle[enough[text]]
 
 
-def _same(text: Indices, shingle: Hashes) -> pl.DataFrame:
+def _identical(text: Indices, shingle: Hashes) -> pl.DataFrame:
     """Return pairs of the first text and each further one with the very same shingles in a row."""
     if not len(text):
-        return pl.DataFrame(schema=SCHEMA)
+        return SIMILAR_PAIRS.to_frame()
     starts = np.flatnonzero(np.diff(text, prepend=np.uint32(2**32 - 1)))
     place = np.arange(len(text), dtype=np.uint64) - np.repeat(
         starts.astype(np.uint64), np.diff(starts, append=len(text))
@@ -114,11 +113,11 @@ def _distinct(text: Indices, shingle: Hashes) -> _Shingles:
     key = (shingle >> bits << bits) | text
     key.sort()
     key = key[np.diff(key, prepend=~key[:1]) != 0]
-    own = (key & ((np.uint64(1) << bits) - np.uint64(1))).astype(np.uint32)
-    return _Shingles(key >> bits, own, np.bincount(own, minlength=1))
+    owners = (key & ((np.uint64(1) << bits) - np.uint64(1))).astype(np.uint32)
+    return _Shingles(key >> bits, owners, np.bincount(owners, minlength=1))
 
 
-def _shared(shingles: _Shingles, side: Flags | None, least: float) -> _Shingles:
+def _shared_shingles(shingles: _Shingles, side: Flags | None, min_similarity: float) -> _Shingles:
     """Keep the shingles that several texts have, of the texts that can be like another.
 
     A text x and another share at least t·|x| shingles if their similarity is t or more, so one with
@@ -135,23 +134,25 @@ def _shared(shingles: _Shingles, side: Flags | None, least: float) -> _Shingles:
             right = np.add.reduceat(side[text].astype(np.int64), starts)
             keep = np.repeat((right > 0) & (right < lengths), lengths)
         number = np.bincount(text[keep], minlength=len(size))
-        keep &= (number >= least * size)[text]
+        keep &= (number >= min_similarity * size)[text]
         if keep.all():
             return _Shingles(shingle, text, size)
         shingle, text = shingle[keep], text[keep]
 
 
-def _alike(shared: _Shingles, side: Flags | None, least: float) -> Iterator[pl.DataFrame]:
+def _similar_pairs(
+    shared: _Shingles, side: Flags | None, min_similarity: float
+) -> Iterator[pl.DataFrame]:
     """Yield the pairs that are alike and that nothing has connected yet."""
     shingles = pl.DataFrame({"text": shared.text, "shingle": shared.shingle})
-    prefix = _rarest(shingles, shared.size, least)
+    prefix = _rarest_shingles(shingles, shared.size, min_similarity)
     shingle, text = prefix["shingle"].to_numpy(), prefix["text"].to_numpy()
     texts = prefix["texts"].to_numpy()
     # Which texts are connected already: equal labels. With sides, which text has its pair.
     label = np.arange(len(shared.size))
-    looked_at = np.zeros(0, dtype=np.uint64)
+    compared = np.zeros(0, dtype=np.uint64)
     for step in range(1, int(texts.max(initial=0))):
-        if step > NEIGHBORS and len(looked_at) > PAIRS:
+        if step > MAX_NEIGHBORS and len(compared) > MAX_PAIRS:
             return
         if step & (step - 1) == 0:  # Now and then, leave out what has no more neighbors.
             more = texts > step
@@ -159,32 +160,34 @@ def _alike(shared: _Shingles, side: Flags | None, least: float) -> Iterator[pl.D
         place = np.flatnonzero(shingle[step:] == shingle[: len(shingle) - step])
         if not len(place):
             return
-        one, other = np.sort([text[place], text[place + step]], axis=0)
-        small, large = np.sort([shared.size[one], shared.size[other]], axis=0)
-        may_be = small >= least * large
-        if not may_be.any():
+        first, second = np.sort([text[place], text[place + step]], axis=0)
+        small, large = np.sort([shared.size[first], shared.size[second]], axis=0)
+        candidates = small >= min_similarity * large
+        if not candidates.any():
             return
-        may_be &= label[one] != label[other]
+        candidates &= label[first] != label[second]
         if side is not None:
-            may_be &= side[one] != side[other]
-        pairs = np.unique(one[may_be].astype(np.uint64) << np.uint64(32) | other[may_be])
-        pairs = np.setdiff1d(pairs, looked_at, assume_unique=True)
+            candidates &= side[first] != side[second]
+        pairs = np.unique(first[candidates].astype(np.uint64) << np.uint64(32) | second[candidates])
+        pairs = np.setdiff1d(pairs, compared, assume_unique=True)
         if not len(pairs):
             continue
-        looked_at = np.union1d(looked_at, pairs)
-        found = _compared(pairs, shingles, shared.size, least)
-        if len(found):
-            yield found
-            _connect(label, found)
+        compared = np.union1d(compared, pairs)
+        similar = _with_similarity(pairs, shingles, shared.size, min_similarity)
+        if len(similar):
+            yield similar
+            _connect_labels(label, similar)
 
 
-def _rarest(shingles: pl.DataFrame, size: npt.NDArray[np.int64], least: float) -> pl.DataFrame:
+def _rarest_shingles(
+    shingles: pl.DataFrame, size: npt.NDArray[np.int64], min_similarity: float
+) -> pl.DataFrame:
     """Return the shingles by which a text is compared with others, sorted by shingle and size.
 
     Of the shingles of x, ordered by how many texts have them, x and any y that is like it share one
     among the first |x| - ⌈t·|x|⌉ + 1. Those that x alone has come first and are not here any more.
     """
-    needed = pl.Series(np.ceil(least * size[shingles["text"].to_numpy()]).astype(np.int64))
+    needed = pl.Series(np.ceil(min_similarity * size[shingles["text"].to_numpy()]).astype(np.int64))
     return (
         shingles.with_columns(texts=pl.len().over("shingle"), needed=needed)
         .sort("text", "texts", "shingle")
@@ -198,14 +201,14 @@ def _rarest(shingles: pl.DataFrame, size: npt.NDArray[np.int64], least: float) -
     )
 
 
-def _compared(
-    pairs: Hashes, shingles: pl.DataFrame, size: npt.NDArray[np.int64], least: float
+def _with_similarity(
+    pairs: Hashes, shingles: pl.DataFrame, size: npt.NDArray[np.int64], min_similarity: float
 ) -> pl.DataFrame:
     """Return those of the pairs (first << 32 | second) that are alike enough."""
     first = (pairs >> np.uint64(32)).astype(np.uint32)
     second = (pairs & np.uint64(2**32 - 1)).astype(np.uint32)
-    tables = [pl.DataFrame(schema=SCHEMA)]
-    part = np.cumsum(size[first]) // AT_ONCE
+    tables = [SIMILAR_PAIRS.to_frame()]
+    part = np.cumsum(size[first]) // SHINGLES_AT_ONCE
     for number in np.unique(part):
         these = pl.DataFrame({"first": first[part == number], "second": second[part == number]})
         common = (
@@ -222,20 +225,13 @@ def _compared(
                 "second",
                 similarity=pl.col("common") / (pl.col("total") - pl.col("common")),
             )
-            .filter(pl.col("similarity") >= least)
+            .filter(pl.col("similarity") >= min_similarity)
         )
     return pl.concat(tables)
 
 
-def _connect(label: npt.NDArray[np.int64], pairs: pl.DataFrame) -> None:
-    """Give connected texts the smallest of their labels."""
-    one, other = label[pairs["first"].to_numpy()], label[pairs["second"].to_numpy()]
-    while (different := one != other).any():
-        one, other = one[different], other[different]
-        low, high = np.minimum(one, other), np.maximum(one, other)
-        target = np.arange(len(label))
-        np.minimum.at(target, high, low)
-        while (further := target[target] != target).any():
-            target[further] = target[target[further]]
-        label[:] = target[label]
-        one, other = target[one], target[other]
+def _connect_labels(label: npt.NDArray[np.int64], pairs: pl.DataFrame) -> None:
+    """Give connected texts equal labels."""
+    ends = label[pairs["first"].to_numpy()], label[pairs["second"].to_numpy()]
+    graph = coo_matrix((np.ones(len(pairs), dtype=bool), ends), (len(label), len(label)))
+    label[:] = connected_components(graph, directed=False)[1][label]

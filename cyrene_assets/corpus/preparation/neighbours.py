@@ -29,16 +29,16 @@ Numbers = npt.NDArray[np.uint32]
 
 DIMENSIONS = 64
 # A word in a larger share of the texts says nothing of what they are about.
-COMMON = 0.1
+MAX_TEXT_SHARE = 0.1
 # The logarithm of the odds, a text's and its neighbour's of the same shift together; and alone.
-SHIFTED = 3.0
-ALONE = 8.0
+MIN_ODDS_TOGETHER = 3.0
+MIN_ODDS_ALONE = 8.0
 # Fewer tell nothing of what is usual.
-FEWEST_TEXTS = 50
+MIN_TEXTS = 50
 # In standard deviations: what is farther off is no worse.
-FARTHEST = 5.5
+MAX_DEVIATIONS = 5.5
 # Places of words: 32 MB while a language's are counted.
-LARGEST_TABLE = 1 << 22
+MAX_TABLE_SIZE = 1 << 22
 PLACES = ("here", "before", "after")
 
 
@@ -67,24 +67,24 @@ def text_vectors(words: Words, units: Numbers) -> Floats:
     if not len(words.text):
         return np.zeros((number, DIMENSIONS), dtype=np.float32)
     # A word's column is its place in a table that one in twenty shares with another.
-    size = 1 << min(2 * len(words.word), LARGEST_TABLE - 1).bit_length()
+    size = 1 << min(2 * len(words.word), MAX_TABLE_SIZE - 1).bit_length()
     column = (words.word & np.uint64(size - 1)).astype(np.int32)
     ones = np.ones(len(column), dtype=np.float32)
     table = csr_matrix((ones, (words.text.astype(np.int32), column)), (number, size))
     table.data[:] = 1
     texts_with = np.bincount(table.indices, minlength=size)
-    telling = (texts_with > 1) & (texts_with <= max(COMMON * number, 2))
+    telling = (texts_with > 1) & (texts_with <= max(MAX_TEXT_SHARE * number, 2))
     table, texts_with = table[:, telling], texts_with[telling]
-    own = unit_vectors(units)
-    of_word = np.asarray(table.T @ own)
+    of_unit = unit_vectors(units)
+    of_word = np.asarray(table.T @ of_unit)
     # A word weighs by how rare it is; a sum of random vectors grows with the root of their number.
     weight = np.log(number / texts_with) / np.sqrt(texts_with - 1)
     table.data[:] = weight[table.indices]
-    about = np.asarray(table @ of_word) - np.asarray(table.sum(axis=1)) * own
-    return unit_length(about)
+    about = np.asarray(table @ of_word) - np.asarray(table.sum(axis=1)) * of_unit
+    return normalize_length(about)
 
 
-def unit_length(vectors: Floats) -> Floats:
+def normalize_length(vectors: Floats) -> Floats:
     """Return vectors of length 1 (or 0)."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     result: Floats = (vectors / np.maximum(lengths, 1e-9)).astype(np.float32)
@@ -92,7 +92,7 @@ def unit_length(vectors: Floats) -> Floats:
 
 
 @dataclass(frozen=True)
-class Fit:
+class PlaceOdds:
     """The logarithm of how much likelier than a neighbour's a text is at its place, and next to it.
 
     Minus infinity where there is no such place.
@@ -103,9 +103,9 @@ class Fit:
     after: Doubles
 
 
-def fit(
+def place_odds(
     vectors: Floats, others: Floats, lengths: Doubles, expected: Doubles, scene: Numbers
-) -> Fit | None:
+) -> PlaceOdds | None:
     """Say how well each text fits its place, the one before and the one after, in its scene.
 
     Args:
@@ -119,7 +119,7 @@ def fit(
         None where there are too few texts to tell what is usual.
     """
     known = ~np.isnan(expected)
-    if np.count_nonzero(known) < FEWEST_TEXTS:
+    if np.count_nonzero(known) < MIN_TEXTS:
         return None
     follows = np.zeros(len(vectors), dtype=bool)
     follows[1:] = (scene[1:] == scene[:-1]) & known[1:] & known[:-1]
@@ -132,11 +132,11 @@ def fit(
     size = np.digitize(np.nan_to_num(expected), np.nanquantile(expected, [0.25, 0.5, 0.75]))
     about = log_odds(alike, valid, [told], log_normal)
     long = log_odds(longer, valid, [known & (size == number) for number in range(4)], log_t)
-    found = [
+    odds = [
         np.where(valid[place], about[place] + long[place], -np.inf if place != "here" else 0.0)
         for place in PLACES
     ]
-    return Fit(*found)
+    return PlaceOdds(*odds)
 
 
 def log_odds(
@@ -144,19 +144,19 @@ def log_odds(
     valid: Mapping[str, Flags],
     groups: list[Flags],
     log_density: Callable[[Doubles, float], Doubles],
-    least_spread: float = 1e-3,
+    min_spread: float = 1e-3,
 ) -> dict[str, Doubles]:
     """Return how much likelier each value is of a text in its place than of a neighbour's.
 
-    Both are measured, in each group of texts; a standard deviation is ``least_spread`` at least.
+    Both are measured, in each group of texts; a standard deviation is ``min_spread`` at least.
     """
     result = {place: np.zeros(len(value)) for place, value in values.items()}
     for members in groups:
         belong = values["here"][members & valid["here"]]
         adjacent = np.concatenate([values[p][members & valid[p]] for p in ("before", "after")])
-        if min(len(belong), len(adjacent)) < FEWEST_TEXTS // 4:
+        if min(len(belong), len(adjacent)) < MIN_TEXTS // 4:
             continue
-        samples = [_middle_and_spread(sample, least_spread) for sample in (belong, adjacent)]
+        samples = [_middle_and_spread(sample, min_spread) for sample in (belong, adjacent)]
         for place, value in values.items():
             chosen = members & valid[place]
             own = value[chosen].astype(np.float64)
@@ -167,16 +167,16 @@ def log_odds(
     return result
 
 
-def _middle_and_spread(sample: Floats | Doubles, least: float) -> tuple[float, float]:
+def _middle_and_spread(sample: Floats | Doubles, min_spread: float) -> tuple[float, float]:
     """Return the sample's median, and one standard deviation."""
     middle = float(np.median(sample))
     # The median of the absolute values of a normal variable is 0.6745 standard deviations.
-    return middle, max(float(np.median(np.abs(sample - middle))) / 0.6745, least)
+    return middle, max(float(np.median(np.abs(sample - middle))) / 0.6745, min_spread)
 
 
 def log_normal(deviations: Doubles, spread: float) -> Doubles:
     """Return the logarithm of a normal density, but for a constant; what is far is as bad."""
-    return -np.minimum(deviations**2, FARTHEST**2) / 2 - math.log(spread)
+    return -np.minimum(deviations**2, MAX_DEVIATIONS**2) / 2 - math.log(spread)
 
 
 def log_t(deviations: Doubles, spread: float) -> Doubles:
@@ -184,13 +184,15 @@ def log_t(deviations: Doubles, spread: float) -> Doubles:
     return -2.5 * np.log1p(deviations**2 / 4) - math.log(spread)
 
 
-def shifted(found: Fit, together: float = SHIFTED, alone: float = ALONE) -> Flags:
+def find_shifted(
+    odds: PlaceOdds, together: float = MIN_ODDS_TOGETHER, alone: float = MIN_ODDS_ALONE
+) -> Flags:
     """Say which texts belong to a neighbour's place.
 
     A text counts as shifted with a neighbour that is shifted too, as in two that changed places or
     in a row of them, or alone where the odds are high; ``together`` and ``alone`` are how high.
     """
-    up, down = found.before - found.here, found.after - found.here
+    up, down = odds.before - odds.here, odds.after - odds.here
     result = np.zeros(len(up), dtype=bool)
     for own, back, step in ((up, down, 1), (down, up, -1)):
         # In a row of shifted texts each neighbour is; of two that changed places, the other one.

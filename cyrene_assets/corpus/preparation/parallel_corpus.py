@@ -1,6 +1,6 @@
 """The parallel corpus: all languages' units side by side, cleaned, flagged and split."""
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,27 +12,29 @@ from tempfile import TemporaryDirectory
 import polars as pl
 
 from cyrene_assets.corpus.config import Corpus
-from cyrene_assets.corpus.preparation.cleaned_units import Marked
-from cyrene_assets.corpus.preparation.cross_language_flags import Comparison
-from cyrene_assets.corpus.preparation.gendered import TWIN, is_twin_of, twin_pairs
-from cyrene_assets.corpus.preparation.kept_words import KeptWords
-from cyrene_assets.corpus.preparation.language_survey import Register, Survey, survey
-from cyrene_assets.corpus.preparation.shared_texts import scenes_of, shared_lines
-from cyrene_assets.corpus.preparation.split import Groups, assign_split
-from cyrene_assets.corpus.preparation.thread_map import AT_ONCE, side_by_side
-from cyrene_assets.corpus.preparation.unknown_markup import Unknown
+from cyrene_assets.corpus.preparation.cleaned_units import CleanedUnits
+from cyrene_assets.corpus.preparation.cross_language_flags import CrossLanguageFlags
+from cyrene_assets.corpus.preparation.gendered import twin_pairs
+from cyrene_assets.corpus.preparation.language_profile import LanguageProfile, profile_language
+from cyrene_assets.corpus.preparation.parallel_tables import (
+    copies_table,
+    coverage_table,
+    duplicates_table,
+)
+from cyrene_assets.corpus.preparation.shared_texts import collect_scenes, shared_lines
+from cyrene_assets.corpus.preparation.split import assign_split, smallest_connected
+from cyrene_assets.corpus.preparation.thread_map import MAX_PARALLEL, map_parallel
+from cyrene_assets.corpus.preparation.unit_index import UnitIndex
+from cyrene_assets.corpus.preparation.unknown_markup import UnknownMarkup
+from cyrene_assets.corpus.preparation.word_files import WordFiles
 from cyrene_assets.corpus.sources.types import ONLY
 
-# A unit of these kinds belongs to one language: it is not missing in the others.
-ONE_LANGUAGE_KINDS = ("vendor", "instruction")
-# Cleaned units that every language should have.
-TRANSLATABLE = (pl.col("text") != "") & ~pl.col("kind").is_in(ONE_LANGUAGE_KINDS)
 UNITS = "units"
-SHARED_LINES = "shared_lines.parquet"
+SHARED_LINES_FILE = "shared_lines.parquet"
 
 
 @dataclass(frozen=True)
-class Parallel:
+class ParallelCorpus:
     """The parallel corpus in a folder.
 
     ``units/<language>.parquet`` has every row of a language: the raw columns (``text`` cleaned;
@@ -44,11 +46,12 @@ class Parallel:
     Jaccard similarity of ``similar``. ``copies`` has language, unit and ``original`` (a language)
     of the units flagged ``untranslated_copy``. ``shared_lines`` has text, words, scenes (in how
     many) and ``stock`` of lines that scenes have in common: all stock phrases, and the most
-    frequent of those that keep scenes together (``same_text``). ``largest_group`` is the number of
-    scenes and documents in the largest group that the split keeps together, ``dialog_groups`` the
-    number of such groups with scenes of dialog. ``unknown`` is the markup that nobody named;
-    ``speakers`` counts the lines of each by language and role (``speaker_counts``), ``twins`` the
-    scenes and documents that are there in both variants of gendered text.
+    frequent of those that keep scenes together (``text_identity``). ``largest_group`` is the
+    number of scenes and documents in the largest group that the split keeps together,
+    ``dialog_groups`` the number of such groups with scenes of dialog. ``unknown`` is the
+    markup that nobody named; ``speakers`` counts the lines of each by language and role
+    (``speaker_counts``), ``twins`` the scenes and documents that are there in both variants of
+    gendered text.
     """
 
     folder: Path
@@ -59,7 +62,7 @@ class Parallel:
     shared_lines: pl.DataFrame
     largest_group: int
     dialog_groups: int
-    unknown: Unknown
+    unknown: UnknownMarkup
     speakers: pl.DataFrame
     twins: int = 0
 
@@ -68,7 +71,7 @@ class Parallel:
         for table, name in (
             (self.coverage, "coverage.parquet"),
             (self.duplicates, "duplicates.parquet"),
-            (self.shared_lines, SHARED_LINES),
+            (self.shared_lines, SHARED_LINES_FILE),
         ):
             table.write_parquet(self.folder / name, statistics=False)
 
@@ -99,12 +102,14 @@ def read_units(folder: Path, language: str, columns: Sequence[str] | None = None
     return pl.read_parquet(path, columns=[*columns, *marked])
 
 
-def parallel_corpus(read: Callable[[str], pl.DataFrame], corpus: Corpus, folder: Path) -> Parallel:
+def build_parallel_corpus(
+    read: Callable[[str], pl.DataFrame], corpus: Corpus, folder: Path
+) -> ParallelCorpus:
     """Align all of the corpus's languages, whose ``raw_dialog`` tables ``read`` returns.
 
     The original comes first (``Corpus.ordered_languages``): what several languages say is said of
-    it. Rows keep their order; for their flags see ``comparison``.
-    Two languages are in memory at a time, and of the others the numbers of ``Survey``.
+    it. Rows keep their order; for their flags see ``cross_language_flags``.
+    Two languages are in memory at a time, and of the others the numbers of ``LanguageProfile``.
     ``read`` is called by several threads.
 
     Raises:
@@ -114,147 +119,71 @@ def parallel_corpus(read: Callable[[str], pl.DataFrame], corpus: Corpus, folder:
     languages = corpus.ordered_languages
     (folder / UNITS).mkdir()
     with TemporaryDirectory(dir=folder) as cleaned:
-        register = Register()
-        marked = Marked(read, corpus, Path(cleaned), languages)
-        words = KeptWords(Path(cleaned))
-        surveys = _surveys(marked.units, register, corpus, languages, words)
-        register.refuse_misaligned()
+        unit_index = UnitIndex()
+        marked = CleanedUnits(read, corpus, Path(cleaned), languages)
+        words = WordFiles(Path(cleaned))
+        profiles = _profiles(marked.units, unit_index, corpus, languages, words)
+        unit_index.raise_if_misaligned()
 
         def texts(language: int) -> pl.Series:
             return pl.read_ipc(Path(cleaned) / languages[language], columns=["text"])["text"]
 
-        comparison = Comparison(surveys, texts, words, corpus.rules().known, Path(cleaned))
-        twins = twin_pairs(register.scenes) if corpus.gendered == "both" else []
-        scenes, in_common = scenes_of(register, surveys, twins)
+        cross_language = CrossLanguageFlags(
+            profiles, texts, words, corpus.rules().known, Path(cleaned)
+        )
+        twins = twin_pairs(unit_index.scenes) if corpus.gendered == "both" else []
+        scenes, in_common = collect_scenes(unit_index, profiles, twins)
         split = assign_split(scenes, corpus.split)
-        groups = Groups(len(scenes.names), scenes.duplicates, scenes.joined)
+        groups = smallest_connected(len(scenes.names), scenes.duplicates, scenes.joined)
 
-        def said(language: int) -> pl.DataFrame:
+        def spoken(language: int) -> pl.DataFrame:
             columns = ["speaker", "title", "text"]
             return pl.read_ipc(Path(cleaned) / languages[language], columns=columns)
 
-        lines = shared_lines(in_common, surveys, said)
+        lines = shared_lines(in_common, profiles, spoken)
 
         def write(index: int) -> None:
             units = pl.read_ipc(Path(cleaned) / languages[index])
             units.drop("placeholders", "control_tokens", "left_out").with_columns(
-                flags=comparison.flags(index, units),
-                split=split.gather(surveys[index].rows["scene"]),
+                flags=cross_language.flags(index, units),
+                split=split.gather(profiles[index].rows["scene"]),
             ).write_parquet(folder / UNITS / f"{languages[index]}.parquet", statistics=False)
 
-        side_by_side(write, range(len(languages)))
-    return Parallel(
+        map_parallel(write, range(len(languages)))
+    return ParallelCorpus(
         folder,
         languages,
-        _coverage(surveys, register, languages, bool(twins)),
-        _duplicates(surveys, register, languages, bool(twins)),
-        _copies(comparison, surveys, register, languages),
+        coverage_table(profiles, unit_index, languages, bool(twins)),
+        duplicates_table(profiles, unit_index, languages, bool(twins)),
+        copies_table(cross_language.copies, profiles, unit_index, languages),
         lines,
-        max(map(len, groups.members().values()), default=0),
-        len({groups.first(scene) for scene in (scenes.kinds == "dialog").arg_true()}),
+        max(Counter(groups).values(), default=0),
+        len({groups[scene] for scene in (scenes.kinds == "dialog").arg_true()}),
         marked.unknown(),
         marked.speakers(),
         len(twins),
     )
 
 
-def _surveys(
+def _profiles(
     cleaned_units: Callable[[str], pl.DataFrame],
-    register: Register,
+    unit_index: UnitIndex,
     corpus: Corpus,
     languages: tuple[str, ...],
-    words: KeptWords,
-) -> list[Survey]:
-    """Survey the languages, side by side; numbers are given in their order."""
-    found: list[Future[Survey]] = []
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        cleaned = deque(pool.submit(cleaned_units, language) for language in languages[:AT_ONCE])
-        for index, later in zip_longest(range(len(languages)), languages[AT_ONCE:]):
+    words: WordFiles,
+) -> list[LanguageProfile]:
+    """Profile the languages, two at a time; numbers are given in their order."""
+    futures: list[Future[LanguageProfile]] = []
+    with ThreadPoolExecutor(MAX_PARALLEL) as pool:
+        cleaned = deque(
+            pool.submit(cleaned_units, language) for language in languages[:MAX_PARALLEL]
+        )
+        for index, later in zip_longest(range(len(languages)), languages[MAX_PARALLEL:]):
             units = cleaned.popleft().result()
-            numbers, keep = register.number(units), partial(words.keep, index)
-            found.append(pool.submit(survey, units, numbers, corpus, languages[index], keep))
+            numbers, keep = unit_index.number(units), partial(words.save, index)
+            futures.append(
+                pool.submit(profile_language, units, numbers, corpus, languages[index], keep)
+            )
             if later is not None:
                 cleaned.append(pool.submit(cleaned_units, later))
-        return [future.result() for future in found]
-
-
-def _copies(
-    comparison: Comparison,
-    surveys: list[Survey],
-    register: Register,
-    languages: tuple[str, ...],
-) -> pl.DataFrame:
-    """Return language, unit and original of the untranslated copies, by name."""
-    tables = []
-    for index, own in enumerate(surveys):
-        copies = comparison.copies.filter(pl.col("language") == index)
-        units = own.rows["unit"].gather(copies["row"])
-        tables.append(
-            pl.DataFrame(
-                {
-                    "language": pl.repeat(languages[index], len(copies), eager=True),
-                    "unit": register.units["unit"].gather(units),
-                    "original": pl.Series(languages).gather(copies["original"]),
-                },
-                schema=dict.fromkeys(("language", "unit", "original"), pl.String()),
-            )
-        )
-    return pl.concat(tables)
-
-
-def _coverage(
-    surveys: list[Survey], register: Register, languages: tuple[str, ...], twins: bool
-) -> pl.DataFrame:
-    units = register.units.join(register.scenes, on="scene").select(
-        "kind", unit="number", name="unit"
-    )
-    present = pl.concat(
-        [
-            found.rows.filter(pl.col("characters") > 0).select(
-                "unit", pl.lit(languages[index]).alias("language")
-            )
-            for index, found in enumerate(surveys)
-        ]
-    ).filter(pl.len().over("unit") < len(languages))
-    every = pl.DataFrame({"every": [list(languages)]})
-    missing = pl.col("every").list.set_difference("language").list.sort()
-    return (
-        present.group_by("unit")
-        .agg(pl.col("language").unique())
-        .join(units, on="unit")
-        .filter(
-            ~pl.col("kind").is_in(ONE_LANGUAGE_KINDS),
-            # Not in every language is the text gendered.
-            ~pl.col("name").str.ends_with(TWIN) if twins else True,
-        )
-        .join(every, how="cross")
-        .sort("unit")
-        .select(pl.col("name").alias("unit"), "kind", missing.alias("languages_missing"))
-    )
-
-
-def _duplicates(
-    surveys: list[Survey], register: Register, languages: tuple[str, ...], twins: bool
-) -> pl.DataFrame:
-    names = register.scenes["scene"]
-    tables = []
-    for language, found in zip(languages, surveys, strict=True):
-        exact = found.duplicates.select(
-            "scene", "original", similarity=pl.lit(1.0), exact=pl.lit(True)
-        )
-        near = found.similar.select(
-            scene="second", original="first", similarity="similarity", exact=pl.lit(False)
-        ).join(exact, on="scene", how="anti")
-        tables.append(
-            pl.concat([exact, near])
-            .sort("scene", "original")
-            .select(
-                pl.lit(language).alias("language"),
-                pl.lit(names).gather("scene").alias("scene"),
-                pl.lit(names).gather("original").alias("original"),
-                "similarity",
-                "exact",
-            )
-            .filter(pl.col("exact") | ~is_twin_of("scene", "original") if twins else True)
-        )
-    return pl.concat(tables)
+        return [future.result() for future in futures]

@@ -12,19 +12,19 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from cyrene_assets.corpus.preparation.bare_words import bare_words
-from cyrene_assets.corpus.preparation.word_hashes import Flags, Vocabulary, Words, places
+from cyrene_assets.corpus.preparation.bare_words import hash_bare_words
+from cyrene_assets.corpus.preparation.word_hashes import Flags, Vocabulary, Words, table_places
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Numbers: TypeAlias = npt.NDArray[np.integer[Any]]
 
 # A word that is the same in another language tells nothing; four that are not tell enough.
-FEWEST_WORDS = 4
+MIN_WORDS = 4
 # A thousand to one in all, and e to one for each word.
-LOG_ODDS = math.log(1000)
+MIN_LOG_ODDS = math.log(1000)
 # Shorter texts ("Ha ha ha!", a name) are the same in many languages with good reason. UTF-8 bytes
 # of letters: four Han characters say about as much as a dozen Latin letters.
-COPY_LETTER_BYTES = 12
+MIN_COPY_LETTER_BYTES = 12
 # A text whose words are at home nowhere is a spell or a name, or its language says nothing else.
 AT_HOME = 0.3
 # One that is the same in most languages (of more than a few) is so on purpose, unless all its words
@@ -33,9 +33,9 @@ AT_HOME_IN_MOST = 0.8
 MOST_LANGUAGES = 0.6
 FEW_LANGUAGES = 3
 # Gale and Church's measure is roughly normal; game text has wider tails.
-LENGTH_DEVIATIONS = 6.0
-LENGTH_RATIO = 2.0
-SHORTEST_EXPECTED = 8.0
+MIN_LENGTH_DEVIATIONS = 6.0
+MIN_LENGTH_RATIO = 2.0
+MIN_EXPECTED_CHARACTERS = 8.0
 PLACEHOLDER = r"\{[ -z|~]*\}"
 
 
@@ -60,7 +60,7 @@ def wrong_language(
         return wrong
     starts = np.flatnonzero(np.diff(words.text, prepend=np.uint32(2**32 - 1)))
     lengths = np.diff(starts, append=len(words.text))
-    place = places(words)
+    place = table_places(words)
 
     def score(vocabulary: Vocabulary) -> tuple[Floats, Numbers]:
         counts = vocabulary.elsewhere(place, float(among))
@@ -68,16 +68,16 @@ def wrong_language(
         return np.add.reduceat(likely, starts), np.add.reduceat(counts > 0, starts, dtype=np.int64)
 
     likely, known = score(own)
-    found = np.zeros(len(starts), dtype=bool)
+    likelier_elsewhere = np.zeros(len(starts), dtype=bool)
     for other in others:
         likely_there, known_there = score(other)
         odds = likely_there - likely
-        found |= (
-            (odds > np.maximum(LOG_ODDS, lengths))
+        likelier_elsewhere |= (
+            (odds > np.maximum(MIN_LOG_ODDS, lengths))
             & (known_there * 2 >= lengths)
             & (known_there > known)
         )
-    wrong[words.text[starts[found & (lengths >= FEWEST_WORDS)]]] = True
+    wrong[words.text[starts[likelier_elsewhere & (lengths >= MIN_WORDS)]]] = True
     return wrong
 
 
@@ -86,7 +86,7 @@ def written_alike(own: Vocabulary, other: Vocabulary) -> bool:
     return own.characters == other.characters and bool(set(own.scripts) & set(other.scripts))
 
 
-def placeholders(raw_texts: pl.Series, aside: str) -> pl.Series:
+def sorted_placeholders(raw_texts: pl.Series, aside: str) -> pl.Series:
     """Return the placeholders of each text that stand for something, sorted, in one string.
 
     ``aside`` is the pattern of those that do not, such as those for typography.
@@ -95,15 +95,15 @@ def placeholders(raw_texts: pl.Series, aside: str) -> pl.Series:
     return meant.str.extract_all(PLACEHOLDER).list.sort().list.join("")
 
 
-def placeholder_mismatch(found: pl.DataFrame, known: str) -> pl.DataFrame:
+def placeholder_mismatch(rows: pl.DataFrame, known: str) -> pl.DataFrame:
     """Return the rows (``language``, ``row``) whose placeholders are not those of the unit.
 
-    ``found`` has language, row, unit and ``placeholders`` for all rows of the units that have some.
+    ``rows`` has language, row, unit and ``placeholders`` for all rows of the units that have some.
     The unit's are those that most of its languages have; where that is undecided, ``known`` ones (a
     pattern) rather than unknown, and more rather than fewer.
     """
     usual = (
-        found.group_by("unit", "placeholders")
+        rows.group_by("unit", "placeholders")
         .agg(pl.len().alias("languages"))
         .sort(
             "unit",
@@ -117,13 +117,13 @@ def placeholder_mismatch(found: pl.DataFrame, known: str) -> pl.DataFrame:
         .agg(pl.col("placeholders").first().alias("usual"))
     )
     return (
-        found.join(usual, on="unit")
+        rows.join(usual, on="unit")
         .filter(pl.col("placeholders") != pl.col("usual"))
         .select("language", "row")
     )
 
 
-def with_expected(rows: pl.DataFrame) -> pl.DataFrame:
+def add_expected_lengths(rows: pl.DataFrame) -> pl.DataFrame:
     """Add what length in characters each row is to be expected to have (``expected``).
 
     ``rows`` has language, row, unit and ``characters`` (1 or more) of units that several languages
@@ -142,7 +142,7 @@ def with_expected(rows: pl.DataFrame) -> pl.DataFrame:
 def length_ratio(rows: pl.DataFrame) -> pl.DataFrame:
     """Return the rows (``language``, ``row``) that are far longer or shorter than ``expected``.
 
-    ``rows`` is that of ``with_expected``. What is far is told by Gale and Church (1993): the
+    ``rows`` is that of ``add_expected_lengths``. What is far is told by Gale and Church (1993): the
     deviation's square grows with the length; and the length has to be twice or half of what was
     expected at least.
     """
@@ -156,9 +156,9 @@ def length_ratio(rows: pl.DataFrame) -> pl.DataFrame:
     spread = _median_of_languages(deviation, language) / 0.6745
     ratio = characters / expected
     far = (
-        (deviation > LENGTH_DEVIATIONS * np.maximum(spread, 1.0))
-        & (np.maximum(ratio, 1 / ratio) >= LENGTH_RATIO)
-        & (np.maximum(expected, characters) >= SHORTEST_EXPECTED)
+        (deviation > MIN_LENGTH_DEVIATIONS * np.maximum(spread, 1.0))
+        & (np.maximum(ratio, 1 / ratio) >= MIN_LENGTH_RATIO)
+        & (np.maximum(expected, characters) >= MIN_EXPECTED_CHARACTERS)
     )
     return rows.select("language", "row").filter(pl.Series(far))
 
@@ -168,9 +168,9 @@ def _median_of_units(values: Floats, unit: Numbers, language: Numbers) -> Floats
     table = np.full((int(unit.max()) + 1, int(language.max()) + 1), np.nan)
     table[unit, language] = values
     table.sort(axis=1)  # what is missing last
-    there = np.count_nonzero(~np.isnan(table), axis=1)
+    languages = np.count_nonzero(~np.isnan(table), axis=1)
     every = np.arange(len(table))
-    median: Floats = (table[every, (there - 1) // 2] + table[every, there // 2]) / 2
+    median: Floats = (table[every, (languages - 1) // 2] + table[every, languages // 2]) / 2
     return median[unit]
 
 
@@ -182,7 +182,7 @@ def _median_of_languages(values: Floats, language: Numbers) -> Floats:
     return medians[language]
 
 
-def same_texts(
+def find_copies(
     same: pl.DataFrame, texts: dict[int, pl.Series], vocabularies: Sequence[Vocabulary]
 ) -> pl.DataFrame:
     """Return the rows (``language``, ``row``) that read the same in several languages, judged.
@@ -196,18 +196,20 @@ def same_texts(
     """
     tables = []
     for (language,), rows in same.group_by("language", maintain_order=True):
-        own, vocabulary = texts[int(language)], vocabularies[int(language)]
-        words = bare_words(own, characters=vocabulary.characters)
-        elsewhere = vocabulary.elsewhere(places(words))
+        of_language, vocabulary = texts[int(language)], vocabularies[int(language)]
+        words = hash_bare_words(of_language, characters=vocabulary.characters)
+        elsewhere = vocabulary.elsewhere(table_places(words))
         likely = vocabulary.log_probability(elsewhere)
-        number = np.maximum(np.bincount(words.text, minlength=len(own)), 1)
-        letters = own.str.replace_all(r"[^\p{L}\p{M}]", "").str.len_bytes()
+        number = np.maximum(np.bincount(words.text, minlength=len(of_language)), 1)
+        letters = of_language.str.replace_all(r"[^\p{L}\p{M}]", "").str.len_bytes()
         tables.append(
             rows.with_columns(
                 letters=letters,
                 # A text may have more words in one language than in another: what counts is each.
-                likely=pl.Series(np.bincount(words.text, likely, len(own)) / number),
-                at_home=pl.Series(np.bincount(words.text, elsewhere > 0, len(own)) / number),
+                likely=pl.Series(np.bincount(words.text, likely, len(of_language)) / number),
+                at_home=pl.Series(
+                    np.bincount(words.text, elsewhere > 0, len(of_language)) / number
+                ),
                 number=pl.Series(number),
             )
         )
@@ -233,7 +235,7 @@ def same_texts(
         "row",
         "original",
         copy=(pl.col("home") >= pl.when("in_most").then(AT_HOME_IN_MOST).otherwise(AT_HOME))
-        & (pl.col("letters") >= COPY_LETTER_BYTES)
-        & (odds > LOG_ODDS)
+        & (pl.col("letters") >= MIN_COPY_LETTER_BYTES)
+        & (odds > MIN_LOG_ODDS)
         & (odds > pl.col("words")),
     )

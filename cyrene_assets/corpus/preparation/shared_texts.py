@@ -4,32 +4,34 @@ from collections.abc import Callable
 
 import polars as pl
 
-from cyrene_assets.corpus.preparation.language_survey import Register, Survey
-from cyrene_assets.corpus.preparation.split import Groups, Scenes
-from cyrene_assets.corpus.preparation.text_identity import shared, unit_lines
+from cyrene_assets.corpus.preparation.language_profile import LanguageProfile
+from cyrene_assets.corpus.preparation.split import Scenes, smallest_connected
+from cyrene_assets.corpus.preparation.text_identity import find_shared_lines, unit_lines
+from cyrene_assets.corpus.preparation.unit_index import UnitIndex
 
 
-def scenes_of(
-    register: Register, surveys: list[Survey], twins: list[tuple[int, int]]
+def collect_scenes(
+    unit_index: UnitIndex, profiles: list[LanguageProfile], twins: list[tuple[int, int]]
 ) -> tuple[Scenes, pl.DataFrame]:
-    """Return what the split depends on, and lines in common by number (``same_text.Shared``).
+    """Return what the split depends on, and lines in common by number (``SharedLines``).
 
     ``twins`` are pairs of scenes that are two variants of one (``gendered.twin_pairs``).
     """
-    chats = pl.concat([found.chats for found in surveys]).value_counts()
-    duplicates = pl.concat([found.duplicates for found in surveys]).unique().sort("scene").rows()
+    chats = pl.concat([profile.chats for profile in profiles]).value_counts()
+    duplicates = (
+        pl.concat([profile.duplicates for profile in profiles]).unique().sort("scene").rows()
+    )
     # Where a scene is, the other variant of its gendered text is.
     duplicates += twins
-    similar = pl.concat([found.similar.select("first", "second") for found in surveys])
+    similar = pl.concat([profile.similar.select("first", "second") for profile in profiles])
     alike = similar.unique().sort("first", "second").rows()
-    groups = Groups(len(register.scenes), duplicates, alike)
-    in_common = shared(
-        pl.concat([found.lines for found in surveys]),
-        pl.Series([groups.first(scene) for scene in range(len(register.scenes))], dtype=pl.UInt32),
+    in_common = find_shared_lines(
+        pl.concat([profile.lines for profile in profiles]),
+        pl.Series(smallest_connected(len(unit_index.scenes), duplicates, alike), dtype=pl.UInt32),
     )
     scenes = Scenes(
-        names=register.scenes["scene"],
-        kinds=register.scenes["kind"],
+        names=unit_index.scenes["scene"],
+        kinds=unit_index.scenes["kind"],
         duplicates=duplicates,
         joined=alike + in_common.pairs,
         chats=dict(chats.rows()),
@@ -38,7 +40,7 @@ def scenes_of(
 
 
 def shared_lines(
-    lines: pl.DataFrame, surveys: list[Survey], units: Callable[[int], pl.DataFrame]
+    lines: pl.DataFrame, profiles: list[LanguageProfile], units: Callable[[int], pl.DataFrame]
 ) -> pl.DataFrame:
     """Return text, words, scenes (how many) and stock of lines in common, most frequent first.
 
@@ -46,9 +48,11 @@ def shared_lines(
     """
     scenes = lines["scene"].unique().implode()
     tables = [pl.DataFrame(schema={"text": pl.String})]
-    for language, found in enumerate(surveys if len(lines) else ()):
-        own = unit_lines(units(language).filter(found.rows["scene"].is_in(scenes)))
-        tables.append(own.filter(pl.col("text").hash().is_in(lines["text"].implode())))
+    for language, profile in enumerate(profiles if len(lines) else ()):
+        lines_of_language = unit_lines(units(language).filter(profile.rows["scene"].is_in(scenes)))
+        tables.append(
+            lines_of_language.filter(pl.col("text").hash().is_in(lines["text"].implode()))
+        )
     return (
         pl.concat(tables)
         .unique()

@@ -7,76 +7,76 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from cyrene_assets.corpus.preparation.kept_words import KeptWords
-from cyrene_assets.corpus.preparation.language_survey import Survey
+from cyrene_assets.corpus.preparation.language_profile import LanguageProfile
 from cyrene_assets.corpus.preparation.neighbours import (
     DIMENSIONS,
     Doubles,
     Floats,
-    fit,
-    shifted,
+    find_shifted,
+    normalize_length,
+    place_odds,
     text_vectors,
-    unit_length,
 )
-from cyrene_assets.corpus.preparation.pair_shifts import Gains, Pair, compared
-from cyrene_assets.corpus.preparation.thread_map import side_by_side
+from cyrene_assets.corpus.preparation.pair_shifts import LanguagePair, ShiftOdds, compare_languages
+from cyrene_assets.corpus.preparation.thread_map import map_parallel
+from cyrene_assets.corpus.preparation.word_files import WordFiles
 
 # So many languages are compared two by two, since the mean of one or two others tells little. Each
 # pair costs 25 to 80 microseconds a unit.
-FEW = 3
+MAX_COMPARED_IN_PAIRS = 3
 
 
-class Shifts:
+class ShiftedLines:
     """Compares each text with what all other languages say at its place and next to it.
 
     A few languages are compared two by two. Of two alone, the original is right: what differs is
-    shifted in the other one. ``expected`` is the table of ``flags.with_expected``. Each language's
-    vectors, 128 bytes a text, are written to ``folder``; the sum of all languages' is kept.
+    shifted in the other one. ``expected`` is the table of ``add_expected_lengths``. Each
+    language's vectors, 128 bytes a text, are written to ``folder``; the sum of them all is kept.
     """
 
     def __init__(
         self,
-        surveys: Sequence[Survey],
-        words: KeptWords,
+        profiles: Sequence[LanguageProfile],
+        words: WordFiles,
         expected: pl.DataFrame,
         folder: Path,
     ) -> None:
-        self._surveys, self._expected, self._folder = surveys, expected, folder
+        self._profiles, self._expected, self._folder = profiles, expected, folder
         self._few: list[pl.Series] = []
-        if len(surveys) <= FEW:
-            self._few = _two_by_two(surveys, words)
+        if len(profiles) <= MAX_COMPARED_IN_PAIRS:
+            self._few = _two_by_two(profiles, words)
             return
 
         def write(language: int) -> None:
-            units = surveys[language].rows["unit"].to_numpy()
-            vectors = text_vectors(words.telling(language), units)
+            units = profiles[language].rows["unit"].to_numpy()
+            vectors = text_vectors(words.load_telling(language), units)
             np.save(self._path(language), vectors.astype(np.float16))
 
-        side_by_side(write, range(len(surveys)))
-        last = max((int(found.rows["unit"].max() or 0) for found in surveys), default=0)  # type: ignore[arg-type]
+        map_parallel(write, range(len(profiles)))
+        last = max((int(profile.rows["unit"].max() or 0) for profile in profiles), default=0)  # type: ignore[arg-type]
         # In how many languages each unit is.
         self._languages = np.bincount(expected["unit"].to_numpy(), minlength=last + 1)
         self._total = np.zeros((last + 1, DIMENSIONS), dtype=np.float32)
-        for language, found in enumerate(surveys):
-            self._total[found.rows["unit"].to_numpy()] += self._vectors(language)
+        for language, profile in enumerate(profiles):
+            self._total[profile.rows["unit"].to_numpy()] += self._vectors(language)
 
     def of(self, language: int) -> pl.Series:
         """Say which of the language's texts belong to a neighbour's place."""
         if self._few:
             return self._few[language]
-        rows = self._surveys[language].rows
+        rows = self._profiles[language].rows
         vectors = self._vectors(language)
-        others = unit_length(self._total[rows["unit"].to_numpy()] - vectors)
+        others = normalize_length(self._total[rows["unit"].to_numpy()] - vectors)
         expected: Doubles = np.full(len(rows), np.nan)
-        own = self._expected.filter(pl.col("language") == language)
-        expected[own["row"].to_numpy()] = np.log(own["expected"].to_numpy())
+        rows_expected = self._expected.filter(pl.col("language") == language)
+        expected[rows_expected["row"].to_numpy()] = np.log(rows_expected["expected"].to_numpy())
         lengths = np.log(np.maximum(rows["characters"].to_numpy(), 1).astype(np.float64))
-        found = fit(vectors, others, lengths, expected, rows["scene"].to_numpy())
-        if found is None:
+        odds = place_odds(vectors, others, lengths, expected, rows["scene"].to_numpy())
+        if odds is None:
             return pl.repeat(False, len(rows), eager=True)
         # One's word against another's: the original is right.
         told = self._languages[rows["unit"].to_numpy()] > (2 if language == 0 else 1)
-        return pl.Series(shifted(found) & told)
+        return pl.Series(find_shifted(odds) & told)
 
     def _vectors(self, language: int) -> Floats:
         vectors: Floats = np.load(self._path(language)).astype(np.float32)
@@ -86,37 +86,41 @@ class Shifts:
         return self._folder / f"vectors-{language}.npy"
 
 
-def _two_by_two(surveys: Sequence[Survey], words: KeptWords) -> list[pl.Series]:
+def _two_by_two(profiles: Sequence[LanguageProfile], words: WordFiles) -> list[pl.Series]:
     """Say of each language which texts belong to a neighbour's place, by comparing all pairs."""
-    gains = [Gains.unknown(len(found.rows)) for found in surveys]
-    units = pl.concat([found.rows.filter(pl.col("characters") > 0)["unit"] for found in surveys])
+    gains = [ShiftOdds.unknown(len(profile.rows)) for profile in profiles]
+    units = pl.concat(
+        [profile.rows.filter(pl.col("characters") > 0)["unit"] for profile in profiles]
+    )
     languages = units.value_counts(name="languages")
-    for other, own in combinations(range(len(surveys)), 2):
-        found = _pair(surveys, words, own, other)
-        gains[own] = gains[own].with_another(found.own)
-        there = found.row >= 0
-        theirs = Gains.unknown(len(surveys[other].rows))
-        theirs.before[found.row[there]] = found.other.before[there]
-        theirs.after[found.row[there]] = found.other.after[there]
+    for other, own in combinations(range(len(profiles)), 2):
+        pair = _pair(profiles, words, own, other)
+        gains[own] = gains[own].with_another(pair.own)
+        has_row = pair.row >= 0
+        theirs = ShiftOdds.unknown(len(profiles[other].rows))
+        theirs.before[pair.row[has_row]] = pair.other.before[has_row]
+        theirs.after[pair.row[has_row]] = pair.other.after[has_row]
         gains[other] = gains[other].with_another(theirs)
-        if len(surveys) == 2:
+        if len(profiles) == 2:
             # Nothing tells which one is shifted: the original is right.
-            either = found.own.shifted() | found.other.shifted()
-            return [pl.repeat(False, len(surveys[0].rows), eager=True), pl.Series(either)]
+            either = pair.own.find_shifted() | pair.other.find_shifted()
+            return [pl.repeat(False, len(profiles[0].rows), eager=True), pl.Series(either)]
     result = []
-    for language, (gain, found_in) in enumerate(zip(gains, surveys, strict=True)):
-        shifted_there = pl.Series(gain.shifted())
+    for language, (gain, profile) in enumerate(zip(gains, profiles, strict=True)):
+        shifted_there = pl.Series(gain.find_shifted())
         if language == 0:
-            number = found_in.rows.join(languages, on="unit", how="left", maintain_order="left")
+            number = profile.rows.join(languages, on="unit", how="left", maintain_order="left")
             shifted_there &= (number["languages"] > 2).fill_null(False)
         result.append(shifted_there)
     return result
 
 
-def _pair(surveys: Sequence[Survey], words: KeptWords, own: int, other: int) -> Pair:
-    theirs = surveys[other].rows.with_row_index("row")
+def _pair(
+    profiles: Sequence[LanguageProfile], words: WordFiles, own: int, other: int
+) -> LanguagePair:
+    theirs = profiles[other].rows.with_row_index("row")
     both = (
-        surveys[own]
+        profiles[own]
         .rows.select("unit", "characters", "ends")
         .join(
             theirs.select("unit", "row", "characters", "ends"),
@@ -126,5 +130,7 @@ def _pair(surveys: Sequence[Survey], words: KeptWords, own: int, other: int) -> 
             suffix="_other",
         )
     )
-    scene = surveys[own].rows["scene"].to_numpy()
-    return compared(both, words.telling(own), words.telling(other), len(theirs), scene)
+    scene = profiles[own].rows["scene"].to_numpy()
+    return compare_languages(
+        both, words.load_telling(own), words.load_telling(other), len(theirs), scene
+    )

@@ -1,17 +1,20 @@
 """Training and validation: one split by scene for all languages and both training stages.
 
 A scene's place comes from a seeded hash of its id, so that it stays put when the corpus grows.
-Scenes that share a text (``same_text``), or say nearly the same, are moved to training together
+Scenes that share a text (``text_identity``), or say nearly the same, are moved to training together
 unless all of them were drawn for validation: what is held out has not been seen in training under
 another id.
 """
 
 import hashlib
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import polars as pl
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 
 from cyrene_assets.corpus.config import Split
 
@@ -48,43 +51,43 @@ def assign_split(scenes: Scenes, split: Split) -> pl.Series:
     with the character one likewise; those that are chats in most languages come first. One dialog
     scene always stays in training, and one of several chats does.
     """
-    originals = Groups(len(scenes.names), scenes.duplicates)
-    groups = Groups(len(scenes.names), scenes.duplicates, scenes.joined)
-
+    number = len(scenes.names)
+    groups = smallest_connected(number, scenes.duplicates, scenes.joined)
     drawn = [scene_hash(split.seed, name) for name in scenes.names]
     # Of scenes that are the same, the one whose name comes first decides: what comes first in the
     # files would change as languages are added.
     names = scenes.names.to_list()
     place = {
-        scene: min(own, key=names.__getitem__)
-        for own in originals.members().values()
-        for scene in own
+        scene: min(copies, key=names.__getitem__)
+        for copies in _members(smallest_connected(number, scenes.duplicates)).values()
+        for scene in copies
     }
-    members = groups.members()
+    members = _members(groups)
     value = {
         first: max(drawn[place[scene]] for scene in scenes_of)
         for first, scenes_of in members.items()
     }
     chats = {
-        first: max(scenes.chats.get(scene, 0) for scene in own) for first, own in members.items()
+        first: max(scenes.chats.get(scene, 0) for scene in group)
+        for first, group in members.items()
     }
     held_out = {first for first, hashed in value.items() if hashed < split.validation}
     of_kind: dict[str, dict[int, None]] = {}
     for scene, kind in enumerate(scenes.kinds):
-        of_kind.setdefault(kind, {})[groups.first(scene)] = None
+        of_kind.setdefault(kind, {})[groups[scene]] = None
     talk = sorted(of_kind.pop("dialog", {}), key=lambda first: (-chats[first], value[first]))
-    with_her = [first for first in talk if chats[first]]
+    with_character = [first for first in talk if chats[first]]
     if len(talk) > 1:
-        for wanted in (with_her, talk):
-            if wanted and held_out.isdisjoint(wanted):
-                held_out.add(wanted[0])
+        for candidates in (with_character, talk):
+            if candidates and held_out.isdisjoint(candidates):
+                held_out.add(candidates[0])
     for firsts in of_kind.values():
         if len(firsts) * split.validation >= 1 and held_out.isdisjoint(firsts):
             held_out.add(min(firsts, key=lambda first: value[first]))
-    for needed, fewest in ((with_her, 2), (talk, 1)):
-        if len(needed) >= fewest and held_out.issuperset(needed):
+    for needed, minimum in ((with_character, 2), (talk, 1)):
+        if len(needed) >= minimum and held_out.issuperset(needed):
             held_out.remove(max(needed, key=lambda first: value[first]))
-    places = ["validation" if groups.first(s) in held_out else "train" for s in range(len(drawn))]
+    places = ["validation" if group in held_out else "train" for group in groups]
     return pl.Series("split", places, dtype=pl.String)
 
 
@@ -106,28 +109,20 @@ def chat_scenes(units: pl.DataFrame) -> pl.Series:
     )
 
 
-class Groups:
-    """Disjoint groups of the numbers below one, by pairs; a group is known by its smallest one."""
+def smallest_connected(number: int, *pairs: Iterable[tuple[int, int]]) -> list[int]:
+    """Return for each number below ``number`` the smallest one that the pairs connect it with."""
+    edges = np.array([*itertools.chain(*pairs)], dtype=np.int64).reshape(-1, 2)
+    ones = np.ones(len(edges), dtype=bool)
+    graph = coo_matrix((ones, (edges[:, 0], edges[:, 1])), (number, number))
+    label = connected_components(graph, directed=False)[1]
+    _, first = np.unique(label, return_index=True)
+    smallest: list[int] = first[label].tolist()
+    return smallest
 
-    def __init__(self, number: int, *pairs: Iterable[tuple[int, int]]) -> None:
-        self._parent = list(range(number))
-        for one, other in itertools.chain(*pairs):
-            self._join(one, other)
 
-    def first(self, one: int) -> int:
-        """Return the group of a number."""
-        while self._parent[one] != one:
-            self._parent[one] = self._parent[self._parent[one]]
-            one = self._parent[one]
-        return one
-
-    def _join(self, one: int, other: int) -> None:
-        low, high = sorted((self.first(one), self.first(other)))
-        self._parent[high] = low
-
-    def members(self) -> dict[int, list[int]]:
-        """Return each group's numbers."""
-        found: dict[int, list[int]] = {}
-        for one in range(len(self._parent)):
-            found.setdefault(self.first(one), []).append(one)
-        return found
+def _members(smallest: Sequence[int]) -> dict[int, list[int]]:
+    """Return the numbers of each group by the smallest of them."""
+    members: dict[int, list[int]] = {}
+    for number, group in enumerate(smallest):
+        members.setdefault(group, []).append(number)
+    return members

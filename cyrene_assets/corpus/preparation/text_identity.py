@@ -1,4 +1,4 @@
-"""What counts as the same text: the one definition that the split and the proofs of it share.
+"""What counts as the same text: the one definition that the split and the checks of it share.
 
 Texts are compared line by line, and a line is compared bare: without the name of who says it
 (whatever stands before the first colon, up to 40 characters of it), outer parentheses and outer
@@ -23,16 +23,16 @@ from cyrene_assets.corpus.preparation.word_hashes import Words
 from cyrene_assets.corpus.text import WHITESPACE
 
 # In characters of a bare line.
-SHORT_LINE = 20
+MIN_LINE_CHARACTERS = 20
 # In words; a stock phrase has fewer.
-LONG_LINE = 10
+MIN_LINE_WORDS = 10
 # Scenes, duplicates and near-duplicates of one counted once; a stock phrase is in more.
-SEVERAL_SCENES = 5
+MAX_STOCK_SCENES = 5
 # Lines that connect scenes: so many are told.
-FREQUENT = 20
-LONGEST_NAME = 40
+MAX_FREQUENT = 20
+MAX_NAME_CHARACTERS = 40
 # A name and the colon after it: rendering's, or a page's that quotes what somebody says.
-NAME = rf"^[^:\uff1a\n]{{0,{LONGEST_NAME}}}[:\uff1a]"
+NAME = rf"^[^:\uff1a\n]{{0,{MAX_NAME_CHARACTERS}}}[:\uff1a]"
 COLONS = (": ", "\uff1a")
 COLON = "[:\uff1a]"
 OUTER = f"{WHITESPACE}()\uff08\uff09"
@@ -55,7 +55,7 @@ def unit_lines(units: pl.DataFrame) -> pl.DataFrame:
     are those of the units but speaker and title.
     """
     name, text = pl.col("speaker"), pl.col("text")
-    odd_name = (name.str.len_chars() > LONGEST_NAME) | name.str.contains(COLON)
+    odd_name = (name.str.len_chars() > MAX_NAME_CHARACTERS) | name.str.contains(COLON)
     odd = units.filter(odd_name)
     forms = [
         units,
@@ -66,19 +66,19 @@ def unit_lines(units: pl.DataFrame) -> pl.DataFrame:
     return bare_lines(pl.concat([form.drop("speaker", "title") for form in forms]))
 
 
-def long_enough(lines: pl.DataFrame) -> pl.DataFrame:
+def without_short_lines(lines: pl.DataFrame) -> pl.DataFrame:
     """Return the bare lines that are not short."""
-    return lines.filter(pl.col("text").str.len_chars() >= SHORT_LINE)
+    return lines.filter(pl.col("text").str.len_chars() >= MIN_LINE_CHARACTERS)
 
 
-def hashed(lines: pl.DataFrame, words: Words) -> pl.DataFrame:
+def hash_lines(lines: pl.DataFrame, words: Words) -> pl.DataFrame:
     """Return each scene's bare lines once, as numbers: scene, text (u64, a hash), words (u32).
 
     How a language counts as words is known from its ``words``.
     """
     text = pl.col("text")
     of_text = (
-        text.str.len_chars() * 3 // words.to_say
+        text.str.len_chars() * 3 // words.shingle_words
         if words.characters
         else text.str.count_matches(" ", literal=True) + 1
     )
@@ -87,7 +87,7 @@ def hashed(lines: pl.DataFrame, words: Words) -> pl.DataFrame:
 
 
 @dataclass(frozen=True)
-class Shared:
+class SharedLines:
     """What scenes have in common: pairs that connect all scenes with a line in common, by number.
 
     ``lines`` has the stock phrases among these lines, which connect nothing (``stock``), and of the
@@ -99,16 +99,16 @@ class Shared:
     lines: pl.DataFrame
 
 
-def shared(lines: pl.DataFrame, alike: pl.Series) -> Shared:
-    """Look for lines (``hashed``, of all languages) that several scenes have in common.
+def find_shared_lines(lines: pl.DataFrame, alike: pl.Series) -> SharedLines:
+    """Look for lines (``hash_lines``, of all languages) that several scenes have in common.
 
     ``alike`` has a number for each scene, equal for duplicates and near-duplicates.
     """
     ordered = lines.sort("text", "scene")
     text = ordered["text"].to_numpy()
-    again = np.zeros(len(text) + 1, dtype=bool)
-    again[1:-1] = text[1:] == text[:-1]
-    several = ordered.filter(pl.Series(again[1:] | again[:-1]))
+    repeated = np.zeros(len(text) + 1, dtype=bool)
+    repeated[1:-1] = text[1:] == text[:-1]
+    several = ordered.filter(pl.Series(repeated[1:] | repeated[:-1]))
     scenes = (
         several.with_columns(alike=pl.lit(alike).gather("scene"))
         .group_by("text", maintain_order=True)
@@ -120,15 +120,15 @@ def shared(lines: pl.DataFrame, alike: pl.Series) -> Shared:
         )
         .filter(pl.col("alike") > 1)
         .with_columns(
-            stock=(pl.col("alike") > SEVERAL_SCENES) & (pl.col("words") < LONG_LINE),
+            stock=(pl.col("alike") > MAX_STOCK_SCENES) & (pl.col("words") < MIN_LINE_WORDS),
         )
     )
     stock, others = scenes.filter("stock"), scenes.filter(~pl.col("stock"))
     telling = several.join(stock, on="text", how="anti", maintain_order="left")
     text, scene = telling["text"].to_numpy(), telling["scene"].to_numpy()
     both = np.flatnonzero((text[1:] == text[:-1]) & (scene[1:] != scene[:-1]))
-    pairs = pl.DataFrame({"one": scene[both], "other": scene[both + 1]})
-    frequent = others.sort("scenes", "text", descending=[True, False]).head(FREQUENT)
-    return Shared(
+    pairs = pl.DataFrame({"first": scene[both], "second": scene[both + 1]})
+    frequent = others.sort("scenes", "text", descending=[True, False]).head(MAX_FREQUENT)
+    return SharedLines(
         pairs.unique(maintain_order=True).rows(), pl.concat([stock, frequent]).drop("alike")
     )

@@ -9,10 +9,10 @@ R = TypeVar("R")
 
 # Polars and numpy leave Python to other threads while they work, and hardly ever keep more than
 # one core busy with one language. Memory grows with the number of languages at once.
-AT_ONCE = 2
+MAX_PARALLEL = 2
 
 
-def side_by_side(work: Callable[[T], R], items: Iterable[T]) -> list[R]:
+def map_parallel(work: Callable[[T], R], items: Iterable[T]) -> list[R]:
     """Return what ``work`` makes of each item, two at a time; the first error is raised."""
-    with ThreadPoolExecutor(AT_ONCE) as pool:
+    with ThreadPoolExecutor(MAX_PARALLEL) as pool:
         return list(pool.map(work, items))

@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from cyrene_assets.corpus.preparation.named_markup import own_pattern, preset_for
+from cyrene_assets.corpus.preparation.named_markup import find_preset, suggest_pattern
 from cyrene_assets.corpus.sources.speakers import VARIABLE, quoted
 from cyrene_assets.corpus.sources.types import Problem
 from cyrene_assets.utils.counting import counted
@@ -19,7 +19,7 @@ LONGEST = 80
 LANGUAGES_SHOWN = 5
 
 
-def unknown_in(units: pl.DataFrame) -> pl.DataFrame:
+def find_unknown_markup(units: pl.DataFrame) -> pl.DataFrame:
     """Return where one language's units have unknown markup: token, language, unit and place.
 
     ``speaker`` says of a token that it stands in nothing but a speaker that is a variable: what to
@@ -27,7 +27,7 @@ def unknown_in(units: pl.DataFrame) -> pl.DataFrame:
     """
     name, token = pl.col("speaker"), pl.col("token")
     stands = (
-        pl.col(one).fill_null("").str.contains(token, literal=True) for one in ("said", "title")
+        pl.col(name).fill_null("").str.contains(token, literal=True) for name in ("said", "title")
     )
     return (
         units.filter(pl.col("placeholders").list.len() > 0)
@@ -52,27 +52,27 @@ def unknown_in(units: pl.DataFrame) -> pl.DataFrame:
 
 def _once(tokens: pl.Series) -> list[str]:
     """Return the tokens of a unit, each once: ``{name}`` in ``${name}`` is no other one."""
-    found = list(dict.fromkeys(tokens.to_list()))
-    return [one for one in found if not any(one != other and one in other for other in found)]
+    distinct = list(dict.fromkeys(tokens.to_list()))
+    return [t for t in distinct if not any(t != other and t in other for other in distinct)]
 
 
 @dataclass(frozen=True)
-class Unknown:
+class UnknownMarkup:
     """Unknown markup of all languages.
 
     ``tokens`` has a row per distinct one, most frequent first: token, lines, languages (list), and
     the first unit with its language, file, line and text, and whether it is a ``speaker``: what is
     one here and stands in text there has two rows. ``lines`` counts by language the lines
-    and documents that have any, ``of`` all of them.
+    and documents that have any, ``totals`` all of them.
     ``named`` are the presets that ``markup`` names.
     """
 
     tokens: pl.DataFrame
     lines: dict[str, int]
-    of: dict[str, int]
+    totals: dict[str, int]
     named: frozenset[str]
 
-    def over(self, share: float) -> list[str]:
+    def languages_over(self, share: float) -> list[str]:
         """Return the languages with over a share of such lines; a few are let through.
 
         Of a share of 0 none are.
@@ -80,7 +80,7 @@ class Unknown:
         return [
             language
             for language, lines in self.lines.items()
-            if lines > max(share * self.of[language], FEW if share else 0)
+            if lines > max(share * self.totals[language], FEW if share else 0)
         ]
 
     def warnings(self) -> list[Problem]:
@@ -90,31 +90,33 @@ class Unknown:
         """
         together: dict[str, list[dict[str, Any]]] = {}
         for row in self.tokens.filter(~pl.col("speaker")).rows(named=True):
-            together.setdefault(self._to_write(row["token"]), []).append(row)
+            together.setdefault(self._entry_for(row["token"]), []).append(row)
         of_one = {written for written in together if not written.startswith("{text:")}
-        found = [_together(written, together[written]) for written in together if written in of_one]
+        problems = [
+            _together(written, together[written]) for written in together if written in of_one
+        ]
         others = [row for written in together if written not in of_one for row in together[written]]
-        found += [
-            Problem(row["file"], row["line"], _message(row), _remedy(self._to_write(row["token"])))
+        problems += [
+            Problem(row["file"], row["line"], _message(row), _remedy(self._entry_for(row["token"])))
             for row in others[:SHOWN]
         ]
         if len(others) > SHOWN:
             times = counted(sum(row["lines"] for row in others[SHOWN:]), "time")
             message = f"{counted(len(others) - SHOWN, 'more unknown placeholder')}, {times}"
-            found.append(Problem("corpus.yaml", 0, message, "look at the first ones"))
-        return found
+            problems.append(Problem("corpus.yaml", 0, message, "look at the first ones"))
+        return problems
 
     def refusals(self, share: float) -> list[Problem]:
         """Return why the build would stop, if it would."""
         return [
             Problem("corpus.yaml", 0, self._too_many(over), self.remedy())
-            for over in (self.over(share),)
+            for over in (self.languages_over(share),)
             if over
         ]
 
     def detail(self, share: float) -> str:
         """Say in one line what was found, for the check of the build."""
-        over = self.over(share)
+        over = self.languages_over(share)
         if over:
             return f"{self._too_many(over)}; {self.remedy()}"
         total = sum(self.lines.values())
@@ -123,10 +125,10 @@ class Unknown:
         return f"{what} left out of training{found}"
 
     def _too_many(self, over: Sequence[str]) -> str:
-        worst = sorted(over, key=lambda language: -self.lines[language] / self.of[language])
+        worst = sorted(over, key=lambda language: -self.lines[language] / self.totals[language])
         shares = [
-            f"{self.lines[one]:,} of {counted(self.of[one], 'line')} of {one} "
-            f"({self.lines[one] / self.of[one]:.1%})"
+            f"{self.lines[one]:,} of {counted(self.totals[one], 'line')} of {one} "
+            f"({self.lines[one] / self.totals[one]:.1%})"
             for one in worst[:EXAMPLES]
         ]
         others = len(over) - EXAMPLES
@@ -144,20 +146,24 @@ class Unknown:
             for row in self.tokens.head(EXAMPLES).rows(named=True)
         )
 
-    def _to_write(self, token: str) -> str:
+    def _entry_for(self, token: str) -> str:
         """Return what names ``token`` in ``markup``.
 
         What a preset that is named already leaves is not its markup: an escaped one.
         """
-        name = preset_for(token)
-        return own_pattern(token, "itself") if name in self.named else name or own_pattern(token)
+        name = find_preset(token)
+        return (
+            suggest_pattern(token, "itself")
+            if name in self.named
+            else name or suggest_pattern(token)
+        )
 
     def remedy(self) -> str:
         """Say what to write into corpus.yaml."""
         first = self.tokens.head(EXAMPLES)
         tokens = first.filter(~pl.col("speaker"))["token"].to_list()
         speakers = first.filter("speaker")["token"].to_list()
-        written = ", ".join(f"`{one}`" for one in dict.fromkeys(map(self._to_write, tokens)))
+        written = ", ".join(f"`{one}`" for one in dict.fromkeys(map(self._entry_for, tokens)))
         names = ", ".join(f"{quoted(one)}: NAME" for one in speakers)
         remedies = []
         if speakers:
@@ -171,8 +177,10 @@ class Unknown:
         return f"{'; '.join(remedies)}; or allow more by `unknown_markup`"
 
 
-def collect(found: Sequence[pl.DataFrame], of: dict[str, int], named: frozenset[str]) -> Unknown:
-    """Return what ``unknown_in`` found in all languages; for the others see ``Unknown``."""
+def collect_unknown_markup(
+    found: Sequence[pl.DataFrame], totals: dict[str, int], named: frozenset[str]
+) -> UnknownMarkup:
+    """Put the ``find_unknown_markup`` of all languages together, see ``UnknownMarkup``."""
     table = pl.concat(found)
     units = pl.struct("unit", "line").n_unique()
     lines = dict(table.group_by("language", maintain_order=True).agg(units).rows())
@@ -186,7 +194,9 @@ def collect(found: Sequence[pl.DataFrame], of: dict[str, int], named: frozenset[
         )
         .sort("lines", descending=True, maintain_order=True)
     )
-    return Unknown(tokens, {str(key): int(number) for key, number in lines.items()}, of, named)
+    return UnknownMarkup(
+        tokens, {str(key): int(number) for key, number in lines.items()}, totals, named
+    )
 
 
 def _message(row: dict[str, Any]) -> str:

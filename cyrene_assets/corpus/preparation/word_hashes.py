@@ -17,15 +17,17 @@ Flags: TypeAlias = npt.NDArray[np.bool_]
 SAMPLE = 4096
 # Characters that are looked at together: what stays in a core's cache.
 BLOCK = 1 << 17
+# N-grams that are hashed together, likewise.
+NGRAM_BLOCK = 1 << 15
 LAST_CODE_POINT = 0x10FFFF
 # In a language without blanks each character is a word, runs of others (names, numbers) are too.
 LOGOGRAPHS = r"[\p{Han}\p{Hiragana}\p{Katakana}]"
 UNSPACED = rf"[{LOGOGRAPHS}\p{{Thai}}\p{{Lao}}\p{{Khmer}}\p{{Myanmar}}\p{{Tibetan}}]"
 LETTERS = r"[\p{L}\p{M}]"
 # Places of the vocabulary's table: of 100,000 words 5% share theirs with another.
-TABLE = 1 << 21
+TABLE_SIZE = 1 << 21
 # Additive smoothing (Lidstone): what a word counts that was never seen.
-UNSEEN = 0.1
+SMOOTHING = 0.1
 
 
 @dataclass(frozen=True)
@@ -33,44 +35,44 @@ class Words:
     """The words of texts in reading order: ``text`` is the index of the text, ``word`` a hash.
 
     ``characters`` says that each character counts as a word, since blanks do not separate them;
-    ``to_say`` how many of ``word`` it takes to say about as much as three words do.
+    ``shingle_words`` how many of ``word`` it takes to say about as much as three words do.
     """
 
     text: Indices
     word: Hashes
     characters: bool
-    to_say: int
+    shingle_words: int
 
 
-def words_of(texts: pl.Series, *, characters: bool | None = None) -> Words:
+def hash_words(texts: pl.Series, *, characters: bool | None = None) -> Words:
     """Return the words of one language's texts, in lower case, punctuation attached.
 
     Whether each character counts as a word is found out unless ``characters`` says so. Cost: about
     0.05 s for a million words. Hashes hold for one version of Polars.
     """
-    some = sampled_characters(texts)
+    some = sample_characters(texts)
     if characters is None:
         characters = _most_letters_are(UNSPACED, some)
     if characters:
-        to_say = 6 if _most_letters_are(LOGOGRAPHS, some) else 12
-        return Words(*_characters(texts), characters, to_say)
-    text, word = between_blanks(texts)
+        shingle_words = 6 if _most_letters_are(LOGOGRAPHS, some) else 12
+        return Words(*_characters(texts), characters, shingle_words)
+    text, word = split_on_blanks(texts)
     return Words(text, word.hash().to_numpy(), characters, 3)
 
 
-def written_in_characters(texts: pl.Series) -> bool:
+def is_written_in_characters(texts: pl.Series) -> bool:
     """Return whether each character counts as a word in these texts."""
-    return _most_letters_are(UNSPACED, sampled_characters(texts))
+    return _most_letters_are(UNSPACED, sample_characters(texts))
 
 
-def between_blanks(texts: pl.Series) -> tuple[Indices, pl.Series]:
+def split_on_blanks(texts: pl.Series) -> tuple[Indices, pl.Series]:
     """Return what blanks separate, in lower case, and the index of the text that each is of."""
     flat = texts.str.to_lowercase().str.replace_all("\n", " ", literal=True)
-    found = flat.str.split(" ")
-    if found.null_count():
-        found = found.fill_null(pl.Series([[]], dtype=pl.List(pl.String)))
-    text = np.repeat(np.arange(len(texts), dtype=np.uint32), found.list.len().to_numpy())
-    return text, found.explode(empty_as_null=False)
+    words = flat.str.split(" ")
+    if words.null_count():
+        words = words.fill_null(pl.Series([[]], dtype=pl.List(pl.String)))
+    text = np.repeat(np.arange(len(texts), dtype=np.uint32), words.list.len().to_numpy())
+    return text, words.explode(empty_as_null=False)
 
 
 def _characters(texts: pl.Series) -> tuple[Indices, Hashes]:
@@ -78,21 +80,21 @@ def _characters(texts: pl.Series) -> tuple[Indices, Hashes]:
     lengths = texts.str.len_chars().fill_null(0).to_numpy()
     ends = np.cumsum(lengths, dtype=np.int64)
     codes = _code_points(texts)
-    there = np.zeros(LAST_CODE_POINT + 1, dtype=bool)
-    there[codes] = True
-    found = np.flatnonzero(there)
-    characters = pl.Series(map(chr, found), dtype=pl.String)
+    present = np.zeros(LAST_CODE_POINT + 1, dtype=bool)
+    present[codes] = True
+    codes_found = np.flatnonzero(present)
+    characters = pl.Series(map(chr, codes_found), dtype=pl.String)
     values = np.zeros(LAST_CODE_POINT + 1, dtype=np.uint64)
-    values[found] = characters.str.to_lowercase().hash().to_numpy()
-    values[found[characters.str.contains(r"\s").to_numpy()]] = 0
+    values[codes_found] = characters.str.to_lowercase().hash().to_numpy()
+    values[codes_found[characters.str.contains(r"\s").to_numpy()]] = 0
     alone = np.zeros(LAST_CODE_POINT + 1, dtype=bool)
-    alone[found[characters.str.contains(UNSPACED).to_numpy()]] = True
+    alone[codes_found[characters.str.contains(UNSPACED).to_numpy()]] = True
     parts = [(np.zeros(0, dtype=np.uint32), np.zeros(0, dtype=np.uint64))]
     cuts = np.searchsorted(ends, np.arange(BLOCK, len(codes), BLOCK), "right")
     for first, last in pairwise(np.unique([0, *cuts, len(texts)]).tolist()):
-        own = codes[ends[first] - lengths[first] : ends[last - 1]]
+        block = codes[ends[first] - lengths[first] : ends[last - 1]]
         text = np.repeat(np.arange(first, last, dtype=np.uint32), lengths[first:last])
-        value, begins = values[own], alone[own]
+        value, begins = values[block], alone[block]
         in_a_run = ~begins & (value != 0)
         begins |= in_a_run
         begins[1:] ^= in_a_run[1:] & in_a_run[:-1] & (text[1:] == text[:-1])
@@ -107,32 +109,48 @@ def _characters(texts: pl.Series) -> tuple[Indices, Hashes]:
     return text, word
 
 
+def hash_ngrams(values: Hashes, n: int) -> Hashes:
+    """Return a hash of each ``n`` values in a row.
+
+    A polynomial modulo 2**64, mixed so that its upper bits depend on all values: a collision among
+    a million n-grams has a probability below 1e-7.
+    """
+    hashed = np.zeros(max(len(values) - n + 1, 0), dtype=np.uint64)
+    for start in range(0, len(hashed), NGRAM_BLOCK):
+        block = hashed[start : start + NGRAM_BLOCK]
+        for place in range(start, start + n):
+            block *= np.uint64(0x9E3779B97F4A7C15)
+            block += values[place : place + len(block)]
+            block ^= block >> np.uint64(29)
+    return hashed
+
+
 def _code_points(texts: pl.Series) -> Indices:
     return np.frombuffer((texts.str.join("").item() or "").encode("utf-32-le"), dtype=np.uint32)
 
 
-def some_of(texts: pl.Series) -> pl.Series:
+def sample_texts(texts: pl.Series) -> pl.Series:
     """Return some thousand texts from all over."""
     return texts.gather_every(max(1, len(texts) // SAMPLE))
 
 
-def sampled_characters(texts: pl.Series) -> pl.DataFrame:
+def sample_characters(texts: pl.Series) -> pl.DataFrame:
     """Return the characters (``character``, ``count``) of some thousand texts from all over."""
-    counts = np.bincount(_code_points(some_of(texts)))
-    there = np.flatnonzero(counts)
+    counts = np.bincount(_code_points(sample_texts(texts)))
+    present = np.flatnonzero(counts)
     return pl.DataFrame(
-        {"character": pl.Series(map(chr, there), dtype=pl.String), "count": counts[there]}
+        {"character": pl.Series(map(chr, present), dtype=pl.String), "count": counts[present]}
     )
 
 
 def _most_letters_are(scripts: str, characters: pl.DataFrame) -> bool:
-    return 2 * number_of(scripts, characters) > number_of(LETTERS, characters)
+    return 2 * count_matching(scripts, characters) > count_matching(LETTERS, characters)
 
 
-def number_of(pattern: str, characters: pl.DataFrame) -> int:
+def count_matching(pattern: str, characters: pl.DataFrame) -> int:
     """Return how many of the counted characters are what the pattern says."""
-    there = characters["character"].str.contains(pattern).to_numpy()
-    return int(characters["count"].to_numpy()[there].sum())
+    matches = characters["character"].str.contains(pattern).to_numpy()
+    return int(characters["count"].to_numpy()[matches].sum())
 
 
 @dataclass(frozen=True)
@@ -149,13 +167,13 @@ class Vocabulary:
     @classmethod
     def of(cls, words: Words, scripts: tuple[str, ...]) -> "Vocabulary":
         """Count the words of a language that is written in these scripts."""
-        counts = np.bincount(places(words), minlength=TABLE).astype(np.uint32)
+        counts = np.bincount(table_places(words), minlength=TABLE_SIZE).astype(np.uint32)
         return cls(words.characters, scripts, counts)
 
     @cached_property
     def total(self) -> float:
         """The number of words, each place's smoothing included."""
-        return float(self.counts.sum(dtype=np.int64)) + UNSEEN * TABLE
+        return float(self.counts.sum(dtype=np.int64)) + SMOOTHING * TABLE_SIZE
 
     def elsewhere(self, place: npt.NDArray[np.int64], own: float = 1.0) -> npt.NDArray[np.float64]:
         """Return how often the word at each place occurs but for ``own`` times: those in a text."""
@@ -164,10 +182,10 @@ class Vocabulary:
 
     def log_probability(self, counts: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         """Return the natural logarithm of the probability of words that occur so many times."""
-        logarithm: npt.NDArray[np.float64] = np.log((counts + UNSEEN) / self.total)
+        logarithm: npt.NDArray[np.float64] = np.log((counts + SMOOTHING) / self.total)
         return logarithm
 
 
-def places(words: Words) -> npt.NDArray[np.int64]:
+def table_places(words: Words) -> npt.NDArray[np.int64]:
     """Return each word's place in a vocabulary's table."""
-    return (words.word & np.uint64(TABLE - 1)).astype(np.int64)
+    return (words.word & np.uint64(TABLE_SIZE - 1)).astype(np.int64)

@@ -10,14 +10,14 @@ from collections.abc import Sequence
 import polars as pl
 
 from cyrene_assets.corpus.languages import JAPANESE, SCRIPTS
-from cyrene_assets.corpus.preparation.word_hashes import sampled_characters, some_of
+from cyrene_assets.corpus.preparation.word_hashes import sample_characters, sample_texts
 
 # The share of kana in Japanese is about a half; Chinese has some in names and quotations.
-LEAST_KANA = 0.1
+MIN_KANA_SHARE = 0.1
 # A script is one of the language's when it has this share of its letters and of its texts (those
 # of which it has most letters).
-MAIN_SCRIPT = 0.2
-FEWEST_LETTERS = 4
+MIN_SCRIPT_SHARE = 0.2
+MIN_LETTERS = 4
 
 
 def main_scripts(
@@ -31,11 +31,11 @@ def main_scripts(
         known: those of the language, where it has one writing system or the corpus says them. They
             are the only ones, if one of them is a main script at all.
     """
-    some = without_names(some_of(texts), names)
-    counts = _letters_by_script(sampled_characters(some))
+    some = without_names(sample_texts(texts), names)
+    counts = _letters_by_script(sample_characters(some))
     systems: dict[tuple[str, ...], int] = {}
     together = sum(counts[name] for name in JAPANESE)
-    japanese = counts["Hiragana"] + counts["Katakana"] >= LEAST_KANA * max(together, 1)
+    japanese = counts["Hiragana"] + counts["Katakana"] >= MIN_KANA_SHARE * max(together, 1)
     for name, count in counts.items():
         system = JAPANESE if japanese and name in JAPANESE else (name,)
         if count:
@@ -47,12 +47,12 @@ def main_scripts(
     total = sum(systems.values())
 
     def share(system: tuple[str, ...]) -> float:
-        own = some.str.count_matches("[" + "".join(rf"\p{{{name}}}" for name in system) + "]")
-        texts_in_it = int(((own * 2 > letters) & (letters > 0)).sum())
+        in_script = some.str.count_matches("[" + "".join(rf"\p{{{name}}}" for name in system) + "]")
+        texts_in_it = int(((in_script * 2 > letters) & (letters > 0)).sum())
         return min(systems[system] / total, texts_in_it / with_letters)
 
     largest = max(systems, key=lambda system: systems[system])
-    main = {system for system in systems if system == largest or share(system) >= MAIN_SCRIPT}
+    main = {system for system in systems if system == largest or share(system) >= MIN_SCRIPT_SHARE}
     if known in main or (known != JAPANESE and {(name,) for name in known} & main):
         return known
     return tuple(name for name in SCRIPTS if any(name in system for system in main))
@@ -65,15 +65,15 @@ def _letters_by_script(characters: pl.DataFrame) -> dict[str, int]:
     for name in SCRIPTS:
         if left.is_empty():  # Each pattern costs half a millisecond, whatever it is looked for in.
             break
-        own = left["character"].str.contains(rf"\p{{{name}}}")
-        counts[name], left = int(left["count"].filter(own).sum()), left.filter(~own)
+        in_script = left["character"].str.contains(rf"\p{{{name}}}")
+        counts[name], left = int(left["count"].filter(in_script).sum()), left.filter(~in_script)
     return counts
 
 
 def without_names(texts: pl.Series, names: Sequence[str]) -> pl.Series:
     """Return texts without the names in them."""
-    found = sorted({name for name in names if name})
-    return texts.str.replace_many(found, [""] * len(found)) if found else texts
+    distinct = sorted({name for name in names if name})
+    return texts.str.replace_many(distinct, [""] * len(distinct)) if distinct else texts
 
 
 def wrong_script(texts: pl.Series, scripts: Sequence[str], names: Sequence[str] = ()) -> pl.Series:
@@ -88,14 +88,14 @@ def wrong_script(texts: pl.Series, scripts: Sequence[str], names: Sequence[str] 
     some = texts.str.contains(foreign_letter).fill_null(False).arg_true()
     without = without_names(texts.gather(some), names)
     letters = without.str.replace_all(r"\P{L}", "")
-    own = letters.str.replace_all(foreign_letter, "")
-    most = pl.Series([True] * len(some), dtype=pl.Boolean)
+    of_language = letters.str.replace_all(foreign_letter, "")
+    mostly_foreign = pl.Series([True] * len(some), dtype=pl.Boolean)
     # A Han or Kana letter says more than a Latin one; as bytes of UTF-8 they are about equal.
     for size, of_own in (
-        (letters.str.len_chars(), own.str.len_chars()),
-        (letters.str.len_bytes(), own.str.len_bytes()),
+        (letters.str.len_chars(), of_language.str.len_chars()),
+        (letters.str.len_bytes(), of_language.str.len_bytes()),
     ):
-        most &= of_own * 2 < size
-    foreign = letters.str.len_chars() - own.str.len_chars()
-    wrong = some.filter((foreign >= FEWEST_LETTERS) & most)
+        mostly_foreign &= of_own * 2 < size
+    foreign = letters.str.len_chars() - of_language.str.len_chars()
+    wrong = some.filter((foreign >= MIN_LETTERS) & mostly_foreign)
     return pl.repeat(False, len(texts), eager=True).scatter(wrong, True)

@@ -7,7 +7,7 @@ from cyrene_assets.corpus.sources.types import ONLY, Use
 from cyrene_assets.corpus.text import PLAIN_KINDS, UNKNOWN_PLACEHOLDER
 
 # What is needed of the units.
-COLUMNS = (
+UNIT_COLUMNS = (
     *("unit", "scene", "order", "kind", "speaker", "role", "title", "text"),
     *("flags", "split"),
 )
@@ -36,27 +36,27 @@ def document_lines(units: pl.DataFrame, colon: str) -> pl.DataFrame:
     What somebody says is ``name`` + ``colon`` + text; a document that nobody speaks is one row,
     with its title. What is for chats only, or for nothing, is in none.
     """
-    units = _used_for(units, "documents").with_columns(_spoken())
+    units = _usable_for(units, "documents").with_columns(_spoken())
     rows = _in_scene_order(units, "kind", "spoken", "speaker", "title")
     name = pl.when(pl.col("speaker") != "").then(pl.col("speaker") + colon)
-    said = rows.filter(pl.col("spoken") & ~_flagged(*LEFT_OUT)).with_columns(
+    spoken = rows.filter(pl.col("spoken") & ~_flagged(*LEFT_OUT)).with_columns(
         pl.concat_str(name, "text", ignore_nulls=True).alias("text")
     )
-    return pl.concat([said, _documents(rows)])
+    return pl.concat([spoken, _documents(rows)])
 
 
 def chat_lines(units: pl.DataFrame, chats: Chats) -> pl.DataFrame:
     """Return the lines of each conversation, per name of its assistants.
 
-    ``chat`` is the scene or the assistant's voice line, ``name`` the assistant's, ``own`` whether
-    that is the character, ``number`` counts the pairs of the two, and ``row`` the lines. What is
-    for documents only, or for nothing, is in none.
+    ``chat`` is the scene or the assistant's voice line, ``name`` the assistant's, ``is_character``
+    whether that is the character, ``number`` counts the pairs of the two, and ``row`` the lines.
+    What is for documents only, or for nothing, is in none.
     """
     role, kept, speaks = pl.col("role"), ~_flagged(*LEFT_OUT), _assistant(chats)
-    units = _used_for(units, "chats")
-    hers = units.filter(speaks).select("scene").unique()
+    units = _usable_for(units, "chats")
+    scenes = units.filter(speaks).select("scene").unique()
     rows = _in_scene_order(
-        units.filter(_spoken()).join(hers, on="scene", how="semi", maintain_order="left"),
+        units.filter(_spoken()).join(scenes, on="scene", how="semi", maintain_order="left"),
         *("unit", "kind", "speaker", "role"),
     )
     # A voice line of the assistant, right after its title, which the player says.
@@ -78,7 +78,7 @@ def chat_lines(units: pl.DataFrame, chats: Chats) -> pl.DataFrame:
     lines = lines.with_columns(conversation=pl.col("chat").rle_id())
     names = (
         lines.filter(speaks)
-        .select("conversation", name="speaker", own=role == "character")
+        .select("conversation", name="speaker", is_character=role == "character")
         .unique(["conversation", "name"], keep="first", maintain_order=True)
         .with_row_index("number")
     )
@@ -86,21 +86,24 @@ def chat_lines(units: pl.DataFrame, chats: Chats) -> pl.DataFrame:
 
 
 def conversation_lines(units: pl.DataFrame, chats: Chats) -> pl.DataFrame:
-    """Return ``chat_lines`` that are in chats, and which of them are the assistant's: ``hers``.
+    """Return ``chat_lines`` that are in chats, and which are the assistant's: ``by_assistant``.
 
     A conversation begins where somebody but the assistant speaks, or with narration, and ends with
     the assistant's last line; one in which nobody speaks but the assistant is left out. Other names
     of the character's are nobody else to it, unless ``own_names_alone``.
     """
-    role, row, hers = pl.col("role"), pl.col("row"), pl.col("hers")
-    another = role.is_in(["player", "other"]) | ((role == "character") & ~pl.col("own"))
+    role, row, by_assistant = pl.col("role"), pl.col("row"), pl.col("by_assistant")
+    another = role.is_in(["player", "other"]) | ((role == "character") & ~pl.col("is_character"))
     if chats.own_names_alone:
         another |= role == "character"
     return (
         chat_lines(units, chats)
-        .with_columns(hers=_assistant(chats) & (pl.col("speaker") == pl.col("name")))
-        .filter(row <= row.filter("hers").max().over("number"))
-        .filter((another & ~hers).any().over("number"), (~hers).cum_max().over("number"))
+        .with_columns(by_assistant=_assistant(chats) & (pl.col("speaker") == pl.col("name")))
+        .filter(row <= row.filter("by_assistant").max().over("number"))
+        .filter(
+            (another & ~by_assistant).any().over("number"),
+            (~by_assistant).cum_max().over("number"),
+        )
     )
 
 
@@ -110,20 +113,20 @@ def count_character_lines(units: pl.DataFrame, chats: Chats) -> dict[str, int]:
     What has several lines of text counts as that many, as in training. The order is that of the
     reasons (``NOT_IN_CHATS``), after ``IN_CHATS``.
     """
-    hers = units.filter(pl.col("role") == "character")
-    said = conversation_lines(units, chats).filter("hers", "own")
+    character_lines = units.filter(pl.col("role") == "character")
+    in_chats = conversation_lines(units, chats).filter("by_assistant", "is_character")
     dialog = pl.col("kind") == "dialog"
-    alone = pl.col("scene").is_in(_of_own_names(units).implode())
+    alone = pl.col("scene").is_in(_scenes_of_own_names(units).implode())
     why = pl.coalesce(
-        pl.when(pl.col("unit").is_in(said["unit"].unique().implode())).then(pl.lit(IN_CHATS)),
+        pl.when(pl.col("unit").is_in(in_chats["unit"].unique().implode())).then(pl.lit(IN_CHATS)),
         *(pl.when(_flagged(flag)).then(pl.lit(words)) for flag, words in NOT_IN_CHATS.items()),
-        pl.when(_only(units) == "nothing").then(pl.lit(FOR_NOTHING)),
-        pl.when(_only(units) == "documents").then(pl.lit(FOR_DOCUMENTS)),
+        pl.when(_use(units) == "nothing").then(pl.lit(FOR_NOTHING)),
+        pl.when(_use(units) == "documents").then(pl.lit(FOR_DOCUMENTS)),
         pl.when(dialog & alone).then(pl.lit(OWN_NAMES_ALONE)),
         pl.when(dialog).then(pl.lit(UNADDRESSED)).otherwise(pl.lit(ALONE)),
     )
     lines = (pl.col("text").str.count_matches("\n", literal=True) + 1).sum()
-    counts: dict[str, int] = dict(hers.group_by(why.alias("why")).agg(lines).rows())
+    counts: dict[str, int] = dict(character_lines.group_by(why.alias("why")).agg(lines).rows())
     reasons = (
         *NOT_IN_CHATS.values(),
         *(FOR_NOTHING, FOR_DOCUMENTS, OWN_NAMES_ALONE, UNADDRESSED, ALONE),
@@ -132,22 +135,23 @@ def count_character_lines(units: pl.DataFrame, chats: Chats) -> dict[str, int]:
 
 
 def count_left_out(units: pl.DataFrame) -> pl.DataFrame:
-    """Count the units of each split by why they are left out (``NOT_IN_CHATS``): split, why, units.
+    """Count the units of each split by why they are left out: split, why, units.
 
-    ``why`` is null of those that are trained on, or validated with.
+    ``why`` is one of ``NOT_IN_CHATS``, and null of those that are trained on, or
+    validated with.
     """
     why = (pl.when(_flagged(flag)).then(pl.lit(words)) for flag, words in NOT_IN_CHATS.items())
     counts = units.group_by("split", pl.coalesce(*why).alias("why"), maintain_order=True)
     return counts.agg(units=pl.len().cast(pl.Int64))
 
 
-def _of_own_names(units: pl.DataFrame) -> pl.Series:
+def _scenes_of_own_names(units: pl.DataFrame) -> pl.Series:
     """Return the scenes in which several names speak, all of them the character's."""
     spoken = units.filter(pl.col("speaker").is_not_null(), ~_flagged(*LEFT_OUT))
     return (
         spoken.group_by("scene")
-        .agg(own=(pl.col("role") == "character").all(), names=pl.col("speaker").n_unique())
-        .filter(pl.col("own") & (pl.col("names") > 1))["scene"]
+        .agg(character=(pl.col("role") == "character").all(), names=pl.col("speaker").n_unique())
+        .filter(pl.col("character") & (pl.col("names") > 1))["scene"]
     )
 
 
@@ -160,14 +164,14 @@ def _assistant(chats: Chats) -> pl.Expr:
     return character | ((pl.col("role") == "other") & named)
 
 
-def _only(units: pl.DataFrame) -> pl.Expr:
+def _use(units: pl.DataFrame) -> pl.Expr:
     """Return what alone a row is for, null where it is for documents and chats."""
     return pl.col(ONLY) if ONLY in units.columns else pl.lit(None, pl.String)
 
 
-def _used_for(units: pl.DataFrame, use: Use) -> pl.DataFrame:
+def _usable_for(units: pl.DataFrame, use: Use) -> pl.DataFrame:
     """Return the rows that documents, or chats, are made of."""
-    only = _only(units)
+    only = _use(units)
     return units.filter(only.is_null() | (only == use)) if ONLY in units.columns else units
 
 
@@ -201,12 +205,12 @@ def _documents(rows: pl.DataFrame) -> pl.DataFrame:
     """Return the documents that nobody speaks: ``text`` with the title, and what is kept of it."""
     plain = pl.col("kind").is_in(PLAIN_KINDS)
     title = pl.when(~plain & (pl.col("title") != "")).then("title")
-    whole = pl.concat_str(title, "text", separator="\n", ignore_nulls=True)
-    known = whole.str.replace_all(UNKNOWN_LINES, "")
+    titled = pl.concat_str(title, "text", separator="\n", ignore_nulls=True)
+    known = titled.str.replace_all(UNKNOWN_LINES, "")
     return (
         rows.filter(~pl.col("spoken") & ~_flagged("duplicate", "left_out", "empty"))
         .with_columns(
-            text=pl.when(~plain & _flagged("unknown_placeholder")).then(known).otherwise(whole)
+            text=pl.when(~plain & _flagged("unknown_placeholder")).then(known).otherwise(titled)
         )
         .with_columns(
             pl.when(plain)

@@ -5,16 +5,24 @@ language is prompted at the same places of the story.
 """
 
 import hashlib
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
+from cyrene_assets.corpus.chat_tables import MESSAGES
+from cyrene_assets.utils.chat import Message
 from cyrene_assets.utils.files import write_jsonl
 
 SCHEMA = pl.Schema(
-    dict.fromkeys(("prompt", "language", "scene", "messages", "reference"), pl.String())
+    {
+        "prompt": pl.String(),
+        "language": pl.String(),
+        "scene": pl.String(),
+        "messages": MESSAGES,
+        "reference": pl.String(),
+    }
 )
 
 
@@ -26,13 +34,13 @@ def select_prompts(chats: pl.DataFrame, prompts_per_language: int) -> pl.DataFra
     They are taken from the scenes in turn, in the order of a hash.
 
     Args:
-        chats: columns ``chat``, ``scene``, ``split``, ``language`` and ``messages`` (a JSON string:
-            system, user, assistant, user, ...). Other columns are ignored.
+        chats: columns ``chat``, ``scene``, ``split``, ``language`` and ``messages``
+            (system, user, assistant, user, ...). Other columns are ignored.
         prompts_per_language: an upper limit.
 
     Returns:
         `SCHEMA`, ``prompt`` as ``<language>/<chat>/<turn>`` (turns of the character counted from
-        1) and ``messages`` as a JSON string, sorted by language and within it in the order of
+        1), sorted by language and within it in the order of
         choice.
     """
     held_out = chats.filter(pl.col("split") == "validation")
@@ -40,7 +48,7 @@ def select_prompts(chats: pl.DataFrame, prompts_per_language: int) -> pl.DataFra
     if not candidates:
         return SCHEMA.to_frame()
     return (
-        pl.DataFrame(candidates, orient="row")
+        pl.DataFrame(candidates, orient="row", schema_overrides={"messages": MESSAGES})
         .sort("language", "scene", "turn_order", "prompt")
         .with_columns(round=pl.int_range(pl.len()).over("language", "scene"))
         .sort("language", "round", "scene_order", "scene")
@@ -50,14 +58,14 @@ def select_prompts(chats: pl.DataFrame, prompts_per_language: int) -> pl.DataFra
     )
 
 
-_SYSTEM_PROMPT = pl.col("messages").str.json_path_match("$[0].content")
+_SYSTEM_PROMPT = pl.col("messages").list.first().struct.field("content")
 
 
 def of_character(chats: pl.DataFrame, system_prompts: Mapping[str, str]) -> pl.DataFrame:
     """Return the chats in which the character is the assistant: those with its system prompt.
 
     Args:
-        chats: columns ``language`` and ``messages`` (a JSON string). Others are kept.
+        chats: columns ``language`` and ``messages``. Others are kept.
         system_prompts: the character's, by language.
     """
     prompt = pl.col("language").replace_strict(
@@ -70,8 +78,8 @@ def has_other_assistants(chats: pl.DataFrame) -> bool:
     """Return whether a language's chats have more than one system prompt: `chats: everyone`."""
     return (
         not chats.group_by("language")
-        .agg(_SYSTEM_PROMPT.n_unique() > 1)
-        .filter(pl.col("messages"))
+        .agg(several=_SYSTEM_PROMPT.n_unique() > 1)
+        .filter("several")
         .is_empty()
     )
 
@@ -84,12 +92,11 @@ def missing_languages(prompts: pl.DataFrame, languages: Iterable[str]) -> list[s
 
 def write_prompts(prompts: pl.DataFrame, path: Path) -> None:
     """Write prompts as JSON Lines, ``messages`` as a list of ``{"role", "content"}``."""
-    rows = prompts.iter_rows(named=True)
-    write_jsonl(path, ({**row, "messages": json.loads(row["messages"])} for row in rows))
+    write_jsonl(path, prompts.iter_rows(named=True))
 
 
-def _candidates(chat: dict[str, str]) -> Iterator[dict[str, str]]:
-    messages: list[dict[str, str]] = json.loads(chat["messages"])
+def _candidates(chat: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    messages: list[Message] = chat["messages"]
     turn = 0
     for index, message in enumerate(messages):
         if message["role"] != "assistant":
@@ -102,7 +109,7 @@ def _candidates(chat: dict[str, str]) -> Iterator[dict[str, str]]:
                 "prompt": f"{chat['language']}/{chat['chat']}/{turn}",
                 "language": chat["language"],
                 "scene": chat["scene"],
-                "messages": json.dumps(messages[:index], ensure_ascii=False),
+                "messages": messages[:index],
                 "reference": message["content"],
                 "scene_order": stable_hash(chat["scene"]),
                 "turn_order": stable_hash(chat["scene"], chat["chat"], str(turn)),

@@ -1,6 +1,5 @@
 """Questions of mathematics and code: good answers to them are out of character."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -29,13 +28,10 @@ def select_questions(
             "prompt": f"{language}/question/{number}",
             "language": language,
             "scene": f"question {number}",
-            "messages": json.dumps(
-                [
-                    {"role": "system", "content": system_prompts[language]},
-                    {"role": "user", "content": question},
-                ],
-                ensure_ascii=False,
-            ),
+            "messages": [
+                {"role": "system", "content": system_prompts[language]},
+                {"role": "user", "content": question},
+            ],
             "reference": "",
         }
         for language, traits in languages.items()

@@ -17,7 +17,7 @@ import polars as pl
 
 from cyrene_assets.corpus.languages import LanguageTraits
 from cyrene_assets.corpus.preparation import quality_flags
-from cyrene_assets.corpus.preparation.bare_words import bare_words, vocabulary
+from cyrene_assets.corpus.preparation.bare_words import count_vocabulary, hash_bare_words
 from cyrene_assets.corpus.preparation.chinese import variants
 from cyrene_assets.corpus.preparation.word_hashes import Vocabulary
 from cyrene_assets.corpus.preparation.writing_systems import main_scripts, wrong_script
@@ -78,7 +78,7 @@ def _wrong(
     expected = vocabularies[language]
     others = [v for key, v in vocabularies.items() if key != language]
     similar = [other for other in others if quality_flags.written_alike(expected, other)]
-    words = bare_words(texts, characters=expected.characters)
+    words = hash_bare_words(texts, characters=expected.characters)
     wrong_words = quality_flags.wrong_language(words, len(texts), expected, similar, among=False)
     wrong_letters: npt.NDArray[np.bool_] = wrong_script(texts, expected.scripts).to_numpy()
     return wrong_words | wrong_letters
@@ -86,7 +86,7 @@ def _wrong(
 
 def _vocabulary(texts: pl.Series) -> Vocabulary:
     sample = texts.gather_every(max(1, len(texts) // VOCABULARY_TEXTS))
-    return vocabulary(bare_words(sample), main_scripts(sample))
+    return count_vocabulary(hash_bare_words(sample), main_scripts(sample))
 
 
 def _in_other_script(texts: Sequence[str], code: str) -> npt.NDArray[np.bool_]:

@@ -16,7 +16,8 @@ import polars as pl
 from cyrene_assets.corpus.languages import LanguageTraits
 
 # Odd multipliers of a polynomial hash modulo 2**64: a collision among a million n-grams has a
-# probability below 1e-7.
+# probability below 1e-7. Not `word_hashes.hash_ngrams`: the style classifier's features are places
+# in a table by these very values.
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 _EDGES = r"^[\p{P}\p{S}]+|[\p{P}\p{S}]+$"
 

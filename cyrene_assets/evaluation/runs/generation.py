@@ -10,6 +10,7 @@ import polars as pl
 from cyrene_assets.compute.hardware import Hardware
 from cyrene_assets.config.model_roles import ASSETS
 from cyrene_assets.config.recipe import Evaluation
+from cyrene_assets.corpus.chat_tables import read_chats
 from cyrene_assets.evaluation.checks import ANSWERS_CHECK, PROMPTS_CHECK
 from cyrene_assets.evaluation.inputs import loss_texts, questions
 from cyrene_assets.evaluation.inputs import prompts as prompting
@@ -120,7 +121,7 @@ def run_generation(
         UserError: no chat is held out.
     """
     corpus = build.project.corpus
-    chats = TablesByLanguage(build.inputs_of("sft_chat"), "chats.parquet").together()
+    chats = read_chats(build.inputs_of("sft_chat")).together()
     system_prompts = {key: corpus.language(key).system_prompt for key in corpus.languages}
     if corpus.chats.everyone:
         chats = prompting.of_character(chats, system_prompts)

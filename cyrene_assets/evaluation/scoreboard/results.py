@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import polars as pl
 
+from cyrene_assets.corpus.chat_tables import decode_chats
 from cyrene_assets.evaluation.identity import ReportIdentity
 from cyrene_assets.evaluation.scoring.per_answer import NO_PROFILE, REAL_LINES
 from cyrene_assets.evaluation.scoring.run_tables import CURVES, GENERATIONS, PROMPTS
@@ -70,7 +71,7 @@ class EvaluationResult:
 
     def prompts(self) -> pl.DataFrame:
         """Return the prompts (`prompts.SCHEMA`)."""
-        return pl.read_parquet(self.run / PROMPTS)
+        return decode_chats(pl.read_parquet(self.run / PROMPTS))
 
     def answers(self, prompts: Sequence[str]) -> pl.DataFrame:
         """Return the answers to some of the prompts under the served profile."""

@@ -1,6 +1,5 @@
 """A few prompts with every model's answer next to the real line, for a reader."""
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -60,7 +59,7 @@ def sample_answers(
                     language=row["language"],
                     corpus=corpus,
                     prompt=row["prompt"],
-                    user=json.loads(row["messages"])[-1]["content"],
+                    user=row["messages"][-1]["content"],
                     reference=row["reference"],
                     answers=tuple(_answers(answers, row["prompt"])),
                 )

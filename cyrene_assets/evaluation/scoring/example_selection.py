@@ -1,6 +1,5 @@
 """The five best and the five worst answers by each score, for a reader."""
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -55,7 +54,7 @@ def select_examples(
         return SCHEMA.to_frame()
     candidates = _with_generated(candidates, real, answers, reference)
     by_prompt = {
-        prompt: (json.loads(messages)[-1]["content"], real_line)
+        prompt: (messages[-1]["content"], real_line)
         for prompt, messages, real_line in prompts.select(
             "prompt", "messages", "reference"
         ).iter_rows()

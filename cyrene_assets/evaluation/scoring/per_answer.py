@@ -1,6 +1,5 @@
 """The values of each single answer; the real lines are scored among them as one more model."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -110,6 +109,6 @@ def _turns(prompts: pl.DataFrame) -> dict[str, tuple[str, ...]]:
     """Return the turns before each answer: the user's, and the character's before it."""
     turns = {}
     for prompt, messages in prompts.select("prompt", "messages").iter_rows():
-        contents = [m["content"] for m in json.loads(messages) if m["role"] != "system"]
+        contents = [m["content"] for m in messages if m["role"] != "system"]
         turns[prompt] = tuple(contents[-2:])
     return turns

@@ -1,11 +1,11 @@
 """The tables of one run of the models: prompts, answers, likelihoods and continuations."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
+from cyrene_assets.corpus.chat_tables import decode_chats, encode_chats, last_contents
 from cyrene_assets.evaluation.metrics.training_losses import SCHEMA as LOSS_LOG
 
 PROMPTS, GENERATIONS, LOSSES = "prompts.parquet", "generations.parquet", "losses.parquet"
@@ -91,7 +91,7 @@ class Run:
         """Read the tables of a folder that `collect` wrote."""
         tables = (pl.read_parquet(folder / n) for n in (LOSSES, CLOZE, EXTRACTION, QUESTIONS))
         return cls(
-            pl.read_parquet(folder / PROMPTS),
+            decode_chats(pl.read_parquet(folder / PROMPTS)),
             pl.read_parquet(folder / GENERATIONS),
             ModelTables(*tables),
         )
@@ -123,7 +123,7 @@ def collect(folder: Path, prompts: pl.DataFrame, texts: pl.DataFrame, pairs: pl.
         (CLOZE, "cloze", sentences, "cloze"),
         (EXTRACTION, "extraction", about, "text_id"),
     )
-    frames = {PROMPTS: prompts, QUESTIONS: taken["questions"]} | {
+    frames = {PROMPTS: encode_chats(prompts), QUESTIONS: taken["questions"]} | {
         file: taken[name].join(other, on=key, how="left", maintain_order="left")
         for file, name, other, key in joins
     }
@@ -139,8 +139,7 @@ def write_compressed(frame: pl.DataFrame, path: Path) -> None:
 
 def _last_turns(prompts: pl.DataFrame) -> pl.DataFrame:
     """Return the user's last turn, for a person who looks at the table."""
-    last = [json.loads(messages)[-1]["content"] for messages in prompts["messages"].to_list()]
-    return prompts.select("prompt", user=pl.Series(last, dtype=pl.String))
+    return prompts.select("prompt", user=last_contents(prompts["messages"]))
 
 
 def _take(file: Path, schema: pl.Schema) -> pl.DataFrame:

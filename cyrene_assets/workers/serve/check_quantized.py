@@ -14,6 +14,7 @@ import numpy as np
 from cyrene_assets.config.recipe import Sampling
 from cyrene_assets.evaluation.metrics.fidelity import TOP, TokenLogprobs, by_language, compare
 from cyrene_assets.serving.engine_args import sampling_parameters
+from cyrene_assets.utils.chat import Message
 from cyrene_assets.utils.files import read_jsonl
 from cyrene_assets.workers.common.pipes_program import Json, Program, run
 from cyrene_assets.workers.serve import vllm_engine
@@ -58,7 +59,7 @@ def main(program: Program) -> dict[str, Json]:
     }
 
 
-def _render(tokenizer: Any, messages: Sequence[Mapping[str, str]]) -> list[int]:
+def _render(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
     tokens: list[int] = tokenizer.apply_chat_template(
         list(messages), add_generation_prompt=True, enable_thinking=False, return_dict=False
     )

@@ -22,6 +22,7 @@ from typing import Any
 
 from cyrene_assets.config.recipe import Sampling
 from cyrene_assets.serving.engine_args import sampling_parameters
+from cyrene_assets.utils.chat import Message
 from cyrene_assets.utils.errors import BuildError, UserError
 from cyrene_assets.utils.files import read_jsonl
 from cyrene_assets.workers.common.pipes_program import Json, Program, given_by_user, run
@@ -205,7 +206,7 @@ def _render(
     As in a chat, a conversation that is too long loses its oldest turns; the system prompt stays,
     and what remains begins with the user.
     """
-    messages: list[dict[str, str]] = prompt["messages"]
+    messages: list[Message] = prompt["messages"]
     system = [message for message in messages[:1] if message["role"] == "system"]
     turns = messages[len(system) :]
     starts = [i for i, turn in enumerate(turns) if turn["role"] == "user"]

@@ -9,9 +9,10 @@ from typing import Any
 
 from cyrene_assets.base_models.requirements import END_TOKENS
 from cyrene_assets.checkpoints.files import read_json, write_json
+from cyrene_assets.utils.chat import Message
 
 _FREE_TOKENS, _MAX_TOKENS = 2, 8
-_PROMPT = [{"role": "user", "content": "Hello."}]
+_PROMPT: list[Message] = [{"role": "user", "content": "Hello."}]
 
 
 def list_end_tokens(folder: Path) -> list[int]:

@@ -13,6 +13,7 @@ from functools import cache
 from typing import Any
 
 from cyrene_assets.serving.chat_template import character_template, trained_template
+from cyrene_assets.utils.chat import Message
 from cyrene_assets.utils.sequences import common_prefix
 
 # So many chats of the training set are compared, evenly spaced; of each held-out language fewer.
@@ -20,7 +21,7 @@ MAX_CHATS = 500
 ROWS_PER_LANGUAGE = 8
 _SHOWN = 30
 
-Messages = Sequence[Mapping[str, str]]
+Messages = Sequence[Message]
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ def require_equal_prompts(found: PromptComparison, which: str) -> None:
         )
 
 
-def _answer(message: Mapping[str, str]) -> str:
+def _answer(message: Message) -> str:
     """Return what is trained of an answer: nothing before it, and its end."""
     return f"{message['content'].strip()}<|im_end|>\n"
 

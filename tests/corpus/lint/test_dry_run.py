@@ -15,18 +15,18 @@ from mini_corpus import write_jsonl
 
 from corpus.miniature import byte_tokenizer, read_raw
 from cyrene_assets.config.recipe import load_recipe
+from cyrene_assets.corpus.chat_tables import spoken_texts
 from cyrene_assets.corpus.config import load_corpus
 from cyrene_assets.corpus.lint.linter import Report, lint
-from cyrene_assets.corpus.packing.packed_dataset import Packed, pack_corpus
+from cyrene_assets.corpus.packing.packed_dataset import PackedDataset, pack_corpus
 from cyrene_assets.corpus.packing.token_counting import TokenCounter
-from cyrene_assets.corpus.preparation.leak_check import (
+from cyrene_assets.corpus.preparation.leakage import (
     REMEDY,
     SPLIT_COLUMNS,
-    chat_texts,
-    sets_proof,
-    split_proof,
+    find_dataset_leakage,
+    find_split_leakage,
 )
-from cyrene_assets.corpus.preparation.parallel_corpus import parallel_corpus
+from cyrene_assets.corpus.preparation.parallel_corpus import build_parallel_corpus
 from cyrene_assets.corpus.rendering.line_selection import IN_CHATS, TOO_LONG
 from cyrene_assets.corpus.rendering.rendering import cpt_documents, sft_chats
 
@@ -80,30 +80,30 @@ def _write(
     return folder
 
 
-def _build(folder: Path, out: Path) -> Packed:
+def _build(folder: Path, out: Path) -> PackedDataset:
     """Build the training sets of `tiny` from a corpus, with the proofs of the blocking checks.
 
     Return what was packed of the chats.
     """
     corpus = load_corpus(folder)
     (out / "parallel").mkdir(parents=True)
-    parallel = parallel_corpus(
+    parallel = build_parallel_corpus(
         lambda code: read_raw(folder, corpus, code), corpus, out / "parallel"
     )
-    proof = split_proof(
+    proof = find_split_leakage(
         parallel.languages,
         lambda code: parallel.units(code, SPLIT_COLUMNS),
         parallel.duplicates,
         parallel.stock,
     )
-    assert proof.found() == []
+    assert proof.messages() == []
     units = dict(parallel.each())
     documents = {code: cpt_documents(own, corpus, code) for code, own in units.items()}
     chats = {code: sft_chats(own, corpus, code) for code, own in units.items()}
     texts = {
         "cpt": {code: own.rename({"document": "name"}) for code, own in documents.items()},
         "sft": {
-            code: own.select("scene", "split", name="chat", text=chat_texts(own["messages"]))
+            code: own.select("scene", "split", name="chat", text=spoken_texts(own["messages"]))
             for code, own in chats.items()
         },
     }
@@ -114,7 +114,7 @@ def _build(folder: Path, out: Path) -> Packed:
     pack_corpus("cpt", documents, tokenizer, recipe.cpt, _new(out / "cpt"))
     packed = pack_corpus("sft", chats, tokenizer, recipe.sft, _new(out / "sft"))
     for stage, sets in texts.items():
-        assert sets_proof(sets, parallel.stock).found() == [], stage
+        assert find_dataset_leakage(sets, parallel.stock).messages() == [], stage
     return packed
 
 

@@ -21,10 +21,14 @@ from cyrene_assets.corpus.lint.linter import lint
 from cyrene_assets.corpus.lint.messages import IN_A_FILE, SHOWN, once_a_file, one_of_a_kind
 from cyrene_assets.corpus.lint.packed_sets import write_packed
 from cyrene_assets.corpus.lint.training_texts import write_chats, write_documents
-from cyrene_assets.corpus.packing.packed_dataset import Packed
-from cyrene_assets.corpus.preparation.leak_check import SCHEMA, Proof
-from cyrene_assets.corpus.preparation.parallel_corpus import parallel_corpus
-from cyrene_assets.corpus.preparation.unknown_markup import collect, unknown_in
+from cyrene_assets.corpus.packing.packed_dataset import PackedDataset
+from cyrene_assets.corpus.preparation.leakage import LeakageReport
+from cyrene_assets.corpus.preparation.parallel_corpus import build_parallel_corpus
+from cyrene_assets.corpus.preparation.tables import LEAKAGE
+from cyrene_assets.corpus.preparation.unknown_markup import (
+    collect_unknown_markup,
+    find_unknown_markup,
+)
 from cyrene_assets.corpus.rendering.line_selection import IN_CHATS
 from cyrene_assets.corpus.rendering.rendering import cpt_documents, sft_chats
 from cyrene_assets.corpus.sources.speakers import to_name
@@ -97,7 +101,7 @@ def _outcomes(root: Path, out: Path) -> Iterator[str]:
         said = raw_dialog_outcome(read_raw(root, corpus, code), [], {})
         yield said.summary
     out.mkdir()
-    parallel = parallel_corpus(lambda code: read_raw(root, corpus, code), corpus, out)
+    parallel = build_parallel_corpus(lambda code: read_raw(root, corpus, code), corpus, out)
     outcomes = [parallel_outcome(parallel, corpus)]
     documents, chats = {}, {}
     for code, units in parallel.each():
@@ -157,8 +161,10 @@ def _summary(number: int) -> DryRunSummary:
     return DryRunSummary({"en": language}, number, 0.0, "", everyone=True, twins=number)
 
 
-def _packed(number: int) -> Packed:
-    return Packed(number, number, number, 1.0, number, number, number, number, number + 1, number)
+def _packed(number: int) -> PackedDataset:
+    return PackedDataset(
+        number, number, number, 1.0, number, number, number, number, number + 1, number
+    )
 
 
 def _unknown(number: int) -> str:
@@ -178,7 +184,9 @@ def _unknown(number: int) -> str:
         title=pl.lit(None, pl.String),
         text=pl.lit(""),
     )
-    unknown = collect([unknown_in(units)], {"en": max(number, 1)}, frozenset())
+    unknown = collect_unknown_markup(
+        [find_unknown_markup(units)], {"en": max(number, 1)}, frozenset()
+    )
     return "\n".join([unknown.detail(1), unknown.detail(0), *map(str, unknown.warnings())])
 
 
@@ -212,7 +220,9 @@ def _languages(number: int) -> str:
     [
         lambda number: "\n".join(_summary(number).in_words()),
         lambda number: _packed(number).left_out(everyone=True),
-        lambda number: Proof(pl.DataFrame(schema=SCHEMA), number, number, number).let_through(),
+        lambda number: LeakageReport(
+            pl.DataFrame(schema=LEAKAGE), number, number, number
+        ).describe_recurring(),
         lambda number: none_of("x", ["a"] * number, "scene", "scenes").detail,
         _unknown,
         _speakers,

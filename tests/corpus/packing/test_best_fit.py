@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from cyrene_assets.corpus.packing.best_fit import packing_order
-from cyrene_assets.corpus.packing.next_fit import fill, next_fit
+from cyrene_assets.corpus.packing.next_fit import next_fit, packing_efficiency
 
 Ints = NDArray[np.int64]
 ROWS = st.lists(st.tuples(st.integers(1, 100), st.integers(0, 15)), max_size=80)
@@ -63,8 +63,8 @@ def test_packs_are_full_and_hold_a_unit_once() -> None:
     lengths, units, passes = _corpus(scenes=2000, languages=13, passes=3, seed=1)
     _, packs, together = _packed(lengths, units, passes, 2048)
     assert together == 0
-    assert fill(lengths, packs, 2048) >= 0.999
-    assert fill(lengths, next_fit(lengths, 2048), 2048) < 0.96
+    assert packing_efficiency(lengths, packs, 2048) >= 0.999
+    assert packing_efficiency(lengths, next_fit(lengths, 2048), 2048) < 0.96
 
 
 def test_passes_stay_one_after_another() -> None:
@@ -150,5 +150,5 @@ def test_many_copies_of_few_documents_take_no_longer_than_many_documents() -> No
 
 
 def test_fill_is_the_mean_share() -> None:
-    assert fill(np.array([5, 5, 5]), np.array([0, 0, 1]), 10) == 0.75
-    assert fill(np.array([]), np.array([]), 10) == 0
+    assert packing_efficiency(np.array([5, 5, 5]), np.array([0, 0, 1]), 10) == 0.75
+    assert packing_efficiency(np.array([]), np.array([]), 10) == 0

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpus.miniature import byte_tokenizer, count_tokens
-from cyrene_assets.corpus.packing.chunking import cut_documents
+from cyrene_assets.corpus.packing.chunking import chunk_documents
 from cyrene_assets.corpus.packing.token_counting import TokenCounter
 
 
@@ -29,7 +29,7 @@ Cut = Callable[[str, int], list[str]]
 def cut(tokenizer: Path, counter: TokenCounter) -> Cut:
     def one(text: str, length: int) -> list[str]:
         frame = pl.DataFrame({"document": ["d"], "text": [text]})
-        pieces = cut_documents(frame, counter, length)
+        pieces = chunk_documents(frame, counter, length)
         counted = count_tokens(pieces["text"].to_list(), tokenizer)
         assert pieces["tokens"].to_list() == [n + 1 for n in counted]
         assert all(piece == piece.strip() != "" for piece in pieces["text"])
@@ -42,7 +42,7 @@ def cut(tokenizer: Path, counter: TokenCounter) -> Cut:
 
 def test_short_documents_stay_whole(counter: TokenCounter) -> None:
     frame = pl.DataFrame({"document": ["a", "b"], "text": ["water", "goes"], "kind": ["x", "y"]})
-    pieces = cut_documents(frame, counter, 64)
+    pieces = chunk_documents(frame, counter, 64)
     assert pieces.drop("tokens").to_dicts() == [
         {"document": "a", "text": "water", "kind": "x", "source": "a"},
         {"document": "b", "text": "goes", "kind": "y", "source": "b"},
@@ -62,7 +62,7 @@ def test_long_documents_are_cut_between_lines(counter: TokenCounter, cut: Cut) -
     assert len(pieces) > 1
     assert "\n".join(pieces) == text
     frame = pl.DataFrame({"document": ["d"], "text": [text], "kind": ["book"]})
-    named = cut_documents(frame, counter, 64)
+    named = chunk_documents(frame, counter, 64)
     assert named["document"].to_list() == [f"d#{n + 1}" for n in range(len(pieces))]
     assert set(named["source"]) == {"d"}
     assert set(named["kind"]) == {"book"}
@@ -88,8 +88,8 @@ def test_nothing_is_lost_and_nothing_is_over_the_limit(cut: Cut, text: str, leng
 def test_documents_keep_their_order_whether_cut_or_not(counter: TokenCounter) -> None:
     texts = ["water", "goes and " * 60, " \n", "comes", "and " * 90]
     frame = pl.DataFrame({"document": list("abcde"), "text": texts})
-    pieces = cut_documents(frame, counter, 64)
+    pieces = chunk_documents(frame, counter, 64)
     assert pieces["source"].unique(maintain_order=True).to_list() == ["a", "b", "d", "e"]
     of_b = pieces.filter(source="b")["document"].to_list()
     assert of_b == [f"b#{n + 1}" for n in range(len(of_b))]
-    assert cut_documents(frame.clear(), counter, 64).columns == pieces.columns
+    assert chunk_documents(frame.clear(), counter, 64).columns == pieces.columns

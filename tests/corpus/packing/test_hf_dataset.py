@@ -14,7 +14,7 @@ MESSAGES = [
 ]
 ROWS = pl.DataFrame(
     {
-        "messages": [json.dumps(messages, ensure_ascii=False) for messages in MESSAGES],
+        "messages": MESSAGES,
         "language": ["en", "th"],
         "tokens": pl.Series([7, 12], dtype=pl.Int32),
         "document": ["a", "b"],

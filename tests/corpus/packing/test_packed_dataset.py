@@ -8,7 +8,12 @@ import pytest
 from corpus.miniature import byte_tokenizer, of_language, read_parallel, settings, write_corpus
 from cyrene_assets.config.recipe import load_recipe
 from cyrene_assets.config.training_stage import Passes, Stage
-from cyrene_assets.corpus.packing.packed_dataset import Packed, pack_corpus, scenes_on_both_sides
+from cyrene_assets.corpus.packing.packed_dataset import (
+    PackedDataset,
+    find_scenes_on_both_sides,
+    pack_corpus,
+)
+from cyrene_assets.corpus.packing.tables import TOKEN_COUNTS, TRAINING_ROWS, VALIDATION_ROWS
 from cyrene_assets.corpus.rendering.rendering import cpt_documents, sft_chats
 from cyrene_assets.utils.errors import UserError
 
@@ -18,7 +23,7 @@ def _stage(**changes: Any) -> Stage:
     return load_recipe("tiny").cpt.model_copy(update={**fixed, **changes})
 
 
-def _pack(folder: Path, name: Literal["cpt", "sft"], stage: Stage, **config: Any) -> Packed:
+def _pack(folder: Path, name: Literal["cpt", "sft"], stage: Stage, **config: Any) -> PackedDataset:
     corpus, parallel = read_parallel(write_corpus(folder / "corpus", settings(**config)))
     render = cpt_documents if name == "cpt" else sft_chats
     frames = {code: render(of_language(parallel, code), corpus, code) for code in corpus.languages}
@@ -30,12 +35,11 @@ def _lines(path: Path) -> list[Any]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def test_packed_documents(tmp_path: Path) -> None:
+def test_pack_corpus_of_documents_writes_what_it_says(tmp_path: Path) -> None:
     packed = _pack(tmp_path, "cpt", _stage())
     out = tmp_path / "out"
     rows = pl.read_parquet(out / "rows.parquet")
-    columns = ["document", "scene", "language", "kind"]
-    assert rows.columns == ["row", *columns, "pass", "tokens", "pack"]
+    assert rows.schema == TRAINING_ROWS
     assert rows["row"].to_list() == list(range(packed.rows))
     assert rows["tokens"].sum() == packed.tokens
     assert rows.group_by("pack").agg(pl.col("tokens").sum())["tokens"].max() <= 96  # type: ignore[operator]
@@ -51,10 +55,11 @@ def test_packed_documents(tmp_path: Path) -> None:
     assert len(validation) == packed.validation_rows
     assert not {json.dumps(line) for line in train} & {json.dumps(line) for line in validation}
     held_out = pl.read_parquet(out / "validation_rows.parquet")
-    assert held_out.columns == [*columns, "tokens"]
+    assert held_out.schema == VALIDATION_ROWS
+    assert pl.read_parquet_schema(out / "token_counts.parquet") == TOKEN_COUNTS
     assert len(held_out) == len(validation)
     assert not set(held_out["scene"]) & set(rows["scene"])
-    assert scenes_on_both_sides(rows, held_out) == []
+    assert find_scenes_on_both_sides(rows, held_out) == []
     counts = pl.read_parquet(out / "token_counts.parquet")
     assert counts.columns == ["language", "kind", "split", "documents", "tokens"]
     assert counts.filter(split="train")["tokens"].sum() * 3 == packed.tokens
@@ -122,7 +127,7 @@ def _frame(scenes: int, words: int) -> pl.DataFrame:
     )
 
 
-def _pack_frames(folder: Path, frames: dict[str, pl.DataFrame], **stage: Any) -> Packed:
+def _pack_frames(folder: Path, frames: dict[str, pl.DataFrame], **stage: Any) -> PackedDataset:
     (folder / "out").mkdir()
     tokenizer = byte_tokenizer(folder / "t.json")
     return pack_corpus("cpt", frames, tokenizer, _stage(**stage), folder / "out")
@@ -158,8 +163,8 @@ def test_chats_of_a_scene_are_translations_whatever_the_name_in_them(tmp_path: P
 def test_scenes_on_both_sides() -> None:
     train = pl.DataFrame({"document": ["a#1", "a#2", "b", "x"], "scene": ["a", "a", "b", "y"]})
     validation = pl.DataFrame({"document": ["a", "c", "x"], "scene": ["a", "c", "z"]})
-    assert scenes_on_both_sides(train, validation) == ["a", "y"]
-    assert scenes_on_both_sides(train, validation.clear()) == []
+    assert find_scenes_on_both_sides(train, validation) == ["a", "y"]
+    assert find_scenes_on_both_sides(train, validation.clear()) == []
 
 
 def test_outer_white_space_is_not_counted_or_written(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 
 from corpus.miniature import byte_tokenizer, count_tokens
 from cyrene_assets.corpus.packing import token_counting
-from cyrene_assets.corpus.packing.token_counting import TokenCounter, chat_text, load_tokenizer
+from cyrene_assets.corpus.packing.token_counting import TokenCounter, load_tokenizer
 from cyrene_assets.utils.errors import UserError
 from cyrene_assets.workers.train.tiny_tokenizer import write_tokenizer
 
@@ -167,21 +167,3 @@ def test_no_tokenizer(tmp_path: Path) -> None:
     path.write_text("{}")
     with pytest.raises(UserError, match=r"give the tokenizer.json of the base model"):
         load_tokenizer(path)
-
-
-def test_chats_are_counted_as_the_template_renders_them_in_training() -> None:
-    messages = (
-        '[{"role": "system", "content": "S "}, {"role": "user", "content": "U"},'
-        ' {"role": "assistant", "content": "A"}, {"role": "user", "content": "\\nV"},'
-        ' {"role": "assistant", "content": "B"}]'
-    )
-    assert chat_text(messages) == (
-        "<|im_start|>system\nS<|im_end|>\n<|im_start|>user\nU<|im_end|>\n"
-        "<|im_start|>assistant\nA<|im_end|>\n<|im_start|>user\nV<|im_end|>\n"
-        "<|im_start|>assistant\nB<|im_end|>\n"
-    )
-
-
-def test_an_empty_system_prompt_is_no_message() -> None:
-    messages = '[{"role": "system", "content": " "}, {"role": "user", "content": ""}]'
-    assert chat_text(messages) == "<|im_start|>user\n<|im_end|>\n"

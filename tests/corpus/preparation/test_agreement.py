@@ -11,10 +11,10 @@ from cyrene_assets.corpus.preparation.agreement import (
     NONE,
     OPEN,
     QUESTION,
-    ends_of,
-    numbers_in,
-    other_ends,
-    other_numbers,
+    classify_endings,
+    ending_mismatch,
+    extract_numbers,
+    number_mismatch,
 )
 
 
@@ -36,19 +36,19 @@ from cyrene_assets.corpus.preparation.agreement import (
     ],
 )
 def test_numbers_are_read_however_they_are_written(text: str, numbers: list[int]) -> None:
-    assert sorted(numbers_in(pl.Series([text]))["number"].to_list()) == numbers
+    assert sorted(extract_numbers(pl.Series([text]))["number"].to_list()) == numbers
 
 
 @given(st.integers(0, 10**15))
 def test_a_number_reads_the_same_with_any_mark_between_thousands(number: int) -> None:
     texts = [f"{number:,}".replace(",", mark) for mark in (",", ".", "'", "\u00a0", "\u202f")]
-    assert numbers_in(pl.Series(texts))["number"].to_list() == [number] * len(texts)
+    assert extract_numbers(pl.Series(texts))["number"].to_list() == [number] * len(texts)
 
 
 def _odd(of_languages: list[list[int]]) -> list[int]:
     rows = [(index, 7, 1, n) for index, found in enumerate(of_languages) for n in found]
     table = pl.DataFrame(rows, schema=["language", "row", "unit", "number"], orient="row")
-    return other_numbers(table)["language"].to_list()
+    return number_mismatch(table)["language"].to_list()
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_ends_of_any_script() -> None:
         "Who?", "谁？\u300d", "من\u061f", "No!", "Well\u2026", "Well...", "Yes.\u201d",
         "是。", "हा\u0901\u0964", "First,", "He said:", "no mark", "(aside)", "", "\u2026?",
     ]  # fmt: skip
-    assert ends_of(pl.Series(texts)).to_list() == [
+    assert classify_endings(pl.Series(texts)).to_list() == [
         QUESTION, QUESTION, QUESTION, EXCLAMATION, ELLIPSIS, ELLIPSIS, FULL_STOP,
         FULL_STOP, FULL_STOP, OPEN, OPEN, NONE, NONE, 0, QUESTION,
     ]  # fmt: skip
@@ -89,7 +89,7 @@ def test_ends_of_any_script() -> None:
 def _ends(table: list[list[int]]) -> list[tuple[int, int]]:
     rows = [(k, unit, unit, ends) for k, own in enumerate(table) for unit, ends in enumerate(own)]
     frame = pl.DataFrame(rows, schema=["language", "row", "unit", "ends"], orient="row")
-    return other_ends(frame).rows()
+    return ending_mismatch(frame).rows()
 
 
 def test_an_end_that_no_other_language_has_is_odd() -> None:

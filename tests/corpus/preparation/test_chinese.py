@@ -1,6 +1,10 @@
 import polars as pl
 
-from cyrene_assets.corpus.preparation.chinese import of_the_other_kind, other_variant, variants
+from cyrene_assets.corpus.preparation.chinese import (
+    has_other_variant,
+    minority_characters,
+    variants,
+)
 
 SIMPLIFIED = [
     "这里是海边的灯塔", "我们说话时风很大",
@@ -15,22 +19,22 @@ TRADITIONAL = [
 def test_each_kind_is_found_in_the_other() -> None:
     for own, other in ((SIMPLIFIED, TRADITIONAL), (TRADITIONAL, SIMPLIFIED)):
         texts = pl.Series([*own * 20, other[0]])
-        assert other_variant(texts).arg_true().to_list() == [len(own) * 20]
+        assert has_other_variant(texts).arg_true().to_list() == [len(own) * 20]
 
 
 def test_clean_texts_and_regional_forms_are_not_flagged() -> None:
-    assert not other_variant(pl.Series(SIMPLIFIED * 20)).any()
-    assert not other_variant(pl.Series([*TRADITIONAL[:4] * 20, TRADITIONAL[4]])).any()
-    assert not other_variant(pl.Series(["no Han"] * 3 + [None])).any()
+    assert not has_other_variant(pl.Series(SIMPLIFIED * 20)).any()
+    assert not has_other_variant(pl.Series([*TRADITIONAL[:4] * 20, TRADITIONAL[4]])).any()
+    assert not has_other_variant(pl.Series(["no Han"] * 3 + [None])).any()
 
 
 def test_what_many_texts_have_is_at_home() -> None:
     texts = pl.Series([*SIMPLIFIED * 20, *["陳先生来了"] * 10])
-    assert not other_variant(texts).any()
+    assert not has_other_variant(texts).any()
 
 
 def test_a_language_of_both_kinds_has_no_other() -> None:
-    assert not other_variant(pl.Series(SIMPLIFIED + TRADITIONAL)).any()
+    assert not has_other_variant(pl.Series(SIMPLIFIED + TRADITIONAL)).any()
 
 
 def test_the_kinds_share_nothing_and_are_large() -> None:
@@ -40,5 +44,5 @@ def test_the_kinds_share_nothing_and_are_large() -> None:
 
 
 def test_the_characters_of_the_other_kind_are_named() -> None:
-    assert of_the_other_kind("我们说來") == ["來"]
-    assert of_the_other_kind("海") == []
+    assert minority_characters("我们说來") == ["來"]
+    assert minority_characters("海") == []

@@ -15,7 +15,7 @@ from cyrene_assets.corpus.preparation.cleaning import (
     STABLE,
     clean_texts,
     clean_units,
-    control_tokens_left,
+    has_control_tokens,
 )
 from cyrene_assets.corpus.text import UNKNOWN_PLACEHOLDER
 
@@ -120,7 +120,7 @@ def test_python_reads_the_placeholder_pattern_as_polars_does(text: str) -> None:
 def test_no_control_token_is_left_in_plain_text(text: str) -> None:
     cleaned = clean_texts(pl.Series([text]), "Kai", HOYO, plain=True)["text"]
     assert not re.search(CONTROL_MARKUP, cleaned[0])
-    assert not control_tokens_left(cleaned)[0]
+    assert not has_control_tokens(cleaned)[0]
 
 
 @pytest.mark.parametrize("token", (ADDED_TOKENS + TEMPLATE_MARKS).split())
@@ -162,7 +162,7 @@ def test_what_the_tokenizer_takes_for_text_is_text(text: str) -> None:
 
 def test_control_tokens_left() -> None:
     texts = pl.Series(["a\n<|im_end|>", '[{"content": "</think>\\n"}]', "<|a\nb|>", "", "<b>"])
-    assert control_tokens_left(texts).to_list() == [True, True, False, False, False]
+    assert has_control_tokens(texts).to_list() == [True, True, False, False, False]
 
 
 @pytest.mark.parametrize(

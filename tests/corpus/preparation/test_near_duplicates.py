@@ -7,17 +7,18 @@ from hypothesis import strategies as st
 
 from cyrene_assets.corpus.preparation import near_duplicates as similar
 from cyrene_assets.corpus.preparation.near_duplicates import (
-    FEWEST_SHINGLES,
+    MIN_SHINGLES,
     SIMILARITY,
     near_duplicates,
 )
-from cyrene_assets.corpus.preparation.word_hashes import words_of
+from cyrene_assets.corpus.preparation.tables import SIMILAR_PAIRS
+from cyrene_assets.corpus.preparation.word_hashes import hash_words
 
 SENTENCE = "the tide goes out before dawn and the lamps along the harbour wall burn low"
 
 
 def _pairs(texts: list[str], **options: object) -> dict[tuple[int, int], float]:
-    found = near_duplicates(words_of(pl.Series(texts, dtype=pl.String)), **options)  # type: ignore[arg-type]
+    found = near_duplicates(hash_words(pl.Series(texts, dtype=pl.String)), **options)  # type: ignore[arg-type]
     return {(first, second): value for first, second, value in found.rows()}
 
 
@@ -44,9 +45,9 @@ def test_the_same_text_is_paired_with_the_first_of_its_kind() -> None:
 
 def test_short_texts_are_nobodys_duplicates() -> None:
     words = SENTENCE.split(" ")
-    enough = " ".join(words[: FEWEST_SHINGLES + 2])
+    enough = " ".join(words[: MIN_SHINGLES + 2])
     assert _pairs([enough, enough]) == {(0, 1): 1.0}
-    short = " ".join(words[: FEWEST_SHINGLES + 1])
+    short = " ".join(words[: MIN_SHINGLES + 1])
     assert _pairs([short, short]) == {}
     assert _pairs([]) == {}
     assert _pairs([""]) == {}
@@ -98,7 +99,7 @@ def test_what_hundreds_quote_does_not_hide_what_is_alike() -> None:
     phrases = [[f"phrase{n}{m}" for m in range(12)] for n in range(4)]
     one, other = _quoting("one", phrases), _quoting("other", phrases)
     assert _jaccard(one, other) > SIMILARITY
-    number = similar.NEIGHBORS + 10
+    number = similar.MAX_NEIGHBORS + 10
     between = [
         _quoting(f"x{n}.{m}", [phrases[n] if n == k else [] for k in range(4)])
         for n in range(4)
@@ -127,7 +128,7 @@ def test_nothing_is_missed_and_nothing_made_up(texts: list[str], sides: int) -> 
         (one, other): _jaccard(texts[one], texts[other])
         for other in range(len(texts))
         for one in range(other)
-        if min(len(texts[one].split(" ")), len(texts[other].split(" "))) >= FEWEST_SHINGLES + 2
+        if min(len(texts[one].split(" ")), len(texts[other].split(" "))) >= MIN_SHINGLES + 2
         and _jaccard(texts[one], texts[other]) >= SIMILARITY
     }
     found = _pairs(texts)
@@ -143,9 +144,9 @@ def test_nothing_is_missed_and_nothing_made_up(texts: list[str], sides: int) -> 
 
 
 def test_collisions_of_indices_do_not_matter() -> None:
-    words = words_of(pl.Series([SENTENCE, f"{SENTENCE} again"]))
+    words = hash_words(pl.Series([SENTENCE, f"{SENTENCE} again"]))
     far = replace(words, text=words.text * np.uint32(100_000))
     assert near_duplicates(far).rows() == [
         (0, 100_000, _jaccard(SENTENCE, f"{SENTENCE} again")),
     ]
-    assert dict(near_duplicates(far).schema) == similar.SCHEMA
+    assert dict(near_duplicates(far).schema) == SIMILAR_PAIRS

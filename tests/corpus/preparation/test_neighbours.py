@@ -7,17 +7,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cyrene_assets.corpus.preparation.kept_words import KeptWords
 from cyrene_assets.corpus.preparation.neighbours import (
     DIMENSIONS,
-    Fit,
     Floats,
-    fit,
-    shifted,
+    PlaceOdds,
+    find_shifted,
+    normalize_length,
+    place_odds,
     text_vectors,
-    unit_length,
     unit_vectors,
 )
+from cyrene_assets.corpus.preparation.word_files import WordFiles
 from cyrene_assets.corpus.preparation.word_hashes import Words
 
 SUBJECTS = 40
@@ -43,9 +43,9 @@ def _texts(alphabet: str, lines: list[list[int]]) -> list[str]:
 
 def telling_words(texts: pl.Series) -> Words:
     with TemporaryDirectory() as folder:
-        kept = KeptWords(Path(folder))
-        kept.keep(0, texts)
-        return kept.telling(0)
+        kept = WordFiles(Path(folder))
+        kept.save(0, texts)
+        return kept.load_telling(0)
 
 
 def _shifted(languages: list[list[str]], language: int) -> list[int]:
@@ -54,9 +54,11 @@ def _shifted(languages: list[list[str]], language: int) -> list[int]:
     lengths = [np.log([len(text) for text in texts]) for texts in languages]
     others = np.sum([v for k, v in enumerate(vectors) if k != language], axis=0)
     expected = np.median([one for k, one in enumerate(lengths) if k != language], axis=0)
-    found = fit(vectors[language], unit_length(others), lengths[language], expected, units // SCENE)
+    found = place_odds(
+        vectors[language], normalize_length(others), lengths[language], expected, units // SCENE
+    )
     assert found is not None
-    return np.flatnonzero(shifted(found)).tolist()
+    return np.flatnonzero(find_shifted(found)).tolist()
 
 
 def _languages() -> list[list[str]]:
@@ -94,10 +96,10 @@ def test_a_line_of_another_scene_is_no_neighbour() -> None:
 def test_too_few_lines_tell_nothing() -> None:
     nothing = np.zeros((10, DIMENSIONS), dtype=np.float32)
     scene = np.zeros(10, dtype=np.uint32)
-    assert fit(nothing, nothing, np.zeros(10), np.zeros(10), scene) is None
+    assert place_odds(nothing, nothing, np.zeros(10), np.zeros(10), scene) is None
     many = np.zeros((200, DIMENSIONS), dtype=np.float32)
     unknown = np.full(200, np.nan)
-    assert fit(many, many, np.zeros(200), unknown, np.zeros(200, dtype=np.uint32)) is None
+    assert place_odds(many, many, np.zeros(200), unknown, np.zeros(200, dtype=np.uint32)) is None
 
 
 def test_support_of_a_neighbour_lowers_what_is_needed() -> None:
@@ -105,9 +107,16 @@ def test_support_of_a_neighbour_lowers_what_is_needed() -> None:
     up, down = low.copy(), low.copy()
     down[1], up[2] = 2.0, 2.0  # they fit each other's places
     up[4] = 4.0  # alone
-    assert shifted(Fit(here, up, down)).tolist() == [False, True, True, False, False, False]
+    assert find_shifted(PlaceOdds(here, up, down)).tolist() == [
+        False,
+        True,
+        True,
+        False,
+        False,
+        False,
+    ]
     up[4] = 9.0
-    assert shifted(Fit(here, up, down))[4]
+    assert find_shifted(PlaceOdds(here, up, down))[4]
 
 
 @settings(max_examples=30)

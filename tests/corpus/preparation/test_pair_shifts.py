@@ -5,11 +5,16 @@ import numpy as np
 import polars as pl
 import pytest
 
-from cyrene_assets.corpus.preparation.agreement import ends_of
-from cyrene_assets.corpus.preparation.kept_words import KeptWords
-from cyrene_assets.corpus.preparation.pair_shifts import Gains, compared
+from cyrene_assets.corpus.preparation.agreement import classify_endings
+from cyrene_assets.corpus.preparation.pair_shifts import ShiftOdds, compare_languages
+from cyrene_assets.corpus.preparation.word_files import WordFiles
 from cyrene_assets.corpus.preparation.word_hashes import Words
-from cyrene_assets.corpus.preparation.word_pairs import MOST_WORDS, Table, fits, parts_of
+from cyrene_assets.corpus.preparation.word_pairs import (
+    MAX_WORDS,
+    WordTable,
+    assign_parts,
+    association_scores,
+)
 
 SUBJECTS = 300
 SCENE = 20
@@ -33,9 +38,9 @@ def _texts(alphabet: str, seed: int = 5) -> list[str]:
 
 
 def _words(folder: Path, number: int, texts: list[str]) -> Words:
-    kept = KeptWords(folder)
-    kept.keep(number, pl.Series(texts))
-    return kept.telling(number)
+    kept = WordFiles(folder)
+    kept.save(number, pl.Series(texts))
+    return kept.load_telling(number)
 
 
 def _shifted(
@@ -51,10 +56,10 @@ def _shifted(
     rows = pl.DataFrame(
         {
             "characters": texts.str.len_chars(),
-            "ends": ends_of(texts),
+            "ends": classify_endings(texts),
             "row": row,
             "characters_other": theirs.str.len_chars(),
-            "ends_other": ends_of(theirs),
+            "ends_other": classify_endings(theirs),
         }
     ).with_columns(
         pl.when(row >= lacking).then(pl.col(name)).alias(name)
@@ -62,8 +67,8 @@ def _shifted(
     )
     scene = (np.arange(len(own)) // SCENE).astype(np.uint32)
     words = [_words(folder, number, said) for number, said in enumerate((own, [*other, *further]))]
-    found = compared(rows, words[0], words[1], len(other) + len(further), scene)
-    return set(np.flatnonzero(found.own.shifted() | found.other.shifted()).tolist())
+    found = compare_languages(rows, words[0], words[1], len(other) + len(further), scene)
+    return set(np.flatnonzero(found.own.find_shifted() | found.other.find_shifted()).tolist())
 
 
 def test_clean_lines_of_two_languages_are_not_shifted(tmp_path: Path) -> None:
@@ -100,23 +105,23 @@ def test_what_is_learned_of_a_text_is_no_evidence_for_it(tmp_path: Path) -> None
     rng = np.random.default_rng(1)
     unrelated = [other[place] for place in rng.permutation(LINES)]
     tables = [
-        Table.of(_words(tmp_path, number, texts), LINES, seed)
+        WordTable.of(_words(tmp_path, number, texts), LINES, seed)
         for number, (texts, seed) in enumerate(((own, 1), (other, 9), (unrelated, 9)))
     ]
-    part = parts_of((np.arange(LINES) // SCENE).astype(np.uint32))
+    part = assign_parts((np.arange(LINES) // SCENE).astype(np.uint32))
     known = np.ones(LINES, dtype=bool)
     (related, _), (chance, words) = (
-        fits(tables[0], table, part, known, (0, 1)) for table in tables[1:]
+        association_scores(tables[0], table, part, known, (0, 1)) for table in tables[1:]
     )
     assert np.median(related[0]) > np.median(related[1]) + 5
     assert abs(np.median(chance[0]) - np.median(chance[1])) < 1
-    assert words.max() <= 2 * MOST_WORDS
+    assert words.max() <= 2 * MAX_WORDS
 
 
 def test_a_text_that_fits_one_language_at_its_place_is_there_rightly() -> None:
     never = -np.inf
-    one = Gains(np.array([9.0, 9.0, 9.0, never]), np.full(4, never))
-    other = Gains(np.array([10.0, -2.0, never, never]), np.full(4, never))
+    one = ShiftOdds(np.array([9.0, 9.0, 9.0, never]), np.full(4, never))
+    other = ShiftOdds(np.array([10.0, -2.0, never, never]), np.full(4, never))
     for both in (one.with_another(other), other.with_another(one)):
         assert both.before.tolist() == [10.0, -2.0, 9.0, never]
-        assert both.shifted().tolist() == [True, False, True, False]
+        assert both.find_shifted().tolist() == [True, False, True, False]

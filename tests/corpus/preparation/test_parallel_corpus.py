@@ -15,7 +15,7 @@ from corpus.miniature import (
     settings,
     write_corpus,
 )
-from cyrene_assets.corpus.preparation.parallel_corpus import Parallel
+from cyrene_assets.corpus.preparation.parallel_corpus import ParallelCorpus
 from cyrene_assets.corpus.sources.types import ONLY, Row, SourceError
 
 # A corpus without a selection of its own for chats has no column that says what a row is for.
@@ -23,13 +23,13 @@ FIELDS = [name for name in Row._fields if name != ONLY]
 COLUMNS = [*FIELDS, "raw_text", "flags", "split"]
 
 
-def _with(root: Path, code: str, lines: list[Record]) -> Parallel:
+def _with(root: Path, code: str, lines: list[Record]) -> ParallelCorpus:
     write_corpus(root)
     write_jsonl(root / "dialog" / f"{code}.jsonl", lines)
     return read_parallel(root)[1]
 
 
-def _flags(parallel: Parallel) -> dict[tuple[str, str], list[str]]:
+def _flags(parallel: ParallelCorpus) -> dict[tuple[str, str], list[str]]:
     flagged = all_units(parallel).filter(pl.col("flags").list.len() > 0)
     return {(row["language"], row["unit"]): row["flags"] for row in flagged.to_dicts()}
 

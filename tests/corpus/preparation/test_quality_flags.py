@@ -4,7 +4,7 @@ import pytest
 
 from cyrene_assets.corpus.markup import rules_of
 from cyrene_assets.corpus.preparation import quality_flags
-from cyrene_assets.corpus.preparation.bare_words import bare_words, vocabulary
+from cyrene_assets.corpus.preparation.bare_words import count_vocabulary, hash_bare_words
 from cyrene_assets.corpus.preparation.word_hashes import Vocabulary
 from cyrene_assets.corpus.preparation.writing_systems import main_scripts
 
@@ -26,19 +26,19 @@ RUSSIAN = "\u043c\u043e\u0440\u0435 \u0445\u043e\u043b\u043e\u0434\u043d\u043e\u
 
 def _vocabulary(texts: list[str]) -> Vocabulary:
     series = pl.Series(texts)
-    return vocabulary(bare_words(series), main_scripts(series))
+    return count_vocabulary(hash_bare_words(series), main_scripts(series))
 
 
 def test_a_text_that_is_likelier_in_another_language_is_flagged() -> None:
     german = [*GERMAN * 3, DUTCH[2], DUTCH[3], "Aglaea Phainon Mydei Castorice", "heel helder"]
     dutch = [*DUTCH * 3, "Aglaea Phainon Mydei Castorice"]
     own, other = _vocabulary(german), _vocabulary(dutch)
-    words = bare_words(pl.Series(german))
+    words = hash_bare_words(pl.Series(german))
     wrong = quality_flags.wrong_language(words, len(german), own, [other])
     assert np.flatnonzero(wrong).tolist() == [12, 13]
     assert not quality_flags.wrong_language(words, len(german), own, []).any()
     assert not quality_flags.wrong_language(
-        bare_words(pl.Series(dutch)), len(dutch), other, [own]
+        hash_bare_words(pl.Series(dutch)), len(dutch), other, [own]
     ).any()
 
 
@@ -46,20 +46,20 @@ def test_names_that_stand_in_the_translation_too_are_no_other_language() -> None
     places = "Schwarzwald, Oberhof, Niedertal, Weinheim, Altenburg, Neustadt"
     german, dutch = [*GERMAN * 3, places], [*DUTCH * 3, places]
     own, other = _vocabulary(german), _vocabulary(dutch)
-    words = bare_words(pl.Series(german))
+    words = hash_bare_words(pl.Series(german))
     assert not quality_flags.wrong_language(words, len(german), own, [other]).any()
 
 
 def test_gibberish_is_no_other_language() -> None:
     german = [*GERMAN * 3, "Wuddel fnord blip blorp grmpf zonk"]
     own, other = _vocabulary(german), _vocabulary(DUTCH * 3)
-    words = bare_words(pl.Series(german))
+    words = hash_bare_words(pl.Series(german))
     assert not quality_flags.wrong_language(words, len(german), own, [other]).any()
 
 
 def test_a_text_from_elsewhere_counts_against_the_vocabularies_in_full() -> None:
     own, other = _vocabulary(GERMAN), _vocabulary(DUTCH)
-    said = bare_words(pl.Series([DUTCH[0], GERMAN[0]]))
+    said = hash_bare_words(pl.Series([DUTCH[0], GERMAN[0]]))
     assert quality_flags.wrong_language(said, 2, own, [other], among=False).tolist() == [
         True,
         False,
@@ -75,7 +75,7 @@ def test_only_what_is_written_alike_is_compared() -> None:
 
 def test_placeholders_that_stand_for_something() -> None:
     texts = ["{NICKNAME}, {RUBY_B#x}you{RUBY_E#}", "{F#he}{M#she} {SPACE}", "{B}{A}", "none"]
-    assert quality_flags.placeholders(pl.Series(texts), HOYO.aside).to_list() == [
+    assert quality_flags.sorted_placeholders(pl.Series(texts), HOYO.aside).to_list() == [
         "{NICKNAME}",
         "",
         "{A}{B}",
@@ -116,7 +116,7 @@ def _lengths(table: list[list[int]]) -> list[tuple[int, int]]:
     ]
     frame = pl.DataFrame(rows, schema=["language", "row", "unit", "characters"], orient="row")
     return (
-        quality_flags.length_ratio(quality_flags.with_expected(frame))
+        quality_flags.length_ratio(quality_flags.add_expected_lengths(frame))
         .sort("language", "row")
         .rows()
     )
@@ -142,7 +142,7 @@ def _copies(same: list[str], languages: list[list[str]]) -> list[tuple[int, int]
     """Return language and original of the copies of one text that all the languages have."""
     texts = {index: pl.Series([text]) for index, text in enumerate(same)}
     table = pl.DataFrame({"language": list(texts), "row": 5, "same": 1})
-    found = quality_flags.same_texts(table, texts, [_vocabulary(one) for one in languages])
+    found = quality_flags.find_copies(table, texts, [_vocabulary(one) for one in languages])
     return found.filter("copy").select("language", "original").rows()
 
 
@@ -153,7 +153,7 @@ def test_a_copy_is_found_where_its_words_are_foreign() -> None:
     assert _copies(both, [dutch, german]) == [(1, 0)]
     assert _copies(["Bo! Bo!"] * 2, [[*GERMAN, "Bo! Bo!"], [*DUTCH, "Bo! Bo!"]]) == []
     nothing = pl.DataFrame(schema={"language": pl.UInt8, "row": pl.UInt32, "same": pl.UInt64})
-    assert quality_flags.same_texts(nothing, {}, []).is_empty()
+    assert quality_flags.find_copies(nothing, {}, []).is_empty()
 
 
 def test_a_spell_that_all_languages_say_is_no_copy() -> None:

@@ -3,10 +3,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cyrene_assets.corpus.config import Split
-from cyrene_assets.corpus.preparation.leak_check import split_proof
+from cyrene_assets.corpus.preparation.leakage import find_split_leakage
 from cyrene_assets.corpus.preparation.split import Scenes, assign_split, chat_scenes, scene_hash
-from cyrene_assets.corpus.preparation.text_identity import hashed, long_enough, shared, unit_lines
-from cyrene_assets.corpus.preparation.word_hashes import words_of
+from cyrene_assets.corpus.preparation.text_identity import (
+    find_shared_lines,
+    hash_lines,
+    unit_lines,
+    without_short_lines,
+)
+from cyrene_assets.corpus.preparation.word_hashes import hash_words
 
 LONG = "A sentence that is long enough to give itself away."
 
@@ -41,14 +46,14 @@ def _split(
     number = {scene: index for index, scene in enumerate(first["scene"])}
     numbered = units.with_columns(pl.col("scene").replace_strict(number, return_dtype=pl.UInt32))
     lines = unit_lines(numbered.select("scene", "speaker", "title", "text"))
-    lines = hashed(long_enough(lines), words_of(units["text"]))
+    lines = hash_lines(without_short_lines(lines), hash_words(units["text"]))
     alike = pl.Series(range(len(number)), dtype=pl.UInt32)
     pairs = [(number[one], number[other]) for one, other in similar or []]
     scenes = Scenes(
         names=first["scene"],
         kinds=first["kind"],
         duplicates=[(number[one], number[other]) for one, other in duplicates or []],
-        joined=[*pairs, *shared(lines, alike).pairs],
+        joined=[*pairs, *find_shared_lines(lines, alike).pairs],
         chats=dict.fromkeys(chat_scenes(numbered).to_list(), 1),
     )
     split = assign_split(scenes, Split(validation=share, seed=seed))
@@ -62,7 +67,7 @@ def _leaks(
     schema = dict.fromkeys(("language", "scene", "original"), pl.String())
     pairs = pl.DataFrame(similar or [], schema | {"similarity": pl.Float64()}, orient="row")
     columns = ["scene", "speaker", "title", "text", "split"]
-    proof = split_proof(
+    proof = find_split_leakage(
         ["en"], lambda _: units.select(columns), pairs, pl.Series([], dtype=pl.String)
     )
     return proof.leaks.select("reason", "trained", "held_out", "text").rows()

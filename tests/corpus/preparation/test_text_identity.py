@@ -4,10 +4,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpus.miniature import settings as corpus_settings
+from cyrene_assets.corpus.chat_tables import spoken_texts
 from cyrene_assets.corpus.config import Corpus
-from cyrene_assets.corpus.preparation.leak_check import chat_texts
-from cyrene_assets.corpus.preparation.text_identity import bare_lines, hashed, shared, unit_lines
-from cyrene_assets.corpus.preparation.word_hashes import words_of
+from cyrene_assets.corpus.preparation.text_identity import (
+    bare_lines,
+    find_shared_lines,
+    hash_lines,
+    unit_lines,
+)
+from cyrene_assets.corpus.preparation.word_hashes import hash_words
 from cyrene_assets.corpus.rendering.rendering import cpt_documents, sft_chats
 
 PIECES = st.sampled_from(
@@ -72,7 +77,7 @@ def test_unit_lines_have_every_line_that_any_rendering_has(
         split=pl.lit("train"),
     )
     documents = cpt_documents(units, corpus, language)
-    said = chat_texts(sft_chats(units, corpus, language)["messages"])
+    said = spoken_texts(sft_chats(units, corpus, language)["messages"])
     known = set(unit_lines(units.select("speaker", "title", "text"))["text"])
     for text in [*documents["text"], *said]:
         assert set(_bare(text)) <= known
@@ -83,7 +88,7 @@ def _shared(*scenes: list[str]) -> tuple[list[tuple[int, int]], list[tuple[str, 
     rows = [(number, line) for number, lines in enumerate(scenes) for line in lines]
     lines = pl.DataFrame(rows, {"scene": pl.UInt32, "text": pl.String}, orient="row")
     alike = pl.Series(range(len(scenes)), dtype=pl.UInt32)
-    found = shared(hashed(lines, words_of(lines["text"])), alike)
+    found = find_shared_lines(hash_lines(lines, hash_words(lines["text"])), alike)
     names = lines.unique("text").select(name="text", text=pl.col("text").hash())
     told = found.lines.join(names, on="text").select("name", "scenes", "stock").sort("name")
     return found.pairs, told.rows()
@@ -103,8 +108,8 @@ def test_a_phrase_that_many_scenes_share_connects_none_of_them() -> None:
 
 def test_scenes_that_are_alike_count_once() -> None:
     lines = pl.DataFrame({"scene": range(8), "text": ["Mind the wind, and the stairs."] * 8})
-    numbers = hashed(lines.cast({"scene": pl.UInt32}), words_of(lines["text"]))
+    numbers = hash_lines(lines.cast({"scene": pl.UInt32}), hash_words(lines["text"]))
     alike = pl.Series([0, 0, 0, 0, 4, 5, 6, 7], dtype=pl.UInt32)
-    assert shared(numbers, alike).lines["stock"].to_list() == [False]
+    assert find_shared_lines(numbers, alike).lines["stock"].to_list() == [False]
     unlike = pl.Series(range(8), dtype=pl.UInt32)
-    assert shared(numbers, unlike).lines["stock"].to_list() == [True]
+    assert find_shared_lines(numbers, unlike).lines["stock"].to_list() == [True]

@@ -14,8 +14,8 @@ from cyrene_assets.corpus.config import load_corpus
 from cyrene_assets.corpus.lint.linter import Report, lint
 from cyrene_assets.corpus.markup import Rules, rules_of
 from cyrene_assets.corpus.preparation.cleaning import clean_units
-from cyrene_assets.corpus.preparation.markup_shapes import markup_tokens, shapes
-from cyrene_assets.corpus.preparation.named_markup import preset_for
+from cyrene_assets.corpus.preparation.markup_shapes import find_shapes, markup_tokens
+from cyrene_assets.corpus.preparation.named_markup import find_preset
 
 RULES = Rules()
 COLUMNS = {"unit": pl.String, "kind": pl.String, "speaker": pl.String, "title": pl.String}
@@ -31,7 +31,7 @@ def _units(texts: dict[str, str]) -> pl.DataFrame:
 
 def _tokens(*languages: dict[str, str], rules: Rules = RULES) -> list[str]:
     units = [_units(texts) for texts in languages]
-    found = [shapes(one, rules) for one in units]
+    found = [find_shapes(one, rules) for one in units]
     return markup_tokens(found, lambda index: units[index]["unit"]).to_list()
 
 
@@ -99,7 +99,7 @@ def test_variables_of_the_named_engine_are_markup_in_one_language_alone() -> Non
         units.with_columns(role=pl.lit("other")).drop("raw_text"), "You", rules_of(("renpy",))
     )
     assert cleaned["text"][0] == "Hello [name]! [Sighs] [a.b!t] [items[0]] [[hero] [имя]"
-    found = shapes(cleaned, rules_of(("renpy",)))
+    found = find_shapes(cleaned, rules_of(("renpy",)))
     tokens = markup_tokens([found], lambda _: cleaned["unit"]).to_list()
     assert tokens == ["[a.b!t]", "[hero]", "[items[0]]", "[name]", "[имя]"]
     # Another engine's, or none: it is prose as likely as not.
@@ -244,8 +244,8 @@ def test_the_share_is_what_one_sets(tmp_path: Path) -> None:
     _write(tmp_path, unknown_markup=0.4)
     _, parallel = read_parallel(tmp_path)
     assert parallel.unknown.lines == {"en": 6, "tlh": 6}
-    assert parallel.unknown.over(0.4) == []
-    assert parallel.unknown.over(0.3) == ["en", "tlh"]
+    assert parallel.unknown.languages_over(0.4) == []
+    assert parallel.unknown.languages_over(0.3) == ["en", "tlh"]
     assert load_corpus(tmp_path).unknown_markup == 0.4
     assert not any("markup" in error for error in _errors(lint(tmp_path)))
 
@@ -255,8 +255,8 @@ def test_a_few_lines_stop_no_build_unless_none_is_allowed(tmp_path: Path) -> Non
     lines[0]["text"] += " %s"
     write_jsonl(write_corpus(tmp_path) / "dialog" / "en.jsonl", lines)
     _, parallel = read_parallel(tmp_path)
-    assert parallel.unknown.over(0.01) == []
-    assert parallel.unknown.over(0) == ["en"]
+    assert parallel.unknown.languages_over(0.01) == []
+    assert parallel.unknown.languages_over(0) == ["en"]
 
 
 def test_unknown_markup_is_not_trained_on_and_documents_keep_their_other_lines(
@@ -315,9 +315,9 @@ def test_a_variable_is_told_once_with_all_that_belongs_to_it(tmp_path: Path) -> 
 
 
 def test_a_line_break_of_html_is_not_said_to_be_another_engines() -> None:
-    assert preset_for("<br>") == "html"
-    assert preset_for("\\C[2]") == "rpgmaker"
-    assert preset_for("<color=red>") == "unity"
+    assert find_preset("<br>") == "html"
+    assert find_preset("\\C[2]") == "rpgmaker"
+    assert find_preset("<color=red>") == "unity"
 
 
 def test_an_escaped_tag_is_text_to_be_named_so_and_not_by_its_preset(tmp_path: Path) -> None:

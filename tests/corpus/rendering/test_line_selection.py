@@ -17,7 +17,7 @@ from corpus.miniature import settings as miniature
 from cyrene_assets.config.yaml_config import parse_model
 from cyrene_assets.corpus.config import Corpus
 from cyrene_assets.corpus.lint.linter import lint
-from cyrene_assets.corpus.preparation.leak_check import REMEDY
+from cyrene_assets.corpus.preparation.leakage import REMEDY
 from cyrene_assets.corpus.rendering.line_selection import IN_CHATS, count_character_lines
 from cyrene_assets.corpus.rendering.rendering import cpt_documents, sft_chats
 from cyrene_assets.evaluation.inputs.prompts import has_other_assistants, of_character
@@ -48,7 +48,7 @@ def scene(*lines: Line, name: str = "s", only: str | None = None) -> pl.DataFram
 def chats_of(units: pl.DataFrame, **options: Any) -> dict[str, Chat]:
     found = sft_chats(units, corpus_with(chats=options), "en")
     return {
-        chat: [(m["role"], m["content"]) for m in json.loads(messages)]
+        chat: [(m["role"], m["content"]) for m in messages]
         for chat, messages in found.select("chat", "messages").rows()
     }
 
@@ -243,7 +243,7 @@ def test_both_variants_of_chats_count_as_two(tmp_path: Path) -> None:
     corpus, parallel = read_parallel(tmp_path)
     found = {
         code: [
-            json.loads(messages)[1]["content"]
+            messages[1]["content"]
             for chat, messages in sft_chats(of_language(parallel, code), corpus, code)
             .select("chat", "messages")
             .rows()

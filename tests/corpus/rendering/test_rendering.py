@@ -10,19 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpus.miniature import PEOPLE, of_language, read_parallel, settings, write_corpus
+from cyrene_assets.corpus.chat_tables import CHATS, spoken_texts
 from cyrene_assets.corpus.config import Corpus
 from cyrene_assets.corpus.markup import rules_of
 from cyrene_assets.corpus.names import CONTROL_MARKUP
-from cyrene_assets.corpus.preparation.cleaning import clean_units, control_tokens_left
+from cyrene_assets.corpus.preparation.cleaning import clean_units, has_control_tokens
 from cyrene_assets.corpus.rendering.rendering import (
-    CHAT_SCHEMA,
-    DOCUMENT_SCHEMA,
-    ROWS_WRITTEN_AT_ONCE,
+    DOCUMENTS,
     cpt_documents,
     sft_chats,
     write_chat_jsonl,
     write_document_jsonl,
-    write_messages_jsonl,
 )
 from cyrene_assets.utils.errors import UserError
 
@@ -73,13 +71,13 @@ def _text(units: pl.DataFrame, language: str = "en") -> list[str]:
 
 def _chats(units: pl.DataFrame, language: str = "en") -> list[list[tuple[str, str]]]:
     chats = sft_chats(units, _corpus(language), language)
-    return [[(m["role"], m["content"]) for m in json.loads(c)[1:]] for c in chats["messages"]]
+    return [[(m["role"], m["content"]) for m in c.to_list()[1:]] for c in chats["messages"]]
 
 
 def test_documents_of_the_miniature(tmp_path: Path) -> None:
     corpus, parallel = read_parallel(write_corpus(tmp_path))
     documents = cpt_documents(of_language(parallel, "en"), corpus, "en")
-    assert documents.schema == DOCUMENT_SCHEMA
+    assert documents.schema == DOCUMENTS
     assert documents["document"].to_list() == ["s1", "s2", "s3", "s4", "b1", "m1"]
     texts = documents["text"].to_list()
     assert texts[0].startswith("Rain falls on the harbour town.\nBo: Is somebody at the door?\n")
@@ -263,8 +261,8 @@ def test_flagged_lines_are_not_in_chats() -> None:
 
 def test_the_system_prompt_is_byte_for_byte_the_corpus_files() -> None:
     chats = sft_chats(_scene(("You", "a"), ("Ada", "b")), _corpus(), "en")
-    assert chats.schema == CHAT_SCHEMA
-    system: dict[str, Any] = json.loads(chats["messages"][0])[0]
+    assert chats.schema == CHATS
+    system: dict[str, Any] = chats["messages"][0][0]
     assert system == {"role": "system", "content": "You are Ada.\n  Be brief. "}
 
 
@@ -296,7 +294,7 @@ def test_json_is_pythons_byte_for_byte(tmp_path_factory: pytest.TempPathFactory,
     assert path.read_bytes() == (_dumped([("assistant", text)]) + "\n").encode()
     chats = sft_chats(_scene(("You", text), ("Ada", text)), _corpus(), "en")
     write_chat_jsonl(chats, path)
-    said = json.loads(chats["messages"][0])[1]["content"]
+    said = chats["messages"][0][1]["content"]
     turns = [("system", "You are Ada.\n  Be brief. "), ("user", said), ("assistant", said)]
     assert path.read_bytes() == (_dumped(turns) + "\n").encode()
 
@@ -306,14 +304,6 @@ def test_json_of_every_character(tmp_path: Path) -> None:
     write_document_jsonl(pl.DataFrame({"text": [text]}), tmp_path / "all.jsonl")
     expected = _dumped([("assistant", text)]) + "\n"
     assert (tmp_path / "all.jsonl").read_bytes() == expected.encode()
-
-
-@pytest.mark.parametrize("rows", [0, ROWS_WRITTEN_AT_ONCE, ROWS_WRITTEN_AT_ONCE + 1])
-def test_all_lines_are_written_in_order(tmp_path: Path, rows: int) -> None:
-    messages = pl.Series([f"[{n}]" for n in range(rows)], dtype=pl.String)
-    write_messages_jsonl(messages, tmp_path / "lines.jsonl")
-    expected = "".join(f'{{"messages": [{n}]}}\n' for n in range(rows))
-    assert (tmp_path / "lines.jsonl").read_text(encoding="utf-8") == expected
 
 
 PIECES = ["<|im_", "start|>", "<|im_start|>", "<think>", "<", ">", "|", "think", "</", "{{", "}}"]
@@ -337,17 +327,18 @@ def test_no_control_token_comes_about_in_rendering(
         pl.concat([scene, document, instruction]), "<|im_start", rules_of(("hoyo",))
     )
     documents = cpt_documents(units, _corpus(language), language)["text"]
-    chats = sft_chats(units, _corpus(language), language)["messages"]
-    assert not control_tokens_left(documents).any()
-    assert not control_tokens_left(chats).any()
-    said = [message["content"] for chat in chats for message in json.loads(chat)]
-    assert not any(re.search(CONTROL_MARKUP, text) for text in [*documents, *said])
+    chats = spoken_texts(
+        sft_chats(units, _corpus(language), language)["messages"], system_prompt=True
+    )
+    assert not has_control_tokens(documents).any()
+    assert not has_control_tokens(chats).any()
+    assert not any(re.search(CONTROL_MARKUP, text) for text in [*documents, *chats])
 
 
 def test_no_units_give_empty_tables() -> None:
     nothing = _scene(("You", "a"))[:0]
-    assert cpt_documents(nothing, _corpus(), "en").schema == DOCUMENT_SCHEMA
-    assert sft_chats(nothing, _corpus(), "en").schema == CHAT_SCHEMA
+    assert cpt_documents(nothing, _corpus(), "en").schema == DOCUMENTS
+    assert sft_chats(nothing, _corpus(), "en").schema == CHATS
 
 
 def test_unlisted_language() -> None:

@@ -19,7 +19,7 @@ def chat(
         "split": split,
         "language": language,
         "turns": turns,
-        "messages": json.dumps(messages),
+        "messages": messages,
     }
 
 
@@ -28,7 +28,7 @@ def test_a_prompt_ends_with_the_user_and_its_reference_is_the_real_line() -> Non
     rows = {row["prompt"]: row for row in prompts.to_dicts()}
     assert set(rows) == {"en/c/1", "en/c/2", "en/c/3"}
     row = rows["en/c/2"]
-    assert [m["content"] for m in json.loads(row["messages"])] == [
+    assert [m["content"] for m in row["messages"]] == [
         "You are Mira.",
         "s asks 1",
         "s says 1",
@@ -68,7 +68,7 @@ def test_a_turn_to_which_nobody_spoke_is_no_prompt() -> None:
         {"role": "user", "content": "hello"},
         {"role": "assistant", "content": "third"},
     ]
-    chats = pl.DataFrame([chat("c", "s") | {"messages": json.dumps(messages)}])
+    chats = pl.DataFrame([chat("c", "s") | {"messages": messages}])
     assert select_prompts(chats, 9)["prompt"].to_list() == ["en/c/3"]
 
 

@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
+from cyrene_assets.corpus.chat_tables import encode_chats
 from cyrene_assets.evaluation.identity import ReportIdentity
 from cyrene_assets.evaluation.scoreboard import html as page
 from cyrene_assets.evaluation.scoreboard import markdown, pareto
@@ -53,7 +54,7 @@ def evaluate(tmp_path: Path) -> Evaluate:
         folder = tmp_path / str(len(list(tmp_path.iterdir())))
         folder.mkdir()
         run, found = said(says, models)
-        run.prompts.write_parquet(folder / "prompts.parquet")
+        encode_chats(run.prompts).write_parquet(folder / "prompts.parquet")
         run.generations.write_parquet(folder / "generations.parquet")
         found.write(folder)
         size = identity.get("size", "tiny")

@@ -31,7 +31,7 @@ def chats() -> pl.DataFrame:
     return pl.DataFrame(
         {
             "chat": "c", "scene": "s", "split": "validation", "language": "en",
-            "messages": json.dumps(messages),
+            "messages": [messages],
         }
     )  # fmt: skip
 

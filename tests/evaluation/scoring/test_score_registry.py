@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 from score_reference import reference
 
+from cyrene_assets.corpus.chat_tables import encode_chats
 from cyrene_assets.corpus.languages import traits
 from cyrene_assets.evaluation.identity import ReportIdentity
 from cyrene_assets.evaluation.metrics.reference import read_reference
@@ -48,7 +49,7 @@ def test_score_added_as_one_row_is_in_report_board_page_document_and_examples(
     assert rows["low"].null_count() == 0
     assert rows.filter(model="real lines")["value"].to_list() == [0.0]
     assert set(report.examples.filter(score="shouting")["side"]) == {"best", "worst"}
-    answers.prompts.write_parquet(tmp_path / "prompts.parquet")
+    encode_chats(answers.prompts).write_parquet(tmp_path / "prompts.parquet")
     answers.generations.write_parquet(tmp_path / "generations.parquet")
     report.write(tmp_path)
     digests = {"base": "b0", "fp8": "f8"}

@@ -24,6 +24,7 @@ import pytest
 from cyrene_assets.compute.cpu import KERNELS_VARIABLE, detect_cpu, quantized_path
 from cyrene_assets.compute.program_environment import linked_package
 from cyrene_assets.config.recipe import load_recipe
+from cyrene_assets.corpus.chat_tables import decode_chats
 from cyrene_assets.evaluation.inputs import prompts as prompting
 from cyrene_assets.quantization import calibration
 from cyrene_assets.serving import engine_args
@@ -90,7 +91,7 @@ def checked(
     """Return a function that looks at the model in vLLM on one path, as `fp8_model` does."""
     store = tiny[0] / "store"
     chats = pl.concat(
-        pl.read_parquet(path).with_columns(language=pl.lit(path.parents[1].name))
+        decode_chats(pl.read_parquet(path)).with_columns(language=pl.lit(path.parents[1].name))
         for path in sorted(store.glob("sft_chat/*/*/chats.parquet"))
     )
     evaluation = load_recipe("tiny").evaluation

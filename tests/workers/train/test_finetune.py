@@ -8,9 +8,10 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from cyrene_assets.base_models.chat_template import CHAT_TEMPLATE
 from cyrene_assets.config.architecture import TINY
-from cyrene_assets.corpus.packing.token_counting import chat_text
+from cyrene_assets.corpus.chat_tables import chatml_text
 from cyrene_assets.serving.chat_template import trained_template, write_template
 from cyrene_assets.training import checks, swift_args
+from cyrene_assets.utils.chat import Message
 from cyrene_assets.workers.train.tensorboard_writer import FILE
 from workers.conftest import (
     CPU,
@@ -177,9 +178,9 @@ LAST = 3
 
 
 @pytest.fixture(scope="module")
-def long_chats(chats: list[list[dict[str, str]]]) -> list[list[dict[str, str]]]:
+def long_chats(chats: list[list[Message]]) -> list[list[Message]]:
     """Return chats of four answers, one with a system prompt that is none."""
-    system = [chats[0][0], {"role": "system", "content": " \n"}]
+    system = [chats[0][0], Message(role="system", content=" \n")]
     return [
         [system[number % 2], *chats[2 * number][1:], *chats[2 * number + 1][1:]]
         for number in range(len(chats) // 2)
@@ -189,7 +190,7 @@ def long_chats(chats: list[list[dict[str, str]]]) -> list[list[dict[str, str]]]:
 @pytest.fixture(scope="module")
 def compared(
     base: Ran,
-    long_chats: list[list[dict[str, str]]],
+    long_chats: list[list[Message]],
     run_python: RunPython,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> dict[str, Any]:
@@ -224,7 +225,7 @@ def compared(
 
 @pytest.mark.parametrize("name", BASES)
 def test_training_reads_what_serving_renders_before_every_answer(
-    name: str, compared: dict[str, Any], long_chats: list[list[dict[str, str]]]
+    name: str, compared: dict[str, Any], long_chats: list[list[Message]]
 ) -> None:
     answers = (LAST + 1) * len(long_chats)
     found = compared[f"{name}|trained|"]
@@ -236,7 +237,7 @@ def test_training_reads_what_serving_renders_before_every_answer(
     for messages, (text, trained) in zip(
         long_chats, compared[f"{name}|trained|texts"], strict=True
     ):
-        assert text == chat_text(json.dumps(messages)) == template.render(messages=messages)
+        assert text == chatml_text(messages) == template.render(messages=messages)
         said = [message["content"] for message in messages if message["role"] == "assistant"]
         assert trained == "".join(f"{answer}<|im_end|>\n" for answer in said)
 
@@ -244,7 +245,7 @@ def test_training_reads_what_serving_renders_before_every_answer(
 @pytest.mark.parametrize("name", BASES)
 @pytest.mark.parametrize("at", [0, 2, LAST])
 def test_a_difference_planted_before_an_answer_is_found(
-    name: str, at: int, compared: dict[str, Any], long_chats: list[list[dict[str, str]]]
+    name: str, at: int, compared: dict[str, Any], long_chats: list[list[Message]]
 ) -> None:
     found = compared[f"{name}|trained|{at}"]
     assert found["same"] == at * len(long_chats)
@@ -253,7 +254,7 @@ def test_a_difference_planted_before_an_answer_is_found(
 
 @pytest.mark.parametrize("name", BASES)
 def test_think_blocks_in_training_are_found(
-    name: str, compared: dict[str, Any], long_chats: list[list[dict[str, str]]]
+    name: str, compared: dict[str, Any], long_chats: list[list[Message]]
 ) -> None:
     """ms-swift's defaults: a block before the last answer alone, or before each."""
     last = compared[f"{name}|a block at the end|"]

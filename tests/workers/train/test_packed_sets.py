@@ -11,8 +11,8 @@ import pytest
 
 from cyrene_assets.config.architecture import TINY, Architecture
 from cyrene_assets.config.training_stage import Passes, Stage
-from cyrene_assets.corpus.packing.packed_dataset import Packed, pack_corpus
-from cyrene_assets.corpus.packing.token_counting import chat_text
+from cyrene_assets.corpus.chat_tables import CHATS, chatml_text
+from cyrene_assets.corpus.packing.packed_dataset import PackedDataset, pack_corpus
 from cyrene_assets.training import swift_args
 from workers.conftest import CPU, SAMPLE, Ran, RunPython, stage
 
@@ -113,10 +113,9 @@ def _chats(language: str) -> pl.DataFrame:
             {"role": roles[turn % 2], "content": text} for turn, text in enumerate(turns)
         ]
         split = "validation" if number % 5 == 1 else "train"
-        text = json.dumps(messages, ensure_ascii=False)
-        rows.append((f"{scene}/Ovelle-{language}", scene, f"Ovelle-{language}", split, text))
-    columns = ["chat", "scene", "speaker", "split", "messages"]
-    return pl.DataFrame(rows, schema=columns, orient="row")
+        names = f"{scene}/Ovelle-{language}", scene, f"Ovelle-{language}"
+        rows.append((*names, split, len(turns) // 2, messages))
+    return pl.DataFrame(rows, schema=CHATS, orient="row")
 
 
 def _template(chosen: Stage, name: str, folder: Path) -> dict[str, Any]:
@@ -139,7 +138,7 @@ def read(
     base: Ran,
     run_python: RunPython,
     tmp_path_factory: pytest.TempPathFactory,
-) -> tuple[Packed, Path, dict[str, Any]]:
+) -> tuple[PackedDataset, Path, dict[str, Any]]:
     """Return what was packed, the folder it was written to, and what ms-swift read there."""
     name = request.param
     folder = tmp_path_factory.mktemp(name)
@@ -164,7 +163,7 @@ def read(
 
 
 def test_ms_swift_packs_the_same_rows_together(
-    read: tuple[Packed, Path, dict[str, Any]],
+    read: tuple[PackedDataset, Path, dict[str, Any]],
 ) -> None:
     packed, out, result = read
     rows = pl.read_parquet(out / "rows.parquet")
@@ -177,7 +176,7 @@ def test_ms_swift_packs_the_same_rows_together(
 
 
 def test_rows_are_as_long_as_ms_swift_encodes_them(
-    read: tuple[Packed, Path, dict[str, Any]],
+    read: tuple[PackedDataset, Path, dict[str, Any]],
 ) -> None:
     _, out, result = read
     train, validation = result["lengths"]
@@ -190,7 +189,7 @@ def test_rows_are_as_long_as_ms_swift_encodes_them(
     assert {f"special-{number}" for number in range(len(SPECIAL))} <= seen
 
 
-def test_rows_say_what_the_json_lines_say(read: tuple[Packed, Path, dict[str, Any]]) -> None:
+def test_rows_say_what_the_json_lines_say(read: tuple[PackedDataset, Path, dict[str, Any]]) -> None:
     _, out, result = read
     assert result["train"] == [row["messages"] for row in _rows(out / "train.jsonl")]
     assert result["validation"] == [row["messages"] for row in _rows(out / "validation.jsonl")]
@@ -200,7 +199,7 @@ def test_rows_say_what_the_json_lines_say(read: tuple[Packed, Path, dict[str, An
 
 
 def test_what_is_trained_on_ends_as_it_should(
-    read: tuple[Packed, Path, dict[str, Any]],
+    read: tuple[PackedDataset, Path, dict[str, Any]],
 ) -> None:
     _, _, result = read
     for messages, text in zip(result["train"], result["texts"], strict=True):
@@ -209,4 +208,4 @@ def test_what_is_trained_on_ends_as_it_should(
             continue
         assert text.endswith("<|im_end|>\n")
         # The tokenizer composes what comes decomposed.
-        assert text == unicodedata.normalize("NFC", chat_text(json.dumps(messages)))
+        assert text == unicodedata.normalize("NFC", chatml_text(messages))

@@ -6,7 +6,7 @@ import pytest
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from cyrene_assets.base_models.chat_template import CHAT_TEMPLATE
-from cyrene_assets.corpus.packing.token_counting import message_text
+from cyrene_assets.corpus.chat_tables import chatml_text
 from cyrene_assets.workers.train.prompt_parity import (
     PromptComparison,
     compare,
@@ -41,7 +41,7 @@ class Template:
         number = 0
         for message in row["messages"]:
             if message["role"] != "assistant":
-                ids += map(ord, message_text(message))
+                ids += map(ord, chatml_text([message]))
                 labels += [-100] * (len(ids) - len(labels))
                 continue
             before, text = self._change(number, f"{message['content']}<|im_end|>\n")

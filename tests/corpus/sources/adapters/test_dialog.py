@@ -18,6 +18,7 @@ from corpus.miniature import (
     settings,
     write_corpus,
 )
+from cyrene_assets.corpus.chat_tables import spoken_texts
 from cyrene_assets.corpus.config import load_corpus
 from cyrene_assets.corpus.rendering.rendering import cpt_documents, sft_chats
 from cyrene_assets.corpus.sources.registry import (
@@ -100,7 +101,7 @@ def test_marks_of_single_lines_leave_them_out_of_what_they_are_not_for(tmp_path:
     units = parallel.units("en")
     assert dict(units.filter(pl.col("only").is_not_null()).select("unit", "only").rows()) == marks
     documents = cpt_documents(units, corpus, "en")["text"].str.join("\n").item()
-    chats = sft_chats(units, corpus, "en")["messages"].str.join("\n").item()
+    chats = spoken_texts(sft_chats(units, corpus, "en")["messages"]).str.join("\n").item()
     said = {one["line"]: one["text"].split(", ")[0] for one in lines}
     here = {name: (said[name] in documents, said[name] in chats) for name in (*marks, "s2-0")}
     assert here == {

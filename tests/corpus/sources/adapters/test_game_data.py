@@ -30,7 +30,7 @@ from corpus.sources.game_miniature import (
 )
 from cyrene_assets.corpus.config import Corpus, load_corpus
 from cyrene_assets.corpus.lint.linter import lint
-from cyrene_assets.corpus.preparation.parallel_corpus import parallel_corpus
+from cyrene_assets.corpus.preparation.parallel_corpus import build_parallel_corpus
 from cyrene_assets.corpus.rendering.rendering import cpt_documents, sft_chats
 from cyrene_assets.corpus.sources.adapters.game_data import files
 from cyrene_assets.corpus.sources.registry import raw_digest, read_listed
@@ -649,7 +649,7 @@ def _parallel(corpus: Corpus, language: str) -> pl.DataFrame:
     alone = corpus.model_copy(update={"languages": {language: corpus.languages[language]}})
     with tempfile.TemporaryDirectory() as folder:
         read = partial(read_raw, SHIPPED, corpus)
-        return parallel_corpus(read, alone, Path(folder)).units(language)
+        return build_parallel_corpus(read, alone, Path(folder)).units(language)
 
 
 @pytest.mark.parametrize(("language", "colon"), [("en", ": "), ("chs", "\uff1a")])
@@ -683,7 +683,7 @@ def test_documents_as_they_are_trained_on(corpus: Corpus, language: str, colon: 
 def test_chats_as_they_are_trained_on(corpus: Corpus) -> None:
     chats = sft_chats(_parallel(corpus, "en"), corpus, "en")
     said = {
-        (scene, name): [(m["role"], m["content"]) for m in json.loads(messages)]
+        (scene, name): [(m["role"], m["content"]) for m in messages]
         for scene, name, messages in chats.select("chat", "speaker", "messages").rows()
     }
     prompt = ("system", corpus.languages["en"].system_prompt)

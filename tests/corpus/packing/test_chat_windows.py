@@ -1,4 +1,3 @@
-import json
 from pathlib import Path
 
 import polars as pl
@@ -7,8 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpus.miniature import byte_tokenizer
+from cyrene_assets.corpus.packing.chat_windows import (
+    chunk_chats,
+    count_answer_lines,
+    fits_any_tokenizer,
+)
 from cyrene_assets.corpus.packing.token_counting import Counts, TokenCounter
-from cyrene_assets.corpus.packing.windows import answer_lines, cut_chats, surely_fits
 
 SYSTEM = "You are Ada."
 Turn = tuple[str, str]
@@ -31,15 +34,14 @@ def _chats(*chats: list[Turn]) -> pl.DataFrame:
         ]
         for turns in chats
     ]
-    messages = [json.dumps(one, ensure_ascii=False) for one in said]
-    return pl.DataFrame({"chat": [f"c{n}" for n in range(len(chats))], "messages": messages})
+    return pl.DataFrame({"chat": [f"c{n}" for n in range(len(chats))], "messages": said})
 
 
 def _answers(windows: pl.DataFrame) -> list[str]:
     return [
         line
         for messages in windows["messages"]
-        for turn in json.loads(messages)
+        for turn in messages
         if turn["role"] == "assistant"
         for line in turn["content"].split("\n")
     ]
@@ -48,26 +50,26 @@ def _answers(windows: pl.DataFrame) -> list[str]:
 def _well_formed(windows: pl.DataFrame, limit: int, counter: TokenCounter) -> None:
     assert max(windows["tokens"], default=0) <= limit
     for messages in windows["messages"]:
-        roles = [turn["role"] for turn in json.loads(messages)]
+        roles = [turn["role"] for turn in messages]
         assert roles == ["system", *["user", "assistant"] * (len(roles) // 2)]
         assert len(roles) >= 3
-        assert json.loads(messages)[0]["content"] == SYSTEM
-    again = cut_chats(windows.select("chat", "messages"), counter, limit)
+        assert messages[0]["content"] == SYSTEM
+    again = chunk_chats(windows.select("chat", "messages"), counter, limit)
     assert again["tokens"].to_list() == windows["tokens"].to_list()
     assert again["chat"].to_list() == windows["chat"].to_list()
 
 
 def test_cut_chats_with_room_leaves_them_as_they_are(counter: TokenCounter) -> None:
     chats = _chats([("Who?", "Me.")], [("Where?", "Here.\nAnd there.")])
-    windows = cut_chats(chats, counter, 500)
+    windows = chunk_chats(chats, counter, 500)
     assert windows.drop("source", "tokens").equals(chats)
     assert windows["source"].to_list() == ["c0", "c1"]
-    assert answer_lines(chats["messages"]).to_list() == [1, 2]
+    assert count_answer_lines(chats["messages"]).to_list() == [1, 2]
 
 
 def test_cut_chats_of_many_turns_loses_and_repeats_no_answer(counter: TokenCounter) -> None:
     turns = [(f"Question {n}?", f"Answer {n}.\nAnd more of {n}.") for n in range(300)]
-    windows = cut_chats(_chats(turns, [("Who?", "Me.")]), counter, 400)
+    windows = chunk_chats(_chats(turns, [("Who?", "Me.")]), counter, 400)
     _well_formed(windows, 400, counter)
     assert _answers(windows) == [*(line for _, a in turns for line in a.split("\n")), "Me."]
     assert windows["chat"].to_list()[:2] == ["c0#1", "c0#2"]
@@ -79,10 +81,10 @@ def test_a_monologue_goes_into_several_windows_each_after_what_was_said(
     counter: TokenCounter,
 ) -> None:
     lines = [f"This is line {n} of the monologue." for n in range(200)]
-    windows = cut_chats(_chats([("Tell me.", "\n".join(lines)), ("So.", "Yes.")]), counter, 300)
+    windows = chunk_chats(_chats([("Tell me.", "\n".join(lines)), ("So.", "Yes.")]), counter, 300)
     _well_formed(windows, 300, counter)
     assert _answers(windows) == [*lines, "Yes."]
-    users = {json.loads(messages)[1]["content"] for messages in windows["messages"]}
+    users = {messages[1]["content"] for messages in windows["messages"]}
     assert users == {"Tell me."}
 
 
@@ -92,10 +94,10 @@ def test_only_a_line_that_is_too_long_by_itself_is_left_out(counter: TokenCounte
         ("word " * 400, "Three."),
         ("Four?", "Four."),
     ]
-    windows = cut_chats(_chats(turns), counter, 200)
+    windows = chunk_chats(_chats(turns), counter, 200)
     _well_formed(windows, 200, counter)
     assert _answers(windows) == ["One.", "Two.", "Three.", "Four."]
-    assert answer_lines(_chats(turns)["messages"]).sum() == 5
+    assert count_answer_lines(_chats(turns)["messages"]).sum() == 5
 
 
 @settings(max_examples=40, deadline=None)
@@ -112,11 +114,11 @@ def test_windows_fit_and_what_surely_fits_is_there(
 ) -> None:
     stripped = [(u.strip() or "?", a.strip() or "!") for u, a in turns]
     chats = _chats(stripped)
-    windows = cut_chats(chats, counter, limit)
+    windows = chunk_chats(chats, counter, limit)
     _well_formed(windows, limit, counter)
     whole, there = _answers(chats), _answers(windows)
     assert [line for line in whole if line in set(there)] == there
-    if surely_fits(chats["messages"], limit).item():
+    if fits_any_tokenizer(chats["messages"], limit).item():
         assert len(windows)
 
 
@@ -138,7 +140,7 @@ def test_cut_chats_of_200_000_lines_keeps_all_and_counts_four_times_what_a_quart
     given = []
     for part in (turns[: len(turns) // 4], turns):
         counting = _Counting(byte_tokenizer(tmp_path / "t.json"))
-        windows = cut_chats(_chats(part), counting, 4096)
+        windows = chunk_chats(_chats(part), counting, 4096)
         given.append(counting.given)
-        assert answer_lines(windows["messages"]).sum() == len(part)
+        assert count_answer_lines(windows["messages"]).sum() == len(part)
     assert 3.9 * given[0] < given[1] < 4.2 * given[0]

@@ -14,32 +14,32 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from cyrene_assets.corpus.preparation.bare_words import bare_words, vocabulary
+from cyrene_assets.corpus.preparation.bare_words import count_vocabulary, hash_bare_words
 from cyrene_assets.corpus.preparation.word_hashes import (
     UNSPACED,
     Flags,
     Hashes,
     Vocabulary,
     Words,
-    places,
-    some_of,
+    sample_texts,
+    table_places,
 )
 
 # What a word costs that the original's text of the unit does not have.
 NOT_SHARED = -2.0
 # Of what a copy or a half must show in all; about e to the tenth to one.
-EVIDENCE = 10.0
+MIN_EVIDENCE = 10.0
 # Of its words, at least so many are in a copy, and in what is left of half a line.
-COPIED = 0.7
-LEFT = 0.2
+MIN_COPIED_SHARE = 0.7
+MIN_LEFT_SHARE = 0.2
 # The same where the one is counted in words and the other in characters, of which there are more.
-LEFT_OF_CHARACTERS = 0.05
+MIN_LEFT_SHARE_OF_CHARACTERS = 0.05
 # Bits of a key that the unit's number has; a word's hash has the others.
 UNIT_BITS = np.uint64(32)
 
 
 @dataclass(frozen=True)
-class Original:
+class OriginalTexts:
     """The original's texts, in the order of its rows, with the units' numbers."""
 
     texts: pl.Series
@@ -53,7 +53,7 @@ class Original:
     @cached_property
     def natural(self) -> Words:
         """The words of some of its texts."""
-        return bare_words(some_of(self.texts))
+        return hash_bare_words(sample_texts(self.texts))
 
     @cached_property
     def _characters(self) -> "OriginalWords":
@@ -72,19 +72,21 @@ class OriginalWords:
     vocabulary: Vocabulary
 
     @classmethod
-    def of(cls, original: Original, *, characters: bool) -> "OriginalWords":
+    def of(cls, original: OriginalTexts, *, characters: bool) -> "OriginalWords":
         """Count the original's words."""
-        words = bare_words(original.texts, characters=characters)
-        return cls(np.unique(_keys(words, original.unit)), vocabulary(words, original.scripts))
+        words = hash_bare_words(original.texts, characters=characters)
+        return cls(
+            np.unique(_keys(words, original.unit)), count_vocabulary(words, original.scripts)
+        )
 
     def has(self, words: Words, unit: npt.NDArray[np.uint32]) -> Flags:
         """Say of each word whether its unit has it in the original."""
-        wanted = _keys(words, unit)
+        keys = _keys(words, unit)
         if not len(self.keys):
-            return np.zeros(len(wanted), dtype=bool)
-        place = np.minimum(np.searchsorted(self.keys, wanted), len(self.keys) - 1)
-        found: Flags = self.keys[place] == wanted
-        return found
+            return np.zeros(len(keys), dtype=bool)
+        place = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
+        shared: Flags = self.keys[place] == keys
+        return shared
 
 
 def _keys(words: Words, unit: npt.NDArray[np.uint32]) -> Hashes:
@@ -93,20 +95,20 @@ def _keys(words: Words, unit: npt.NDArray[np.uint32]) -> Hashes:
 
 
 @dataclass(frozen=True)
-class Left:
+class Untranslated:
     """Which texts are nearly the original's (``copied``), and which are so in half."""
 
     copied: Flags
     half: Flags
 
 
-def left_as_original(
+def find_untranslated(
     texts: Callable[[], pl.Series],
     words: Words,
     unit: npt.NDArray[np.uint32],
     own: Vocabulary,
-    original: Original,
-) -> Left:
+    original: OriginalTexts,
+) -> Untranslated:
     """Say which texts of a language are the original's of the same unit, in all or in half.
 
     Half of a text is a part that it begins or ends with. ``words`` and ``own`` are the language's
@@ -120,16 +122,16 @@ def left_as_original(
         # Half of such an original's text has some of its characters.
         own_texts = texts()
         rows = own_texts.str.contains(UNSPACED).fill_null(False).arg_true()
-        words = bare_words(own_texts.gather(rows), characters=characters)
+        words = hash_bare_words(own_texts.gather(rows), characters=characters)
         words = replace(words, text=rows.to_numpy()[words.text])
-        own = vocabulary(words, own.scripts)
+        own = count_vocabulary(words, own.scripts)
     if not len(words.text):
-        return Left(nothing, nothing)
-    theirs = original.in_words(characters=characters)
-    shared = theirs.has(words, unit)
-    place = places(words)
-    in_original = theirs.vocabulary.elsewhere(place)
-    likelier = theirs.vocabulary.log_probability(in_original)
+        return Untranslated(nothing, nothing)
+    original_words = original.in_words(characters=characters)
+    shared = original_words.has(words, unit)
+    place = table_places(words)
+    in_original = original_words.vocabulary.elsewhere(place)
+    likelier = original_words.vocabulary.log_probability(in_original)
     likelier -= own.log_probability(own.elsewhere(place))
     evidence = np.where(shared, likelier, NOT_SHARED)
     starts = np.flatnonzero(np.diff(words.text, prepend=np.uint32(2**32 - 1)))
@@ -143,9 +145,11 @@ def left_as_original(
     begins = np.maximum.reduceat(running - before, starts)
     ends = total - np.minimum.reduceat(running - before - evidence, starts)
     best = np.maximum(begins, ends)
-    enough = (parts >= natural.to_say) & (best >= EVIDENCE)
-    nearly = enough & (parts >= COPIED * lengths)
+    enough = (parts >= natural.shingle_words) & (best >= MIN_EVIDENCE)
+    nearly = enough & (parts >= MIN_COPIED_SHARE * lengths)
     copied[of_text[nearly]] = True
-    least = LEFT if own_characters == natural.characters else LEFT_OF_CHARACTERS
-    half[of_text[enough & ~nearly & (parts >= least * lengths)]] = True
-    return Left(copied, half)
+    min_share = (
+        MIN_LEFT_SHARE if own_characters == natural.characters else MIN_LEFT_SHARE_OF_CHARACTERS
+    )
+    half[of_text[enough & ~nearly & (parts >= min_share * lengths)]] = True
+    return Untranslated(copied, half)

@@ -3,8 +3,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from cyrene_assets.corpus.preparation.bare_words import bare_words, once_each, vocabulary
-from cyrene_assets.corpus.preparation.foreign_words import Original, left_as_original
+from cyrene_assets.corpus.preparation.bare_words import (
+    count_vocabulary,
+    hash_bare_words,
+    unique_per_text,
+)
+from cyrene_assets.corpus.preparation.untranslated import OriginalTexts, find_untranslated
 
 ENGLISH = [
     "The light at the harbour burns very brightly this evening",
@@ -43,13 +47,13 @@ def _left(own: list[str], original: list[str] | None = None) -> tuple[list[int],
     """Return which texts are copies and which are so in half."""
     units = np.arange(len(own), dtype=np.uint32)
     texts, theirs = pl.Series(own), pl.Series(original or ENGLISH * REPEATED)
-    words = bare_words(texts)
-    found = left_as_original(
+    words = hash_bare_words(texts)
+    found = find_untranslated(
         lambda: texts,
         words,
         units,
-        vocabulary(words, ("Latin",)),
-        Original(theirs, units, ("Latin",)),
+        count_vocabulary(words, ("Latin",)),
+        OriginalTexts(theirs, units, ("Latin",)),
     )
     return np.flatnonzero(found.copied).tolist(), np.flatnonzero(found.half).tolist()
 
@@ -88,8 +92,8 @@ def test_no_words_are_left_as_nothing() -> None:
 
 
 def test_a_vocabulary_counts_texts_and_no_punctuation() -> None:
-    words = bare_words(pl.Series(["Sea, sea! (sea)", "The sea.", "", "\u2026"]))
+    words = hash_bare_words(pl.Series(["Sea, sea! (sea)", "The sea.", "", "\u2026"]))
     assert words.text.tolist() == [0, 0, 0, 1, 1]
-    assert once_each(words).text.tolist() == [0, 1, 1]
-    counts = vocabulary(words, ("Latin",)).counts
+    assert unique_per_text(words).text.tolist() == [0, 1, 1]
+    counts = count_vocabulary(words, ("Latin",)).counts
     assert sorted(counts[counts > 0].tolist()) == [1, 2]

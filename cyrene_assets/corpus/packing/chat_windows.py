@@ -10,22 +10,26 @@ after the end of what was said before it. Only a single line of the character th
 behind the system prompt is left out.
 """
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 import polars as pl
 
-from cyrene_assets.corpus.packing.token_counting import Counts, chat_text, message_text
+from cyrene_assets.corpus.chat_tables import (
+    MESSAGES,
+    chatml_text,
+    chatml_texts,
+    messages_series,
+)
+from cyrene_assets.corpus.packing.token_counting import Counts
+from cyrene_assets.utils.chat import Message, Role
 
-QUESTION, ANSWER = ("user", ""), ("assistant", "")
 # So few texts are counted one by one, which is faster.
-FEW_TEXTS = 64
-_ROLES = ("system", "user", "assistant")
-TURNS = pl.List(pl.Struct({"role": pl.String, "content": pl.String}))
+MAX_FEW_TEXTS = 64
+_ROLES: tuple[Role, ...] = ("system", "user", "assistant")
 
 
-class Counter(Protocol):
+class TextCounter(Protocol):
     """Counts the tokens of texts: a tokenizer, or an estimate."""
 
     def count(self, texts: pl.Series) -> Counts:
@@ -49,19 +53,19 @@ class _Window(NamedTuple):
     """A part of the chat with that number, after its system prompt."""
 
     number: int
-    system: Sequence[Mapping[str, str]]
+    system: Sequence[Message]
     pairs: Sequence[_Pair]
 
 
-def answer_lines(messages: pl.Series) -> pl.Series:
-    """Return how many lines the character says in each chat (JSON list of messages)."""
+def count_answer_lines(messages: pl.Series) -> pl.Series:
+    """Return how many lines the assistant says in each chat."""
     content = pl.element().struct.field("content")
-    own = pl.when(pl.element().struct.field("role") == "assistant")
-    lines = own.then(content.str.count_matches("\n", literal=True) + 1).otherwise(0)
-    return messages.str.json_decode(TURNS).list.eval(lines).list.sum()
+    answers = pl.when(pl.element().struct.field("role") == "assistant")
+    lines = answers.then(content.str.count_matches("\n", literal=True) + 1).otherwise(0)
+    return messages.list.eval(lines).list.sum()
 
 
-def surely_fits(messages: pl.Series, sequence_length: int) -> pl.Series:
+def fits_any_tokenizer(messages: pl.Series, sequence_length: int) -> pl.Series:
     """Say of each chat whether some line of the character is sure to fit, whatever the tokenizer.
 
     That is where its bytes do behind those of the system prompt, as a byte is a token at the most.
@@ -69,20 +73,19 @@ def surely_fits(messages: pl.Series, sequence_length: int) -> pl.Series:
     role, content = (pl.element().struct.field(name) for name in ("role", "content"))
     shortest = content.str.split("\n").list.eval(pl.element().str.len_bytes()).list.min()
     system = pl.when(role == "system").then(content.str.len_bytes())
-    turns = messages.str.json_decode(TURNS)
-    marks = sum(len(message_text(_message(who, "."))) - 1 for who in _ROLES)
-    room = sequence_length - turns.list.eval(system).list.sum().cast(pl.Int64) - marks
+    marks = sum(len(chatml_text([_message(who, ".")])) - 1 for who in _ROLES)
+    room = sequence_length - messages.list.eval(system).list.sum().cast(pl.Int64) - marks
     # What the user says takes half of the room at most, where the answer needs the other half.
-    answer = turns.list.eval(pl.when(role == "assistant").then(shortest)).list.min()
+    answer = messages.list.eval(pl.when(role == "assistant").then(shortest)).list.min()
     return answer + 1 <= room - room // 2
 
 
-def cut_chats(chats: pl.DataFrame, counter: Counter, sequence_length: int) -> pl.DataFrame:
+def chunk_chats(chats: pl.DataFrame, counter: TextCounter, sequence_length: int) -> pl.DataFrame:
     """Cut chats (``chat``, ``messages``, any other columns) to the sequence length.
 
     A chat of more than ``sequence_length`` tokens becomes several windows, column ``chat`` of which
     reads ``<chat>#1`` and so on. Column ``source`` keeps the name of the uncut chat, ``tokens``
-    (i32) counts as ``tokens.chat_text`` is encoded. A chat of which no line fits is not there.
+    (i32) counts those of ``chatml_texts``. A chat of which no line fits is not there.
     """
     all_chats = chats.with_row_index("number").with_columns(
         pl.Series("tokens", _tokens(chats["messages"], counter), dtype=pl.Int32),
@@ -102,23 +105,22 @@ def cut_chats(chats: pl.DataFrame, counter: Counter, sequence_length: int) -> pl
     return pl.concat([short, windows], how="diagonal").sort("number", "window").select(columns)
 
 
-def _tokens(messages: pl.Series, counter: Counter) -> pl.Series:
-    texts = messages.map_elements(chat_text, return_dtype=pl.String)
-    return pl.Series(counter.count(texts), dtype=pl.Int32)
+def _tokens(messages: pl.Series, counter: TextCounter) -> pl.Series:
+    return pl.Series(counter.count(chatml_texts(messages)), dtype=pl.Int32)
 
 
-def _windows(long: pl.DataFrame, counter: Counter, limit: int) -> pl.DataFrame:
+def _windows(long: pl.DataFrame, counter: TextCounter, limit: int) -> pl.DataFrame:
     """Return the windows of long chats: number, window (from 1), messages and tokens."""
     waiting = [
         window
         for number, messages in long.select("number", "messages").rows()
-        for window in _filled(number, json.loads(messages), counter, limit)
+        for window in _fill_windows(number, messages, counter, limit)
     ]
-    schema = {"number": pl.UInt32, "messages": pl.String}
-    tables = [pl.DataFrame(schema=schema | {"tokens": pl.Int32, "place": pl.Float64})]
+    schema = {"number": pl.UInt32(), "messages": MESSAGES}
+    tables = [pl.DataFrame(schema=schema | {"tokens": pl.Int32(), "place": pl.Float64()})]
     places = [float(place) for place in range(len(waiting))]
     while waiting:
-        messages = [_json(window) for window in waiting]
+        messages = [_messages(window) for window in waiting]
         rows = pl.DataFrame({"number": [w.number for w in waiting], "messages": messages}, schema)
         rows = rows.with_columns(place=pl.Series(places), tokens=_tokens(rows["messages"], counter))
         over = (rows["tokens"] > limit).to_list()
@@ -128,29 +130,32 @@ def _windows(long: pl.DataFrame, counter: Counter, limit: int) -> pl.DataFrame:
             (half, place + 0.5 * part / 2 ** len(tables))
             for window, place, too_long in zip(waiting, places, over, strict=True)
             if too_long
-            for part, half in enumerate(_halves(window))
+            for part, half in enumerate(_halve(window))
         ]
         waiting, places = [half for half, _ in again], [place for _, place in again]
     number = pl.int_range(1, pl.len() + 1, dtype=pl.Int32).over("number")
     return pl.concat(tables).sort("place").with_columns(window=number).drop("place")
 
 
-def _filled(
-    number: int, turns: Sequence[Mapping[str, str]], counter: Counter, limit: int
+def _fill_windows(
+    number: int, messages: Sequence[Message], counter: TextCounter, limit: int
 ) -> Iterator[_Window]:
     """Yield windows of as many turns of a chat as fit, by the tokens of each message."""
-    said = [turn for turn in turns if turn["role"] != "system"]
-    system = turns[: len(turns) - len(said)]
-    counts = _of_texts([message_text(turn) for turn in turns], counter)
+    turns = [message for message in messages if message["role"] != "system"]
+    system = messages[: len(messages) - len(turns)]
+    counts = _message_tokens(messages, counter)
     room = limit - sum(counts[: len(system)])
-    own = counts[len(system) :]
+    of_turns = counts[len(system) :]
     window: list[_Pair] = []
     taken = 0
     for user, answer, tokens in zip(
-        said[::2], said[1::2], map(sum, zip(own[::2], own[1::2], strict=True)), strict=True
+        turns[::2],
+        turns[1::2],
+        map(sum, zip(of_turns[::2], of_turns[1::2], strict=True)),
+        strict=True,
     ):
-        turn = _Pair(user["content"], answer["content"], tokens)
-        for pair in [turn] if tokens <= room else _parts(turn, room, counter):
+        complete = _Pair(user["content"], answer["content"], tokens)
+        for pair in [complete] if tokens <= room else _split_pair(complete, room, counter):
             if window and taken + pair.tokens > room:
                 yield _Window(number, system, window)
                 window, taken = [], 0
@@ -160,23 +165,23 @@ def _filled(
         yield _Window(number, system, window)
 
 
-def _parts(pair: _Pair, room: int, counter: Counter) -> Iterator[_Pair]:
+def _split_pair(pair: _Pair, room: int, counter: TextCounter) -> Iterator[_Pair]:
     """Yield a turn that is too long in parts that fit: lines of the answer, each once.
 
     A line that does not fit is left out.
     """
     lines = pair.answer.split("\n")
-    counts = _of_texts([f"{line}\n" for line in lines], counter)
-    left = room - sum(_of_texts([message_text(_message(*m)) for m in (QUESTION, ANSWER)], counter))
+    counts = _count_texts([f"{line}\n" for line in lines], counter)
+    left = room - sum(_message_tokens([_message("user", ""), _message("assistant", "")], counter))
     if left <= min(counts):
         return
     # The answer comes first, as far as there is room for something before it.
-    user = _end_of(pair.user, max(left // 2, left - sum(counts)), counter)
-    around = room - left + _of_texts([user], counter)[0]
+    user = _last_lines(pair.user, max(left // 2, left - sum(counts)), counter)
+    around = room - left + _count_texts([user], counter)[0]
     part: list[str] = []
     taken = around
     for line, tokens in zip(
-        lines, _of_texts([f"{line}\n" for line in lines], counter), strict=True
+        lines, _count_texts([f"{line}\n" for line in lines], counter), strict=True
     ):
         if around + tokens > room:
             continue
@@ -189,21 +194,21 @@ def _parts(pair: _Pair, room: int, counter: Counter) -> Iterator[_Pair]:
         yield _Pair(user, "\n".join(part), taken)
 
 
-def _end_of(text: str, room: int, counter: Counter) -> str:
+def _last_lines(text: str, room: int, counter: TextCounter) -> str:
     """Return the last lines of a text that fit, of a single line its end."""
     lines = text.split("\n")
-    counts = _of_texts([f"{line}\n" for line in lines], counter)
+    counts = _count_texts([f"{line}\n" for line in lines], counter)
     first, taken = len(lines) - 1, counts[-1]
     while first and taken + counts[first - 1] <= room:
         first -= 1
         taken += counts[first]
     end = "\n".join(lines[first:])
-    while len(end) > 1 and _of_texts([end], counter)[0] > room:
+    while len(end) > 1 and _count_texts([end], counter)[0] > room:
         end = end[len(end) // 2 :].strip()
     return end
 
 
-def _halves(window: _Window) -> list[_Window]:
+def _halve(window: _Window) -> list[_Window]:
     """Return the two halves of a window, nothing where it is a single line of the character."""
     pairs = window.pairs
     if len(pairs) == 1:
@@ -215,22 +220,26 @@ def _halves(window: _Window) -> list[_Window]:
     return [window._replace(pairs=part) for part in (pairs[:middle], pairs[middle:]) if middle]
 
 
-def _of_texts(texts: Sequence[str], counter: Counter) -> list[int]:
+def _count_texts(texts: Sequence[str], counter: TextCounter) -> list[int]:
     """Count the tokens of texts."""
-    if len(texts) <= FEW_TEXTS:
+    if len(texts) <= MAX_FEW_TEXTS:
         return counter.count_few(list(texts))
     counts: list[int] = counter.count(pl.Series(texts, dtype=pl.String)).tolist()
     return counts
 
 
-def _message(role: str, content: str) -> dict[str, str]:
+def _message_tokens(messages: Sequence[Message], counter: TextCounter) -> list[int]:
+    """Count the tokens that each message has in a conversation."""
+    texts = chatml_texts(messages_series([[message] for message in messages]))
+    return _count_texts(texts.to_list(), counter)
+
+
+def _message(role: Role, content: str) -> Message:
     return {"role": role, "content": content}
 
 
-def _json(window: _Window) -> str:
-    said = [
-        _message(role, content)
-        for user, answer, _ in window.pairs
-        for role, content in (("user", user), ("assistant", answer))
-    ]
-    return json.dumps([*window.system, *said], ensure_ascii=False)
+def _messages(window: _Window) -> list[Message]:
+    messages = [*window.system]
+    for user, answer, _ in window.pairs:
+        messages += [_message("user", user), _message("assistant", answer)]
+    return messages

@@ -2,12 +2,12 @@ import numpy as np
 import polars as pl
 
 from cyrene_assets.config.training_stage import Passes
-from cyrene_assets.corpus.packing.pass_order import copies_of, training_sequence
+from cyrene_assets.corpus.packing.epoch_order import copies_per_document, training_order
 
 
 def _sequence(copies: list[int], passes: int, seed: int = 7) -> list[list[int]]:
     """Return the documents of each pass, in reading order."""
-    rows, numbers = training_sequence(np.array(copies, dtype=np.int64), passes, seed)
+    rows, numbers = training_order(np.array(copies, dtype=np.int64), passes, seed)
     assert numbers.tolist() == sorted(numbers)
     return [rows[numbers == number + 1].tolist() for number in range(passes)]
 
@@ -36,8 +36,8 @@ def test_copies_follow_kind_then_language() -> None:
         }
     )
     passes = Passes(default=3, languages={"chs": 4, "th": 0}, kinds={"wiki": 5})
-    assert copies_of(documents, passes).tolist() == [3, 4, 5, 0, 5]
-    assert copies_of(documents.clear(), passes).tolist() == []
+    assert copies_per_document(documents, passes).tolist() == [3, 4, 5, 0, 5]
+    assert copies_per_document(documents.clear(), passes).tolist() == []
 
 
 def test_a_document_is_seen_as_often_as_is_asked() -> None:

@@ -1,7 +1,7 @@
-"""Proof that nothing held out is trained on: of the split, and of the training sets themselves.
+"""Leakage: what is held out and trained on too, in the split and in the training sets themselves.
 
 The split is made once (``split``); this looks at what came of it, whatever the way. What counts as
-the same text is ``same_text``'s to say, for the split as for the proofs.
+the same text is defined in ``text_identity``, for the split as for these checks.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,26 +11,21 @@ from typing import Any
 import polars as pl
 
 from cyrene_assets.corpus.preparation.near_duplicates import near_duplicates
-from cyrene_assets.corpus.preparation.text_identity import SHORT_LINE, bare_lines, unit_lines
-from cyrene_assets.corpus.preparation.thread_map import side_by_side
-from cyrene_assets.corpus.preparation.word_hashes import words_of
+from cyrene_assets.corpus.preparation.tables import LEAKAGE
+from cyrene_assets.corpus.preparation.text_identity import (
+    MIN_LINE_CHARACTERS,
+    bare_lines,
+    unit_lines,
+)
+from cyrene_assets.corpus.preparation.thread_map import map_parallel
+from cyrene_assets.corpus.preparation.word_hashes import hash_words
 from cyrene_assets.utils.counting import counted
 
-# What is needed of the units to prove a split.
+# What is needed of the units to check a split.
 SPLIT_COLUMNS = ("scene", "speaker", "title", "text", "split")
 # The split keeps together what is half alike; the margin is for what a cluster of many leaves out.
 SIMILARITY = 0.8
-SCHEMA = pl.Schema(
-    {
-        "language": pl.String,
-        "reason": pl.String,
-        "trained": pl.String,
-        "held_out": pl.String,
-        "similarity": pl.Float64,
-        "text": pl.String,
-    }
-)
-SHOWN_TEXT = 80
+MAX_TEXT = 80
 REMEDY = (
     "put both under one scene id, or change the text in one of them, or set another `split.seed` "
     "in corpus.yaml; then build again"
@@ -38,10 +33,10 @@ REMEDY = (
 
 
 @dataclass(frozen=True)
-class Proof:
-    """What a look at both sides of the split found.
+class LeakageReport:
+    """What both sides of the split have in common.
 
-    ``leaks`` (``SCHEMA``) has no row where nothing leaks. ``reason`` is "scene" (the scene, or a
+    ``leaks`` (``LEAKAGE``) has no row where nothing leaks. ``reason`` is "scene" (the scene, or a
     translation of it, is on both sides), "line" (two scenes share a line, in whatever languages) or
     "similar" (two texts of one language are nearly the same); ``trained`` and ``held_out`` name the
     two sides, ``text`` the line. ``lines`` counts the lines that are held out, ``short`` those of
@@ -54,17 +49,18 @@ class Proof:
     short: int
     stock: int
 
-    def found(self) -> list[str]:
+    def messages(self) -> list[str]:
         """Return each leak in words."""
         return [_in_words(row) for row in self.leaks.rows(named=True)]
 
-    def let_through(self) -> str:
+    def describe_recurring(self) -> str:
         """Return in words what recurs and is no leak."""
         share = (self.short + self.stock) / max(self.lines, 1)
         lines = counted(self.lines, "held-out line is", "held-out lines are")
         return (
             f"{share:.1%} of the {lines} said in training too and let through: "
-            f"{self.short:,} under {SHORT_LINE} characters, {counted(self.stock, 'stock phrase')}"
+            f"{self.short:,} under {MIN_LINE_CHARACTERS} characters, "
+            f"{counted(self.stock, 'stock phrase')}"
         )
 
 
@@ -73,19 +69,19 @@ def _in_words(row: dict[str, Any]) -> str:
     where += f", {row['language']}" if row["language"] else ""
     if row["reason"] == "line":
         text = row["text"]
-        shown = text if len(text) <= SHOWN_TEXT else f"{text[:SHOWN_TEXT]}…"
+        shown = text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}…"
         return f"the line {shown!r} is in {where}"
     if row["reason"] == "similar":
         return f"{row['similarity']:.0%} alike are {where}"
     return f"one scene has {where}"
 
 
-def split_proof(
+def find_split_leakage(
     languages: Sequence[str],
     read: Callable[[str], pl.DataFrame],
     similar: pl.DataFrame,
     stock: pl.Series,
-) -> Proof:
+) -> LeakageReport:
     """Look at the split of units.
 
     ``read`` returns a language's units (``SPLIT_COLUMNS``) and is called by two threads;
@@ -100,7 +96,7 @@ def split_proof(
         of_language = read(language).select("split", scene="scene", name="scene")
         return of_language.unique(maintain_order=True)
 
-    of_scene = pl.concat(side_by_side(places, languages)).unique(maintain_order=True)
+    of_scene = pl.concat(map_parallel(places, languages)).unique(maintain_order=True)
     sides = of_scene.select("scene", "split")
     parted = (
         similar.join(sides, on="scene", maintain_order="left")
@@ -116,10 +112,10 @@ def split_proof(
         similarity="similarity",
         text=pl.lit(""),
     )
-    return _proof(_on_both_sides(of_scene, "scene", "scene"), pairs, languages, lines, stock)
+    return _report(_on_both_sides(of_scene, "scene", "scene"), pairs, languages, lines, stock)
 
 
-def sets_proof(sets: Mapping[str, pl.DataFrame], stock: pl.Series) -> Proof:
+def find_dataset_leakage(sets: Mapping[str, pl.DataFrame], stock: pl.Series) -> LeakageReport:
     """Look at what is trained on and what is held out: documents, or chats.
 
     ``sets`` has each language's: name, scene, split ("train" or "validation") and text; each is
@@ -131,7 +127,7 @@ def sets_proof(sets: Mapping[str, pl.DataFrame], stock: pl.Series) -> Proof:
         _similar(sets[language]).select(pl.lit(language).alias("language"), pl.all())
         for language in languages
     ]
-    return _proof(
+    return _report(
         _on_both_sides(places, "scene", "scene"),
         pl.concat(pairs),
         languages,
@@ -140,20 +136,20 @@ def sets_proof(sets: Mapping[str, pl.DataFrame], stock: pl.Series) -> Proof:
     )
 
 
-def _proof(
+def _report(
     scenes: pl.DataFrame,
     pairs: pl.DataFrame,
     languages: Sequence[str],
     read_lines: Callable[[str], pl.DataFrame],
     stock: pl.Series,
-) -> Proof:
-    short = pl.col("text").str.len_chars() < SHORT_LINE
+) -> LeakageReport:
+    short = pl.col("text").str.len_chars() < MIN_LINE_CHARACTERS
 
     def numbers(language: str) -> pl.DataFrame:
         lines = read_lines(language).select("split", short.alias("short"), pl.col("text").hash())
         return lines.group_by("split", "text", "short").len()
 
-    of_text = pl.concat(side_by_side(numbers, languages))
+    of_text = pl.concat(map_parallel(numbers, languages))
     trained = of_text.filter(split="train").select("text").unique()
     held_out = of_text.filter(split="validation")
     both = held_out.join(trained, on="text", how="semi")
@@ -161,13 +157,13 @@ def _proof(
     telling = both.filter(~pl.col("short") & ~is_stock)["text"].unique()
     tables = [scenes, pairs]
     if len(telling):
-        found = [
+        lines = [
             read_lines(language).filter(pl.col("text").hash().is_in(telling.implode()))
             for language in languages
         ]
-        tables.append(_on_both_sides(pl.concat(found), "text", "line"))
-    return Proof(
-        pl.concat([table.select(SCHEMA.names()).cast(SCHEMA) for table in tables]),
+        tables.append(_on_both_sides(pl.concat(lines), "text", "line"))
+    return LeakageReport(
+        pl.concat([table.select(LEAKAGE.names()).cast(LEAKAGE) for table in tables]),
         lines=int(held_out["len"].sum()),
         short=int(both.filter("short")["len"].sum()),
         stock=int(both.filter(is_stock)["len"].sum()),
@@ -191,7 +187,7 @@ def _on_both_sides(rows: pl.DataFrame, key: str, reason: str) -> pl.DataFrame:
 def _similar(rows: pl.DataFrame) -> pl.DataFrame:
     """Return the texts of one language that are nearly the same, one on each side."""
     held_out = (rows["split"] == "validation").to_numpy()
-    pairs = near_duplicates(words_of(rows["text"]), held_out, SIMILARITY)
+    pairs = near_duplicates(hash_words(rows["text"]), held_out, SIMILARITY)
     swapped = pl.Series(held_out[pairs["first"].to_numpy()], dtype=pl.Boolean)
     first, second = pl.col("first"), pl.col("second")
     return pairs.select(
@@ -200,15 +196,4 @@ def _similar(rows: pl.DataFrame) -> pl.DataFrame:
         held_out=pl.lit(rows["name"]).gather(pl.when(swapped).then(first).otherwise(second)),
         similarity="similarity",
         text=pl.lit(""),
-    )
-
-
-def chat_texts(messages: pl.Series) -> pl.Series:
-    """Return what is said in chats (JSON lists of messages), the system prompt left out."""
-    turn = pl.Struct({"role": pl.String, "content": pl.String})
-    return (
-        messages.str.json_decode(pl.List(turn))
-        .list.slice(1)
-        .list.eval(pl.element().struct.field("content"))
-        .list.join("\n")
     )

@@ -1,9 +1,7 @@
-import json
-
 import polars as pl
 import pytest
 
-from cyrene_assets.corpus.preparation.leak_check import Proof, chat_texts, sets_proof
+from cyrene_assets.corpus.preparation.leakage import LeakageReport, find_dataset_leakage
 
 LONG = "the tide goes out before dawn and the lamps along the harbour wall burn low until morning"
 OTHER = "nobody in the village had ever seen a ship with sails of that colour before that day"
@@ -13,8 +11,8 @@ def _set(*rows: tuple[str, str, str, str]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=["name", "scene", "split", "text"], orient="row")
 
 
-def _proof(*stock: str, **sets: pl.DataFrame) -> Proof:
-    return sets_proof(sets, pl.Series(stock, dtype=pl.String))
+def _proof(*stock: str, **sets: pl.DataFrame) -> LeakageReport:
+    return find_dataset_leakage(sets, pl.Series(stock, dtype=pl.String))
 
 
 def test_nothing_is_leaked_by_a_clean_split() -> None:
@@ -34,7 +32,7 @@ def test_a_translation_on_the_other_side_is_a_leak() -> None:
     german = _set(("a#2", "a", "validation", OTHER))
     proof = _proof(en=english, de=german)
     assert proof.leaks.rows() == [("", "scene", "a", "a#2", 1.0, "")]
-    assert proof.found() == ["one scene has a (trained on) and a#2 (held out)"]
+    assert proof.messages() == ["one scene has a (trained on) and a#2 (held out)"]
 
 
 def test_nearly_the_same_text_on_the_other_side_is_a_leak() -> None:
@@ -68,26 +66,16 @@ def test_a_short_line_is_let_through_and_counted_whatever_is_around_it(
     trained: str, held_out: str
 ) -> None:
     proof = _proof(en=_set(("a", "a", "train", trained), ("b", "b", "validation", held_out)))
-    assert proof.found() == []
+    assert proof.messages() == []
     assert (proof.lines, proof.short, proof.stock) == (1, 1, 0)
-    assert proof.let_through().startswith("100.0% of the 1 held-out line is")
+    assert proof.describe_recurring().startswith("100.0% of the 1 held-out line is")
 
 
 def test_a_leak_is_told_with_the_line_and_both_names() -> None:
     line = "Come back before the lamps go out."
     rows = ("a", "a", "train", f"Bo: {line}"), ("b", "b", "validation", f"So.\n({line})")
     proof = _proof(en=_set(*rows))
-    assert proof.found() == [f"the line {line!r} is in a (trained on) and b (held out)"]
+    assert proof.messages() == [f"the line {line!r} is in a (trained on) and b (held out)"]
     through = _proof(line, en=_set(*rows))
-    assert through.found() == []
+    assert through.messages() == []
     assert (through.lines, through.short, through.stock) == (2, 0, 1)
-
-
-def test_what_is_said_in_a_chat() -> None:
-    messages = [
-        {"role": "system", "content": "You are Bo."},
-        {"role": "user", "content": 'Who?\n"Bo"'},
-        {"role": "assistant", "content": "Me."},
-    ]
-    texts = chat_texts(pl.Series([json.dumps(messages), json.dumps(messages[:1])]))
-    assert texts.to_list() == ['Who?\n"Bo"\nMe.', ""]

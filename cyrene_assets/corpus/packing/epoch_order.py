@@ -1,4 +1,4 @@
-"""The training sequence: every document as often as the recipe says, pass by pass, shuffled."""
+"""The training sequence: every document as often as the recipe says, epoch by epoch, shuffled."""
 
 import hashlib
 
@@ -11,10 +11,10 @@ from cyrene_assets.config.training_stage import Passes
 Ints = NDArray[np.int64]
 
 
-def copies_of(documents: pl.DataFrame, passes: Passes) -> Ints:
+def copies_per_document(documents: pl.DataFrame, epochs: Passes) -> Ints:
     """Return how often each document (``language``, ``kind``) is seen."""
     groups = documents.select("language", "kind").unique()
-    copies = [passes.of(language, kind) for language, kind in groups.rows()]
+    copies = [epochs.of(language, kind) for language, kind in groups.rows()]
     return (
         documents.select("language", "kind")
         .join(
@@ -27,17 +27,17 @@ def copies_of(documents: pl.DataFrame, passes: Passes) -> Ints:
     )
 
 
-def training_sequence(copies: Ints, passes: int, seed: int) -> tuple[Ints, Ints]:
+def training_order(copies: Ints, epochs: int, seed: int) -> tuple[Ints, Ints]:
     """Repeat and order documents for training.
 
-    ``copies[i]`` is how often document ``i`` is seen. The sequence has ``passes`` passes, each
-    shuffled by the seed. A document that is seen as often as that is in each pass once. Further
-    copies go to passes evenly spaced, so that all passes grow alike, and so do the copies of a
-    document seen less often; copies in one pass stand equal distances apart.
+    ``copies[i]`` is how often document ``i`` is seen. The sequence has ``epochs`` epochs (the
+    recipe's passes), each shuffled by the seed. A document that is seen as often as that is in each
+    once. Further copies go to epochs evenly spaced, so that all grow alike, and so do the copies of
+    a document seen less often; copies in one epoch stand equal distances apart.
 
-    Returns the documents' numbers in reading order, and for each the pass, counted from 1.
+    Returns the documents' numbers in reading order, and for each the epoch, counted from 1.
     """
-    counts = _copies_in_passes(copies, passes, seed)
+    counts = _copies_per_epoch(copies, epochs, seed)
     ordered: list[Ints] = []
     for number, count in enumerate(counts, 1):
         rows = np.repeat(np.arange(len(copies)), count)
@@ -45,19 +45,19 @@ def training_sequence(copies: Ints, passes: int, seed: int) -> tuple[Ints, Ints]
         places = (copy + _uniform(len(copies), seed, f"{number}")[rows]) / count[rows]
         ordered.append(rows[np.argsort(places, kind="stable")])
     sizes = [len(rows) for rows in ordered]
-    return np.concatenate(ordered), np.repeat(np.arange(1, passes + 1), sizes)
+    return np.concatenate(ordered), np.repeat(np.arange(1, epochs + 1), sizes)
 
 
-def _copies_in_passes(copies: Ints, passes: int, seed: int) -> list[Ints]:
-    """Return for each pass how many copies of each document go there."""
-    counts = np.tile(copies // passes, (passes, 1))
-    for extra in range(1, passes):
-        rows = np.flatnonzero(copies % passes == extra)
+def _copies_per_epoch(copies: Ints, epochs: int, seed: int) -> list[Ints]:
+    """Return for each epoch how many copies of each document go there."""
+    counts = np.tile(copies // epochs, (epochs, 1))
+    for extra in range(1, epochs):
+        rows = np.flatnonzero(copies % epochs == extra)
         ranks = np.argsort(_uniform(len(rows), seed, f"extra:{extra}"), kind="stable")
-        # Start of a document's grid: spread over the documents, so that no pass gets more of them.
+        # Start of a document's grid: spread over the documents, so that no epoch gets more of them.
         starts = (np.arange(len(rows)) + 0.5) / max(1, len(rows))
         for copy in range(extra):
-            chosen = (passes * (copy + starts) / extra).astype(np.int64)
+            chosen = (epochs * (copy + starts) / extra).astype(np.int64)
             counts[chosen, rows[ranks]] += 1
     return list(counts)
 

@@ -5,105 +5,42 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from cyrene_assets.corpus.chat_tables import spoken_texts
 from cyrene_assets.corpus.config import Corpus
 from cyrene_assets.corpus.people import Language
 from cyrene_assets.corpus.preparation import quality_flags as flags
-from cyrene_assets.corpus.preparation.agreement import ends_of, numbers_in
-from cyrene_assets.corpus.preparation.bare_words import vocabulary
-from cyrene_assets.corpus.preparation.chinese import other_variant
-from cyrene_assets.corpus.preparation.leak_check import chat_texts
+from cyrene_assets.corpus.preparation.agreement import classify_endings, extract_numbers
+from cyrene_assets.corpus.preparation.bare_words import count_vocabulary
+from cyrene_assets.corpus.preparation.chinese import has_other_variant
 from cyrene_assets.corpus.preparation.mojibake import mojibake
 from cyrene_assets.corpus.preparation.near_duplicates import near_duplicates
 from cyrene_assets.corpus.preparation.split import chat_scenes
-from cyrene_assets.corpus.preparation.text_identity import hashed, long_enough, unit_lines
-from cyrene_assets.corpus.preparation.word_hashes import Vocabulary, Words, words_of
+from cyrene_assets.corpus.preparation.text_identity import (
+    hash_lines,
+    unit_lines,
+    without_short_lines,
+)
+from cyrene_assets.corpus.preparation.word_hashes import Vocabulary, Words, hash_words
 from cyrene_assets.corpus.preparation.writing_systems import main_scripts, wrong_script
 from cyrene_assets.corpus.rendering.rendering import cpt_documents, sft_chats
-from cyrene_assets.corpus.sources.types import ONLY, Problem, SourceError
+from cyrene_assets.corpus.sources.types import ONLY
 
-REPORTED_PROBLEMS = 20
-PLACE = ("file", "line")
 # In bytes of UTF-8.
-SHORTEST_NAME = 4
-
-
-class Register:
-    """Numbers the units and scenes of all languages, in the order in which they come up.
-
-    ``units`` (unit, number, scene, file, line) and ``scenes`` (scene, number, kind, file, line)
-    say where each was found first.
-    """
-
-    def __init__(self) -> None:
-        self.units = _empty("unit", "scene")
-        self.scenes = _empty("scene", "kind")
-        self._problems: list[Problem] = []
-
-    def number(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """Return the numbers ``unit`` and ``scene`` (u32) of one language's ``raw_dialog`` rows."""
-        self.units, units = self._numbers(self.units, rows, "unit", "scene")
-        self.scenes, scenes = self._numbers(self.scenes, rows, "scene", "kind")
-        return pl.DataFrame({"unit": units, "scene": scenes})
-
-    def refuse_misaligned(self) -> None:
-        """Languages must agree on what scene a unit is in, and on what a scene is.
-
-        Raises:
-            SourceError: they do not; each place with file and line.
-        """
-        if self._problems:
-            raise SourceError(self._problems[:REPORTED_PROBLEMS])
-
-    def _numbers(
-        self, known: pl.DataFrame, rows: pl.DataFrame, key: str, value: str
-    ) -> tuple[pl.DataFrame, pl.Series]:
-        rows = rows.select(key, value, *PLACE).with_row_index("row")
-        found = rows.join(known, on=key, suffix="_first", how="left", maintain_order="left")
-        unknown = found.filter(pl.col("number").is_null()).select(rows.columns)
-        if len(unknown):
-            new = unknown.unique([key], keep="first", maintain_order=True)
-            new = new.with_row_index("number", offset=len(known)).select(known.columns)
-            known = pl.concat([known, new])
-            unknown = unknown.join(new, on=key, suffix="_first")
-            found = found.update(unknown, on="row")
-        wrong = found.filter(pl.col(value) != pl.col(f"{value}_first"))
-        for row in wrong.head(REPORTED_PROBLEMS).rows(named=True):
-            self._problems.append(
-                Problem(
-                    row["file"],
-                    row["line"],
-                    f"{key} {row[key]!r} is of {value} {row[value]!r} here and of "
-                    f"{row[f'{value}_first']!r} in {row['file_first']}:{row['line_first']}",
-                    "give it the same in all languages, or an id of its own",
-                )
-            )
-        return known, found["number"]
-
-
-def _empty(key: str, value: str) -> pl.DataFrame:
-    return pl.DataFrame(
-        schema={
-            key: pl.String,
-            "number": pl.UInt32,
-            value: pl.String,
-            "file": pl.String,
-            "line": pl.Int32,
-        }
-    )
+MIN_NAME_BYTES = 4
 
 
 @dataclass(frozen=True)
-class Survey:
+class LanguageProfile:
     """One language's units, by numbers.
 
     ``rows`` has a row per unit: unit, scene, characters (u32), ``same`` (u64, equal where a unit's
-    raw text is, null without text), ``ends`` (``agreement.ends_of``), wrong_script, mojibake and
+    raw text is, null without text), ``ends`` (``classify_endings``), wrong_script, mojibake and
     chinese_variant. ``numbers`` has row, unit and number of the numbers in them. ``duplicates`` has
-    scene and original of scenes
-    that say, word for word, what an earlier one says; ``similar`` first, second and similarity of
-    scenes that are nearly the same. ``lines`` has scene, text (u64) and words of the lines that are
-    not short (``same_text.hashed``), ``chats`` the scenes in which somebody talks with the
-    character, ``placeholders`` row, unit and placeholders of the rows that have any.
+    scene and original of scenes that say, word for word, what an earlier one says; ``similar``
+    first, second and similarity of scenes that are nearly the same. ``lines`` has scene, text (u64)
+    and words of the lines that are not short (``hash_lines``), ``chats`` the scenes in which
+    somebody talks with the character, ``placeholders`` row, unit and placeholders of the rows that
+    have any.
     """
 
     rows: pl.DataFrame
@@ -116,16 +53,16 @@ class Survey:
     vocabulary: Vocabulary
 
 
-def survey(
+def profile_language(
     cleaned: pl.DataFrame,
     numbers: pl.DataFrame,
     corpus: Corpus,
     language: str,
     keep: Callable[[pl.Series], Words],
-) -> Survey:
-    """Look at the cleaned units of one language (``clean_units``), numbered by a ``Register``.
+) -> LanguageProfile:
+    """Look at the cleaned units of one language (``clean_units``), numbered by a ``UnitIndex``.
 
-    ``keep`` returns the bare words of the texts, and keeps them (``KeptWords``).
+    ``keep`` returns the bare words of the texts, and keeps them (``WordFiles``).
     """
     units = cleaned.with_columns(numbers, raw=pl.coalesce("raw_text", "text"))
     # What cleaning left as it was is normalized already.
@@ -135,49 +72,52 @@ def survey(
     # What is held out must not be nearly the same as what is trained on, so what is compared is
     # what both will read.
     repeats = units["scene"].is_in(duplicates["scene"].implode())
-    rendered = cleaned.with_columns(flags=left_out(cleaned, repeats), split=pl.lit("train"))
+    rendered = cleaned.with_columns(flags=left_out_flags(cleaned, repeats), split=pl.lit("train"))
     documents = cpt_documents(rendered, corpus, language)
     chats = sft_chats(rendered, corpus, language)
-    words = words_of(documents["text"])
+    words = hash_words(documents["text"])
     scenes = pl.DataFrame({"name": cleaned["scene"], "scene": numbers["scene"]}).unique()
     similar = pl.concat(
         [
             _similar(near_duplicates(words), documents["scene"], scenes),
             _similar(
-                near_duplicates(words_of(chat_texts(chats["messages"]))), chats["scene"], scenes
+                near_duplicates(hash_words(spoken_texts(chats["messages"]))), chats["scene"], scenes
             ),
         ]
     )
     text = units["text"]
-    names = names_of(units, corpus.languages[language])
+    names = names_in(units, corpus.languages[language])
     scripts = main_scripts(text, names, corpus.language(language).traits(language).scripts)
     rows = units.select(
         "unit",
         "scene",
         pl.col("text").str.len_chars().alias("characters"),
         same=pl.when(pl.col("text") != "").then(same),
-        ends=ends_of(text),
+        ends=classify_endings(text),
         wrong_script=wrong_script(text, scripts, names),
         # Cleaning takes control characters away, which misread text is full of.
         mojibake=mojibake(units["raw"]),
-        chinese_variant=other_variant(text) if scripts == ("Han",) else pl.lit(False),
+        chinese_variant=has_other_variant(text) if scripts == ("Han",) else pl.lit(False),
     )
-    return Survey(
+    return LanguageProfile(
         rows,
         duplicates,
         similar.group_by("first", "second").agg(pl.col("similarity").max()).sort("first", "second"),
-        hashed(long_enough(unit_lines(units.select("scene", "speaker", "title", "text"))), words),
+        hash_lines(
+            without_short_lines(unit_lines(units.select("scene", "speaker", "title", "text"))),
+            words,
+        ),
         _chat_scenes(units, chats, scenes, corpus),
         _placeholders(units, corpus.rules().aside),
-        numbers_in(text).join(rows.select("unit").with_row_index("row"), on="row"),
-        vocabulary(keep(text), scripts),
+        extract_numbers(text).join(rows.select("unit").with_row_index("row"), on="row"),
+        count_vocabulary(keep(text), scripts),
     )
 
 
-def names_of(units: pl.DataFrame, entry: Language) -> list[str]:
+def names_in(units: pl.DataFrame, entry: Language) -> list[str]:
     """Return the names of a language's people; very short ones stand in any word."""
     speakers = units["speaker"].drop_nulls().unique()
-    long = speakers.filter(speakers.str.len_bytes() >= SHORTEST_NAME).sort().to_list()
+    long = speakers.filter(speakers.str.len_bytes() >= MIN_NAME_BYTES).sort().to_list()
     return [*entry.players, entry.character, *entry.speakers, *long]
 
 
@@ -194,7 +134,7 @@ def _chat_scenes(
     )["scene"]
 
 
-def left_out(cleaned: pl.DataFrame, repeats: pl.Series | None = None) -> pl.Series:
+def left_out_flags(cleaned: pl.DataFrame, repeats: pl.Series | None = None) -> pl.Series:
     """Return the flags that leave a unit out of training; ``repeats`` says which are duplicates."""
     flags = [
         ("unknown_placeholder", cleaned["placeholders"].list.len() > 0),
@@ -207,20 +147,20 @@ def left_out(cleaned: pl.DataFrame, repeats: pl.Series | None = None) -> pl.Seri
     combined: list[list[str]] = [[]]
     for place, (flag, has_it) in enumerate(flags):
         number += has_it.cast(pl.UInt32) * 2**place
-        combined += [[*others, flag] for others in combined]
+        combined += [[*before, flag] for before in combined]
     return pl.Series(combined, dtype=pl.List(pl.String)).gather(number)
 
 
 def _similar(pairs: pl.DataFrame, names: pl.Series, scenes: pl.DataFrame) -> pl.DataFrame:
     """Return pairs of texts by the numbers of their scenes: first, second, similarity."""
     number = names.to_frame("name").join(scenes, on="name", how="left", maintain_order="left")
-    one, other = (number["scene"].gather(pairs[name]) for name in ("first", "second"))
+    first, second = (number["scene"].gather(pairs[name]) for name in ("first", "second"))
     return (
-        pl.DataFrame({"one": one, "other": other, "similarity": pairs["similarity"]})
-        .filter(pl.col("one") != pl.col("other"))
+        pl.DataFrame({"first": first, "second": second, "similarity": pairs["similarity"]})
+        .filter(pl.col("first") != pl.col("second"))
         .select(
-            first=pl.min_horizontal("one", "other"),
-            second=pl.max_horizontal("one", "other"),
+            first=pl.min_horizontal("first", "second"),
+            second=pl.max_horizontal("first", "second"),
             similarity="similarity",
         )
     )
@@ -245,6 +185,6 @@ def _duplicates(units: pl.DataFrame) -> pl.DataFrame:
 
 def _placeholders(units: pl.DataFrame, aside: str) -> pl.DataFrame:
     some = units.with_row_index("row").filter(pl.col("raw").str.contains("{", literal=True))
-    return some.select("row", "unit", placeholders=flags.placeholders(some["raw"], aside)).filter(
-        pl.col("placeholders") != ""
-    )
+    return some.select(
+        "row", "unit", placeholders=flags.sorted_placeholders(some["raw"], aside)
+    ).filter(pl.col("placeholders") != "")

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from cyrene_assets.corpus.preparation.bare_words import words_and_stems
+from cyrene_assets.corpus.preparation.bare_words import hash_words_and_stems
 from cyrene_assets.corpus.preparation.word_hashes import Hashes, Words
 
 # Of a stem's hash these bits are kept.
@@ -15,44 +15,44 @@ STEM_BITS = np.uint64(32)
 
 
 @dataclass(frozen=True)
-class KeptWords:
+class WordFiles:
     """Words of languages, known by their index, in the files of a folder."""
 
     folder: Path
 
-    def keep(self, language: int, texts: pl.Series) -> Words:
+    def save(self, language: int, texts: pl.Series) -> Words:
         """Find the bare words of a language's texts, and keep them."""
-        words, stems = words_and_stems(texts)
+        words, stems = hash_words_and_stems(texts)
         number = np.bincount(words.text, minlength=len(texts)).astype(np.uint32)
         np.save(self._path(language, "number"), number)
         np.save(self._path(language, "word"), words.word)
         if stems is not None:
             np.save(self._path(language, "stem"), (stems >> STEM_BITS).astype(np.uint32))
-        np.save(self._path(language, "to_say"), np.array([words.characters, words.to_say]))
+        np.save(self._path(language, "spelling"), np.array([words.characters, words.shingle_words]))
         return words
 
-    def words(self, language: int) -> Words:
+    def load(self, language: int) -> Words:
         """Return the bare words of a language."""
         return self._words(language, np.load(self._path(language, "word")))
 
-    def telling(self, language: int) -> Words:
+    def load_telling(self, language: int) -> Words:
         """Return what tells a text's subject: words' stems, or characters and their pairs."""
         stems = self._path(language, "stem")
         if stems.exists():
             return self._words(language, np.load(stems).astype(np.uint64))
-        return with_pairs(self.words(language))
+        return with_bigrams(self.load(language))
 
     def _words(self, language: int, word: Hashes) -> Words:
         number: npt.NDArray[np.uint32] = np.load(self._path(language, "number"))
-        characters, to_say = np.load(self._path(language, "to_say")).tolist()
+        characters, shingle_words = np.load(self._path(language, "spelling")).tolist()
         text = np.repeat(np.arange(len(number), dtype=np.uint32), number)
-        return Words(text, word, bool(characters), to_say)
+        return Words(text, word, bool(characters), shingle_words)
 
     def _path(self, language: int, what: str) -> Path:
         return self.folder / f"words-{language}-{what}.npy"
 
 
-def with_pairs(words: Words) -> Words:
+def with_bigrams(words: Words) -> Words:
     """Return each character of texts, and each two that follow each other."""
     together = words.text[1:] == words.text[:-1]
     pairs = (words.word[:-1] * np.uint64(0x9E3779B97F4A7C15) + words.word[1:])[together]
@@ -60,5 +60,5 @@ def with_pairs(words: Words) -> Words:
         np.concatenate([words.text, words.text[1:][together]]),
         np.concatenate([words.word, pairs]),
         words.characters,
-        words.to_say,
+        words.shingle_words,
     )
