@@ -30,9 +30,14 @@ def command_tree() -> click.Group:
     return root
 
 
+def described(command: click.Command, path: str) -> click.Context:
+    """Return a context with the root's settings: a command keeps its first help option."""
+    return click.Context(command, info_name=path, **command_tree().context_settings)
+
+
 def commands(group: click.Group, path: str = "cyrene") -> Iterator[Described]:
     """Yield every command below ``group`` with its path, a group ahead of its own commands."""
-    context = click.Context(group, info_name=path)
+    context = described(group, path)
     # The formats of `cyrene corpus import` are loaded one by one.
     for name in sorted(group.list_commands(context)):
         command = group.get_command(context, name)
@@ -55,7 +60,7 @@ def _short(command: click.Command) -> str:
 
 
 def _section(path: str, command: click.Command) -> str:
-    context = click.Context(command, info_name=path)
+    context = described(command, path)
     usage = " ".join([path, *command.collect_usage_pieces(context)])
     parts = [f"## {path}", f"```\n{usage}\n```", *_paragraphs(command.help or "")]
     options = [option for option in command.params if isinstance(option, click.Option)]

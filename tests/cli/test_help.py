@@ -13,7 +13,7 @@ from cyrene_assets.cli.main import main
 def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     """Yield the words of every command and group, the root first."""
     yield path
-    context = click.Context(group)
+    context = click.Context(group, **main.context_settings)
     for name in group.list_commands(context):
         command = group.get_command(context, name)
         if isinstance(command, click.Group):

@@ -122,10 +122,11 @@ def test_help_and_version_are_quick(cyrene: Command) -> None:
 
 def test_examples_in_help_texts_stay_as_they_are_written() -> None:
     for name, command in main.commands.items():
-        text = command.get_help(click.Context(command, info_name=name))
+        text = command.get_help(click.Context(command, info_name=name, **main.context_settings))
         assert "\\b" not in text
         assert "\b" not in text
-    lines = main.commands["serve"].get_help(click.Context(main.commands["serve"])).splitlines()
+    serve = main.commands["serve"]
+    lines = serve.get_help(click.Context(serve, **main.context_settings)).splitlines()
     assert "cyrene serve --size 4B" in map(str.strip, lines)
 
 

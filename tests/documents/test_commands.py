@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import click
 import pytest
 import yaml
-from cli_reference import command_tree
+from cli_reference import command_tree, described
 from dagster._cli import create_dagster_cli
 from dagster_dg_cli.cli import create_dg_cli
 
@@ -47,7 +47,7 @@ def commands(page: Page) -> Iterator[list[str]]:
 
 def fault(command: click.Command, given: Sequence[str], path: str) -> str | None:
     """Return why click would not take these arguments, placeholders aside."""
-    context = click.Context(command, info_name=path)
+    context = described(command, path)
     while isinstance(command, click.Group):
         if not given or PLACEHOLDER.match(given[0]):
             return None
@@ -59,7 +59,7 @@ def fault(command: click.Command, given: Sequence[str], path: str) -> str | None
         if following is None:
             return f"{path} has no command {name}"
         command, path = following, f"{path} {name}"
-        context = click.Context(command, info_name=path)
+        context = described(command, path)
     try:
         values, left, _ = command.make_parser(context).parse_args(list(given))
         for option in command.params:

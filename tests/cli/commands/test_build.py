@@ -52,7 +52,7 @@ def test_build_of_over_ten_minutes_shows_its_plan_before_the_first_step(
     assert bool(table) == shown
     if shown:
         assert table[0].split() == [
-            *(ArtifactKey("cpt_checkpoint", "tiny"), "not", "built", "yet", "1,234,567", "400"),
+            *("cpt_checkpoint[tiny]", "not", "built", "yet", "1,234,567", "400"),
             *("8:20", "5:33", "-", "12:30", "measured"),
         ]
         note, total = lines[3:5]
