@@ -85,7 +85,7 @@ def chatml_texts(messages: pl.Series) -> pl.Series:
     r"""Return the text that each chat is trained on.
 
     That is ``<|im_start|>role\ncontent<|im_end|>\n`` per message, as ms-swift's `qwen3_5` template
-    has it with the arguments of `cyrene_assets.training.swift_args.finetune_command`, and as the
+    has it with the arguments of `cyrene_assets.training.swift_args.StageCommand`, and as the
     served one (`cyrene_assets.serving.chat_template.trained_template`) has it: what stands before
     an answer is its prompt. Contents lose outer white space, and an empty system prompt is left
     out.

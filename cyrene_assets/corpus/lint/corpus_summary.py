@@ -154,13 +154,13 @@ def _worst(flagged: pl.DataFrame, number: int) -> Table:
     Among those with as many, each flag and each language gets its turn, the gravest flag first. A
     scene that repeats another is one finding.
     """
-    gravity = flag_registry.gravity()
-    grave = pl.col("flags").list.eval(pl.element().replace_strict(gravity)).list.min()
+    severity = flag_registry.severity()
+    grave = pl.col("flags").list.eval(pl.element().replace_strict(severity)).list.min()
     turn = pl.int_range(pl.len())
     worst = (
         flagged.with_columns(gravest=grave, many=pl.col("flags").list.len())
         .filter(
-            (pl.col("gravest") != gravity["duplicate"])
+            (pl.col("gravest") != severity["duplicate"])
             | turn.over("language", "scene", "gravest").eq(0)
         )
         .with_columns(in_language=turn.over("many", "gravest", "language"))

@@ -115,13 +115,13 @@ def listed(names: Sequence[str]) -> str:
 
 def descriptions() -> dict[str, Describe]:
     """Return how to say each flag that is a finding, the gravest first."""
-    by_gravity = sorted(flag_registry.FLAGS, key=lambda flag: flag.gravity)
+    by_gravity = sorted(flag_registry.FLAGS, key=lambda flag: flag.severity)
     return {flag.name: flag.describe for flag in by_gravity if flag.describe}
 
 
 def _of_files() -> dict[str, str]:
     """Return the remedies of what is one mistake where a file has many of it."""
-    return {flag.name: flag.of_file for flag in flag_registry.FLAGS if flag.of_file}
+    return {flag.name: flag.file_remedy for flag in flag_registry.FLAGS if flag.file_remedy}
 
 
 def _of_unit(rows: Sequence[Row]) -> Problem:

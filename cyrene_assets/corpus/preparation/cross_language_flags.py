@@ -83,7 +83,7 @@ class CrossLanguageFlags:
         meant = self._judged.filter(pl.col("language") == language, ~pl.col("copy"))["row"]
         for flag in ("wrong_script", "half_translated", "length_ratio"):
             rows[flag] = rows[flag].filter(~rows[flag].is_in(meant.implode()))
-        for flag, others in flag_registry.explanations().items():
+        for flag, others in flag_registry.suppressions().items():
             for other in others:
                 rows[other] = rows[other].filter(~rows[other].is_in(rows[flag].implode()))
         flagged = (

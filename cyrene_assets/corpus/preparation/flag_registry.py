@@ -2,7 +2,7 @@
 
 The asset's page, its checks, `cyrene corpus check`, training and the table of ``docs/flags.md``
 (``make docs``) read the rows; nothing else has to be edited to add a flag whose rule looks at one
-language. Rules that compare languages are in ``cross_language_flags.Comparison``.
+language. Rules that compare languages are in ``cross_language_flags.CrossLanguageFlags``.
 """
 
 import re
@@ -39,25 +39,25 @@ class Limit(NamedTuple):
 class Flag:
     """A quality flag.
 
-    ``gravity`` ranks what a person should look at first, 0 the gravest. ``means``, ``trained_on``
-    (where it is neither yes nor no, as ``NOT_IN_CHATS`` of rendering says), ``recall``, ``false``
-    and ``to_do`` are cells of the table in the documents. ``describe`` says
-    it for `cyrene corpus check`, None of what is said there in another way; ``of_file`` is the
-    remedy where a file has much of it, which is then one mistake. ``explains`` names the flags that
-    it stands for.
+    ``severity`` ranks what a person should look at first, 0 the most severe. ``description``,
+    ``trained_on`` (where it is neither yes nor no, as ``NOT_IN_CHATS`` of rendering says),
+    ``recall``, ``false_positives`` and ``remedy`` are cells of the table in the documents.
+    ``describe`` says it for `cyrene corpus check`, None of what is said there in another way;
+    ``file_remedy`` is the remedy where a file has much of it, which is then one mistake. A unit
+    that has it has none of the flags that it ``suppresses``.
     """
 
     name: str
-    gravity: int
-    means: str
-    to_do: str
+    severity: int
+    description: str
+    remedy: str
     trained_on: str = ""
     recall: str = ""
-    false: str = ""
+    false_positives: str = ""
     rule: "Rule | None" = None
     describe: Describe | None = None
-    of_file: str | None = None
-    explains: tuple[str, ...] = ()
+    file_remedy: str | None = None
+    suppresses: tuple[str, ...] = ()
     limit: Limit | None = None
 
 
@@ -104,28 +104,28 @@ _ODD_TRANSLATION = ("shifted_line", "length_ratio", "ending_mismatch")
 FLAGS = (
     Flag(
         "empty",
-        gravity=13,
-        means="nothing is left after cleaning",
+        severity=13,
+        description="nothing is left after cleaning",
         recall="all",
-        to_do="write the text, or remove the unit",
+        remedy="write the text, or remove the unit",
         rule=lambda units, _: (units["text"] == "") & ~units["left_out"],
         describe=lambda row, _: (f"no text is left in {row['unit']}", "write it, or remove it"),
     ),
     Flag(
         "left_out",
-        gravity=14,
-        means="a pattern of `markup` says so",
+        severity=14,
+        description="a pattern of `markup` says so",
         recall="all",
-        to_do="nothing, it is meant",
+        remedy="nothing, it is meant",
         rule=lambda units, _: units["left_out"],
     ),
     Flag(
         "duplicate",
-        gravity=15,
-        means="its scene or document says, word for word, what an earlier one does",
+        severity=15,
+        description="its scene or document says, word for word, what an earlier one does",
         trained_on="the first only",
         recall="all",
-        to_do="remove one, or leave it: the first is trained on",
+        remedy="remove one, or leave it: the first is trained on",
         rule=lambda _, own: own.rows["scene"].is_in(own.duplicates["scene"].implode()),
         limit=Limit(
             "duplicates", 0.05, "In no language do over 5% repeat an earlier scene or document."
@@ -133,124 +133,125 @@ FLAGS = (
     ),
     Flag(
         "unknown_placeholder",
-        gravity=7,
-        means="something in braces, or of the shape of markup, is unknown",
-        to_do="name it in `markup` ([markup.md](markup.md))",
+        severity=7,
+        description="something in braces, or of the shape of markup, is unknown",
+        remedy="name it in `markup` ([markup.md](markup.md))",
         rule=lambda units, _: units["placeholders"].list.len() > 0,
-        explains=("placeholder_mismatch", "number_mismatch", "ending_mismatch"),
+        suppresses=("placeholder_mismatch", "number_mismatch", "ending_mismatch"),
         limit=Limit("unknown_placeholders", 0.0, "Cleaning knew every placeholder."),
     ),
     Flag(
         "control_tokens",
-        gravity=12,
-        means="text that a chat template would take for more than text was removed",
+        severity=12,
+        description="text that a chat template would take for more than text was removed",
         trained_on="without them",
         recall="all",
-        to_do="remove it in the files",
+        remedy="remove it in the files",
         rule=lambda units, _: units["control_tokens"] > 0,
         describe=_control_tokens,
-        of_file="remove them from the file, as cleaning does",
+        file_remedy="remove them from the file, as cleaning does",
     ),
     Flag(
         "mojibake",
-        gravity=0,
-        means="UTF-8 was read as another encoding (`GÃ¤rten`), all of the text or a word",
+        severity=0,
+        description="UTF-8 was read as another encoding (`GÃ¤rten`), all of the text or a word",
         recall="99%",
-        false="0",
-        to_do="make the file again from its source, as UTF-8",
+        false_positives="0",
+        remedy="make the file again from its source, as UTF-8",
         rule=lambda _, own: own.rows["mojibake"],
         describe=lambda row, _: (
             f"misread characters in {row['unit']}: {_begins(row)}",
             "write it again from a source that was read as UTF-8",
         ),
-        of_file="the file was read in another encoding and saved: make it again, as UTF-8",
-        explains=(*_LANGUAGE, *_ODD_TRANSLATION),
+        file_remedy="the file was read in another encoding and saved: make it again, as UTF-8",
+        suppresses=(*_LANGUAGE, *_ODD_TRANSLATION),
         limit=Limit(
             "mojibake", 0.001, "In no language are over 0.1% of the units misread characters."
         ),
     ),
     Flag(
         "untranslated_copy",
-        gravity=2,
-        means="the text is that of the original or another language, also where it was changed a "
-        "little",
+        severity=2,
+        description="the text is that of the original or another language, also where it was "
+        "changed a little",
         recall="99%",
-        false="0.005%",
-        to_do="translate it",
+        false_positives="0.005%",
+        remedy="translate it",
         describe=lambda row, where: (
             f"untranslated copy: {row['unit']} reads as in {row['original']}",
             f"translate it into {where}",
         ),
-        explains=(*_LANGUAGE, "shifted_line", *_COMPARED),
+        suppresses=(*_LANGUAGE, "shifted_line", *_COMPARED),
         limit=Limit(
             "untranslated_copies", 0.01, "In no language is over 1% another language's text."
         ),
     ),
     Flag(
         "half_translated",
-        gravity=3,
-        means="it begins or ends as the original's text does",
+        severity=3,
+        description="it begins or ends as the original's text does",
         recall="98%",
-        false="0",
-        to_do="translate the rest",
+        false_positives="0",
+        remedy="translate the rest",
         describe=lambda row, where: (
             f"partly left as in the original, {row['unit']}: {_begins(row)}",
             f"translate the rest into {where}",
         ),
-        explains=("wrong_language", *_ODD_TRANSLATION),
+        suppresses=("wrong_language", *_ODD_TRANSLATION),
     ),
     Flag(
         "wrong_language",
-        gravity=1,
-        means="its words are far likelier in another language of the corpus that is written alike",
-        false="0.003%",
-        to_do="translate it, or leave a quotation",
+        severity=1,
+        description="its words are far likelier in another language of the corpus that is "
+        "written alike",
+        false_positives="0.003%",
+        remedy="translate it, or leave a quotation",
         describe=_foreign("reads like another language than {}"),
-        explains=("chinese_variant", *_ODD_TRANSLATION),
+        suppresses=("chinese_variant", *_ODD_TRANSLATION),
     ),
     Flag(
         "wrong_script",
-        gravity=4,
-        means="most of its letters, names aside, are of none of its language's scripts",
-        false="0.02%",
-        to_do="the same",
+        severity=4,
+        description="most of its letters, names aside, are of none of its language's scripts",
+        false_positives="0.02%",
+        remedy="the same",
         rule=lambda _, own: own.rows["wrong_script"],
         describe=_foreign("another script than {}'s"),
-        explains=("half_translated", "wrong_language", "shifted_line", "length_ratio"),
+        suppresses=("half_translated", "wrong_language", "shifted_line", "length_ratio"),
     ),
     Flag(
         "chinese_variant",
-        gravity=6,
-        means="traditional characters in simplified text, or the reverse",
+        severity=6,
+        description="traditional characters in simplified text, or the reverse",
         recall="100%",
-        false="0.06%",
-        to_do="convert them; many are typing errors of the text as released",
+        false_positives="0.06%",
+        remedy="convert them; many are typing errors of the text as released",
         rule=lambda _, own: own.rows["chinese_variant"],
         describe=_other_chinese,
-        of_file="convert the file, or leave it if that is meant",
+        file_remedy="convert the file, or leave it if that is meant",
     ),
     Flag(
         "shifted_line",
-        gravity=5,
-        means="the text belongs to the line before or after it",
+        severity=5,
+        description="the text belongs to the line before or after it",
         recall="84%",
-        false="0.05%",
-        to_do="see whether lines changed places or slipped by one",
+        false_positives="0.05%",
+        remedy="see whether lines changed places or slipped by one",
         describe=lambda row, _: (
             f"the text of a line next to it, {row['unit']}: {_begins(row)}",
             "see whether lines have changed places or slipped by one",
         ),
-        explains=_COMPARED,
+        suppresses=_COMPARED,
         limit=Limit(
             "shifted_lines", 0.01, "In no language have over 1% of the units a neighbour's text."
         ),
     ),
     Flag(
         "length_ratio",
-        gravity=10,
-        means="far longer or shorter than its translations",
-        false="0.06%",
-        to_do="see what is missing, or too much",
+        severity=10,
+        description="far longer or shorter than its translations",
+        false_positives="0.06%",
+        remedy="see what is missing, or too much",
         describe=lambda row, _: (
             f"far longer or shorter than its translations, {row['unit']}: {_begins(row)}",
             "see whether something is missing, or too much",
@@ -258,10 +259,10 @@ FLAGS = (
     ),
     Flag(
         "placeholder_mismatch",
-        gravity=8,
-        means="its placeholders are not those of its translations",
-        false="0",
-        to_do="see which is right",
+        severity=8,
+        description="its placeholders are not those of its translations",
+        false_positives="0",
+        remedy="see which is right",
         describe=lambda row, _: (
             f"other placeholders than its translations, {row['unit']}: "
             f"{', '.join(re.findall(r'{+[^{}]*}+', row['raw_text'] or row['text'])) or 'none'}",
@@ -270,11 +271,11 @@ FLAGS = (
     ),
     Flag(
         "number_mismatch",
-        gravity=9,
-        means="it has a number in digits where its translations have another",
+        severity=9,
+        description="it has a number in digits where its translations have another",
         recall="94%",
-        false="0.002%",
-        to_do="see which is right",
+        false_positives="0.002%",
+        remedy="see which is right",
         describe=lambda row, _: (
             f"other numbers than its translations, {row['unit']}: "
             f"{', '.join(re.findall(r'[0-9][0-9.,]*', row['text'])) or _begins(row)}",
@@ -283,12 +284,12 @@ FLAGS = (
     ),
     Flag(
         "ending_mismatch",
-        gravity=11,
-        means="it ends without any mark, or no longer as a question, where its translations agree "
-        "that it does",
+        severity=11,
+        description="it ends without any mark, or no longer as a question, where its translations "
+        "agree that it does",
         recall="65%",
-        false="0.08%",
-        to_do="see whether the end is missing",
+        false_positives="0.08%",
+        remedy="see whether the end is missing",
         describe=lambda row, _: (
             f"ends unlike its translations, {row['unit']}: {_ends(row)}",
             "see whether something is missing at the end",
@@ -302,19 +303,19 @@ def names() -> list[str]:
     return [flag.name for flag in FLAGS]
 
 
-def gravity() -> dict[str, int]:
+def severity() -> dict[str, int]:
     """Return each flag's rank among what a person should look at first."""
-    return {flag.name: flag.gravity for flag in FLAGS}
+    return {flag.name: flag.severity for flag in FLAGS}
 
 
-def explanations() -> dict[str, tuple[str, ...]]:
-    """Return which flags a flag stands for, one that is itself explained after what explains it."""
-    explained: dict[str, set[str]] = {flag.name: set() for flag in FLAGS}
+def suppressions() -> dict[str, tuple[str, ...]]:
+    """Return which flags each one suppresses; what is itself suppressed comes after that."""
+    suppressors: dict[str, set[str]] = {flag.name: set() for flag in FLAGS}
     for flag in FLAGS:
-        for other in flag.explains:
-            explained[other].add(flag.name)
-    by_name = {flag.name: flag.explains for flag in FLAGS}
-    return {name: by_name[name] for name in TopologicalSorter(explained).static_order()}
+        for other in flag.suppresses:
+            suppressors[other].add(flag.name)
+    by_name = {flag.name: flag.suppresses for flag in FLAGS}
+    return {name: by_name[name] for name in TopologicalSorter(suppressors).static_order()}
 
 
 def limits() -> list[tuple[str, Limit]]:
@@ -332,7 +333,14 @@ def document_table() -> str:
 
     head = "| flag | what it means | trained on | recall | false | what to do |"
     cells = (
-        (f"`{flag.name}`", flag.means, trained_on(flag), flag.recall, flag.false, flag.to_do)
+        (
+            f"`{flag.name}`",
+            flag.description,
+            trained_on(flag),
+            flag.recall,
+            flag.false_positives,
+            flag.remedy,
+        )
         for flag in FLAGS
     )
     rows = [re.sub(r"\|  (?=\|)", "| ", f"| {' | '.join(row)} |") for row in cells]

@@ -11,15 +11,16 @@ UNIT_COLUMNS = (
     *("unit", "scene", "order", "kind", "speaker", "role", "title", "text"),
     *("flags", "split"),
 )
-LEFT_OUT = ("duplicate", "unknown_placeholder", "left_out", "empty")
 # What becomes of the character's lines.
 IN_CHATS = "in chats"
+# The flags that keep a line out of training, and what is said of such lines.
 NOT_IN_CHATS = {
     "duplicate": "in a scene that repeats another",
     "unknown_placeholder": "with an unknown placeholder",
     "left_out": "left out as `markup` says",
     "empty": "without any text",
 }
+LEFT_OUT = tuple(NOT_IN_CHATS)
 FOR_DOCUMENTS = "selected for documents only"
 FOR_NOTHING = "marked as not to be trained on"
 OWN_NAMES_ALONE = "in scenes in which only names of the character speak"
@@ -207,8 +208,10 @@ def _documents(rows: pl.DataFrame) -> pl.DataFrame:
     title = pl.when(~plain & (pl.col("title") != "")).then("title")
     titled = pl.concat_str(title, "text", separator="\n", ignore_nulls=True)
     known = titled.str.replace_all(UNKNOWN_LINES, "")
+    # Of a document the lines without the unknown placeholder stay.
+    left_out = [flag for flag in LEFT_OUT if flag != "unknown_placeholder"]
     return (
-        rows.filter(~pl.col("spoken") & ~_flagged("duplicate", "left_out", "empty"))
+        rows.filter(~pl.col("spoken") & ~_flagged(*left_out))
         .with_columns(
             text=pl.when(~plain & _flagged("unknown_placeholder")).then(known).otherwise(titled)
         )

@@ -16,13 +16,13 @@ from cyrene_assets.store.outcome import Markdown
 
 SHOUTED = Flag(
     "shouted",
-    gravity=16,
-    means="all of it is in capitals",
-    to_do="write it as it is said",
+    severity=16,
+    description="all of it is in capitals",
+    remedy="write it as it is said",
     recall="1%",
     rule=lambda units, _: units["text"].str.contains(r"^[A-Z !]+$"),
     describe=lambda row, where: (f"shouted, {row['unit']}", f"say it quietly in {where}"),
-    explains=("length_ratio",),
+    suppresses=("length_ratio",),
     limit=Limit("quiet", 0.01, "Nobody shouts."),
 )
 
@@ -55,7 +55,7 @@ def test_flag_of_one_row_is_on_page_check_and_document(
 
 def test_explanations_a_flag_comes_after_those_that_explain_it() -> None:
     seen: set[str] = set()
-    for name, explained in flag_registry.explanations().items():
+    for name, explained in flag_registry.suppressions().items():
         assert not seen & set(explained)
         seen.add(name)
     assert seen == set(flag_registry.names())
@@ -64,12 +64,12 @@ def test_explanations_a_flag_comes_after_those_that_explain_it() -> None:
 def test_explanations_flags_that_explain_each_other_are_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    rows = [Flag(a, 0, "", "", explains=(b,)) for a, b in (("a", "b"), ("b", "a"))]
+    rows = [Flag(a, 0, "", "", suppresses=(b,)) for a, b in (("a", "b"), ("b", "a"))]
     monkeypatch.setattr(flag_registry, "FLAGS", tuple(rows))
     with pytest.raises(CycleError):
-        flag_registry.explanations()
+        flag_registry.suppressions()
 
 
 def test_registry_ranks_are_each_given_once() -> None:
-    assert sorted(flag_registry.gravity().values()) == list(range(len(flag_registry.FLAGS)))
+    assert sorted(flag_registry.severity().values()) == list(range(len(flag_registry.FLAGS)))
     assert set(NOT_IN_CHATS) <= set(flag_registry.names())
