@@ -2,7 +2,7 @@
 
 The code in corpus.yaml is a row's own (``chs``), another name of it (``zh``, ``zh-CN``, ``jpn``), a
 BCP-47 tag, or one of the corpus's own, which is treated as most languages with letters are.
-corpus.yaml can say which language a code stands for, and set each trait (``config.Writing``).
+corpus.yaml can say which language a code stands for, and set each trait (``people.Writing``).
 """
 
 import re

@@ -91,8 +91,8 @@ def compare_languages(
 
     Args:
         rows: of each unit that the language has, in its order: ``characters`` and ``ends``
-            (``agreement.ends_of``), and of the other language ``row``, ``characters_other`` and
-            ``ends_other``; null where that has none.
+            (``agreement.classify_endings``), and of the other language ``row``,
+            ``characters_other`` and ``ends_other``; null where that has none.
         own: the language's words (``WordFiles.load_telling``).
         other: the other language's.
         number_of_other: the number of its texts.
