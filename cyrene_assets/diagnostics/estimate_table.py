@@ -150,6 +150,8 @@ class Estimate:
 
     def summary(self) -> str:
         """Return the plan's sum in one line."""
+        if not self.steps:
+            return f"nothing to build, {self.up_to_date} up to date"
         time = "unknown time" if self.seconds is None else f"about {format_duration(self.seconds)}"
         if self.seconds is not None:
             time += f", between {_range(self.low, self.high).replace(' - ', ' and ')}"
