@@ -172,11 +172,11 @@ def test_an_engine_that_fails_is_explained_in_one_line(error: Exception, message
 
 
 def run(python: str, program: str, extras: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Run a program by hand and return its result."""
+    """Run a program of `workers` by hand and return its result."""
     (folder / "out").mkdir(parents=True)
     (folder / "extras.json").write_text(json.dumps({**extras, "out": str(folder / "out")}))
     done = subprocess.run(
-        [python, "-m", f"cyrene_assets.workers.serve.{program}", str(folder / "extras.json")],
+        [python, "-m", f"cyrene_assets.workers.{program}", str(folder / "extras.json")],
         env={**os.environ, **engine_args.SERVE_ENV, "PYTHONPATH": str(ROOT)},
         cwd=folder,
         capture_output=True,
@@ -242,7 +242,7 @@ def ask(
     source = {"kind": "tiny", "seed": 7, "tokenizer_texts": texts}
     run(
         toolchain_environment["CYRENE_TRAIN_PYTHON"],
-        "base_model",
+        "train.base_model",
         {"source": source, "expect": None},
         folder / "base",
     )
@@ -261,7 +261,7 @@ def ask(
             **more,
         }
         python = toolchain_environment["CYRENE_SERVE_PYTHON"]
-        return run(python, "generate", extras, folder / name), folder / name / "out"
+        return run(python, "serve.generate", extras, folder / name), folder / name / "out"
 
     return asked
 
