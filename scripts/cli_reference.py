@@ -3,6 +3,7 @@
 import inspect
 import sys
 from collections.abc import Iterator
+from functools import cache
 from importlib.metadata import entry_points
 from typing import Any
 
@@ -21,6 +22,7 @@ _VERBATIM = "\b"
 Described = tuple[str, click.Command]
 
 
+@cache
 def command_tree() -> click.Group:
     """Return the root of the installed `cyrene` command."""
     (script,) = entry_points(group="console_scripts", name="cyrene")

@@ -19,6 +19,7 @@ from cyrene_assets.store.artifact_key import ArtifactKey
 from cyrene_assets.utils.counting import counted
 from cyrene_assets.utils.errors import CyreneError
 from cyrene_assets.utils.formatting import format_size as shown_size
+from cyrene_assets.utils.formatting import markdown_table
 from cyrene_assets.utils.formatting import table as make_table
 
 if TYPE_CHECKING:
@@ -104,14 +105,10 @@ class Status:
 
         lines = [f"**{escape_markdown(self.summary())}**"]
         if self.items:
-            lines += [
-                "",
-                "| artifact | why | from → to | rebuilt | time |",
-                "|---|---|---|---|---:|",
-            ]
-            for row in self.rows():
-                cells = [row.name, row.why, row.change, row.rebuilt, row.time]
-                lines.append(f"| {' | '.join(escape_markdown(cell) for cell in cells)} |")
+            header = ("artifact", "why", "from → to", "rebuilt", "time")
+            cells = ((row.name, row.why, row.change, row.rebuilt, row.time) for row in self.rows())
+            rows = ([escape_markdown(cell) for cell in row] for row in cells)
+            lines += ["", markdown_table(header, rows, {"time"})]
             lines += ["", escape_markdown(self.cost())]
         lines += [f"\n{escape_markdown(line)}" for line in self.left_out]
         return "\n".join(lines)

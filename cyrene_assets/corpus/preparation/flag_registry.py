@@ -12,6 +12,7 @@ from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from cyrene_assets.corpus.names import CONTROL_MARKUP
+from cyrene_assets.utils.formatting import markdown_table
 
 if TYPE_CHECKING:
     import polars as pl
@@ -331,7 +332,7 @@ def document_table() -> str:
     def trained_on(flag: Flag) -> str:
         return flag.trained_on or ("no" if flag.name in NOT_IN_CHATS else "yes")
 
-    head = "| flag | what it means | trained on | recall | false | what to do |"
+    header = ("flag", "what it means", "trained on", "recall", "false", "what to do")
     cells = (
         (
             f"`{flag.name}`",
@@ -343,5 +344,5 @@ def document_table() -> str:
         )
         for flag in FLAGS
     )
-    rows = [re.sub(r"\|  (?=\|)", "| ", f"| {' | '.join(row)} |") for row in cells]
-    return "\n".join([head, "|---|---|---|---:|---:|---|", *rows])
+    # A cell without text is one blank wide.
+    return markdown_table(header, cells, {"recall", "false"}).replace("|  ", "| ")
