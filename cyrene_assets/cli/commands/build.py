@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
 
 from cyrene_assets.cli.commands._common import (
+    UNFOLDED,
     adopt,
     definitions,
     json_option,
@@ -18,21 +18,25 @@ from cyrene_assets.cli.commands._common import (
     size_option,
 )
 from cyrene_assets.config.model_sizes import DEFAULT_TARGET, ModelSize
-from cyrene_assets.project.project import PROJECT_ROOT, Project
+from cyrene_assets.project.folders import PROJECT_ROOT
 from cyrene_assets.utils.counting import counted
 from cyrene_assets.utils.errors import UserError
 
 if TYPE_CHECKING:
     import dagster as dg
+    from rich.console import Console
 
     from cyrene_assets.diagnostics.estimate_table import Estimate
     from cyrene_assets.orchestration.planner import Step
+    from cyrene_assets.project.project import Project
 
-_UNFOLDED = 1000
 
-
-def _configured(corpus: str | None, recipe: str | None, size: ModelSize, *, save: bool) -> Project:
+def _configured(
+    corpus: str | None, recipe: str | None, size: ModelSize, *, save: bool
+) -> "Project":
     """Return the project with the flags' corpus and recipe; ``save`` writes what they change."""
+    from cyrene_assets.project.project import Project
+
     project = Project.load()
     settings = project.settings
     if corpus is not None:
@@ -123,6 +127,8 @@ def build(
         if as_json:
             click.echo(json.dumps({**estimates.as_dict(), "problems": problems}, indent=2))
         else:
+            from rich.console import Console
+
             _show(Console(), estimates)
             for line in (
                 *(f"warning: {warning}" for warning in estimates.warnings),
@@ -131,11 +137,13 @@ def build(
                 click.echo(line)
 
 
-def _show(console: Console, estimates: "Estimate") -> None:
+def _show(console: "Console", estimates: "Estimate") -> None:
     """Print what a plan costs, how that was estimated, and the sum."""
+    from rich.console import Console
+
     if estimates.steps:
         # A table that is piped somewhere is never folded.
-        wide = Console(file=console.file, width=_UNFOLDED)
+        wide = Console(file=console.file, width=UNFOLDED)
         screen = console if console.is_terminal else wide
         screen.print(estimates.table(screen.width))
     for line in (*estimates.notes, estimates.summary()):
@@ -143,7 +151,7 @@ def _show(console: Console, estimates: "Estimate") -> None:
 
 
 def _build(
-    project: Project,
+    project: "Project",
     instance: "dg.DagsterInstance",
     code_location: "dg.Definitions",
     steps: Sequence["Step"],

@@ -7,12 +7,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
 
-from cyrene_assets.cli.commands._common import adopt, definitions, json_option, opened, size_option
+from cyrene_assets.cli.commands._common import (
+    adopt,
+    definitions,
+    json_option,
+    load_project,
+    opened,
+    print_table,
+    size_option,
+)
 from cyrene_assets.config.model_roles import SPEAKING
 from cyrene_assets.config.model_sizes import ModelSize
-from cyrene_assets.project.project import Project
 from cyrene_assets.store.artifact_key import ArtifactKey
 from cyrene_assets.utils.errors import UserError
 
@@ -20,6 +26,7 @@ if TYPE_CHECKING:
     import dagster as dg
 
     from cyrene_assets.orchestration.lineage import Record
+    from cyrene_assets.project.project import Project
 
 
 @click.command()
@@ -37,7 +44,7 @@ def artifacts(
     asset: str | None, partition: str | None, summary: bool, adopts: bool, as_json: bool
 ) -> None:
     """List the current artifacts: key, partition, path, digest, creation time and run."""
-    project = Project.load()
+    project = load_project()
     with opened(project) as instance:
         definitions()
         if adopts:
@@ -79,7 +86,7 @@ def _current(
                 yield record
 
 
-def _row(project: Project, record: "Record") -> dict[str, Any]:
+def _row(project: "Project", record: "Record") -> dict[str, Any]:
     artifact = project.store.locate(record.key, record.digest)
     created = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="seconds")
     megabytes = record.metadata["megabytes"].value
@@ -130,10 +137,7 @@ def _print_table(rows: Sequence[dict[str, Any]]) -> None:
         for row in rows
     ]
     columns = ["asset", "partition", "digest", "made", "run", "size", "took", "path"]
-    table = formatting.table(None, columns, cells, right={"size", "took"})
-    terminal = Console()
-    # A table that is piped somewhere is never folded.
-    terminal.print(table) if terminal.is_terminal else Console(width=1000).print(table)
+    print_table(formatting.table(None, columns, cells, right={"size", "took"}))
 
 
 def _short(path: str) -> str:
@@ -152,7 +156,7 @@ def answers(size: ModelSize, languages: tuple[str, ...], model: str, as_json: bo
     """Show one reply of the model in each language, from its `generations`."""
     import polars as pl
 
-    project = Project.load()
+    project = load_project()
     for language in languages:
         project.corpus.language(language)
     with opened(project) as instance:
@@ -216,7 +220,7 @@ def check(ctx: click.Context, path: Path, size: ModelSize, as_json: bool) -> Non
     from cyrene_assets.corpus.packing.token_counting import BYTES_PER_TOKEN
     from cyrene_assets.diagnostics.token_forecast import TINY_BYTES_PER_TOKEN
 
-    project = Project.load()
+    project = load_project()
     length = project.recipe(size).sft.sequence_length
     rate = TINY_BYTES_PER_TOKEN if size.is_embedded else BYTES_PER_TOKEN
     report = lint(path, length, counter_of(project.store, size.name, rate))
@@ -235,7 +239,7 @@ def doctor(ctx: click.Context, size: ModelSize | None, as_json: bool) -> None:
     """Report what this machine can run and what a size requires. Exit 1 if something is missing."""
     from cyrene_assets.diagnostics import doctor as doctors
 
-    report = doctors.examine(Project.load(), size)
+    report = doctors.examine(load_project(), size)
     if as_json:
         click.echo(json.dumps(report.as_dict(), indent=2))
     else:

@@ -5,10 +5,15 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
 
-from cyrene_assets.cli.commands._common import adopt, definitions, json_option, opened
-from cyrene_assets.project.project import Project
+from cyrene_assets.cli.commands._common import (
+    adopt,
+    definitions,
+    json_option,
+    load_project,
+    opened,
+    print_table,
+)
 from cyrene_assets.utils.errors import UserError
 
 if TYPE_CHECKING:
@@ -24,7 +29,7 @@ def status(as_json: bool) -> None:
     at all. What the store has and Dagster's database lost is recorded there again. With --json,
     `out_of_date` holds every artifact with its reason and all that changed.
     """
-    project = Project.load()
+    project = load_project()
     with opened(project) as instance:
         definitions()
         from cyrene_assets.diagnostics import staleness_report as statuses
@@ -50,10 +55,7 @@ def _print(found: "Status", *, watched: bool) -> None:
     if not found.items and not found.up_to_date:
         click.echo("`cyrene build` builds it")
     if found.items:
-        terminal = Console()
-        table = found.table()
-        # A table that is piped somewhere is never folded.
-        terminal.print(table) if terminal.is_terminal else Console(width=1000).print(table)
+        print_table(found.table())
         click.echo(found.cost())
         click.echo(f"all of it now: {'; '.join(found.commands())}")
     for line in found.left_out:
