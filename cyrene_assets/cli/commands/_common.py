@@ -74,6 +74,14 @@ def opened(project: "Project") -> Iterator["dg.DagsterInstance"]:
         yield instance
 
 
+def load_specs() -> None:
+    """Load what is known of the assets, quietly: enough for a command that runs none of them."""
+    logging.getLogger("dagster").setLevel(logging.ERROR)
+    from cyrene_assets import definitions
+
+    definitions.load_specs()
+
+
 def definitions() -> "dg.Definitions":
     """Load the code location, quietly."""
     logging.getLogger("dagster").setLevel(logging.ERROR)
@@ -85,7 +93,7 @@ def definitions() -> "dg.Definitions":
 def adopt(project: "Project", instance: "dg.DagsterInstance", *, say_nothing: bool = False) -> None:
     """Record what the store has and Dagster's database does not know; say so on standard error.
 
-    The code location is loaded. With ``say_nothing`` nothing is said where nothing was to do.
+    The assets' specs are loaded. With ``say_nothing`` nothing is said where nothing was to do.
     """
     from cyrene_assets.orchestration import adoption
 

@@ -12,6 +12,7 @@ from cyrene_assets.cli.commands._common import (
     adopt,
     definitions,
     json_option,
+    load_specs,
     opened,
     own_terminal,
     requirements_option,
@@ -101,7 +102,7 @@ def build(
         )
     project = _configured(corpus, recipe, size, save=not only_plan)
     with opened(project) as instance:
-        code_location = definitions()
+        load_specs()
         from cyrene_assets.diagnostics import cost_estimate
         from cyrene_assets.orchestration import planner, preflight
 
@@ -115,7 +116,6 @@ def build(
             _build(
                 project,
                 instance,
-                code_location,
                 steps,
                 estimates,
                 target,
@@ -153,7 +153,6 @@ def _show(console: "Console", estimates: "Estimate") -> None:
 def _build(
     project: "Project",
     instance: "dg.DagsterInstance",
-    code_location: "dg.Definitions",
     steps: Sequence["Step"],
     estimates: "Estimate",
     target: str,
@@ -172,6 +171,7 @@ def _build(
         click.echo(f"nothing to do: {what} up to {target} {verb} up to date for {size}")
         return
     started = time.monotonic()
+    code_location = definitions()
     with own_terminal(project) as console:
         console.print(
             f"building {target} for {size}: {waiting} of {counted(len(steps), 'artifact')} out of "

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cyrene_assets.cli.commands._common import definitions, load_project, opened
+from cyrene_assets.cli.commands._common import load_project, load_specs, opened
 from cyrene_assets.cli.commands.serve import model_options, say_passed_over
 from cyrene_assets.config.model_sizes import ModelSize
 from cyrene_assets.store.artifact_key import ArtifactKey
@@ -61,7 +61,7 @@ def export(
             return
     project = load_project()
     with opened(project) as instance:
-        definitions()
+        load_specs()
         character = find_character(project, instance, size, role=role, digest=digest)
         say_passed_over(character)
         scores, plot = _scoreboard(project, instance)

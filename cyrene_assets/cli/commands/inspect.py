@@ -10,9 +10,9 @@ import click
 
 from cyrene_assets.cli.commands._common import (
     adopt,
-    definitions,
     json_option,
     load_project,
+    load_specs,
     opened,
     print_table,
     size_option,
@@ -46,10 +46,10 @@ def artifacts(
     """List the current artifacts: key, partition, path, digest, creation time and run."""
     project = load_project()
     with opened(project) as instance:
-        definitions()
+        load_specs()
         if adopts:
             adopt(project, instance)
-        rows = [_row(project, record) for record in _current(instance, asset, partition)]
+        rows = [_row(project, record) for record in _current(project, instance, asset, partition)]
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return
@@ -62,10 +62,11 @@ def artifacts(
 
 
 def _current(
-    instance: "dg.DagsterInstance", asset: str | None, partition: str | None
+    project: "Project", instance: "dg.DagsterInstance", asset: str | None, partition: str | None
 ) -> Iterator["Record"]:
-    from cyrene_assets.orchestration import lineage, planner
+    from cyrene_assets.orchestration import planner
     from cyrene_assets.orchestration.artifact_spec import SPECS
+    from cyrene_assets.orchestration.project_state import ProjectState
 
     if asset is not None:
         planner.find_asset(asset)
@@ -79,9 +80,10 @@ def _current(
     if partition is not None and partition not in known:
         shown = f"it has {', '.join(known)}" if known else "it has none"
         raise UserError(f"{asset or 'the project'} has no partition {partition!r}: {shown}")
+    state = ProjectState(project, instance)
     for key in keys:
         if partition in (None, key.partition):
-            record = lineage.latest(instance, key)
+            record = state.record(key)
             if record is not None:
                 yield record
 
@@ -160,7 +162,7 @@ def answers(size: ModelSize, languages: tuple[str, ...], model: str, as_json: bo
     for language in languages:
         project.corpus.language(language)
     with opened(project) as instance:
-        definitions()
+        load_specs()
         from cyrene_assets.orchestration import lineage
 
         record = lineage.latest(instance, ArtifactKey("generations", size.name))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cyrene_assets.cli.commands._common import definitions, load_project, opened
+from cyrene_assets.cli.commands._common import load_project, load_specs, opened
 from cyrene_assets.project.folders import PROJECT_ROOT
 from cyrene_assets.utils.counting import counted
 from cyrene_assets.utils.errors import UserError
@@ -76,7 +76,7 @@ def gc(dry_run: bool, yes: bool, now: bool) -> None:
         )
     project = load_project()
     with opened(project) as instance:
-        definitions()
+        load_specs()
         found = collect(project, instance, dry_run=True, now=now)
         if not (dry_run or yes) and found:
             _print_garbage(found, would=True, now=now)

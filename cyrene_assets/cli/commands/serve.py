@@ -10,9 +10,9 @@ import click
 
 from cyrene_assets.cli.commands._common import (
     Command,
-    definitions,
     json_option,
     load_project,
+    load_specs,
     opened,
     size_option,
 )
@@ -49,7 +49,7 @@ def chosen_character(
 
     project = load_project()
     with opened(project) as instance:
-        definitions()
+        load_specs()
         character = find_character(
             project, instance, size, role=role, digest=digest, contents=contents
         )

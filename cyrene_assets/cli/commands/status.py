@@ -8,9 +8,9 @@ import click
 
 from cyrene_assets.cli.commands._common import (
     adopt,
-    definitions,
     json_option,
     load_project,
+    load_specs,
     opened,
     print_table,
 )
@@ -31,7 +31,7 @@ def status(as_json: bool) -> None:
     """
     project = load_project()
     with opened(project) as instance:
-        definitions()
+        load_specs()
         from cyrene_assets.diagnostics import staleness_report as statuses
         from cyrene_assets.orchestration import builder, run_retention
         from cyrene_assets.orchestration.project_state import ProjectState
