@@ -74,6 +74,17 @@ def opened(project: "Project") -> Iterator["dg.DagsterInstance"]:
         yield instance
 
 
+@contextmanager
+def opened_to_look(project: "Project") -> Iterator["dg.DagsterInstance"]:
+    """Prepare the project's Dagster instance for a command that looks, and seldom writes."""
+    from cyrene_assets.project.instance import prepare
+    from cyrene_assets.project.quick_instance import open_to_look
+
+    prepare(project, PROJECT_ROOT, repoint=False)
+    with open_to_look(project) as instance:
+        yield instance
+
+
 def load_specs() -> None:
     """Load what is known of the assets, quietly: enough for a command that runs none of them."""
     logging.getLogger("dagster").setLevel(logging.ERROR)

@@ -14,6 +14,7 @@ from cyrene_assets.cli.commands._common import (
     json_option,
     load_specs,
     opened,
+    opened_to_look,
     own_terminal,
     requirements_option,
     size_option,
@@ -24,7 +25,6 @@ from cyrene_assets.utils.counting import counted
 from cyrene_assets.utils.errors import UserError
 
 if TYPE_CHECKING:
-    import dagster as dg
     from rich.console import Console
 
     from cyrene_assets.diagnostics.estimate_table import Estimate
@@ -101,7 +101,7 @@ def build(
             "run `cyrene init --corpus ...` first"
         )
     project = _configured(corpus, recipe, size, save=not only_plan)
-    with opened(project) as instance:
+    with opened_to_look(project) as instance:
         load_specs()
         from cyrene_assets.diagnostics import cost_estimate
         from cyrene_assets.orchestration import planner, preflight
@@ -115,7 +115,6 @@ def build(
                 preflight.check_requirements(project, ahead)
             _build(
                 project,
-                instance,
                 steps,
                 estimates,
                 target,
@@ -152,7 +151,6 @@ def _show(console: "Console", estimates: "Estimate") -> None:
 
 def _build(
     project: "Project",
-    instance: "dg.DagsterInstance",
     steps: Sequence["Step"],
     estimates: "Estimate",
     target: str,
@@ -172,7 +170,7 @@ def _build(
         return
     started = time.monotonic()
     code_location = definitions()
-    with own_terminal(project) as console:
+    with opened(project) as instance, own_terminal(project) as console:
         console.print(
             f"building {target} for {size}: {waiting} of {counted(len(steps), 'artifact')} out of "
             f"date (corpus {project.corpus.name!r}, recipe {project.recipe(size).name!r})",

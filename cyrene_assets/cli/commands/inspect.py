@@ -13,7 +13,7 @@ from cyrene_assets.cli.commands._common import (
     json_option,
     load_project,
     load_specs,
-    opened,
+    opened_to_look,
     print_table,
     size_option,
 )
@@ -45,7 +45,7 @@ def artifacts(
 ) -> None:
     """List the current artifacts: key, partition, path, digest, creation time and run."""
     project = load_project()
-    with opened(project) as instance:
+    with opened_to_look(project) as instance:
         load_specs()
         if adopts:
             adopt(project, instance)
@@ -161,7 +161,7 @@ def answers(size: ModelSize, languages: tuple[str, ...], model: str, as_json: bo
     project = load_project()
     for language in languages:
         project.corpus.language(language)
-    with opened(project) as instance:
+    with opened_to_look(project) as instance:
         load_specs()
         from cyrene_assets.orchestration import lineage
 

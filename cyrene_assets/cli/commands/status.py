@@ -11,7 +11,7 @@ from cyrene_assets.cli.commands._common import (
     json_option,
     load_project,
     load_specs,
-    opened,
+    opened_to_look,
     print_table,
 )
 from cyrene_assets.utils.errors import UserError
@@ -30,13 +30,15 @@ def status(as_json: bool) -> None:
     `out_of_date` holds every artifact with its reason and all that changed.
     """
     project = load_project()
-    with opened(project) as instance:
+    with opened_to_look(project) as instance:
         load_specs()
         from cyrene_assets.diagnostics import staleness_report as statuses
         from cyrene_assets.orchestration import builder, run_retention
         from cyrene_assets.orchestration.project_state import ProjectState
+        from cyrene_assets.project.quick_instance import may_have_orphans
 
-        run_retention.end_orphans(instance)
+        if may_have_orphans(instance):
+            run_retention.end_orphans(instance)
         adopt(project, instance, say_nothing=True)
         found = statuses.examine(ProjectState(project, instance), datetime.now(UTC))
         watched = builder.daemon_is_alive(instance, "SENSOR")
