@@ -25,6 +25,7 @@ from cyrene_assets.utils.counting import counted
 from cyrene_assets.utils.errors import UserError
 
 if TYPE_CHECKING:
+    import dagster as dg
     from rich.console import Console
 
     from cyrene_assets.diagnostics.estimate_table import Estimate
@@ -113,14 +114,20 @@ def build(
         if not only_plan:
             if not ignore_requirements:
                 preflight.check_requirements(project, ahead)
-            _build(
-                project,
-                steps,
-                estimates,
-                target,
-                size,
-                ignore_requirements=ignore_requirements,
-            )
+            if not ahead:
+                _say_up_to_date(steps, target, size)
+                return
+            with opened(project) as opened_instance:
+                _build(
+                    project,
+                    opened_instance,
+                    definitions(),
+                    steps,
+                    estimates,
+                    target,
+                    size,
+                    ignore_requirements=ignore_requirements,
+                )
             return
         problems = [str(problem) for problem in preflight.unmet(project, ahead)]
         if as_json:
@@ -149,8 +156,16 @@ def _show(console: "Console", estimates: "Estimate") -> None:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
+def _say_up_to_date(steps: Sequence["Step"], target: str, size: ModelSize) -> None:
+    what = "one artifact" if len(steps) == 1 else f"all {len(steps)} artifacts"
+    verb = "is" if len(steps) == 1 else "are"
+    click.echo(f"nothing to do: {what} up to {target} {verb} up to date for {size}")
+
+
 def _build(
     project: "Project",
+    instance: "dg.DagsterInstance",
+    code_location: "dg.Definitions",
     steps: Sequence["Step"],
     estimates: "Estimate",
     target: str,
@@ -163,14 +178,8 @@ def _build(
     from cyrene_assets.utils.formatting import format_duration
 
     waiting = sum(step.reason is not None for step in steps)
-    if waiting == 0:
-        what = "one artifact" if len(steps) == 1 else f"all {len(steps)} artifacts"
-        verb = "is" if len(steps) == 1 else "are"
-        click.echo(f"nothing to do: {what} up to {target} {verb} up to date for {size}")
-        return
     started = time.monotonic()
-    code_location = definitions()
-    with opened(project) as instance, own_terminal(project) as console:
+    with own_terminal(project) as console:
         console.print(
             f"building {target} for {size}: {waiting} of {counted(len(steps), 'artifact')} out of "
             f"date (corpus {project.corpus.name!r}, recipe {project.recipe(size).name!r})",
