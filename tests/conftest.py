@@ -30,8 +30,8 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("project")
 
-# As the command does it: what is loaded stays, and looking through it after every 700 objects takes a
-# twentieth of all tests.
+# As the command does it: what is loaded stays, and looking through it after every 700 objects takes
+# a twentieth of all time.
 gc.set_threshold(20_000)
 
 ROOT = Path(__file__).parent.parent
