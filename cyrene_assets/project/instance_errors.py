@@ -52,7 +52,7 @@ def instance_errors(project: Project) -> Iterator[None]:
             raise
         raise _of_package(project, match[1] or match[2]) from error
     except Exception as error:
-        # Loaded by whoever raised one of these.
+        # What raised one of these has loaded it.
         from sqlalchemy.exc import ArgumentError, DBAPIError
 
         if isinstance(error, ArgumentError):
