@@ -1,5 +1,6 @@
 """Every answer from an instance's files is the instance's own; a new Dagster may change that."""
 
+import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ from dagster._daemon.types import DaemonHeartbeat
 
 from cyrene_assets.project import instance as instances
 from cyrene_assets.project.instance import open_instance, prepare
-from cyrene_assets.project.instance_files import open_files
+from cyrene_assets.project.instance_files import open_files, remember_opened
 from cyrene_assets.project.project import Project
 from cyrene_assets.project.quick_instance import QuickInstance, may_have_orphans, open_to_look
 
@@ -46,13 +47,35 @@ QUESTIONS: dict[str, Callable[[Any], Any]] = {
 }
 
 
+def project_in(folder: Path, patch: pytest.MonkeyPatch) -> Project:
+    """Return the project of a folder's home."""
+    patch.setenv("CYRENE_HOME", str(folder / "home"))
+    patch.setenv("DAGSTER_HOME", "")
+    return Project.load()
+
+
+@pytest.fixture(scope="module")
+def instance_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A new instance with events of each kind, and a daemon's sign of life: copying is faster."""
+    folder = tmp_path_factory.mktemp("instance")
+    with pytest.MonkeyPatch.context() as patch:
+        project = project_in(folder, patch)
+        prepare(project, folder)
+        _report(project)
+    return project.dagster_home
+
+
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """A project whose instance has events of each kind, and a daemon's sign of life."""
-    monkeypatch.setenv("CYRENE_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("DAGSTER_HOME", "")
-    project = Project.load()
+def project(instance_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A project with a copy of that instance, which Dagster has opened."""
+    project = project_in(tmp_path, monkeypatch)
+    shutil.copytree(instance_folder, project.dagster_home)
     prepare(project, tmp_path)
+    remember_opened(project)
+    return project
+
+
+def _report(project: Project) -> None:
     with open_instance(project) as instance:
         for number, partition in enumerate(("en", "de", "en")):
             instance.report_runless_asset_event(
@@ -63,7 +86,6 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
             dg.AssetObservation(RAW, partition="en", tags={"dagster/data_version": "1"})
         )
         instance.add_daemon_heartbeat(DaemonHeartbeat(1_800_000_000.5, "SENSOR", "an id", []))
-    return project
 
 
 @pytest.fixture
@@ -166,6 +188,8 @@ def test_slot_of_a_pool_that_a_run_kept_is_seen(
 def test_instance_under_other_settings_is_opened_by_dagster(
     project: Project, settings: str
 ) -> None:
+    with open_instance(project):
+        pass
     with open_files(project) as files:
         assert files is not None
     (project.dagster_home / "dagster.yaml").write_text(settings, encoding="utf-8")
