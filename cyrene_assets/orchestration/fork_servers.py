@@ -1,18 +1,17 @@
 """Fork servers of a build: a toolchain's libraries are imported once, not by every program.
 
-Importing ms-swift or vLLM takes about ten seconds of a CPU's time, and a build of `tiny` has a dozen
-programs. While the corpus is prepared a process of each toolchain imports what its programs need;
-each program then is a fork of it (`cyrene_assets.workers.common.fork_server`). On a machine with
-GPUs there are none: a fork cannot use CUDA, and hours of training hide the imports. Where a server
-has ended, for whatever reason, programs start as without one.
+Importing ms-swift or vLLM takes about ten seconds of a CPU's time, and a build of `tiny` has a
+dozen programs. While the corpus is prepared a process of each toolchain imports what its programs
+need; each program then is a fork of it (`cyrene_assets.workers.common.fork_server`). On a machine
+with GPUs there are none: a fork cannot use CUDA, and hours of training hide the imports. Where a
+server has ended, for whatever reason, programs start as without one.
 """
 
 import contextlib
 import socket
 import subprocess
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
 from pathlib import Path
 
 from cyrene_assets.compute.hardware import Hardware
@@ -33,15 +32,55 @@ _ENVIRONMENTS: Mapping[str, Mapping[str, str]] = {
 }
 
 
-@dataclass(frozen=True)
-class _Server:
-    python: Path
-    environment: Mapping[str, str]
-    process: "subprocess.Popen[bytes]"
-    client: ForkClient
+class ForkServer:
+    """A toolchain's fork server; it begins to import as this is made."""
+
+    def __init__(self, home: Path, toolchain: Toolchain) -> None:
+        """Start the server of an installed toolchain in this CYRENE_HOME."""
+        self._python = toolchain.python(home)
+        self._environment = _ENVIRONMENTS[toolchain.name]
+        ours, its = socket.socketpair()
+        with its:
+            self._process = subprocess.Popen(
+                [
+                    *(str(self._python), "-m", _SERVER),
+                    *(str(its.fileno()), f"{WORKERS}.{toolchain.name}.preload"),
+                ],
+                env=program_environment(home, self._environment),
+                pass_fds=[its.fileno()],
+                stdin=subprocess.DEVNULL,
+                # A program that cannot be forked is started, and its log says what is wrong.
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        self._client = ForkClient(ours)
+
+    def start(
+        self,
+        python: Path,
+        module: str,
+        environment: Mapping[str, str],
+        arguments: Sequence[str] = (),
+    ) -> RunningProgram | None:
+        """Start a program in a fork, the leader of a process group of its own.
+
+        Returns None where this is no server for it: of another interpreter, started with what the
+        program must not see, or dead.
+        """
+        same = self._environment.items() <= environment.items()
+        if self._python == python and same and not self._client.gone:
+            with contextlib.suppress(ForkServerGoneError):
+                return self._client.start(module, arguments, environment)
+        return None
+
+    def end(self) -> None:
+        """End the server, and what it has forked."""
+        self._client.close()
+        end_group(self._process)
 
 
-_SERVERS: ContextVar[tuple[_Server, ...]] = ContextVar("fork servers", default=())
+_SERVERS: ContextVar[tuple[ForkServer, ...]] = ContextVar("fork servers", default=())
 
 
 @contextlib.contextmanager
@@ -53,13 +92,10 @@ def fork_servers(home: Path, toolchains: Collection[Toolchain]) -> Iterator[None
     hardware = Hardware.detect()
     with contextlib.ExitStack() as stack:
         servers = []
-        if not hardware.gpus and not hardware.fault:
-            for toolchain in toolchains:
-                python = toolchain.find(home)
-                if python is not None and toolchain.name in _ENVIRONMENTS:
-                    server = _start(home, toolchain, python)
-                    stack.callback(_end, server)
-                    servers.append(server)
+        for toolchain in () if hardware.gpus or hardware.fault else toolchains:
+            if toolchain.name in _ENVIRONMENTS and toolchain.find(home) is not None:
+                servers.append(ForkServer(home, toolchain))
+                stack.callback(servers[-1].end)
         token = _SERVERS.set(tuple(servers))
         try:
             yield
@@ -70,38 +106,9 @@ def fork_servers(home: Path, toolchains: Collection[Toolchain]) -> Iterator[None
 def start_forked(
     python: Path, module: str, environment: Mapping[str, str]
 ) -> RunningProgram | None:
-    """Start a program of a toolchain in a fork of its server.
-
-    Returns None where there is no server, or it was started with what the program must not see.
-    """
+    """Start a program in a fork of one of the current servers; None where none is for it."""
     for server in _SERVERS.get():
-        same = server.environment.items() <= environment.items()
-        if server.python == python and same and not server.client.gone:
-            with contextlib.suppress(ForkServerGoneError):
-                return server.client.start(module, (), environment)
+        program = server.start(python, module, environment)
+        if program is not None:
+            return program
     return None
-
-
-def _start(home: Path, toolchain: Toolchain, python: Path) -> _Server:
-    own = _ENVIRONMENTS[toolchain.name]
-    ours, its = socket.socketpair()
-    with its:
-        process = subprocess.Popen(
-            [
-                *(str(python), "-m", _SERVER),
-                *(str(its.fileno()), f"{WORKERS}.{toolchain.name}.preload"),
-            ],
-            env=program_environment(home, own),
-            pass_fds=[its.fileno()],
-            stdin=subprocess.DEVNULL,
-            # A program that cannot be forked is started, and says in its own log what is wrong.
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-    return _Server(python, own, process, ForkClient(ours))
-
-
-def _end(server: _Server) -> None:
-    server.client.close()
-    end_group(server.process)

@@ -1,6 +1,7 @@
 """Run a program in a toolchain's interpreter, under Dagster Pipes, and never leave it behind.
 
-The program leads a process group: ending the run, for whatever reason, ends all of that group. Its output goes to the run's compute log and to a log file; its progress to the event log.
+The program leads a process group: ending the run, for whatever reason, ends all of that group. Its
+output goes to the run's compute log and to a log file; its progress to the event log.
 """
 
 import signal

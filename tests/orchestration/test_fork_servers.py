@@ -162,8 +162,10 @@ def test_server_and_forks_end_with_a_killed_build(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CYRENE_TOY_PYTHON", sys.executable)
-    with toy_fork_server(tmp_path, TOY, monkeypatch):  # writes the toy's modules
-        start(tmp_path, "import time\nprint(os.getpid(), os.getppid(), flush=True)\ntime.sleep(600)")
+    body = "import time\nprint(os.getpid(), os.getppid(), flush=True)\ntime.sleep(600)"
+    # With these settings it only writes the modules.
+    with toy_fork_server(tmp_path, TOY, monkeypatch, OWN):
+        assert start(tmp_path, body, READ_AT_IMPORT="0") is None
     command = [sys.executable, "-c", _BUILD, str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as build:
         assert build.stdout is not None
@@ -189,7 +191,7 @@ def test_machine_with_a_gpu_has_no_fork_servers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CYRENE_TRAIN_PYTHON", sys.executable)
-    detect(monkeypatch, Hardware((Gpu("H200", (9, 0), 140 * GIB, 0, "GPU-1"),), "580.1"))
+    detect(monkeypatch, Hardware((Gpu("H200", 140 * GIB, (9, 0)),), "580.1"))
     with fork_servers.fork_servers(tmp_path, [TRAIN]):
         environment = {**swift_args.OFFLINE_ENV, **swift_args.CPU_ENV}
         assert start_forked(PYTHON, "any", environment) is None

@@ -3,7 +3,7 @@
 import json
 import os
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,12 @@ import pytest
 
 from cyrene_assets.compute.hardware import Hardware
 from cyrene_assets.compute.program_environment import linked_package
+from cyrene_assets.compute.toolchains import TRAIN
 from cyrene_assets.config.architecture import TINY
 from cyrene_assets.config.recipe import load_recipe
 from cyrene_assets.config.training_stage import Stage
 from cyrene_assets.corpus.packing.hf_dataset import write_cached_dataset
+from cyrene_assets.orchestration.fork_servers import ForkServer
 from cyrene_assets.serving import engine_args
 from cyrene_assets.training import swift_args
 from cyrene_assets.training.batch_plan import optimizer_steps, plan_batch
@@ -110,6 +112,18 @@ def run_served(
     return run
 
 
+def _environment() -> dict[str, str]:
+    """Return the environment of a program that is run by hand in the train toolchain."""
+    paths = filter(None, (os.environ.get("PYTHONPATH"), str(ROOT)))
+    return {
+        **{k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"},
+        **swift_args.OFFLINE_ENV,
+        **swift_args.CPU_ENV,
+        "PYTHONPATH": os.pathsep.join(paths),
+        "CUDA_VISIBLE_DEVICES": "",
+    }
+
+
 @pytest.fixture(scope="session")
 def start_program(toolchain_environment: dict[str, str]) -> Callable[..., "subprocess.Popen[str]"]:
     """Return a function that starts a program by hand in the train toolchain."""
@@ -120,15 +134,7 @@ def start_program(toolchain_environment: dict[str, str]) -> Callable[..., "subpr
         python = toolchain_environment["CYRENE_TRAIN_PYTHON"]
         return subprocess.Popen(
             [python, "-m", f"cyrene_assets.workers.train.{name}", str(given)],
-            env={
-                **{k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"},
-                **swift_args.OFFLINE_ENV,
-                **swift_args.CPU_ENV,
-                "PYTHONPATH": os.pathsep.join(
-                    filter(None, (os.environ.get("PYTHONPATH"), str(ROOT)))
-                ),
-                "CUDA_VISIBLE_DEVICES": "",
-            },
+            env=_environment(),
             cwd=folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -140,18 +146,44 @@ def start_program(toolchain_environment: dict[str, str]) -> Callable[..., "subpr
 
 
 @pytest.fixture(scope="session")
+def train_server(
+    toolchain_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ForkServer]:
+    """Yield a fork server of the train toolchain: its libraries are imported once, as in a build.
+
+    The programs of `start_program` are started without one, as they are on a machine with a GPU.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in toolchain_environment.items():
+            patch.setenv(name, value)
+        patch.setenv("CUDA_VISIBLE_DEVICES", "")
+        server = ForkServer(tmp_path_factory.mktemp("fork_server"), TRAIN)
+    yield server
+    server.end()
+
+
+@pytest.fixture(scope="session")
 def run_program(
-    start_program: Callable[..., "subprocess.Popen[str]"], tmp_path_factory: pytest.TempPathFactory
+    train_server: ForkServer,
+    toolchain_environment: dict[str, str],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> RunProgram:
     """Return a function that runs a program to its end."""
+    python = Path(toolchain_environment[TRAIN.variable])
 
     def run(name: str, *, expect_error: bool = False, **extras: Any) -> Ran:
         folder = tmp_path_factory.mktemp(name)
         out, work = folder / "out", Path(extras.pop("work", folder / "work"))
         out.mkdir()
         work.mkdir(exist_ok=True)
-        process = start_program(name, folder, {**extras, "out": str(out), "work": str(work)})
-        output, _ = process.communicate()
+        given = folder / "extras.json"
+        given.write_text(json.dumps({**extras, "out": str(out), "work": str(work)}))
+        module = f"cyrene_assets.workers.train.{name}"
+        process = train_server.start(python, module, _environment(), [str(given)])
+        assert process is not None, "the train toolchain's libraries cannot be imported"
+        process.stdin.close()
+        output = process.stdout.read().decode("utf-8", "replace")
+        process.wait()
         assert (process.returncode != 0) == expect_error, output[-5000:]
         messages = [
             json.loads(line)

@@ -124,9 +124,7 @@ def _start(command: Sequence[str], environment: Mapping[str, str]) -> RunningPro
     server = client()
     if server is not None:
         with contextlib.suppress(ForkServerGoneError):
-            program = server.start(
-                _MODULES[command[1]], command[2:], complete, group=os.getpgrp()
-            )
+            program = server.start(_MODULES[command[1]], command[2:], complete, group=os.getpgrp())
             program.stdin.close()
             return program
     return subprocess.Popen(
