@@ -1,0 +1,167 @@
+"""Start-ups of a build and of a chat on a CPU, of this code and of another revision, in turns.
+
+Run from the project's root: `.venv/bin/python -m benchmarks.startups --beside REVISION`. Each code
+builds `tiny` from nothing to the scoreboard in a folder of its own, and starts a chat with its FP8
+model up to where a first question can be typed. Compare ratios within one run: other work on the
+machine slows all of them, and processor time less than wall time.
+"""
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from benchmarks._machine import environment, machine
+from benchmarks._measured import PROC, family
+
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "benchmarks" / "results" / "startups.json"
+# Each of them would import the libraries again: programs, their parts, and servers of forks.
+_PROGRAM = re.compile(r"-m cyrene_assets\.workers\.|multiprocessing\.spawn|VLLM::")
+_FORK_SERVER = "cyrene_assets.workers.common.fork_server"
+_SAMPLED_EVERY = 0.1
+_MAIN = "from cyrene_assets.cli.main import main; main()"
+# What `cyrene chat` prints before it reads the first line.
+_READY = "; /help"
+_BUILD = ("build", "--size", "tiny", "--to", "scoreboard")
+_CHAT = ("chat", "--size", "tiny")
+
+
+@contextmanager
+def started_programs(pid: int) -> Iterator[dict[int, str]]:
+    """Yield the programs of toolchains that a process starts, by process; forks are none."""
+    found: dict[int, str] = {}
+    done = threading.Event()
+
+    def sample() -> None:
+        while not done.wait(_SAMPLED_EVERY):
+            for process in family(pid)[1:]:
+                words, parent = _command(process), _command(_parent(process))
+                forked = _FORK_SERVER in words and _FORK_SERVER in parent
+                renamed = words.startswith("VLLM::") and process in found
+                if _PROGRAM.search(words) and not forked and not renamed:
+                    found.setdefault(process, words)
+
+    sampler = threading.Thread(target=sample)
+    sampler.start()
+    try:
+        yield found
+    finally:
+        done.set()
+        sampler.join()
+
+
+def _command(pid: int) -> str:
+    try:
+        return (PROC / str(pid) / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+    except (OSError, UnicodeDecodeError):  # It has just ended.
+        return ""
+
+
+def _parent(pid: int) -> int:
+    try:
+        return int((PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:  # It has just ended.
+        return 0
+
+
+def run(code: Path, home: Path, *arguments: str, until: str | None = None) -> dict[str, Any]:
+    """Run a command of a code; return its seconds, processor seconds and programs started.
+
+    With ``until`` it is told to quit once it has printed that, and the seconds end there.
+
+    Raises:
+        SystemExit: it fails; with its output.
+    """
+    before = os.times()
+    started = time.monotonic()
+    process = subprocess.Popen(
+        [sys.executable, "-c", _MAIN, *arguments],
+        env={**environment(home), "PYTHONPATH": str(code), "CYRENE_CORPORA": str(code / "corpora")},
+        cwd=home,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    lines, seconds = [], 0.0
+    with started_programs(process.pid) as programs:
+        for line in process.stdout:
+            lines.append(line)
+            if until is not None and until in line:
+                seconds = time.monotonic() - started
+                process.stdin.write("/quit\n")
+                process.stdin.flush()
+        status = process.wait()
+    if status != 0:
+        raise SystemExit(" ".join(arguments) + "\n" + "".join(lines)[-4000:])
+    after = os.times()
+    cpu = after.children_user + after.children_system
+    cpu -= before.children_user + before.children_system
+    wall = seconds or time.monotonic() - started
+    return {"seconds": round(wall, 1), "processor": round(cpu, 1), "programs": len(programs)}
+
+
+def digests(code: Path, home: Path) -> dict[str, str]:
+    """Return the digest of each artifact by its asset and partition, but for what holds times."""
+    command = [sys.executable, "-c", _MAIN, "artifacts", "--json"]
+    paths = {"PYTHONPATH": str(code), "CYRENE_CORPORA": str(code / "corpora")}
+    done = subprocess.run(
+        command, env={**environment(home), **paths}, check=True, capture_output=True
+    )
+    rows = json.loads(done.stdout)
+    return {
+        f"{r['asset']} {r['partition']}": r["digest"] for r in rows if r["asset"] != "scoreboard"
+    }
+
+
+def main() -> None:
+    """Measure, print a row for each code, and write the results."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--beside", metavar="REVISION", required=True)
+    parser.add_argument("--turns", type=int, default=1)
+    parser.add_argument("--write", action="store_true", help="write results/startups.json")
+    given = parser.parse_args()
+    with TemporaryDirectory() as name:
+        scratch = Path(name)
+        codes = {given.beside: scratch / "code", "now": ROOT}
+        codes[given.beside].mkdir()
+        archive = subprocess.run(
+            ["git", "archive", given.beside], cwd=ROOT, check=True, stdout=subprocess.PIPE
+        )
+        command = ["tar", "-x", "-C", str(codes[given.beside])]
+        subprocess.run(command, input=archive.stdout, check=True)
+        found: dict[str, dict[str, list[dict[str, Any]]]] = {
+            code: {"build": [], "chat": []} for code in codes
+        }
+        made: dict[str, dict[str, str]] = {}
+        for turn in range(given.turns):
+            for code, path in codes.items():
+                home = scratch / f"{code}-{turn}"
+                home.mkdir()
+                build = run(path, home, *_BUILD)
+                found[code]["build"].append(build)
+                found[code]["chat"].append(run(path, home, *_CHAT, until=_READY))
+                made[code] = digests(path, home)
+                print(code, {what: each[-1] for what, each in found[code].items()}, flush=True)
+    before, now = made[given.beside], made["now"]
+    differ = sorted(key for key in before if before[key] != now.get(key))
+    print(f"{len(before) - len(differ)} of {len(before)} artifacts are equal", *differ[:5])
+    if given.write:
+        rows = {"machine": machine(), "equal artifacts": len(before) - len(differ), **found}
+        RESULTS.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
