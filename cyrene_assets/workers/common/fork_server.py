@@ -89,7 +89,7 @@ def serve(main: socket.socket) -> Mapping[str, Any] | None:
                 its.close()
                 for number in descriptors:
                     os.close(number)
-                # Here as well as there: whoever is first, the group is there before it is told of.
+                # Here as well as there: the group exists before anything is told of it.
                 with contextlib.suppress(PermissionError, ProcessLookupError):
                     os.setpgid(pid, request["group"] or pid)
                 peers[ours.fileno()] = _Peer(ours)
