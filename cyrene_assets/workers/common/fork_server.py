@@ -140,6 +140,8 @@ def client() -> ForkClient | None:
 
 def main() -> None:
     """Import, then serve; in a fork, run its program."""
+    # While it imports it does not see that the other end is closed.
+    end_with_parent()
     connection = socket.socket(fileno=int(sys.argv[1]))
     importlib.import_module(sys.argv[2]).preload()
     # Collecting garbage would write to every object, and so copy their memory in each fork.
