@@ -10,6 +10,7 @@ server has ended, for whatever reason, programs start as without one.
 import contextlib
 import socket
 import subprocess
+import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from pathlib import Path
@@ -85,14 +86,16 @@ _SERVERS: ContextVar[tuple[ForkServer, ...]] = ContextVar("fork servers", defaul
 
 @contextlib.contextmanager
 def fork_servers(home: Path, toolchains: Collection[Toolchain]) -> Iterator[None]:
-    """Have fork servers of these toolchains for as long as this lasts, where no GPU is.
+    """Have fork servers of these toolchains for as long as this lasts, on Linux without a GPU.
 
     They begin to import at once, next to whatever the caller does.
     """
     hardware = Hardware.detect()
+    # Elsewhere a fork of a process that has loaded the system's frameworks may crash.
+    can_fork = sys.platform.startswith("linux") and not hardware.gpus and not hardware.fault
     with contextlib.ExitStack() as stack:
         servers = []
-        for toolchain in () if hardware.gpus or hardware.fault else toolchains:
+        for toolchain in toolchains if can_fork else ():
             if toolchain.name in _ENVIRONMENTS and toolchain.find(home) is not None:
                 servers.append(ForkServer(home, toolchain))
                 stack.callback(servers[-1].end)

@@ -11,14 +11,14 @@ import os
 import signal
 import socket
 import subprocess
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from typing import IO, Any, Protocol
 
 _POLL_SECONDS = 0.05
 _CHUNK = 1 << 16
-_FAILED = -int(signal.SIGKILL)
+# As a program is seen that the system has killed.
+_KILLED = -9
 
 
 class ForkServerGoneError(Exception):
@@ -51,11 +51,10 @@ class RunningProgram(Protocol):
 
 
 class ForkClient:
-    """One end of a fork server's socket."""
+    """One end of a fork server's socket, for one thread."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
-        self._lock = threading.Lock()
         self._buffer = b""
         self._pids: dict[int, int] = {}
         self._statuses: dict[int, int] = {}
@@ -83,22 +82,19 @@ class ForkClient:
         """
         stdin, given_in = os.pipe()
         taken_out, stdout = os.pipe()
-        # Reversed for what stays here: these are read and written as bytes.
         ours_in, ours_out = os.fdopen(given_in, "wb", 0), os.fdopen(taken_out, "rb")
         try:
-            with self._lock:
-                self._requests += 1
-                number = self._requests
-                request = {
-                    "number": number,
-                    "module": module,
-                    "arguments": list(arguments),
-                    "environment": dict(environment),
-                    "group": group,
-                }
-                self._send(request, [stdin, stdout])
-            program = ForkedProgram(self, number, ours_in, ours_out)
-            program.pid = self._await_pid(number)
+            self._requests += 1
+            request = {
+                "number": self._requests,
+                "module": module,
+                "arguments": list(arguments),
+                "environment": dict(environment),
+                "group": group,
+            }
+            self._send(request, [stdin, stdout])
+            program = ForkedProgram(self, self._requests, ours_in, ours_out)
+            program.pid = self._await_pid(self._requests)
         except ForkServerGoneError:
             ours_in.close()
             ours_out.close()
@@ -119,36 +115,36 @@ class ForkClient:
 
     def _await_pid(self, number: int) -> int:
         while number not in self._pids:
-            self.read(block=True)
+            self._read(block=True)
             if self.gone and number not in self._pids:
                 raise ForkServerGoneError
         return self._pids[number]
 
     def status(self, number: int) -> int | None:
         """Return a program's exit status, or None while it runs."""
-        self.read(block=False)
+        self._read(block=False)
         if number not in self._statuses and self.gone:
-            return _FAILED
+            return _KILLED
         return self._statuses.get(number)
 
-    def read(self, *, block: bool) -> None:
+    def _read(self, *, block: bool) -> None:
         """Take in what the server has reported."""
-        with self._lock:
-            flags = 0 if block else socket.MSG_DONTWAIT
-            try:
-                data = self._connection.recv(_CHUNK, flags)
-            except BlockingIOError:
-                return
-            except OSError:
-                data = b""
-            if not data:
-                self.gone = True
-                return
-            *lines, self._buffer = (self._buffer + data).split(b"\n")
-            for line in lines:
-                report = json.loads(line)
-                known = self._pids if "pid" in report else self._statuses
-                known[report["number"]] = report["pid" if "pid" in report else "status"]
+        try:
+            data = self._connection.recv(_CHUNK, 0 if block else socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self.gone = True
+            return
+        *lines, self._buffer = (self._buffer + data).split(b"\n")
+        for line in lines:
+            report = json.loads(line)
+            if "pid" in report:
+                self._pids[report["number"]] = report["pid"]
+            else:
+                self._statuses[report["number"]] = report["status"]
 
     def close(self) -> None:
         """Let the server go: it ends, and so does what it has forked."""

@@ -7,13 +7,14 @@ imports are most of what a person waits for.
 
 import multiprocessing
 import os
+import sys
 
 from cyrene_assets.workers.serve.vllm_engine import IN_PROCESS_ENV
 
 
 def is_wanted() -> bool:
     """Return whether the environment says so, as `cyrene_assets.serving.served_character` does."""
-    return IN_PROCESS_ENV.items() <= os.environ.items()
+    return sys.platform.startswith("linux") and IN_PROCESS_ENV.items() <= os.environ.items()
 
 
 def fork_engine() -> None:
