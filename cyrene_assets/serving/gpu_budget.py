@@ -21,7 +21,7 @@ _MAX_SHARE = 0.92
 _MIN_CONTEXT = 1024
 # vLLM lays keys and values out in blocks of a multiple of so many tokens.
 _BLOCK_TOKENS = 16
-# The server's three processes on a CPU (measured: 0.6 GiB each), without a model.
+# The server's processes on a CPU (measured: 0.6 GiB each, and three of them), without a model.
 _CPU_PROCESSES = 2 * GIB
 
 # Batches of the evaluation, of any model: on a small GPU less is left for graphs and a desktop.
