@@ -1,9 +1,9 @@
 """Start-ups of a build and of a chat on a CPU, of this code and of another revision, in turns.
 
-Run from the project's root: `.venv/bin/python -m benchmarks.startups --beside REVISION`. Each code
-builds `tiny` from nothing to the scoreboard in a folder of its own, and starts a chat with its FP8
-model up to where a first question can be typed. Compare ratios within one run: other work on the
-machine slows all of them, and processor time less than wall time.
+Run from the project's root: `.venv/bin/python -m benchmarks.startups build --beside REVISION`, and
+`chat` likewise. Each code builds `tiny` from nothing to the scoreboard in a folder of its own, or
+starts a chat with its base model up to where a first question can be typed. Compare ratios within
+one run: other work on the machine slows all of them, and processor time less than wall time.
 """
 
 import argparse
@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,29 +33,45 @@ _SAMPLED_EVERY = 0.1
 _MAIN = "from cyrene_assets.cli.main import main; main()"
 # What `cyrene chat` prints before it reads the first line.
 _READY = "; /help"
-_BUILD = ("build", "--size", "tiny", "--to", "scoreboard")
-_CHAT = ("chat", "--size", "tiny")
+_BUILD = ("build", "--size", "tiny", "--to")
+_LAST = {"build": "scoreboard", "chat": "base_model"}
+_CHAT = ("chat", "--size", "tiny", "--model", "base")
+
+
+class _Seen:
+    """What was seen of a process and its descendants: processor seconds, and programs' looks."""
+
+    def __init__(self) -> None:
+        self.processor: dict[int, float] = {}
+        self.programs: Counter[int] = Counter()
+
+    def look(self, pid: int) -> None:
+        for process in family(pid):
+            words, (parent, seconds) = _command(process), _parent_and_seconds(process)
+            self.processor[process] = max(seconds, self.processor.get(process, 0.0))
+            forked = _FORK_SERVER in words and _FORK_SERVER in _command(parent)
+            if process != pid and _PROGRAM.search(words) and not forked:
+                self.programs[process] += 1
+
+    def started(self) -> int:
+        """Return how many programs imported for themselves; what is seen once is about to exec."""
+        return sum(looks > 1 for looks in self.programs.values())
 
 
 @contextmanager
-def started_programs(pid: int) -> Iterator[dict[int, str]]:
-    """Yield the programs of toolchains that a process starts, by process; forks are none."""
-    found: dict[int, str] = {}
+def watched(pid: int) -> Iterator[_Seen]:
+    """Yield what is seen of a process and its descendants."""
+    seen = _Seen()
     done = threading.Event()
 
     def sample() -> None:
         while not done.wait(_SAMPLED_EVERY):
-            for process in family(pid)[1:]:
-                words, parent = _command(process), _command(_parent(process))
-                forked = _FORK_SERVER in words and _FORK_SERVER in parent
-                renamed = words.startswith("VLLM::") and process in found
-                if _PROGRAM.search(words) and not forked and not renamed:
-                    found.setdefault(process, words)
+            seen.look(pid)
 
     sampler = threading.Thread(target=sample)
     sampler.start()
     try:
-        yield found
+        yield seen
     finally:
         done.set()
         sampler.join()
@@ -67,11 +84,12 @@ def _command(pid: int) -> str:
         return ""
 
 
-def _parent(pid: int) -> int:
+def _parent_and_seconds(pid: int) -> tuple[int, float]:
     try:
-        return int((PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[1])
+        fields = (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
     except OSError:  # It has just ended.
-        return 0
+        return 0, 0.0
+    return int(fields[1]), (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def run(code: Path, home: Path, *arguments: str, until: str | None = None) -> dict[str, Any]:
@@ -82,7 +100,6 @@ def run(code: Path, home: Path, *arguments: str, until: str | None = None) -> di
     Raises:
         SystemExit: it fails; with its output.
     """
-    before = os.times()
     started = time.monotonic()
     process = subprocess.Popen(
         [sys.executable, "-c", _MAIN, *arguments],
@@ -96,7 +113,7 @@ def run(code: Path, home: Path, *arguments: str, until: str | None = None) -> di
     assert process.stdin is not None
     assert process.stdout is not None
     lines, seconds = [], 0.0
-    with started_programs(process.pid) as programs:
+    with watched(process.pid) as seen:
         for line in process.stdout:
             lines.append(line)
             if until is not None and until in line:
@@ -106,11 +123,11 @@ def run(code: Path, home: Path, *arguments: str, until: str | None = None) -> di
         status = process.wait()
     if status != 0:
         raise SystemExit(" ".join(arguments) + "\n" + "".join(lines)[-4000:])
-    after = os.times()
-    cpu = after.children_user + after.children_system
-    cpu -= before.children_user + before.children_system
-    wall = seconds or time.monotonic() - started
-    return {"seconds": round(wall, 1), "processor": round(cpu, 1), "programs": len(programs)}
+    return {
+        "seconds": round(seconds or time.monotonic() - started, 1),
+        "processor": round(sum(seen.processor.values()), 1),
+        "programs": seen.started(),
+    }
 
 
 def digests(code: Path, home: Path) -> dict[str, str]:
@@ -129,6 +146,7 @@ def digests(code: Path, home: Path) -> dict[str, str]:
 def main() -> None:
     """Measure, print a row for each code, and write the results."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("what", choices=["build", "chat"])
     parser.add_argument("--beside", metavar="REVISION", required=True)
     parser.add_argument("--turns", type=int, default=1)
     parser.add_argument("--write", action="store_true", help="write results/startups.json")
@@ -142,24 +160,24 @@ def main() -> None:
         )
         command = ["tar", "-x", "-C", str(codes[given.beside])]
         subprocess.run(command, input=archive.stdout, check=True)
-        found: dict[str, dict[str, list[dict[str, Any]]]] = {
-            code: {"build": [], "chat": []} for code in codes
-        }
+        found: dict[str, list[dict[str, Any]]] = {code: [] for code in codes}
         made: dict[str, dict[str, str]] = {}
         for turn in range(given.turns):
             for code, path in codes.items():
                 home = scratch / f"{code}-{turn}"
                 home.mkdir()
-                build = run(path, home, *_BUILD)
-                found[code]["build"].append(build)
-                found[code]["chat"].append(run(path, home, *_CHAT, until=_READY))
+                built = run(path, home, *_BUILD, _LAST[given.what])
+                chat = given.what == "chat"
+                found[code].append(run(path, home, *_CHAT, until=_READY) if chat else built)
                 made[code] = digests(path, home)
-                print(code, {what: each[-1] for what, each in found[code].items()}, flush=True)
+                print(code, found[code][-1], flush=True)
     before, now = made[given.beside], made["now"]
     differ = sorted(key for key in before if before[key] != now.get(key))
     print(f"{len(before) - len(differ)} of {len(before)} artifacts are equal", *differ[:5])
     if given.write:
-        rows = {"machine": machine(), "equal artifacts": len(before) - len(differ), **found}
+        rows = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else {}
+        rows[given.what] = {"machine": machine(), "equal artifacts": len(before) - len(differ)}
+        rows[given.what] |= found
         RESULTS.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
 
 
