@@ -174,7 +174,7 @@ def _build(
     ignore_requirements: bool,
 ) -> None:
     from cyrene_assets.cli.progress import StepReporter
-    from cyrene_assets.orchestration import builder
+    from cyrene_assets.orchestration import builder, planner
     from cyrene_assets.utils.formatting import format_duration
 
     waiting = sum(step.reason is not None for step in steps)
@@ -198,6 +198,7 @@ def _build(
                 size.name,
                 reporter.report,
                 ignore_requirements=ignore_requirements,
+                toolchains=planner.toolchains(steps),
             )
         console.print(
             f"{target} is up to date for {size}: {counted(ran, 'step')} in "
