@@ -14,7 +14,7 @@ from pathlib import Path
 import polars as pl  # noqa: TID253  (loading it is not what is measured)
 
 from benchmarks._measured import Cost, measured
-from cyrene_assets.corpus.chat_tables import encode_chats
+from cyrene_assets.corpus.chat_tables import encode_chats, write_messages_jsonl
 from cyrene_assets.corpus.config import load_corpus
 from cyrene_assets.corpus.lint.corpus_summary import summarize_corpus
 from cyrene_assets.corpus.packing.token_counting import TokenCounter
@@ -83,7 +83,6 @@ class Engine:
         documents = rendering.cpt_documents(units, self.corpus, language)
         self.amounts["documents"] += len(documents)
         self._write(documents, "cpt_documents", language)
-        self._write_jsonl(documents, "cpt_documents", language, rendering.write_document_jsonl)
 
     def chats(self, language: str) -> None:
         """`sft_chat`."""
@@ -91,7 +90,6 @@ class Engine:
         chats = rendering.sft_chats(units, self.corpus, language)
         self.amounts["chats"] += len(chats)
         self._write(encode_chats(chats), "sft_chat", language)
-        self._write_jsonl(chats, "sft_chat", language, rendering.write_chat_jsonl)
 
     def count(self, tokenizer_json: Path) -> None:
         """Count the tokens of all documents and chats, as the packed sets do."""
@@ -108,9 +106,10 @@ class Engine:
         cleaned = clean_units(rows, player, self.corpus.rules())
         units = cleaned.with_columns(split=pl.lit("train"), flags=left_out_flags(cleaned))
         documents = rendering.cpt_documents(units, self.corpus, language)
-        self._write_jsonl(documents, "alone", language, rendering.write_document_jsonl)
+        documents = documents.with_columns(rendering.document_messages())
+        self._write_jsonl(documents, "alone", language)
         chats = rendering.sft_chats(units, self.corpus, language)
-        self._write_jsonl(chats, "alone_chats", language, rendering.write_chat_jsonl)
+        self._write_jsonl(chats, "alone_chats", language)
 
     def render_all_alone(self) -> None:
         """`render_alone` of all languages, two side by side as `parallel_corpus` has them."""
@@ -124,17 +123,12 @@ class Engine:
         folder.mkdir(exist_ok=True)
         table.write_parquet(folder / f"{language}.parquet", compression="zstd", statistics=False)
 
-    def _write_jsonl(
-        self,
-        table: pl.DataFrame,
-        asset: str,
-        language: str,
-        write: Callable[[pl.DataFrame, Path], None],
-    ) -> None:
+    def _write_jsonl(self, table: pl.DataFrame, asset: str, language: str) -> None:
         folder = self.out / asset
         folder.mkdir(exist_ok=True)
         for split in ("train", "validation"):
-            write(table.filter(pl.col("split") == split), folder / f"{language}-{split}.jsonl")
+            rows = table.filter(pl.col("split") == split)
+            write_messages_jsonl(rows["messages"], folder / f"{language}-{split}.jsonl")
 
 
 def main() -> None:

@@ -62,5 +62,5 @@ for _command in (
     manage.ui,
 ):
     main.add_command(_command)
-for _command in (corpus_import.import_, corpus_import.init):
+for _command in (corpus_import.import_, corpus_import.init, export.export_corpus):
     inspect.corpus.add_command(_command)
