@@ -26,7 +26,9 @@ from cyrene_assets.corpus.preparation.word_hashes import (
     Hashes,
     Indices,
     Words,
+    begins_run,
     hash_ngrams,
+    in_parts,
 )
 
 # Lee et al. 2022 and The Pile take 0.5 to 0.8 for duplicates. Two texts on one side of the split
@@ -79,21 +81,28 @@ def _shingles_in_order(words: Words) -> tuple[Indices, Hashes]:
     shingle = hash_ngrams(words.word, words.shingle_words)
     count = len(shingle)
     text = words.text[:count]
-    inside = text == words.text[len(words.text) - count :]
-    text, shingle = text[inside], shingle[inside]
-    enough = np.bincount(text, minlength=1) >= MIN_SHINGLES
-    return text[enough[text]], shingle[enough[text]]
+    # A text has so many words less one shingle's as it has shingles.
+    enough = np.bincount(words.text, minlength=1) >= MIN_SHINGLES + words.shingle_words - 1
+    kept = enough[text]
+    kept &= text == words.text[len(words.text) - count :]
+    return text[kept], shingle[kept]
 
 
 def _identical(text: Indices, shingle: Hashes) -> pl.DataFrame:
     """Return pairs of the first text and each further one with the very same shingles in a row."""
     if not len(text):
         return SIMILAR_PAIRS.to_frame()
-    starts = np.flatnonzero(np.diff(text, prepend=np.uint32(2**32 - 1)))
-    place = np.arange(len(text), dtype=np.uint64) - np.repeat(
-        starts.astype(np.uint64), np.diff(starts, append=len(text))
-    )
-    content = np.add.reduceat(shingle * (place + place + np.uint64(1)), starts)
+    starts = np.flatnonzero(begins_run(text))
+    content = np.empty(len(starts), dtype=np.uint64)
+    ends = np.append(starts[1:], len(text))
+    for part in in_parts(starts, len(text)):
+        first, last = starts[part.start], ends[part.stop - 1]
+        place = np.arange(first, last, dtype=np.uint64)
+        place -= np.repeat(starts[part], ends[part] - starts[part]).astype(np.uint64)
+        place += place
+        place += np.uint64(1)
+        place *= shingle[first:last]
+        content[part] = np.add.reduceat(place, starts[part] - first)
     return (
         pl.DataFrame({"second": text[starts], "content": content})
         .with_columns(first=pl.col("second").first().over("content"))
@@ -112,7 +121,7 @@ def _distinct(text: Indices, shingle: Hashes) -> _Shingles:
     bits = np.uint64(int(text.max(initial=0)).bit_length())
     key = (shingle >> bits << bits) | text
     key.sort()
-    key = key[np.diff(key, prepend=~key[:1]) != 0]
+    key = key[begins_run(key)]
     owners = (key & ((np.uint64(1) << bits) - np.uint64(1))).astype(np.uint32)
     return _Shingles(key >> bits, owners, np.bincount(owners, minlength=1))
 

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_matrix
 
-from cyrene_assets.corpus.preparation.word_hashes import Flags, Words
+from cyrene_assets.corpus.preparation.word_hashes import Flags, Words, begins_run
 
 Floats = npt.NDArray[np.float32]
 Halves = npt.NDArray[np.float16]
@@ -112,7 +112,7 @@ def _telling_words(parts: Iterable[Words], number: int, size: int) -> csr_matrix
     for words in parts:
         key = words.text.astype(np.uint64) << bits | (words.word & mask)
         key.sort()
-        key = key[np.diff(key, prepend=~key[:1]) != 0]
+        key = key[begins_run(key)]
         text = (key >> bits).astype(np.int64)
         if len(text):
             of_part = np.bincount(text - text[0])

@@ -23,6 +23,7 @@ from cyrene_assets.corpus.preparation.word_hashes import (
     Words,
     sample_texts,
     table_places,
+    text_starts,
 )
 
 # What a word costs that the original's text of the unit does not have.
@@ -129,12 +130,20 @@ def find_untranslated(
         return Untranslated(nothing, nothing)
     original_words = original.in_words(characters=characters)
     shared = original_words.has(words, unit)
+    # Hardly a text shares as many words as it takes.
+    starts = text_starts(words)
+    lengths = np.diff(starts, append=len(words.text))
+    enough_words = np.add.reduceat(shared, starts, dtype=np.int64) >= natural.shingle_words
+    if not enough_words.any():
+        return Untranslated(nothing, nothing)
+    chosen = np.repeat(enough_words, lengths)
+    words, shared = replace(words, text=words.text[chosen], word=words.word[chosen]), shared[chosen]
     place = table_places(words)
     in_original = original_words.vocabulary.elsewhere(place)
     likelier = original_words.vocabulary.log_probability(in_original)
     likelier -= own.log_probability(own.elsewhere(place))
     evidence = np.where(shared, likelier, NOT_SHARED)
-    starts = np.flatnonzero(np.diff(words.text, prepend=np.uint32(2**32 - 1)))
+    starts = text_starts(words)
     lengths = np.diff(starts, append=len(words.text))
     of_text = words.text[starts]
     copied, half = nothing.copy(), nothing.copy()
@@ -145,7 +154,7 @@ def find_untranslated(
     begins = np.maximum.reduceat(running - before, starts)
     ends = total - np.minimum.reduceat(running - before - evidence, starts)
     best = np.maximum(begins, ends)
-    enough = (parts >= natural.shingle_words) & (best >= MIN_EVIDENCE)
+    enough = best >= MIN_EVIDENCE
     nearly = enough & (parts >= MIN_COPIED_SHARE * lengths)
     copied[of_text[nearly]] = True
     min_share = (
