@@ -1,15 +1,18 @@
-"""The corpus engine stage by stage, all languages, in one process, as `cyrene build` runs it.
+"""The corpus engine stage by stage, all languages, in one process.
 
-`python -m benchmarks._engine_stages CORPUS OUT [TOKENIZER]` prints a JSON object: what each stage
-cost, and how much there was of what. With a tokenizer, all documents and chats are counted too.
+`python -m benchmarks._engine_stages CORPUS OUT AT_ONCE [TOKENIZER]` prints a JSON object: what each
+stage cost, and how much there was of what. AT_ONCE languages are read, and rendered, at a time.
+With a tokenizer, all documents and chats are counted too.
 """
 
 import json
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from threading import Lock
 
 import polars as pl  # noqa: TID253  (loading it is not what is measured)
 
@@ -20,7 +23,7 @@ from cyrene_assets.corpus.lint.corpus_summary import summarize_corpus
 from cyrene_assets.corpus.packing.token_counting import TokenCounter
 from cyrene_assets.corpus.preparation.cleaning import clean_units
 from cyrene_assets.corpus.preparation.language_profile import left_out_flags
-from cyrene_assets.corpus.preparation.leakage import SPLIT_COLUMNS, find_split_leakage
+from cyrene_assets.corpus.preparation.leakage import find_split_leakage
 from cyrene_assets.corpus.preparation.parallel_corpus import build_parallel_corpus, read_units
 from cyrene_assets.corpus.preparation.thread_map import map_parallel
 from cyrene_assets.corpus.rendering import rendering
@@ -31,9 +34,11 @@ from cyrene_assets.corpus.sources.registry import read_listed
 class Engine:
     """Runs the stages over a corpus, each language's tables written and read again."""
 
-    def __init__(self, folder: Path, out: Path) -> None:
+    def __init__(self, folder: Path, out: Path, at_once: int) -> None:
         self.folder = folder
         self.out = out
+        self.at_once = at_once
+        self._lock = Lock()
         self.corpus = load_corpus(folder)
         self.costs: dict[str, Cost] = {}
         self.amounts = dict.fromkeys(("rows", "characters", "documents", "chats", "tokens"), 0)
@@ -48,16 +53,20 @@ class Engine:
         """Return what does the work for every language."""
 
         def all_languages() -> None:
-            for language in self.corpus.languages:
-                work(language)
+            with ThreadPoolExecutor(self.at_once) as pool:
+                list(pool.map(work, self.corpus.languages))
 
         return all_languages
+
+    def _count(self, **amounts: int) -> None:
+        with self._lock:
+            for name, amount in amounts.items():
+                self.amounts[name] += amount
 
     def read(self, language: str) -> None:
         """`raw_dialog`."""
         rows, _ = read_listed(self.folder, self.corpus, language)
-        self.amounts["rows"] += len(rows)
-        self.amounts["characters"] += int(rows["text"].str.len_chars().sum())
+        self._count(rows=len(rows), characters=int(rows["text"].str.len_chars().sum()))
         self._write(rows, "raw_dialog", language)
 
     def align(self) -> None:
@@ -70,7 +79,7 @@ class Engine:
         summarize_corpus(parallel)
         proof = find_split_leakage(
             parallel.languages,
-            lambda key: parallel.units(key, SPLIT_COLUMNS),
+            parallel.units,
             parallel.duplicates,
             parallel.stock,
         )
@@ -81,14 +90,14 @@ class Engine:
         """`cpt_documents`."""
         units = read_units(self.out / "parallel_corpus", language, UNIT_COLUMNS)
         documents = rendering.cpt_documents(units, self.corpus, language)
-        self.amounts["documents"] += len(documents)
+        self._count(documents=len(documents))
         self._write(documents, "cpt_documents", language)
 
     def chats(self, language: str) -> None:
         """`sft_chat`."""
         units = read_units(self.out / "parallel_corpus", language, UNIT_COLUMNS)
         chats = rendering.sft_chats(units, self.corpus, language)
-        self.amounts["chats"] += len(chats)
+        self._count(chats=len(chats))
         self._write(encode_chats(chats), "sft_chat", language)
 
     def count(self, tokenizer_json: Path) -> None:
@@ -132,14 +141,14 @@ class Engine:
 
 
 def main() -> None:
-    corpus, out, *tokenizer = map(Path, sys.argv[1:])
-    engine = Engine(corpus, out)
+    corpus, out, at_once, *tokenizer = sys.argv[1:]
+    engine = Engine(Path(corpus), Path(out), int(at_once))
     engine.stage("raw_dialog", engine.each(engine.read))
     engine.stage("parallel_corpus", engine.align)
     engine.stage("cpt_documents", engine.each(engine.documents))
     engine.stage("sft_chat", engine.each(engine.chats))
     for path in tokenizer:
-        engine.stage("counting", partial(engine.count, path))
+        engine.stage("counting", partial(engine.count, Path(path)))
     engine.stage("rendering alone", engine.render_all_alone)
     costs = {name: asdict(cost) for name, cost in engine.costs.items()}
     print(json.dumps({"costs": costs, "amounts": engine.amounts}))

@@ -21,6 +21,7 @@ from cyrene_assets.corpus.preparation.word_hashes import (
     Hashes,
     Vocabulary,
     Words,
+    begins_run,
     sample_texts,
     table_places,
     text_starts,
@@ -76,9 +77,9 @@ class OriginalWords:
     def of(cls, original: OriginalTexts, *, characters: bool) -> "OriginalWords":
         """Count the original's words."""
         words = hash_bare_words(original.texts, characters=characters)
-        return cls(
-            np.unique(_keys(words, original.unit)), count_vocabulary(words, original.scripts)
-        )
+        keys = _keys(words, original.unit)
+        keys.sort()  # ten times as fast as numpy's own search for what is unique
+        return cls(keys[begins_run(keys)], count_vocabulary(words, original.scripts))
 
     def has(self, words: Words, unit: npt.NDArray[np.uint32]) -> Flags:
         """Say of each word whether its unit has it in the original."""

@@ -22,7 +22,6 @@ from cyrene_assets.corpus.packing.packed_dataset import PackedDataset, pack_corp
 from cyrene_assets.corpus.packing.token_counting import TokenCounter
 from cyrene_assets.corpus.preparation.leakage import (
     REMEDY,
-    SPLIT_COLUMNS,
     find_dataset_leakage,
     find_split_leakage,
 )
@@ -92,7 +91,7 @@ def _build(folder: Path, out: Path) -> PackedDataset:
     )
     proof = find_split_leakage(
         parallel.languages,
-        lambda code: parallel.units(code, SPLIT_COLUMNS),
+        parallel.units,
         parallel.duplicates,
         parallel.stock,
     )
