@@ -125,17 +125,25 @@ def ending_mismatch(rows: pl.DataFrame) -> pl.DataFrame:
     counted = rows.filter(pl.col("ends") > 0)
     if counted.is_empty():
         return counted.select("language", "row")
-    language, unit, ends = (counted[name].to_numpy() for name in ("language", "unit", "ends"))
     # In the order in which something is lost.
-    kind = np.select([ends == QUESTION, ends == NONE], [0, 2], 1)
-    having = np.bincount(unit.astype(np.int64) * KINDS + kind, minlength=KINDS * (unit.max() + 1))
-    having = having.reshape(-1, KINDS)
-    usual, most = having.argmax(axis=1)[unit], having.max(axis=1)[unit]
-    others = having.sum(axis=1)[unit] - 1
-    decided = (others >= MIN_OTHERS) & (most - (kind == usual) >= MIN_AGREEMENT * others)
-    cell = (language.astype(np.int64) * KINDS + usual) * KINDS + kind
-    habits = np.bincount(cell[decided], minlength=int(cell.max()) + 1)
-    of_usual = np.bincount(cell[decided] // KINDS, minlength=int(cell.max()) // KINDS + 1)
-    of = of_usual[cell // KINDS]
-    odd = decided & (kind > usual) & (of >= MIN_AGREED) & (habits[cell] - 1 <= MAX_HABIT_SHARE * of)
+    kinds = np.full(NONE + 1, 1, dtype=np.uint8)
+    kinds[QUESTION], kinds[NONE] = 0, 2
+    unit, kind = counted["unit"].to_numpy(), kinds[counted["ends"].to_numpy()]
+    having = np.zeros((int(unit.max()) + 1, KINDS), dtype=np.uint16)
+    for value in range(KINDS):
+        having[:, value] = np.bincount(unit[kind == value], minlength=len(having))
+    usual = having.argmax(axis=1).astype(np.uint8)
+    most, languages = having.max(axis=1), having.sum(axis=1, dtype=np.uint16)
+    odd = np.zeros(len(counted), dtype=bool)
+    for language in counted["language"].unique():
+        own = (counted["language"] == language).to_numpy()
+        units, kinds_of_own = unit[own], kind[own]
+        others, expected = languages[units].astype(np.int64) - 1, usual[units]
+        agreeing = most[units] - (kinds_of_own == expected).astype(np.int64)
+        decided = (others >= MIN_OTHERS) & (agreeing >= MIN_AGREEMENT * others)
+        cell = expected * np.int64(KINDS) + kinds_of_own
+        habits = np.bincount(cell[decided], minlength=KINDS * KINDS).reshape(KINDS, KINDS)
+        of = habits.sum(axis=1)[expected]
+        rare = habits[expected, kinds_of_own] - 1 <= MAX_HABIT_SHARE * of
+        odd[own] = decided & (kinds_of_own > expected) & (of >= MIN_AGREED) & rare
     return counted.select("language", "row").filter(pl.Series(odd)).sort("language", "row")

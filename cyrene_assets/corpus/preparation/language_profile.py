@@ -52,6 +52,10 @@ class LanguageProfile:
     numbers: pl.DataFrame
     vocabulary: Vocabulary
 
+    def without_lines(self) -> "LanguageProfile":
+        """Return the same without ``lines``, once it is known which of them scenes share."""
+        return replace(self, lines=self.lines.clear())
+
 
 def profile_language(
     cleaned: pl.DataFrame,

@@ -123,12 +123,14 @@ def _telling_words(parts: Iterable[Words], number: int, size: int) -> csr_matrix
     texts_with = np.bincount(column, minlength=size)
     telling = (texts_with > 1) & (texts_with <= max(MAX_TEXT_SHARE * number, 2))
     kept = telling[column]
-    ends = np.cumsum(lengths)
-    kept_before = np.concatenate([[0], np.cumsum(kept)])
+    # How many are kept before each text.
+    ends = np.zeros(len(column) + 1, dtype=np.int32)
+    np.cumsum(kept, out=ends[1:])
+    ends = ends[np.cumsum(lengths)]
+    column = column[kept]
     place = np.cumsum(telling, dtype=np.int32) - np.int32(1)
-    indices = place[column[kept]]
-    ones = np.ones(len(indices), dtype=np.float32)
-    return csr_matrix((ones, indices, kept_before[ends]), (number, np.count_nonzero(telling)))
+    ones = np.ones(len(column), dtype=np.float32)
+    return csr_matrix((ones, place[column], ends), (number, np.count_nonzero(telling)))
 
 
 def normalize_length(vectors: Floats) -> Floats:

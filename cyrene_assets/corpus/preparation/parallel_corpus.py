@@ -128,11 +128,12 @@ def build_parallel_corpus(
         def texts(language: int) -> pl.Series:
             return pl.read_ipc(Path(cleaned) / languages[language], columns=["text"])["text"]
 
+        twins = twin_pairs(unit_index.scenes) if corpus.gendered == "both" else []
+        scenes, in_common = collect_scenes(unit_index, profiles, twins)
+        profiles = [profile.without_lines() for profile in profiles]
         cross_language = CrossLanguageFlags(
             profiles, texts, words, corpus.rules().known, Path(cleaned)
         )
-        twins = twin_pairs(unit_index.scenes) if corpus.gendered == "both" else []
-        scenes, in_common = collect_scenes(unit_index, profiles, twins)
         split = assign_split(scenes, corpus.split)
         groups = smallest_connected(len(scenes.names), scenes.duplicates, scenes.joined)
 

@@ -42,7 +42,7 @@ class ShiftedLines:
         expected: pl.DataFrame,
         folder: Path,
     ) -> None:
-        self._profiles, self._expected, self._folder = profiles, expected, folder
+        self._profiles, self._folder = profiles, folder
         self._few: list[pl.Series] = []
         if len(profiles) <= MAX_COMPARED_IN_PAIRS:
             self._few = _two_by_two(profiles, words)
@@ -55,6 +55,12 @@ class ShiftedLines:
 
         map_parallel(write, range(len(profiles)))
         last = max((int(profile.rows["unit"].max() or 0) for profile in profiles), default=0)  # type: ignore[arg-type]
+        self._expected = {
+            int(language): rows
+            for (language,), rows in expected.select("language", "row", "expected")
+            .partition_by("language", as_dict=True, include_key=False)
+            .items()
+        }
         # In how many languages each unit is.
         self._languages = np.bincount(expected["unit"].to_numpy(), minlength=last + 1)
         self._total = np.zeros((last + 1, DIMENSIONS), dtype=np.float32)
@@ -71,8 +77,8 @@ class ShiftedLines:
         units = rows["unit"].to_numpy()
         similarity = compare_places(self._vectors(language), self._total, units)
         expected: Doubles = np.full(len(rows), np.nan)
-        rows_expected = self._expected.filter(pl.col("language") == language)
-        expected[rows_expected["row"].to_numpy()] = np.log(rows_expected["expected"].to_numpy())
+        if (known := self._expected.get(language)) is not None:
+            expected[known["row"].to_numpy()] = np.log(known["expected"].to_numpy())
         lengths = np.log(np.maximum(rows["characters"].to_numpy(), 1).astype(np.float64))
         odds = place_odds(similarity, lengths, expected, rows["scene"].to_numpy())
         if odds is None:

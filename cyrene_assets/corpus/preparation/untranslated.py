@@ -36,6 +36,8 @@ MIN_COPIED_SHARE = 0.7
 MIN_LEFT_SHARE = 0.2
 # The same where the one is counted in words and the other in characters, of which there are more.
 MIN_LEFT_SHARE_OF_CHARACTERS = 0.05
+# Words that are looked up together: bounds memory to some MB.
+WORDS_AT_ONCE = 1 << 17
 # Bits of a key that the unit's number has; a word's hash has the others.
 UNIT_BITS = np.uint64(32)
 
@@ -83,11 +85,12 @@ class OriginalWords:
 
     def has(self, words: Words, unit: npt.NDArray[np.uint32]) -> Flags:
         """Say of each word whether its unit has it in the original."""
-        keys = _keys(words, unit)
-        if not len(self.keys):
-            return np.zeros(len(keys), dtype=bool)
-        place = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
-        shared: Flags = self.keys[place] == keys
+        shared = np.zeros(len(words.word), dtype=bool)
+        for start in range(0, len(words.word) if len(self.keys) else 0, WORDS_AT_ONCE):
+            some = slice(start, start + WORDS_AT_ONCE)
+            keys = _keys(replace(words, text=words.text[some], word=words.word[some]), unit)
+            place = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
+            shared[some] = self.keys[place] == keys
         return shared
 
 
