@@ -54,7 +54,26 @@ def table(result: Result) -> str:
     ]
     for name, cost in result["costs"].items():
         lines.append(f"| {name} | {cost['wall']:.1f} | {cost['cpu']:.1f} | {cost['peak']:,.0f} |")
-    return "\n".join([*lines, *beside(result)])
+    return "\n".join([*lines, *before(result), *beside(result)])
+
+
+def before(result: Result) -> list[str]:
+    """Return what the stages cost before, with an earlier revision's code, and in proportion."""
+    costs, earlier = result["costs"], result.get("before")
+    if earlier is None:
+        return []
+    lines = [
+        "",
+        "| stage | wall before, s | CPU before, s | peak before, MB | now: wall, CPU, peak |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    for name in (*STAGES, "everything"):
+        old, new = earlier[name], costs[name]
+        ratio = " / ".join(f"{new[key] / old[key]:.2f}" for key in ("wall", "cpu", "peak"))
+        lines.append(
+            f"| {name} | {old['wall']:.1f} | {old['cpu']:.1f} | {old['peak']:,.0f} | {ratio} |"
+        )
+    return lines
 
 
 def beside(result: Result) -> list[str]:

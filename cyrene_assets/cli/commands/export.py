@@ -97,7 +97,7 @@ def export_corpus(size: ModelSize | None, folder: Path, languages: tuple[str, ..
     project = Project.load()
     for language in languages:
         project.corpus.language(language)
-    keys = export_keys(languages or tuple(project.corpus.languages), size and size.name)
+    keys = export_keys(languages or tuple(project.corpus.languages), size.name if size else None)
     with opened(project) as instance:
         definitions()
         records = {key: lineage.latest(instance, key) for key in keys}

@@ -171,7 +171,8 @@ def compare_places(vectors: Halves, total: Floats, units: Numbers) -> PlaceSimil
         others = total[units[first:last]]
         others -= own
         normalize_length(others)
-        told[rows] = (own.any(axis=1) & others.any(axis=1))[rows.start - first :][:BLOCK]
+        inside = slice(rows.start - first, rows.stop - first)
+        told[rows] = own[inside].any(axis=1) & others[inside].any(axis=1)
         for place, step in zip(PLACES, (0, 1, -1), strict=True):
             # Of the text at i the others' at i - step.
             start, stop = max(rows.start, step), min(rows.stop, number + step)

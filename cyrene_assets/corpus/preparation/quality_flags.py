@@ -25,6 +25,7 @@ from cyrene_assets.corpus.preparation.word_hashes import (
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Numbers: TypeAlias = npt.NDArray[np.integer[Any]]
+Places: TypeAlias = npt.NDArray[np.int64]
 
 # A word that is the same in another language tells nothing; four that are not tell enough.
 MIN_WORDS = 4
@@ -74,7 +75,7 @@ def wrong_language(
         begins, lengths = starts[part] - first, ends[part] - starts[part]
 
         def score(
-            vocabulary: Vocabulary, place: Numbers = place, begins: Numbers = begins
+            vocabulary: Vocabulary, place: Places = place, begins: Places = begins
         ) -> tuple[Floats, Numbers]:
             counts = vocabulary.elsewhere(place, own=among)
             likely = np.add.reduceat(vocabulary.log_probability(counts), begins)

@@ -61,7 +61,7 @@ def _shifted(languages: list[list[str]], language: int) -> list[int]:
     units = np.arange(LINES, dtype=np.uint32)
     vectors = [_vectors(pl.Series(texts), units) for texts in languages]
     lengths = [np.log([len(text) for text in texts]) for texts in languages]
-    total = np.sum(vectors, axis=0, dtype=np.float32)
+    total: Floats = np.stack(vectors).sum(axis=0, dtype=np.float32)
     expected = np.median([one for k, one in enumerate(lengths) if k != language], axis=0)
     found = place_odds(
         compare_places(vectors[language], total, units), lengths[language], expected, units // SCENE
