@@ -71,8 +71,12 @@ def near_duplicates(
     if len(same):
         repeated = np.zeros(int(text.max()) + 1, dtype=bool)
         repeated[same["second"].to_numpy()] = True
-        text, shingle = text[~repeated[text]], shingle[~repeated[text]]
-    shared = _shared_shingles(_distinct(text, shingle), side, min_similarity)
+        kept = ~repeated[text]
+        text, shingle = text[kept], shingle[kept]
+    distinct = _distinct(text, shingle)
+    del text, shingle
+    shared = _shared_shingles(distinct, side, min_similarity)
+    del distinct
     return pl.concat([same, *_similar_pairs(shared, side, min_similarity)]).sort("first", "second")
 
 
@@ -116,14 +120,20 @@ def _distinct(text: Indices, shingle: Hashes) -> _Shingles:
 
     Shingle and text share one 64-bit key, which sorts ten times faster than two columns do; of a
     hash as many bits remain as the number of texts leaves. Two that agree by chance make two texts
-    seem alike by one shingle more.
+    seem alike by one shingle more. ``shingle`` is overwritten: it is the largest array that the
+    search has.
     """
     bits = np.uint64(int(text.max(initial=0)).bit_length())
-    key = (shingle >> bits << bits) | text
+    key = shingle
+    key >>= bits
+    key <<= bits
+    key |= text
     key.sort()
     key = key[begins_run(key)]
-    owners = (key & ((np.uint64(1) << bits) - np.uint64(1))).astype(np.uint32)
-    return _Shingles(key >> bits, owners, np.bincount(owners, minlength=1))
+    owners = key.astype(np.uint32)
+    owners &= np.uint32((1 << int(bits)) - 1)
+    key >>= bits
+    return _Shingles(key, owners, np.bincount(owners, minlength=1))
 
 
 def _shared_shingles(shingles: _Shingles, side: Flags | None, min_similarity: float) -> _Shingles:
