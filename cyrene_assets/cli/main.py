@@ -7,6 +7,7 @@ import click
 from cyrene_assets.cli.commands import (
     build,
     chat,
+    corpus_export,
     corpus_import,
     evaluate,
     export,
@@ -62,5 +63,5 @@ for _command in (
     manage.ui,
 ):
     main.add_command(_command)
-for _command in (corpus_import.import_, corpus_import.init, export.export_corpus):
+for _command in (corpus_import.import_, corpus_import.init, corpus_export.export):
     inspect.corpus.add_command(_command)
