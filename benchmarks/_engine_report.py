@@ -119,9 +119,10 @@ def draw(results: list[Result], path: Path) -> None:
             style = {"marker": "o", "linewidth": 2.5 if stage == "everything" else 1.2}
             values = [result["costs"][stage][key] / unit for result in results]
             axes.plot(millions, values, label=stage, **style)
-        if all("before" in result for result in results):
-            values = [result["before"]["everything"][key] / unit for result in results]
-            axes.plot(millions, values, "--", marker="o", color="grey", label="everything, before")
+        compared = [result for result in results if "before" in result]
+        values = [result["before"]["everything"][key] / unit for result in compared]
+        places = [result["amounts"]["rows"] / 1e6 for result in compared]
+        axes.plot(places, values, "--", marker="o", color="grey", label="everything, before")
     first = results[0]["costs"]["everything"]["cpu"] / (rows[0] * math.log(rows[0]))
     growth_of_sorting = [first * number * math.log(number) for number in rows]
     time_axes.plot(millions, growth_of_sorting, ":", color="black", label="n log n")
