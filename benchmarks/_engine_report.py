@@ -1,5 +1,6 @@
 """What `corpus_engine` found, as Markdown and as a picture."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,26 @@ def table(result: Result) -> str:
     ]
     for name, cost in result["costs"].items():
         lines.append(f"| {name} | {cost['wall']:.1f} | {cost['cpu']:.1f} | {cost['peak']:,.0f} |")
-    return "\n".join([*lines, *beside(result)])
+    return "\n".join([*lines, *before(result), *beside(result)])
+
+
+def before(result: Result) -> list[str]:
+    """Return what the stages cost before, with an earlier revision's code, and in proportion."""
+    costs, earlier = result["costs"], result.get("before")
+    if earlier is None:
+        return []
+    lines = [
+        "",
+        "| stage | wall before, s | CPU before, s | peak before, MB | now: wall, CPU, peak |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    for name in (*STAGES, "everything"):
+        old, new = earlier[name], costs[name]
+        ratio = " / ".join(f"{new[key] / old[key]:.2f}" for key in ("wall", "cpu", "peak"))
+        lines.append(
+            f"| {name} | {old['wall']:.1f} | {old['cpu']:.1f} | {old['peak']:,.0f} | {ratio} |"
+        )
+    return lines
 
 
 def beside(result: Result) -> list[str]:
@@ -87,22 +107,30 @@ def beside(result: Result) -> list[str]:
 
 
 def draw(results: list[Result], path: Path) -> None:
-    """Draw how wall time and peak memory grow with the size."""
+    """Draw how processor time and peak memory grow with the rows, and n log n next to them."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     time_axes, memory_axes = figure.subplots(1, 2)
-    sizes = [result["text_map_bytes"] / 1e6 for result in results]
-    for stage in (*STAGES, "everything"):
-        style = {"marker": "o", "linewidth": 2.5 if stage == "everything" else 1.2}
-        for axes, key, unit in ((time_axes, "wall", 1), (memory_axes, "peak", 1000)):
+    rows = [result["amounts"]["rows"] for result in results]
+    millions = [number / 1e6 for number in rows]
+    for axes, key, unit in ((time_axes, "cpu", 1), (memory_axes, "peak", 1000)):
+        for stage in (*STAGES, "everything"):
+            style = {"marker": "o", "linewidth": 2.5 if stage == "everything" else 1.2}
             values = [result["costs"][stage][key] / unit for result in results]
-            axes.plot(sizes, values, label=stage, **style)
-    for axes, title in ((time_axes, "wall time, s"), (memory_axes, "peak memory, GB")):
+            axes.plot(millions, values, label=stage, **style)
+        compared = [result for result in results if "before" in result]
+        values = [result["before"]["everything"][key] / unit for result in compared]
+        places = [result["amounts"]["rows"] / 1e6 for result in compared]
+        axes.plot(places, values, "--", marker="o", color="grey", label="everything, before")
+    first = results[0]["costs"]["everything"]["cpu"] / (rows[0] * math.log(rows[0]))
+    growth_of_sorting = [first * number * math.log(number) for number in rows]
+    time_axes.plot(millions, growth_of_sorting, ":", color="black", label="n log n")
+    for axes, title in ((time_axes, "processor time, s"), (memory_axes, "peak memory, GB")):
         axes.set(
-            title=title, xlabel="text maps of 13 languages, MB", ylim=(0, None), xlim=(0, None)
+            title=title, xlabel="rows of 13 languages, millions", ylim=(0, None), xlim=(0, None)
         )
         axes.grid(alpha=0.3)
-    time_axes.legend(frameon=False)
+    time_axes.legend(frameon=False, fontsize=8)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150)

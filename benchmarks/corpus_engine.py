@@ -2,10 +2,12 @@
 
 Run from the project's root: `.venv/bin/python -m benchmarks.corpus_engine`. For each of `--scales`
 a game-data folder is written (see `game_folder`; 1 is about 400,000 lines of dialog in each of 13
-languages) and read without a selection. All stages run in one process, each writing its Parquet and
-JSON Lines: languages one after the other, but for `parallel_corpus`, which is a single artifact and
-looks at two of them at once. The peak of memory is the kernel's, reset for each stage. `cyrene
-build` is measured in full, from an empty project.
+languages) and read without a selection. All stages run in one process, each writing its Parquet,
+`--at-once` languages at a time; `parallel_corpus` looks at two of them. The peak of memory is the
+kernel's, reset for each stage. `cyrene build` is measured in full, from an empty project.
+
+`--before` measures the same stages with the code of another checkout, from before `--at-once`, on
+the same folder and in the same run: its languages are read and rendered one after the other.
 
 `--beside` runs the public builder of the layout's author, a checkout with `--beside-python`, on the
 same folder: everything for pretraining and the character's chats, with a process per language (its
@@ -36,10 +38,10 @@ RESULTS = Path(__file__).parent / "results"
 CONFIGURATIONS = ("everything", "character")
 
 
-def stages(corpus: Path, out: Path, tokenizer: list[Path]) -> Result:
-    """Run all stages in a process of their own."""
-    command = [sys.executable, "-m", "benchmarks._engine_stages", str(corpus), str(out)]
-    output, _ = run_measured([*command, *map(str, tokenizer)], dict(os.environ), Path.cwd())
+def stages(checkout: Path, *arguments: object) -> Result:
+    """Run all stages of a checkout's code in a process of their own."""
+    command = [sys.executable, "-m", "benchmarks._engine_stages", *map(str, arguments)]
+    output, _ = run_measured(command, {**os.environ, "PYTHONPATH": str(checkout)}, checkout)
     result: Result = json.loads(output.splitlines()[-1])
     costs = result["costs"]
     together = [costs[stage] for stage in STAGES]
@@ -73,7 +75,11 @@ def at_scale(folder: Path, scale: float, given: argparse.Namespace) -> Result:
     out.mkdir()
     size = sum(path.stat().st_size for path in (game / "game" / "TextMap").iterdir())
     print(f"scale {scale}: {size / 1e6:,.0f} MB of text maps", file=sys.stderr, flush=True)
-    result = stages(game / given.corpus, out, tokenizer)
+    corpus = (game / given.corpus).resolve()
+    result = stages(Path.cwd(), corpus, out, given.at_once, *tokenizer)
+    if given.before:
+        (folder / "out-before").mkdir()
+        result["before"] = stages(given.before.resolve(), corpus, folder / "out-before")["costs"]
     result |= {"scale": scale, "text_map_bytes": size}
     if given.build:
         result["costs"]["cyrene build"] = asdict(build(game / given.corpus, folder / "home"))
@@ -104,7 +110,9 @@ def main() -> None:
     add("--corpus", choices=CONFIGURATIONS, default="everything", help="which selection of texts")
     add("--languages", nargs="+", choices=sorted(LANGUAGES), default=sorted(LANGUAGES))
     add("--folder", type=Path, help="keep the game-data folders here, each under its scale")
+    add("--at-once", type=int, default=2, help="languages that are read and rendered at a time (2)")
     add("--no-build", dest="build", action="store_false", help="leave `cyrene build` out")
+    add("--before", type=Path, help="a checkout of an earlier revision to measure as well")
     add("--beside", type=Path, help="a checkout of the builder to run on the same folders")
     add("--beside-python", type=Path, help="the interpreter that has what it needs")
     add("--beside-processes", type=int, help="how many processes it runs (one per language)")

@@ -9,6 +9,7 @@ import click
 from cyrene_assets.cli.commands import (
     build,
     chat,
+    corpus_export,
     corpus_import,
     evaluate,
     export,
@@ -71,5 +72,5 @@ for _command in (
     manage.ui,
 ):
     main.add_command(_command)
-for _command in (corpus_import.import_, corpus_import.init):
+for _command in (corpus_import.import_, corpus_import.init, corpus_export.export):
     inspect.corpus.add_command(_command)

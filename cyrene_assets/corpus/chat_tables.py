@@ -7,10 +7,9 @@ reading them, and ``encode_chats`` comes before writing.
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TextIO
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from cyrene_assets.corpus.text import WHITESPACE
 from cyrene_assets.store.artifact_store import Artifact
@@ -65,20 +64,21 @@ def messages_json(messages: pl.Series) -> pl.Series:
     ]
 
 
-def write_messages_jsonl(
-    messages: pl.Series, path: Path, order: NDArray[np.int64] | None = None
-) -> None:
-    """Write chats as lines of ms-swift's standard format.
-
-    ``order`` gives the numbers of the chats to write, any of them any number of times; without it
-    all are written once.
-    """
-    encoded = messages_json(messages)
-    rows = (encoded if order is None else encoded.gather(order)).to_frame("messages")
-    line = pl.concat_str(pl.lit('{"messages": '), "messages", pl.lit("}\n"))
+def write_messages_jsonl(messages: pl.Series, path: Path) -> None:
+    """Write chats as lines of ms-swift's standard format."""
     with path.open("w", encoding="utf-8", newline="\n") as file:
-        for part in rows.iter_slices(ROWS_WRITTEN_AT_ONCE):
-            file.write(part.select(line.str.join("")).item())
+        append_messages_jsonl(messages, file)
+
+
+def append_messages_jsonl(messages: pl.Series, file: TextIO) -> None:
+    """Write chats to an open file, which does not change line feeds, as more lines of that format.
+
+    Cost: some thousand rows are in memory as JSON at a time.
+    """
+    line = pl.concat_str(pl.lit('{"messages": '), "messages", pl.lit("}\n"))
+    for start in range(0, len(messages), ROWS_WRITTEN_AT_ONCE):
+        part = messages_json(messages.slice(start, ROWS_WRITTEN_AT_ONCE)).to_frame("messages")
+        file.write(part.select(line.str.join("")).item())
 
 
 def chatml_texts(messages: pl.Series) -> pl.Series:

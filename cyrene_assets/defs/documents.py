@@ -29,8 +29,8 @@ def _units_of(build: ArtifactBuild) -> "pl.DataFrame":
 @artifact_asset(
     group_name=GROUP,
     rebuild=AT_ONCE,
-    kinds={"polars", "jsonl"},
-    code_version="2",
+    kinds={"polars", "parquet"},
+    code_version="3",
     partitions_def=languages(),
     deps=["parallel_corpus"],
     params=lambda project, language: project.corpus.document_params(language or ""),
@@ -42,8 +42,8 @@ def _units_of(build: ArtifactBuild) -> "pl.DataFrame":
 def cpt_documents(build: ArtifactBuild) -> BuildResult:
     """Continual-pretraining documents of one language, rendered and cleaned.
 
-    `train.jsonl` and `validation.jsonl` are in ms-swift's standard format, `documents.parquet` is
-    the same with scene, kind and split. Token limits come later, in `packed_cpt`.
+    `documents.parquet` has text, scene, kind and split of each. Token limits come later, in
+    `packed_cpt`; `cyrene corpus export` writes JSON Lines in ms-swift's standard format.
     """
     from cyrene_assets.corpus.lint.training_texts import write_documents
 
@@ -53,8 +53,8 @@ def cpt_documents(build: ArtifactBuild) -> BuildResult:
 @artifact_asset(
     group_name=GROUP,
     rebuild=AT_ONCE,
-    kinds={"polars", "jsonl"},
-    code_version="2",
+    kinds={"polars", "parquet"},
+    code_version="3",
     partitions_def=languages(),
     deps=["parallel_corpus"],
     params=lambda project, language: project.corpus.chat_params(language or ""),
@@ -66,9 +66,9 @@ def cpt_documents(build: ArtifactBuild) -> BuildResult:
 def sft_chat(build: ArtifactBuild) -> BuildResult:
     """Chat conversations with the character in one language.
 
-    `train.jsonl` and `validation.jsonl` are in ms-swift's standard format (system, user,
-    assistant); `chats.parquet` is the same with scene, split and turns. The system prompt is the
-    corpus's, byte for byte, and the one that serving sends.
+    `chats.parquet` has messages (system, user, assistant), scene, split and turns of each. The
+    system prompt is the corpus's, byte for byte, and the one that serving sends. `cyrene corpus
+    export` writes JSON Lines in ms-swift's standard format.
     """
     from cyrene_assets.corpus.lint.training_texts import write_chats
 

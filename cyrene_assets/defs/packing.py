@@ -54,8 +54,8 @@ def _packing_params(stage: Stage) -> dict[str, Any]:
 @artifact_asset(
     group_name=GROUP,
     rebuild=AT_ONCE,
-    kinds={"polars", "jsonl"},
-    code_version="4",
+    kinds={"polars", "arrow"},
+    code_version="5",
     partitions_def=sizes,
     deps=[
         "base_model",
@@ -68,9 +68,9 @@ def _packing_params(stage: Stage) -> dict[str, Any]:
 def packed_cpt(build: ArtifactBuild) -> BuildResult:
     """The CPT training and validation sets, measured with this size's tokenizer and packed.
 
-    `train.jsonl` is the complete training sequence in reading order, every pass of the recipe
-    included; `rows.parquet` says which pack each row falls into; `cached/` is the same in the form
-    that ms-swift's `--cached_dataset` reads.
+    `cached/train` is the complete training sequence in reading order, every pass of the recipe
+    included, in the form that ms-swift's `--cached_dataset` reads; `rows.parquet` says which pack
+    each row falls into.
     """
     documents = TablesByLanguage(build.inputs_of("cpt_documents"), "documents.parquet")
     texts = documents.map(lambda rows: rows.rename({"document": "name"}))
@@ -80,8 +80,8 @@ def packed_cpt(build: ArtifactBuild) -> BuildResult:
 @artifact_asset(
     group_name=GROUP,
     rebuild=AT_ONCE,
-    kinds={"polars", "jsonl"},
-    code_version="5",
+    kinds={"polars", "arrow"},
+    code_version="6",
     partitions_def=sizes,
     deps=[
         "base_model",

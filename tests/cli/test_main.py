@@ -664,3 +664,14 @@ def test_the_real_root_is_left_alone(cyrene: Command) -> None:
     before = file.read_bytes() if file.exists() else None
     assert cyrene.run("artifacts").returncode == 0
     assert (file.read_bytes() if file.exists() else None) == before
+
+
+def test_corpus_export_before_a_build_says_what_to_run(inside: Inside) -> None:
+    folder = inside.home.parent / "exported"
+    done = inside.run("corpus", "export", str(folder), "--language", "en")
+    assert_ends_with(done, 2, "no cpt_documents[en] yet", "cyrene build --to cpt_documents")
+    done = inside.run("corpus", "export", str(folder), "--size", "tiny")
+    assert_ends_with(done, 2, "no packed_cpt[tiny] yet", "--size tiny --to packed_cpt")
+    done = inside.run("corpus", "export", str(folder), "--size", "tiny", "--language", "en")
+    assert_ends_with(done, 2, "a packed set has all languages")
+    assert not folder.exists()

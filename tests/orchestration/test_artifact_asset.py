@@ -220,7 +220,7 @@ def test_a_corrupt_input_is_named_set_aside_and_rebuilt(sandbox: Sandbox) -> Non
 @pytest.mark.parametrize("damage", ["truncated", "link"])
 def test_damage_that_shows_is_repaired_by_the_next_build(sandbox: Sandbox, damage: str) -> None:
     before = sandbox.digests()
-    path = sandbox.artifact("cpt_documents", "en") / "train.jsonl"
+    path = sandbox.artifact("cpt_documents", "en") / "documents.parquet"
     if damage == "truncated":
         os.truncate(path, 5)
     else:

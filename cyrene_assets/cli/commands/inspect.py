@@ -202,7 +202,7 @@ def _line(text: str) -> str:
 
 @click.group()
 def corpus() -> None:
-    """Check a corpus, or create one from existing data."""
+    """Check a corpus, create one from existing data, or export what models learn from."""
 
 
 @corpus.command()

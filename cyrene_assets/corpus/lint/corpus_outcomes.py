@@ -10,7 +10,7 @@ from cyrene_assets.corpus.lint import plots
 from cyrene_assets.corpus.lint.corpus_summary import CorpusSummary, kind_counts, summarize_corpus
 from cyrene_assets.corpus.lint.outcomes import SHOWN, no_leak, table
 from cyrene_assets.corpus.preparation.flag_registry import Limit, limits
-from cyrene_assets.corpus.preparation.leakage import SPLIT_COLUMNS, find_split_leakage
+from cyrene_assets.corpus.preparation.leakage import find_split_leakage
 from cyrene_assets.corpus.preparation.parallel_corpus import ParallelCorpus
 from cyrene_assets.corpus.sources.speakers import variables
 from cyrene_assets.corpus.sources.types import Problem
@@ -57,7 +57,7 @@ def parallel_outcome(parallel: ParallelCorpus, corpus: Corpus) -> BuildResult:
     languages = len(parallel.languages)
     proof = find_split_leakage(
         parallel.languages,
-        lambda language: parallel.units(language, SPLIT_COLUMNS),
+        parallel.units,
         parallel.duplicates,
         parallel.stock,
     )

@@ -11,6 +11,11 @@ from cyrene_assets.corpus.preparation.parallel_corpus import ParallelCorpus
 from cyrene_assets.corpus.preparation.parallel_tables import TRANSLATABLE
 from cyrene_assets.corpus.preparation.thread_map import map_parallel
 
+# What is needed of the units.
+COLUMNS = (
+    *("language", "kind", "scene", "unit", "file", "line"),
+    *("text", "raw_text", "flags", "split"),
+)
 WORST_UNITS = 20
 EXAMPLES = 5
 
@@ -109,7 +114,7 @@ class _LanguageStats:
 
 
 def _language_stats(parallel: ParallelCorpus, language: str) -> _LanguageStats:
-    units = parallel.units(language)
+    units = parallel.units(language, COLUMNS)
     odd = units.filter(pl.col("flags").list.len() > 0).select(
         *("language", "scene", "unit", "file", "line", "flags"),
         pl.coalesce("raw_text", "text").str.head(PREVIEW_CHARACTERS).alias("text"),

@@ -29,7 +29,6 @@ from cyrene_assets.corpus.packing.chat_windows import TextCounter
 from cyrene_assets.corpus.packing.token_counting import BYTES_PER_TOKEN
 from cyrene_assets.corpus.preparation.leakage import (
     REMEDY,
-    SPLIT_COLUMNS,
     LeakageReport,
     find_dataset_leakage,
     find_split_leakage,
@@ -168,7 +167,7 @@ def _sides(scratch: Path, stage: str, languages: tuple[str, ...]) -> dict[str, i
 def _proofs(parallel: ParallelCorpus, scratch: Path) -> Iterator[LeakageReport]:
     yield find_split_leakage(
         parallel.languages,
-        lambda language: parallel.units(language, SPLIT_COLUMNS),
+        parallel.units,
         parallel.duplicates,
         parallel.stock,
     )

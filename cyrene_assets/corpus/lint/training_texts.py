@@ -1,6 +1,5 @@
 """The documents and chats of a language: written, and what their pages and checks say."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +30,7 @@ def write_documents(units: pl.DataFrame, corpus: Corpus, language: str, out: Pat
     """Render the documents of a language into ``out``; return what is said of them."""
     documents = rendering.cpt_documents(units, corpus, language)
     shown = write_table(documents, out, "documents.parquet")
-    train = _write_splits(documents, rendering.write_document_jsonl, out)
+    train = len(documents.filter(split="train"))
     return BuildResult(
         f"{counted(train, 'document')} to train on, {len(documents) - train:,} held out",
         metadata={
@@ -60,7 +59,7 @@ def write_chats(units: pl.DataFrame, corpus: Corpus, language: str, out: Path) -
     """Render the chats of a language into ``out``; return what is said of them."""
     chats = rendering.sft_chats(units, corpus, language)
     shown = write_table(encode_chats(chats), out, CHATS_FILE)
-    train = _write_splits(chats, rendering.write_chat_jsonl, out)
+    train = len(chats.filter(split="train"))
     lines = count_character_lines(units, corpus.chats)
     total, in_chats = sum(lines.values()), lines.get(IN_CHATS, 0)
     return BuildResult(
@@ -110,16 +109,6 @@ def _by_kind(documents: pl.DataFrame) -> list[dict[str, Any]]:
         .sort("kind", "split")
         .to_dicts()
     )
-
-
-def _write_splits(
-    rows: pl.DataFrame, write: Callable[[pl.DataFrame, Path], None], folder: Path
-) -> int:
-    """Write training and validation as JSON Lines; return how many rows there are to train on."""
-    train, held_out = (rows.filter(rows["split"] == split) for split in ("train", "validation"))
-    write(train, folder / "train.jsonl")
-    write(held_out, folder / "validation.jsonl")
-    return len(train)
 
 
 def _chat_preview(chats: pl.DataFrame) -> str:

@@ -9,6 +9,7 @@ lists have 64-bit offsets, which is how Polars writes them.
 
 import hashlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 # Arrow files are mapped into memory: their size is a matter of what is decoded at once here.
 ROWS_PER_FILE = 50_000
+_FILES = "_data_files"
 _STRING = {"dtype": "large_string", "_type": "Value"}
 _FEATURES = {
     "messages": {"feature": {"role": _STRING, "content": _STRING}, "_type": "LargeList"},
@@ -49,7 +51,7 @@ def write_cached_dataset(
         with (folder / name).open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     state: dict[str, Any] = {
-        "_data_files": [{"filename": name} for name in names],
+        _FILES: [{"filename": name} for name in names],
         "_fingerprint": digest.hexdigest()[:16],
         "_format_columns": None,
         "_format_kwargs": {},
@@ -59,3 +61,10 @@ def write_cached_dataset(
     }
     for name, content in (("state", state), ("dataset_info", {"features": _FEATURES})):
         (folder / f"{name}.json").write_text(f"{json.dumps(content, indent=2)}\n", encoding="utf-8")
+
+
+def read_cached_messages(folder: Path) -> Iterator[pl.Series]:
+    """Yield the messages of the rows that ``write_cached_dataset`` wrote, in order, in parts."""
+    state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+    for file in state[_FILES]:
+        yield pl.read_ipc_stream(folder / file["filename"], columns=["messages"])["messages"]

@@ -74,14 +74,12 @@ def pack_corpus(
     ``frames`` are the documents (cpt) or chats (sft) by language; each is read once. Written
     are
 
-    - ``train.jsonl``: the complete training sequence, and ``rows.parquet``: its rows (row,
-      document, scene, language, kind, pass, tokens, pack), where ``pack`` is what ms-swift's
-      sequential packing makes of them;
-    - ``validation.jsonl`` and ``validation/<language>.jsonl``: each document once, unpacked (for a
-      language without any the file is empty), and ``validation_rows.parquet``: their rows
-      (document, scene, language, kind, tokens);
-    - ``cached/train``, ``cached/validation`` and ``cached/validation/<language>`` (of those that
-      have any): the same for ``--cached_dataset``;
+    - ``cached/train``: the complete training sequence for ``--cached_dataset``, and
+      ``rows.parquet``: its rows (row, document, scene, language, kind, pass, tokens, pack), where
+      ``pack`` is what ms-swift's sequential packing makes of them;
+    - ``cached/validation``: each document once, unpacked; ``validation_rows.parquet``: its rows
+      (document, scene, language, kind, tokens); ``validation/<language>.jsonl``: the same by
+      language, of which training reports a loss each (for a language without any it is empty);
     - ``token_counts.parquet`` (language, kind, split, documents, tokens): each document counted
       once, whatever its passes.
 
@@ -111,7 +109,6 @@ def pack_corpus(
     numbers, epochs = numbers[order], epochs[order]
     packs = next_fit(lengths[numbers], stage.sequence_length)
     _row_table(train, numbers, epochs, packs).write_parquet(out / "rows.parquet")
-    write_messages_jsonl(train["messages"], out / "train.jsonl", numbers)
     write_cached_dataset(train, out / "cached" / "train", numbers)
     _write_validation(validation, sorted(frames), out)
     pl.concat([part.counts for part in parts]).write_parquet(out / "token_counts.parquet")
@@ -214,15 +211,11 @@ def _row_table(train: pl.DataFrame, numbers: Ints, epochs: Ints, packs: Ints) ->
 
 def _write_validation(validation: pl.DataFrame, languages: list[str], out: Path) -> None:
     validation.select(VALIDATION_ROWS.names()).write_parquet(out / "validation_rows.parquet")
-    write_messages_jsonl(validation["messages"], out / "validation.jsonl")
-    cached = out / "cached" / "validation"
-    write_cached_dataset(validation, cached)
+    write_cached_dataset(validation, out / "cached" / "validation")
     (out / "validation").mkdir()
     for language in languages:
         of_language = validation.filter(pl.col("language") == language)
         write_messages_jsonl(of_language["messages"], out / "validation" / f"{language}.jsonl")
-        if len(of_language):
-            write_cached_dataset(of_language, cached / language)
 
 
 def _count_together(numbers: Ints, packs: Ints, units: Ints, languages: Ints) -> tuple[int, int]:

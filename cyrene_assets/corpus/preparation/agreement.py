@@ -1,5 +1,6 @@
 """What translations of one unit agree on: its numbers, and what kind of sentence it ends with."""
 
+import numpy as np
 import polars as pl
 
 # Digits of other scripts, and full-width ones, as ASCII's.
@@ -20,7 +21,9 @@ EAST_ASIAN = (
 )
 # How a text ends, once quotation marks and brackets are off.
 AROUND = (
-    r"[\s\"'\u00AB\u00BB\u2018-\u201F\u2039\u203A\u300C-\u300F\uFF02\uFF07()\[\]\uFF08\uFF09*_]+$"
+    " \t\n\x0b\x0c\r\x85\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005"
+    "\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000\"'\u00ab\u00bb\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f"
+    "\u2039\u203a\u300c\u300d\u300e\u300f\uff02\uff07()[]\uff08\uff09*_"
 )
 ENDS = (
     r"[?\uFF1F\u061F\u037E\u2047-\u2049]$",
@@ -37,6 +40,8 @@ MIN_OTHERS = 2
 MAX_HABIT_SHARE = 0.02
 # Texts of a language where the others agree on the same: fewer tell nothing of its habits.
 MIN_AGREED = 50
+# A question, another mark, none.
+KINDS = 3
 
 
 def extract_numbers(texts: pl.Series) -> pl.DataFrame:
@@ -95,11 +100,18 @@ def number_mismatch(numbers: pl.DataFrame) -> pl.DataFrame:
 
 def classify_endings(texts: pl.Series) -> pl.Series:
     """Return how each text ends, as a number (u8); 0 without text."""
-    bare = texts.str.replace(AROUND, "")
-    kinds = pl.Series([NONE], dtype=pl.UInt8).new_from_index(0, len(bare))
+    # Of the two characters that a text ends with there are few, and each pair is looked at once.
+    ends = texts.str.strip_chars_end(AROUND).str.tail(2).fill_null("")
+    kinds = ends.unique().to_frame("end").with_columns(kind=pl.lit(NONE, pl.UInt8))
     for number, pattern in reversed(list(enumerate(ENDS, start=1))):
-        kinds = kinds.scatter(bare.str.contains(pattern).fill_null(False).arg_true(), number)
-    return kinds.scatter((bare.fill_null("") == "").arg_true(), 0)
+        matches = pl.col("end").str.contains(pattern)
+        kinds = kinds.with_columns(
+            kind=pl.when(matches).then(pl.lit(number, pl.UInt8)).otherwise("kind")
+        )
+    kinds = kinds.with_columns(
+        kind=pl.when(pl.col("end") == "").then(pl.lit(0, pl.UInt8)).otherwise("kind")
+    )
+    return ends.to_frame("end").join(kinds, on="end", how="left", maintain_order="left")["kind"]
 
 
 def ending_mismatch(rows: pl.DataFrame) -> pl.DataFrame:
@@ -110,44 +122,28 @@ def ending_mismatch(rows: pl.DataFrame) -> pl.DataFrame:
     whether the question or any mark was lost: who exclaims, who states, and who asks where others
     state, is for the translator. Cost: sorting the rows.
     """
+    counted = rows.filter(pl.col("ends") > 0)
+    if counted.is_empty():
+        return counted.select("language", "row")
     # In the order in which something is lost.
-    kind = (
-        pl.when(pl.col("ends") == QUESTION)
-        .then(0)
-        .when(pl.col("ends") == NONE)
-        .then(2)
-        .otherwise(1)
-    )
-    counted = rows.filter(pl.col("ends") > 0).with_columns(kind=kind)
-    others = pl.len().over("unit") - 1
-    agreeing = pl.len().over("unit", "kind")
-    majority = (
-        counted.group_by("unit", "kind")
-        .agg(having=pl.len())
-        .sort("unit", "having", "kind", descending=[False, True, False])
-        .unique("unit", keep="first")
-        .select("unit", usual="kind", having="having")
-    )
-    decided = (
-        counted.with_columns(others=others, agreeing=agreeing)
-        .join(majority, on="unit")
-        .filter(
-            (pl.col("others") >= MIN_OTHERS)
-            & (
-                (pl.col("having") - (pl.col("kind") == pl.col("usual")))
-                >= MIN_AGREEMENT * pl.col("others")
-            )
-        )
-    )
-    cell = pl.len().over("language", "usual", "kind") - 1
-    of = pl.len().over("language", "usual")
-    return (
-        decided.with_columns(cell=cell, of=of)
-        .filter(
-            pl.col("kind") > pl.col("usual"),
-            pl.col("of") >= MIN_AGREED,
-            pl.col("cell") <= MAX_HABIT_SHARE * pl.col("of"),
-        )
-        .select("language", "row")
-        .sort("language", "row")
-    )
+    kinds = np.full(NONE + 1, 1, dtype=np.uint8)
+    kinds[QUESTION], kinds[NONE] = 0, 2
+    unit, kind = counted["unit"].to_numpy(), kinds[counted["ends"].to_numpy()]
+    having = np.zeros((int(unit.max()) + 1, KINDS), dtype=np.uint16)
+    for value in range(KINDS):
+        having[:, value] = np.bincount(unit[kind == value], minlength=len(having))
+    usual = having.argmax(axis=1).astype(np.uint8)
+    most, languages = having.max(axis=1), having.sum(axis=1, dtype=np.uint16)
+    odd = np.zeros(len(counted), dtype=bool)
+    for language in counted["language"].unique():
+        own = (counted["language"] == language).to_numpy()
+        units, kinds_of_own = unit[own], kind[own]
+        others, expected = languages[units].astype(np.int64) - 1, usual[units]
+        agreeing = most[units] - (kinds_of_own == expected).astype(np.int64)
+        decided = (others >= MIN_OTHERS) & (agreeing >= MIN_AGREEMENT * others)
+        cell = expected * np.int64(KINDS) + kinds_of_own
+        habits = np.bincount(cell[decided], minlength=KINDS * KINDS).reshape(KINDS, KINDS)
+        of = habits.sum(axis=1)[expected]
+        rare = habits[expected, kinds_of_own] - 1 <= MAX_HABIT_SHARE * of
+        odd[own] = decided & (kinds_of_own > expected) & (of >= MIN_AGREED) & rare
+    return counted.select("language", "row").filter(pl.Series(odd)).sort("language", "row")

@@ -7,6 +7,7 @@ from cyrene_assets.corpus.preparation.word_hashes import (
     Hashes,
     Vocabulary,
     Words,
+    begins_run,
     hash_words,
     is_written_in_characters,
     split_on_blanks,
@@ -54,6 +55,6 @@ def unique_per_text(words: Words) -> Words:
     place = table_places(words).astype(np.uint64)
     key = words.text.astype(np.uint64) << np.uint64(32) | place
     key.sort()  # ten times as fast as numpy's own search for what is unique
-    key = key[np.diff(key, prepend=~key[:1]) != 0]
+    key = key[begins_run(key)]
     text = (key >> np.uint64(32)).astype(np.uint32)
     return Words(text, key & np.uint64(2**32 - 1), words.characters, words.shingle_words)

@@ -1,7 +1,7 @@
 """What has to be known of each language before its units can be compared with other languages'."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
@@ -52,6 +52,10 @@ class LanguageProfile:
     numbers: pl.DataFrame
     vocabulary: Vocabulary
 
+    def without_lines(self) -> "LanguageProfile":
+        """Return the same without ``lines``, once it is known which of them scenes share."""
+        return replace(self, lines=self.lines.clear())
+
 
 def profile_language(
     cleaned: pl.DataFrame,
@@ -69,21 +73,13 @@ def profile_language(
     raw = pl.coalesce(pl.col("raw_text").str.normalize("NFC").str.strip_chars(), "text")
     same = pl.struct("unit", raw).hash()
     duplicates = _duplicates(units)
-    # What is held out must not be nearly the same as what is trained on, so what is compared is
-    # what both will read.
     repeats = units["scene"].is_in(duplicates["scene"].implode())
-    rendered = cleaned.with_columns(flags=left_out_flags(cleaned, repeats), split=pl.lit("train"))
-    documents = cpt_documents(rendered, corpus, language)
-    chats = sft_chats(rendered, corpus, language)
-    words = hash_words(documents["text"])
     scenes = pl.DataFrame({"name": cleaned["scene"], "scene": numbers["scene"]}).unique()
-    similar = pl.concat(
-        [
-            _similar(near_duplicates(words), documents["scene"], scenes),
-            _similar(
-                near_duplicates(hash_words(spoken_texts(chats["messages"]))), chats["scene"], scenes
-            ),
-        ]
+    similar, scenes_of_chats, spelling = _compare_rendered(
+        cleaned.with_columns(flags=left_out_flags(cleaned, repeats), split=pl.lit("train")),
+        scenes,
+        corpus,
+        language,
     )
     text = units["text"]
     names = names_in(units, corpus.languages[language])
@@ -105,12 +101,37 @@ def profile_language(
         similar.group_by("first", "second").agg(pl.col("similarity").max()).sort("first", "second"),
         hash_lines(
             without_short_lines(unit_lines(units.select("scene", "speaker", "title", "text"))),
-            words,
+            spelling,
         ),
-        _chat_scenes(units, chats, scenes, corpus),
+        _chat_scenes(units, scenes_of_chats, scenes, corpus),
         _placeholders(units, corpus.rules().aside),
         extract_numbers(text).join(rows.select("unit").with_row_index("row"), on="row"),
         count_vocabulary(keep(text), scripts),
+    )
+
+
+def _compare_rendered(
+    units: pl.DataFrame, scenes: pl.DataFrame, corpus: Corpus, language: str
+) -> tuple[pl.DataFrame, pl.Series, Words]:
+    """Return pairs of scenes whose documents or chats are nearly the same (``_similar``).
+
+    What is held out must not be nearly the same as what is trained on, so what is compared is what
+    both will read. Returned are the scenes of the chats too, and how the language is written
+    (``Words`` without any): nothing else that is rendered is kept.
+    """
+    documents = cpt_documents(units, corpus, language)
+    words, of_documents = hash_words(documents["text"]), documents["scene"]
+    del documents
+    similar = _similar(near_duplicates(words), of_documents, scenes)
+    spelling = replace(words, text=words.text[:0].copy(), word=words.word[:0].copy())
+    del words
+    chats = sft_chats(units, corpus, language)
+    spoken, of_chats = hash_words(spoken_texts(chats["messages"])), chats["scene"]
+    del chats
+    return (
+        pl.concat([similar, _similar(near_duplicates(spoken), of_chats, scenes)]),
+        of_chats,
+        spelling,
     )
 
 
@@ -122,14 +143,14 @@ def names_in(units: pl.DataFrame, entry: Language) -> list[str]:
 
 
 def _chat_scenes(
-    units: pl.DataFrame, chats: pl.DataFrame, scenes: pl.DataFrame, corpus: Corpus
+    units: pl.DataFrame, scenes_of_chats: pl.Series, scenes: pl.DataFrame, corpus: Corpus
 ) -> pl.Series:
     """Return the scenes of dialog that give chats, by number; ``scenes`` has name and number."""
     if not corpus.chats.params() and ONLY not in units.columns:
         return chat_scenes(units)
     dialog = units.filter(pl.col("kind") == "dialog")["scene"].unique()
     return scenes.filter(
-        pl.col("name").is_in(chats["scene"].unique().implode()),
+        pl.col("name").is_in(scenes_of_chats.unique().implode()),
         pl.col("scene").is_in(dialog.implode()),
     )["scene"]
 

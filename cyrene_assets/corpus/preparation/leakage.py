@@ -78,22 +78,24 @@ def _in_words(row: dict[str, Any]) -> str:
 
 def find_split_leakage(
     languages: Sequence[str],
-    read: Callable[[str], pl.DataFrame],
+    read: Callable[[str, Sequence[str]], pl.DataFrame],
     similar: pl.DataFrame,
     stock: pl.Series,
 ) -> LeakageReport:
     """Look at the split of units.
 
-    ``read`` returns a language's units (``SPLIT_COLUMNS``) and is called by two threads;
+    ``read`` returns columns of a language's units and is called by two threads;
     ``similar`` has pairs of scenes (language, scene, original, similarity) that are nearly the
     same, ``stock`` the stock phrases.
     """
 
     def lines(language: str) -> pl.DataFrame:
-        return unit_lines(read(language).select(SPLIT_COLUMNS).rename({"scene": "name"}))
+        units = read(language, SPLIT_COLUMNS).select(SPLIT_COLUMNS)
+        return unit_lines(units.rename({"scene": "name"}))
 
     def places(language: str) -> pl.DataFrame:
-        of_language = read(language).select("split", scene="scene", name="scene")
+        units = read(language, ("scene", "split"))
+        of_language = units.select("split", scene="scene", name="scene")
         return of_language.unique(maintain_order=True)
 
     of_scene = pl.concat(map_parallel(places, languages)).unique(maintain_order=True)

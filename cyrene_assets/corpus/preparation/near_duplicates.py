@@ -26,7 +26,9 @@ from cyrene_assets.corpus.preparation.word_hashes import (
     Hashes,
     Indices,
     Words,
+    begins_run,
     hash_ngrams,
+    in_parts,
 )
 
 # Lee et al. 2022 and The Pile take 0.5 to 0.8 for duplicates. Two texts on one side of the split
@@ -69,8 +71,12 @@ def near_duplicates(
     if len(same):
         repeated = np.zeros(int(text.max()) + 1, dtype=bool)
         repeated[same["second"].to_numpy()] = True
-        text, shingle = text[~repeated[text]], shingle[~repeated[text]]
-    shared = _shared_shingles(_distinct(text, shingle), side, min_similarity)
+        kept = ~repeated[text]
+        text, shingle = text[kept], shingle[kept]
+    distinct = _distinct(text, shingle)
+    del text, shingle
+    shared = _shared_shingles(distinct, side, min_similarity)
+    del distinct
     return pl.concat([same, *_similar_pairs(shared, side, min_similarity)]).sort("first", "second")
 
 
@@ -79,21 +85,28 @@ def _shingles_in_order(words: Words) -> tuple[Indices, Hashes]:
     shingle = hash_ngrams(words.word, words.shingle_words)
     count = len(shingle)
     text = words.text[:count]
-    inside = text == words.text[len(words.text) - count :]
-    text, shingle = text[inside], shingle[inside]
-    enough = np.bincount(text, minlength=1) >= MIN_SHINGLES
-    return text[enough[text]], shingle[enough[text]]
+    # A text has so many words less one shingle's as it has shingles.
+    enough = np.bincount(words.text, minlength=1) >= MIN_SHINGLES + words.shingle_words - 1
+    kept = enough[text]
+    kept &= text == words.text[len(words.text) - count :]
+    return text[kept], shingle[kept]
 
 
 def _identical(text: Indices, shingle: Hashes) -> pl.DataFrame:
     """Return pairs of the first text and each further one with the very same shingles in a row."""
     if not len(text):
         return SIMILAR_PAIRS.to_frame()
-    starts = np.flatnonzero(np.diff(text, prepend=np.uint32(2**32 - 1)))
-    place = np.arange(len(text), dtype=np.uint64) - np.repeat(
-        starts.astype(np.uint64), np.diff(starts, append=len(text))
-    )
-    content = np.add.reduceat(shingle * (place + place + np.uint64(1)), starts)
+    starts = np.flatnonzero(begins_run(text))
+    content = np.empty(len(starts), dtype=np.uint64)
+    ends = np.append(starts[1:], len(text))
+    for part in in_parts(starts, len(text)):
+        first, last = starts[part.start], ends[part.stop - 1]
+        place = np.arange(first, last, dtype=np.uint64)
+        place -= np.repeat(starts[part], ends[part] - starts[part]).astype(np.uint64)
+        place += place
+        place += np.uint64(1)
+        place *= shingle[first:last]
+        content[part] = np.add.reduceat(place, starts[part] - first)
     return (
         pl.DataFrame({"second": text[starts], "content": content})
         .with_columns(first=pl.col("second").first().over("content"))
@@ -107,14 +120,20 @@ def _distinct(text: Indices, shingle: Hashes) -> _Shingles:
 
     Shingle and text share one 64-bit key, which sorts ten times faster than two columns do; of a
     hash as many bits remain as the number of texts leaves. Two that agree by chance make two texts
-    seem alike by one shingle more.
+    seem alike by one shingle more. ``shingle`` is overwritten: it is the largest array that the
+    search has.
     """
     bits = np.uint64(int(text.max(initial=0)).bit_length())
-    key = (shingle >> bits << bits) | text
+    key = shingle
+    key >>= bits
+    key <<= bits
+    key |= text
     key.sort()
-    key = key[np.diff(key, prepend=~key[:1]) != 0]
-    owners = (key & ((np.uint64(1) << bits) - np.uint64(1))).astype(np.uint32)
-    return _Shingles(key >> bits, owners, np.bincount(owners, minlength=1))
+    key = key[begins_run(key)]
+    owners = key.astype(np.uint32)
+    owners &= np.uint32((1 << int(bits)) - 1)
+    key >>= bits
+    return _Shingles(key, owners, np.bincount(owners, minlength=1))
 
 
 def _shared_shingles(shingles: _Shingles, side: Flags | None, min_similarity: float) -> _Shingles:

@@ -1,6 +1,6 @@
 """The parallel corpus: all languages' units side by side, cleaned, flagged and split."""
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -128,11 +128,12 @@ def build_parallel_corpus(
         def texts(language: int) -> pl.Series:
             return pl.read_ipc(Path(cleaned) / languages[language], columns=["text"])["text"]
 
+        twins = twin_pairs(unit_index.scenes) if corpus.gendered == "both" else []
+        scenes, in_common = collect_scenes(unit_index, profiles, twins)
+        profiles = [profile.without_lines() for profile in profiles]
         cross_language = CrossLanguageFlags(
             profiles, texts, words, corpus.rules().known, Path(cleaned)
         )
-        twins = twin_pairs(unit_index.scenes) if corpus.gendered == "both" else []
-        scenes, in_common = collect_scenes(unit_index, profiles, twins)
         split = assign_split(scenes, corpus.split)
         groups = smallest_connected(len(scenes.names), scenes.duplicates, scenes.joined)
 
@@ -175,15 +176,14 @@ def _profiles(
     """Profile the languages, two at a time; numbers are given in their order."""
     futures: list[Future[LanguageProfile]] = []
     with ThreadPoolExecutor(MAX_PARALLEL) as pool:
-        cleaned = deque(
-            pool.submit(cleaned_units, language) for language in languages[:MAX_PARALLEL]
-        )
-        for index, later in zip_longest(range(len(languages)), languages[MAX_PARALLEL:]):
-            units = cleaned.popleft().result()
+        following = pool.submit(cleaned_units, languages[0])
+        for index, later in zip_longest(range(len(languages)), languages[1:]):
+            units = following.result()
             numbers, keep = unit_index.number(units), partial(words.save, index)
             futures.append(
                 pool.submit(profile_language, units, numbers, corpus, languages[index], keep)
             )
             if later is not None:
-                cleaned.append(pool.submit(cleaned_units, later))
+                # One language's units wait in memory, no more.
+                following = pool.submit(cleaned_units, later)
         return [future.result() for future in futures]

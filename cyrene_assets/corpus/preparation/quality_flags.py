@@ -6,6 +6,7 @@ language with a code of its own is judged like any other.
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -13,10 +14,18 @@ import numpy.typing as npt
 import polars as pl
 
 from cyrene_assets.corpus.preparation.bare_words import hash_bare_words
-from cyrene_assets.corpus.preparation.word_hashes import Flags, Vocabulary, Words, table_places
+from cyrene_assets.corpus.preparation.word_hashes import (
+    Flags,
+    Vocabulary,
+    Words,
+    in_parts,
+    table_places,
+    text_starts,
+)
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Numbers: TypeAlias = npt.NDArray[np.integer[Any]]
+Places: TypeAlias = npt.NDArray[np.int64]
 
 # A word that is the same in another language tells nothing; four that are not tell enough.
 MIN_WORDS = 4
@@ -58,26 +67,32 @@ def wrong_language(
     wrong = np.zeros(number, dtype=bool)
     if not others or not len(words.text):
         return wrong
-    starts = np.flatnonzero(np.diff(words.text, prepend=np.uint32(2**32 - 1)))
-    lengths = np.diff(starts, append=len(words.text))
-    place = table_places(words)
+    starts = text_starts(words)
+    ends = np.append(starts[1:], len(words.text))
+    for part in in_parts(starts, len(words.text)):
+        first, last = starts[part.start], ends[part.stop - 1]
+        place = table_places(replace(words, word=words.word[first:last]))
+        begins, lengths = starts[part] - first, ends[part] - starts[part]
 
-    def score(vocabulary: Vocabulary) -> tuple[Floats, Numbers]:
-        counts = vocabulary.elsewhere(place, float(among))
-        likely = vocabulary.log_probability(counts)
-        return np.add.reduceat(likely, starts), np.add.reduceat(counts > 0, starts, dtype=np.int64)
+        def score(
+            vocabulary: Vocabulary, place: Places = place, begins: Places = begins
+        ) -> tuple[Floats, Numbers]:
+            counts = vocabulary.elsewhere(place, own=among)
+            likely = np.add.reduceat(vocabulary.log_probability(counts), begins)
+            return likely, np.add.reduceat(counts > 0, begins, dtype=np.int64)
 
-    likely, known = score(own)
-    likelier_elsewhere = np.zeros(len(starts), dtype=bool)
-    for other in others:
-        likely_there, known_there = score(other)
-        odds = likely_there - likely
-        likelier_elsewhere |= (
-            (odds > np.maximum(MIN_LOG_ODDS, lengths))
-            & (known_there * 2 >= lengths)
-            & (known_there > known)
-        )
-    wrong[words.text[starts[likelier_elsewhere & (lengths >= MIN_WORDS)]]] = True
+        likely, known = score(own)
+        likelier_elsewhere = np.zeros(len(begins), dtype=bool)
+        for other in others:
+            likely_there, known_there = score(other)
+            odds = likely_there - likely
+            likelier_elsewhere |= (
+                (odds > np.maximum(MIN_LOG_ODDS, lengths))
+                & (known_there * 2 >= lengths)
+                & (known_there > known)
+            )
+        found = starts[part][likelier_elsewhere & (lengths >= MIN_WORDS)]
+        wrong[words.text[found]] = True
     return wrong
 
 

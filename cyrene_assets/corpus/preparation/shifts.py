@@ -11,9 +11,10 @@ from cyrene_assets.corpus.preparation.language_profile import LanguageProfile
 from cyrene_assets.corpus.preparation.neighbours import (
     DIMENSIONS,
     Doubles,
-    Floats,
+    Halves,
+    blocks,
+    compare_places,
     find_shifted,
-    normalize_length,
     place_odds,
     text_vectors,
 )
@@ -41,7 +42,7 @@ class ShiftedLines:
         expected: pl.DataFrame,
         folder: Path,
     ) -> None:
-        self._profiles, self._expected, self._folder = profiles, expected, folder
+        self._profiles, self._folder = profiles, folder
         self._few: list[pl.Series] = []
         if len(profiles) <= MAX_COMPARED_IN_PAIRS:
             self._few = _two_by_two(profiles, words)
@@ -49,37 +50,45 @@ class ShiftedLines:
 
         def write(language: int) -> None:
             units = profiles[language].rows["unit"].to_numpy()
-            vectors = text_vectors(words.load_telling(language), units)
-            np.save(self._path(language), vectors.astype(np.float16))
+            parts, number = words.telling_parts(language), words.count_telling(language)
+            np.save(self._path(language), text_vectors(parts, units, number))
 
         map_parallel(write, range(len(profiles)))
         last = max((int(profile.rows["unit"].max() or 0) for profile in profiles), default=0)  # type: ignore[arg-type]
+        self._expected = {
+            int(language): rows
+            for (language,), rows in expected.select("language", "row", "expected")
+            .partition_by("language", as_dict=True, include_key=False)
+            .items()
+        }
         # In how many languages each unit is.
         self._languages = np.bincount(expected["unit"].to_numpy(), minlength=last + 1)
         self._total = np.zeros((last + 1, DIMENSIONS), dtype=np.float32)
         for language, profile in enumerate(profiles):
-            self._total[profile.rows["unit"].to_numpy()] += self._vectors(language)
+            units, vectors = profile.rows["unit"].to_numpy(), self._vectors(language)
+            for rows in blocks(len(units)):
+                self._total[units[rows]] += vectors[rows]
 
     def of(self, language: int) -> pl.Series:
         """Say which of the language's texts belong to a neighbour's place."""
         if self._few:
             return self._few[language]
         rows = self._profiles[language].rows
-        vectors = self._vectors(language)
-        others = normalize_length(self._total[rows["unit"].to_numpy()] - vectors)
+        units = rows["unit"].to_numpy()
+        similarity = compare_places(self._vectors(language), self._total, units)
         expected: Doubles = np.full(len(rows), np.nan)
-        rows_expected = self._expected.filter(pl.col("language") == language)
-        expected[rows_expected["row"].to_numpy()] = np.log(rows_expected["expected"].to_numpy())
+        if (known := self._expected.get(language)) is not None:
+            expected[known["row"].to_numpy()] = np.log(known["expected"].to_numpy())
         lengths = np.log(np.maximum(rows["characters"].to_numpy(), 1).astype(np.float64))
-        odds = place_odds(vectors, others, lengths, expected, rows["scene"].to_numpy())
+        odds = place_odds(similarity, lengths, expected, rows["scene"].to_numpy())
         if odds is None:
             return pl.repeat(False, len(rows), eager=True)
         # One's word against another's: the original is right.
-        told = self._languages[rows["unit"].to_numpy()] > (2 if language == 0 else 1)
+        told = self._languages[units] > (2 if language == 0 else 1)
         return pl.Series(find_shifted(odds) & told)
 
-    def _vectors(self, language: int) -> Floats:
-        vectors: Floats = np.load(self._path(language)).astype(np.float32)
+    def _vectors(self, language: int) -> Halves:
+        vectors: Halves = np.load(self._path(language), mmap_mode="r")
         return vectors
 
     def _path(self, language: int) -> Path:

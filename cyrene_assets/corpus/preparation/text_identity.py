@@ -35,15 +35,25 @@ MAX_NAME_CHARACTERS = 40
 NAME = rf"^[^:\uff1a\n]{{0,{MAX_NAME_CHARACTERS}}}[:\uff1a]"
 COLONS = (": ", "\uff1a")
 COLON = "[:\uff1a]"
+COLONS_ALONE = [":", "\uff1a"]
 OUTER = f"{WHITESPACE}()\uff08\uff09"
 
 
 def bare_lines(texts: pl.DataFrame) -> pl.DataFrame:
-    """Return the lines of ``text``, bare and not blank, with the other columns."""
-    lines = texts.with_columns(pl.col("text").str.split("\n")).explode("text")
-    stripped = pl.col("text").str.strip_chars(OUTER)
-    without_name = stripped.str.replace(NAME, "").str.strip_chars(OUTER)
-    return lines.with_columns(without_name).filter(pl.col("text") != "")
+    """Return the lines of ``text``, bare and not blank, with the other columns, in any order."""
+    text = pl.col("text")
+    # Most texts are one line, and most lines have no name.
+    several = text.str.contains("\n", literal=True)
+    lines = pl.concat(
+        [
+            texts.filter(~several),
+            texts.filter(several).with_columns(text.str.split("\n")).explode("text"),
+        ]
+    ).with_columns(text.str.strip_chars(OUTER))
+    named = text.str.contains_any(COLONS_ALONE)
+    without_name = text.str.replace(NAME, "").str.strip_chars(OUTER)
+    parts = [lines.filter(~named), lines.filter(named).with_columns(without_name)]
+    return pl.concat(parts).filter(text != "")
 
 
 def unit_lines(units: pl.DataFrame) -> pl.DataFrame:
@@ -60,7 +70,9 @@ def unit_lines(units: pl.DataFrame) -> pl.DataFrame:
     forms = [
         units,
         units.filter(pl.col("title") != "").with_columns(text="title"),
-        units.filter(text.str.contains(COLON)).with_columns(text=pl.concat_str(pl.lit(":"), text)),
+        units.filter(text.str.contains_any(COLONS_ALONE)).with_columns(
+            text=pl.concat_str(pl.lit(":"), text)
+        ),
         *(odd.with_columns(text=pl.concat_str(name, pl.lit(colon), text)) for colon in COLONS),
     ]
     return bare_lines(pl.concat([form.drop("speaker", "title") for form in forms]))

@@ -1,5 +1,6 @@
 """The words of each language, found once and kept in files: 12 bytes a word."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from cyrene_assets.corpus.preparation.word_hashes import Hashes, Words
 
 # Of a stem's hash these bits are kept.
 STEM_BITS = np.uint64(32)
+# Texts whose words are in memory together, where not all need be.
+TEXTS_AT_ONCE = 1 << 14
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,30 @@ class WordFiles:
         if stems.exists():
             return self._words(language, np.load(stems).astype(np.uint64))
         return with_bigrams(self.load(language))
+
+    def telling_parts(self, language: int) -> Iterator[Words]:
+        """Yield what ``load_telling`` returns, some thousand texts after the others."""
+        numbers: npt.NDArray[np.uint32] = np.load(self._path(language, "number"))
+        characters, shingle_words = np.load(self._path(language, "spelling")).tolist()
+        stems = self._path(language, "stem")
+        is_stem = stems.exists()
+        word = np.load(stems if is_stem else self._path(language, "word"), mmap_mode="r")
+        ends = np.cumsum(numbers, dtype=np.int64)
+        for start in range(0, len(numbers), TEXTS_AT_ONCE):
+            own = numbers[start : start + TEXTS_AT_ONCE]
+            last = ends[start + len(own) - 1]
+            text = np.repeat(np.arange(start, start + len(own), dtype=np.uint32), own)
+            part = word[last - len(text) : last].astype(np.uint64)
+            words = Words(text, part, bool(characters), shingle_words)
+            yield words if is_stem else with_bigrams(words)
+
+    def count_telling(self, language: int) -> int:
+        """Return how many words ``load_telling`` returns."""
+        numbers: npt.NDArray[np.uint32] = np.load(self._path(language, "number"))
+        number = int(numbers.sum(dtype=np.int64))
+        if self._path(language, "stem").exists():
+            return number
+        return 2 * number - int(np.count_nonzero(numbers))
 
     def _words(self, language: int, word: Hashes) -> Words:
         number: npt.NDArray[np.uint32] = np.load(self._path(language, "number"))

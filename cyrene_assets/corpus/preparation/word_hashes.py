@@ -1,9 +1,10 @@
 """The words of texts as numbers, for finding near-duplicates and for a language's vocabulary."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -109,6 +110,13 @@ def _characters(texts: pl.Series) -> tuple[Indices, Hashes]:
     return text, word
 
 
+def begins_run(values: Hashes | Indices) -> Flags:
+    """Say of each value whether it is another than the one before."""
+    begins = np.ones(len(values), dtype=bool)
+    np.not_equal(values[1:], values[:-1], out=begins[1:])
+    return begins
+
+
 def hash_ngrams(values: Hashes, n: int) -> Hashes:
     """Return a hash of each ``n`` values in a row.
 
@@ -175,17 +183,40 @@ class Vocabulary:
         """The number of words, each place's smoothing included."""
         return float(self.counts.sum(dtype=np.int64)) + SMOOTHING * TABLE_SIZE
 
-    def elsewhere(self, place: npt.NDArray[np.int64], own: float = 1.0) -> npt.NDArray[np.float64]:
-        """Return how often the word at each place occurs but for ``own`` times: those in a text."""
-        counts: npt.NDArray[np.float64] = np.maximum(self.counts[place] - own, 0.0)
+    @cached_property
+    def _logarithms(self) -> npt.NDArray[np.float64]:
+        """The logarithm of the probability of a word, by how often it occurs."""
+        counts = np.arange(int(self.counts.max(initial=0)) + 1, dtype=np.float64)
+        logarithms: npt.NDArray[np.float64] = np.log((counts + SMOOTHING) / self.total)
+        return logarithms
+
+    def elsewhere(self, place: npt.NDArray[np.int64], *, own: bool = True) -> Indices:
+        """Return how often the word at each place occurs; with ``own``, but for once: in a text."""
+        counts = self.counts[place]
+        if own:
+            counts -= counts > 0
         return counts
 
-    def log_probability(self, counts: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    def log_probability(self, counts: Indices) -> npt.NDArray[np.float64]:
         """Return the natural logarithm of the probability of words that occur so many times."""
-        logarithm: npt.NDArray[np.float64] = np.log((counts + SMOOTHING) / self.total)
-        return logarithm
+        return self._logarithms[counts]
 
 
 def table_places(words: Words) -> npt.NDArray[np.int64]:
     """Return each word's place in a vocabulary's table."""
     return (words.word & np.uint64(TABLE_SIZE - 1)).astype(np.int64)
+
+
+def text_starts(words: Words) -> npt.NDArray[np.int64]:
+    """Return where the words of each text begin, of the texts that have any."""
+    return np.flatnonzero(begins_run(words.text))
+
+
+def in_parts(starts: npt.NDArray[np.int64], number: int) -> Iterator[slice]:
+    """Yield texts some after the others, whose words fit into a core's cache, or one of many words.
+
+    ``starts`` is where each text's words begin (``text_starts``), ``number`` that of all words.
+    """
+    cuts = np.searchsorted(starts, np.arange(BLOCK, number, BLOCK))
+    for first, last in pairwise(np.unique([0, *cuts, len(starts)]).tolist()):
+        yield slice(first, last)

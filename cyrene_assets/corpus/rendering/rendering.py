@@ -6,11 +6,10 @@ Untranslated copies stay: a copy is a flaw of the translation, not of the scene 
 """
 
 import re
-from pathlib import Path
 
 import polars as pl
 
-from cyrene_assets.corpus.chat_tables import CHATS, write_messages_jsonl
+from cyrene_assets.corpus.chat_tables import CHATS
 from cyrene_assets.corpus.config import Corpus
 from cyrene_assets.corpus.rendering.line_selection import conversation_lines, document_lines
 
@@ -126,16 +125,6 @@ def document_messages() -> pl.Expr:
     """Return ms-swift's messages of a pretraining document, from its ``text``."""
     message = pl.struct(role=pl.lit("assistant"), content="text")
     return pl.concat_list(message).alias("messages")
-
-
-def write_document_jsonl(documents: pl.DataFrame, path: Path) -> None:
-    """Write the ``text`` of each row as a line of ms-swift's standard CPT format."""
-    write_messages_jsonl(documents.select(document_messages())["messages"], path)
-
-
-def write_chat_jsonl(chats: pl.DataFrame, path: Path) -> None:
-    """Write the ``messages`` of each row as a line of ms-swift's standard format."""
-    write_messages_jsonl(chats["messages"], path)
 
 
 def _without_parentheses(text: pl.Expr, opening: str, closing: str) -> pl.Expr:

@@ -1,6 +1,5 @@
 """What `corpus check` passes builds, and what it refuses the build would refuse as well."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,11 +17,11 @@ from cyrene_assets.config.recipe import load_recipe
 from cyrene_assets.corpus.chat_tables import spoken_texts
 from cyrene_assets.corpus.config import load_corpus
 from cyrene_assets.corpus.lint.linter import Report, lint
+from cyrene_assets.corpus.packing.hf_dataset import read_cached_messages
 from cyrene_assets.corpus.packing.packed_dataset import PackedDataset, pack_corpus
 from cyrene_assets.corpus.packing.token_counting import TokenCounter
 from cyrene_assets.corpus.preparation.leakage import (
     REMEDY,
-    SPLIT_COLUMNS,
     find_dataset_leakage,
     find_split_leakage,
 )
@@ -92,7 +91,7 @@ def _build(folder: Path, out: Path) -> PackedDataset:
     )
     proof = find_split_leakage(
         parallel.languages,
-        lambda code: parallel.units(code, SPLIT_COLUMNS),
+        parallel.units,
         parallel.duplicates,
         parallel.stock,
     )
@@ -120,15 +119,17 @@ def _build(folder: Path, out: Path) -> PackedDataset:
 
 def _answers(packed: Path) -> int:
     """Count the lines that the assistants say in the files of a packed set, each chat once."""
-    train = (packed / "train.jsonl").read_text(encoding="utf-8").splitlines()
+    train, held_out = (
+        [chat for part in read_cached_messages(packed / "cached" / split) for chat in part]
+        for split in ("train", "validation")
+    )
     rows = pl.read_parquet(packed / "rows.parquet")
     first = rows.select(pl.struct("language", "document").is_first_distinct()).to_series()
-    once = [line for line, counts in zip(train, first, strict=True) if counts]
-    once += (packed / "validation.jsonl").read_text(encoding="utf-8").splitlines()
+    once = [chat for chat, counts in zip(train, first, strict=True) if counts]
     return sum(
         len(turn["content"].split("\n"))
-        for line in once
-        for turn in json.loads(line)["messages"]
+        for chat in (*once, *held_out)
+        for turn in chat
         if turn["role"] == "assistant"
     )
 

@@ -8,6 +8,7 @@ import pytest
 from corpus.miniature import byte_tokenizer, of_language, read_parallel, settings, write_corpus
 from cyrene_assets.config.recipe import load_recipe
 from cyrene_assets.config.training_stage import Passes, Stage
+from cyrene_assets.corpus.packing.hf_dataset import read_cached_messages
 from cyrene_assets.corpus.packing.packed_dataset import (
     PackedDataset,
     find_scenes_on_both_sides,
@@ -31,8 +32,13 @@ def _pack(folder: Path, name: Literal["cpt", "sft"], stage: Stage, **config: Any
     return pack_corpus(name, frames, byte_tokenizer(folder / "t.json"), stage, folder / "out")
 
 
-def _lines(path: Path) -> list[Any]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+def _messages(path: Path) -> list[Any]:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return [json.loads(line)["messages"] for line in lines]
+
+
+def _cached(folder: Path) -> list[Any]:
+    return [row for part in read_cached_messages(folder) for row in part.to_list()]
 
 
 def test_pack_corpus_of_documents_writes_what_it_says(tmp_path: Path) -> None:
@@ -46,11 +52,11 @@ def test_pack_corpus_of_documents_writes_what_it_says(tmp_path: Path) -> None:
     assert rows["pack"].max() == packed.packs - 1
     assert packed.cut > 0
     assert (packed.character_lines, packed.lines_left_out) == (0, 0)
-    train = _lines(out / "train.jsonl")
+    train = _cached(out / "cached" / "train")
     assert len(train) == packed.rows
-    assert [message["role"] for message in train[0]["messages"]] == ["assistant"]
-    validation = _lines(out / "validation.jsonl")
-    both = [_lines(out / "validation" / f"{code}.jsonl") for code in ("en", "tlh")]
+    assert [message["role"] for message in train[0]] == ["assistant"]
+    validation = _cached(out / "cached" / "validation")
+    both = [_messages(out / "validation" / f"{code}.jsonl") for code in ("en", "tlh")]
     assert validation == [*both[0], *both[1]]
     assert len(validation) == packed.validation_rows
     assert not {json.dumps(line) for line in train} & {json.dumps(line) for line in validation}
@@ -173,5 +179,7 @@ def test_outer_white_space_is_not_counted_or_written(tmp_path: Path) -> None:
     for name, one in (("bare", frame), ("padded", padded)):
         (tmp_path / name).mkdir()
         _pack_frames(tmp_path / name, {"en": one})
-    bare, spaced = (tmp_path / name / "out" / "train.jsonl" for name in ("bare", "padded"))
-    assert bare.read_bytes() == spaced.read_bytes()
+    bare, spaced = (
+        _cached(tmp_path / name / "out" / "cached" / "train") for name in ("bare", "padded")
+    )
+    assert bare == spaced

@@ -2,17 +2,21 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cyrene_assets.corpus.preparation.neighbours import (
+    BLOCK,
     DIMENSIONS,
+    PLACES,
     Floats,
+    Halves,
     PlaceOdds,
+    compare_places,
     find_shifted,
-    normalize_length,
     place_odds,
     text_vectors,
     unit_vectors,
@@ -48,14 +52,19 @@ def telling_words(texts: pl.Series) -> Words:
         return kept.load_telling(0)
 
 
+def _vectors(texts: pl.Series, units: npt.NDArray[np.uint32]) -> Halves:
+    words = telling_words(texts)
+    return text_vectors([words], units, len(words.word))
+
+
 def _shifted(languages: list[list[str]], language: int) -> list[int]:
     units = np.arange(LINES, dtype=np.uint32)
-    vectors = [text_vectors(telling_words(pl.Series(texts)), units) for texts in languages]
+    vectors = [_vectors(pl.Series(texts), units) for texts in languages]
     lengths = [np.log([len(text) for text in texts]) for texts in languages]
-    others = np.sum([v for k, v in enumerate(vectors) if k != language], axis=0)
+    total: Floats = np.stack(vectors).sum(axis=0, dtype=np.float32)
     expected = np.median([one for k, one in enumerate(lengths) if k != language], axis=0)
     found = place_odds(
-        vectors[language], normalize_length(others), lengths[language], expected, units // SCENE
+        compare_places(vectors[language], total, units), lengths[language], expected, units // SCENE
     )
     assert found is not None
     return np.flatnonzero(find_shifted(found)).tolist()
@@ -94,12 +103,31 @@ def test_a_line_of_another_scene_is_no_neighbour() -> None:
 
 
 def test_too_few_lines_tell_nothing() -> None:
-    nothing = np.zeros((10, DIMENSIONS), dtype=np.float32)
-    scene = np.zeros(10, dtype=np.uint32)
-    assert place_odds(nothing, nothing, np.zeros(10), np.zeros(10), scene) is None
-    many = np.zeros((200, DIMENSIONS), dtype=np.float32)
-    unknown = np.full(200, np.nan)
-    assert place_odds(many, many, np.zeros(200), unknown, np.zeros(200, dtype=np.uint32)) is None
+    def odds(number: int, expected: float) -> PlaceOdds | None:
+        units = np.zeros(number, dtype=np.uint32)
+        vectors = np.zeros((number, DIMENSIONS), dtype=np.float16)
+        similarity = compare_places(vectors, vectors[:1].astype(np.float32), units)
+        return place_odds(similarity, np.zeros(number), np.full(number, expected), units)
+
+    assert odds(10, 0.0) is None
+    assert odds(200, np.nan) is None
+
+
+@pytest.mark.parametrize("number", [1, BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK + 1])
+def test_places_are_compared_across_blocks(number: int) -> None:
+    rng = np.random.default_rng(number)
+    vectors = rng.normal(size=(number, DIMENSIONS)).astype(np.float16)
+    total = rng.normal(size=(number, DIMENSIONS)).astype(np.float32)
+    vectors[number // 2] = 0
+    similarity = compare_places(vectors, total, np.arange(number, dtype=np.uint32))
+    others = total - vectors
+    others /= np.linalg.norm(others, axis=1, keepdims=True)
+    for place, step in zip(PLACES, (0, 1, -1), strict=True):
+        expected = (vectors * np.roll(others, step, axis=0)).sum(axis=1)
+        if step:
+            expected[0 if step > 0 else -1] = 0
+        assert np.allclose(similarity.alike[place], expected, atol=1e-3)
+    assert np.flatnonzero(~similarity.told).tolist() == [number // 2]
 
 
 def test_support_of_a_neighbour_lowers_what_is_needed() -> None:
@@ -132,10 +160,10 @@ def test_a_units_vector_depends_on_its_number_alone(numbers: list[int]) -> None:
 def test_where_a_text_stands_says_nothing_of_what_it_says() -> None:
     texts = pl.Series(["one two", "two three", "three one", "alone"])
     units = np.arange(4, dtype=np.uint32)
-    vectors = text_vectors(telling_words(texts), units)
+    vectors = _vectors(texts, units)
     own = unit_vectors(units)
     for number in range(3):
         others = own[[n for n in range(3) if n != number]].sum(axis=0)
-        assert np.allclose(vectors[number], others / np.linalg.norm(others), atol=1e-5)
+        assert np.allclose(vectors[number], others / np.linalg.norm(others), atol=1e-3)
     assert not vectors[3].any()
-    assert not text_vectors(telling_words(texts.clear()), units[:0]).size
+    assert not _vectors(texts.clear(), units[:0]).size

@@ -66,9 +66,8 @@ def _leaks(
     """Reason, what is trained on, what is held out, and the line."""
     schema = dict.fromkeys(("language", "scene", "original"), pl.String())
     pairs = pl.DataFrame(similar or [], schema | {"similarity": pl.Float64()}, orient="row")
-    columns = ["scene", "speaker", "title", "text", "split"]
     proof = find_split_leakage(
-        ["en"], lambda _: units.select(columns), pairs, pl.Series([], dtype=pl.String)
+        ["en"], lambda _, columns: units.select(columns), pairs, pl.Series([], dtype=pl.String)
     )
     return proof.leaks.select("reason", "trained", "held_out", "text").rows()
 

@@ -41,3 +41,21 @@ def test_characters_tell_with_the_one_that_follows(tmp_path: Path) -> None:
     pairs = telling.word[6:].tolist()
     assert pairs[0] == pairs[3]
     assert len(set(telling.word.tolist())) == 4 + 3
+
+
+@pytest.mark.parametrize("kind", TEXTS)
+def test_words_in_parts_are_all_words_of_some_texts_after_the_others(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = WordFiles(tmp_path)
+    kept.save(0, pl.Series(TEXTS[kind] * 3))
+    every = kept.load_telling(0)
+    monkeypatch.setattr("cyrene_assets.corpus.preparation.word_files.TEXTS_AT_ONCE", 3)
+    parts = list(kept.telling_parts(0))
+    assert len(parts) == 4
+    assert kept.count_telling(0) == len(every.word) == sum(len(part.word) for part in parts)
+    for number, part in enumerate(parts):
+        inside = every.text // 3 == number
+        assert part.text.tolist() == every.text[inside].tolist()
+        assert part.word.tolist() == every.word[inside].tolist()
+        assert part.characters == every.characters

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpus.miniature import PEOPLE, of_language, read_parallel, settings, write_corpus
-from cyrene_assets.corpus.chat_tables import CHATS, spoken_texts
+from cyrene_assets.corpus.chat_tables import CHATS, spoken_texts, write_messages_jsonl
 from cyrene_assets.corpus.config import Corpus
 from cyrene_assets.corpus.markup import rules_of
 from cyrene_assets.corpus.names import CONTROL_MARKUP
@@ -18,9 +18,8 @@ from cyrene_assets.corpus.preparation.cleaning import clean_units, has_control_t
 from cyrene_assets.corpus.rendering.rendering import (
     DOCUMENTS,
     cpt_documents,
+    document_messages,
     sft_chats,
-    write_chat_jsonl,
-    write_document_jsonl,
 )
 from cyrene_assets.utils.errors import UserError
 
@@ -266,10 +265,14 @@ def test_the_system_prompt_is_byte_for_byte_the_corpus_files() -> None:
     assert system == {"role": "system", "content": "You are Ada.\n  Be brief. "}
 
 
+def _write_documents(documents: pl.DataFrame, path: Path) -> None:
+    write_messages_jsonl(documents.select(document_messages())["messages"], path)
+
+
 def test_files_are_in_ms_swifts_format(tmp_path: Path) -> None:
     units = _scene(("You", "a\u2028b"), ("Ada", "雨"))
-    write_document_jsonl(cpt_documents(units, _corpus(), "en"), tmp_path / "d.jsonl")
-    write_chat_jsonl(sft_chats(units, _corpus(), "en"), tmp_path / "c.jsonl")
+    _write_documents(cpt_documents(units, _corpus(), "en"), tmp_path / "d.jsonl")
+    write_messages_jsonl(sft_chats(units, _corpus(), "en")["messages"], tmp_path / "c.jsonl")
     [document] = (tmp_path / "d.jsonl").read_text(encoding="utf-8").strip().split("\n")
     text = "You: a\u2028b\nAda: 雨"
     assert json.loads(document) == {"messages": [{"role": "assistant", "content": text}]}
@@ -290,10 +293,10 @@ TEXTS = st.text(
 @given(TEXTS.filter(bool))
 def test_json_is_pythons_byte_for_byte(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     path = tmp_path_factory.mktemp("written") / "lines.jsonl"
-    write_document_jsonl(pl.DataFrame({"text": [text]}), path)
+    _write_documents(pl.DataFrame({"text": [text]}), path)
     assert path.read_bytes() == (_dumped([("assistant", text)]) + "\n").encode()
     chats = sft_chats(_scene(("You", text), ("Ada", text)), _corpus(), "en")
-    write_chat_jsonl(chats, path)
+    write_messages_jsonl(chats["messages"], path)
     said = chats["messages"][0][1]["content"]
     turns = [("system", "You are Ada.\n  Be brief. "), ("user", said), ("assistant", said)]
     assert path.read_bytes() == (_dumped(turns) + "\n").encode()
@@ -301,7 +304,7 @@ def test_json_is_pythons_byte_for_byte(tmp_path_factory: pytest.TempPathFactory,
 
 def test_json_of_every_character(tmp_path: Path) -> None:
     text = "".join(chr(c) for c in range(sys.maxunicode + 1) if not 0xD800 <= c < 0xE000)
-    write_document_jsonl(pl.DataFrame({"text": [text]}), tmp_path / "all.jsonl")
+    _write_documents(pl.DataFrame({"text": [text]}), tmp_path / "all.jsonl")
     expected = _dumped([("assistant", text)]) + "\n"
     assert (tmp_path / "all.jsonl").read_bytes() == expected.encode()
 

@@ -60,18 +60,22 @@ def read_bytes(path: Path, file: str, folder: Path) -> bytes:
     return read_file(path, file, folder).removeprefix(BOM)
 
 
-def decode(data: bytes, file: str, decoder: "msgspec.json.Decoder[T]") -> T:
-    """Decode a JSON file; what the decoder passes over must be UTF-8 as well.
+def decode(
+    data: bytes, file: str, decoder: "msgspec.json.Decoder[T]", *, passes_over: bool = True
+) -> T:
+    """Decode a JSON file; what the decoder passes over, where it does, must be UTF-8 as well.
 
     Raises:
         SourceError: it is not valid JSON in UTF-8, or not of the decoder's type; the problem's line
             is the entry's number where it is the entry of a list.
     """
     try:
-        if not data.isascii():
+        if passes_over and not data.isascii():
             data.decode()
         return decoder.decode(data)
     except msgspec.ValidationError as error:
+        if (not_text := _not_utf8(data, file)) is not None:
+            raise SourceError([not_text]) from error
         found = re.search(r"\$\[(\d+)\](\S*)`$", str(error))
         line = int(found[1]) + 1 if found else 0
         remedy = "complete the folder: this is not the layout of the game's data"
@@ -112,11 +116,17 @@ def _unrepeated(pairs: list[tuple[str, Any]]) -> None:
         keys.add(key)
 
 
-def _undecodable(data: bytes, file: str, error: Exception) -> Problem:
+def _not_utf8(data: bytes, file: str) -> Problem | None:
     try:
         data.decode()
     except UnicodeDecodeError as wrong:
         return Problem(file, 0, f"not UTF-8 at byte {wrong.start}", "save it as UTF-8")
+    return None
+
+
+def _undecodable(data: bytes, file: str, error: Exception) -> Problem:
+    if (not_text := _not_utf8(data, file)) is not None:
+        return not_text
     if isinstance(error, RecursionError):
         return Problem(file, 0, "nested too deep", "complete the folder")
     return Problem(file, 0, f"not valid JSON ({_reason(error)})", "fetch or copy the file again")

@@ -121,7 +121,7 @@ def load_texts(folder: Path, language: str, tables: Tables, skipped: Skipped) ->
 
 def _decode(data: bytes, file: str) -> dict[int, str]:
     try:
-        return decode(data, file, msgspec.json.Decoder(dict[int, str]))
+        return decode(data, file, msgspec.json.Decoder(dict[int, str]), passes_over=False)
     except SourceError as error:
         # The decoder does not say which entry it is.
         try:
