@@ -4,9 +4,13 @@ from pathlib import Path
 
 import click
 
-from cyrene_assets.cli.commands._common import definitions, opened, size_option
+from cyrene_assets.cli.commands._common import (
+    load_project,
+    load_specs,
+    opened_to_look,
+    size_option,
+)
 from cyrene_assets.config.model_sizes import ModelSize
-from cyrene_assets.project.project import Project
 from cyrene_assets.utils.counting import counted
 from cyrene_assets.utils.errors import UserError
 
@@ -31,12 +35,12 @@ def export(size: ModelSize | None, folder: Path, languages: tuple[str, ...]) -> 
 
     if size is not None and languages:
         raise UserError("--language goes without --size: a packed set has all languages")
-    project = Project.load()
+    project = load_project()
     for language in languages:
         project.corpus.language(language)
     keys = export_keys(languages or tuple(project.corpus.languages), size.name if size else None)
-    with opened(project) as instance:
-        definitions()
+    with opened_to_look(project) as instance:
+        load_specs()
         records = {key: lineage.latest(instance, key) for key in keys}
     for key, record in records.items():
         if record is None:
