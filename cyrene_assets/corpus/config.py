@@ -244,6 +244,10 @@ class Corpus(Strict):
         """Return what the models' prompts depend on besides chats, documents and units."""
         return self.writing_params(("code", "spaces", "suffixes"), *self.languages)
 
+    def language_names(self) -> dict[str, str]:
+        """Return each language's own name by its code, the original first."""
+        return {code: self.languages[code].name for code in self.ordered_languages}
+
     def scoring_params(self) -> dict[str, Any]:
         """Return what prompts and scores depend on besides answers and units.
 

@@ -100,9 +100,12 @@ def _version(artifact: Artifact) -> str | None:
     group_name=GROUP,
     rebuild=EVALUATION,
     kinds={"polars", "html"},
-    code_version="7",
+    code_version="8",
     deps=["eval_report"],
-    params=lambda _project, _partition: {},
+    # A list: the order of the languages is part of what the page shows.
+    params=lambda project, _partition: {
+        "languages": [list(named) for named in project.corpus.language_names().items()]
+    },
     external_inputs=_evaluated,
     allow_missing_inputs=True,
 )
@@ -116,4 +119,4 @@ def scoreboard(build: ArtifactBuild) -> BuildResult:
     """
     from cyrene_assets.evaluation.scoreboard.write import write_scoreboard
 
-    return write_scoreboard(build, _reports(build.project))
+    return write_scoreboard(build, _reports(build.project), build.project.corpus.language_names())

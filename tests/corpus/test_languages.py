@@ -209,7 +209,7 @@ def test_language_added_as_one_row_is_on_page_check_and_document(
     chats = spoken_texts(sft_chats(parallel.units("xq7"), corpus, "xq7")["messages"]).str.join("")
     assert "<" in chats.item()
     assert tag("xq7") == "tlh"
-    assert language_name("xq7") == "xq7 (Klingon)"
+    assert language_name("xq7", {}) == "Klingon (xq7)"
     assert find_code("Oruvian") == "xq7"
     assert default_prompt("xq7", "Ada") == "Ta Ada."
     assert corpus.document_params("xq7") != params

@@ -12,8 +12,9 @@ from cyrene_assets.config.model_roles import ROLES
 from cyrene_assets.evaluation.scoreboard import pareto
 from cyrene_assets.evaluation.scoreboard.board import Scoreboard
 from cyrene_assets.evaluation.scoreboard.comparison import Value
-from cyrene_assets.evaluation.scoreboard.plot_style import Theme, legend, new_figure
+from cyrene_assets.evaluation.scoreboard.plot_style import Theme, new_figure
 from cyrene_assets.evaluation.scoreboard.results import EvaluationResult, ModelKey
+from cyrene_assets.evaluation.scoreboard.standing import standings
 from cyrene_assets.evaluation.scoreboard.table import model_rows
 from cyrene_assets.evaluation.scoring.per_answer import NO_PROFILE, REAL_LINES
 from cyrene_assets.evaluation.scoring.score_registry import SCORES
@@ -32,10 +33,12 @@ _PANELS_PER_ROW = 3
 # The width of an axis of shares: two points.
 _MIN_WIDTH = 0.02
 _INCHES_PER_NAME = 1.5
+# The width of a picture for a phone, in inches: its panels are one below the other.
+_NARROW = 4.6
 _CHOICE = ("cloze", "style", "loss")
 
 
-def plot_tradeoff(board: Scoreboard, theme: Theme) -> "Figure | None":
+def plot_tradeoff(board: Scoreboard, theme: Theme, *, narrow: bool = False) -> "Figure | None":
     """Draw diversity against repetition, a panel for each finished model.
 
     A mark per profile, the base model's in grey behind them, and a star for the real lines.
@@ -46,7 +49,7 @@ def plot_tradeoff(board: Scoreboard, theme: Theme) -> "Figure | None":
         return None
     names = list(dict.fromkeys(name for values in points.values() for name in values))
     marks = dict(zip(names, zip(_MARKERS, theme.colours, strict=True), strict=False))
-    columns = min(_PANELS_PER_ROW, len(points))
+    columns = 1 if narrow else min(_PANELS_PER_ROW, len(points))
     rows = math.ceil(len(points) / columns)
     figure, panels = new_figure(theme, 1.8 + 2.7 * columns, 0.9 + 2.7 * rows, rows=rows,
                                columns=columns)  # fmt: skip
@@ -86,13 +89,20 @@ def plot_tradeoff(board: Scoreboard, theme: Theme) -> "Figure | None":
 
 
 def plot_choice(
-    board: Scoreboard, candidates: Sequence[pareto.Candidate], theme: Theme
+    board: Scoreboard,
+    candidates: Sequence[pareto.Candidate],
+    theme: Theme,
+    *,
+    narrow: bool = False,
 ) -> "Figure | None":
     """Draw lore, style and loss against regurgitation, with a ring around unbeaten models."""
     if not candidates:
         return None
-    colours = _colours(board, theme)
-    figure, panels = new_figure(theme, 11, 4.2, columns=len(_CHOICE))
+    colours, standing = _colours(board, theme), standings(board, candidates)
+    if narrow:
+        figure, panels = new_figure(theme, _NARROW, 3.2 * len(_CHOICE), rows=len(_CHOICE))
+    else:
+        figure, panels = new_figure(theme, 11, 4.2, columns=len(_CHOICE))
     for axes, score in zip(panels, _CHOICE, strict=True):
         for candidate in candidates:
             y = board.value(candidate.key, score)
@@ -100,7 +110,7 @@ def plot_choice(
                 continue
             x, edge = (
                 candidate.values["regurgitation_excess"],
-                theme.ink if candidate.best else theme.paper,
+                theme.ink if standing[candidate.key] == "unbeaten" else theme.paper,
             )
             axes.plot(x, y.value, _mark(candidate.key),
                       color=colours[candidate.key], markersize=9, markeredgecolor=edge,
@@ -120,17 +130,26 @@ def plot_choice(
     return figure
 
 
-def plot_languages(board: Scoreboard, table: pl.DataFrame, theme: Theme) -> "Figure | None":
-    """Draw some scores of the base and finished models in each language, as served."""
+def plot_languages(
+    board: Scoreboard,
+    table: pl.DataFrame,
+    order: Sequence[str],
+    theme: Theme,
+    *,
+    narrow: bool = False,
+) -> "Figure | None":
+    """Draw some scores of the base and finished models in each language, in ``order``."""
     each = table.filter(pl.col("language") != MEAN, pl.col("served")).drop_nulls("value")
     served = board.served()
     bases = list(dict.fromkeys(filter(None, map(board.base_of, served))))
     keys, colours = [*bases, *served], _colours(board, theme)
     scores = [name for name in BY_LANGUAGE if len(each.filter(pl.col("score") == name))]
-    languages = sorted(set(each["language"].to_list()))
+    present = set(each["language"].to_list())
+    languages = [language for language in order if language in present]
     if not scores or not keys:
         return None
-    figure, panels = new_figure(theme, 11, 1.8 * len(scores), rows=len(scores))
+    width = _NARROW if narrow else 11
+    figure, panels = new_figure(theme, width, 1.8 * len(scores), rows=len(scores))
     panels = panels if isinstance(panels, list) else [panels]
     for axes, score in zip(panels, scores, strict=True):
         values = each.filter(pl.col("score") == score)
@@ -148,7 +167,7 @@ def plot_languages(board: Scoreboard, table: pl.DataFrame, theme: Theme) -> "Fig
             axes.plot(at, rows["value"], _mark(key), color=colours[key], markersize=4,
                       label=board.names[key])  # fmt: skip
         axes.set_title(SCORES[score].title, loc="left", fontsize=10, color=theme.ink)
-        axes.set_xticks(range(len(languages)), languages)
+        axes.set_xticks(range(len(languages)), languages, fontsize=7 if narrow else 9)
         axes.set_xlim(-0.6, len(languages) - 0.4)
         for place in range(1, len(languages)):
             axes.axvline(place - 0.5, color=theme.grid, linewidth=0.6, zorder=0)
@@ -159,17 +178,22 @@ def plot_languages(board: Scoreboard, table: pl.DataFrame, theme: Theme) -> "Fig
     return figure
 
 
-def plot_losses(results: Sequence[EvaluationResult], theme: Theme) -> "Figure | None":
+def plot_losses(
+    results: Sequence[EvaluationResult], theme: Theme, *, narrow: bool = False
+) -> "Figure | None":
     """Draw the losses of every model's trainings: training thin, validation bold."""
     curves_of: dict[str, pl.DataFrame] = {}
     for result in results:
         curves = result.curves()
         if curves is not None and not curves.is_empty():
             identity = result.identity
-            curves_of[f"{identity.size} {identity.recipe}, {result.corpus}"] = curves
+            curves_of[f"{identity.size}, recipe {identity.recipe}, {result.corpus}"] = curves
     if not curves_of:
         return None
-    figure, panels = new_figure(theme, 9.6, 3.6, columns=2)
+    if narrow:
+        figure, panels = new_figure(theme, _NARROW, 6.4, rows=2)
+    else:
+        figure, panels = new_figure(theme, 9.6, 4.0, columns=2)
     stages = (("cpt_checkpoint", "continual pretraining"), ("lora_adapter", "fine-tuning"))
     for (name, curves), colour in zip(curves_of.items(), cycle(theme.colours), strict=False):
         for axes, (stage, _) in zip(panels, stages, strict=True):
@@ -184,7 +208,7 @@ def plot_losses(results: Sequence[EvaluationResult], theme: Theme) -> "Figure | 
         axes.set_title(title, loc="left", fontsize=10, color=theme.ink)
         axes.set_xlabel("step")
         axes.set_ylabel("nats per token")
-    legend(panels[0], theme)
+    _one_legend(figure, panels[0], theme)
     return figure
 
 
@@ -220,7 +244,10 @@ def _in_percent(axes: "Axes") -> None:
 
 def _one_legend(figure: "Figure", axes: "Axes", theme: Theme) -> None:
     handles, names = axes.get_legend_handles_labels()
-    columns = min(5, len(names), int(figure.get_figwidth() / _INCHES_PER_NAME))
+    if not handles:
+        return
+    per_name = max(_INCHES_PER_NAME, 0.6 + 0.075 * max(map(len, names)))
+    columns = max(1, min(5, len(names), int(figure.get_figwidth() / per_name)))
     figure.legend(handles, names, loc="outside lower center", ncols=columns, frameon=False,
                   fontsize=9, labelcolor=theme.ink)  # fmt: skip
 

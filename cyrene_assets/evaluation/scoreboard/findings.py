@@ -10,6 +10,8 @@ from cyrene_assets.config.model_roles import NAMES
 from cyrene_assets.evaluation.metrics.training_losses import GAP_RED_FLAG
 from cyrene_assets.evaluation.scoreboard.board import Scoreboard
 from cyrene_assets.evaluation.scoreboard.comparison import ModelComparison, dominates, headline
+from cyrene_assets.evaluation.scoreboard.evidence import verdict
+from cyrene_assets.evaluation.scoreboard.looping import looping_profiles
 from cyrene_assets.evaluation.scoreboard.results import ModelKey
 from cyrene_assets.evaluation.scoreboard.table import model_rows
 from cyrene_assets.evaluation.scoring.per_answer import NO_PROFILE
@@ -79,7 +81,7 @@ def _answer(
 ) -> Iterator[Answer]:
     if comparisons:
         details = tuple(comparison.describe() for comparison in comparisons)
-        yield Answer(about, headline(comparisons, leads), details)
+        yield Answer(about, verdict(comparisons, leads), details)
 
 
 def _pretraining(board: Scoreboard) -> Iterator[Answer]:
@@ -120,19 +122,26 @@ def _profiles(board: Scoreboard) -> Iterator[Answer]:
         shared = [score for score in TARGETS if all(values[p][score] for p in names)]
         if len(names) < 2 or not {"distinct_2", "rep4"} <= set(shared):
             continue
+        looping = looping_profiles(board, key, names)
+        usable = [name for name in names if name not in looping]
         dominated_by = {
             profile: [
                 rival
-                for rival in names
+                for rival in usable
                 if rival != profile and dominates(board.compare(key, key, shared, (rival, profile)))
             ]
-            for profile in names
+            for profile in usable
         }
-        best = [name for name in names if not dominated_by[name]]
+        best = [name for name in usable if not dominated_by[name]]
         beaten = [f"{name} (by {', '.join(by)})" for name, by in dominated_by.items() if by]
         short = f"Choose among {', '.join(best)}" if len(best) > 1 else f"Take {', '.join(best)}"
+        if not usable:
+            short = "None of them"
         if beaten:
             short += f"; beaten in all of the targets together: {', '.join(beaten)}"
+        if looping:
+            loops = (f"{name} ({reason})" for name, reason in looping.items())
+            short += f"; ruled out, because answers repeat themselves: {', '.join(loops)}"
         parts = (
             f"{name}: "
             + ", ".join(

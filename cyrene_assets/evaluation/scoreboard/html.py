@@ -1,21 +1,25 @@
 """The scoreboard as one self-contained HTML page."""
 
-import base64
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, TypeVar
 
 import jinja2
 import polars as pl
 
+from cyrene_assets.config.model_roles import NAMES
 from cyrene_assets.evaluation.metrics.training_losses import GAP_RED_FLAG
-from cyrene_assets.evaluation.scoreboard import figures, pareto, plot_style, samples
+from cyrene_assets.evaluation.scoreboard import pareto, samples
 from cyrene_assets.evaluation.scoreboard.board import Scoreboard
 from cyrene_assets.evaluation.scoreboard.findings import NO_HALLUCINATION_SCORE, findings
+from cyrene_assets.evaluation.scoreboard.glossary import WORDS
 from cyrene_assets.evaluation.scoreboard.markdown import OVERVIEW, clip_text
+from cyrene_assets.evaluation.scoreboard.pictures import page_pictures
 from cyrene_assets.evaluation.scoreboard.results import MODEL, EvaluationResult, ModelKey
+from cyrene_assets.evaluation.scoreboard.standing import standings
 from cyrene_assets.evaluation.scoreboard.summary import SUMMARY_SCORES, summarize
 from cyrene_assets.evaluation.scoreboard.table import list_models
 from cyrene_assets.evaluation.scoring.per_answer import NO_PROFILE, REAL_LINES
@@ -24,6 +28,17 @@ from cyrene_assets.evaluation.scoring.scores import MEAN
 from cyrene_assets.utils.text_safety import escape_control_chars
 
 _TEMPLATES = Path(__file__).parent
+_Item = TypeVar("_Item", samples.Sample, "ExampleGroup")
+
+
+@dataclass(frozen=True)
+class ExampleGroup:
+    """The best and worst answers of one model in one language, by score and side."""
+
+    language: str
+    title: str
+    detail: str
+    scores: dict[str, dict[str, list[dict[str, Any]]]]
 
 
 @dataclass(frozen=True)
@@ -63,7 +78,10 @@ class Cell:
 
 
 def scoreboard_html(
-    board: Scoreboard, table: pl.DataFrame, results: Sequence[EvaluationResult]
+    board: Scoreboard,
+    table: pl.DataFrame,
+    results: Sequence[EvaluationResult],
+    language_names: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
     """Render the scoreboard as one HTML page that loads nothing else.
 
@@ -71,6 +89,7 @@ def scoreboard_html(
         board: of the table and the results.
         table: of `table.scoreboard_table`.
         results: the same reports; texts of corpus and models are escaped.
+        language_names: the corpus's name of each language, in the order to show them in.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
@@ -82,30 +101,39 @@ def scoreboard_html(
     environment.filters |= {"clip": clip_text, "visible": escape_control_chars}
     environment.globals |= {
         "score": SCORES.__getitem__, "cell": _cell, "tag": samples.tag, "marked": samples.marked,
-        "language_name": samples.language_name, "missing_reasons": _missing_reasons,
+        "language_name": partial(samples.language_name, names=language_names),
+        "missing_reasons": _missing_reasons,
     }  # fmt: skip
     candidates = pareto.candidates(board, board.trained())
     names, each = board.names, table.filter(pl.col("language") != MEAN)
     languages: dict[str | None, int] = dict(
         each.group_by("corpus").agg(pl.col("language").n_unique()).iter_rows()
     )
+    order = samples.in_order(each["language"], language_names)
+    rows_by_language = {
+        str(language): _rows(part, names, languages)
+        for (language,), part in each.group_by("language", maintain_order=True)
+    }
+    summary = summarize(board)
     return environment.get_template("scoreboard.html.j2").render(
         overview=_rows(board.means.filter(pl.col("served")), names, languages),
         overview_scores=[name for name in OVERVIEW if len(table.filter(pl.col("score") == name))],
-        languages={
-            str(language): _rows(part, names, languages)
-            for (language,), part in each.group_by("language", maintain_order=True)
-        },
+        languages={language: rows_by_language[language] for language in order},
         scores=list(SCORES.values()),
-        summary=summarize(board),
+        summary=summary,
+        marks={cell.verdict for row in summary.rows for cell in row.cells} - {None},
+        has_intervals=board.means["low"].is_not_null().any(),
         summary_scores=SUMMARY_SCORES,
         findings=findings(board),
         candidates=candidates,
+        standing=standings(board, candidates),
         names=names,
         axes=[SCORES[name] for name in pareto.AXES],
-        pictures=list(_pictures(board, table, candidates, results)),
-        samples=samples.sample_answers(results),
-        examples=list(_examples(results)),
+        pictures=list(page_pictures(board, table, candidates, results, order)),
+        samples=_by_language(samples.sample_answers(results), order),
+        examples=_by_language(_examples(results), order),
+        words=WORDS,
+        commands=_commands(board),
         no_hallucination_score=NO_HALLUCINATION_SCORE,
         red_flag=GAP_RED_FLAG,
         models=list_models(table).height,
@@ -177,49 +205,51 @@ def _missing_reasons(
     return list(reasons.items())
 
 
-def _pictures(
-    board: Scoreboard,
-    table: pl.DataFrame,
-    candidates: Sequence[pareto.Candidate],
-    results: Sequence[EvaluationResult],
-) -> Iterator[tuple[str, str, str, str]]:
-    """Yield title, caption, and the picture for a light and for a dark page."""
-    drawn: tuple[tuple[str, str, Callable[[plot_style.Theme], Any]], ...] = (
-        ("Diversity against repetition", "The targets are high diversity, low hallucination and "
-         "minimal repetition. Up and to the left is varied and not repetitive, the star marks the "
-         "real lines, and hallucination is not in the picture. Mean over languages.",
-         partial(figures.plot_tradeoff, board)),
-        ("Which checkpoint", "Lore, style and loss against regurgitation: models to the left "
-         "recite less. A ringed model is beaten by no other in lore, style and regurgitation at "
-         "once. One to the right of an earlier checkpoint at the same loss has begun to recite, "
-         "and its loss does not show it.", partial(figures.plot_choice, board, candidates)),
-        ("Losses", "Training (thin) and validation loss of the models' trainings; the dotted line "
-         "is the checkpoint that was kept.", partial(figures.plot_losses, results)),
-        ("Language by language", "Under the served profile, with 95% intervals over scenes if "
-         "there are enough scenes; the line is the real lines' value.",
-         partial(figures.plot_languages, board, table)),
-    )  # fmt: skip
-    for title, caption, draw in drawn:
-        both = plot_style.in_both_themes(draw)
-        if both is not None:
-            light, dark = (base64.b64encode(picture).decode("ascii") for picture in both)
-            yield title, caption, light, dark
+def _commands(board: Scoreboard) -> list[tuple[str, str, str]]:
+    """Return each finished model's name, and the commands to chat with it and to export it.
+
+    The command of a model that shares its size with another one names the digest.
+    """
+    models = [key for key in board.served() if key.model in NAMES]
+    commands = []
+    for key in models:
+        options = f"--size {key.size}"
+        if key.model != NAMES[-1]:
+            options += f" --model {key.model}"
+        if key.digest and sum(other.size == key.size for other in models) > 1:
+            options += f" --digest {key.digest}"
+        commands.append(
+            (
+                board.names[key],
+                f"cyrene chat {options}",
+                f"cyrene export {options} exported/{key.size}",
+            )
+        )
+    return commands
 
 
-def _examples(results: Sequence[EvaluationResult]) -> Iterator[dict[str, Any]]:
+def _by_language(items: Iterable[_Item], order: Sequence[str]) -> dict[str, list[_Item]]:
+    """Return items by their language, those of each language in their order."""
+    found: dict[str, list[_Item]] = {}
+    for item in items:
+        found.setdefault(item.language, []).append(item)
+    return {language: found[language] for language in order if language in found}
+
+
+def _examples(results: Sequence[EvaluationResult]) -> Iterator["ExampleGroup"]:
     """Yield the best and worst answers: by model and language, then score and side."""
     for result in results:
         grouped = result.examples.group_by("language", "model", "profile", maintain_order=True)
         for (language, model, profile), part in grouped:
-            yield {
-                "language": language,
-                "title": f"{result.identity.size} {model}, profile {profile}",
-                "detail": f"{result.identity.recipe} · {result.corpus}",
-                "scores": {
+            yield ExampleGroup(
+                language=str(language),
+                title=f"{result.identity.size} {model}, profile {profile}",
+                detail=f"{result.identity.recipe} · {result.corpus}",
+                scores={
                     str(score): {
                         side: rows.filter(pl.col("side") == side).to_dicts()
                         for side in ("best", "worst")
                     }
                     for (score,), rows in part.group_by("score", maintain_order=True)
                 },
-            }
+            )

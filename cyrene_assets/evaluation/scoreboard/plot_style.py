@@ -1,12 +1,12 @@
 """The style of the scoreboard's pictures, each for a light and for a dark page."""
 
 import io
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -23,6 +23,10 @@ class Theme:
     greys: tuple[str, ...]
     colours: tuple[str, ...]
 
+    def all_colours(self) -> tuple[str, ...]:
+        """Return every colour, in the same order in each theme."""
+        return (self.paper, self.ink, self.grid, *self.greys, *self.colours)
+
 
 LIGHT = Theme(
     "#ffffff", "#22262b", "#e4e1dc", ("#7d858e", "#59626c", "#949ca5"),
@@ -32,6 +36,8 @@ DARK = Theme(
     "#1d2024", "#e6e4e0", "#383e45", ("#8a929b", "#c3c9cf", "#6f7881"),
     ("#56a9e0", "#f0b64a", "#3fc59d", "#e0a3c5", "#8fd0f5", "#f28a4b", "#b98ac6"),
 )  # fmt: skip
+_DARK_OF = dict(zip(LIGHT.all_colours(), DARK.all_colours(), strict=True))
+_COLOURS = re.compile("|".join(_DARK_OF))
 
 
 def empty_figure(message: str) -> "Figure":
@@ -53,10 +59,15 @@ def render(figure: "Figure", kind: str) -> bytes:
 
 
 def in_both_themes(draw: "Callable[[Theme], Figure | None]") -> tuple[bytes, bytes] | None:
-    """Return a picture as SVG for a light and for a dark page; None if there is nothing to draw."""
-    figures = [draw(theme) for theme in (LIGHT, DARK)]
-    images = [render(figure, "svg") for figure in figures if figure is not None]
-    return (images[0], images[1]) if images else None
+    """Return a picture as SVG for a light and for a dark page; None if there is nothing to draw.
+
+    It is drawn once: on the dark page each colour of the light theme is that of the dark one.
+    """
+    figure = draw(LIGHT)
+    if figure is None:
+        return None
+    light = render(figure, "svg").decode()
+    return light.encode(), _COLOURS.sub(lambda match: _DARK_OF[match[0]], light).encode()
 
 
 def new_figure(
@@ -79,11 +90,3 @@ def new_figure(
         axes.spines[["left", "bottom"]].set_color(theme.grid)
     single = rows == columns == 1
     return figure, panels.flat[0] if single else list(panels.flat)
-
-
-def legend(axes: "Axes", theme: Theme) -> None:
-    """Add a legend next to the panel."""
-    handles, _ = axes.get_legend_handles_labels()
-    if handles:
-        axes.legend(frameon=False, fontsize=9, labelcolor=theme.ink,
-                    bbox_to_anchor=(1.01, 1), loc="upper left")  # fmt: skip

@@ -1,6 +1,6 @@
 """A few prompts with every model's answer next to the real line, for a reader."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -64,7 +64,7 @@ def sample_answers(
                     answers=tuple(_answers(answers, row["prompt"])),
                 )
             )
-    return sorted(samples, key=lambda sample: sample.language)
+    return samples
 
 
 def _answers(
@@ -87,12 +87,18 @@ def _answers(
             )
 
 
-def language_name(language: str) -> str:
-    """Return a language's code with its English name, if that is known."""
+def language_name(language: str, names: Mapping[str, str]) -> str:
+    """Return a language's name with its code: the corpus's name of it, or the English one."""
     language_traits = traits(language)
-    if not language_traits.is_known:
-        return language
-    return f"{language} ({language_traits.english_name})"
+    known = language_traits.english_name if language_traits.is_known else ""
+    name = names.get(language) or known
+    return f"{name} ({language})" if name else language
+
+
+def in_order(languages: Iterable[str], names: Mapping[str, str]) -> list[str]:
+    """Return languages in the order of ``names``, then those that it does not have."""
+    present = set(languages)
+    return [*(code for code in names if code in present), *sorted(present - names.keys())]
 
 
 def tag(language: str) -> str:

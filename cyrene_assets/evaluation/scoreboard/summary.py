@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from cyrene_assets.evaluation.metrics.training_losses import GAP_RED_FLAG
 from cyrene_assets.evaluation.scoreboard import pareto
 from cyrene_assets.evaluation.scoreboard.board import Scoreboard
-from cyrene_assets.evaluation.scoreboard.comparison import ModelComparison, Value, Verdict, headline
+from cyrene_assets.evaluation.scoreboard.comparison import ModelComparison, Value, Verdict
+from cyrene_assets.evaluation.scoreboard.evidence import verdict
+from cyrene_assets.evaluation.scoreboard.looping import looping_profiles
 from cyrene_assets.evaluation.scoreboard.results import ModelKey
+from cyrene_assets.evaluation.scoreboard.standing import Standing, standings
 from cyrene_assets.evaluation.scoring.score_registry import SCORES
 
 SUMMARY_SCORES = ("cloze", "style", "regurgitation_excess", "rep4", "language", "loss")
@@ -54,7 +57,8 @@ def summarize(board: Scoreboard) -> Summary:
     """Summarize a scoreboard: the models to serve, the base models and the real lines."""
     served = board.served()
     chosen = pareto.candidates(board, served)
-    best = [candidate.key for candidate in chosen if candidate.best]
+    standing = standings(board, chosen)
+    best = [key for key, stands in standing.items() if stands == "unbeaten"]
     versus_base = {key: _compare_with_base(board, key) for key in served}
     external = [key for key in board.finished() if key not in served]
     dominated_by = {
@@ -63,15 +67,18 @@ def summarize(board: Scoreboard) -> Summary:
     }
     warnings = (_warning(board, key, dominated_by.get(key, ())) for key in served)
     return Summary(
-        _recommendation(board, served, chosen),
-        tuple((board.names[key], headline(versus_base[key])) for key in served if versus_base[key]),
+        _recommendation(board, served, chosen, standing),
+        tuple((board.names[key], verdict(versus_base[key])) for key in served if versus_base[key]),
         tuple(filter(None, warnings)),
         tuple(_rows(board, served, best, versus_base)),
     )
 
 
 def _recommendation(
-    board: Scoreboard, served: Sequence[ModelKey], chosen: Sequence[pareto.Candidate]
+    board: Scoreboard,
+    served: Sequence[ModelKey],
+    chosen: Sequence[pareto.Candidate],
+    standing: Mapping[ModelKey, Standing],
 ) -> str:
     if not served:
         return "No trained model has been evaluated yet."
@@ -80,6 +87,11 @@ def _recommendation(
     if not chosen:
         return "No model has all of lore, style and regurgitation: see the tables for the rest."
     best = [board.names[candidate.key] for candidate in chosen if candidate.best]
+    if all(standing[candidate.key] in ("alone", "unknown") for candidate in chosen):
+        return (
+            f"It cannot be told yet which of {', '.join(best)} is better: they share too few "
+            "held-out scenes. Have a chat with each."
+        )
     recommended = (
         f"{best[0]}: no other model is significantly better"
         if len(best) == 1
@@ -115,6 +127,8 @@ def _warning(board: Scoreboard, key: ModelKey, dominated_by: Sequence[ModelKey])
             f"seems to give {1 - language.value:.0%} of its answers in another language than the "
             f"prompt's (the real lines {1 - real.value:.0%})"
         )
+    for reason in looping_profiles(board, key, [None]).values():
+        notes.append(f"its answers repeat themselves ({reason}): try another sampling profile")
     if dominated_by:
         names = ", ".join(board.names[rival] for rival in dominated_by)
         notes.append(f"beaten by {names}, which `cyrene evaluate` added")

@@ -1,6 +1,6 @@
 """The scoreboard asset: every report in one table, a page and a picture."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from cyrene_assets.evaluation.identity import ReportIdentity
 from cyrene_assets.evaluation.scoreboard import html, markdown
@@ -14,18 +14,21 @@ from cyrene_assets.store.outcome import BuildResult, Markdown, Picture
 from cyrene_assets.store.tables import write_table
 
 
-def write_scoreboard(build: ArtifactBuild, reports: Iterable[Artifact]) -> BuildResult:
+def write_scoreboard(
+    build: ArtifactBuild, reports: Iterable[Artifact], language_names: Mapping[str, str]
+) -> BuildResult:
     """Write the scoreboard of all reports to ``build.out``.
 
     Args:
         build: of the scoreboard.
         reports: a report that is damaged is set aside, and the log names it.
+        language_names: the corpus's name of each language, in the order to show them in.
     """
     results = list(_readable(build, reports))
     table = scoreboard_table(results)
     metadata = write_table(table, build.out, "scoreboard.parquet", partitioned=False)
     board = Scoreboard(table, SceneScores(results))
-    page = html.scoreboard_html(board, table, results)
+    page = html.scoreboard_html(board, table, results, language_names)
     (build.out / "scoreboard.html").write_text(page, encoding="utf-8")
     image = markdown.scoreboard_png(board)
     (build.out / "scoreboard.png").write_bytes(image)

@@ -20,6 +20,7 @@ from cyrene_assets.evaluation.scoreboard.board import Scoreboard
 from cyrene_assets.evaluation.scoreboard.findings import findings
 from cyrene_assets.evaluation.scoreboard.results import EvaluationResult, SceneScores
 from cyrene_assets.evaluation.scoreboard.samples import marked
+from cyrene_assets.evaluation.scoreboard.standing import standings
 from cyrene_assets.evaluation.scoreboard.summary import SUMMARY_SCORES, summarize
 from cyrene_assets.evaluation.scoreboard.table import SCHEMA, model_labels, scoreboard_table
 from cyrene_assets.evaluation.scoring.language_report import LanguageReport, report_language
@@ -253,6 +254,67 @@ def test_the_first_screen_says_what_became_of_the_base_and_what_to_beware_of(
     html = page.scoreboard_html(board_of(one), scoreboard_table([one]), [one])
     assert html.index("Which model should I take?") < html.index("<table")
     assert "Nothing here measures hallucination" in html
+
+
+def test_a_model_without_a_rival_is_not_called_unbeaten(evaluate: Evaluate) -> None:
+    one = evaluate()
+    alone = board_of(one)
+    assert standings(alone, pareto.candidates(alone, alone.trained())) == {
+        alone.served()[0]: "alone"
+    }
+    html = page.scoreboard_html(alone, scoreboard_table([one]), [one])
+    assert "no rival yet" in html
+    assert "unbeaten" not in html
+    assert "ringed" not in html
+    both = board_of(one, evaluate(recipe="other"))
+    found = standings(both, pareto.candidates(both, both.trained()))
+    assert set(found.values()) == {"unbeaten"}
+
+
+def test_a_looping_profile_is_ruled_out_by_name(evaluate: Evaluate) -> None:
+    one = evaluate()
+    looped = pl.col("profile").eq("greedy") & pl.col("score").eq("loop_rate")
+    scores = one.scores.with_columns(
+        pl.when(looped, model="fp8").then(0.6).otherwise(pl.col("value")).alias("value")
+    )
+    (answer,) = answers_of(board_of(replace(one, scores=scores)), "profile")
+    assert f"Take {PROFILE}; ruled out, because answers repeat themselves: greedy" in answer
+    assert "(Loops 60.0%)" in answer
+    served = scores.with_columns(
+        pl.when(pl.col("score") == "loop_rate", model="fp8").then(0.6)
+        .otherwise(pl.col("value")).alias("value")
+    )  # fmt: skip
+    board = board_of(replace(one, scores=served))
+    assert "None of them; ruled out" in answers_of(board, "profile")[0]
+    assert "answers repeat themselves (Loops 60.0%)" in summarize(board).warnings[0]
+
+
+def test_languages_come_in_the_corpus_s_order_with_the_first_open(evaluate: Evaluate) -> None:
+    en = evaluate()
+    th = replace(
+        en,
+        scores=en.scores.with_columns(language=pl.lit("th")),
+        examples=en.examples.with_columns(language=pl.lit("th")),
+    )
+    table = scoreboard_table([en, th])
+    board = Scoreboard(table, SceneScores([en, th]))
+    html = page.scoreboard_html(board, table, [en, th], {"th": "ไทย", "en": "English"})
+    sections = html.partition('<h2 id="languages">')[2].partition("</h2>")[2]
+    opened, closed = re.findall(r"<details( open)?>\s*<summary>([^<]+)</summary>", sections)
+    assert opened == (" open", "ไทย (th)")
+    assert closed == ("", "English (en)")
+
+
+def test_the_page_ends_with_commands_for_each_finished_model(evaluate: Evaluate) -> None:
+    one, two = evaluate(), evaluate(recipe="other", digests={"base": "b", "fp8": "0123456789"})
+    table = scoreboard_table([one, two])
+    board = board_of(one, two)
+    html = page.scoreboard_html(board, table, [one, two])
+    end = html.partition('<h2 id="next">')[2]
+    assert "cyrene chat --size tiny --digest 01234567" in end
+    assert "cyrene export --size tiny --digest 01234567 exported/tiny" in end
+    alone = page.scoreboard_html(board_of(one), scoreboard_table([one]), [one])
+    assert "cyrene chat --size tiny\n" in alone.partition('<h2 id="next">')[2]
 
 
 def test_corpus_and_model_texts_cannot_be_markup(evaluate: Evaluate) -> None:
