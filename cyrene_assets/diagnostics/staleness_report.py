@@ -12,14 +12,14 @@ from cyrene_assets.diagnostics.left_out_lines import left_out
 from cyrene_assets.diagnostics.staleness_rows import Item, Row, time_of
 from cyrene_assets.orchestration import planner, preflight
 from cyrene_assets.orchestration.artifact_spec import SPECS
-from cyrene_assets.orchestration.failed_attempts import last_failed_run
+from cyrene_assets.orchestration.failed_attempts import FailedRun, explained, last_failed_run
 from cyrene_assets.orchestration.project_state import ProjectState
 from cyrene_assets.project.partitions import split_key
 from cyrene_assets.store.artifact_key import ArtifactKey
 from cyrene_assets.utils.counting import counted
 from cyrene_assets.utils.errors import CyreneError
 from cyrene_assets.utils.formatting import format_size as shown_size
-from cyrene_assets.utils.formatting import markdown_table
+from cyrene_assets.utils.formatting import markdown_table, shell_path
 from cyrene_assets.utils.formatting import table as make_table
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ class Status:
     up_to_date: int
     problem: str | None = None
     left_out: tuple[str, ...] = ()
+    corpus_folder: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the status as a JSON value."""
@@ -68,15 +69,41 @@ class Status:
         verb = "is" if len(self.items) == 1 else "are"
         return f"{len(self.items)} of {counted(total, 'artifact')} {verb} out of date ({of})"
 
+    def failures(self) -> list[str]:
+        """Return what failed, each with what it blocks and the command that helps."""
+        lines = []
+        for item in self.items:
+            run = item.failure
+            if run is None:
+                continue
+            name = str(item.step.key)
+            what = run.error or f"run {run.run_id[:8]} {run.outcome}"
+            blocked = sum(other.blocked_by == name for other in self.items)
+            made = f", and {counted(blocked, 'artifact')} made from it" if blocked else ""
+            helps = f"cyrene corpus check {self.corpus_folder}"
+            if not run.bad_input:
+                helps = "; ".join(self.commands())
+            lines += [what, f"  blocks {name}{made}. What helps: {helps}"]
+        return lines
+
+    def needs_a_fix(self) -> bool:
+        """Return whether a build fails for as long as a person has fixed nothing."""
+        return any(item.failure is not None and item.failure.bad_input for item in self.items)
+
     def cost(self) -> str:
         """Return what a rebuild would take, in a line."""
+        disk = sum_known(item.bytes for item in self.items) or 0
+        if any(item.failure is not None for item in self.items):
+            return (
+                f"rebuild, once that is fixed: about {time_of(self.items)} and "
+                f"{shown_size(disk)} of disk"
+            )
         by_time: dict[str, list[Item]] = {}
         for item in self.items:
             by_time.setdefault(item.rebuilt, []).append(item)
         parts = [f"{time_of(items)} {rebuilt}" for rebuilt, items in by_time.items()]
-        disk = sum_known(item.bytes for item in self.items) or 0
         split = f" ({'; '.join(parts)})" if len(parts) > 1 else f", {next(iter(by_time), '')}"
-        return f"a rebuild takes about {time_of(self.items)}{split}, and {shown_size(disk)} of disk"
+        return f"rebuild: about {time_of(self.items)} and {shown_size(disk)} of disk{split}"
 
     def commands(self) -> list[str]:
         """Return the commands that rebuild all of it now."""
@@ -95,21 +122,27 @@ class Status:
 
     def table(self) -> "Table":
         """Return what is out of date as a table for a terminal, one row per asset and reason."""
-        rows = [[row.name, row.why, row.change, row.rebuilt, row.time] for row in self.rows()]
-        columns = ["artifact", "why", "from -> to", "rebuilt", "time"]
+        rows = []
+        for row in self.rows():
+            why = f"{row.why}: {row.settings}" if row.settings else row.why
+            rows.append([row.name, why, row.when, row.time])
+        columns = ["artifact", "why", "rebuilt", "time"]
         return make_table(None, columns, rows, right={"time"})
 
     def markdown(self) -> str:
         """Return the status as a page for the UI."""
         from cyrene_assets.corpus.lint.plots import escape_markdown
 
-        lines = [f"**{escape_markdown(self.summary())}**"]
+        lines = [f"**{escape_markdown(line.strip())}**\n" for line in self.failures()]
+        lines += [f"**{escape_markdown(self.summary())}**"]
         if self.items:
             header = ("artifact", "why", "from → to", "rebuilt", "time")
             cells = ((row.name, row.why, row.change, row.rebuilt, row.time) for row in self.rows())
             rows = ([escape_markdown(cell) for cell in row] for row in cells)
             lines += ["", markdown_table(header, rows, {"time"})]
             lines += ["", escape_markdown(self.cost())]
+            if not self.needs_a_fix():
+                lines += ["", f"All of it now: `{'; '.join(self.commands())}`"]
         lines += [f"\n{escape_markdown(line)}" for line in self.left_out]
         return "\n".join(lines)
 
@@ -132,23 +165,34 @@ def examine(state: ProjectState, now: datetime) -> Status:
         estimates = _estimates(state, plan)
     except CyreneError as error:
         return Status(project.settings.corpus, (), (), 0, str(error))
-    items = []
+    items: list[Item] = []
+    blocked: dict[ArtifactKey, str] = {}
     for key, step in plan.steps.items():
         if step.reason is None:
             continue
         cost = estimates[key]
         spec, run = SPECS[key.asset], plan.on_its_way.get(key)
-        failed = lacks = None
+        failure = lacks = blocked_by = None
         if step.need and not run:
-            failed = last_failed_run(state, key, step.wanted_fingerprint)
+            failure = _failure(state, step)
             lacks = _lacks(state, key)
+        elif step.wanted is None and not run:
+            upstream = spec.upstream(key.partition)
+            blocked_by = next((blocked[up] for up in upstream if up in blocked), None)
+        if failure is not None or blocked_by is not None:
+            blocked[key] = blocked_by or str(key)
         items.append(
             Item(
                 step,
-                failed or lacks or rebuild.described(spec.rebuild, now),
+                (failure and failure.retry)
+                or lacks
+                or (blocked_by and f"blocked by {blocked_by}")
+                or rebuild.described(spec.rebuild, now),
                 run,
                 cost.seconds,
                 cost.bytes,
+                failure,
+                blocked_by,
             )
         )
     return Status(
@@ -157,7 +201,14 @@ def examine(state: ProjectState, now: datetime) -> Status:
         tuple(items),
         len(plan.steps) - len(items),
         left_out=tuple(left_out(state)),
+        corpus_folder=shell_path(project.corpus_folder),
     )
+
+
+def _failure(state: ProjectState, step: planner.Step) -> FailedRun | None:
+    """Return the run that failed to make what a step stands for, with its error."""
+    run = last_failed_run(state, step.key, step.wanted_fingerprint)
+    return None if run is None else explained(state.instance, run, step.key)
 
 
 def _lacks(state: ProjectState, key: ArtifactKey) -> str | None:

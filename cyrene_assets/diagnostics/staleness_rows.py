@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cyrene_assets.diagnostics.estimate_table import sum_known
+from cyrene_assets.orchestration.failed_attempts import FailedRun
 from cyrene_assets.orchestration.planner import Step
 from cyrene_assets.utils.formatting import format_duration
 
@@ -17,7 +18,8 @@ class Item:
     """One artifact that is out of date.
 
     ``rebuilt`` says when that happens by itself, ``run`` is the run that is about to make it or
-    something before it. ``seconds`` and ``bytes`` are None where nothing is known.
+    something before it. ``seconds`` and ``bytes`` are None where nothing is known. ``failure`` is
+    the run that could not make it, ``blocked_by`` an artifact before it that could not be made.
     """
 
     step: Step
@@ -25,6 +27,15 @@ class Item:
     run: str | None
     seconds: float | None
     bytes: int | None
+    failure: FailedRun | None = None
+    blocked_by: str | None = None
+
+    @property
+    def when(self) -> str:
+        """When it is rebuilt, in a few words: a date stands in the line of the cost."""
+        if self.failure is not None:
+            return "after a fix" if self.failure.bad_input else self.failure.outcome
+        return self.rebuilt.partition(":")[0]
 
     @property
     def why(self) -> str:
@@ -43,6 +54,8 @@ class Item:
                 for c in self.step.changes
             ],
             "rebuilt": self.rebuilt,
+            "blocked_by": self.blocked_by,
+            "error": None if self.failure is None else self.failure.error,
             "run": self.run,
             "seconds": self.seconds,
             "bytes": self.bytes,
@@ -70,6 +83,22 @@ class Row:
     def rebuilt(self) -> str:
         """When it is rebuilt by itself."""
         return self.items[0].rebuilt
+
+    @property
+    def when(self) -> str:
+        """When it is rebuilt, in a few words."""
+        return self.items[0].when
+
+    @property
+    def settings(self) -> str:
+        """The settings then and now, of the first changes; digests of files say nothing."""
+        changes = [
+            change
+            for change in self.items[0].step.changes
+            if change.kind == "setting" and not isinstance(change.new, list | dict)
+        ]
+        shown = [f"{_short(c.old)} -> {_short(c.new)}" for c in changes[:_SHOWN_CHANGES]]
+        return ", ".join(shown) + (" ..." if len(changes) > _SHOWN_CHANGES else "")
 
     @property
     def change(self) -> str:

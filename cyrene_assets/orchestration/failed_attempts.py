@@ -1,5 +1,6 @@
 """What failed before: the automation does not try the same again, and the status says so."""
 
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import dagster as dg
@@ -7,9 +8,11 @@ import dagster as dg
 from cyrene_assets.orchestration.artifact_spec import SPECS
 from cyrene_assets.orchestration.project_state import ProjectState
 from cyrene_assets.orchestration.raw_files import scan_files
+from cyrene_assets.orchestration.run_events import step_error
 from cyrene_assets.orchestration.tags import BY_ITSELF_TAG
 from cyrene_assets.project.project import Project
 from cyrene_assets.store.artifact_key import ArtifactKey
+from cyrene_assets.utils.errors import UserError
 
 # Tags that begin like this are not shown next to every run in the UI.
 _ATTEMPTED = ".dagster/cyrene_attempted/"
@@ -19,13 +22,35 @@ _UNSUCCESSFUL = {
 }
 
 
+@dataclass(frozen=True)
+class FailedRun:
+    """The run that tried to make an artifact, and did not.
+
+    ``outcome`` is "failed" or "was cancelled". ``error`` is what the step said, None where it came
+    to no step; with ``bad_input`` a person has to fix something before a build can succeed.
+    """
+
+    run_id: str
+    outcome: str
+    error: str | None = None
+    bad_input: bool = False
+
+    @property
+    def retry(self) -> str:
+        """When it is tried again."""
+        return (
+            f"retry pending: run {self.run_id[:8]} {self.outcome}; retried when an input changes, "
+            "or run `cyrene build`"
+        )
+
+
 def attempted(instance: dg.DagsterInstance, run_id: str, asset: str, wanted: str) -> None:
     """Write on a run that it begins to make an asset, of a lineage with this fingerprint."""
     instance.add_run_tags(run_id, {f"{_ATTEMPTED}{asset}": wanted})
 
 
-def last_failed_run(state: ProjectState, key: ArtifactKey, wanted: str | None) -> str | None:
-    """Return what became of the last run that tried to make an artifact, if it did not succeed.
+def last_failed_run(state: ProjectState, key: ArtifactKey, wanted: str | None) -> FailedRun | None:
+    """Return the last run that tried to make an artifact, if it did not succeed.
 
     Regardless of who started the run: what a person cancelled is not restarted behind their back.
 
@@ -64,10 +89,22 @@ def last_failed_run(state: ProjectState, key: ArtifactKey, wanted: str | None) -
                 same = run.status in _UNSUCCESSFUL
     if not same:
         return None
-    return (
-        f"retry pending: run {run.run_id[:8]} {_UNSUCCESSFUL[run.status]}; retried when an input "
-        "changes, or run `cyrene build`"
-    )
+    return FailedRun(run.run_id, _UNSUCCESSFUL[run.status])
+
+
+def explained(instance: dg.DagsterInstance, run: FailedRun, key: ArtifactKey) -> FailedRun:
+    """Return a failed run with what its step said about an artifact."""
+    records = instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
+    for record in records.records:
+        event = record.event_log_entry.dagster_event
+        if event is not None and event.step_key == key.asset:
+            error = step_error(event, str(key))
+            return replace(
+                run,
+                error=str(error).removeprefix(f"{key}: "),
+                bad_input=isinstance(error, UserError),
+            )
+    return run
 
 
 def _changed(state: ProjectState, key: ArtifactKey) -> float:

@@ -75,6 +75,10 @@ class Change:
     new: Any
 
 
+# Settings that a person knows under another name.
+_KNOWN_AS = {"tokenizer_texts": "the texts that the tokenizer is trained on"}
+
+
 def describe(changes: Sequence[Change]) -> str:
     """Say in a few words what changed; the first kind of change that there is stands for all."""
     by_kind: dict[str, list[Change]] = {}
@@ -84,12 +88,17 @@ def describe(changes: Sequence[Change]) -> str:
         (code,) = by_kind["code"]
         return f"code version {code.old} is now {code.new}"
     if "setting" in by_kind:
-        return f"changed: {_some([change.name for change in by_kind['setting']])}"
+        names = [_known_as(change.name) for change in by_kind["setting"]]
+        return f"changed: {_some(names)}"
     if "file" in by_kind:
         return _some([f"{c.name} {_verb(c)}" for c in by_kind["file"]])
     if "input" in by_kind:
         return f"input changed: {_some([change.name for change in by_kind['input']])}"
     return "up to date"
+
+
+def _known_as(name: str) -> str:
+    return _KNOWN_AS.get(name.rpartition(".")[2], name)
 
 
 def _some(names: Sequence[str]) -> str:

@@ -114,11 +114,11 @@ class EventTail:
             ended: Literal["reused", "done"] = "reused" if step in self._reused else "done"
             self._report(Event(ended, name, self._summaries.get(step, ""), seconds))
         elif kind is dg.DagsterEventType.STEP_FAILURE:
-            self.error = _error(event, name)
+            self.error = step_error(event, name)
             self._report(Event("failed", name, "", seconds))
 
 
-def _error(event: dg.DagsterEvent, name: str) -> CyreneError:
+def step_error(event: dg.DagsterEvent, name: str) -> CyreneError:
     """Return the error that the step raised, as it was worded; a crash keeps its last line."""
     failure = event.step_failure_data
     described = failure.user_failure_data

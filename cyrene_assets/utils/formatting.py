@@ -3,7 +3,9 @@
 ``rich.filesize`` would write ``999 bytes`` for ``999 B``, and has no durations.
 """
 
+import shlex
 from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cyrene_assets.utils.text_safety import escape_control_chars
@@ -26,6 +28,12 @@ def format_duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def shell_path(path: Path) -> str:
+    """Return a path for a command line, relative to the working folder where it lies in it."""
+    here = Path.cwd()
+    return shlex.quote(str(path.relative_to(here) if path.is_relative_to(here) else path))
 
 
 def format_size(number: float) -> str:

@@ -483,6 +483,31 @@ def test_a_build_then_nothing_to_do(inside: Inside) -> None:
     assert_ends_with(inside.run("status"), 2, "corpus.yaml:1: not valid YAML")
 
 
+def test_status_begins_with_the_bad_line_and_offers_no_build_while_it_is_there(
+    inside: Inside,
+) -> None:
+    assert inside.run("build", "--to", "parallel_corpus").returncode == 0
+    file = Project.load().corpus_folder / "dialog" / "en.jsonl"
+    good = file.read_text(encoding="utf-8")
+    file.write_text(good + "{bad\n", encoding="utf-8")
+    assert inside.run("build", "--to", "parallel_corpus").returncode == 2
+    said = inside.run("status").stdout.splitlines()
+    line = good.count("\n") + 1
+    assert said[0].startswith(f"dialog/en.jsonl:{line}: not valid JSON")
+    text = " ".join(" ".join(said).split())
+    assert "blocks raw_dialog[en], and 1 artifact made from it" in text
+    assert "cyrene corpus check" in text
+    assert "cyrene build" not in text
+    assert "blocked by raw_dialog[en]" in text
+    assert max(map(len, said)) <= 100
+    found = json.loads(inside.run("status", "--json").stdout)
+    first, second = found["out_of_date"]
+    assert first["error"].startswith(f"dialog/en.jsonl:{line}: not valid JSON")
+    assert (second["error"], second["blocked_by"]) == (None, "raw_dialog[en]")
+    file.write_text(good, encoding="utf-8")
+    assert inside.run("status").stdout.startswith("all 3 artifacts are up to date")
+
+
 def test_a_plan_runs_nothing(inside: Inside) -> None:
     done = inside.run("build", "--to", "scoreboard", "--plan")
     assert done.returncode == 0, done.stderr

@@ -115,7 +115,16 @@ def test_what_failed_before_is_not_promised(ticks: Ticks) -> None:
         f"retry pending: run {run.run_id[:8]} failed; retried when an input changes, "
         "or run `cyrene build`"
     )
-    assert second.rebuilt == "at once"
+    assert second.rebuilt == "blocked by raw_dialog[en]"
+    assert (first.when, second.when) == ("failed", "blocked by raw_dialog[en]")
+    found = examine(ticks)
+    assert found.failures() == [
+        f"run {run.run_id[:8]} failed",
+        "  blocks raw_dialog[en], and 9 artifacts made from it. What helps: cyrene build "
+        "--size tiny --to lora_adapter",
+    ]
+    assert found.cost().startswith("rebuild, once that is fixed: about ")
+    assert "retry" not in found.cost()
     run = ticks.started(["raw_dialog"], "en")
     assert examine(ticks).rows()[0].why == "dialog/en.jsonl changed (a run is at work)"
     instance.add_run_tags(run.run_id, {"dagster/from_automation_condition": "true"})

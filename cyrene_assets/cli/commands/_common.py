@@ -119,12 +119,12 @@ def adopt(project: "Project", instance: "dg.DagsterInstance", *, say_nothing: bo
         click.echo(line, err=True)
 
 
-def print_table(table: "Table") -> None:
-    """Print a table; one that is piped somewhere is never folded."""
+def print_table(table: "Table", piped_width: int = UNFOLDED) -> None:
+    """Print a table; one that is piped somewhere is folded at ``piped_width`` columns."""
     from rich.console import Console
 
     terminal = Console()
-    terminal.print(table) if terminal.is_terminal else Console(width=UNFOLDED).print(table)
+    terminal.print(table) if terminal.is_terminal else Console(width=piped_width).print(table)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """``cyrene status``."""
 
 import json
+import textwrap
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,9 @@ from cyrene_assets.utils.errors import UserError
 
 if TYPE_CHECKING:
     from cyrene_assets.diagnostics.staleness_report import Status
+
+# Columns of a table that is piped somewhere.
+WIDTH = 100
 
 
 @click.command()
@@ -53,13 +57,20 @@ def status(as_json: bool) -> None:
 def _print(found: "Status", *, watched: bool) -> None:
     if found.problem is not None:
         return
+    for line in found.failures():
+        # A path or a command is not broken.
+        wrapped = textwrap.wrap(
+            line, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+        )
+        click.echo("\n".join(wrapped))
     click.echo(found.summary())
     if not found.items and not found.up_to_date:
         click.echo("`cyrene build` builds it")
     if found.items:
-        print_table(found.table())
+        print_table(found.table(), piped_width=WIDTH)
         click.echo(found.cost())
-        click.echo(f"all of it now: {'; '.join(found.commands())}")
+        if not any(item.failure is not None for item in found.items):
+            click.echo(f"all of it now: {'; '.join(found.commands())}")
     for line in found.left_out:
         click.echo(line)
     if not watched:
