@@ -74,6 +74,11 @@ class Conversation:
         if text:
             self.turns.append({"role": "assistant", "content": text})
 
+    def clear(self) -> None:
+        """Forget what was said; language, profile and system prompt stay."""
+        self.turns.clear()
+        self.num_dropped = 0
+
     def pop_answer(self) -> str:
         """Return the last answer and take it back, so that the same prompt is sent again.
 
@@ -120,6 +125,14 @@ class Conversation:
             and self.drop_oldest_turn()
         ):
             continue
+
+    def describe_length(self) -> str:
+        """Return how long the last turn is, and the model's context, as far as they are known."""
+        characters = len(self.turns[-1]["content"]) if self.turns else 0
+        length = f"{characters:,} characters"
+        if self.tokens_per_char:
+            length += f", about {round(self.tokens_per_char * characters):,} tokens"
+        return length + (f"; the context is {self.context:,} tokens" if self.context else "")
 
     def _sent(self) -> list[Message]:
         return [{"role": "system", "content": self.system}, *self.turns[self.num_dropped :]]
@@ -226,7 +239,8 @@ def stream_answer(client: "openai.OpenAI", model: str, conversation: Conversatio
                 if not conversation.drop_oldest_turn():
                     conversation.num_dropped = before
                     raise UserError(
-                        "the message is longer than the model's context: shorten it"
+                        "the message is longer than the model's context "
+                        f"({conversation.describe_length()}): shorten it"
                     ) from error
         for chunk in stream:
             if chunk.usage:

@@ -1,15 +1,18 @@
 """``cyrene chat``: talk to the character in the terminal."""
 
+import difflib
+import shutil
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from cyrene_assets.cli.commands.serve import chosen_character, model_options, starting
+from cyrene_assets.cli.word_wrap import WordWrap
 from cyrene_assets.config.model_sizes import ModelSize
 from cyrene_assets.utils.errors import BuildError, UserError
 from cyrene_assets.utils.text_safety import escape_control_chars
@@ -24,7 +27,9 @@ _HELP = """\
 /language CODE   continue in another language
 /system [TEXT]   show the system prompt, or send another
 /regenerate      retry the last prompt
+/clear           begin again: what was said is forgotten
 /profile NAME    continue with another sampling profile
+/about           model, digest, language and profile
 /save FILE       write the transcript (.json for programs)
 /help            this list
 /quit            quit, like Ctrl-D; Ctrl-C stops generation"""
@@ -78,8 +83,14 @@ def chat(
         address = own.server.url if own else str(url)
         client, model, conversation.context = connect(address, api_key())
         about = {"model": model, "digest": character.artifact.digest}
-        talk = _Talk(conversation, client, model, about, own)
-        click.echo(f"{character.artifact.key} {character.artifact.digest}, {code}, {name}; /help")
+        languages = character.project.corpus.languages
+        names = {key: language.character for key, language in languages.items()}
+        talk = _Talk(conversation, client, model, about, own, names)
+        language_name = languages[code].name if code in languages else code
+        click.echo(
+            f"{talk.speaker or character.artifact.key} in {language_name}, {size}, profile {name}. "
+            "/help lists commands, /quit ends."
+        )
         talk.show_system()
         click.echo()
         interactive = sys.stdin.isatty()
@@ -120,6 +131,12 @@ class _Talk:
     model: str
     about: dict[str, Any]
     own: "ServedCharacter | None"
+    names: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def speaker(self) -> str:
+        """The character's name in the conversation's language; empty where it is unknown."""
+        return escape_control_chars(self.names.get(self.conversation.language, ""))
 
     def turn(self, line: str) -> None:
         """Do what a line says: a command, or something to say."""
@@ -136,13 +153,31 @@ class _Talk:
         elif command == "/system":
             self.conversation.system = argument or self.conversation.system
             self.show_system()
+        elif command == "/clear":
+            self.conversation.clear()
+            click.secho("a new conversation", dim=True)
+        elif command == "/about":
+            self._about()
         elif command == "/save":
             self._save(argument)
-        elif command.startswith("/"):
+        elif command == "/help":
             click.echo(_HELP)
+            click.echo(f"languages: {', '.join(self.conversation.prompts)}")
+            click.echo(f"profiles: {', '.join(self.conversation.profiles)}")
+        elif command.startswith("/"):
+            raise UserError(_unknown(command))
         elif line:
             self.conversation.add_user_message(line)
             self._answer()
+
+    def _about(self) -> None:
+        lines = {
+            **self.about,
+            "language": self.conversation.language,
+            "profile": self.conversation.profile,
+        }
+        for key, value in lines.items():
+            click.echo(f"{key}: {escape_control_chars(str(value))}")
 
     def show_system(self) -> None:
         """Show the system prompt that is sent; on a terminal no word is cut at its edge."""
@@ -157,16 +192,27 @@ class _Talk:
 
         Where none comes, the answer ``before`` stays.
         """
+        from rich.cells import cell_len
+
         from cyrene_assets.serving.conversation import stream_answer
 
-        said = ""
+        said, wrap = "", None
+        if sys.stdout.isatty():
+            label = f"{self.speaker}: " if self.speaker else ""
+            click.secho(label, bold=True, nl=False)
+            wrap = WordWrap(shutil.get_terminal_size().columns, cell_len(label))
         try:
             for piece in stream_answer(self.client, self.model, self.conversation):
                 said += piece
-                click.echo(escape_control_chars(piece), nl=False)
+                shown = escape_control_chars(piece)
+                click.echo(wrap.feed(shown) if wrap else shown, nl=False)
+            if wrap:
+                click.echo(wrap.end(), nl=False)
             if not said:
                 click.secho("(no answer; /regenerate retries)", dim=True, nl=False)
         except KeyboardInterrupt:
+            if wrap:
+                click.echo(wrap.end(), nl=False)
             click.secho(" (stopped)", dim=True, nl=False)
         except BuildError as error:
             died = self.own.server.exit_error() if self.own else None
@@ -180,6 +226,13 @@ class _Talk:
             raise UserError("/save needs the name of a file")
         self.conversation.save(Path(name).expanduser(), self.about)
         click.secho(f"saved {name}", dim=True)
+
+
+def _unknown(command: str) -> str:
+    """Say that there is no such command, and which one may be meant."""
+    close = difflib.get_close_matches(command, _COMMANDS, 1, cutoff=0.7)
+    meant = f"did you mean {close[0]}?" if close else "/help lists those there are"
+    return f"unknown command {escape_control_chars(command)}; {meant}"
 
 
 def _piped() -> Iterator[str]:

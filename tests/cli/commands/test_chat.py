@@ -3,6 +3,7 @@
 import io
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +164,60 @@ def test_a_program_is_told_by_the_exit_status(talk: module._Talk, answers: Answe
     answers([BuildError("the server was killed")])
     with pytest.raises(BuildError, match="was killed"):
         module._converse(talk, ["Hello.", "Again."], interactive=False)
+
+
+def test_an_unknown_command_is_named_with_the_one_that_may_be_meant(
+    talk: module._Talk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module._converse(talk, ["/hlep", "/bogus"], interactive=True)
+    assert capsys.readouterr().err.splitlines() == [
+        "unknown command /hlep; did you mean /help?",
+        "unknown command /bogus; /help lists those there are",
+    ]
+
+
+def test_help_lists_languages_and_profiles_and_about_the_digest(
+    talk: module._Talk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    talk.turn("/help")
+    told = capsys.readouterr().out.splitlines()
+    assert told[-2] == "languages: en, jp"
+    assert told[-1].startswith("profiles: ")
+    talk.turn("/about")
+    assert capsys.readouterr().out == "model: cyrene-tiny\nlanguage: en\nprofile: adopted\n"
+
+
+def test_clear_forgets_what_was_said(talk: module._Talk, answers: Answers) -> None:
+    answers(["Mind the wind."])
+    talk.turn("Hello.")
+    talk.conversation.num_dropped = 1
+    talk.turn("/clear")
+    assert talk.conversation.turns == []
+    assert talk.conversation.num_dropped == 0
+
+
+def test_a_terminal_shows_who_speaks_and_breaks_at_words(
+    talk: module._Talk,
+    answers: Answers,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "20")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    answers(["Mind the ", "wind, my dear."])
+    replace(talk, names={"en": "Ovelle"}).turn("Hello.")
+    shown = re.sub(r"\x1b\[\d+m", "", capsys.readouterr().out)
+    assert [line.rstrip() for line in shown.splitlines()] == ["Ovelle: Mind the", "wind, my dear."]
+
+
+def test_a_message_that_is_too_long_is_told_with_its_length(talk: module._Talk) -> None:
+    conversation = talk.conversation
+    conversation.add_user_message("x" * 6000)
+    assert conversation.describe_length() == "6,000 characters"
+    conversation.context, conversation.tokens_per_char = 2048, 0.5
+    assert conversation.describe_length() == (
+        "6,000 characters, about 3,000 tokens; the context is 2,048 tokens"
+    )
 
 
 def test_a_long_start_is_explained() -> None:
