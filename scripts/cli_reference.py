@@ -13,8 +13,16 @@ HEAD = """\
 # Commands
 
 Written by `make docs` from the commands' own help. `cyrene COMMAND --help` prints the same in the
-terminal. Exit status 2 means that what was given is wrong, 1 that a build failed or that the
-machine lacks something.
+terminal.
+
+| exit status | meaning |
+|---:|---|
+| 0 | done, or nothing to do |
+| 1 | a build failed or was interrupted, or the machine lacks something |
+| 2 | what was given is wrong: an option, a file of the corpus, a setting |
+
+`NO_COLOR=1` prints without colours. A shell completes commands and options after
+`eval "$(_CYRENE_COMPLETE=bash_source cyrene)"` (`zsh_source`, `fish_source`) in its start-up file.
 """
 # click marks a paragraph whose lines stay as they are.
 _VERBATIM = "\b"

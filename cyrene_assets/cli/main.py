@@ -19,12 +19,13 @@ from cyrene_assets.cli.commands import (
     serve,
     status,
 )
+from cyrene_assets.cli.full_help import FullHelpGroup
 from cyrene_assets.utils.errors import CyreneError
 
 _OBJECTS_BEFORE_COLLECTING = 20_000
 
 
-class _Group(click.Group):
+class _Group(FullHelpGroup):
     """A group whose commands end with one message, and the error's own exit status."""
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -41,12 +42,16 @@ class _Group(click.Group):
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="cyrene-assets")
-def main() -> None:
+@click.pass_context
+def main(ctx: click.Context) -> None:
     """Bring a game character to life as a small local language model.
 
     One folder, CYRENE_HOME (./.cyrene where unset), is one project: artifacts, the Dagster
     instance, toolchains and settings.
     """
+    if os.environ.get("NO_COLOR"):
+        # https://no-color.org; tables keep to it by themselves.
+        ctx.color = False
     # What a command loads stays: looking through all of it for garbage after every 700 objects, as
     # Python does, takes a sixth of the time to a first answer.
     gc.set_threshold(_OBJECTS_BEFORE_COLLECTING)

@@ -3,6 +3,7 @@
 What it finds is what `cyrene build` looks at before its first step.
 """
 
+import textwrap
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +14,9 @@ from cyrene_assets.project import instance_health
 from cyrene_assets.project.project import Project
 from cyrene_assets.utils.disk_errors import free_bytes
 from cyrene_assets.utils.formatting import format_size as shown_size
+
+# Columns of the lines that list versions.
+_WIDTH = 80
 
 
 @dataclass
@@ -39,7 +43,11 @@ class Examination:
         lines = [f"hardware    {self.hardware}", f"disk free   {shown_size(self.disk_free)}"]
         for name, versions in self.toolchains.items():
             shown = ", ".join(f"{package} {version}" for package, version in versions.items())
-            lines.append(f"{name:<11} {shown or 'not installed'}")
+            # The lines after the first are below it, not below the name.
+            lines += textwrap.wrap(
+                f"{name:<11} {shown or 'not installed'}", _WIDTH, subsequent_indent=" " * 12,
+                break_on_hyphens=False,
+            )  # fmt: skip
         lines += [f"{f'needs {what}':<24} {shown_size(need)}" for what, need in self.needs.items()]
         lines += [f"note: {note}" for note in self.notes]
         lines += [f"problem: {problem}" for problem in self.problems]

@@ -35,3 +35,17 @@ def test_help_of_a_command_is_the_one_agreed_on(
     assert [done.exit_code for done in shown] == [0, 0]
     assert shown[0].output == shown[1].output
     assert shown[0].output == snapshot
+
+
+def test_no_first_sentence_of_a_command_is_cut() -> None:
+    for path in commands(main):
+        shown = CliRunner().invoke(main, [*path, "--help"], terminal_width=80).output
+        assert "..." not in shown.partition("Commands:")[2]
+
+
+@pytest.mark.parametrize(("no_color", "coloured"), [("", True), ("1", False)])
+def test_no_color_prints_without_colours(no_color: str, coloured: bool) -> None:
+    done = CliRunner(env={"NO_COLOR": no_color}).invoke(
+        main, ["recipe", "schema", "--text"], color=True
+    )
+    assert ("\x1b[" in done.output) is coloured

@@ -454,10 +454,14 @@ def test_a_build_then_nothing_to_do(inside: Inside) -> None:
         assert manifest["run_id"] == row["run_id"]
     (row,) = json.loads(inside.run("artifacts", "raw_dialog", "--partition", "en", "--json").stdout)
     assert row == rows[0]
-    table = inside.run("artifacts").stdout
+    table = inside.run("artifacts", "--all").stdout
     for row in rows:
         assert row["digest"] in table
-    assert "2 partitions" in inside.run("artifacts", "--summary").stdout
+        assert str(Path(row["path"]).relative_to(Project.load().home)) in table
+    assert str(Project.load().home) not in table
+    for arguments in ([], ["--summary"]):
+        assert "2 partitions" in inside.run("artifacts", *arguments).stdout
+    assert "2 partitions" not in inside.run("artifacts", "raw_dialog").stdout
     gone = inside.run("gc", "--dry-run")
     assert gone.stdout == "0 folders, 0 B\n"
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cyrene_assets.cli.commands.serve import chosen_character, model_options, starting
-from cyrene_assets.cli.word_wrap import WordWrap
 from cyrene_assets.config.model_sizes import ModelSize
 from cyrene_assets.utils.errors import BuildError, UserError
 from cyrene_assets.utils.text_safety import escape_control_chars
@@ -194,6 +193,7 @@ class _Talk:
         """
         from rich.cells import cell_len
 
+        from cyrene_assets.cli.word_wrap import WordWrap
         from cyrene_assets.serving.conversation import stream_answer
 
         said, wrap = "", None

@@ -11,6 +11,7 @@ import click
 
 from cyrene_assets.cli.commands._common import json_option
 from cyrene_assets.cli.commands._format_options import format_option
+from cyrene_assets.cli.full_help import FullHelpGroup
 from cyrene_assets.project.folders import corpora_folder
 from cyrene_assets.utils.errors import UserError
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 _COMMON = frozenset({"game", "tl", "po", "locale", "strings", "dialog", "chats", "subtitles"})
 
 
-class _Formats(click.Group):
+class _Formats(FullHelpGroup):
     """A group with a command per format; a format is loaded when it is named."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002

@@ -17,6 +17,7 @@ from cyrene_assets.cli.commands._common import (
     print_table,
     size_option,
 )
+from cyrene_assets.cli.full_help import FullHelpGroup
 from cyrene_assets.config.model_roles import SPEAKING
 from cyrene_assets.config.model_sizes import ModelSize
 from cyrene_assets.store.artifact_key import ArtifactKey
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("asset", required=False)
 @click.option("--partition", metavar="KEY", help="Only this partition.")
+@click.option("--all", "every", is_flag=True, help="One row per artifact, also without an ASSET.")
 @click.option("--summary", is_flag=True, help="One row per asset, its partitions counted.")
 @click.option(
     "--adopt",
@@ -41,9 +43,18 @@ if TYPE_CHECKING:
 )
 @json_option
 def artifacts(
-    asset: str | None, partition: str | None, summary: bool, adopts: bool, as_json: bool
+    asset: str | None,
+    partition: str | None,
+    every: bool,
+    summary: bool,
+    adopts: bool,
+    as_json: bool,
 ) -> None:
-    """List the current artifacts: key, partition, path, digest, creation time and run."""
+    """List the current artifacts: key, partition, path, digest, creation time and run.
+
+    Without an ASSET it is a row per asset; --all, an ASSET or a partition shows each artifact.
+    Paths are relative to CYRENE_HOME, those of --json are complete.
+    """
     project = load_project()
     with opened_to_look(project) as instance:
         load_specs()
@@ -56,9 +67,9 @@ def artifacts(
     if not rows:
         click.echo("no artifacts yet: `cyrene build` makes them")
         return
-    if summary:
+    if summary or not (every or asset or partition):
         rows = _summary(rows)
-    _print_table(rows)
+    _print_table(rows, project.home)
 
 
 def _current(
@@ -122,7 +133,7 @@ def _summary(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def _print_table(rows: Sequence[dict[str, Any]]) -> None:
+def _print_table(rows: Sequence[dict[str, Any]], home: Path) -> None:
     from cyrene_assets.utils import formatting
 
     cells = [
@@ -130,23 +141,16 @@ def _print_table(rows: Sequence[dict[str, Any]]) -> None:
             row["asset"],
             row["partition"] or "",
             row["digest"],
-            row["created"].replace("+00:00", "Z"),
+            row["created"][:16].replace("T", " "),
             row["run_id"][:8],
             formatting.format_size(row["megabytes"] * 1e6),
             formatting.format_duration(row["seconds"]),
-            _short(row["path"]),
+            str(Path(row["path"]).relative_to(home)),
         ]
         for row in rows
     ]
     columns = ["asset", "partition", "digest", "made", "run", "size", "took", "path"]
     print_table(formatting.table(None, columns, cells, right={"size", "took"}))
-
-
-def _short(path: str) -> str:
-    try:
-        return str(Path(path).relative_to(Path.cwd()))
-    except ValueError:
-        return path
 
 
 @click.command()
@@ -200,7 +204,7 @@ def _line(text: str) -> str:
     return printable if len(printable) <= 300 else f"{printable[:300]} …"
 
 
-@click.group()
+@click.group(cls=FullHelpGroup)
 def corpus() -> None:
     """Check a corpus, create one from existing data, or export what models learn from."""
 

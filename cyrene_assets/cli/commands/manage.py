@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cyrene_assets.cli.commands._common import load_project, load_specs, opened
+from cyrene_assets.cli.full_help import FullHelpGroup
 from cyrene_assets.project.folders import PROJECT_ROOT
 from cyrene_assets.utils.counting import counted
 from cyrene_assets.utils.errors import UserError
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 _NAMES = click.Choice(["train", "serve"])
 
 
-@click.group()
+@click.group(cls=FullHelpGroup)
 def toolchain() -> None:
     """The environments of ms-swift and llm-compressor (train) and of vLLM (serve)."""
 

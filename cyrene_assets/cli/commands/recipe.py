@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from cyrene_assets.cli.commands._common import json_option, load_project, print_table, size_option
+from cyrene_assets.cli.full_help import FullHelpGroup
 from cyrene_assets.compute.hardware import GIB, Gpu, Hardware
 from cyrene_assets.config.model_sizes import SIZES, ModelSize
 from cyrene_assets.utils.errors import UserError
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 _LARGEST_GPU_GIB = 4096
 
 
-@click.group()
+@click.group(cls=FullHelpGroup)
 def recipe() -> None:
     """Show recipes: every setting of a training, with its source."""
 
@@ -47,11 +48,20 @@ def list_recipes(as_json: bool) -> None:
 
 
 @recipe.command()
-def schema() -> None:
+@click.option("--text", "as_text", is_flag=True, help="Print it as lines for a person.")
+def schema(as_text: bool) -> None:
     """Print the JSON schema of a recipe: every key, what it means, which values it takes."""
+    from cyrene_assets.cli.commands._schema_text import describe_schema
     from cyrene_assets.config import recipe as recipes
 
-    click.echo(json.dumps(recipes.Recipe.model_json_schema(), indent=2, ensure_ascii=False))
+    found = recipes.Recipe.model_json_schema()
+    if not as_text:
+        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+        return
+    for key, values, meaning in describe_schema(found):
+        click.echo(f"{click.style(key, bold=True)}: {values}")
+        if meaning:
+            click.echo(f"    {meaning}")
 
 
 @recipe.command()
@@ -202,10 +212,13 @@ def _print(shown: dict[str, Any]) -> None:
 
     click.secho(f"{shown['name']}  {shown['digest']}", bold=True)
     click.echo(f"{shown['description']}\n")
-    cells = [
-        [key, json.dumps(setting["value"], ensure_ascii=False), setting["source"] or ""]
-        for key, setting in shown["settings"].items()
-    ]
+    cells, last = [], None
+    for key, setting in shown["settings"].items():
+        # A source stands once, where it begins.
+        here = key.partition(".")[0], setting["source"] or ""
+        source = here[1] if here != last else ""
+        cells.append([key, json.dumps(setting["value"], ensure_ascii=False), source])
+        last = here
     print_table(formatting.table(None, ["setting", "value", "source"], cells, right=set()))
     click.secho(f"\n{shown['size']} on {shown['hardware']}", bold=True)
     for stage in shown["stages"].values():

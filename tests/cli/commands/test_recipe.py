@@ -46,6 +46,21 @@ def test_the_schema_says_what_each_key_means(run: Run) -> None:
     assert "checkpoint" in definitions["Stage"]["properties"]["checkpoint"]["description"]
 
 
+def test_the_schema_as_text_has_every_key_with_its_values_and_meaning(run: Run) -> None:
+    text = run("schema", "--text").output
+    for name in Stage.model_fields:
+        assert f"\ncpt.{name}: " in text
+        assert f"\nsft.{name}: " in text
+    assert "sft.lora.rank: integer at least 1" in text
+    assert "cpt.learning_rate: number above 0" in text
+
+
+def test_a_source_is_said_once_where_it_begins(run: Run) -> None:
+    lines = run("show", "tiny").output.splitlines()
+    sources = [line for line in lines if "chosen for this project; measured on two" in line]
+    assert [line.split(".")[0] for line in sources] == ["cpt", "sft"]
+
+
 @pytest.mark.parametrize("gpus", ["1", "2", "3", "8"])
 def test_the_effective_batch_is_the_recipe_s_on_every_machine(run: Run, gpus: str) -> None:
     stages = shown(run, "seed-v2", "--size", "4B", *BIG, "--gpus", gpus)["stages"]
