@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cyrene_assets.config.recipe import Sampling
+from cyrene_assets.publishing.exchanges import main_scores
 from cyrene_assets.publishing.model_card import PLOTS, STAGES, ancestors, card_values, render_card
 from cyrene_assets.serving.character import ServedArtifact
 from cyrene_assets.serving.chat_template import character_template, own_template, write_template
@@ -26,6 +27,8 @@ def export(
     profile: str,
     scores: str | None,
     scores_plot: Path | None,
+    repository: str | None = None,
+    license_id: str | None = None,
 ) -> Path:
     """Write a model's folder for a hub, atomically; return it.
 
@@ -35,7 +38,9 @@ def export(
         language: the default language of the character.
         profile: the sampling profile of ``generation_config.json``.
         scores: the scoreboard's overview as Markdown, if there is one.
-        scores_plot: its picture.
+        scores_plot: its picture, in the scoreboard's folder.
+        repository: the hub's name of the model, which the card's commands name.
+        license_id: the licence's name on the hub.
 
     Raises:
         UserError: ``folder`` is not empty, or cannot be written.
@@ -58,11 +63,13 @@ def export(
             _write_json(partial / _GENERATION, generation_config(partial / _GENERATION, sampling))
             _draw(character, partial / PLOTS)
             values = card_values(character, language, chosen, scores)
-            values["folder"] = target.name
+            values["folder"] = repository or target.name
+            values["license"] = license_id or "other"
             values["scores_plot"] = None
             if scores_plot is not None:
                 shutil.copyfile(scores_plot, partial / PLOTS / scores_plot.name)
                 values["scores_plot"] = f"{PLOTS}/{scores_plot.name}"
+                values["main_scores"] = main_scores(scores_plot.parent, character.artifact.digest)
             (partial / _CARD).write_text(render_card(values), encoding="utf-8")
             partial.chmod(0o755)
             if place == target:

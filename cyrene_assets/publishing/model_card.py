@@ -5,9 +5,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from cyrene_assets.checkpoints.files import read_json
 from cyrene_assets.corpus.config import Corpus
 from cyrene_assets.corpus.languages import traits
+from cyrene_assets.publishing.exchanges import exchanges
 from cyrene_assets.serving.character import ServedArtifact, ancestry
+from cyrene_assets.serving.gpu_budget import min_memory
 from cyrene_assets.store.artifact_key import ArtifactKey
 from cyrene_assets.store.artifact_store import Artifact
 
@@ -72,6 +75,11 @@ def card_values(
             for name, file in artifact.manifest["files"].items()
             if name.endswith(".safetensors")
         ),
+        **_needs(character),
+        "toy": character.size.is_embedded,
+        "license": "other",
+        "exchanges": exchanges(character, language, chosen),
+        "main_scores": [],
         "recipe": _recipe(character, made_from),
         "languages": list(character.prompts),
         "hub_languages": hub_languages(corpus, character.prompts),
@@ -99,6 +107,14 @@ def card_values(
         ],
         "tools": _tools([artifact, *made_from.values()]),
     }
+
+
+def _needs(character: ServedArtifact) -> dict[str, Any]:
+    """Return the GPU memory that serving takes at the least, in bytes, and the context."""
+    if "text_config" not in read_json(character.artifact.path / "config.json"):
+        return {"memory": None, "context": None}
+    footprint = character.footprint
+    return {"memory": min_memory(footprint), "context": footprint.max_context}
 
 
 def render_card(values: Mapping[str, Any]) -> str:

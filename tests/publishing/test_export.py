@@ -3,6 +3,7 @@ import os
 import re
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from cyrene_assets.config.recipe import load_recipe
 from cyrene_assets.evaluation.metrics.fidelity import TRUNCATED, FidelityMeans
 from cyrene_assets.project.project import Project
 from cyrene_assets.publishing import hub
+from cyrene_assets.publishing.exchanges import exchanges, main_scores
 from cyrene_assets.publishing.export import export, is_exported
 from cyrene_assets.publishing.model_card import card_values, render_card
 from cyrene_assets.serving.character import ServedArtifact
@@ -196,6 +198,68 @@ def test_card_of_a_trained_model_is_the_one_agreed_on(
     # The day, and digests: those of tables hold for one version of Polars.
     card = card.replace(values["made"], "DAY")
     assert re.sub(r"`[0-9a-f]{8}(?:[0-9a-f]{8})?`", "`DIGEST`", card) == snapshot
+
+
+def test_the_card_begins_with_the_model_s_own_answers_in_two_languages(
+    character: ServedArtifact,
+) -> None:
+    model = character.artifact
+    row = {"model": "fp8", "profile": "adopted", "seed": 1}
+    said = [
+        ("en", "Where is the clock?", "It's by the stair."),
+        ("en", "And the lamp?", ""),
+        ("en", "Who are you?", "Ada, <b>who</b> else?"),
+        ("en", "Again?", "Not shown."),
+        ("xq7", "Nu?", "Ta."),
+    ]
+    rows = [
+        {**row, "language": code, "prompt": f"{code}{n}", "user": user, "text": text}
+        for n, (code, user, text) in enumerate(said)
+    ]
+    with character.project.store.stage("generations") as folder:
+        pl.DataFrame(rows).write_parquet(folder / "generations.parquet")
+        told = {"inputs": {str(model.key): model.digest}, "params": {}, "measurements": {}}
+        character.project.store.publish(folder, ArtifactKey("generations", "tiny"), told)
+    values = card_values(character, "en", "adopted", None)
+    card = render_card(values | {"scores_plot": None})
+    for line in ("> **en** Where is the clock?", "> **Ada:** It's by the stair.",
+                 "> **Ada:** Ada, &lt;b&gt;who&lt;/b&gt; else?", "> **xq7** Nu?"):  # fmt: skip
+        assert line in card, line
+    assert "Not shown" not in card
+    assert card.index("It's by the stair") < card.index("base model")
+    assert "4200.0 million parameters, a toy" in card
+    assert "the questions above" in card
+    # Another model's answers are not this one's.
+    other = replace(character, artifact=replace(model, digest="0" * 16))
+    assert exchanges(other, "en", "adopted") == []
+
+
+def test_the_main_scores_are_those_of_the_model_as_it_is_served(tmp_path: Path) -> None:
+    row = {"language": "(mean)", "served": True, "digest": "0123abcd", "score": "style"}
+    rows = [
+        {**row, "value": 0.7},
+        {**row, "score": "rep4", "value": 0.25},
+        {**row, "score": "loss", "value": 2.0},
+        {**row, "language": "en", "value": 0.1},
+        {**row, "served": False, "value": 0.2},
+        {**row, "digest": "ffffffff", "value": 0.3},
+    ]
+    pl.DataFrame(rows).write_parquet(tmp_path / "scoreboard.parquet")
+    found = main_scores(tmp_path, "0123abcd01234567")
+    assert [(title, value) for title, value, _ in found] == [("Style", "0.700"), ("rep-4", "25.0%")]
+    assert "AUC" in found[0][2]
+
+
+def test_the_card_names_the_repository_and_the_licence_that_were_given(
+    character: ServedArtifact, tmp_path: Path
+) -> None:
+    told = {"repository": "me/ada", "license_id": "cc-by-nc-4.0"}
+    card = (write(character, tmp_path / "out", **told) / "README.md").read_text(encoding="utf-8")
+    assert "vllm serve me/ada " in card
+    assert '\nlicense: "cc-by-nc-4.0"\n' in card
+    assert '\nlicense: "other"\n' in render_card(
+        card_values(character, "en", "adopted", None) | {"scores_plot": None}
+    )
 
 
 def test_an_empty_folder_is_filled_where_it_is(

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     "--language", help="Language of requests that name none; default: the corpus's first."
 )
 @click.option("--profile", help="Sampling profile of generation_config.json; `served_profile`.")
+@click.option("--license", "license_id", metavar="ID", help="Licence on the card, as cc-by-nc-4.0.")
 @click.option("--push", "repository", metavar="REPO", help="Upload it to this hub repository.")
 @click.option("--public", is_flag=True, help="Make a new repository public; private otherwise.")
 def export(
@@ -33,6 +34,7 @@ def export(
     folder: Path,
     language: str | None,
     profile: str | None,
+    license_id: str | None,
     repository: str | None,
     public: bool,
 ) -> None:
@@ -67,8 +69,17 @@ def export(
         scores, plot = _scoreboard(project, instance)
     code, (name, _) = character.language(language), character.profile(profile)
     exporting.export(
-        character, folder, language=code, profile=name, scores=scores, scores_plot=plot
+        character,
+        folder,
+        language=code,
+        profile=name,
+        scores=scores,
+        scores_plot=plot,
+        repository=repository,
+        license_id=license_id,
     )
+    if license_id is None:
+        click.echo("the card names no licence: write it in README.md, or give --license ID")
     click.echo(f"{character.artifact.key} {character.artifact.digest} in {folder}")
     if repository is not None:
         click.echo(f"uploaded: {hub.push(folder, repository, public=public)}")

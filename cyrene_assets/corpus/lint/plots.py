@@ -23,9 +23,7 @@ GROUPS = 400
 def escape_markdown(text: str) -> str:
     """Return text that a Markdown page shows as it is: no markup, HTML or link, on one line."""
     line = escape_control_chars(" ".join(text.split()))
-    line = re.sub(r"([\\`*_{}\[\]()#|~!$^=])", r"\\\1", html.escape(line))
-    # html.escape has written references such as &#x27;, whose # must stay.
-    line = re.sub(r"&\\#", "&#", line)
+    line = re.sub(r"([\\`*_{}\[\]()#|~!$^=])", r"\\\1", html.escape(line, quote=False))
     line = line.replace("://", "&#58;//").replace("@", "&#64;")
     return re.sub(r"(?i)\b(www)\.", r"\1&#46;", line)
 
