@@ -100,7 +100,7 @@ def _version(artifact: Artifact) -> str | None:
     group_name=GROUP,
     rebuild=EVALUATION,
     kinds={"polars", "html"},
-    code_version="7",
+    code_version="8",
     deps=["eval_report"],
     params=lambda _project, _partition: {},
     external_inputs=_evaluated,

@@ -10,7 +10,7 @@ from typing import Any
 import jinja2
 import polars as pl
 
-from cyrene_assets.evaluation.metrics.training_losses import GAP_RED_FLAG
+from cyrene_assets.evaluation.metrics.training_losses import GAP_RED_FLAG, RISE_RED_FLAG
 from cyrene_assets.evaluation.scoreboard import figures, pareto, plot_style, samples
 from cyrene_assets.evaluation.scoreboard.board import Scoreboard
 from cyrene_assets.evaluation.scoreboard.findings import NO_HALLUCINATION_SCORE, findings
@@ -108,6 +108,7 @@ def scoreboard_html(
         examples=list(_examples(results)),
         no_hallucination_score=NO_HALLUCINATION_SCORE,
         red_flag=GAP_RED_FLAG,
+        rise_red_flag=RISE_RED_FLAG,
         models=list_models(table).height,
         corpora=sorted({result.corpus for result in results}),
     )
