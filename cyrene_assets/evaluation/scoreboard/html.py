@@ -101,6 +101,7 @@ def scoreboard_html(
         summary_scores=SUMMARY_SCORES,
         findings=findings(board),
         candidates=candidates,
+        silent={one.key: ", ".join(board.silent_in(one.key)) for one in candidates},
         names=names,
         axes=[SCORES[name] for name in pareto.AXES],
         pictures=list(_pictures(board, table, candidates, results)),

@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 
 from cyrene_assets.evaluation.identity import ReportIdentity
+from cyrene_assets.evaluation.scoreboard import pareto
 from cyrene_assets.evaluation.scoreboard.board import Scoreboard
 from cyrene_assets.evaluation.scoreboard.results import EvaluationResult, SceneScores
 from cyrene_assets.evaluation.scoreboard.summary import summarize
@@ -83,6 +84,28 @@ def test_better_in_what_both_have_is_better_and_the_gap_is_named(tmp_path: Path)
     (told,) = found.compare(silent, both, ["language"])
     assert told.describe_difference() == "+20.0 points"
     assert told.verdict == "better"
+
+
+def test_model_silent_in_a_language_beats_nobody_who_speaks_it(tmp_path: Path) -> None:
+    """Ahead in English by 20 points and level in the rest: it wins unless it is silent in Thai."""
+
+    def axes(lore: float, *languages: str, silent: str = "") -> dict[str, dict[str, float | None]]:
+        shares = {"cloze": lore, "style": 0.5, "regurgitation_excess": 0.01, "empty": 0.0}
+        return {
+            language: {name: None if language == silent else x for name, x in shares.items()}
+            for language in languages
+        }
+
+    found = board(
+        tmp_path,
+        silent=axes(0.9, "en", "th", silent="th"),
+        speaks=axes(0.9, "en", "th"),
+        behind=axes(0.7, "en", "th"),
+    )
+    chosen = {one.key.recipe: one for one in pareto.candidates(found, found.trained())}
+    assert [rival.recipe for rival in chosen["behind"].dominated_by] == ["speaks"]
+    assert chosen["silent"].best
+    assert found.silent_in(chosen["silent"].key) == ["th"]
 
 
 def test_models_without_a_common_language_are_not_compared(tmp_path: Path) -> None:
