@@ -5,7 +5,7 @@ compares the versions of complete inputs, and would call it stale: the event tha
 left is reported again, with the input's new version.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -60,11 +60,13 @@ def report(
 
 def of_lineage(record: Record, lineage: Lineage) -> Record:
     """Return the record as one of an artifact of another lineage that comes to the same."""
+    return replace(record, lineage=lineage, metadata=_with(record, lineage.as_dict()))
+
+
+def _with(record: Record, fields: Mapping[str, Any]) -> dict[str, dg.MetadataValue]:
+    """Return a record's metadata with other fields of what it says of the lineage."""
     data: Any = record.metadata[lineages.METADATA_KEY].value
-    made = {"run_id": record.run_id, "created": record.created}
-    value = {**data, **lineage.as_dict(), "made": data.get("made", made)}
-    metadata = {**record.metadata, lineages.METADATA_KEY: dg.MetadataValue.json(value)}
-    return replace(record, lineage=lineage, metadata=metadata)
+    return {**record.metadata, lineages.METADATA_KEY: dg.MetadataValue.json({**data, **fields})}
 
 
 def record_users(project: Project, instance: dg.DagsterInstance, key: ArtifactKey) -> None:
@@ -95,7 +97,9 @@ def record_unchanged(project: Project, instance: dg.DagsterInstance, steps: Iter
         work.mkdir(parents=True, exist_ok=True)
         # The process that makes it records it.
         with suppress(Timeout), FileLock(work / "lock", timeout=0):
-            again = of_lineage(record, wanted)
+            made = {"run_id": record.run_id, "created": record.created}
+            fields = {**wanted.as_dict(), "made": made}
+            again = replace(record, lineage=wanted, metadata=_with(record, fields))
             artifact = project.store.locate(again.key, again.digest)
             records.write(
                 project.store,
