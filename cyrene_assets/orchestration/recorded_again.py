@@ -20,7 +20,7 @@ from cyrene_assets.orchestration.dagster_tables import delete_reported_check
 from cyrene_assets.orchestration.lineage import Lineage, Record
 from cyrene_assets.orchestration.planner import Step
 from cyrene_assets.orchestration.project_state import ProjectState
-from cyrene_assets.orchestration.provenance import provenance_tags
+from cyrene_assets.orchestration.provenance import last_events, provenance_tags
 from cyrene_assets.orchestration.stored_records import to_stored_record
 from cyrene_assets.project.project import Project
 from cyrene_assets.store import records
@@ -28,10 +28,15 @@ from cyrene_assets.store.artifact_key import ArtifactKey
 
 
 def report(
-    instance: dg.DagsterInstance, spec: ArtifactSpec, partition: str | None, record: Record
+    instance: dg.DagsterInstance,
+    spec: ArtifactSpec,
+    partition: str | None,
+    record: Record,
+    events: Mapping[str, str] | None = None,
 ) -> None:
     """Report what a run that made an artifact would have; the checks first.
 
+    ``events`` are the ``last_events`` of its inputs; looked up where left out.
     Ended in between, the artifact counts as before, and all of it is reported again.
     """
     severity = {True: dg.AssetCheckSeverity.ERROR, False: dg.AssetCheckSeverity.WARN}
@@ -53,7 +58,9 @@ def report(
             spec.name,
             partition=partition,
             metadata=record.metadata,
-            tags=provenance_tags(instance, spec, partition, record),
+            tags=provenance_tags(
+                spec, partition, record, last_events(instance, spec) if events is None else events
+            ),
         )
     )
 
@@ -87,6 +94,7 @@ def record_unchanged(project: Project, instance: dg.DagsterInstance, steps: Iter
 
     The caller shares the store's lock.
     """
+    events: dict[str, dict[str, str]] = {}
     for step in steps:
         record, wanted = step.record, step.wanted
         if step.reason is not None or record is None or wanted is None:
@@ -114,4 +122,7 @@ def record_unchanged(project: Project, instance: dg.DagsterInstance, steps: Iter
                     recorded=again.created,
                 ),
             )
-            report(instance, SPECS[step.key.asset], step.key.partition, again)
+            spec = SPECS[step.key.asset]
+            if spec.name not in events:
+                events[spec.name] = last_events(instance, spec)
+            report(instance, spec, step.key.partition, again, events[spec.name])

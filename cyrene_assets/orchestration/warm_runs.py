@@ -55,7 +55,7 @@ def start_runs_warm() -> bool:
     multiprocessing.get_context("forkserver").set_forkserver_preload(list(PRELOADED))
     # It loads while nobody waits.
     forkserver.ensure_running()
-    SpawnProcess._Popen = staticmethod(_started)  # type: ignore[method-assign]
+    SpawnProcess._Popen = staticmethod(_started)  # type: ignore[assignment, method-assign]
     return True
 
 
