@@ -180,10 +180,17 @@ def main() -> None:
                 print(shown[-1], flush=True)
         finally:
             subprocess.run([*git, "remove", "--force", str(beside)], check=True)
-    report = {
+    report = _report(options.beside, rows, shown)
+    RESULTS.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    print(json.dumps(report["median"], indent=1))
+
+
+def _report(beside: str, rows: list[dict[str, Any]], shown: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return what was measured, with the medians of both sides."""
+    return {
         "machine": machine(),
         "load": os.getloadavg()[2],
-        "beside": options.beside,
+        "beside": beside,
         "command": rows,
         "ui": shown,
         "median": {
@@ -197,8 +204,6 @@ def main() -> None:
             for name in ("before", "after")
         },
     }
-    RESULTS.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    print(json.dumps(report["median"], indent=1))
 
 
 def _of(rows: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
