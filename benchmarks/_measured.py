@@ -58,7 +58,7 @@ def run_measured(
 
     def sample() -> None:
         while not done.wait(SAMPLED_EVERY):
-            peaks.append(sum(_share(pid) for pid in _family(process.pid)))
+            peaks.append(sum(_share(pid) for pid in family(process.pid)))
 
     sampler = threading.Thread(target=sample)
     sampler.start()
@@ -73,7 +73,7 @@ def run_measured(
     return output, Cost(time.monotonic() - started, cpu, max(peaks) / 1000)
 
 
-def _family(pid: int) -> list[int]:
+def family(pid: int) -> list[int]:
     """Return a process and its descendants."""
     found = [pid]
     for parent in found:

@@ -32,7 +32,7 @@ from cyrene_assets.evaluation.scoreboard.table import scoreboard_table
 from cyrene_assets.evaluation.scoring.language_report import report_language
 from cyrene_assets.orchestration.artifact_context import ArtifactContext
 from cyrene_assets.orchestration.artifact_spec import SPECS
-from cyrene_assets.project.project import SAMPLE_CORPUS
+from cyrene_assets.project.folders import SAMPLE_CORPUS
 from cyrene_assets.quantization.calibration import calibration_chats
 from cyrene_assets.store.artifact_key import ArtifactKey
 from cyrene_assets.store.artifact_store import fingerprint

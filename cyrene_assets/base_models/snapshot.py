@@ -7,7 +7,8 @@ from typing import Any
 from cyrene_assets.base_models.source import recipe_problem, size_problem
 from cyrene_assets.config.model_sizes import ModelSize
 from cyrene_assets.project.artifact_build import ArtifactBuild
-from cyrene_assets.project.project import SAMPLE_CORPUS, Project
+from cyrene_assets.project.folders import SAMPLE_CORPUS
+from cyrene_assets.project.project import Project
 from cyrene_assets.store.artifact_store import fingerprint
 from cyrene_assets.store.outcome import BuildResult, Markdown
 from cyrene_assets.training import swift_args

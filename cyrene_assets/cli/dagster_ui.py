@@ -23,7 +23,8 @@ from filelock import FileLock, Timeout
 
 from cyrene_assets.automation.code_location import UI_VARIABLE, address, query
 from cyrene_assets.orchestration.literal_commands import VARIABLE
-from cyrene_assets.project.project import PROJECT_ROOT, Project
+from cyrene_assets.project.folders import PROJECT_ROOT
+from cyrene_assets.project.project import Project
 from cyrene_assets.serving.server import check_port
 from cyrene_assets.utils.disk_errors import disk_errors
 from cyrene_assets.utils.errors import BuildError

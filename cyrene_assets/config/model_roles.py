@@ -1,9 +1,6 @@
 """The models of a size: what each is called in recipes and on the scoreboard, and its asset."""
 
 from dataclasses import dataclass
-from typing import Annotated
-
-from pydantic import AfterValidator
 
 # The assets that hold scores: the scoreboard compares every one of these that there is.
 EVALUATED = ("eval_report", "checkpoint_report")
@@ -37,10 +34,12 @@ ASSETS = {role.name: role.asset for role in ROLES}
 SPEAKING = {role.name: role.asset for role in ROLES if role.speaks}
 
 
-def _known(name: str) -> str:
+def known_role(name: str) -> str:
+    """Return the name of a role.
+
+    Raises:
+        ValueError: no role is called so.
+    """
     if name not in NAMES:
         raise ValueError(f"no model is called {name!r}: give one of {', '.join(NAMES)}")
     return name
-
-
-RoleName = Annotated[str, AfterValidator(_known)]

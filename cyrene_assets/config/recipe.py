@@ -8,11 +8,11 @@ one recipe means one training on every machine.
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from cyrene_assets.config.model_roles import RoleName
+from cyrene_assets.config.model_roles import known_role
 from cyrene_assets.config.quantization_schemes import SCHEMES
 from cyrene_assets.config.training_stage import Stage
 from cyrene_assets.config.yaml_config import Strict, parse_model
@@ -20,6 +20,7 @@ from cyrene_assets.utils.errors import UserError
 from cyrene_assets.utils.files import short_digest
 
 SHIPPED = Path(__file__).parents[1] / "recipes"
+RoleName = Annotated[str, AfterValidator(known_role)]
 
 
 class Calibration(Strict):

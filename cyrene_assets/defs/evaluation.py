@@ -57,7 +57,7 @@ def generations(build: ArtifactBuild) -> BuildResult:
     group_name=GROUP,
     rebuild=EVALUATION,
     kinds={"polars", "parquet"},
-    code_version="6",
+    code_version="7",
     partitions_def=language_by_size(),
     deps=[dg.AssetDep("generations", partition_mapping=_SIZE_OF_PAIR), "parallel_corpus"],
     params=lambda project, pair: {
@@ -100,7 +100,7 @@ def _version(artifact: Artifact) -> str | None:
     group_name=GROUP,
     rebuild=EVALUATION,
     kinds={"polars", "html"},
-    code_version="6",
+    code_version="7",
     deps=["eval_report"],
     params=lambda _project, _partition: {},
     external_inputs=_evaluated,

@@ -1,13 +1,15 @@
 """``cyrene build``: launch what is out of date, in order, through the Dagster instance."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from time import sleep, time
 
 import dagster as dg
 
+from cyrene_assets.compute.toolchains import Toolchain
 from cyrene_assets.orchestration import planner, raw_file_events
 from cyrene_assets.orchestration.build_lock import build_lock
+from cyrene_assets.orchestration.fork_servers import fork_servers
 from cyrene_assets.orchestration.planner import Launch, Step
 from cyrene_assets.orchestration.project_state import runs_at_work
 from cyrene_assets.orchestration.raw_files import RawFiles
@@ -37,18 +39,20 @@ def build(
     report: Report,
     *,
     ignore_requirements: bool = False,
+    toolchains: Collection[Toolchain] = (),
 ) -> int:
     """Materialize everything out of date up to ``target``; return how many steps ran.
 
     Each stage is examined after the ones before it: an input that was rebuilt to the same digest
     rebuilds nothing. Every run looks at its first step at what it needs of the machine, which may
-    have changed since the build began, unless ``ignore_requirements``.
+    have changed since the build began, unless ``ignore_requirements``. The libraries of
+    ``toolchains`` are imported once, while the first steps run.
 
     Raises:
         UserError, BuildError: a step failed; the message is the step's own.
     """
     ran = 0
-    with build_lock(project):
+    with build_lock(project), fork_servers(project.home, toolchains):
         end_orphans(instance)
         for group in planner.stages(target):
             steps = planner.examine(project, instance, group, size)

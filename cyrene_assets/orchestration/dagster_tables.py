@@ -4,27 +4,36 @@
 nothing public deletes an event that was reported without a run: 200 observations of a corpus of 200
 files leave 4.3 MB in each of Dagster's two databases, and a corpus that is edited daily has more.
 A test (``tests/orchestration/test_dagster_tables.py``) says what is missing once Dagster changes.
+
+Dagster's storage takes a third of a second to load, and commands that only look do without it.
 """
 
 from collections.abc import Collection
+from typing import TYPE_CHECKING
 
 import dagster as dg
-from dagster._core.storage.event_log.schema import (
-    AssetCheckExecutionsTable,
-    AssetEventTagsTable,
-    SqlEventLogStorageTable,
-)
-from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
-from sqlalchemy import Select, Table, delete, func, select
 
-# The columns that the queries here name.
-COLUMNS: dict[Table, tuple[str, ...]] = {
-    SqlEventLogStorageTable: ("id", "run_id", "asset_key", "partition", "dagster_event_type"),
-    AssetEventTagsTable: ("event_id",),
-    AssetCheckExecutionsTable: ("asset_key", "check_name", "partition", "run_id"),
-}
+if TYPE_CHECKING:
+    from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
+    from sqlalchemy import Select, Table
+
 # What an event that was reported without a run is recorded under.
 NO_RUN = ""
+
+
+def columns() -> "dict[Table, tuple[str, ...]]":
+    """Return the columns that the queries here name, by table."""
+    from dagster._core.storage.event_log.schema import (
+        AssetCheckExecutionsTable,
+        AssetEventTagsTable,
+        SqlEventLogStorageTable,
+    )
+
+    return {
+        SqlEventLogStorageTable: ("id", "run_id", "asset_key", "partition", "dagster_event_type"),
+        AssetEventTagsTable: ("event_id",),
+        AssetCheckExecutionsTable: ("asset_key", "check_name", "partition", "run_id"),
+    }
 
 
 def runs_with_newest_events(instance: dg.DagsterInstance) -> set[str] | None:
@@ -32,9 +41,12 @@ def runs_with_newest_events(instance: dg.DagsterInstance) -> set[str] | None:
 
     None where the instance keeps its events elsewhere than in SQL: nothing can be told then.
     """
-    storage = instance.event_log_storage
-    if not isinstance(storage, SqlEventLogStorage):
+    storage = _sql_storage(instance)
+    if storage is None:
         return None
+    from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
+    from sqlalchemy import select
+
     events = SqlEventLogStorageTable.c
     with storage.index_connection() as connection:
         rows = connection.execute(select(events.run_id).where(events.id.in_(_newest())))
@@ -43,10 +55,12 @@ def runs_with_newest_events(instance: dg.DagsterInstance) -> set[str] | None:
 
 def delete_leftovers(instance: dg.DagsterInstance, deleted_runs: Collection[str]) -> None:
     """Delete what deleting runs leaves behind, and all but the last events without a run."""
-    storage = instance.event_log_storage
-    if not isinstance(storage, SqlEventLogStorage):
+    storage = _sql_storage(instance)
+    if storage is None:
         return
-    events, checks = SqlEventLogStorageTable, AssetCheckExecutionsTable
+    from sqlalchemy import delete, select
+
+    events, tags, checks = columns()
     with storage.index_connection() as connection:
         for run_id in deleted_runs:
             connection.execute(delete(checks).where(checks.c.run_id == run_id))
@@ -57,7 +71,6 @@ def delete_leftovers(instance: dg.DagsterInstance, deleted_runs: Collection[str]
             events.c.id.not_in(newest),
         )
         replaced_ids = select(events.c.id).where(*replaced)
-        tags = AssetEventTagsTable
         connection.execute(delete(tags).where(tags.c.event_id.in_(replaced_ids)))
         connection.execute(delete(events).where(*replaced))
 
@@ -66,22 +79,36 @@ def delete_reported_check(
     instance: dg.DagsterInstance, asset: str, check: str, partition: str | None
 ) -> None:
     """Delete a check that was reported without a run: Dagster would ignore a second report."""
-    storage = instance.event_log_storage
-    if isinstance(storage, SqlEventLogStorage):
-        checks = AssetCheckExecutionsTable.c
-        with storage.index_connection() as connection:
-            connection.execute(
-                delete(AssetCheckExecutionsTable).where(
-                    checks.asset_key == dg.AssetKey(asset).to_string(),
-                    checks.check_name == check,
-                    checks.run_id == NO_RUN,
-                    checks.partition == partition,
-                )
+    storage = _sql_storage(instance)
+    if storage is None:
+        return
+    from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
+    from sqlalchemy import delete
+
+    checks = AssetCheckExecutionsTable.c
+    with storage.index_connection() as connection:
+        connection.execute(
+            delete(AssetCheckExecutionsTable).where(
+                checks.asset_key == dg.AssetKey(asset).to_string(),
+                checks.check_name == check,
+                checks.run_id == NO_RUN,
+                checks.partition == partition,
             )
+        )
 
 
-def _newest() -> Select[tuple[int]]:
+def _sql_storage(instance: dg.DagsterInstance) -> "SqlEventLogStorage | None":
+    from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
+
+    storage = instance.event_log_storage
+    return storage if isinstance(storage, SqlEventLogStorage) else None
+
+
+def _newest() -> "Select[tuple[int]]":
     """Select the last event of each kind that there is of each partition of an asset."""
+    from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
+    from sqlalchemy import func, select
+
     events = SqlEventLogStorageTable.c
     return (
         select(func.max(events.id))

@@ -178,6 +178,26 @@ def latest(instance: dg.DagsterInstance, key: ArtifactKey) -> Record | None:
     return records[0] if records else None
 
 
+def of_events(
+    instance: dg.DagsterInstance, asset: str, events: Mapping[str, int]
+) -> dict[str, Record | None]:
+    """Return the records of an asset's materializations, read together.
+
+    ``events`` maps each partition to the number of its event, as the result does to its record:
+    None where the event names no artifact.
+    """
+    records: dict[str, Record | None] = dict.fromkeys(events)
+    result = instance.fetch_materializations(
+        dg.AssetRecordsFilter(asset_key=dg.AssetKey(asset), storage_ids=list(events.values())),
+        limit=len(events),
+    )
+    for event in result.records:
+        partition = event.partition_key
+        if partition in records:
+            records[partition] = _record(ArtifactKey(asset, partition), event)
+    return records
+
+
 def find(instance: dg.DagsterInstance, key: ArtifactKey, wanted: Lineage) -> Record | None:
     """Return the newest record of the lineage ``wanted`` whose checks passed, or None."""
     fingerprints = wanted.fingerprints

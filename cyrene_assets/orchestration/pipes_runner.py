@@ -1,7 +1,7 @@
 """Run a program in a toolchain's interpreter, under Dagster Pipes, and never leave it behind.
 
-The program is a session of its own: ending the run, for whatever reason, ends its complete process
-group. Its output goes to the run's compute log and to a log file; its progress to the event log.
+The program leads a process group: ending the run, for whatever reason, ends all of that group. Its
+output goes to the run's compute log and to a log file; its progress to the event log.
 """
 
 import signal
@@ -20,8 +20,10 @@ import dagster as dg
 
 from cyrene_assets.compute.program_environment import program_environment
 from cyrene_assets.compute.toolchains import WORKERS, Toolchain
+from cyrene_assets.orchestration.fork_servers import start_forked
 from cyrene_assets.serving.engine_errors import EngineErrors
 from cyrene_assets.utils.errors import BuildError, UserError
+from cyrene_assets.utils.fork_client import RunningProgram
 from cyrene_assets.utils.process_groups import end_group
 
 _POLL_SECONDS = 0.2
@@ -64,14 +66,7 @@ class ProgramRun:
             output = _Output()
             messages = _Messages(self.context, session)
             with self.log.open("ab") as log:
-                process = subprocess.Popen(
-                    [str(python), "-m", f"{WORKERS}.{self.toolchain.name}.{self.program}"],
-                    env=self._environment(session.get_bootstrap_env_vars()),
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                )
+                process = self._start(python, session.get_bootstrap_env_vars())
                 copier = threading.Thread(target=_copy, args=(process.stdout, log, output))
                 # An interruption may come while the thread starts.
                 try:
@@ -89,9 +84,19 @@ class ProgramRun:
             raise kind(self._explain(process.returncode, messages.error, output))
         return messages.result
 
-    def _environment(self, pipes: Mapping[str, str]) -> dict[str, str]:
+    def _start(self, python: Path, pipes: Mapping[str, str]) -> RunningProgram:
+        """Start the program, the leader of a process group of its own."""
+        module = f"{WORKERS}.{self.toolchain.name}.{self.program}"
         base = program_environment(self.home, self.environment, self.secrets)
-        return {**base, **pipes}
+        environment = {**base, **pipes}
+        return start_forked(python, module, environment) or subprocess.Popen(
+            [str(python), "-m", module],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
 
     def _explain(self, status: int, error: str | None, output: "_Output") -> str:
         engine = str(output.engine_errors)

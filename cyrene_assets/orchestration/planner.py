@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import dagster as dg
 
+from cyrene_assets.compute.toolchains import Toolchain
 from cyrene_assets.orchestration.artifact_spec import SPECS, ArtifactSpec, expected_lineage
 from cyrene_assets.orchestration.lineage import Change, Lineage, Record, describe
 from cyrene_assets.orchestration.project_state import ProjectState
@@ -195,6 +196,13 @@ def launches(steps: Sequence[Step]) -> list[Launch]:
         if step.reason is not None:
             grouped.setdefault(step.key.partition, []).append(step.key.asset)
     return [Launch(partition, tuple(assets)) for partition, assets in grouped.items()]
+
+
+def toolchains(steps: Sequence[Step]) -> list[Toolchain]:
+    """Return the toolchains of the steps that have to be built, in the order of their use."""
+    specs = [SPECS[step.key.asset] for step in steps if step.reason is not None]
+    used = [t for spec in specs for t in (spec.toolchain, spec.verify_toolchain) if t is not None]
+    return list(dict.fromkeys(used))
 
 
 def plan_artifact(

@@ -1,10 +1,10 @@
 """What there is at one moment: every record read once, and what runs are about to change."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import dagster as dg
 
@@ -47,10 +47,22 @@ _SEEN_EVENT = dg.DagsterEventType.ASSET_OBSERVATION
 _PLANNED_AND_MADE = {dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED, _MADE}
 
 
+# Dagster refuses to return more than a thousand events at once.
+_READ_TOGETHER = 500
 # What was read last of each artifact of each instance, by the number of its event: the daemon asks
 # every few seconds, and hardly anything is new.
 _READ: dict[tuple[Path, ArtifactKey], tuple[int, Record | None]] = {}
 _SEEN: dict[tuple[Path, ArtifactKey], tuple[int, Observed | None]] = {}
+
+
+class _Reader(Protocol[_T]):
+    """Reads what events of a kind say: one artifact's latest, or those of an asset's partitions."""
+
+    def latest(self, instance: dg.DagsterInstance, key: ArtifactKey, /) -> _T | None: ...
+
+    def of_events(
+        self, instance: dg.DagsterInstance, asset: str, events: Mapping[str, int], /
+    ) -> dict[str, _T | None]: ...
 
 
 @dataclass(frozen=True)
@@ -89,26 +101,37 @@ class ProjectState:
     def record(self, key: ArtifactKey) -> Record | None:
         """Return the current artifact's record, or None."""
         if key not in self._records:
-            self._records[key] = self._latest(key, _MADE, lineages.latest, _READ)
+            self._records[key] = self._latest(key, _MADE, lineages, _READ)
         return self._records[key]
 
     def _latest(
         self,
         key: ArtifactKey,
         kind: dg.DagsterEventType,
-        read: Callable[[dg.DagsterInstance, ArtifactKey], _T | None],
+        reader: _Reader[_T],
         cache: dict[tuple[Path, ArtifactKey], tuple[int, _T | None]],
     ) -> _T | None:
-        """Return what the latest event of a kind says, read again only if there is a later one."""
+        """Return what the latest event of a kind says, read again only if there is a later one.
+
+        All of an asset's partitions are read together: a query for each would take longer than
+        what they say.
+        """
         if key.partition is None:
-            return read(self.instance, key)
-        event = self._latest_events(key.asset, kind).get(key.partition)
-        if event is None:
+            return reader.latest(self.instance, key)
+        events = self._latest_events(key.asset, kind)
+        if key.partition not in events:
             return None
-        place = self.project.dagster_home, key
-        if place not in cache or cache[place][0] != event:
-            cache[place] = event, read(self.instance, key)
-        return cache[place][1]
+        home = self.project.dagster_home
+        unread = [
+            partition
+            for partition, event in events.items()
+            if cache.get((home, ArtifactKey(key.asset, partition)), (None,))[0] != event
+        ]
+        if key.partition in unread:
+            read = {name: events[name] for name in [key.partition, *unread][:_READ_TOGETHER]}
+            for partition, said in reader.of_events(self.instance, key.asset, read).items():
+                cache[home, ArtifactKey(key.asset, partition)] = read[partition], said
+        return cache[home, key][1]
 
     def _latest_events(self, asset: str, kind: dg.DagsterEventType) -> Mapping[str, int]:
         """Return the number of the latest such event of each partition, in one query."""
@@ -134,7 +157,7 @@ class ProjectState:
         files: dict[str, str] = {}
         for name in outside:
             key = ArtifactKey(name, partition)
-            seen = self._latest(key, _SEEN_EVENT, raw_file_events.latest, _SEEN)
+            seen = self._latest(key, _SEEN_EVENT, raw_file_events, _SEEN)
             if seen is None:
                 return External({}, {}, "nobody has looked at its files yet")
             if seen.problem is not None:

@@ -37,17 +37,35 @@ def latest(instance: dg.DagsterInstance, key: ArtifactKey) -> Observed | None:
         ),
         limit=1,
     ).records
-    for record in records:
-        observation = record.asset_observation
-        if observation is not None and _VERSION_TAG in (observation.tags or {}):
-            files: Any = observation.metadata.get(_FILES)
-            problem: Any = observation.metadata.get(_PROBLEM)
-            return Observed(
-                observation.tags[_VERSION_TAG],
-                {} if files is None else files.value,
-                None if problem is None else problem.value,
-            )
-    return None
+    return _observed(records[0]) if records else None
+
+
+def of_events(
+    instance: dg.DagsterInstance, asset: str, events: Mapping[str, int]
+) -> dict[str, Observed | None]:
+    """Return what observations of an asset say, read together, as ``lineage.of_events`` does."""
+    observed: dict[str, Observed | None] = dict.fromkeys(events)
+    result = instance.fetch_observations(
+        dg.AssetRecordsFilter(asset_key=dg.AssetKey(asset), storage_ids=list(events.values())),
+        limit=len(events),
+    )
+    for record in result.records:
+        if record.partition_key in observed:
+            observed[record.partition_key] = _observed(record)
+    return observed
+
+
+def _observed(record: dg.EventLogRecord) -> Observed | None:
+    observation = record.asset_observation
+    if observation is None or _VERSION_TAG not in (observation.tags or {}):
+        return None
+    files: Any = observation.metadata.get(_FILES)
+    problem: Any = observation.metadata.get(_PROBLEM)
+    return Observed(
+        observation.tags[_VERSION_TAG],
+        {} if files is None else files.value,
+        None if problem is None else problem.value,
+    )
 
 
 def observation(key: ArtifactKey, raw: RawFiles, before: Observed | None) -> dg.AssetObservation:

@@ -11,7 +11,6 @@ from types import TracebackType
 from typing import Literal, Self
 
 import dagster as dg
-from sqlalchemy.exc import OperationalError
 
 from cyrene_assets.orchestration.tags import REUSED_TAG, WARNING
 from cyrene_assets.store.artifact_key import ArtifactKey
@@ -68,6 +67,8 @@ class EventTail:
         self._read()
 
     def _follow(self) -> None:
+        from sqlalchemy.exc import OperationalError
+
         while not self._stop.wait(_POLL_SECONDS):
             # A database that is busy, or whose disk is full, is queried again: the run itself says
             # what is wrong with it.

@@ -13,6 +13,8 @@ from filelock import FileLock
 from cyrene_assets.config.yaml_config import read_yaml
 from cyrene_assets.project import home_identity
 from cyrene_assets.project.instance_errors import instance_errors, load_all
+from cyrene_assets.project.instance_files import remember_opened
+from cyrene_assets.project.migrations import read_migrations_once
 from cyrene_assets.project.project import Project
 from cyrene_assets.utils.disk_errors import disk_errors
 from cyrene_assets.utils.errors import UserError
@@ -165,9 +167,11 @@ def open_instance(project: Project) -> Iterator[dg.DagsterInstance]:
     with disk_errors(project.work):
         project.work.mkdir(parents=True, exist_ok=True)
         turn = FileLock(project.work / "instance.lock").acquire()
+    read_migrations_once()
     with instance_errors(project):
         with turn:
             instance = dg.DagsterInstance.get()
         with instance:
             load_all(instance)
+            remember_opened(project)
             yield instance

@@ -5,16 +5,20 @@ import re
 import shlex
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import dagster as dg
 from dagster_shared.check import CheckError
-from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
+from cyrene_assets.project.instance_files import config_file, damaged
 from cyrene_assets.project.project import Project
 from cyrene_assets.utils.disk_errors import free_bytes
 from cyrene_assets.utils.errors import BuildError, UserError
+
+if TYPE_CHECKING:
+    from sqlalchemy.exc import DBAPIError
 
 _SAFE = "the store is safe, and `cyrene status` records in the database again what it has"
 _UNSET = re.compile(r'environment variable "([^"]+)" which is not set')
@@ -47,14 +51,17 @@ def instance_errors(project: Project) -> Iterator[None]:
         if match is None:
             raise
         raise _of_package(project, match[1] or match[2]) from error
-    except ArgumentError as error:
-        raise InstanceError(
-            f"{config_file(project)}: the database's address cannot be read ({_line(str(error))}): "
-            f"correct `storage`; {_SAFE}"
-        ) from error
-    except DBAPIError as error:
-        raise _of_database(project, error) from error
     except Exception as error:
+        # What raised one of these has loaded it.
+        from sqlalchemy.exc import ArgumentError, DBAPIError
+
+        if isinstance(error, ArgumentError):
+            raise InstanceError(
+                f"{config_file(project)}: the database's address cannot be read "
+                f"({_line(str(error))}): correct `storage`; {_SAFE}"
+            ) from error
+        if isinstance(error, DBAPIError):
+            raise _of_database(project, error) from error
         # Importing its class would load all of dagster-postgres, for seconds, where nobody uses it.
         if type(error).__name__ != "DagsterPostgresException":
             raise
@@ -77,11 +84,6 @@ def _without_retries() -> Iterator[None]:
         yield
     finally:
         root.removeFilter(is_other)
-
-
-def config_file(project: Project) -> Path:
-    """Return the instance's ``dagster.yaml``."""
-    return project.dagster_home / "dagster.yaml"
 
 
 def _of_settings(project: Project, error: dg.DagsterInvalidConfigError) -> Exception:
@@ -110,7 +112,9 @@ def _of_server(project: Project, said: str) -> InstanceError:
     )
 
 
-def _of_database(project: Project, error: DBAPIError) -> Exception:
+def _of_database(project: Project, error: "DBAPIError") -> Exception:
+    from sqlalchemy.exc import OperationalError
+
     message, home = str(error.orig), project.dagster_home
     if not isinstance(error.orig, sqlite3.Error):
         return _of_server(project, message) if _POSTGRES.search(message) else error
@@ -138,22 +142,6 @@ def of_file(project: Project, file: Path, said: str) -> InstanceError:
         f"{file}: this database of Dagster's is damaged ({said}): move it away (`{move}`) and run "
         f"the same command again; {_SAFE}"
     )
-
-
-def damaged(dagster_home: Path) -> list[Path]:
-    """Return the SQLite files of an instance that SQLite cannot read, or finds a fault in."""
-    files = [*dagster_home.glob("history/**/*.db"), *dagster_home.glob("schedules/*.db")]
-    return [file for file in sorted(files) if not _is_sound(file)]
-
-
-def _is_sound(file: Path) -> bool:
-    try:
-        with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as database:
-            return bool(database.execute("PRAGMA quick_check(1)").fetchone() == ("ok",))
-    except sqlite3.OperationalError:  # locked, or a disk that refuses: nothing is known of it
-        return True
-    except sqlite3.DatabaseError:
-        return False
 
 
 def _line(said: str) -> str:

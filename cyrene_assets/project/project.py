@@ -20,6 +20,7 @@ from cyrene_assets.config.model_sizes import ModelSize
 from cyrene_assets.config.recipe import Recipe, load_recipe
 from cyrene_assets.config.yaml_config import line_of, parse_model
 from cyrene_assets.config.yaml_errors import YamlError
+from cyrene_assets.project.folders import corpora_folder
 from cyrene_assets.project.settings import BaseModelSource, CheckpointSource, ProjectFile
 from cyrene_assets.store.artifact_store import Store
 from cyrene_assets.store.file_digests import FileDigests
@@ -30,17 +31,9 @@ from cyrene_assets.utils.files import write_durably
 if TYPE_CHECKING:
     from cyrene_assets.corpus.config import Corpus
 
-PROJECT_ROOT = Path(__file__).parents[2]
-SAMPLE_CORPUS = PROJECT_ROOT / "corpora" / "sample"
 _FILE = "project.yaml"
 # What else is on the scoreboard.
 RESERVED_NAMES = (*model_roles.NAMES, model_roles.REAL_LINES)
-
-
-def corpora_folder() -> Path:
-    """Return the folder of corpora: ``CYRENE_CORPORA``, or the project's own."""
-    corpora = os.environ.get("CYRENE_CORPORA") or PROJECT_ROOT / "corpora"
-    return Path(corpora).expanduser().absolute()
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ _MAX_SHARE = 0.92
 _MIN_CONTEXT = 1024
 # vLLM lays keys and values out in blocks of a multiple of so many tokens.
 _BLOCK_TOKENS = 16
-# The server's three processes on a CPU (measured: 0.6 GiB each), without a model.
+# The server's processes on a CPU (measured: 0.6 GiB each, and three of them), without a model.
 _CPU_PROCESSES = 2 * GIB
 
 # Batches of the evaluation, of any model: on a small GPU less is left for graphs and a desktop.
@@ -34,8 +34,9 @@ _BATCH_SEQUENCE = 96 * _MIB
 # Logits of one prompt token over a vocabulary of 248,320, which prompt log-probabilities need in
 # float32 three times over. They come on top of what vLLM keeps within its share of the memory.
 _PROMPT_TOKEN = 3 * _MIB
-# Graphs of a smaller model take longer to capture than it takes to answer.
-_SMALL_MODEL = 256 * _MIB
+# Graphs of a smaller model take longer to capture than it takes to answer, and on a CPU the start
+# of another process longer than what it gains.
+SMALL_MODEL = 256 * _MIB
 
 
 @dataclass(frozen=True)
@@ -187,7 +188,7 @@ def batch_arguments(
     outside = int((1 - limit) * hardware.memory)
     return {
         "max_model_len": context_length,
-        "enforce_eager": small or (model_bytes or _SMALL_MODEL) < _SMALL_MODEL,
+        "enforce_eager": small or (model_bytes or SMALL_MODEL) < SMALL_MODEL,
         "gpu_memory_utilization": share,
         "max_num_seqs": _power_of_two(room // _BATCH_SEQUENCE, 1, _MAX_SEQUENCES),
         "max_num_batched_tokens": _power_of_two(outside // _PROMPT_TOKEN, 512, 8192),

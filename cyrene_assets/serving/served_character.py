@@ -13,7 +13,7 @@ from cyrene_assets.serving import protocol
 from cyrene_assets.serving.character import ServedArtifact
 from cyrene_assets.serving.chat_template import character_template, own_template
 from cyrene_assets.serving.engine_args import chat_engine, server_arguments
-from cyrene_assets.serving.gpu_budget import GpuPlan
+from cyrene_assets.serving.gpu_budget import SMALL_MODEL, GpuPlan
 from cyrene_assets.serving.server import Server, run_server
 from cyrene_assets.utils.errors import UserError
 
@@ -86,6 +86,8 @@ def serve_character(
         if not hardware.gpus:
             # Nothing is compiled on a CPU.
             environment["TORCHDYNAMO_DISABLE"] = "1"
+            if memory.weights < SMALL_MODEL:
+                environment["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
         with run_server(
             project.home,
             arguments,

@@ -91,7 +91,7 @@ def train(build: ArtifactBuild, kind: Kind, min_loss_drop: float) -> BuildResult
             "checkpoint_step": keep_step,
             "tokens": schedule.tokens,
         },
-        environment=swift_args.program_environment(report_to),
+        environment=swift_args.program_environment(report_to, hardware),
         secrets=secrets,
     )
     return _outcome(
@@ -177,7 +177,7 @@ def merge(build: ArtifactBuild) -> BuildResult:
             "environment": swift_args.CPU_ENV,
             "base": str(build.input("base_model").path),
         },
-        environment=swift_args.OFFLINE_ENV,
+        environment=swift_args.OFFLINE_ENV | swift_args.CPU_ENV,
     )
     return BuildResult(
         f"{result['tensors']} tensors, as the base has them",

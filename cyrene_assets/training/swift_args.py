@@ -209,9 +209,10 @@ def training_environment(
     return environment
 
 
-def program_environment(report_to: Sequence[str]) -> Mapping[str, str]:
-    """Return the environment of a training program: no hub, and no report but what is asked for."""
-    return {k: v for k, v in OFFLINE_ENV.items() if k != "WANDB_MODE" or "wandb" not in report_to}
+def program_environment(report_to: Sequence[str], hardware: Hardware) -> Mapping[str, str]:
+    """Return the environment of a training program: no hub, and no report but those chosen."""
+    offline = OFFLINE_ENV if hardware.gpus else OFFLINE_ENV | CPU_ENV
+    return {k: v for k, v in offline.items() if k != "WANDB_MODE" or "wandb" not in report_to}
 
 
 def precision(command: Sequence[str]) -> str:

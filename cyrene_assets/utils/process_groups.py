@@ -9,10 +9,12 @@ import signal
 import subprocess
 from contextlib import suppress
 
+from cyrene_assets.utils.fork_client import RunningProgram
+
 TERMINATION_SECONDS = 5.0
 
 
-def end_group(process: subprocess.Popen[bytes]) -> None:
+def end_group(process: RunningProgram) -> None:
     """End what is left of the process group: terminated first, then killed."""
     for sent in (signal.SIGTERM, signal.SIGKILL):
         with suppress(ProcessLookupError):

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from cyrene_assets.config.model_roles import ASSETS, EVALUATED, NAMES, ROLES, SPEAKING, RoleName
-from cyrene_assets.config.recipe import SHIPPED, load_recipe
+from cyrene_assets.config.model_roles import ASSETS, EVALUATED, NAMES, ROLES, SPEAKING
+from cyrene_assets.config.recipe import SHIPPED, RoleName, load_recipe
 from cyrene_assets.definitions import defs
 from cyrene_assets.evaluation.scoreboard import figures, table
 from cyrene_assets.orchestration.artifact_spec import SPECS

@@ -10,7 +10,7 @@ from cyrene_assets.config.recipe import SHIPPED, Recipe
 from cyrene_assets.config.yaml_config import parse_model
 from cyrene_assets.config.yaml_errors import YamlError
 from cyrene_assets.corpus.config import Corpus
-from cyrene_assets.project.project import SAMPLE_CORPUS
+from cyrene_assets.project.folders import SAMPLE_CORPUS
 from cyrene_assets.project.settings import ProjectFile
 
 CORPUS = """\

@@ -13,7 +13,8 @@ from cyrene_assets.compute.hardware import GIB, Gpu, Hardware
 from cyrene_assets.config.model_sizes import SIZES
 from cyrene_assets.diagnostics import doctor
 from cyrene_assets.orchestration import machine_requirements, size_requirements
-from cyrene_assets.project.project import PROJECT_ROOT, Project
+from cyrene_assets.project.folders import PROJECT_ROOT
+from cyrene_assets.project.project import Project
 from cyrene_assets.store.artifact_key import ArtifactKey
 
 H200 = Gpu("NVIDIA H200", 140 * GIB, (9, 0), "GPU-1")

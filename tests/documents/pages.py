@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from cyrene_assets.project.project import PROJECT_ROOT
+from cyrene_assets.project.folders import PROJECT_ROOT
 
 ROOT = PROJECT_ROOT
 _FENCE = re.compile(

@@ -6,6 +6,7 @@ import re
 import tokenize
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from documents.pages import ROOT, documents
@@ -33,12 +34,17 @@ class Line:
         return f"{self.file}:{self.number}: {self.text.strip()}"
 
 
-def all_prose() -> Iterator[Line]:
-    """Yield every line of the project's prose.
+@cache
+def all_prose() -> tuple[Line, ...]:
+    """Return every line of the project's prose, read once for all tests.
 
     Strings of tests and benchmarks are left out: they are texts of stories, and messages that the
     package says.
     """
+    return tuple(_prose())
+
+
+def _prose() -> Iterator[Line]:
     for path in documents():
         yield from _outside(path, _CODE)
     for path in sorted((ROOT / "cyrene_assets").rglob("*.j2")):

@@ -22,7 +22,7 @@ def rows(instance: dg.DagsterInstance) -> dict[str, int]:
     with sql(instance).index_connection() as connection:
         return {
             table.name: len(connection.execute(select(table)).all())
-            for table in dagster_tables.COLUMNS
+            for table in dagster_tables.columns()
         }
 
 
@@ -42,7 +42,7 @@ def observe(instance: dg.DagsterInstance, version: str) -> None:
 def test_tables_of_this_dagster_have_the_columns_that_are_queried(empty: Sandbox) -> None:
     with sql(empty.instance).index_connection() as connection:
         database = inspect(connection)
-        for table, columns in dagster_tables.COLUMNS.items():
+        for table, columns in dagster_tables.columns().items():
             assert database.has_table(table.name), f"no table {table.name}; {REMEDY}"
             there = {column["name"] for column in database.get_columns(table.name)}
             missing = sorted(set(columns) - there)

@@ -4,12 +4,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
+from forking import toy_fork_server
 from helpers import Sandbox
 
 from cyrene_assets.compute.toolchains import Toolchain
@@ -83,11 +84,18 @@ class Runner:
         return self
 
 
-@pytest.fixture
-def program(empty: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Runner:
+@pytest.fixture(params=["started", "forked"])
+def program(
+    request: pytest.FixtureRequest, empty: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Runner]:
+    """Yield a runner of programs that are started, and of programs that are forked."""
     monkeypatch.setenv("CYRENE_TOY_PYTHON", sys.executable)
     monkeypatch.setattr(pipes_runner, "WORKERS", "toy.workers")
-    return Runner(empty)
+    if request.param == "started":
+        yield Runner(empty)
+        return
+    with toy_fork_server(empty.home, TOY, monkeypatch):
+        yield Runner(empty)
 
 
 def alive(processes: list[int]) -> list[int]:

@@ -3,6 +3,7 @@ import pytest
 from helpers import Sandbox
 from mini_corpus import LANGUAGES
 
+from cyrene_assets.compute.toolchains import SERVE, TRAIN
 from cyrene_assets.orchestration import planner
 from cyrene_assets.orchestration.artifact_spec import SPECS
 from cyrene_assets.orchestration.planner import Launch, Step
@@ -45,6 +46,20 @@ def test_the_scoreboard_needs_everything() -> None:
     built = {asset for group in planner.stages("scoreboard") for asset in group}
     # A model from somebody's own folder is evaluated when it is asked for.
     assert built == SPECS.keys() - {"checkpoint_report"}
+
+
+def test_toolchains_are_those_of_what_has_to_be_built_in_order() -> None:
+    def steps(*out_of_date: str) -> list[Step]:
+        assets = ("raw_dialog", "base_model", "cpt_checkpoint", "fp8_model", "generations")
+        return [
+            Step(ArtifactKey(asset, None), None, "not built yet" if asset in out_of_date else None)
+            for asset in assets
+        ]
+
+    assert planner.toolchains(steps("raw_dialog")) == []
+    assert planner.toolchains(steps("raw_dialog", "base_model", "cpt_checkpoint")) == [TRAIN]
+    assert planner.toolchains(steps("fp8_model")) == [TRAIN, SERVE]
+    assert planner.toolchains(steps("generations")) == [SERVE]
 
 
 def test_unknown_assets_are_named() -> None:

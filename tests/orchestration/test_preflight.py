@@ -24,7 +24,8 @@ from cyrene_assets.orchestration.needs import Need
 from cyrene_assets.orchestration.preflight import unmet
 from cyrene_assets.orchestration.tags import IGNORED, REQUIREMENTS_TAG
 from cyrene_assets.project.artifact_build import ArtifactBuild
-from cyrene_assets.project.project import PROJECT_ROOT, Project
+from cyrene_assets.project.folders import PROJECT_ROOT
+from cyrene_assets.project.project import Project
 from cyrene_assets.store.artifact_key import ArtifactKey
 from cyrene_assets.store.outcome import BuildResult
 from cyrene_assets.utils.errors import RequirementError

@@ -12,7 +12,8 @@ from cyrene_assets.orchestration.raw_files import (
     raw_files_of,
     scan_files,
 )
-from cyrene_assets.project.project import PROJECT_ROOT, Project
+from cyrene_assets.project.folders import PROJECT_ROOT
+from cyrene_assets.project.project import Project
 from cyrene_assets.project.settings import ProjectFile
 from cyrene_assets.utils.errors import UserError
 

@@ -11,7 +11,8 @@ import pytest
 from helpers import Command
 
 from cyrene_assets.project.instance import open_instance, prepare
-from cyrene_assets.project.instance_errors import InstanceError, damaged
+from cyrene_assets.project.instance_errors import InstanceError
+from cyrene_assets.project.instance_files import damaged
 from cyrene_assets.project.instance_health import problem
 from cyrene_assets.project.project import Project
 from cyrene_assets.utils.errors import RequirementError

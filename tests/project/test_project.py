@@ -5,7 +5,8 @@ import pytest
 from mini_corpus import write_corpus
 
 from cyrene_assets.config.model_sizes import SIZES
-from cyrene_assets.project.project import PROJECT_ROOT, Project
+from cyrene_assets.project.folders import PROJECT_ROOT
+from cyrene_assets.project.project import Project
 from cyrene_assets.project.settings import BaseModelSource, ProjectFile
 from cyrene_assets.utils.errors import UserError
 

@@ -2,6 +2,8 @@
 
 import json
 import math
+from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from cyrene_assets.serving.character import ServedArtifact
 from cyrene_assets.serving.gpu_budget import ServingFootprint
 from cyrene_assets.store.artifact_key import ArtifactKey
 from cyrene_assets.utils.errors import UserError
+from cyrene_assets.workers.serve.vllm_engine import IN_PROCESS_ENV
 from serving.test_gpu_budget import CONFIG
 
 AVX2 = Cpu("x86_64", frozenset({"fma", "avx2"}))
@@ -105,3 +108,24 @@ def test_hosted_on_a_cpu_counts_the_weights_as_they_are_once_loaded(
     with pytest.raises(UserError, match="too large"):
         start(character)
     assert asked == [getattr(character, counted)]
+
+
+@pytest.mark.parametrize(("limit", "forked"), [(1 << 20, True), (1, False)])
+def test_server_of_a_small_model_on_a_cpu_has_its_engine_in_a_fork(
+    character: ServedArtifact, monkeypatch: pytest.MonkeyPatch, limit: int, forked: bool
+) -> None:
+    environments: list[Mapping[str, str]] = []
+
+    def run_server(*_: Any, environment: Mapping[str, str], **__: Any) -> nullcontext[None]:
+        environments.append(environment)
+        return nullcontext()
+
+    monkeypatch.setattr(served_character, "detect_cpu", lambda: AVX512_BF16)
+    monkeypatch.setattr(served_character, "own_template", lambda _folder: "")
+    monkeypatch.setattr(served_character, "character_template", lambda *_: "")
+    monkeypatch.setattr(served_character, "run_server", run_server)
+    monkeypatch.setattr(served_character, "SMALL_MODEL", limit)
+    start(character)
+    (environment,) = environments
+    assert (IN_PROCESS_ENV.items() <= environment.items()) == forked
+    assert environment["TORCHDYNAMO_DISABLE"] == "1"

@@ -98,7 +98,7 @@ def _kill_one(
         if status != 0:
             tally.lost.append(f"{stage}: a build that nobody killed ended with {status}")
         return False
-    tools = [process for process in tagged(tag) if process != child]
+    tools = [p for p in tagged(tag) if p != child and not _serves_nothing(p)]
     victim = victim if tools else "orchestrator"
     if victim != "tool":
         kill(child)
@@ -122,6 +122,16 @@ def _kill_one(
     tally.kills[victim] += 1
     tally.in_a_run += _unfinished(place)
     return victim == "orchestrator" or status is None or not os.WIFEXITED(status) or bool(status)
+
+
+def _serves_nothing(process: int) -> bool:
+    """Return whether a process is a fork server without a fork, whose end nobody notices."""
+    folder = Path(f"/proc/{process}")
+    try:
+        server = b"workers.common.fork_server" in (folder / "cmdline").read_bytes()
+        return server and not (folder / "task" / str(process) / "children").read_text().strip()
+    except OSError:
+        return False
 
 
 def _unfinished(place: Path) -> bool:

@@ -15,6 +15,7 @@ from cyrene_assets.training.batch_plan import (
     uses_packing,
 )
 from cyrene_assets.training.swift_args import (
+    CPU_ENV,
     KEEP_STEP,
     OFFLINE_ENV,
     PLUGIN,
@@ -266,10 +267,11 @@ def test_reports_go_where_the_project_says_and_nowhere_else() -> None:
     told = report_environment(("wandb",), Path("/w"))
     assert (told["WANDB_DIR"], told["SWANLAB_LOG_DIR"]) == ("/w", "/w/swanlog")
     assert report_environment((), Path("/w")) == {}
-    assert program_environment(()) == OFFLINE_ENV
-    assert program_environment(("swanlab",))["WANDB_MODE"] == "disabled"
-    assert "WANDB_MODE" not in program_environment(("wandb",))
-    assert program_environment(("wandb",))["HF_HUB_OFFLINE"] == "1"
+    assert program_environment((), H200) == OFFLINE_ENV
+    assert program_environment((), CPU) == OFFLINE_ENV | CPU_ENV
+    assert program_environment(("swanlab",), H200)["WANDB_MODE"] == "disabled"
+    assert "WANDB_MODE" not in program_environment(("wandb",), H200)
+    assert program_environment(("wandb",), H200)["HF_HUB_OFFLINE"] == "1"
 
 
 def test_merge_command() -> None:

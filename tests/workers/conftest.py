@@ -3,7 +3,8 @@
 import json
 import os
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,12 @@ import polars as pl
 import pytest
 
 from cyrene_assets.compute.hardware import Hardware
-from cyrene_assets.compute.program_environment import linked_package
+from cyrene_assets.compute.toolchains import SERVE, TRAIN, Toolchain
 from cyrene_assets.config.architecture import TINY
 from cyrene_assets.config.recipe import load_recipe
 from cyrene_assets.config.training_stage import Stage
 from cyrene_assets.corpus.packing.hf_dataset import write_cached_dataset
+from cyrene_assets.orchestration.fork_servers import ForkServer
 from cyrene_assets.serving import engine_args
 from cyrene_assets.training import swift_args
 from cyrene_assets.training.batch_plan import optimizer_steps, plan_batch
@@ -46,6 +48,8 @@ class Ran:
 RunProgram = Callable[..., Ran]
 RunPython = Callable[..., str]
 RunServed = Callable[..., dict[str, Any]]
+# A program, the file of its parameters, its environment; its exit status and its output.
+Server = Callable[[str, Path, Mapping[str, str]], tuple[int, str]]
 
 
 @pytest.fixture(scope="session")
@@ -76,34 +80,66 @@ def run_python(
     return run
 
 
+@contextmanager
+def _server(
+    toolchain: Toolchain, python: str, home: Path, own: Mapping[str, str]
+) -> Iterator[Server]:
+    """Yield a function that runs programs by hand in forks, whose imports are made once.
+
+    The programs of `start_program` are started without, as they are on a machine with a GPU.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(toolchain.variable, python)
+        patch.setenv("CUDA_VISIBLE_DEVICES", "")
+        server = ForkServer(home, toolchain)
+
+    def run(program: str, given: Path, environment: Mapping[str, str]) -> tuple[int, str]:
+        module = f"cyrene_assets.workers.{program}"
+        complete = {**os.environ, **own, "CUDA_VISIBLE_DEVICES": "", **environment}
+        process = server.start(Path(python), module, complete, [str(given)])
+        assert process is not None, f"the {toolchain.name} toolchain cannot be imported"
+        process.stdin.close()
+        output = process.stdout.read().decode("utf-8", "replace")
+        return process.wait(), output
+
+    try:
+        yield run
+    finally:
+        server.end()
+
+
 @pytest.fixture(scope="session")
-def run_served(
+def train_server(
     toolchain_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
-) -> RunServed:
+) -> Iterator[Server]:
+    """Yield a function that runs a program of the train toolchain, its status and its output."""
+    home = tmp_path_factory.mktemp("train_server")
+    own = {**swift_args.OFFLINE_ENV, **swift_args.CPU_ENV}
+    with _server(TRAIN, toolchain_environment[TRAIN.variable], home, own) as run:
+        yield run
+
+
+@pytest.fixture(scope="session")
+def serve_server(
+    toolchain_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    """Yield a function that runs a program of the serve toolchain, its status and its output."""
+    home = tmp_path_factory.mktemp("serve_server")
+    python = toolchain_environment[SERVE.variable]
+    with _server(SERVE, python, home, engine_args.SERVE_ENV) as run:
+        yield run
+
+
+@pytest.fixture(scope="session")
+def run_served(serve_server: Server, tmp_path_factory: pytest.TempPathFactory) -> RunServed:
     """Return a function that runs a program by hand in the serve toolchain; its result."""
-    package = linked_package(tmp_path_factory.mktemp("package"))
 
     def run(name: str, *, environment: dict[str, str], **extras: Any) -> dict[str, Any]:
         given = tmp_path_factory.mktemp(name) / "extras.json"
         given.write_text(json.dumps(extras), encoding="utf-8")
-        done = subprocess.run(
-            [
-                toolchain_environment["CYRENE_SERVE_PYTHON"],
-                *("-m", f"cyrene_assets.workers.serve.{name}", str(given)),
-            ],
-            env={
-                **{k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"},
-                **engine_args.SERVE_ENV,
-                **environment,
-                "PYTHONPATH": str(package),
-            },
-            cwd=given.parent,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr[-3000:]
-        (said,) = [line for line in done.stdout.splitlines() if line.startswith('{"result"')]
+        status, output = serve_server(f"serve.{name}", given, environment)
+        assert status == 0, output[-3000:]
+        (said,) = [line for line in output.splitlines() if line.startswith('{"result"')]
         result: dict[str, Any] = json.loads(said)["result"]
         return result
 
@@ -140,9 +176,7 @@ def start_program(toolchain_environment: dict[str, str]) -> Callable[..., "subpr
 
 
 @pytest.fixture(scope="session")
-def run_program(
-    start_program: Callable[..., "subprocess.Popen[str]"], tmp_path_factory: pytest.TempPathFactory
-) -> RunProgram:
+def run_program(train_server: Server, tmp_path_factory: pytest.TempPathFactory) -> RunProgram:
     """Return a function that runs a program to its end."""
 
     def run(name: str, *, expect_error: bool = False, **extras: Any) -> Ran:
@@ -150,9 +184,10 @@ def run_program(
         out, work = folder / "out", Path(extras.pop("work", folder / "work"))
         out.mkdir()
         work.mkdir(exist_ok=True)
-        process = start_program(name, folder, {**extras, "out": str(out), "work": str(work)})
-        output, _ = process.communicate()
-        assert (process.returncode != 0) == expect_error, output[-5000:]
+        given = folder / "extras.json"
+        given.write_text(json.dumps({**extras, "out": str(out), "work": str(work)}))
+        status, output = train_server(f"train.{name}", given, {})
+        assert (status != 0) == expect_error, output[-5000:]
         messages = [
             json.loads(line)
             for line in output.splitlines()

@@ -1,4 +1,8 @@
-"""Options and contexts that several subcommands share."""
+"""Options and contexts that several subcommands share.
+
+A module of commands is loaded for every command there is, for help and for a shell's completion:
+what takes long to load is imported where a command works.
+"""
 
 import logging
 import os
@@ -8,16 +12,21 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-from rich.console import Console
 
 from cyrene_assets.config.model_sizes import SIZES, ModelSize, model_size
-from cyrene_assets.project.project import PROJECT_ROOT, Project
+from cyrene_assets.project.folders import PROJECT_ROOT
 from cyrene_assets.utils.counting import counted
 
 if TYPE_CHECKING:
     import dagster as dg
+    from rich.console import Console
+    from rich.table import Table
+
+    from cyrene_assets.project.project import Project
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+# Columns of a table that goes into a file or a pipe.
+UNFOLDED = 1000
 
 
 def _size(_ctx: click.Context, _param: click.Parameter, name: str | None) -> ModelSize | None:
@@ -47,8 +56,15 @@ requirements_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 
 
+def load_project() -> "Project":
+    """Read the project of the environment's CYRENE_HOME; errors as ``Project.load``."""
+    from cyrene_assets.project.project import Project
+
+    return Project.load()
+
+
 @contextmanager
-def opened(project: Project) -> Iterator["dg.DagsterInstance"]:
+def opened(project: "Project") -> Iterator["dg.DagsterInstance"]:
     """Prepare and open the project's Dagster instance."""
     from cyrene_assets.project.instance import open_instance, prepare
 
@@ -56,6 +72,25 @@ def opened(project: Project) -> Iterator["dg.DagsterInstance"]:
     prepare(project, PROJECT_ROOT, repoint=False)
     with open_instance(project) as instance:
         yield instance
+
+
+@contextmanager
+def opened_to_look(project: "Project") -> Iterator["dg.DagsterInstance"]:
+    """Prepare the project's Dagster instance for a command that looks, and seldom writes."""
+    from cyrene_assets.project.instance import prepare
+    from cyrene_assets.project.quick_instance import open_to_look
+
+    prepare(project, PROJECT_ROOT, repoint=False)
+    with open_to_look(project) as instance:
+        yield instance
+
+
+def load_specs() -> None:
+    """Load what is known of the assets, quietly: enough for a command that runs none of them."""
+    logging.getLogger("dagster").setLevel(logging.ERROR)
+    from cyrene_assets import definitions
+
+    definitions.load_specs()
 
 
 def definitions() -> "dg.Definitions":
@@ -66,10 +101,10 @@ def definitions() -> "dg.Definitions":
     return defs()
 
 
-def adopt(project: Project, instance: "dg.DagsterInstance", *, say_nothing: bool = False) -> None:
+def adopt(project: "Project", instance: "dg.DagsterInstance", *, say_nothing: bool = False) -> None:
     """Record what the store has and Dagster's database does not know; say so on standard error.
 
-    The code location is loaded. With ``say_nothing`` nothing is said where nothing was to do.
+    The assets' specs are loaded. With ``say_nothing`` nothing is said where nothing was to do.
     """
     from cyrene_assets.orchestration import adoption
 
@@ -84,9 +119,19 @@ def adopt(project: Project, instance: "dg.DagsterInstance", *, say_nothing: bool
         click.echo(line, err=True)
 
 
+def print_table(table: "Table") -> None:
+    """Print a table; one that is piped somewhere is never folded."""
+    from rich.console import Console
+
+    terminal = Console()
+    terminal.print(table) if terminal.is_terminal else Console(width=UNFOLDED).print(table)
+
+
 @contextmanager
-def own_terminal(project: Project) -> Iterator[Console]:
+def own_terminal(project: "Project") -> Iterator["Console"]:
     """Keep the terminal for a console; what tools and Dagster print goes to ``logs/build.log``."""
+    from rich.console import Console
+
     from cyrene_assets.utils.disk_errors import disk_errors
 
     with disk_errors(project.logs):

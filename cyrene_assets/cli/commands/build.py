@@ -6,33 +6,39 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
 
 from cyrene_assets.cli.commands._common import (
+    UNFOLDED,
     adopt,
     definitions,
     json_option,
+    load_specs,
     opened,
+    opened_to_look,
     own_terminal,
     requirements_option,
     size_option,
 )
 from cyrene_assets.config.model_sizes import DEFAULT_TARGET, ModelSize
-from cyrene_assets.project.project import PROJECT_ROOT, Project
+from cyrene_assets.project.folders import PROJECT_ROOT
 from cyrene_assets.utils.counting import counted
 from cyrene_assets.utils.errors import UserError
 
 if TYPE_CHECKING:
     import dagster as dg
+    from rich.console import Console
 
     from cyrene_assets.diagnostics.estimate_table import Estimate
     from cyrene_assets.orchestration.planner import Step
+    from cyrene_assets.project.project import Project
 
-_UNFOLDED = 1000
 
-
-def _configured(corpus: str | None, recipe: str | None, size: ModelSize, *, save: bool) -> Project:
+def _configured(
+    corpus: str | None, recipe: str | None, size: ModelSize, *, save: bool
+) -> "Project":
     """Return the project with the flags' corpus and recipe; ``save`` writes what they change."""
+    from cyrene_assets.project.project import Project
+
     project = Project.load()
     settings = project.settings
     if corpus is not None:
@@ -96,8 +102,8 @@ def build(
             "run `cyrene init --corpus ...` first"
         )
     project = _configured(corpus, recipe, size, save=not only_plan)
-    with opened(project) as instance:
-        code_location = definitions()
+    with opened_to_look(project) as instance:
+        load_specs()
         from cyrene_assets.diagnostics import cost_estimate
         from cyrene_assets.orchestration import planner, preflight
 
@@ -108,21 +114,27 @@ def build(
         if not only_plan:
             if not ignore_requirements:
                 preflight.check_requirements(project, ahead)
-            _build(
-                project,
-                instance,
-                code_location,
-                steps,
-                estimates,
-                target,
-                size,
-                ignore_requirements=ignore_requirements,
-            )
+            if not ahead:
+                _say_up_to_date(steps, target, size)
+                return
+            with opened(project) as opened_instance:
+                _build(
+                    project,
+                    opened_instance,
+                    definitions(),
+                    steps,
+                    estimates,
+                    target,
+                    size,
+                    ignore_requirements=ignore_requirements,
+                )
             return
         problems = [str(problem) for problem in preflight.unmet(project, ahead)]
         if as_json:
             click.echo(json.dumps({**estimates.as_dict(), "problems": problems}, indent=2))
         else:
+            from rich.console import Console
+
             _show(Console(), estimates)
             for line in (
                 *(f"warning: {warning}" for warning in estimates.warnings),
@@ -131,19 +143,27 @@ def build(
                 click.echo(line)
 
 
-def _show(console: Console, estimates: "Estimate") -> None:
+def _show(console: "Console", estimates: "Estimate") -> None:
     """Print what a plan costs, how that was estimated, and the sum."""
+    from rich.console import Console
+
     if estimates.steps:
         # A table that is piped somewhere is never folded.
-        wide = Console(file=console.file, width=_UNFOLDED)
+        wide = Console(file=console.file, width=UNFOLDED)
         screen = console if console.is_terminal else wide
         screen.print(estimates.table(screen.width))
     for line in (*estimates.notes, estimates.summary()):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
+def _say_up_to_date(steps: Sequence["Step"], target: str, size: ModelSize) -> None:
+    what = "one artifact" if len(steps) == 1 else f"all {len(steps)} artifacts"
+    verb = "is" if len(steps) == 1 else "are"
+    click.echo(f"nothing to do: {what} up to {target} {verb} up to date for {size}")
+
+
 def _build(
-    project: Project,
+    project: "Project",
     instance: "dg.DagsterInstance",
     code_location: "dg.Definitions",
     steps: Sequence["Step"],
@@ -154,15 +174,10 @@ def _build(
     ignore_requirements: bool,
 ) -> None:
     from cyrene_assets.cli.progress import StepReporter
-    from cyrene_assets.orchestration import builder
+    from cyrene_assets.orchestration import builder, planner
     from cyrene_assets.utils.formatting import format_duration
 
     waiting = sum(step.reason is not None for step in steps)
-    if waiting == 0:
-        what = "one artifact" if len(steps) == 1 else f"all {len(steps)} artifacts"
-        verb = "is" if len(steps) == 1 else "are"
-        click.echo(f"nothing to do: {what} up to {target} {verb} up to date for {size}")
-        return
     started = time.monotonic()
     with own_terminal(project) as console:
         console.print(
@@ -183,6 +198,7 @@ def _build(
                 size.name,
                 reporter.report,
                 ignore_requirements=ignore_requirements,
+                toolchains=planner.toolchains(steps),
             )
         console.print(
             f"{target} is up to date for {size}: {counted(ran, 'step')} in "

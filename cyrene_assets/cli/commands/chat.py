@@ -8,18 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
-from rich.text import Text
 
 from cyrene_assets.cli.commands.serve import chosen_character, model_options, starting
 from cyrene_assets.config.model_sizes import ModelSize
-from cyrene_assets.serving.conversation import Conversation, connect, stream_answer
 from cyrene_assets.utils.errors import BuildError, UserError
 from cyrene_assets.utils.text_safety import escape_control_chars
 
 if TYPE_CHECKING:
     import openai
 
+    from cyrene_assets.serving.conversation import Conversation
     from cyrene_assets.serving.served_character import ServedCharacter
 
 _HELP = """\
@@ -55,6 +53,7 @@ def chat(
 
     /help lists what else there is. Lines can be piped in: each is said in turn.
     """
+    from cyrene_assets.serving.conversation import Conversation, connect
     from cyrene_assets.serving.served_character import serve_character
     from cyrene_assets.serving.server import api_key, free_port
 
@@ -116,7 +115,7 @@ def _converse(talk: "_Talk", lines: Iterable[str], interactive: bool) -> None:
 class _Talk:
     """A conversation, whom it is with, and the server if it is this command's own."""
 
-    conversation: Conversation
+    conversation: "Conversation"
     client: "openai.OpenAI"
     model: str
     about: dict[str, Any]
@@ -147,6 +146,9 @@ class _Talk:
 
     def show_system(self) -> None:
         """Show the system prompt that is sent; on a terminal no word is cut at its edge."""
+        from rich.console import Console
+        from rich.text import Text
+
         prompt = Text(escape_control_chars(f"system: {self.conversation.system}"), style="dim")
         Console(highlight=False).print(prompt, soft_wrap=not sys.stdout.isatty())
 
@@ -155,6 +157,8 @@ class _Talk:
 
         Where none comes, the answer ``before`` stays.
         """
+        from cyrene_assets.serving.conversation import stream_answer
+
         said = ""
         try:
             for piece in stream_answer(self.client, self.model, self.conversation):

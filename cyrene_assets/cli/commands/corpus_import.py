@@ -11,7 +11,7 @@ import click
 
 from cyrene_assets.cli.commands._common import json_option
 from cyrene_assets.cli.commands._format_options import format_option
-from cyrene_assets.project.project import corpora_folder
+from cyrene_assets.project.folders import corpora_folder
 from cyrene_assets.utils.errors import UserError
 
 if TYPE_CHECKING:

@@ -6,21 +6,22 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cyrene_assets.checkpoints.external_checkpoint import validate_checkpoint
 from cyrene_assets.cli.commands._common import (
     adopt,
     definitions,
+    load_project,
     opened,
     own_terminal,
     requirements_option,
     size_option,
 )
 from cyrene_assets.config.model_sizes import ModelSize
-from cyrene_assets.project.project import Project
 from cyrene_assets.store.artifact_key import ArtifactKey
 
 if TYPE_CHECKING:
     import dagster as dg
+
+    from cyrene_assets.project.project import Project
 
 # What a checkpoint's questions are made of; and what comes after it.
 _UPSTREAM = ("parallel_corpus", "sft_chat", "cpt_documents")
@@ -44,7 +45,9 @@ def evaluate(
       cyrene evaluate runs/checkpoint-200 --size 4B --name step-200
       cyrene evaluate ~/models/merged-by-hand
     """
-    project = Project.load()
+    from cyrene_assets.checkpoints.external_checkpoint import validate_checkpoint
+
+    project = load_project()
     called = name or checkpoint.expanduser().absolute().name
     settings = project.with_checkpoint(called, checkpoint, size)
     validate_checkpoint(checkpoint.expanduser().absolute())
@@ -93,7 +96,7 @@ def evaluate(
             )
 
 
-def _page(project: Project, instance: "dg.DagsterInstance") -> str:
+def _page(project: "Project", instance: "dg.DagsterInstance") -> str:
     from cyrene_assets.orchestration import lineage
 
     record = lineage.latest(instance, ArtifactKey("scoreboard"))

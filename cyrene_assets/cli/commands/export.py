@@ -5,16 +5,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cyrene_assets.cli.commands._common import definitions, opened
+from cyrene_assets.cli.commands._common import load_project, load_specs, opened
 from cyrene_assets.cli.commands.serve import model_options, say_passed_over
 from cyrene_assets.config.model_sizes import ModelSize
-from cyrene_assets.orchestration.verified_models import find_character
-from cyrene_assets.project.project import Project
 from cyrene_assets.store.artifact_key import ArtifactKey
 from cyrene_assets.utils.errors import UserError
 
 if TYPE_CHECKING:
     import dagster as dg
+
+    from cyrene_assets.project.project import Project
 
 
 @click.command()
@@ -46,6 +46,7 @@ def export(
     cyrene export --size 4B exported/cyrene-4b
     HF_TOKEN=... cyrene export --size 4B exported/cyrene-4b --push me/cyrene-4b
     """
+    from cyrene_assets.orchestration.verified_models import find_character
     from cyrene_assets.publishing import export as exporting
     from cyrene_assets.publishing import hub
 
@@ -58,9 +59,9 @@ def export(
             click.echo(f"uploading {folder} as it lies there")
             click.echo(f"uploaded: {hub.push(folder, repository, public=public)}")
             return
-    project = Project.load()
+    project = load_project()
     with opened(project) as instance:
-        definitions()
+        load_specs()
         character = find_character(project, instance, size, role=role, digest=digest)
         say_passed_over(character)
         scores, plot = _scoreboard(project, instance)
@@ -73,7 +74,9 @@ def export(
         click.echo(f"uploaded: {hub.push(folder, repository, public=public)}")
 
 
-def _scoreboard(project: Project, instance: "dg.DagsterInstance") -> tuple[str | None, Path | None]:
+def _scoreboard(
+    project: "Project", instance: "dg.DagsterInstance"
+) -> tuple[str | None, Path | None]:
     """Return the current scoreboard's overview and its picture, where there is one."""
     from cyrene_assets.orchestration import lineage
 

@@ -7,12 +7,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
 
-from cyrene_assets.cli.commands._common import adopt, definitions, json_option, opened, size_option
+from cyrene_assets.cli.commands._common import (
+    adopt,
+    json_option,
+    load_project,
+    load_specs,
+    opened_to_look,
+    print_table,
+    size_option,
+)
 from cyrene_assets.config.model_roles import SPEAKING
 from cyrene_assets.config.model_sizes import ModelSize
-from cyrene_assets.project.project import Project
 from cyrene_assets.store.artifact_key import ArtifactKey
 from cyrene_assets.utils.errors import UserError
 
@@ -20,6 +26,7 @@ if TYPE_CHECKING:
     import dagster as dg
 
     from cyrene_assets.orchestration.lineage import Record
+    from cyrene_assets.project.project import Project
 
 
 @click.command()
@@ -52,7 +59,7 @@ def artifacts(
     With --verify all artifacts of the store are read, older ones too. A build reads a file of an
     input once, and again only when its size or times have changed.
     """
-    project = Project.load()
+    project = load_project()
     if verifies:
         from cyrene_assets.cli.commands._verify import verify
 
@@ -60,11 +67,11 @@ def artifacts(
             raise UserError("--verify goes with neither --summary nor --adopt")
         verify(project, asset, partition, as_json=as_json)
         return
-    with opened(project) as instance:
-        definitions()
+    with opened_to_look(project) as instance:
+        load_specs()
         if adopts:
             adopt(project, instance)
-        rows = [_row(project, record) for record in _current(instance, asset, partition)]
+        rows = [_row(project, record) for record in _current(project, instance, asset, partition)]
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return
@@ -77,10 +84,11 @@ def artifacts(
 
 
 def _current(
-    instance: "dg.DagsterInstance", asset: str | None, partition: str | None
+    project: "Project", instance: "dg.DagsterInstance", asset: str | None, partition: str | None
 ) -> Iterator["Record"]:
-    from cyrene_assets.orchestration import lineage, planner
+    from cyrene_assets.orchestration import planner
     from cyrene_assets.orchestration.artifact_spec import SPECS
+    from cyrene_assets.orchestration.project_state import ProjectState
 
     if asset is not None:
         planner.find_asset(asset)
@@ -94,14 +102,15 @@ def _current(
     if partition is not None and partition not in known:
         shown = f"it has {', '.join(known)}" if known else "it has none"
         raise UserError(f"{asset or 'the project'} has no partition {partition!r}: {shown}")
+    state = ProjectState(project, instance)
     for key in keys:
         if partition in (None, key.partition):
-            record = lineage.latest(instance, key)
+            record = state.record(key)
             if record is not None:
                 yield record
 
 
-def _row(project: Project, record: "Record") -> dict[str, Any]:
+def _row(project: "Project", record: "Record") -> dict[str, Any]:
     artifact = project.store.locate(record.key, record.digest)
     created = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="seconds")
     megabytes = record.metadata["megabytes"].value
@@ -152,10 +161,7 @@ def _print_table(rows: Sequence[dict[str, Any]]) -> None:
         for row in rows
     ]
     columns = ["asset", "partition", "digest", "made", "run", "size", "took", "path"]
-    table = formatting.table(None, columns, cells, right={"size", "took"})
-    terminal = Console()
-    # A table that is piped somewhere is never folded.
-    terminal.print(table) if terminal.is_terminal else Console(width=1000).print(table)
+    print_table(formatting.table(None, columns, cells, right={"size", "took"}))
 
 
 def _short(path: str) -> str:
@@ -174,11 +180,11 @@ def answers(size: ModelSize, languages: tuple[str, ...], model: str, as_json: bo
     """Show one reply of the model in each language, from its `generations`."""
     import polars as pl
 
-    project = Project.load()
+    project = load_project()
     for language in languages:
         project.corpus.language(language)
-    with opened(project) as instance:
-        definitions()
+    with opened_to_look(project) as instance:
+        load_specs()
         from cyrene_assets.orchestration import lineage
 
         record = lineage.latest(instance, ArtifactKey("generations", size.name))
@@ -238,7 +244,7 @@ def check(ctx: click.Context, path: Path, size: ModelSize, as_json: bool) -> Non
     from cyrene_assets.corpus.packing.token_counting import BYTES_PER_TOKEN
     from cyrene_assets.diagnostics.token_forecast import TINY_BYTES_PER_TOKEN
 
-    project = Project.load()
+    project = load_project()
     length = project.recipe(size).sft.sequence_length
     rate = TINY_BYTES_PER_TOKEN if size.is_embedded else BYTES_PER_TOKEN
     report = lint(path, length, counter_of(project.store, size.name, rate))
@@ -257,7 +263,7 @@ def doctor(ctx: click.Context, size: ModelSize | None, as_json: bool) -> None:
     """Report what this machine can run and what a size requires. Exit 1 if something is missing."""
     from cyrene_assets.diagnostics import doctor as doctors
 
-    report = doctors.examine(Project.load(), size)
+    report = doctors.examine(load_project(), size)
     if as_json:
         click.echo(json.dumps(report.as_dict(), indent=2))
     else:

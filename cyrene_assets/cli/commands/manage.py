@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cyrene_assets.cli.commands._common import definitions, opened
-from cyrene_assets.project.project import PROJECT_ROOT, Project
+from cyrene_assets.cli.commands._common import load_project, load_specs, opened
+from cyrene_assets.project.folders import PROJECT_ROOT
 from cyrene_assets.utils.counting import counted
 from cyrene_assets.utils.errors import UserError
 
@@ -35,7 +35,7 @@ def install(names: tuple[str, ...]) -> None:
     from cyrene_assets.compute.hardware import Hardware
     from cyrene_assets.utils.errors import BuildError
 
-    project = Project.load()
+    project = load_project()
     chosen = [toolchains.TOOLCHAINS[name] for name in names or toolchains.TOOLCHAINS]
     problems = installation.early_problems(chosen, project.home, Hardware.detect())
     if problems:
@@ -74,9 +74,9 @@ def gc(dry_run: bool, yes: bool, now: bool) -> None:
         raise UserError(
             "there is no terminal to confirm what `cyrene gc --dry-run` lists: add --yes"
         )
-    project = Project.load()
+    project = load_project()
     with opened(project) as instance:
-        definitions()
+        load_specs()
         found = collect(project, instance, dry_run=True, now=now)
         if not (dry_run or yes) and found:
             _print_garbage(found, would=True, now=now)
@@ -136,7 +136,7 @@ def ui(host: str, port: int, without_password: bool) -> None:
             "--host away and come by `ssh -L` or through a proxy that authenticates, or add "
             "--without-password where something else keeps strangers out"
         )
-    project = Project.load()
+    project = load_project()
     # Which home a bare shell's commands use is said by `cyrene init`.
     prepare(project, PROJECT_ROOT, repoint=False)
     # Its databases are there before several processes of the UI open them at once.

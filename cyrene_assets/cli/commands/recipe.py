@@ -6,19 +6,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
-from rich.console import Console
 
-from cyrene_assets.cli.commands._common import json_option, size_option
+from cyrene_assets.cli.commands._common import json_option, load_project, print_table, size_option
 from cyrene_assets.compute.hardware import GIB, Gpu, Hardware
-from cyrene_assets.config import recipe as recipes
 from cyrene_assets.config.model_sizes import SIZES, ModelSize
-from cyrene_assets.project.project import Project
-from cyrene_assets.utils import formatting
 from cyrene_assets.utils.errors import UserError
 
 if TYPE_CHECKING:
     from cyrene_assets.config.recipe import Recipe
     from cyrene_assets.config.training_stage import Stage
+    from cyrene_assets.project.project import Project
 
 _LARGEST_GPU_GIB = 4096
 
@@ -32,11 +29,16 @@ def recipe() -> None:
 @json_option
 def list_recipes(as_json: bool) -> None:
     """List the recipes that ship with the project."""
+    from cyrene_assets.config import recipe as recipes
+
     found = [recipes.load_recipe(name) for name in recipes.shipped_recipes()]
     rows = [{"name": r.name, "digest": r.digest, "description": r.description} for r in found]
     if as_json:
         click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
         return
+    from rich.console import Console
+
+    from cyrene_assets.utils import formatting
 
     cells = [[row["name"], row["digest"], row["description"]] for row in rows]
     Console().print(
@@ -47,6 +49,8 @@ def list_recipes(as_json: bool) -> None:
 @recipe.command()
 def schema() -> None:
     """Print the JSON schema of a recipe: every key, what it means, which values it takes."""
+    from cyrene_assets.config import recipe as recipes
+
     click.echo(json.dumps(recipes.Recipe.model_json_schema(), indent=2, ensure_ascii=False))
 
 
@@ -69,13 +73,15 @@ def show(
 
     The machine is this one, or one with the GPUs that the options describe.
     """
+    from cyrene_assets.config import recipe as recipes
+
     chosen = recipes.load_recipe(name)
     if size is None:
         of_recipe = [each for each in SIZES.values() if each.recipe == chosen.name]
         usual = SIZES["4B"]
         size = usual if usual in of_recipe or not of_recipe else of_recipe[0]
     hardware = _hardware(gpu_memory, gpus, capability)
-    shown = resolve(chosen, size, hardware, Project.load())
+    shown = resolve(chosen, size, hardware, load_project())
     if as_json:
         click.echo(json.dumps(shown, indent=2, ensure_ascii=False))
     else:
@@ -103,7 +109,7 @@ def _hardware(memory: float | None, count: int | None, capability: str | None) -
 
 
 def resolve(
-    recipe: "Recipe", size: ModelSize, hardware: Hardware, project: Project
+    recipe: "Recipe", size: ModelSize, hardware: Hardware, project: "Project"
 ) -> dict[str, Any]:
     """Return a recipe as it runs for a size on a machine, as a JSON value.
 
@@ -133,7 +139,7 @@ def _stage(
     recipe: "Recipe",
     size: ModelSize,
     hardware: Hardware,
-    project: Project,
+    project: "Project",
 ) -> dict[str, Any]:
     from cyrene_assets.training import swift_args
     from cyrene_assets.training.batch_plan import (
@@ -187,21 +193,20 @@ def _stage(
     }
 
 
-def _artifact(project: Project, asset: str, size: ModelSize) -> Path:
+def _artifact(project: "Project", asset: str, size: ModelSize) -> Path:
     return project.store.root / asset / size.name / "DIGEST"
 
 
 def _print(shown: dict[str, Any]) -> None:
+    from cyrene_assets.utils import formatting
+
     click.secho(f"{shown['name']}  {shown['digest']}", bold=True)
     click.echo(f"{shown['description']}\n")
     cells = [
         [key, json.dumps(setting["value"], ensure_ascii=False), setting["source"] or ""]
         for key, setting in shown["settings"].items()
     ]
-    table = formatting.table(None, ["setting", "value", "source"], cells, right=set())
-    terminal = Console()
-    # A table that is piped somewhere is never folded.
-    terminal.print(table) if terminal.is_terminal else Console(width=1000).print(table)
+    print_table(formatting.table(None, ["setting", "value", "source"], cells, right=set()))
     click.secho(f"\n{shown['size']} on {shown['hardware']}", bold=True)
     for stage in shown["stages"].values():
         click.secho(f"\n{stage['asset']}", bold=True)

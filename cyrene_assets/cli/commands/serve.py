@@ -7,23 +7,20 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
-from rich.markup import escape
 
 from cyrene_assets.cli.commands._common import (
     Command,
-    definitions,
     json_option,
+    load_project,
+    load_specs,
     opened,
     size_option,
 )
 from cyrene_assets.config.model_roles import SPEAKING
 from cyrene_assets.config.model_sizes import ModelSize
-from cyrene_assets.orchestration.verified_models import find_character
-from cyrene_assets.project.project import Project
-from cyrene_assets.serving.character import ServedArtifact
 
 if TYPE_CHECKING:
+    from cyrene_assets.serving.character import ServedArtifact
     from cyrene_assets.serving.served_character import ServedCharacter
 
 _LONG_SECONDS = 90.0
@@ -46,11 +43,13 @@ def model_options(command: Command) -> Command:
 
 def chosen_character(
     size: ModelSize, role: str, digest: str | None, *, contents: bool = True
-) -> ServedArtifact:
+) -> "ServedArtifact":
     """Return the model that the options choose, verified; ``contents`` false skips the hashes."""
-    project = Project.load()
+    from cyrene_assets.orchestration.verified_models import find_character
+
+    project = load_project()
     with opened(project) as instance:
-        definitions()
+        load_specs()
         character = find_character(
             project, instance, size, role=role, digest=digest, contents=contents
         )
@@ -58,7 +57,7 @@ def chosen_character(
     return character
 
 
-def say_passed_over(character: ServedArtifact) -> None:
+def say_passed_over(character: "ServedArtifact") -> None:
     """Say on standard error which newer version is not taken, and why."""
     if character.passed_over:
         click.echo(f"warning: {character.passed_over}", err=True)
@@ -67,12 +66,16 @@ def say_passed_over(character: ServedArtifact) -> None:
 @contextmanager
 def starting(what: str) -> Iterator[Callable[[float], None]]:
     """Show on standard error that a server is loading, and for how long."""
+    from rich.console import Console
+
     with Console(stderr=True).status(_loading(what, 0)) as status:
         yield lambda seconds: status.update(_loading(what, seconds))
 
 
 def _loading(what: str, seconds: float) -> str:
     """Return what is shown of a start; a long one is explained."""
+    from rich.markup import escape
+
     why = " (the first start on a GPU compiles and tunes kernels for minutes)"
     return f"loading {escape(what)}  {seconds:.0f} s{why if seconds > _LONG_SECONDS else ''}"
 

@@ -5,10 +5,15 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
 
-from cyrene_assets.cli.commands._common import adopt, definitions, json_option, opened
-from cyrene_assets.project.project import Project
+from cyrene_assets.cli.commands._common import (
+    adopt,
+    json_option,
+    load_project,
+    load_specs,
+    opened_to_look,
+    print_table,
+)
 from cyrene_assets.utils.errors import UserError
 
 if TYPE_CHECKING:
@@ -24,14 +29,16 @@ def status(as_json: bool) -> None:
     at all. What the store has and Dagster's database lost is recorded there again. With --json,
     `out_of_date` holds every artifact with its reason and all that changed.
     """
-    project = Project.load()
-    with opened(project) as instance:
-        definitions()
+    project = load_project()
+    with opened_to_look(project) as instance:
+        load_specs()
         from cyrene_assets.diagnostics import staleness_report as statuses
         from cyrene_assets.orchestration import builder, run_retention
         from cyrene_assets.orchestration.project_state import ProjectState
+        from cyrene_assets.project.quick_instance import may_have_orphans
 
-        run_retention.end_orphans(instance)
+        if may_have_orphans(instance):
+            run_retention.end_orphans(instance)
         adopt(project, instance, say_nothing=True)
         found = statuses.examine(ProjectState(project, instance), datetime.now(UTC))
         watched = builder.daemon_is_alive(instance, "SENSOR")
@@ -50,10 +57,7 @@ def _print(found: "Status", *, watched: bool) -> None:
     if not found.items and not found.up_to_date:
         click.echo("`cyrene build` builds it")
     if found.items:
-        terminal = Console()
-        table = found.table()
-        # A table that is piped somewhere is never folded.
-        terminal.print(table) if terminal.is_terminal else Console(width=1000).print(table)
+        print_table(found.table())
         click.echo(found.cost())
         click.echo(f"all of it now: {'; '.join(found.commands())}")
     for line in found.left_out:

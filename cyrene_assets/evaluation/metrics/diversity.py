@@ -179,10 +179,10 @@ def estimate(
         half = truncate_equally(tokens, texts[kept], length // 2)
         return None if half is None else measure(half)
 
-    widths = half_samples(of_half, scenes)
-    if widths is None:
+    width = half_samples(of_half, scenes)
+    if width is None:
         return Estimate(value, count=len(texts), note=TOO_FEW)
-    return Estimate(value, value - widths[1], value + widths[0], len(texts))
+    return Estimate(value, value - width, value + width, len(texts))
 
 
 def _clipped_matches(

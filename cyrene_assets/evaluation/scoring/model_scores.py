@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from cyrene_assets.corpus.languages import LanguageTraits
@@ -73,15 +74,16 @@ def _losses(losses: pl.DataFrame) -> Iterator[tuple[str, Estimate]]:
         if replicates is not None and trained_replicates is not None:
             gap_replicates = 1 - trained_replicates[::-1] / replicates
         gap = 1 - trained.value / held_out.value
-        yield "gap", from_replicates(gap, gap_replicates, held_out.count)
+        yield "gap", from_replicates(gap, gap_replicates, held_out.count, _fewer(held_out, trained))
     else:
         yield "gap", no_estimate(f"{_NO_DOCUMENT}, or no trained one of its kind")
     if held_out.value is None:
         yield "perplexity", no_estimate(_NO_DOCUMENT)
     else:
-        perplexity_replicates = None if replicates is None else np.exp(replicates)
-        perplexity = float(np.exp(held_out.value))
-        yield "perplexity", from_replicates(perplexity, perplexity_replicates, held_out.count)
+        # It rises with the loss, and so do the ends of its interval.
+        low, high = (_perplexity(end) for end in (held_out.low, held_out.high))
+        perplexity = _perplexity(held_out.value)
+        yield "perplexity", Estimate(perplexity, low, high, held_out.count, held_out.note)
     if formal.value is None:
         yield "formal_loss", no_estimate("no formal text in this language")
     else:
@@ -121,7 +123,8 @@ def _extraction(rows: pl.DataFrame) -> Estimate:
     replicates = None
     if trained_replicates is not None and held_out_replicates is not None:
         replicates = trained_replicates - held_out_replicates[::-1]
-    estimate = from_replicates(trained.value - held_out.value, replicates, trained.count)
+    value = trained.value - held_out.value
+    estimate = from_replicates(value, replicates, trained.count, _fewer(trained, held_out))
     if replicates is None or trained.value or held_out.value:
         return estimate
     # Nothing was extracted, which does not prove that nothing ever is.
@@ -131,6 +134,17 @@ def _extraction(rows: pl.DataFrame) -> Estimate:
         if part.sums is not None
     )
     return replace(estimate, low=-low, high=high)
+
+
+def _perplexity(loss: float | None) -> float | None:
+    return None if loss is None else float(np.exp(loss))
+
+
+def _fewer(first: Estimate, second: Estimate) -> npt.ArrayLike:
+    """Return the weights of the scenes of the one that tells less."""
+    assert first.sums is not None
+    assert second.sums is not None
+    return bootstrap.fewer(first.sums.denominators, second.sums.denominators)
 
 
 def _questions(rows: pl.DataFrame, traits: LanguageTraits) -> Iterator[tuple[str, Estimate]]:

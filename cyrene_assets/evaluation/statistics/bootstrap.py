@@ -10,13 +10,18 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
+from scipy import stats
 
-Floats = npt.NDArray[np.float64]
+from cyrene_assets.evaluation.statistics.few_scenes import (
+    LEVEL,
+    MIN_SCENES,
+    Floats,
+    degrees_of_freedom,
+    interval,
+)
 
 REPLICATES = 1000
 HALF_SAMPLES = 60
-MIN_SCENES = 5
-LEVEL = (2.5, 97.5)
 TOO_FEW = f"no interval: fewer than {MIN_SCENES} scenes"
 _SEED = 20260
 
@@ -59,8 +64,8 @@ def ratio(
     """Return ``sum(numerators) / sum(denominators)`` with its bootstrap interval over scenes.
 
     The cluster bootstrap: all scenes resampled with replacement, `REPLICATES` times; the interval
-    is that of percentiles. A mean is the ratio whose denominators are 1; an item whose
-    denominator is 0 is not counted.
+    is that of percentiles, `few_scenes.stretch`ed. A mean is the ratio whose denominators are 1; an
+    item whose denominator is 0 is not counted.
 
     Args:
         numerators: of each item.
@@ -71,8 +76,10 @@ def ratio(
     if not counted:
         return no_estimate("nothing to measure")
     value = float(np.sum(numerators) / np.sum(denominators))
-    estimate = from_replicates(value, ratio_replicates(numerators, denominators, scenes), counted)
-    return replace(estimate, sums=scene_sums(numerators, denominators, scenes))
+    sums = scene_sums(numerators, denominators, scenes)
+    replicates = ratio_replicates(numerators, denominators, scenes)
+    estimate = from_replicates(value, replicates, counted, sums.denominators)
+    return replace(estimate, sums=sums)
 
 
 def scene_sums(
@@ -102,12 +109,22 @@ def ratio_replicates(
         return np.where(denominator > 0, numerator / np.maximum(denominator, 1e-300), np.nan)
 
 
-def from_replicates(value: float, replicates: Floats | None, count: int) -> Estimate:
-    """Return the estimate with the percentile interval of the replicates."""
+def from_replicates(
+    value: float, replicates: Floats | None, count: int, weights: npt.ArrayLike
+) -> Estimate:
+    """Return the estimate with the `few_scenes.interval` of the replicates.
+
+    ``weights`` are what each scene counts; where two sets of scenes are compared, those of the
+    smaller.
+    """
     if replicates is None:
         return Estimate(value, count=count, note=TOO_FEW)
-    low, high = np.nanpercentile(replicates, LEVEL)
-    return Estimate(value, float(low), float(high), count)
+    return Estimate(value, *interval(value, replicates, weights), count)
+
+
+def fewer(first: npt.ArrayLike, second: npt.ArrayLike) -> npt.ArrayLike:
+    """Return those of two sets of weights of scenes that tell less."""
+    return min(first, second, key=degrees_of_freedom)
 
 
 def ratio_difference(
@@ -138,10 +155,12 @@ def ratio_difference(
         return Estimate(value, count=counted, note=TOO_FEW, sums=first_sums)
     drawn = scene_weights(len(labels)) @ np.column_stack(columns)
     drawn = drawn[(drawn[:, 1] > 0) & (drawn[:, 3] > 0)]
-    low, high = np.percentile(drawn[:, 0] / drawn[:, 1] - drawn[:, 2] / drawn[:, 3], LEVEL)
+    differences = drawn[:, 0] / drawn[:, 1] - drawn[:, 2] / drawn[:, 3]
+    low, high = interval(value, differences, fewer(bottom, second_bottom))
     if not top.any() and not second_top.any():
-        low, high = np.array([-1, 1]) * zero_event_bound(int(np.count_nonzero(bottom)))
-    return Estimate(value, float(low), float(high), counted, sums=first_sums)
+        high = zero_event_bound(int(np.count_nonzero(bottom)))
+        low = -high
+    return Estimate(value, low, high, counted, sums=first_sums)
 
 
 def mean(values: npt.ArrayLike, scenes: npt.ArrayLike) -> Estimate:
@@ -152,7 +171,7 @@ def mean(values: npt.ArrayLike, scenes: npt.ArrayLike) -> Estimate:
 
 
 def proportion(values: npt.ArrayLike, scenes: npt.ArrayLike) -> Estimate:
-    """Return the `mean` of values between 0 and 1, with an interval also if all are equal.
+    """Return the `mean` of values between 0 and 1, with an interval in it, also if all are equal.
 
     Replicates of nothing but 0 (or 1) are all equal, so the far end is then the exact one of
     Clopper and Pearson (1934), each scene a trial: if at most a fraction p of the scenes is
@@ -163,11 +182,20 @@ def proportion(values: npt.ArrayLike, scenes: npt.ArrayLike) -> Estimate:
 
 def with_exact_bound(estimate: Estimate) -> Estimate:
     """Return a proportion with the exact far end if it is 0 or 1: see `proportion`."""
-    if estimate.low is None or estimate.sums is None or estimate.value not in (0.0, 1.0):
+    if estimate.low is None or estimate.high is None or estimate.sums is None:
         return estimate
+    if estimate.value not in (0.0, 1.0):
+        return with_bounds(estimate)
     far = zero_event_bound(int(np.count_nonzero(estimate.sums.denominators)))
     low, high = (0.0, far) if estimate.value == 0 else (1 - far, 1.0)
     return replace(estimate, low=low, high=high)
+
+
+def with_bounds(estimate: Estimate) -> Estimate:
+    """Return the estimate of what lies between 0 and 1, with its interval cut there."""
+    if estimate.low is None or estimate.high is None:
+        return estimate
+    return replace(estimate, low=max(estimate.low, 0.0), high=min(estimate.high, 1.0))
 
 
 def zero_event_bound(trials: int) -> float:
@@ -184,12 +212,13 @@ def scene_weights(scenes: int) -> Floats:
 
 def half_samples(
     statistic: Callable[[npt.NDArray[np.bool_]], float | None], scenes: npt.ArrayLike
-) -> tuple[float, float] | None:
-    """Return the interval's half-widths (below, above) of a score that counts distinct things.
+) -> float | None:
+    """Return half the width of the interval of a score that counts distinct things.
 
     Drawing with replacement would make copies, which lower a count of distinct n-grams. So halves
     of the scenes are drawn without replacement: the mean varies over such halves as the mean of all
-    scenes does over other scenes (half-sample replication, McCarthy 1966).
+    scenes does over other scenes (half-sample replication, McCarthy 1966). Of so few halves the
+    percentiles tell little; the width is Student's quantile times their standard deviation.
 
     Args:
         statistic: the score of the items that are kept, None if it has no value.
@@ -207,8 +236,10 @@ def half_samples(
     drawn = [value for kept in samples if (value := statistic(kept)) is not None]
     if len(drawn) < HALF_SAMPLES // 2:
         return None
-    low, middle, high = np.percentile(drawn, (LEVEL[0], 50, LEVEL[1]))
-    return float(middle - low), float(high - middle)
+    # Of an odd number of scenes the smaller half varies more.
+    spread = np.std(drawn, ddof=1) / np.sqrt(len(labels) / half - 1)
+    freedom = degrees_of_freedom(np.bincount(index))
+    return float(stats.t.ppf(LEVEL[1] / 100, freedom) * spread)
 
 
 def auc(
@@ -239,5 +270,7 @@ def auc(
     if min(wins.shape) >= MIN_SCENES:
         rows, columns = scene_weights(wins.shape[0]), scene_weights(wins.shape[1])[::-1]
         replicates = ((rows @ wins) * columns).sum(1) / ((rows @ pairs) * columns).sum(1)
-    estimate = from_replicates(float(wins.sum() / pairs.sum()), replicates, len(above))
+    value = float(wins.sum() / pairs.sum())
+    weights = fewer(counts, np.bincount(below_index))
+    estimate = with_bounds(from_replicates(value, replicates, len(above), weights))
     return replace(estimate, sums=SceneSums(above_labels, wins.sum(1) / len(below), counts))

@@ -11,13 +11,12 @@ import numpy as np
 import polars as pl
 
 from cyrene_assets.evaluation.statistics.bootstrap import (
-    MIN_SCENES,
     TOO_FEW,
     Estimate,
-    Floats,
     from_replicates,
     scene_weights,
 )
+from cyrene_assets.evaluation.statistics.few_scenes import MIN_SCENES, Floats
 
 # From a score of each model, any shape, to the compared quantity in that shape.
 Statistic = Callable[..., Floats]
@@ -67,10 +66,15 @@ def _paired(frames: Sequence[pl.DataFrame], statistic: Statistic) -> Estimate | 
     value = float(_mean(statistic, [table.sum(0, keepdims=True) for table in sums])[0])
     if len(scenes) < MIN_SCENES:
         return Estimate(value, count=len(scenes), note=TOO_FEW)
-    weights = scene_weights(len(scenes))
-    return from_replicates(
-        value, _mean(statistic, [weights @ table for table in sums]), len(scenes)
-    )
+    drawn = scene_weights(len(scenes))
+    replicates = _mean(statistic, [drawn @ table for table in sums])
+    return from_replicates(value, replicates, len(scenes), _weights(sums[1::2]))
+
+
+def _weights(bottoms: Sequence[Floats]) -> Floats:
+    """Return what each scene counts: its mean share of a language, that of the first model."""
+    shares = bottoms[0] / np.maximum(bottoms[0].sum(0), 1e-300)
+    return np.asarray(shares.mean(1), np.float64)
 
 
 def _mean(statistic: Statistic, sums: Sequence[Floats]) -> Floats:

@@ -9,7 +9,7 @@ import sys
 
 from cyrene_assets.utils.errors import CyreneError
 from cyrene_assets.workers.common.pipes_program import end_with_parent
-from cyrene_assets.workers.serve import vllm_library
+from cyrene_assets.workers.serve import forked_engine, vllm_library
 
 
 def main() -> None:
@@ -21,6 +21,8 @@ def main() -> None:
     except CyreneError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         sys.exit(error.exit_status)
+    if forked_engine.is_wanted():
+        forked_engine.fork_engine()
     runpy.run_module("vllm.entrypoints.openai.api_server", run_name="__main__", alter_sys=True)
 
 

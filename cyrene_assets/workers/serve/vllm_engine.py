@@ -16,6 +16,10 @@ from cyrene_assets.utils.errors import BuildError, CyreneError
 from cyrene_assets.workers.common.pipes_program import Json
 from cyrene_assets.workers.serve import cpu_kernels, vllm_library
 
+# Of an engine in this process. A few of torch's helpers would be compiled at their first call, for
+# seconds and by a C++ compiler.
+IN_PROCESS_ENV = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "TORCHDYNAMO_DISABLE": "1"}
+
 
 def validate_model(path: Path) -> None:
     """Refuse a model's folder that cannot be served.
@@ -39,10 +43,9 @@ def load(path: Path, engine: dict[str, Json]) -> Any:
     validate_model(path)
     in_process = engine.get("distributed_executor_backend") == "uni"
     # An engine on a GPU is a process of its own: its end gives all of the GPU's memory back.
-    os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0" if in_process else "1"
+    os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "1"
     if in_process:
-        # A few helpers would be compiled at their first call, for seconds and by a C++ compiler.
-        os.environ["TORCHDYNAMO_DISABLE"] = "1"
+        os.environ.update(IN_PROCESS_ENV)
     cpu_kernels.DEQUANTIZED.clear()
     # An earlier engine is held by reference cycles.
     gc.collect()

@@ -1,5 +1,7 @@
 """Start ms-swift, pass its output through, and say why it failed."""
 
+import contextlib
+import io
 import os
 import re
 import subprocess
@@ -13,6 +15,8 @@ from pathlib import Path
 from cyrene_assets.checkpoints.files import reject_unsafe_files
 from cyrene_assets.config.trackers import KEYS, OPTIONS
 from cyrene_assets.utils.errors import BuildError
+from cyrene_assets.utils.fork_client import ForkServerGoneError, RunningProgram
+from cyrene_assets.workers.common.fork_server import client
 from cyrene_assets.workers.common.parent_death import PARENT
 
 TAIL_LINES = 20
@@ -89,15 +93,7 @@ def run_swift(
     for option in ("--model", "--adapters"):
         if option in command:
             reject_unsafe_files(Path(command[command.index(option) + 1]))
-    process = subprocess.Popen(
-        swift_process(command, environment),
-        env={**os.environ, **environment, PARENT: str(os.getpid())},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-    )
+    process = _start(command, environment)
     tail: deque[str] = deque(maxlen=_CAUSE_LINES)
     keys = [value for name in KEYS.values() if (value := os.environ.get(name))]
     reader = threading.Thread(target=_pass_through, args=(process, tail, keys), daemon=True)
@@ -122,11 +118,26 @@ def run_swift(
         )
 
 
-def _pass_through(
-    process: "subprocess.Popen[str]", tail: deque[str], secrets: Sequence[str]
-) -> None:
-    assert process.stdout is not None
-    for line in process.stdout:
+def _start(command: Sequence[str], environment: Mapping[str, str]) -> RunningProgram:
+    """Start it next to this program: in a fork of the server that this is one of, or by itself."""
+    complete = {**os.environ, **environment}
+    server = client()
+    if server is not None:
+        with contextlib.suppress(ForkServerGoneError):
+            program = server.start(_MODULES[command[1]], command[2:], complete, group=os.getpgrp())
+            program.stdin.close()
+            return program
+    return subprocess.Popen(
+        swift_process(command, environment),
+        env={**complete, PARENT: str(os.getpid())},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+
+
+def _pass_through(process: RunningProgram, tail: deque[str], secrets: Sequence[str]) -> None:
+    for line in io.TextIOWrapper(process.stdout, errors="replace"):
         for secret in secrets:
             line = line.replace(secret, "***")  # noqa: PLW2901  # what is not passed on
         sys.stdout.write(line)

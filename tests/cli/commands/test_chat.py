@@ -12,6 +12,7 @@ from hostile import PAYLOADS
 from cyrene_assets.cli.commands import chat as module
 from cyrene_assets.cli.commands.serve import _loading
 from cyrene_assets.config.recipe import load_recipe
+from cyrene_assets.serving import conversation as conversations
 from cyrene_assets.serving.conversation import Conversation
 from cyrene_assets.utils.errors import BuildError
 from cyrene_assets.utils.text_safety import escape_control_chars
@@ -42,7 +43,7 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> Answers:
                     raise piece
                 yield piece
 
-        monkeypatch.setattr(module, "stream_answer", answer)
+        monkeypatch.setattr(conversations, "stream_answer", answer)
 
     return give
 

@@ -41,12 +41,12 @@ def test_a_difference_draws_the_same_scenes_for_both() -> None:
 def test_halves_spread_as_wide_as_the_bootstrap() -> None:
     values = np.random.default_rng(4).normal(size=200)
     scenes = np.arange(200)
-    widths = bootstrap.half_samples(lambda kept: float(values[kept].mean()), scenes)
+    width = bootstrap.half_samples(lambda kept: float(values[kept].mean()), scenes)
     boot = bootstrap.mean(values, scenes)
-    assert widths is not None
+    assert width is not None
     assert boot.high is not None
     assert boot.low is not None
-    assert sum(widths) == pytest.approx(boot.high - boot.low, rel=0.35)
+    assert 2 * width == pytest.approx(boot.high - boot.low, rel=0.35)
     assert bootstrap.half_samples(lambda _: 1.0, [1, 2, 3]) is None
 
 
@@ -76,6 +76,9 @@ def test_what_never_happened_in_few_scenes_may_happen_yet() -> None:
     assert bootstrap.proportion(np.zeros(3), np.arange(3)).low is None
     mixed = np.arange(30) % 2
     assert bootstrap.proportion(mixed, np.arange(30)) == bootstrap.mean(mixed, np.arange(30))
+    rare = np.eye(6)[0]
+    assert bootstrap.mean(rare, np.arange(6)).low < 0  # type: ignore[operator]
+    assert bootstrap.proportion(rare, np.arange(6)).low == 0
 
 
 def test_a_difference_of_nothing_and_nothing_is_not_sure_either() -> None:

@@ -71,7 +71,7 @@ def test_only_scenes_and_languages_that_both_answered_count() -> None:
 def test_few_scenes_have_no_interval() -> None:
     found = paired_bootstrap.difference(sums(np.ones(4)), sums(np.zeros(4)))
     assert found is not None
-    assert (found.value, found.low, found.note) == (1, None, "no interval: fewer than 5 scenes")
+    assert (found.value, found.low, found.note) == (1, None, "no interval: fewer than 6 scenes")
 
 
 def test_nearer_the_real_lines_is_below_zero_on_either_side() -> None:

@@ -193,6 +193,6 @@ def test_serve_on_every_path_takes_its_kernel_in_the_engine_s_own_process(
     selected = [line for line in log.splitlines() if "Selected " in line]
     # The server's engine has the weights loaded by a process of its own.
     processes = [re.match(r"\((\w+)", line) for line in selected]
-    assert {found[1] for found in processes if found} == {"Worker"}
+    assert {found[1] for found in processes if found} == {"EngineCore"}
     (kernel,) = {line.partition("Selected ")[2].split()[0] for line in selected}
     assert (kernel == "DequantizedFp8Block") == (taken.path == "dequantized")

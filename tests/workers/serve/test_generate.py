@@ -1,7 +1,5 @@
 import json
 import math
-import os
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +13,7 @@ from cyrene_assets.config.quantization_schemes import SCHEMES
 from cyrene_assets.serving import engine_args
 from cyrene_assets.utils.errors import BuildError, UserError
 from cyrene_assets.workers.serve import cpu_kernels, generate, vllm_engine
+from workers.conftest import Server
 
 ROOT = Path(__file__).parents[3]
 PROFILES = {
@@ -171,20 +170,13 @@ def test_an_engine_that_fails_is_explained_in_one_line(error: Exception, message
     assert "\n" not in explained
 
 
-def run(python: str, program: str, extras: dict[str, Any], folder: Path) -> dict[str, Any]:
+def run(server: Server, program: str, extras: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Run a program of `workers` by hand and return its result."""
     (folder / "out").mkdir(parents=True)
     (folder / "extras.json").write_text(json.dumps({**extras, "out": str(folder / "out")}))
-    done = subprocess.run(
-        [python, "-m", f"cyrene_assets.workers.{program}", str(folder / "extras.json")],
-        env={**os.environ, **engine_args.SERVE_ENV, "PYTHONPATH": str(ROOT)},
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    messages = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"')]
+    status, output = server(program, folder / "extras.json", {})
+    assert status == 0, output[-3000:]
+    messages = [json.loads(line) for line in output.splitlines() if line.startswith('{"')]
     result: dict[str, Any] = messages[-1]["result"]
     return {**result, "progress": [m for m in messages if "progress" in m]}
 
@@ -233,7 +225,7 @@ GOING_ON = [
 
 @pytest.fixture(scope="module")
 def ask(
-    tmp_path_factory: pytest.TempPathFactory, toolchain_environment: dict[str, str]
+    tmp_path_factory: pytest.TempPathFactory, train_server: Server, serve_server: Server
 ) -> Callable[..., tuple[dict[str, Any], Path]]:
     """Return a function that prompts a new tiny model, served under one or several names."""
     folder = tmp_path_factory.mktemp("generate")
@@ -241,7 +233,7 @@ def ask(
     texts = sorted(str(path) for path in corpus.glob("d*/*.jsonl"))
     source = {"kind": "tiny", "seed": 7, "tokenizer_texts": texts}
     run(
-        toolchain_environment["CYRENE_TRAIN_PYTHON"],
+        train_server,
         "train.base_model",
         {"source": source, "expect": None},
         folder / "base",
@@ -260,8 +252,7 @@ def ask(
             "engine": engine_args.batch_engine(None, CONTEXT),
             **more,
         }
-        python = toolchain_environment["CYRENE_SERVE_PYTHON"]
-        return run(python, "serve.generate", extras, folder / name), folder / name / "out"
+        return run(serve_server, "serve.generate", extras, folder / name), folder / name / "out"
 
     return asked
 
