@@ -1,4 +1,4 @@
-"""Error of whole pages of comparisons, by simulation: `python -m benchmarks.comparisons`.
+"""Error of a page of comparisons, by simulation: `python -m benchmarks.comparisons`.
 
 Boards of equal models, boards on which one is worse, and sentences about a training that changed
 nothing or one thing: how often a page names a difference that is not there, and finds one that is.

@@ -40,7 +40,7 @@ class ModelComparison:
 
     ``verdict`` is "better" or "worse" where the difference is significant among the ``family``
     comparisons that are told together, and not less than is worth naming (`Score.smallest`);
-    "level" where the whole interval is within that, "unknown" without an interval, else "same".
+    "level" where the complete interval is less, "unknown" without an interval, else "same".
     """
 
     score: Score
