@@ -7,6 +7,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from cyrene_assets.orchestration.warm_runs import start_runs_warm
 from cyrene_assets.project.instance import check_home_matches_shell
 
 _FOLDER = Path(__file__).parent / "defs"
@@ -36,4 +37,5 @@ def defs() -> dg.Definitions:
         UserError: ``.env`` and the shell name different projects.
     """
     check_home_matches_shell()
+    start_runs_warm()
     return dg.load_from_defs_folder(path_within_project=Path(__file__).parent)

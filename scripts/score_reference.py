@@ -7,7 +7,8 @@ _HEAD = """\
 # Scores
 
 Written by `make docs` from `cyrene_assets/evaluation/scoring/score_registry.py`.
-[evaluation.md](evaluation.md) says how to read them.
+[evaluation.md](evaluation.md) says how to read them. No difference of two models is named that is
+less than "named from".
 """
 _BETTER = {
     "low": "less is better",
@@ -21,10 +22,16 @@ _BETTER = {
 def reference() -> str:
     """Return the page: a row per score."""
     rows = (
-        (score.title, _BETTER[score.better], score.description, score.caveat or "-")
+        (
+            score.title,
+            _BETTER[score.better],
+            "-" if score.better == "none" else score.format_smallest(),
+            score.description,
+            score.caveat or "-",
+        )
         for score in SCORES.values()
     )
-    table = markdown_table(["score", "which way", "what it is", "caveat"], rows)
+    table = markdown_table(["score", "which way", "named from", "what it is", "caveat"], rows)
     return f"{_HEAD}\n{table}\n"
 
 

@@ -1,7 +1,6 @@
 """Text in a corpus stays text: in chats and prompts, on pages, in terminals, before a shell."""
 
 import io
-import json
 import re
 import shutil
 from pathlib import Path
@@ -16,6 +15,7 @@ from rich.console import Console
 
 from cyrene_assets.base_models.chat_template import CHAT_TEMPLATE
 from cyrene_assets.cli.progress import StepReporter
+from cyrene_assets.corpus.chat_tables import CHATS_FILE, decode_chats
 from cyrene_assets.corpus.lint.linter import lint
 from cyrene_assets.corpus.names import CONTROL_MARKUP
 from cyrene_assets.evaluation.scoreboard.markdown import markdown_table
@@ -59,15 +59,9 @@ def _no_turn_is_forged(sandbox: Sandbox) -> None:
         key: person.system_prompt for key, person in sandbox.project.corpus.languages.items()
     }
     for language, prompt in prompts.items():
-        folder = sandbox.artifact("sft_chat", language)
-        lines = [
-            line
-            for split in ("train", "validation")
-            for line in (folder / f"{split}.jsonl").read_text(encoding="utf-8").splitlines()
-        ]
-        assert len(lines) > 8
-        for line in lines:
-            messages = json.loads(line)["messages"]
+        chats = decode_chats(pl.read_parquet(sandbox.artifact("sft_chat", language) / CHATS_FILE))
+        assert len(chats) > 8
+        for messages in chats["messages"].to_list():
             assert messages[0] == {"role": "system", "content": prompt}
             roles = [message["role"] for message in messages[1:]]
             assert roles == ["user", "assistant"] * (len(roles) // 2)

@@ -108,6 +108,7 @@ class Ticks:
         with project.store.stage(asset) as folder:
             text = step.wanted.fingerprint if content is None else content
             for file, data in (files or {"data.txt": text.encode()}).items():
+                (folder / file).parent.mkdir(exist_ok=True)
                 (folder / file).write_bytes(data)
             artifact = project.store.publish(folder, step.key, {})
         recorded = {

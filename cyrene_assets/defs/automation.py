@@ -13,7 +13,7 @@ from cyrene_assets.utils.errors import CyreneError
 GROUP = "overview"
 # Seconds between two looks at the files, and between two evaluations of the conditions: a stage
 # starts so long after the one before it at the latest.
-WATCH_SECONDS = 10
+WATCH_SECONDS = 5
 REBUILD_SECONDS = 5
 
 

@@ -3,7 +3,9 @@
 from typing import TYPE_CHECKING
 
 from cyrene_assets.automation.rebuild_rules import AT_ONCE
+from cyrene_assets.corpus.parallel_files import units_file
 from cyrene_assets.orchestration.artifact_asset import artifact_asset
+from cyrene_assets.orchestration.artifact_spec import Reads
 from cyrene_assets.project.artifact_build import ArtifactBuild
 from cyrene_assets.project.partitions import languages
 from cyrene_assets.store.outcome import BuildResult, Check
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 GROUP = "corpus"
+_UNITS_OF_LANGUAGE: Reads = {"parallel_corpus": lambda language: [units_file(language or "")]}
 NO_CONTROL_TOKENS = Check(
     "no_control_tokens",
     "The text has no control tokens of the tokenizer or the chat template.",
@@ -34,6 +37,7 @@ def _units_of(build: ArtifactBuild) -> "pl.DataFrame":
     partitions_def=languages(),
     deps=["parallel_corpus"],
     params=lambda project, language: project.corpus.document_params(language or ""),
+    reads=_UNITS_OF_LANGUAGE,
     checks=[
         Check("has_training_documents", "The training split is not empty.", blocking=True),
         NO_CONTROL_TOKENS,
@@ -58,6 +62,7 @@ def cpt_documents(build: ArtifactBuild) -> BuildResult:
     partitions_def=languages(),
     deps=["parallel_corpus"],
     params=lambda project, language: project.corpus.chat_params(language or ""),
+    reads=_UNITS_OF_LANGUAGE,
     checks=[
         Check("has_training_chats", "The character is spoken to in the training split."),
         NO_CONTROL_TOKENS,

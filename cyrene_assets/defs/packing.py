@@ -7,7 +7,9 @@ import dagster as dg
 from cyrene_assets.automation.rebuild_rules import AT_ONCE
 from cyrene_assets.config.model_sizes import model_size
 from cyrene_assets.config.training_stage import Stage
+from cyrene_assets.corpus.parallel_files import SHARED_LINES_FILE
 from cyrene_assets.orchestration.artifact_asset import artifact_asset
+from cyrene_assets.orchestration.artifact_spec import Reads
 from cyrene_assets.project.artifact_build import ArtifactBuild
 from cyrene_assets.project.partitions import sizes
 from cyrene_assets.store.outcome import BuildResult, Check
@@ -15,6 +17,11 @@ from cyrene_assets.store.tables import TablesByLanguage, read_table
 
 GROUP = "training"
 _ALL_LANGUAGES = dg.AllPartitionMapping()
+_TOKENIZER = "tokenizer.json"
+_READS: Reads = {
+    "base_model": lambda _size: [_TOKENIZER],
+    "parallel_corpus": lambda _size: [SHARED_LINES_FILE],
+}
 _CHECKS = (
     Check(
         "no_leak",
@@ -32,7 +39,6 @@ def _packed(
     texts: TablesByLanguage,
 ) -> BuildResult:
     from cyrene_assets.corpus.lint.packed_sets import write_packed
-    from cyrene_assets.corpus.preparation.parallel_corpus import SHARED_LINES_FILE
 
     stage: Stage = getattr(build.project.recipe(build.size), name)
     return write_packed(
@@ -40,7 +46,7 @@ def _packed(
         stage,
         frames,
         texts,
-        tokenizer=build.input("base_model").path / "tokenizer.json",
+        tokenizer=build.input("base_model").path / _TOKENIZER,
         lines=read_table(build.input("parallel_corpus"), SHARED_LINES_FILE),
         everyone=build.project.corpus.chats.everyone,
         out=build.out,
@@ -63,6 +69,7 @@ def _packing_params(stage: Stage) -> dict[str, Any]:
         "parallel_corpus",
     ],
     params=lambda project, key: _packing_params(project.recipe(model_size(key)).cpt),
+    reads=_READS,
     checks=_CHECKS,
 )
 def packed_cpt(build: ArtifactBuild) -> BuildResult:
@@ -89,6 +96,7 @@ def packed_cpt(build: ArtifactBuild) -> BuildResult:
         "parallel_corpus",
     ],
     params=lambda project, key: _packing_params(project.recipe(model_size(key)).sft),
+    reads=_READS,
     checks=_CHECKS,
 )
 def packed_sft(build: ArtifactBuild) -> BuildResult:

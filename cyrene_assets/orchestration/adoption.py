@@ -16,10 +16,9 @@ from filelock import FileLock, Timeout
 from cyrene_assets.orchestration import lineage as lineages
 from cyrene_assets.orchestration import planner
 from cyrene_assets.orchestration.artifact_spec import SPECS, ArtifactSpec, expected_lineage
-from cyrene_assets.orchestration.dagster_tables import delete_reported_check
 from cyrene_assets.orchestration.lineage import Record
 from cyrene_assets.orchestration.project_state import ProjectState
-from cyrene_assets.orchestration.provenance import provenance_tags
+from cyrene_assets.orchestration.recorded_again import report
 from cyrene_assets.orchestration.stored_records import RecordReader, to_stored_record
 from cyrene_assets.project.project import Project
 from cyrene_assets.store import records
@@ -95,7 +94,7 @@ class _Adoption:
             latest = self._state.record(key)
             chosen = self._choose(spec, key, latest)
             if chosen is not None:
-                self._record(spec, key.partition, chosen)
+                report(self._instance, spec, key.partition, chosen)
                 self._recorded.append(chosen)
             elif latest is not None and _is_there(self._store, latest):
                 self._write_down(latest)
@@ -112,10 +111,10 @@ class _Adoption:
             if newer is not None or was_stored_here:
                 return newer
         expected = self._wanted(spec, key.partition)
-        if latest is not None and is_stored and latest.lineage.fingerprint == expected:
+        if latest is not None and is_stored and latest.lineage.fingerprint in expected:
             return None
         # Another home's build may have come to the same content from other inputs.
-        exact = self._best(spec, [r for r in makings if r.fingerprint == expected])
+        exact = self._best(spec, [r for r in makings if r.fingerprint in expected])
         if exact is not None or is_stored or was_stored_here:
             return exact
         best = self._best(spec, makings)
@@ -150,46 +149,19 @@ class _Adoption:
         root = self._store.root.resolve()
         return path is not None and Path(str(path.value)).resolve().is_relative_to(root)
 
-    def _wanted(self, spec: ArtifactSpec, partition: str | None) -> str | None:
+    def _wanted(self, spec: ArtifactSpec, partition: str | None) -> frozenset[str]:
+        """Return the fingerprints that the next build's artifact may have; none where not known."""
         inputs = {}
         for key in spec.upstream(partition):
             record = self._current.get(key)
             if record is not None:
                 inputs[key] = record.digest
             elif not spec.allow_missing_inputs:
-                return None
+                return frozenset()
         try:
-            return expected_lineage(spec, self._project, partition, inputs).fingerprint
+            return expected_lineage(spec, self._project, partition, inputs).fingerprints
         except CyreneError:
-            return None
-
-    def _record(self, spec: ArtifactSpec, partition: str | None, record: Record) -> None:
-        """Report what the normal path would have; the checks first.
-
-        Ended in between, the artifact counts as unknown, and all of it is reported again.
-        """
-        severity = {True: dg.AssetCheckSeverity.ERROR, False: dg.AssetCheckSeverity.WARN}
-        for check in record.checks:
-            delete_reported_check(self._instance, spec.name, check["name"], partition)
-            self._instance.report_runless_asset_event(
-                dg.AssetCheckEvaluation(
-                    dg.AssetKey(spec.name),
-                    check["name"],
-                    passed=check["passed"],
-                    severity=severity[check["blocking"]],
-                    description=check["detail"],
-                    blocking=check["blocking"],
-                    partition=partition,
-                )
-            )
-        self._instance.report_runless_asset_event(
-            dg.AssetMaterialization(
-                spec.name,
-                partition=partition,
-                metadata=record.metadata,
-                tags=provenance_tags(self._instance, spec, partition, record),
-            )
-        )
+            return frozenset()
 
     def _write_down(self, record: Record) -> None:
         """Give the store a record of what only Dagster knows, as older versions left it."""

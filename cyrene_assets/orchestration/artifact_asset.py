@@ -22,6 +22,7 @@ from cyrene_assets.orchestration.artifact_spec import (
     SPECS,
     ArtifactSpec,
     Params,
+    Reads,
     RebuildRule,
     current_inputs,
     expected_lineage,
@@ -29,6 +30,7 @@ from cyrene_assets.orchestration.artifact_spec import (
 from cyrene_assets.orchestration.needs import Need
 from cyrene_assets.orchestration.preflight import check_run_requirements
 from cyrene_assets.orchestration.project_state import ProjectState
+from cyrene_assets.orchestration.recorded_again import record_users
 from cyrene_assets.orchestration.run_retention import claim_run
 from cyrene_assets.orchestration.tags import REUSE_TAG
 from cyrene_assets.project.artifact_build import ArtifactBuild
@@ -68,6 +70,7 @@ def artifact_asset(
     toolchain: Toolchain | None = None,
     verify_toolchain: Toolchain | None = None,
     needs: Sequence[Need] = (),
+    reads: Reads | None = None,
 ) -> Callable[[Callable[[ArtifactBuild], BuildResult]], dg.AssetsDefinition]:
     """Make an asset of a function that fills ``build.out``; its docstring is the description.
 
@@ -75,7 +78,9 @@ def artifact_asset(
     the asset reads, ``external_inputs`` the digests of what it reads from outside the store,
     ``external_files`` the SHA-256 of the files in these by name.
     ``verify_toolchain`` is the toolchain of a program that looks at what the first one's made.
-    ``needs`` is what it needs of the machine besides: looked at before a run's first step. With
+    ``needs`` is what it needs of the machine besides: looked at before a run's first step.
+    ``reads`` names the files that a partition reads of an input, where it does not read all: what
+    else changes in that input does not put it out of date. With
     ``allow_missing_inputs`` the asset takes every upstream artifact there is, instead of insisting
     on each partition.
     """
@@ -98,6 +103,7 @@ def artifact_asset(
             toolchain=toolchain,
             verify_toolchain=verify_toolchain,
             declared_needs=tuple(needs),
+            reads=reads or {},
         )
         SPECS[name] = spec
 
@@ -178,7 +184,8 @@ def _materialize(
             reused = reuse_earlier(spec, project, context, key, lineage)
         result = reused or make(spec, function, project, context, key, lineage, records, sources)
         yield result
-    _raise_failed_checks(result)
+        _raise_failed_checks(result)
+        record_users(project, context.instance, key)
 
 
 def _raise_failed_checks(result: dg.MaterializeResult[Any]) -> None:

@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -16,6 +16,7 @@ from cyrene_assets.orchestration.artifact_spec import (
 )
 from cyrene_assets.orchestration.failed_attempts import attempted
 from cyrene_assets.orchestration.lineage import Lineage, Record
+from cyrene_assets.orchestration.recorded_again import of_lineage
 from cyrene_assets.orchestration.run_conditions import conditions_of
 from cyrene_assets.orchestration.tags import REUSED_TAG
 from cyrene_assets.orchestration.ui_metadata import ui_metadata
@@ -44,7 +45,10 @@ def make(
     sources: Mapping[str, str],
 ) -> dg.MaterializeResult[Any]:
     """Make an artifact, publish it, and return its result; the store's own record is written."""
-    inputs = {upstream: _open(project, record) for upstream, record in records.items()}
+    inputs = {
+        upstream: _open(project, record, spec.files_read(upstream, key.partition))
+        for upstream, record in records.items()
+    }
     attempted(context.instance, context.run.run_id, spec.name, lineage.fingerprint)
     started = time.monotonic()
     log = project.logs / key.folder / f"{context.run.run_id}.log"
@@ -175,9 +179,9 @@ def reuse_earlier(
     lineage: Lineage,
 ) -> dg.MaterializeResult[Any] | None:
     """Return the result of an earlier build of the same lineage, if its artifact is still good."""
-    record = lineages.find(context.instance, key, lineage.fingerprint)
+    record = lineages.find(context.instance, key, lineage)
     if record is None:
-        record = stored_records.find(project.store, spec, key, lineage.fingerprint)
+        record = stored_records.find(project.store, spec, key, lineage)
     if record is None:
         return None
     try:
@@ -186,6 +190,7 @@ def reuse_earlier(
         context.log.warning(str(error))
         return None
     context.log.info(f"{key} {artifact.digest} is what this would make: reused")
+    record = of_lineage(record, lineage)
     store_records.write(
         project.store,
         stored_records.to_stored_record(
@@ -206,10 +211,13 @@ def reuse_earlier(
     )
 
 
-def _open(project: Project, record: Record) -> Artifact:
-    """Open and verify an artifact; a corrupt one is set aside so that the next build remakes it."""
+def _open(project: Project, record: Record, only: Collection[str] | None = None) -> Artifact:
+    """Open and verify an artifact; a corrupt one is set aside so that the next build remakes it.
+
+    With ``only`` the contents of these files are verified: what else is in it is not read.
+    """
     try:
-        return project.store.open(record.key, record.digest)
+        return project.store.open(record.key, record.digest, only=only)
     except CorruptArtifactError:
         artifact = project.store.locate(record.key, record.digest)
         if artifact.path.exists():

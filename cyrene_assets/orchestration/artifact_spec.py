@@ -1,7 +1,8 @@
 """What is known of an artifact asset before it is built: its inputs, settings and checks."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any
 
 import dagster as dg
@@ -13,10 +14,13 @@ from cyrene_assets.orchestration.lineage import Lineage, Record
 from cyrene_assets.orchestration.needs import INSTALLED, Need
 from cyrene_assets.project.project import Project
 from cyrene_assets.store.artifact_key import ArtifactKey
+from cyrene_assets.store.artifact_store import CorruptArtifactError
 from cyrene_assets.store.outcome import Check
 from cyrene_assets.utils.errors import BuildError
 
 Params = Callable[[Project, str | None], Mapping[str, Any]]
+# The files that a partition of an asset reads of an input, by the input's asset.
+Reads = Mapping[str, Callable[[str | None], Collection[str]]]
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,7 @@ class ArtifactSpec:
     toolchain: Toolchain | None
     verify_toolchain: Toolchain | None
     declared_needs: tuple[Need, ...] = ()
+    reads: Reads = field(default_factory=dict)
 
     @property
     def needs(self) -> frozenset[Need]:
@@ -69,6 +74,11 @@ class ArtifactSpec:
             if name in SPECS:
                 for upstream_partition in self._mapped(dep, SPECS[name], partition):
                     yield ArtifactKey(name, upstream_partition)
+
+    def files_read(self, upstream: ArtifactKey, partition: str | None) -> Collection[str] | None:
+        """Return the files that ``partition`` reads of an input; None where it reads all."""
+        read = self.reads.get(upstream.asset)
+        return None if read is None else read(partition)
 
     def _mapped(
         self, dep: dg.AssetDep, upstream: "ArtifactSpec", partition: str | None
@@ -118,7 +128,34 @@ def expected_lineage(
     """
     named = {str(key): digest for key, digest in inputs.items()}
     named.update(spec.external_inputs(project, partition) if external is None else external)
-    return Lineage(spec.code_version, spec.params(project, partition), named)
+    return Lineage(
+        spec.code_version,
+        spec.params(project, partition),
+        named,
+        parts_read(spec, project, partition, inputs),
+    )
+
+
+def parts_read(
+    spec: ArtifactSpec,
+    project: Project,
+    partition: str | None,
+    inputs: Mapping[ArtifactKey, str],
+) -> dict[str, str]:
+    """Return the digests of what ``partition`` reads of the inputs of which it does not read all.
+
+    An input that is gone from the store, that is damaged or has no such files is left out: all of
+    it counts then.
+    """
+    parts = {}
+    for key, digest in inputs.items():
+        files = spec.files_read(key, partition)
+        if files is not None:
+            with suppress(CorruptArtifactError):
+                part = project.store.locate(key, digest).part_digest(files)
+                if part is not None:
+                    parts[str(key)] = part
+    return parts
 
 
 def current_inputs(

@@ -13,11 +13,13 @@ from cyrene_assets.orchestration.fork_servers import fork_servers
 from cyrene_assets.orchestration.planner import Launch, Step
 from cyrene_assets.orchestration.project_state import runs_at_work
 from cyrene_assets.orchestration.raw_files import RawFiles
+from cyrene_assets.orchestration.recorded_again import record_unchanged
 from cyrene_assets.orchestration.run_events import INTERRUPTED, Event, EventTail, Report
 from cyrene_assets.orchestration.run_retention import end_orphans
 from cyrene_assets.orchestration.tags import IGNORED, OWNER_TAG, PLANNED_TAG, REQUIREMENTS_TAG
 from cyrene_assets.project.project import Project
 from cyrene_assets.store.artifact_key import ArtifactKey
+from cyrene_assets.store.gc_lock import shared_lock
 from cyrene_assets.utils.errors import BuildError
 from cyrene_assets.utils.process_identity import owner
 
@@ -56,6 +58,9 @@ def build(
             steps = planner.examine(project, instance, group, size)
             if wait_for_others(instance, steps, report):
                 steps = planner.examine(project, instance, group, size)
+            with shared_lock(project.store.root):
+                # Those that a run did which ended too early.
+                record_unchanged(project, instance, steps)
             _observe(project, instance, steps)
             for launch in planner.launches(steps):
                 _run(

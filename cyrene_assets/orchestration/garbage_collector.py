@@ -242,10 +242,10 @@ def _resumable(
         [version for version in known if version.key == upstream]
         for upstream in spec.upstream(key.partition)
     ]
-    fingerprints = set()
+    fingerprints: set[str] = set()
     for inputs in islice(product(*choices), _MOST_COMBINATIONS):
         with suppress(CyreneError):
-            fingerprints.add(
-                expected_lineage(spec, project, key.partition, dict(inputs)).fingerprint
-            )
+            fingerprints |= expected_lineage(
+                spec, project, key.partition, dict(inputs)
+            ).fingerprints
     return fingerprints

@@ -8,17 +8,20 @@ they come from from the store's records: no asset has a list of its own.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
+from itertools import product
 
 from cyrene_assets.orchestration.artifact_spec import SPECS, with_ancestors
 from cyrene_assets.orchestration.chains import versions_of
-from cyrene_assets.orchestration.lineage import Record
+from cyrene_assets.orchestration.lineage import Lineage, Record
 from cyrene_assets.orchestration.project_state import ProjectState
 from cyrene_assets.orchestration.remedies import build_command
 from cyrene_assets.project.project import Project
 from cyrene_assets.store import records
 from cyrene_assets.store.artifact_key import ArtifactKey, ArtifactVersion
+from cyrene_assets.store.artifact_store import CorruptArtifactError
 from cyrene_assets.utils.errors import UserError
 
 # Of each ancestor the digests that something may have been made from.
@@ -91,17 +94,45 @@ class Origins:
 
 
 def recorded_inputs(state: ProjectState) -> MadeFrom:
-    """Return what tells the makings of an artifact: the store's records, and Dagster's current."""
+    """Return what tells the makings of an artifact: the store's records, and Dagster's current.
+
+    Where a part of an input was read, it may as well have been made from any other version of that
+    input with the same part.
+    """
 
     @cache
     def makings(key: ArtifactKey) -> dict[str, list[Mapping[str, str]]]:
         by_digest: dict[str, list[Mapping[str, str]]] = {}
         for record in records.of_artifact(state.project.store, key):
-            by_digest.setdefault(record.digest, []).append(record.inputs)
+            made = Lineage(record.code_version, record.params, record.inputs, record.parts)
+            by_digest.setdefault(record.digest, []).extend(alternatives(key, made))
         current = state.record(key)
         if current is not None:
-            by_digest.setdefault(current.digest, []).append(current.lineage.inputs)
+            by_digest.setdefault(current.digest, []).extend(alternatives(key, current.lineage))
         return by_digest
+
+    def alternatives(key: ArtifactKey, made: Lineage) -> list[Mapping[str, str]]:
+        choices = [
+            [(name, other) for other in {made.inputs[name], *equal_part(key, name, part)}]
+            for name, part in sorted(made.parts.items())
+        ]
+        return [{**made.inputs, **dict(choice)} for choice in product(*choices)]
+
+    def equal_part(key: ArtifactKey, name: str, part: str) -> list[str]:
+        upstream = ArtifactKey.parse(name)
+        files = SPECS[key.asset].files_read(upstream, key.partition)
+        return [] if files is None else parts(upstream, tuple(files)).get(part, [])
+
+    @cache
+    def parts(key: ArtifactKey, files: tuple[str, ...]) -> dict[str, list[str]]:
+        """Return the digests of an artifact's versions by the digest of some files of them."""
+        by_part: dict[str, list[str]] = {}
+        for artifact in state.project.store.versions(key):
+            with suppress(CorruptArtifactError):
+                part = artifact.part_digest(files)
+                if part is not None:
+                    by_part.setdefault(part, []).append(artifact.digest)
+        return by_part
 
     def made_from(version: ArtifactVersion) -> list[Mapping[str, str]]:
         return makings(version.key).get(version.digest, [])

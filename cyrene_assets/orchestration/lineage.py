@@ -6,13 +6,13 @@ the same *fingerprint* and need not both run.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import dagster as dg
 
 from cyrene_assets.store.artifact_key import ArtifactKey
-from cyrene_assets.store.artifact_store import fingerprint
+from cyrene_assets.store.records import lineage_fingerprint
 
 METADATA_KEY = "lineage"
 
@@ -22,17 +22,25 @@ class Lineage:
     """What an artifact is made from.
 
     ``inputs`` maps ``asset[partition]`` to a digest; ``params`` holds every setting of the recipe
-    and the corpus that the asset reads.
+    and the corpus that the asset reads. ``parts`` holds the digest of what the asset reads of an
+    input, by the input's name, where that is not all of it: the rest may change. What was built
+    before there were parts has none.
     """
 
     code_version: str
     params: Mapping[str, Any]
     inputs: Mapping[str, str]
+    parts: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def fingerprint(self) -> str:
-        """The digest of all three: equal fingerprints mean that nothing has to be rebuilt."""
-        return fingerprint(self.as_dict())
+        """The digest of all that is read: equal ones mean that nothing has to be rebuilt."""
+        return lineage_fingerprint(self.code_version, self.params, self.inputs, self.parts)
+
+    @property
+    def fingerprints(self) -> frozenset[str]:
+        """The fingerprint, and the one that the same had before there were parts."""
+        return frozenset({self.fingerprint, replace(self, parts={}).fingerprint})
 
     def as_dict(self) -> dict[str, Any]:
         """Return the lineage as a JSON value."""
@@ -40,7 +48,13 @@ class Lineage:
             "code_version": self.code_version,
             "params": dict(self.params),
             "inputs": dict(self.inputs),
+            **({"parts": dict(self.parts)} if self.parts else {}),
         }
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> "Lineage":
+        """Return the lineage that ``as_dict`` made a JSON value of."""
+        return cls(value["code_version"], value["params"], value["inputs"], value.get("parts", {}))
 
     def changes(self, wanted: "Lineage") -> list["Change"]:
         """Return everything in which an artifact of this lineage is not one of ``wanted``."""
@@ -55,6 +69,7 @@ class Lineage:
             Change("input", name, self.inputs.get(name), wanted.inputs.get(name))
             for name in sorted(self.inputs.keys() | wanted.inputs.keys())
             if self.inputs.get(name) != wanted.inputs.get(name)
+            if name not in self.parts or self.parts[name] != wanted.parts.get(name)
         ]
 
     def difference(self, wanted: "Lineage") -> str:
@@ -192,10 +207,11 @@ def of_events(
     return records
 
 
-def find(instance: dg.DagsterInstance, key: ArtifactKey, wanted: str) -> Record | None:
-    """Return the newest record whose fingerprint is ``wanted`` and whose checks passed, or None."""
+def find(instance: dg.DagsterInstance, key: ArtifactKey, wanted: Lineage) -> Record | None:
+    """Return the newest record of the lineage ``wanted`` whose checks passed, or None."""
+    fingerprints = wanted.fingerprints
     for record in history(instance, key):
-        if record.lineage.fingerprint == wanted and not record.failed_checks:
+        if record.lineage.fingerprint in fingerprints and not record.failed_checks:
             return record
     return None
 
@@ -242,7 +258,7 @@ def _record(key: ArtifactKey, event: dg.EventLogRecord) -> Record | None:
     return Record(
         key=key,
         digest=data["digest"],
-        lineage=Lineage(data["code_version"], data["params"], data["inputs"]),
+        lineage=Lineage.from_dict(data),
         run_id=made["run_id"],
         created=made["created"],
         seconds=data["seconds"],

@@ -1,7 +1,7 @@
 """What there is at one moment: every record read once, and what runs are about to change."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -10,12 +10,12 @@ import dagster as dg
 
 from cyrene_assets.orchestration import lineage as lineages
 from cyrene_assets.orchestration import raw_file_events
-from cyrene_assets.orchestration.artifact_spec import SPECS, ArtifactSpec
+from cyrene_assets.orchestration.artifact_spec import SPECS, ArtifactSpec, parts_read
 from cyrene_assets.orchestration.lineage import Change, Lineage, Record, file_changes
 from cyrene_assets.orchestration.raw_file_events import Observed
 from cyrene_assets.orchestration.run_retention import UNFINISHED
 from cyrene_assets.project.project import Project
-from cyrene_assets.store.artifact_key import ArtifactKey
+from cyrene_assets.store.artifact_key import ArtifactKey, artifact_inputs
 
 _T = TypeVar("_T")
 
@@ -169,7 +169,7 @@ class ProjectState:
     def changes(self, record: Record, wanted: Lineage, external: External) -> list[Change]:
         """Return why ``record`` is not of the ``wanted`` lineage, file by file where known."""
         changes = []
-        for change in record.lineage.changes(wanted):
+        for change in self._with_parts(record, wanted).changes(wanted):
             files = (
                 file_changes(record.sources, external.files)
                 if change.kind == "input" and change.name in external.inputs
@@ -177,6 +177,15 @@ class ProjectState:
             )
             changes += files if record.sources and external.files and files else [change]
         return changes
+
+    def _with_parts(self, record: Record, wanted: Lineage) -> Lineage:
+        """Return what a record was made from, with the parts that older versions did not record."""
+        lineage = record.lineage
+        if not wanted.parts or lineage.parts or lineage.inputs == wanted.inputs:
+            return lineage
+        inputs = {version.key: version.digest for version in artifact_inputs(lineage.inputs)}
+        spec, partition = SPECS[record.key.asset], record.key.partition
+        return replace(lineage, parts=parts_read(spec, self.project, partition, inputs))
 
 
 def _names(spec: ArtifactSpec) -> list[str]:

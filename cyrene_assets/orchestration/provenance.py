@@ -4,7 +4,7 @@ A run's step gets them from Dagster itself; an event that is reported without a 
 or the UI would call the asset stale.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 
 import dagster as dg
@@ -19,9 +19,12 @@ _MANY = 100
 
 
 def provenance_tags(
-    instance: dg.DagsterInstance, spec: ArtifactSpec, partition: str | None, record: Record
+    spec: ArtifactSpec, partition: str | None, record: Record, events: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return the tags of a materialization of ``record``, as a step of a run would set them."""
+    """Return the tags of a materialization of ``record``, as a step of a run would set them.
+
+    ``events`` are the ``last_events`` of what the asset depends on.
+    """
     parents: dict[str, list[str | None]] = {dep.asset_key.to_user_string(): [] for dep in spec.deps}
     for upstream in spec.upstream(partition):
         parents[upstream.asset].append(upstream.partition)
@@ -33,7 +36,6 @@ def provenance_tags(
     if isinstance(partition, dg.MultiPartitionKey):
         for dimension, key in partition.keys_by_dimension.items():
             tags[f"dagster/partition/{dimension}"] = key
-    events = _last_events(instance, list(parents))
     for asset, keys in parents.items():
         if len(keys) < _MANY:
             version = _version(asset, keys, record)
@@ -52,10 +54,10 @@ def _version(asset: str, keys: Sequence[str | None], record: Record) -> str:
     return sha256("".join(digests).encode()).hexdigest()
 
 
-def _last_events(instance: dg.DagsterInstance, assets: Sequence[str]) -> dict[str, str]:
-    """Return the number of the last event of each asset that has one."""
+def last_events(instance: dg.DagsterInstance, spec: ArtifactSpec) -> dict[str, str]:
+    """Return the number of the last event of each input's asset, so far as there is one."""
     pointers = {}
-    for record in instance.get_asset_records([dg.AssetKey(asset) for asset in assets]):
+    for record in instance.get_asset_records([dep.asset_key for dep in spec.deps]):
         entry = record.asset_entry
         event = entry.last_materialization_record or entry.last_observation_record
         if event is not None:

@@ -42,6 +42,7 @@ def to_stored_record(
         code_version=lineage.code_version,
         params=dict(lineage.params),
         inputs=dict(lineage.inputs),
+        parts=dict(lineage.parts),
         seconds=seconds,
         checks=[dict(check) for check in checks],
         sources=dict(sources),
@@ -51,9 +52,10 @@ def to_stored_record(
     )
 
 
-def find(store: Store, spec: ArtifactSpec, key: ArtifactKey, wanted: str) -> Record | None:
-    """Return the newest making in the store whose fingerprint is ``wanted`` and that passed."""
-    makings = (r for r in records.of_artifact(store, key) if r.fingerprint == wanted)
+def find(store: Store, spec: ArtifactSpec, key: ArtifactKey, wanted: Lineage) -> Record | None:
+    """Return the newest making in the store of the lineage ``wanted`` that passed."""
+    fingerprints = wanted.fingerprints
+    makings = (r for r in records.of_artifact(store, key) if r.fingerprint in fingerprints)
     return _first_that_passed(store, spec, makings)
 
 
@@ -95,7 +97,7 @@ class RecordReader:
         checks = self._checks(spec, stored)
         if checks is None:
             return None
-        lineage = Lineage(stored.code_version, stored.params, stored.inputs)
+        lineage = Lineage(stored.code_version, stored.params, stored.inputs, stored.parts)
         size = sum(file["bytes"] for file in artifact.manifest["files"].values())
         metadata: dict[str, Any] = {
             "summary": "recorded again from its manifest",

@@ -23,6 +23,7 @@ from cyrene_assets.config.yaml_errors import YamlError
 from cyrene_assets.project.folders import corpora_folder
 from cyrene_assets.project.settings import BaseModelSource, CheckpointSource, ProjectFile
 from cyrene_assets.store.artifact_store import Store
+from cyrene_assets.store.file_digests import FileDigests
 from cyrene_assets.utils.disk_errors import disk_errors
 from cyrene_assets.utils.errors import RequirementError, UserError
 from cyrene_assets.utils.files import write_durably
@@ -92,7 +93,7 @@ class Project:
     @cached_property
     def store(self) -> Store:
         """The artifact store."""
-        return Store(self.home / "store")
+        return Store(self.home / "store", FileDigests(self.work / "file-digests.sqlite"))
 
     @property
     def corpus_folder(self) -> Path:

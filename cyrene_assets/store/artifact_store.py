@@ -9,7 +9,7 @@ import re
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +19,7 @@ from typing import Any
 
 from cyrene_assets.store import manifest as manifests
 from cyrene_assets.store.artifact_key import ArtifactKey
+from cyrene_assets.store.file_digests import FileDigests
 from cyrene_assets.store.manifest import MANIFEST, ManifestError
 from cyrene_assets.utils.disk_errors import disk_errors
 from cyrene_assets.utils.errors import BuildError, UserError
@@ -80,10 +81,30 @@ class Artifact:
             "run `cyrene build` again: it sets the folder aside and rebuilds it"
         )
 
-    def verify(self, *, contents: bool) -> None:
+    def part_digest(self, names: Collection[str]) -> str | None:
+        """Return the digest of some of the files, by what the manifest says of them.
+
+        None where one of them is not in it.
+
+        Raises:
+            CorruptArtifactError: the manifest cannot be read.
+        """
+        files = self.manifest["files"]
+        if not files.keys() >= set(names):
+            return None
+        return _digest({name: files[name] for name in names})
+
+    def verify(
+        self,
+        *,
+        contents: bool,
+        only: Collection[str] | None = None,
+        read: Callable[[Path], str] = sha256,
+    ) -> None:
         """Check every file's presence and size, and its SHA-256 where ``contents`` is true.
 
-        The log counts, too, although it is no part of the digest.
+        The log counts, too, although it is no part of the digest. With ``only`` the contents of
+        these files are checked and no others. ``read`` returns a file's SHA-256.
 
         Raises:
             CorruptArtifactError: a file is missing, added, truncated or changed.
@@ -104,17 +125,22 @@ class Artifact:
             size = found[name].stat().st_size
             if size != expected[name]["bytes"]:
                 raise self.corrupt(f"{name} has {size} bytes, not {expected[name]['bytes']}")
-            if contents and sha256(found[name]) != expected[name]["sha256"]:
+            is_read = contents and (only is None or name in only)
+            if is_read and read(found[name]) != expected[name]["sha256"]:
                 raise self.corrupt(f"the content of {name} has changed")
         if _digest(files) != self.digest:
             raise self.corrupt("its folder's name is not the digest of its files")
 
 
 class Store:
-    """All artifacts under one root folder."""
+    """All artifacts under one root folder.
 
-    def __init__(self, root: Path) -> None:
+    ``digests`` remembers which files were read; without it each is read every time.
+    """
+
+    def __init__(self, root: Path, digests: FileDigests | None = None) -> None:
         self.root = root
+        self._digests = digests
 
     def locate(self, key: ArtifactKey, digest: str) -> Artifact:
         """Return the artifact with this digest, whether it is there or not."""
@@ -123,8 +149,18 @@ class Store:
                 raise UserError(f"{part!r} cannot be part of an artifact's path")
         return Artifact(key, digest, self.root / key.folder / digest)
 
-    def open(self, key: ArtifactKey, digest: str, *, contents: bool = True) -> Artifact:
+    def open(
+        self,
+        key: ArtifactKey,
+        digest: str,
+        *,
+        contents: bool = True,
+        only: Collection[str] | None = None,
+    ) -> Artifact:
         """Return a verified artifact; ``contents`` false checks names and sizes alone.
+
+        With ``only`` the contents of these files are verified and no others. What was read on this
+        machine is read again where it may have changed since.
 
         Raises:
             CorruptArtifactError: it is gone, or its files are not what its manifest says.
@@ -132,8 +168,18 @@ class Store:
         artifact = self.locate(key, digest)
         if not artifact.path.is_dir():
             raise artifact.corrupt(f"{artifact.path} is gone")
-        artifact.verify(contents=contents)
+        read = sha256 if self._digests is None else self._digests.sha256
+        artifact.verify(contents=contents, only=only, read=read)
         return artifact
+
+    def read_again(self, artifact: Artifact) -> None:
+        """Verify an artifact by reading all of its files now, whatever is remembered.
+
+        Raises:
+            CorruptArtifactError: its files are not what its manifest says.
+        """
+        read = sha256 if self._digests is None else self._digests.read
+        artifact.verify(contents=True, read=read)
 
     @contextmanager
     def stage(self, asset: str) -> Iterator[Path]:
@@ -204,6 +250,12 @@ class Store:
             if len(folder.name) == DIGEST_LENGTH:
                 key = ArtifactKey.of_folder(folder.parent.parent.name, folder.parent.name)
                 yield Artifact(key, folder.name, folder)
+
+    def versions(self, key: ArtifactKey) -> Iterator[Artifact]:
+        """Yield every version that there is of an artifact, in the order of their paths."""
+        for manifest in sorted((self.root / key.folder).glob(f"*/{MANIFEST}")):
+            if len(manifest.parent.name) == DIGEST_LENGTH:
+                yield Artifact(key, manifest.parent.name, manifest.parent)
 
     def folders(self) -> Iterator[Path]:
         """Yield every folder in the place of an artifact, complete or not, by path."""

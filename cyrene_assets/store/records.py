@@ -34,6 +34,7 @@ class StoredRecord(msgspec.Struct, frozen=True, kw_only=True):
     ``checks`` holds name, passed, blocking and detail of each check, and is None where an older
     manifest does not tell. ``metadata`` is what Dagster was told, in its own JSON, or None.
     ``recorded`` is when it was last made or reused (Unix seconds), ``seconds`` how long it took.
+    ``parts`` holds the digest of what was read of an input, where that was not all of it.
     """
 
     asset: str
@@ -48,6 +49,7 @@ class StoredRecord(msgspec.Struct, frozen=True, kw_only=True):
     run_id: str
     recorded: float
     metadata: dict[str, Any] | None = None
+    parts: dict[str, str] = {}
 
     @property
     def key(self) -> ArtifactKey:
@@ -56,15 +58,32 @@ class StoredRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def fingerprint(self) -> str:
-        """The digest of code version, params and inputs, as ``Lineage.fingerprint`` has it."""
-        return fingerprint(
-            {"code_version": self.code_version, "params": self.params, "inputs": self.inputs}
-        )
+        """The digest of what it is made from: see ``lineage_fingerprint``."""
+        return lineage_fingerprint(self.code_version, self.params, self.inputs, self.parts)
 
     @property
     def failed(self) -> bool:
         """Whether a blocking check is known to have failed."""
         return any(c["blocking"] and not c["passed"] for c in self.checks or ())
+
+
+def lineage_fingerprint(
+    code_version: str,
+    params: Mapping[str, Any],
+    inputs: Mapping[str, str],
+    parts: Mapping[str, str],
+) -> str:
+    """Return the digest of what an artifact is made from.
+
+    Of an input of which a part is read that part's digest counts, and not the input's own.
+    """
+    lineage = {
+        "code_version": code_version,
+        "params": dict(params),
+        "inputs": {name: digest for name, digest in inputs.items() if name not in parts},
+    }
+    # As it was before there were parts, where there are none: the names of records hold it.
+    return fingerprint({**lineage, "parts": dict(parts)} if parts else lineage)
 
 
 def write(store: Store, record: StoredRecord) -> None:
@@ -93,11 +112,10 @@ def of_artifact(store: Store, key: ArtifactKey) -> list[StoredRecord]:
         record = _read(file)
         if record is not None and store.locate(key, record.digest).path.is_dir():
             making_by_version[record.digest, record.fingerprint] = record
-    for artifact in store.artifacts(key.asset):
-        if artifact.key == key:
-            record = _of_manifest(artifact)
-            if record is not None:
-                making_by_version.setdefault((record.digest, record.fingerprint), record)
+    for artifact in store.versions(key):
+        record = _of_manifest(artifact)
+        if record is not None:
+            making_by_version.setdefault((record.digest, record.fingerprint), record)
     return sorted(making_by_version.values(), key=lambda record: record.recorded, reverse=True)
 
 
@@ -166,6 +184,7 @@ def _of_manifest(artifact: Artifact) -> StoredRecord | None:
                 "code_version": manifest["code_version"],
                 "params": manifest["params"],
                 "inputs": manifest["inputs"],
+                "parts": manifest.get("parts", {}),
                 "seconds": manifest.get("seconds", 0.0),
                 "checks": manifest.get("checks"),
                 "sources": manifest.get("sources", {}),

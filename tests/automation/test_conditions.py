@@ -65,6 +65,20 @@ def change(ticks: Ticks, *languages: str, to: str = "Changed.") -> None:
     ticks.observe()
 
 
+def test_languages_whose_units_are_what_they_were_are_not_rebuilt(ticks: Ticks) -> None:
+    def units(english: bytes) -> dict[str, bytes]:
+        return {"units/en.parquet": english, "units/xq7.parquet": b"Oru"}
+
+    ticks.made("parallel_corpus", files=units(b"one"))
+    ticks.until_quiet()
+    change(ticks, "en")
+    assert ticks.tick() == ["raw_dialog[en]"]
+    ticks.made("raw_dialog[en]")
+    assert ticks.tick() == ["parallel_corpus"]
+    ticks.made("parallel_corpus", files=units(b"two"))
+    assert ticks.tick() == ["cpt_documents[en]", "sft_chat[en]"]
+
+
 def test_one_language_changes_and_every_stage_waits_for_the_one_before(ticks: Ticks) -> None:
     change(ticks, "en")
     ticks.until_quiet()

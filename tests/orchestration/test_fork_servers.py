@@ -143,6 +143,23 @@ def test_group_of_a_fork_ends_with_it(home: Path) -> None:
     assert program.stdout.read() == b""
 
 
+def test_programs_of_a_build_in_the_background_end_when_told_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is ignored is inherited, and Dagster gives SIGTERM what SIGINT has."""
+    monkeypatch.setenv("CYRENE_TOY_PYTHON", sys.executable)
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        with toy_fork_server(tmp_path, TOY, monkeypatch, OWN):
+            program = start(tmp_path, "import time\nprint(1, flush=True)\ntime.sleep(600)")
+            assert program is not None
+            assert program.stdout.readline() == b"1\n"
+            end_group(program)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert program.returncode == -signal.SIGTERM
+
+
 _BUILD = """
 import sys, time
 from pathlib import Path

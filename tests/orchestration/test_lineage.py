@@ -76,7 +76,7 @@ def test_an_older_record_is_found_by_its_fingerprint(empty: Sandbox) -> None:
     report(instance, "digest3", OLD, passed=False)
 
     def found(wanted: Lineage) -> Record | None:
-        return lineage.find(instance, ArtifactKey("thing", "en"), wanted.fingerprint)
+        return lineage.find(instance, ArtifactKey("thing", "en"), wanted)
 
     older = found(OLD)
     assert older is not None

@@ -41,6 +41,12 @@ if TYPE_CHECKING:
     is_flag=True,
     help="First record what the store has and Dagster's database does not know.",
 )
+@click.option(
+    "--verify",
+    "verifies",
+    is_flag=True,
+    help="Read every file of the store and compare it with its manifest; exit 1 if one is damaged.",
+)
 @json_option
 def artifacts(
     asset: str | None,
@@ -48,14 +54,25 @@ def artifacts(
     every: bool,
     summary: bool,
     adopts: bool,
+    verifies: bool,
     as_json: bool,
 ) -> None:
     """List the current artifacts: key, partition, path, digest, creation time and run.
 
     Without an ASSET it is a row per asset; --all, an ASSET or a partition shows each artifact.
     Paths are relative to CYRENE_HOME, those of --json are complete.
+
+    With --verify all artifacts of the store are read, older ones too. A build reads a file of an
+    input once, and again only when its size or times have changed.
     """
     project = load_project()
+    if verifies:
+        from cyrene_assets.cli.commands._verify import verify
+
+        if summary or adopts:
+            raise UserError("--verify goes with neither --summary nor --adopt")
+        verify(project, asset, partition, as_json=as_json)
+        return
     with opened_to_look(project) as instance:
         load_specs()
         if adopts:

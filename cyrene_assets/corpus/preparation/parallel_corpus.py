@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 import polars as pl
 
 from cyrene_assets.corpus.config import Corpus
+from cyrene_assets.corpus.parallel_files import SHARED_LINES_FILE, UNITS, units_file
 from cyrene_assets.corpus.preparation.cleaned_units import CleanedUnits
 from cyrene_assets.corpus.preparation.cross_language_flags import CrossLanguageFlags
 from cyrene_assets.corpus.preparation.gendered import twin_pairs
@@ -28,9 +29,6 @@ from cyrene_assets.corpus.preparation.unit_index import UnitIndex
 from cyrene_assets.corpus.preparation.unknown_markup import UnknownMarkup
 from cyrene_assets.corpus.preparation.word_files import WordFiles
 from cyrene_assets.corpus.sources.types import ONLY
-
-UNITS = "units"
-SHARED_LINES_FILE = "shared_lines.parquet"
 
 
 @dataclass(frozen=True)
@@ -95,7 +93,7 @@ def read_units(folder: Path, language: str, columns: Sequence[str] | None = None
 
     What a row is for alone (``ONLY``) is read too, where any row is.
     """
-    path = folder / UNITS / f"{language}.parquet"
+    path = folder / units_file(language)
     if columns is None:
         return pl.read_parquet(path)
     marked = [ONLY] if ONLY in pl.read_parquet_schema(path) else []
@@ -148,7 +146,7 @@ def build_parallel_corpus(
             units.drop("placeholders", "control_tokens", "left_out").with_columns(
                 flags=cross_language.flags(index, units),
                 split=split.gather(profiles[index].rows["scene"]),
-            ).write_parquet(folder / UNITS / f"{languages[index]}.parquet", statistics=False)
+            ).write_parquet(folder / units_file(languages[index]), statistics=False)
 
         map_parallel(write, range(len(languages)))
     return ParallelCorpus(

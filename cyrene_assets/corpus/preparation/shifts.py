@@ -9,16 +9,13 @@ import polars as pl
 
 from cyrene_assets.corpus.preparation.language_profile import LanguageProfile
 from cyrene_assets.corpus.preparation.neighbours import (
-    DIMENSIONS,
     Doubles,
-    Halves,
-    blocks,
     compare_places,
     find_shifted,
     place_odds,
-    text_vectors,
 )
 from cyrene_assets.corpus.preparation.pair_shifts import LanguagePair, ShiftOdds, compare_languages
+from cyrene_assets.corpus.preparation.text_vectors import DIMENSIONS, Halves, blocks, text_vectors
 from cyrene_assets.corpus.preparation.thread_map import map_parallel
 from cyrene_assets.corpus.preparation.word_files import WordFiles
 

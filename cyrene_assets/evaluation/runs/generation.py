@@ -22,6 +22,7 @@ from cyrene_assets.evaluation.scoring.run_tables import (
     CURVES,
     CURVES_SCHEMA,
     GENERATIONS,
+    STAGES,
     Run,
     collect,
 )
@@ -32,8 +33,6 @@ from cyrene_assets.store.artifact_store import Artifact
 from cyrene_assets.store.outcome import BuildResult, CheckOutcome, Markdown
 from cyrene_assets.store.tables import TablesByLanguage, read_table, write_table
 from cyrene_assets.utils.errors import UserError
-
-STAGES = ("cpt_checkpoint", "lora_adapter")
 
 
 def generate(build: ArtifactBuild) -> BuildResult:

@@ -17,6 +17,7 @@ from cyrene_assets.evaluation.scoreboard.results import EvaluationResult, ModelK
 from cyrene_assets.evaluation.scoreboard.standing import standings
 from cyrene_assets.evaluation.scoreboard.table import model_rows
 from cyrene_assets.evaluation.scoring.per_answer import NO_PROFILE, REAL_LINES
+from cyrene_assets.evaluation.scoring.run_tables import STAGES
 from cyrene_assets.evaluation.scoring.score_registry import SCORES
 from cyrene_assets.evaluation.scoring.scores import MEAN
 
@@ -194,9 +195,8 @@ def plot_losses(
         figure, panels = new_figure(theme, _NARROW, 6.4, rows=2)
     else:
         figure, panels = new_figure(theme, 9.6, 4.0, columns=2)
-    stages = (("cpt_checkpoint", "continual pretraining"), ("lora_adapter", "fine-tuning"))
     for (name, curves), colour in zip(curves_of.items(), cycle(theme.colours), strict=False):
-        for axes, (stage, _) in zip(panels, stages, strict=True):
+        for axes, (stage, _) in zip(panels, STAGES.items(), strict=True):
             rows = curves.filter(pl.col("stage") == stage)
             trained, held_out = rows.drop_nulls("loss"), rows.drop_nulls("eval_loss")
             axes.plot(trained["step"], trained["loss"], color=colour, linewidth=0.8, alpha=0.6)
@@ -204,7 +204,7 @@ def plot_losses(
                       label=name)  # fmt: skip
             if not rows.is_empty():
                 axes.axvline(rows["chosen"][0], color=colour, linestyle=":", linewidth=1)
-    for axes, (_, title) in zip(panels, stages, strict=True):
+    for axes, (_, title) in zip(panels, STAGES.items(), strict=True):
         axes.set_title(title, loc="left", fontsize=10, color=theme.ink)
         axes.set_xlabel("step")
         axes.set_ylabel("nats per token")

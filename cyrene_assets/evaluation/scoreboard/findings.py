@@ -1,7 +1,7 @@
 """The questions of the published trainings, and what the scoreboard answers to them."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -9,7 +9,8 @@ import polars as pl
 from cyrene_assets.config.model_roles import NAMES
 from cyrene_assets.evaluation.metrics.training_losses import GAP_RED_FLAG
 from cyrene_assets.evaluation.scoreboard.board import Scoreboard
-from cyrene_assets.evaluation.scoreboard.comparison import ModelComparison, dominates, headline
+from cyrene_assets.evaluation.scoreboard.comparison import ModelComparison, headline
+from cyrene_assets.evaluation.scoreboard.dominance import beaten_by
 from cyrene_assets.evaluation.scoreboard.evidence import verdict
 from cyrene_assets.evaluation.scoreboard.looping import looping_profiles
 from cyrene_assets.evaluation.scoreboard.results import ModelKey
@@ -124,14 +125,13 @@ def _profiles(board: Scoreboard) -> Iterator[Answer]:
             continue
         looping = looping_profiles(board, key, names)
         usable = [name for name in names if name not in looping]
-        dominated_by = {
-            profile: [
-                rival
-                for rival in usable
-                if rival != profile and dominates(board.compare(key, key, shared, (rival, profile)))
-            ]
-            for profile in usable
-        }
+
+        def compare(
+            first: str, second: str, key: ModelKey = key, scores: Sequence[str] = tuple(shared)
+        ) -> list[ModelComparison]:
+            return board.compare(key, key, scores, (first, second))
+
+        dominated_by = beaten_by(usable, compare)
         best = [name for name in usable if not dominated_by[name]]
         beaten = [f"{name} (by {', '.join(by)})" for name, by in dominated_by.items() if by]
         short = f"Choose among {', '.join(best)}" if len(best) > 1 else f"Take {', '.join(best)}"
@@ -179,7 +179,7 @@ def _overfitted(board: Scoreboard) -> Iterator[Answer]:
             short, interval = _TOO_FEW_SCENES, ""
         else:
             interval = f" [{shown(excess.low)}, {shown(excess.high)}]"
-            if excess.low > 0:
+            if excess.low > 0 and excess.value >= SCORES["regurgitation_excess"].smallest:
                 short = (
                     "It recites although its loss is fine"
                     if loss_is_fine

@@ -11,7 +11,7 @@ import jinja2
 import polars as pl
 
 from cyrene_assets.config.model_roles import NAMES
-from cyrene_assets.evaluation.metrics.training_losses import GAP_RED_FLAG
+from cyrene_assets.evaluation.metrics.training_losses import GAP_RED_FLAG, RISE_RED_FLAG
 from cyrene_assets.evaluation.scoreboard import pareto, samples
 from cyrene_assets.evaluation.scoreboard.board import Scoreboard
 from cyrene_assets.evaluation.scoreboard.findings import NO_HALLUCINATION_SCORE, findings
@@ -127,6 +127,7 @@ def scoreboard_html(
         findings=findings(board),
         candidates=candidates,
         standing=standings(board, candidates),
+        silent={one.key: ", ".join(board.silent_in(one.key)) for one in candidates},
         names=names,
         axes=[SCORES[name] for name in pareto.AXES],
         pictures=list(page_pictures(board, table, candidates, results, order)),
@@ -136,6 +137,7 @@ def scoreboard_html(
         commands=_commands(board),
         no_hallucination_score=NO_HALLUCINATION_SCORE,
         red_flag=GAP_RED_FLAG,
+        rise_red_flag=RISE_RED_FLAG,
         models=list_models(table).height,
         corpora=sorted({result.corpus for result in results}),
     )

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cyrene_assets.evaluation.scoreboard.board import Scoreboard
-from cyrene_assets.evaluation.scoreboard.comparison import dominates
+from cyrene_assets.evaluation.scoreboard.comparison import ModelComparison
+from cyrene_assets.evaluation.scoreboard.dominance import beaten_by
 from cyrene_assets.evaluation.scoreboard.results import ModelKey
 
 # What a checkpoint is chosen by: knowledge of the story, the character's voice, no reciting.
@@ -28,9 +29,9 @@ class Candidate:
 def candidates(board: Scoreboard, keys: Sequence[ModelKey]) -> list[Candidate]:
     """Return those of the models that have all of `AXES`, on the mean over languages, served.
 
-    One dominates another when it is ahead or level on every axis, and significantly ahead on one,
-    on the scenes that both answered. Only models of one corpus version are compared: they had the
-    same prompts.
+    One dominates another when it is shown to be ahead on one axis and ahead or level on the others
+    (`dominance`), on the scenes that both answered; the error is that of all pairs together. Only
+    models of one corpus version are compared: they had the same prompts.
     """
     points: dict[ModelKey, dict[str, float]] = {}
     for key in keys:
@@ -38,17 +39,9 @@ def candidates(board: Scoreboard, keys: Sequence[ModelKey]) -> list[Candidate]:
         point = {axis: value.value for axis, value in values.items() if value is not None}
         if len(point) == len(AXES):
             points[key] = point
-    return [
-        Candidate(
-            key,
-            point,
-            tuple(
-                rival
-                for rival in points
-                if rival != key
-                and rival.corpus == key.corpus
-                and dominates(board.compare(rival, key, AXES))
-            ),
-        )
-        for key, point in points.items()
-    ]
+
+    def compare(first: ModelKey, second: ModelKey) -> list[ModelComparison] | None:
+        return board.compare(first, second, AXES) if first.corpus == second.corpus else None
+
+    dominated_by = beaten_by(list(points), compare)
+    return [Candidate(key, point, tuple(dominated_by[key])) for key, point in points.items()]

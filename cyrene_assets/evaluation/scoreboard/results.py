@@ -127,6 +127,11 @@ class SceneScores:
         )
         return self._cached((key.corpus, REAL_LINES), frames)
 
+    def curves(self, key: ModelKey) -> pl.DataFrame | None:
+        """Return the losses of the trainings behind a model: `EvaluationResult.curves`."""
+        found = (result.curves() for result in self._results if result.covers(key))
+        return next((curves for curves in found if curves is not None), None)
+
     def _cached(self, name: tuple[str | None, ...], frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
         """Return the frames' rows without duplicates, read once.
 

@@ -1,7 +1,7 @@
 """The first screen of the scoreboard: which model to take, and whether the training worked."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cyrene_assets.evaluation.metrics.training_losses import GAP_RED_FLAG
 from cyrene_assets.evaluation.scoreboard import pareto
@@ -11,11 +11,12 @@ from cyrene_assets.evaluation.scoreboard.evidence import verdict
 from cyrene_assets.evaluation.scoreboard.looping import looping_profiles
 from cyrene_assets.evaluation.scoreboard.results import ModelKey
 from cyrene_assets.evaluation.scoreboard.standing import Standing, standings
+from cyrene_assets.evaluation.scoring.run_tables import STAGES
 from cyrene_assets.evaluation.scoring.score_registry import SCORES
 
 SUMMARY_SCORES = ("cloze", "style", "regurgitation_excess", "rep4", "language", "loss")
 # A base model cannot recite what it has not seen: that score is compared with the real lines.
-_COMPARED_WITH_BASE = tuple(name for name in SUMMARY_SCORES if name != "regurgitation_excess")
+COMPARED_WITH_BASE = tuple(name for name in SUMMARY_SCORES if name != "regurgitation_excess")
 # A warning is due when this share fewer answers than real lines are in the prompt's language. Some
 # real lines are misidentified, too.
 LANGUAGE_RED_FLAG = 0.03
@@ -23,11 +24,12 @@ LANGUAGE_RED_FLAG = 0.03
 
 @dataclass(frozen=True)
 class Cell:
-    """A value, and how it compares with that of the base model."""
+    """A value, how it compares with that of the base model, and without which languages it is."""
 
     text: str
     verdict: Verdict | None = None
     words: str = ""
+    of: str = ""
 
 
 @dataclass(frozen=True)
@@ -108,20 +110,21 @@ def _recommendation(
 
 def _compare_with_base(board: Scoreboard, key: ModelKey) -> list[ModelComparison]:
     base = board.base_of(key)
-    return [] if base is None else board.compare(key, base, _COMPARED_WITH_BASE)
+    return [] if base is None else board.compare(key, base, COMPARED_WITH_BASE)
 
 
 def _warning(board: Scoreboard, key: ModelKey, dominated_by: Sequence[ModelKey]) -> str:
-    excess, gap, language = (
-        board.value(key, score) for score in ("regurgitation_excess", "gap", "language")
-    )
-    real = board.real_value(key, "language")
+    excess, gap = (board.value(key, score) for score in ("regurgitation_excess", "gap"))
+    language, real = board.beside_real_lines(key, "language")
     notes = []
-    if excess is not None and excess.low is not None and excess.low > 0:
-        more = SCORES["regurgitation_excess"].format(excess.value)
+    score = SCORES["regurgitation_excess"]
+    certain = excess is not None and excess.low is not None and excess.low > 0
+    if excess is not None and certain and excess.value >= score.smallest:
+        more = score.format(excess.value)
         notes.append(f"recites {more} more of its text than the real lines share with training")
     if gap is not None and gap.value > GAP_RED_FLAG:
         notes.append(f"the gap between its losses is {gap.value:.0%}, above {GAP_RED_FLAG:.0%}")
+    notes += _not_recovered(board, key)
     if language and real and language.value < real.value - LANGUAGE_RED_FLAG:
         notes.append(
             f"seems to give {1 - language.value:.0%} of its answers in another language than the "
@@ -129,10 +132,23 @@ def _warning(board: Scoreboard, key: ModelKey, dominated_by: Sequence[ModelKey])
         )
     for reason in looping_profiles(board, key, [None]).values():
         notes.append(f"its answers repeat themselves ({reason}): try another sampling profile")
+    silent = board.silent_in(key)
+    if silent:
+        notes.append(f"gave no answer in {', '.join(silent)}, so it is not compared there")
     if dominated_by:
         names = ", ".join(board.names[rival] for rival in dominated_by)
         notes.append(f"beaten by {names}, which `cyrene evaluate` added")
     return f"{board.names[key]}: {'; '.join(notes)}" if notes else ""
+
+
+def _not_recovered(board: Scoreboard, key: ModelKey) -> Iterator[str]:
+    for stage, losses in board.losses(key).items():
+        if losses.rise is not None and not losses.recovered:
+            yield (
+                f"the validation loss of its {STAGES[stage]} was lowest at step "
+                f"{losses.min_eval_step} of {losses.last_eval_step} and ended "
+                f"{losses.rise:.1%} above that, a red flag"
+            )
 
 
 def _rows(
@@ -157,7 +173,9 @@ def _rows(
         for score in SUMMARY_SCORES:
             cell, comparison = _cell(score, board.value(key, score)), comparisons.get(score)
             if comparison is not None:
-                cell = Cell(cell.text, comparison.verdict, comparison.describe())
+                cell = replace(cell, verdict=comparison.verdict, words=comparison.describe())
+                lacks = comparison.only_second
+                cell = replace(cell, of=f"without {', '.join(lacks)}" if lacks else "")
             cells.append(cell)
         yield Row(board.names[key], "trained", key in best, tuple(cells))
 

@@ -50,6 +50,8 @@ CLOZE_SCHEMA = pl.Schema(
 )  # fmt: skip
 EXTRACTION_SCHEMA = pl.Schema([*_EXTRACTION.items(), *_TEXT.items()])
 # The losses of the trainings that a size's models come from.
+# The trainings that a model comes from, in order, and what they are called.
+STAGES = {"cpt_checkpoint": "continual pretraining", "lora_adapter": "fine-tuning"}
 CURVES_SCHEMA = pl.Schema([*LOSS_LOG.items(), ("stage", pl.String), ("chosen", pl.Int64)])
 
 

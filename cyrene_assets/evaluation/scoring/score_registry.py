@@ -20,7 +20,9 @@ class Score:
     score is their mean, with an interval over scenes. ``no_value`` is the note where no answer has
     one. ``example_column`` is the column that the best and worst answers are chosen by.
     ``per_profile`` is False for what does not depend on sampling, ``language_mean`` for what is
-    measured in units of a language, whose mean over languages would mix units.
+    measured in units of a language, whose mean over languages would mix units. ``smallest`` is the
+    smallest difference worth naming, in the score's unit: what is less would not be noticed in a
+    chat, however certain it is, and models within it are level.
     """
 
     name: str
@@ -35,6 +37,8 @@ class Score:
     example_column: str | None = None
     per_profile: bool = True
     language_mean: bool = True
+    # One answer, character or word in a hundred; 0.01 nats are 1% of perplexity.
+    smallest: float = 0.01
 
     def format(self, value: float) -> str:
         """Return a value as text: per cent, or three digits after the point."""
@@ -47,20 +51,28 @@ class Score:
         """Return a difference as text, signed: in percentage points, or as it is."""
         return f"{100 * value + 0.0:+.1f}" if self.unit == "share" else f"{value + 0.0:+.3f}"
 
+    def format_smallest(self) -> str:
+        """Return the smallest difference worth naming as text, with its unit."""
+        size = self.format_difference(self.smallest)[1:]
+        return f"{size} points" if self.unit == "share" else size
 
+
+# Where ``smallest`` is not one in a hundred: one name or pair of lines in fifty (cloze and AUC vary
+# more from sentence to sentence), 1% of a perplexity near 10, one character of the longest match,
+# 5% of a length, a tenth of the usual 0.01 nats for a divergence that begins at 0.
 _ROWS = (
     Score("loss", "Loss", "low", "nats", "Nats per token on held-out documents",
           "A low loss is not a good chat", per_profile=False),
     Score("gap", "Gap", "low", "share", "(validation - training) / validation loss, by the model "
           "itself", "Above 10% the model has begun to learn its texts by heart", per_profile=False),
     Score("perplexity", "Perplexity", "low", "number", "e to the power of the loss",
-          "Compares models with one tokenizer only", per_profile=False),
+          "Compares models with one tokenizer only", per_profile=False, smallest=0.1),
     Score("formal_loss", "Formal loss", "low", "nats", "Nats per token on a formal text, unlike "
           "any story", "Above the base model's, something was forgotten", per_profile=False),
     Score("cloze", "Lore cloze", "high", "share", "How often the right name is more likely than "
           "another one in a held-out sentence, each name's own likelihood subtracted",
           "Half is chance; the base model knows some names too, and where words agree with a name "
-          "grammar gives it away: compare with the base", per_profile=False),
+          "grammar gives it away: compare with the base", per_profile=False, smallest=0.02),
     Score("extraction", "Extraction", "low", "share", "Training texts that the model continues "
           "word for word, from 50 tokens for 50 more, less the held-out ones",
           "Prefixes are beginnings, chosen by scene", per_profile=False),
@@ -71,15 +83,15 @@ _ROWS = (
           "that of the real held-out lines", "It rises before the validation loss"),
     Score("longest_match", "Longest match", "real", "number", "Longest verbatim match, in "
           "characters, mean over answers", "Long answers find longer ones",
-          example_column="longest_match", averaged=True, language_mean=False,
+          example_column="longest_match", averaged=True, language_mean=False, smallest=1.0,
           measure=AnswerTexts.longest_match),
     Score("style", "Style", "high", "number", "AUC: the character's against other speakers' "
           "held-out lines, by a classifier of character n-grams, names masked",
           "A copied line scores perfectly: read it with regurgitation", example_column="style",
-          measure=AnswerTexts.style),
+          measure=AnswerTexts.style, smallest=0.02),
     Score("generated", "Real or generated", "half", "number", "AUC: how well a classifier tells "
           "answers from the real lines; 0.5 is ideal", "A copied line scores perfectly here too",
-          example_column="generated"),
+          example_column="generated", smallest=0.02),
     Score("rep4", "rep-4", "real", "share", "Repeated 4-grams within an answer",
           "A presence penalty hides it: look at profiles without one too", example_column="rep4",
           averaged=True, no_value="no answer has four words (characters)",
@@ -111,7 +123,7 @@ _ROWS = (
           "assistants", "A list of phrases per language", averaged=True,
           measure=AnswerTexts.has_assistant_phrase),
     Score("length_ratio", "Length", "real", "number", "Mean length relative to the real lines",
-          "Characters in languages without spaces", example_column="length"),
+          "Characters in languages without spaces", example_column="length", smallest=0.05),
     Score("empty", "Empty", "low", "share", "Answers without any text", "", averaged=True,
           measure=lambda answers: (~answers.has_text).astype(float)),
     Score("greedy_agreement", "Greedy agreement", "high", "share", "Tokens of held-out lines at "
@@ -119,10 +131,10 @@ _ROWS = (
           "Both read the real line; answers differ sooner", per_profile=False),
     Score("mean_kl", "KL from merged", "low", "nats", "Divergence of the quantized model from the "
           "merged one, per token of held-out lines", "Over the most likely tokens of both, the "
-          "rest as one: a lower bound", per_profile=False),
+          "rest as one: a lower bound", per_profile=False, smallest=0.001),
     Score("dialog_perplexity", "Dialog perplexity", "low", "number", "Perplexity of the "
           "character's held-out lines, with the chat before them",
-          "Compares models with one tokenizer only", per_profile=False),
+          "Compares models with one tokenizer only", per_profile=False, smallest=0.1),
     Score("question_length", "Out of character, length", "none", "number", "Words (characters) in "
           "the answer to a question of mathematics or code", "Crude: compare with the base, no "
           "verdict", per_profile=False, language_mean=False),

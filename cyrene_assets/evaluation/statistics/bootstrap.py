@@ -4,6 +4,7 @@ Answers of one scene resemble each other, so scenes are resampled, never single 
 fixed: the same answers give the same interval.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -42,7 +43,8 @@ class SceneSums:
 class Estimate:
     """A score: its value, the ends of its 95% interval, the number of items, and a remark.
 
-    ``note`` says why ``value`` is None. ``sums`` are those of a ratio of sums.
+    ``note`` says why ``value`` is None. ``sums`` are those of a ratio of sums, ``freedom`` the
+    degrees of freedom of the interval's width (`few_scenes.degrees_of_freedom`).
     """
 
     value: float | None
@@ -51,6 +53,7 @@ class Estimate:
     count: int = 0
     note: str | None = None
     sums: SceneSums | None = field(default=None, compare=False, repr=False)
+    freedom: float = field(default=math.inf, compare=False, repr=False)
 
 
 def no_estimate(note: str, count: int = 0) -> Estimate:
@@ -119,7 +122,8 @@ def from_replicates(
     """
     if replicates is None:
         return Estimate(value, count=count, note=TOO_FEW)
-    return Estimate(value, *interval(value, replicates, weights), count)
+    low, high = interval(value, replicates, weights)
+    return Estimate(value, low, high, count, freedom=degrees_of_freedom(weights))
 
 
 def fewer(first: npt.ArrayLike, second: npt.ArrayLike) -> npt.ArrayLike:

@@ -18,6 +18,7 @@ import json
 import os
 import runpy
 import select
+import signal
 import socket
 import sys
 from collections.abc import Mapping
@@ -124,6 +125,9 @@ def _become(request: Mapping[str, Any], descriptors: list[int], its: socket.sock
     os.environ[CONNECTION] = str(its.detach())
     os.environ[PARENT] = str(os.getppid())
     end_with_parent()
+    # A build in a script's background ignores SIGINT, Dagster gives SIGTERM what SIGINT has, and
+    # what is ignored is inherited: ending the program would take until it is killed.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     sys.argv = [request["module"], *request["arguments"]]
     numpy = sys.modules.get("numpy")
     if numpy is not None:

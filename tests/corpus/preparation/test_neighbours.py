@@ -1,28 +1,20 @@
-from pathlib import Path
-from tempfile import TemporaryDirectory
-
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
+from corpus.preparation.test_text_vectors import vectors_of
 from cyrene_assets.corpus.preparation.neighbours import (
-    BLOCK,
-    DIMENSIONS,
     PLACES,
-    Floats,
-    Halves,
     PlaceOdds,
     compare_places,
     find_shifted,
     place_odds,
-    text_vectors,
-    unit_vectors,
 )
-from cyrene_assets.corpus.preparation.word_files import WordFiles
-from cyrene_assets.corpus.preparation.word_hashes import Words
+from cyrene_assets.corpus.preparation.text_vectors import (
+    BLOCK,
+    DIMENSIONS,
+    Floats,
+)
 
 SUBJECTS = 40
 SCENE = 20
@@ -45,21 +37,9 @@ def _texts(alphabet: str, lines: list[list[int]]) -> list[str]:
     return [" ".join(_word(subject, alphabet) for subject in line) for line in lines]
 
 
-def telling_words(texts: pl.Series) -> Words:
-    with TemporaryDirectory() as folder:
-        kept = WordFiles(Path(folder))
-        kept.save(0, texts)
-        return kept.load_telling(0)
-
-
-def _vectors(texts: pl.Series, units: npt.NDArray[np.uint32]) -> Halves:
-    words = telling_words(texts)
-    return text_vectors([words], units, len(words.word))
-
-
 def _shifted(languages: list[list[str]], language: int) -> list[int]:
     units = np.arange(LINES, dtype=np.uint32)
-    vectors = [_vectors(pl.Series(texts), units) for texts in languages]
+    vectors = [vectors_of(pl.Series(texts), units) for texts in languages]
     lengths = [np.log([len(text) for text in texts]) for texts in languages]
     total: Floats = np.stack(vectors).sum(axis=0, dtype=np.float32)
     expected = np.median([one for k, one in enumerate(lengths) if k != language], axis=0)
@@ -145,25 +125,3 @@ def test_support_of_a_neighbour_lowers_what_is_needed() -> None:
     ]
     up[4] = 9.0
     assert find_shifted(PlaceOdds(here, up, down))[4]
-
-
-@settings(max_examples=30)
-@given(st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=20, unique=True))
-def test_a_units_vector_depends_on_its_number_alone(numbers: list[int]) -> None:
-    units = np.array(numbers, dtype=np.uint32)
-    vectors: Floats = unit_vectors(units)
-    assert set(np.unique(vectors).tolist()) <= {-1.0, 1.0}
-    assert vectors.shape == (len(numbers), DIMENSIONS)
-    assert (unit_vectors(units[::-1].copy())[::-1] == vectors).all()
-
-
-def test_where_a_text_stands_says_nothing_of_what_it_says() -> None:
-    texts = pl.Series(["one two", "two three", "three one", "alone"])
-    units = np.arange(4, dtype=np.uint32)
-    vectors = _vectors(texts, units)
-    own = unit_vectors(units)
-    for number in range(3):
-        others = own[[n for n in range(3) if n != number]].sum(axis=0)
-        assert np.allclose(vectors[number], others / np.linalg.norm(others), atol=1e-3)
-    assert not vectors[3].any()
-    assert not _vectors(texts.clear(), units[:0]).size

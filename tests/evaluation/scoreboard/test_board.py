@@ -143,7 +143,7 @@ def test_the_seeds_questions_are_answered_when_the_models_are_there(evaluate: Ev
         evaluate(size="4B", recipe="i", starts_from="instruct", digests={"base": "i", "fp8": "j"}),
     )
     (sizes,) = answers_of(more, "larger")
-    said = "9B fp8 against 4B fp8 mine No difference: no significant difference"
+    said = "9B fp8 against 4B fp8 mine No difference: level in lore cloze"
     assert sizes.startswith(said)
     (starts,) = answers_of(more, "instruct")
     assert "4B fp8 mine (from the base) against 4B fp8 i (from the instruct model)" in starts

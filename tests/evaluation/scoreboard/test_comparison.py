@@ -1,14 +1,17 @@
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
 from cyrene_assets.evaluation.scoreboard.comparison import (
     ModelComparison,
     Value,
-    dominates,
+    as_family,
     headline,
     judge,
 )
 from cyrene_assets.evaluation.scoring.score_registry import SCORES
-from cyrene_assets.evaluation.statistics.bootstrap import TOO_FEW, Estimate
+from cyrene_assets.evaluation.statistics.bootstrap import TOO_FEW, Estimate, mean
 
 
 def compared(
@@ -26,6 +29,11 @@ def compared(
         ("loss", -0.1, -0.15, -0.05, "better"),
         ("rep4", 0.1, 0.05, 0.15, "worse"),
         ("cloze", 0.1, -0.01, 0.2, "same"),
+        # Certain, and too small to be worth naming.
+        ("style", 1e-6, 1e-6, 1e-6, "level"),
+        ("style", 0.015, 0.01, 0.025, "same"),
+        ("style", 0.015, -0.02, 0.05, "same"),
+        ("style", 0.0, -0.019, 0.019, "level"),
         ("cloze", 0.1, None, None, "unknown"),
     ],
 )
@@ -67,9 +75,53 @@ def test_headline_of_comparisons_names_every_score() -> None:
     assert headline([UNKNOWN]).startswith("Unknown: ")
 
 
-def test_dominates_takes_one_significant_lead_and_no_setback() -> None:
-    assert dominates([BETTER, AHEAD])
-    assert not dominates([AHEAD])
-    assert not dominates([BETTER, BEHIND])
-    assert not dominates([BETTER, WORSE])
-    assert not dominates([])
+def test_verdicts_of_a_family_hold_together() -> None:
+    """One of eight with a p-value of 0.02 is not significant, alone it is; one of 0.001 is both."""
+    # The p-values of 0.1 are 2 * (1 - Phi(1.96 * 0.1 / reach)), Phi(2.326) = 0.99, Phi(3.29) =
+    # 0.9995: a reach of 0.1 * 1.96 / 2.326 = 0.0843, and one of 0.0596.
+    weak, strong = (
+        compared("cloze", Estimate(0.1, 0.1 - reach, 0.1 + reach)) for reach in (0.0843, 0.0596)
+    )
+    none = compared("style", Estimate(0.0, -0.1, 0.1))
+    assert (weak.verdict, strong.verdict) == ("better", "better")
+    family = as_family([weak, strong, *[none] * 6])
+    assert [one.verdict for one in family] == ["same", "better", *["same"] * 6]
+    assert family[0].describe().endswith(": not significant as one of 8 comparisons")
+    # What has no interval makes no claim, so it does not count.
+    alone = as_family([weak, *[UNKNOWN] * 7])
+    assert [one.verdict for one in alone] == ["better", *["unknown"] * 7]
+
+
+def test_description_says_why_a_certain_difference_is_not_named() -> None:
+    small = compared("style", Estimate(0.015, 0.01, 0.025)).describe()
+    assert small.endswith(": less than 0.020, too little to name")
+    level = compared("rep4", Estimate(0.001, -0.002, 0.004), real=0.03).describe()
+    assert level.endswith(": level, within 1.0 points")
+
+
+def test_languages_that_one_of_both_lacks_are_named_in_the_line_and_in_the_sentence() -> None:
+    silent = replace(BETTER, only_second=("kr", "th"))
+    assert silent.describe().endswith(
+        "[+5.0, +15.0], without kr, th (the first has no value there): better"
+    )
+    assert headline([silent, AHEAD]) == (
+        "Yes: better in lore cloze (+10.0 points); no significant difference in style; compared "
+        "without kr, th, where the first has no value of lore cloze"
+    )
+    assert headline([silent]).endswith("; compared without kr, th, where the first has no value")
+
+
+def test_a_training_that_changed_nothing_is_rarely_headlined() -> None:
+    """Of 200 sentences about 8 equal scores of 30 scenes, alone 34% would begin with a verdict.
+
+    At 5% each, 18 or more of 200 happen in 1.2% of cases.
+    """
+    rng = np.random.default_rng(3)
+    scores = ("cloze", "style", "regurgitation_excess", "rep4", "language", "loss", "empty", "gap")
+    begins = []
+    for _ in range(200):
+        drawn = rng.normal(0, 1, (len(scores), 30))
+        apart = [mean(values, range(30)) for values in drawn]
+        family = as_family([compared(*one) for one in zip(scores, apart, strict=True)])
+        begins.append(headline(family).split(":")[0])
+    assert sum(lead in ("Yes", "No", "In part") for lead in begins) < 18

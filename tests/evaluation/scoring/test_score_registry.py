@@ -63,7 +63,10 @@ def test_score_added_as_one_row_is_in_report_board_page_document_and_examples(
     assert "50.0%" in page
     shown = markdown.profile_table(report.scores, PROFILE)
     assert "shouting" in shown["score"].to_list()
-    assert "| Shouting | less is better | Answers in capital letters alone |" in reference()
+    assert (
+        "| Shouting | less is better | 1.0 points | Answers in capital letters alone |"
+        in reference()
+    )
 
 
 def test_registry_names_each_score_once_and_measures_what_it_averages() -> None:
