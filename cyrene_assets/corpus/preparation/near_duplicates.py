@@ -176,6 +176,9 @@ def _similar_pairs(
         if step & (step - 1) == 0:  # Now and then, leave out what has no more neighbors.
             more = texts > step
             shingle, text, texts = shingle[more], text[more], texts[more]
+        # ``texts`` counts those that have a shingle further back too.
+        if step >= len(shingle):
+            return
         place = np.flatnonzero(shingle[step:] == shingle[: len(shingle) - step])
         if not len(place):
             return

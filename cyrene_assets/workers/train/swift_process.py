@@ -119,9 +119,12 @@ def run_swift(
 
 
 def _start(command: Sequence[str], environment: Mapping[str, str]) -> RunningProgram:
-    """Start it next to this program: in a fork of the server that this is one of, or by itself."""
+    """Start it next to this program: in a fork of the server that this is one of, or by itself.
+
+    Several processes of a training are started by torch's launcher.
+    """
     complete = {**os.environ, **environment}
-    server = client()
+    server = None if "NPROC_PER_NODE" in environment else client()
     if server is not None:
         with contextlib.suppress(ForkServerGoneError):
             program = server.start(_MODULES[command[1]], command[2:], complete, group=os.getpgrp())
