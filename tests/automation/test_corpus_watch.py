@@ -60,7 +60,7 @@ def looks(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Looks:
 def test_what_a_build_read_needs_no_second_observation(looks: Looks) -> None:
     # The build of this project observed the files that it read, so nothing is new.
     assert looks.look() == (looks.look()[0], [])
-    assert looks.page() == "**all 7 artifacts are up to date \\(of corpus &#x27;Mini&#x27;\\)**"
+    assert looks.page() == "**all 7 artifacts are up to date \\(of corpus 'Mini'\\)**"
 
 
 def test_a_change_is_observed_by_language_and_named_by_file(looks: Looks) -> None:
