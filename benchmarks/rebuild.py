@@ -25,7 +25,7 @@ from typing import Any
 
 from benchmarks._machine import environment, machine
 from benchmarks._measured import run_measured
-from cyrene_assets.project.project import PROJECT_ROOT, SAMPLE_CORPUS
+from cyrene_assets.project.folders import PROJECT_ROOT, SAMPLE_CORPUS
 
 RESULTS = Path(__file__).parent / "results" / "rebuild.json"
 _COMMAND = "import sys; from cyrene_assets.cli.main import main; sys.argv[0] = 'cyrene'; main()"
