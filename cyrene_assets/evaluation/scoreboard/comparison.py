@@ -65,7 +65,8 @@ class ModelComparison:
     def describe(self) -> str:
         """Return it as one line, with numbers."""
         shown, signed = self.score.format, self.score.format_difference
-        line = f"{_name(self.score)} {shown(self.first.value)} against {shown(self.second.value)}"
+        values = f"{shown(self.first.value)} against {shown(self.second.value)}"
+        line = f"{self.score.title_within} {values}"
         if self.reference is not None:
             what = "real lines" if self.score.better == "real" else "ideal"
             line += f" ({what} {shown(self.reference)})"
@@ -171,7 +172,7 @@ def headline(
     for item in comparisons:
         equal = item.verdict in ("same", "level")
         detail = "" if equal else f" ({item.describe_difference()})"
-        by_verdict.setdefault(item.verdict, []).append(_name(item.score) + detail)
+        by_verdict.setdefault(item.verdict, []).append(item.score.title_within + detail)
     phrases: tuple[tuple[Verdict, str], ...] = (
         ("better", "better in"), ("worse", "worse in"), ("level", "level in"),
         ("same", f"{_SAME} in"), ("unknown", "too little data in"),
@@ -199,11 +200,7 @@ def _missing(comparisons: Sequence[ModelComparison]) -> Iterator[str]:
         for one in comparisons:
             languages: tuple[str, ...] = getattr(one, side)
             if languages:
-                scores_of.setdefault(languages, []).append(_name(one.score))
+                scores_of.setdefault(languages, []).append(one.score.title_within)
         for languages, scores in scores_of.items():
             where = "" if len(scores) == len(comparisons) else f" of {', '.join(scores)}"
             yield f"compared without {', '.join(languages)}, where the {name} has no value{where}"
-
-
-def _name(score: Score) -> str:
-    return score.title if score.title.isupper() else score.title[0].lower() + score.title[1:]

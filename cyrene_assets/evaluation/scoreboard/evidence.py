@@ -42,14 +42,10 @@ def _seen(comparisons: Sequence[ModelComparison]) -> str:
     for comparison in comparisons:
         shown = comparison.score.format
         first, second = shown(comparison.first.value), shown(comparison.second.value)
-        title = comparison.score.title
-        title = title if title.isupper() else title[0].lower() + title[1:]
-        what = f"{title} ({first} against {second})"
-        if first == second:
+        gain = comparison.gain.value or 0.0
+        if first == second or not gain:
             sign = "is level in"
         else:
-            difference = comparison.difference.value or 0.0
-            higher_is_better = comparison.score.better == "high"
-            sign = "looks better in" if (difference > 0) == higher_is_better else "looks worse in"
-        by_sign[sign].append(what)
+            sign = "looks better in" if gain > 0 else "looks worse in"
+        by_sign[sign].append(f"{comparison.score.title_within} ({first} against {second})")
     return "; ".join(f"{sign} {', '.join(names)}" for sign, names in by_sign.items() if names)

@@ -40,6 +40,11 @@ class Score:
     # One answer, character or word in a hundred; 0.01 nats are 1% of perplexity.
     smallest: float = 0.01
 
+    @property
+    def title_within(self) -> str:
+        """The title within a sentence: an acronym stays as it is."""
+        return self.title if self.title.isupper() else self.title[0].lower() + self.title[1:]
+
     def format(self, value: float) -> str:
         """Return a value as text: per cent, or three digits after the point."""
         if self.unit == "share":

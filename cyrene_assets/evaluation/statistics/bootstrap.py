@@ -80,8 +80,7 @@ def ratio(
         return no_estimate("nothing to measure")
     value = float(np.sum(numerators) / np.sum(denominators))
     sums = scene_sums(numerators, denominators, scenes)
-    replicates = ratio_replicates(numerators, denominators, scenes)
-    estimate = from_replicates(value, replicates, counted, sums.denominators)
+    estimate = from_replicates(value, _replicates(sums), counted, sums.denominators)
     return replace(estimate, sums=sums)
 
 
@@ -103,7 +102,10 @@ def ratio_replicates(
     numerators: npt.ArrayLike, denominators: npt.ArrayLike, scenes: npt.ArrayLike
 ) -> Floats | None:
     """Return the ratio in each replicate (NaN where it drew no item); None with too few scenes."""
-    sums = scene_sums(numerators, denominators, scenes)
+    return _replicates(scene_sums(numerators, denominators, scenes))
+
+
+def _replicates(sums: SceneSums) -> Floats | None:
     if np.count_nonzero(sums.denominators) < MIN_SCENES:
         return None
     weights = scene_weights(len(sums.scenes))

@@ -30,17 +30,16 @@ def degrees_of_freedom(weights: npt.ArrayLike) -> float:
     return float((len(shares) + 1 / (shares**2).sum()) / 2 - 1)
 
 
-def stretch(weights: npt.ArrayLike, level: float = LEVEL[1]) -> float:
+def stretch(weights: npt.ArrayLike) -> float:
     """Return by what the ends of a bootstrap's interval are moved away from the value.
 
     Args:
         weights: as of `degrees_of_freedom`; more than one scene.
-        level: the percentile of the upper end.
     """
     shares = _shares(weights)
     leverage = np.sqrt((shares**2 / (1 - shares)).sum() / (shares**2).sum())
-    quantile = stats.t.ppf(level / 100, degrees_of_freedom(weights)) / stats.norm.ppf(level / 100)
-    return float(leverage * quantile)
+    end = LEVEL[1] / 100
+    return float(leverage * stats.t.ppf(end, degrees_of_freedom(weights)) / stats.norm.ppf(end))
 
 
 def interval(value: float, replicates: Floats, weights: npt.ArrayLike) -> tuple[float, float]:
