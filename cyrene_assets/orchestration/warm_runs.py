@@ -13,23 +13,20 @@ change, and then runs start as Dagster starts them.
 import multiprocessing
 import sys
 from multiprocessing.process import BaseProcess
+from pathlib import Path
+from pkgutil import iter_modules
 from typing import Any
 
 from dagster._grpc.impl import start_run_in_subprocess
 
+_DEFS = Path(__file__).parents[1] / "defs"
 # What runs of the corpus assets and training sets load; a library's threads begin at its first
 # use, which is in a run.
 PRELOADED = (
     "cyrene_assets.orchestration.quiet_imports",
     "dagster._grpc.impl",
     "cyrene_assets.definitions",
-    *(
-        f"cyrene_assets.defs.{name}"
-        for name in (
-            *("automation", "base_model", "checkpoints", "corpus", "documents", "evaluation"),
-            *("jobs", "packing", "quantization", "resources", "training"),
-        )
-    ),
+    *(f"cyrene_assets.defs.{module.name}" for module in iter_modules([str(_DEFS)])),
     "cyrene_assets.corpus.sources.registry",
     "cyrene_assets.corpus.sources.adapters.dialog",
     "cyrene_assets.corpus.sources.adapters.game_data",
