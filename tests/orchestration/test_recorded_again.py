@@ -86,13 +86,18 @@ def test_checks_of_what_is_recorded_again_are_those_of_its_last_version(sandbox:
     assert check.run_id == ""
 
 
-def test_the_next_build_records_what_a_run_that_was_killed_did_not(
-    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def build_killed_before_recording(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Change a line and build what is made from it, but for recording what stays as it is."""
     change_english(sandbox)
     with monkeypatch.context() as killed:
         killed.setattr(artifact_asset, "record_users", lambda *_: None)
         sandbox.build("parallel_corpus")
+
+
+def test_the_next_build_records_what_a_run_that_was_killed_did_not(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build_killed_before_recording(sandbox, monkeypatch)
     assert stale_in_dagster(sandbox) == set(USERS)
     assert sandbox.plan("cpt_documents")["cpt_documents[xq7]"] is None
     assert build(sandbox) == {"cpt_documents[en]", "sft_chat[en]"}
@@ -102,10 +107,7 @@ def test_the_next_build_records_what_a_run_that_was_killed_did_not(
 def test_an_artifact_that_another_process_makes_is_left_to_it(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    change_english(sandbox)
-    with monkeypatch.context() as killed:
-        killed.setattr(artifact_asset, "record_users", lambda *_: None)
-        sandbox.build("parallel_corpus")
+    build_killed_before_recording(sandbox, monkeypatch)
     before = sandbox.record("sft_chat[xq7]")
     steps = sandbox.steps("sft_chat")
     lock = FileLock(sandbox.project.work / "sft_chat" / "xq7" / "lock")

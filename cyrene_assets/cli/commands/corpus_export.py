@@ -30,7 +30,7 @@ def export(size: ModelSize | None, folder: Path, languages: tuple[str, ...]) -> 
     cyrene corpus export exported/texts --language en
     cyrene corpus export exported/sets --size 4B
     """
-    from cyrene_assets.orchestration import lineage
+    from cyrene_assets.orchestration.project_state import ProjectState
     from cyrene_assets.publishing.training_sets import export_keys, export_training_sets
 
     if size is not None and languages:
@@ -41,7 +41,8 @@ def export(size: ModelSize | None, folder: Path, languages: tuple[str, ...]) -> 
     keys = export_keys(languages or tuple(project.corpus.languages), size.name if size else None)
     with opened_to_look(project) as instance:
         load_specs()
-        records = {key: lineage.latest(instance, key) for key in keys}
+        state = ProjectState(project, instance)
+        records = {key: state.record(key) for key in keys}
     for key, record in records.items():
         if record is None:
             of_size = f" --size {size}" if size else ""
